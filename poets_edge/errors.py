@@ -1,0 +1,48 @@
+"""Every failure a user can cause or meet, as one tree.
+
+    PoetsEdgeError
+    ├── UsageError          an argument or a combination of arguments makes no sense
+    ├── PhotoError          one photo cannot be read
+    ├── DatasetError        a folder of photos cannot be trained on or evaluated
+    ├── WeightsError        backbone weights are missing or damaged
+    ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
+    ├── RuntimeMissingError a package this step needs is not installed
+    └── OutputError         a result could not be written
+
+Each message is one line: what is wrong, where, and the way out. The command line prints it after
+"Error: " and exits with status 1; a traceback reaching the user is a bug.
+"""
+
+from __future__ import annotations
+
+
+class PoetsEdgeError(Exception):
+    """Base of every error that poets_edge raises on purpose."""
+
+
+class UsageError(PoetsEdgeError):
+    """An argument is out of range, or two of them contradict each other."""
+
+
+class PhotoError(PoetsEdgeError):
+    """One photo cannot be read; the message names the file."""
+
+
+class DatasetError(PoetsEdgeError):
+    """A folder of photos cannot be used as it is."""
+
+
+class WeightsError(PoetsEdgeError):
+    """Backbone weights cannot be found, fetched or read."""
+
+
+class ModelError(PoetsEdgeError):
+    """A model or labels file cannot be used as it is."""
+
+
+class RuntimeMissingError(PoetsEdgeError):
+    """A package is not installed; the message holds the command that installs it."""
+
+
+class OutputError(PoetsEdgeError):
+    """A result cannot be written: permission, full disk, or a place where outputs must not land."""
