@@ -1,3 +1,46 @@
-"""poets_edge: your photos -> a retrained MobileNet -> TensorFlow Lite on a Raspberry Pi or a phone."""
+"""poets_edge: your photos -> a retrained MobileNet -> TensorFlow Lite on a Raspberry Pi or a phone.
+
+    from poets_edge import Classifier, ExportOptions, TrainOptions, export, train
+
+    train(TrainOptions(image_dir=Path("flower_photos")))
+    export(ExportOptions(quantizations=("none", "int8")))
+    Classifier("tf_files/retrained_graph_int8.tflite").classify("photo.jpg", top=3)
+
+Each name is loaded when it is first used, so labelling never imports what only training needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from poets_edge.edge.classifier import Classifier as Classifier
+    from poets_edge.edge.classifier import Label as Label
+    from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
+    from poets_edge.exporting.run import ExportOptions as ExportOptions
+    from poets_edge.exporting.run import export as export
+    from poets_edge.grid import architecture as architecture
+    from poets_edge.training.options import TrainOptions as TrainOptions
+    from poets_edge.training.run import train as train
+
+_HOMES = {
+    "Classifier": "poets_edge.edge.classifier",
+    "ExportOptions": "poets_edge.exporting.run",
+    "Label": "poets_edge.edge.classifier",
+    "PoetsEdgeError": "poets_edge.errors",
+    "TrainOptions": "poets_edge.training.options",
+    "architecture": "poets_edge.grid",
+    "export": "poets_edge.exporting.run",
+    "train": "poets_edge.training.run",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

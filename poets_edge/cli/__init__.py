@@ -1,0 +1,75 @@
+"""The command line: a thin skin over the library. One small file a command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+
+import click
+
+import poets_edge
+from poets_edge.errors import PoetsEdgeError
+
+COMMANDS = {
+    "train": "Retrain a MobileNet on a folder of photos.",
+    "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
+    "label": "Say what is on a photo.",
+    "evaluate": "Measure a model's accuracy on labelled photos.",
+    "inspect": "Show what a model is and what it carries.",
+}
+"""Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
+
+
+class _LazyGroup(click.Group):
+    """Loads a command's module when it is called: `label` must not pay for what `train` imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Without loading every command for its first line of help.
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: poets-edge train --image_dir FOLDER, where FOLDER holds one folder of photos for each class.",
+)
+@click.version_option(poets_edge.__version__, prog_name="poets-edge")
+def cli() -> None:
+    """Retrain a MobileNet on your own photos, and run it on a Raspberry Pi or a phone.
+
+    photos -> train -> retrained_graph.pb -> export -> .tflite -> label
+    """
+
+
+def main() -> None:
+    """Entry point: one line for every error, and the exit status shells expect."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        cli.main(prog_name="poets-edge", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except PoetsEdgeError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader (head, less) has gone. Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,106 @@
+"""What the commands share: results on stdout, progress and warnings on stderr, tables, options in two spellings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from poets_edge.edge.scoring import Evaluation
+
+FILE = click.Path(path_type=Path)
+
+
+def option(name: str, *more: Any, **settings: Any) -> Callable[[Any], Any]:
+    """A click option that answers to the codelab's `--image_dir` and to `--image-dir` alike."""
+    spellings = [name] if "_" not in name else [name, name.replace("_", "-")]
+    settings.setdefault("show_default", True)
+    return click.option(*spellings, *more, **settings)
+
+
+json_option = option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
+quiet_option = option(
+    "--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False
+)
+
+
+class Terminal:
+    """The reporter of the command line."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bars: list[Any] = []
+
+    def note(self, text: str) -> None:
+        """Print a line, above the progress bar if there is one."""
+        if not self._quiet:
+            self._print(text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning, even when quiet."""
+        self._print(click.style("warning: ", fg="yellow") + text)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
+        """A bar with rate and time left; one line at the end where stderr is no terminal."""
+        if self._quiet or not total:
+            yield lambda amount: None
+            return
+        from tqdm import tqdm
+
+        form = (
+            "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
+        )
+        interactive = sys.stderr.isatty()
+        bar = tqdm(
+            total=total,
+            desc=what,
+            unit=unit,
+            bar_format=form,
+            file=sys.stderr,
+            mininterval=0.1 if interactive else 3600,
+            dynamic_ncols=True,
+        )
+        self._bars.append(bar)
+        try:
+            with bar:
+                yield bar.update
+        finally:
+            self._bars.pop()
+
+    def _print(self, text: str) -> None:
+        if self._bars:
+            self._bars[-1].write(click.unstyle(text) if not sys.stderr.isatty() else text, file=sys.stderr)
+        else:
+            click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows (the first is the heading) as aligned columns; the first `left` columns are text, the others numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def accuracy_text(evaluation: Evaluation) -> str:
+    """`87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
+    if not evaluation.count:
+        return "not known (no photos)"
+    low, high = evaluation.interval
+    return f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"

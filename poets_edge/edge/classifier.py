@@ -1,0 +1,208 @@
+"""Labelling a photo with a `.tflite`: the class behind every command that runs a model.
+
+classifier = Classifier("retrained_graph.tflite")
+classifier.classify("photo.jpg", top=3)   # [Label(name='daisy', score=0.99), ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.edge.image import PhotoSource, Pixels, fit, normaliser, read_photo
+from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.metadata import Metadata, read_metadata, split_labels
+from poets_edge.errors import ModelError, UsageError
+
+Scores = npt.NDArray[np.float32]
+
+_DEFAULT_MEAN = _DEFAULT_STD = (127.5,)
+"""MobileNet's normalization, pixel -> [-1, 1]: assumed where a foreign model says nothing."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One answer: a class name and its score, 0 to 1."""
+
+    name: str
+    score: float
+
+
+class Scorer(Protocol):
+    """Anything that gives a photo one score a label: a `.tflite`, or a frozen graph where TensorFlow is."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def scores(self, photo: PhotoSource) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One end of a model. `scale` is 0 where the tensor is not quantized."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+
+def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
+    """The labels with their scores, best first; ties keep the labels' order."""
+    order = np.argsort(-scores, kind="stable")[:top]
+    return [Label(labels[index], float(scores[index])) for index in order]
+
+
+class Classifier:
+    """A `.tflite` image classifier, ready to run on this machine's CPU.
+
+    Labels, input size and normalization come from the model. Not for use by two threads at once: give each
+    thread its own.
+    """
+
+    def __init__(self, model: Path | str, *, labels: Path | str | None = None, threads: int = 1) -> None:
+        """Load a model.
+
+        Args:
+            model: a `.tflite` or `.lite` file.
+            labels: a text file, one label a line, in place of those inside the model.
+            threads: CPU threads for one inference, at least 1.
+
+        Raises:
+            ModelError: the model or labels are missing, damaged, or do not fit each other.
+            RuntimeMissingError: no interpreter is installed.
+            UsageError: `threads` is below 1.
+        """
+        if threads < 1:
+            raise UsageError(f"--threads must be 1 or more, not {threads}.")
+        self.path = Path(model)
+        self.metadata: Metadata = _read(self.path)
+        self._interpreter = open_model(self.path, threads)
+        self.input = _only_tensor(self._interpreter.get_input_details(), self.path, "input")
+        self.output = _only_tensor(self._interpreter.get_output_details(), self.path, "output")
+        self.size = _image_size(self.input, self.path)
+        self.labels: tuple[str, ...] = _choose_labels(self, labels)
+        self._fill = _input_filler(self.input, self.metadata)
+
+    def classify(self, photo: PhotoSource, top: int | None = None) -> list[Label]:
+        """Label one photo, best first. Raises PhotoError."""
+        return best(self.labels, self.scores(photo), top)
+
+    def scores(self, photo: PhotoSource) -> Scores:
+        """Scores of one photo: float32 of shape [labels]. Raises PhotoError."""
+        return self.score_pixels(fit(read_photo(photo), self.size))
+
+    def score_pixels(self, pixels: Pixels) -> Scores:
+        """Scores of a picture already at the model's size.
+
+        Args:
+            pixels: uint8 RGB of shape [height, width, 3].
+
+        Returns:
+            float32 of shape [labels]; a quantized output is de-quantized by its scale and zero point.
+        """
+        # A view of the interpreter's memory: filling it in place saves a copy. It must be gone before invoke().
+        self._fill(pixels, self._interpreter.tensor(self.input.index)()[0])
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self.output.index).reshape(-1)
+        return dequantize(raw, self.output)
+
+
+def dequantize(raw: npt.NDArray[Any], tensor: TensorInfo) -> Scores:
+    """Real values of a tensor: (raw - zero_point) * scale, or `raw` itself where it is float."""
+    if not tensor.scale:
+        return raw.astype(np.float32)
+    return (raw.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
+
+
+def tensor_info(details: dict[str, Any]) -> TensorInfo:
+    """The interpreter's description of a tensor as a TensorInfo."""
+    scale, zero_point = details["quantization"]
+    shape = tuple(int(n) for n in details["shape"])
+    return TensorInfo(
+        int(details["index"]),
+        str(details["name"]),
+        shape,
+        np.dtype(details["dtype"]),
+        float(scale),
+        int(zero_point),
+    )
+
+
+def _read(path: Path) -> Metadata:
+    if path.is_dir():
+        raise ModelError(f"{path}: a folder, not a model. Name the .tflite file in it.")
+    # The interpreter's own check is stricter and its message better, so a file that is no model at all goes there.
+    with_header = path.open("rb").read(8)[4:8] == b"TFL3" if path.is_file() else False
+    return read_metadata(path) if with_header else Metadata()
+
+
+def _only_tensor(details: list[dict[str, Any]], path: Path, end: str) -> TensorInfo:
+    if len(details) != 1:
+        raise ModelError(f"{path}: has {len(details)} {end}s; an image classifier has one.")
+    return tensor_info(details[0])
+
+
+def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] != 3:
+        raise ModelError(
+            f"{path}: input shape {list(tensor.shape)} is not one RGB picture [1, height, width, 3]."
+        )
+    return tensor.shape[1], tensor.shape[2]
+
+
+def _choose_labels(model: Classifier, labels: Path | str | None) -> tuple[str, ...]:
+    outputs = int(np.prod(model.output.shape))
+    if labels is not None:
+        names, source = read_labels(Path(labels)), str(labels)
+    else:
+        names, source = model.metadata.labels, str(model.path)
+    if not names:
+        raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: --labels FILE")
+    if len(names) != outputs:
+        raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.")
+    return names
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a labels file: UTF-8, one label a line. Raises ModelError."""
+    try:
+        return split_labels(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not a text file in UTF-8.") from None
+
+
+def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Any:
+    normalise = normaliser(metadata.mean or _DEFAULT_MEAN, metadata.std or _DEFAULT_STD)
+    if not tensor.scale:
+        if tensor.dtype == np.uint8:
+            return lambda pixels, out: np.copyto(out, pixels)
+        return normalise
+    # Quantized input: 256 pixel values a channel have 256 answers, so compute them once. Pixels are not simply
+    # copied: scale 1/127.5 with zero point 127 shifts them by a step, which changes answers.
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    real = np.empty(levels.shape, np.float32)
+    normalise(levels, real)
+    limits = np.iinfo(tensor.dtype)
+    quantized = np.rint(real / np.float32(tensor.scale)) + tensor.zero_point
+    table = np.clip(quantized, limits.min, limits.max).astype(tensor.dtype)
+    if tensor.dtype == np.uint8 and np.array_equal(table, levels):
+        return lambda pixels, out: np.copyto(out, pixels)
+    if (table == table[:, :1]).all():
+        shared = np.ascontiguousarray(table[:, 0])
+        return lambda pixels, out: np.take(shared, pixels, out=out, mode="clip")
+
+    def fill(pixels: Pixels, out: npt.NDArray[Any]) -> None:
+        for channel in range(3):
+            out[..., channel] = table[pixels[..., channel], channel]
+
+    return fill

@@ -1,0 +1,135 @@
+"""The one way from a picture file to numbers: decode, turn upright, RGB, resize, normalise.
+
+Training, calibration, evaluation and labelling all call these functions, so a model never sees a photo
+prepared in another way than the photos it learned from (train/serve skew).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import Image, ImageOps
+
+from poets_edge.errors import PhotoError
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
+
+PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
+"""Names everything in this module that decides a pixel; part of every cache key."""
+
+# A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the time. We let it shrink only as
+# long as both sides stay at least twice the largest MobileNet input, so the resize below still averages
+# over several pixels. The limit is one constant, the same for every input size: a photo is one picture.
+_SMALLEST_DECODE = (448, 448)
+
+_SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
+
+
+def read_photo(source: PhotoSource) -> Image.Image:
+    """Decode a picture to an upright 8-bit RGB image.
+
+    EXIF orientation is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, CMYK is
+    converted, and the first frame of an animation is taken. Large JPEGs are decoded at reduced size.
+
+    Args:
+        source: a path, the bytes of a file, an open binary file, or an image already decoded.
+
+    Raises:
+        PhotoError: it is missing, unreadable, not a picture, truncated, or too large to decode safely.
+    """
+    name = _name_of(source)
+    try:
+        if isinstance(source, Image.Image):
+            return _to_rgb(source)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            image.draft("RGB", _SMALLEST_DECODE)
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise PhotoError(f"{name}: no such file.") from None
+    except PIL.UnidentifiedImageError:
+        raise PhotoError(f"{name}: not a picture that can be read.") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(f"{name}: more than 178 million pixels; scale it down first.") from None
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, OverflowError) as error:
+        # Pillow's decoders raise all of these for damaged files.
+        detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
+
+
+def fit(
+    image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None
+) -> Pixels:
+    """Resize to a model's input without keeping the aspect ratio, as the codelab does.
+
+    Args:
+        image: RGB.
+        size: (height, width) in pixels.
+        crop: optional (left, top, right, bottom) in pixels of `image`, fractions allowed.
+
+    Returns:
+        uint8 array of shape [height, width, 3].
+    """
+    height, width = size
+    if crop is None and image.size == (width, height):
+        return np.asarray(image)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=crop))
+
+
+def normaliser(
+    mean: tuple[float, ...], std: tuple[float, ...]
+) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
+    """Make the function that writes (pixels - mean) / std into a float32 array of the same shape.
+
+    Computed as pixels * (1 / std) - mean / std, which needs no temporary array.
+
+    Args:
+        mean, std: in pixel units, one number or one a channel (TFLite metadata's NormalizationOptions).
+    """
+    scale = _scalar_if_one(1.0 / np.asarray(std, np.float64))
+    offset = _scalar_if_one(np.asarray(mean, np.float64) / np.asarray(std, np.float64))
+
+    def normalise(pixels: Pixels, out: npt.NDArray[np.float32]) -> None:
+        np.multiply(pixels, scale, out=out)
+        np.subtract(out, offset, out=out)
+
+    return normalise
+
+
+def _scalar_if_one(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    narrow = values.astype(np.float32)
+    return narrow.reshape(()) if narrow.size == 1 else narrow
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _sixteen_bit_to_grey(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        background = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(background, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _sixteen_bit_to_grey(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips at 255 instead of scaling.
+    values = np.asarray(image).astype(np.int64)
+    if values.max(initial=0) > 255:
+        values = values >> 8
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _name_of(source: PhotoSource) -> str:
+    if isinstance(source, (str, Path)):
+        return str(source)
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return str(name) if name else "picture"

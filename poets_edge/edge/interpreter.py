@@ -1,0 +1,132 @@
+"""Finding a TensorFlow Lite interpreter, and running one model in it.
+
+`ai_edge_litert` is tried first, then its predecessor `tflite_runtime` (32-bit Raspberry Pis), then the copy
+inside TensorFlow. All three share one Python interface.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from poets_edge.errors import ModelError, RuntimeMissingError
+
+_RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One installed interpreter: its package, that package's version, and the module that holds it."""
+
+    name: str
+    version: str
+    module: ModuleType
+
+
+def find_runtime() -> Runtime:
+    """The best installed interpreter.
+
+    Raises:
+        RuntimeMissingError: there is none, or none that starts.
+    """
+    troubles = []
+    for package in _RUNTIMES:
+        try:
+            module = importlib.import_module(f"{package}.interpreter")
+        except ModuleNotFoundError:
+            continue
+        except Exception as error:  # a wheel for other numpy or glibc versions fails in many ways
+            troubles.append(f"{package} does not start ({' '.join(str(error).split())})")
+            continue
+        name = package.partition(".")[0]
+        return Runtime(name, _version_of(name), module)
+    detail = f" {'; '.join(troubles)}." if troubles else ""
+    raise RuntimeMissingError(
+        f"no TensorFlow Lite interpreter.{detail} Run: pip install ai-edge-litert"
+        " (on a 32-bit Raspberry Pi: pip install 'poets-edge[tflite-runtime]')"
+    )
+
+
+def open_model(model: Path | bytes, threads: int = 1, *, accelerate: bool = True) -> Any:
+    """Load a `.tflite` into an interpreter with its tensors allocated.
+
+    Args:
+        model: a path (memory-mapped by the interpreter) or the file's bytes.
+        threads: CPU threads inside one inference.
+        accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
+
+    Raises:
+        ModelError: it is missing, damaged, or needs operators this interpreter lacks.
+        RuntimeMissingError: no interpreter is installed.
+    """
+    runtime = find_runtime()
+    name = "model" if isinstance(model, bytes) else str(model)
+    _check_is_tflite(model, name)
+    options: dict[str, Any] = {"num_threads": threads}
+    if not accelerate:
+        resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        options["experimental_op_resolver_type"] = resolver
+    options |= {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    try:
+        with silent_stderr():
+            interpreter = runtime.module.Interpreter(**options)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200] or "damaged"
+        raise ModelError(f"{name}: cannot be loaded ({reason}). Export it again, or copy it again.") from None
+    return interpreter
+
+
+def operator_names(interpreter: Any) -> list[str]:
+    """The operators an interpreter will run, in order; "DELEGATE" stands for a part XNNPACK has taken."""
+    return [details["op_name"] for details in interpreter._get_ops_details()]
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Keep native libraries' log lines off the terminal: they write to file descriptor 2 directly.
+
+    Python's own errors are not affected; exceptions pass through.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # no usable stderr: nothing to keep quiet
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _check_is_tflite(model: Path | bytes, name: str) -> None:
+    if isinstance(model, bytes):
+        head = model[:8]
+    else:
+        try:
+            with model.open("rb") as file:
+                head = file.read(8)
+        except OSError as error:
+            raise ModelError(f"{name}: {error.strerror or error}.") from None
+    if head[4:8] != b"TFL3":
+        raise ModelError(f"{name}: not a TensorFlow Lite model.")
+
+
+def _version_of(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package.replace("_", "-"))
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,172 @@
+"""What a `.tflite` says about itself: labels, normalization, and the facts poets_edge adds.
+
+A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the
+label file is a zip archive appended behind it. poets_edge puts `poets_edge.json` into the same archive, with a
+checksum of everything before the archive. Field numbers below are those of TensorFlow's `schema.fbs` and
+`metadata_schema.fbs`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+from flatbuffers import number_types
+from flatbuffers.table import Table
+
+from poets_edge.errors import ModelError
+
+METADATA_NAME = "TFLITE_METADATA"
+FACTS_FILE = "poets_edge.json"
+NORMALIZATION_OPTIONS = 1
+"""ProcessUnitOptions: the union's tag for NormalizationOptions."""
+TENSOR_AXIS_LABELS = 2
+"""AssociatedFileType: one label a line, in the order of the output tensor."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What was found; every field is empty where the file says nothing."""
+
+    name: str = ""
+    description: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read what a `.tflite` carries.
+
+    Raises:
+        ModelError: the file is missing or damaged (its checksum does not match).
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}.") from None
+    try:
+        name, description, mean, std, label_file = _read_flatbuffer(data)
+    except Exception:  # a damaged FlatBuffer sends the reader anywhere
+        raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
+    files = _appended_files(path, data)
+    facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
+    label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
+    return Metadata(name, description, mean, std, split_labels(label_text), facts)
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """The lines of a labels file: one label a line, blank lines at the end ignored."""
+    # Not splitlines(): it also breaks at characters that may stand inside a label.
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
+    return tuple(lines) if lines != [""] else ()
+
+
+def _appended_files(path: Path, data: bytes) -> dict[str, bytes]:
+    """Name -> content of the archive behind the model, after checking what poets_edge signed."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = {info.filename: archive.read(info) for info in archive.infolist()}
+            start = min((info.header_offset for info in archive.infolist()), default=len(data))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
+        raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
+    expected = _parse_facts(path, files.get(FACTS_FILE, b"{}")).get("sha256")
+    if expected and hashlib.sha256(data[:start]).hexdigest() != expected:
+        raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
+    return files
+
+
+def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        raise ModelError(f"{path}: damaged ({FACTS_FILE} is not JSON). Export it again.") from None
+    return facts if isinstance(facts, dict) else {}
+
+
+def _read_flatbuffer(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+    model = _root(data)
+    buffers = list(_tables(model, 4))
+    for entry in _tables(model, 6):
+        if _string(entry, 0) == METADATA_NAME:
+            offset = entry.Offset(_slot(1))
+            index = entry.Get(number_types.Uint32Flags, entry.Pos + offset) if offset else 0
+            return _read_model_metadata(_bytes(buffers[index], 0))
+    return "", "", (), (), ""
+
+
+def _read_model_metadata(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+    metadata = _root(data)
+    name, description = _string(metadata, 0), _string(metadata, 1)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    label_file = ""
+    for subgraph in _tables(metadata, 3):
+        for tensor in _tables(subgraph, 2):
+            for unit in _tables(tensor, 4):
+                kind = unit.Offset(_slot(0))
+                if kind and unit.Get(number_types.Uint8Flags, unit.Pos + kind) == NORMALIZATION_OPTIONS:
+                    options = _union(unit, 1)
+                    mean, std = _floats(options, 0), _floats(options, 1)
+        for tensor in _tables(subgraph, 3):
+            for file in _tables(tensor, 6):
+                kind = file.Offset(_slot(2))
+                if kind and file.Get(number_types.Int8Flags, file.Pos + kind) == TENSOR_AXIS_LABELS:
+                    label_file = label_file or _string(file, 0)
+    return name, description, mean, std, label_file
+
+
+# A FlatBuffer table stores the offset of its n-th field in slot 4 + 2n of its vtable.
+
+
+def _slot(field_number: int) -> int:
+    return 4 + 2 * field_number
+
+
+def _root(data: bytes) -> Table:
+    return Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0))
+
+
+def _tables(table: Table, field_number: int) -> Iterator[Table]:
+    offset = table.Offset(_slot(field_number))
+    if offset:
+        start = table.Vector(offset)
+        for index in range(table.VectorLen(offset)):
+            yield Table(table.Bytes, table.Indirect(start + 4 * index))
+
+
+def _union(table: Table, field_number: int) -> Table:
+    return Table(table.Bytes, table.Indirect(table.Pos + table.Offset(_slot(field_number))))
+
+
+def _string(table: Table, field_number: int) -> str:
+    offset = table.Offset(_slot(field_number))
+    return str(table.String(table.Pos + offset).decode("utf-8", errors="replace")) if offset else ""
+
+
+def _bytes(table: Table, field_number: int) -> bytes:
+    offset = table.Offset(_slot(field_number))
+    if not offset:
+        return b""
+    start = table.Vector(offset)
+    return bytes(table.Bytes[start : start + table.VectorLen(offset)])
+
+
+def _floats(table: Table, field_number: int) -> tuple[float, ...]:
+    offset = table.Offset(_slot(field_number))
+    if not offset:
+        return ()
+    start = table.Vector(offset)
+    return tuple(
+        float(table.Get(number_types.Float32Flags, start + 4 * index))
+        for index in range(table.VectorLen(offset))
+    )

@@ -1,0 +1,88 @@
+"""Doing the same to many things on all cores, in order, with little in memory.
+
+Threads are enough: decoding, resizing and inference all release Python's lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from queue import SimpleQueue
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Tool = TypeVar("Tool")
+Result = TypeVar("Result")
+
+_AHEAD = 8
+"""Items a worker that may be under way or finished but not yet taken: bounds memory."""
+
+
+class Progress(Protocol):
+    """Opens a progress display: `with progress("bottlenecks", 1000) as advance: ... advance(1)`."""
+
+    def __call__(self, what: str, total: int, /) -> AbstractContextManager[Callable[[int], object]]: ...
+
+
+def no_progress(what: str, total: int, /) -> AbstractContextManager[Callable[[int], object]]:
+    """Shows nothing."""
+    return nullcontext(lambda amount: None)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_parallel(
+    items: Iterable[Item],
+    make_tool: Callable[[], Tool],
+    work: Callable[[Item, Tool], Result],
+    *,
+    workers: int | None = None,
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], object]]] = no_progress,
+    what: str = "photos",
+) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, work(item, tool)) in the order of `items`.
+
+    Args:
+        make_tool: makes what one worker needs for itself (an interpreter); called `workers` times at most.
+        workers: threads; by default one a core.
+
+    Raises:
+        whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
+    """
+    todo = list(items)
+    if not todo:
+        return
+    count = min(workers or cores(), len(todo))
+    tools: SimpleQueue[Tool] = SimpleQueue()
+    for _ in range(count):
+        tools.put(make_tool())
+
+    def run(item: Item) -> Result:
+        tool = tools.get()
+        try:
+            return work(item, tool)
+        finally:
+            tools.put(tool)
+
+    with ThreadPoolExecutor(count) as pool, progress(what, len(todo)) as advance:
+        waiting: deque[tuple[Item, Future[Result]]] = deque()
+        source = iter(todo)
+        try:
+            for item in itertools.islice(source, count * _AHEAD):
+                waiting.append((item, pool.submit(run, item)))
+            while waiting:
+                item, future = waiting.popleft()
+                result = future.result()
+                advance(1)
+                for following in itertools.islice(source, 1):
+                    waiting.append((following, pool.submit(run, following)))
+                yield item, result
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

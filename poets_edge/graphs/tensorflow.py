@@ -1,0 +1,33 @@
+"""The one place where TensorFlow is loaded, quietly."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from poets_edge.edge.interpreter import silent_stderr
+from poets_edge.errors import RuntimeMissingError
+
+
+def load_tensorflow(job: str) -> Any:
+    """Import TensorFlow without its start-up messages; takes a few seconds the first time.
+
+    Args:
+        job: what needs it, for the error message.
+
+    Raises:
+        RuntimeMissingError: it is not installed.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        with silent_stderr():
+            return importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{job} needs TensorFlow, which is not installed ({error}). Run: pip install 'poets-edge[train]'"
+        ) from None

@@ -1,0 +1,86 @@
+"""Everything a training run can be told, checked before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poets_edge.errors import UsageError
+from poets_edge.grid import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.photos.split import Percentages
+from poets_edge.training.distort import Distortions
+from poets_edge.training.head import HeadOptions
+
+_WORK = Path("tf_files")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
+
+    Attributes:
+        image_dir: a folder with one folder of photos a class.
+        recursive: also look in folders inside a class folder.
+        strict: stop at a photo that cannot be read, instead of leaving it out.
+        intermediate_store_frequency: write the graph every so many steps; 0 never.
+        test_batch_size: photos that judge the result; -1 all of the test set.
+        summaries_dir: by default `tf_files/training_summaries/<architecture>`.
+    """
+
+    image_dir: Path
+    architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
+    output_graph: Path = _WORK / "retrained_graph.pb"
+    output_labels: Path = _WORK / "retrained_labels.txt"
+    bottleneck_dir: Path = _WORK / "bottlenecks"
+    model_dir: Path = _WORK / "models"
+    summaries_dir: Path | None = None
+    intermediate_output_graphs_dir: Path = _WORK / "intermediate_graphs"
+    intermediate_store_frequency: int = 0
+    percentages: Percentages = Percentages()
+    head: HeadOptions = HeadOptions()
+    test_batch_size: int = -1
+    distortions: Distortions = Distortions()
+    final_tensor_name: str = "final_result"
+    recursive: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(self.intermediate_store_frequency, 0, "--intermediate_store_frequency")
+        if self.test_batch_size != -1:
+            _at_least(self.test_batch_size, 1, "--test_batch_size", "; -1 means all")
+        if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
+            raise UsageError(
+                f"--final_tensor_name {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
+            )
+        self._check_outputs_outside_photos()
+
+    @property
+    def summaries(self) -> Path:
+        """Where event files go."""
+        return self.summaries_dir or _WORK / "training_summaries" / self.architecture.name
+
+    @property
+    def record(self) -> Path:
+        """The JSON record, beside the graph."""
+        return self.output_graph.with_suffix(".json")
+
+    def _check_outputs_outside_photos(self) -> None:
+        photos = self.image_dir.resolve()
+        for flag, path in {
+            "--output_graph": self.output_graph,
+            "--output_labels": self.output_labels,
+            "--bottleneck_dir": self.bottleneck_dir,
+            "--model_dir": self.model_dir,
+            "--summaries_dir": self.summaries,
+            "--intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
+        }.items():
+            if path.resolve().is_relative_to(photos):
+                raise UsageError(
+                    f"{flag} {path} lies inside the photo folder {self.image_dir}, where it would become a class."
+                    " Give a place outside."
+                )
+
+
+def _at_least(value: int, least: int, flag: str, more: str = "") -> None:
+    if value < least:
+        raise UsageError(f"{flag} must be {least} or more{more}, not {value}.")

@@ -1,0 +1,114 @@
+"""The JSON record beside a trained graph: all that decided the result, and all that describes it.
+
+It holds no time of day and no duration, so equal runs write equal records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import poets_edge
+from poets_edge.edge.image import PREPROCESSING
+from poets_edge.edge.interpreter import find_runtime
+from poets_edge.errors import ModelError
+from poets_edge.files import write_text
+from poets_edge.photos.split import SET_NAMES, SetName
+from poets_edge.training.bottlenecks import HashedPhoto
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Identical photos that lie in different sets or classes, by name."""
+
+    names: tuple[str, ...]
+    sets: tuple[SetName, ...]
+    labels: tuple[str, ...]
+
+
+def find_duplicates(photos: Sequence[HashedPhoto], sets: Mapping[str, SetName]) -> list[Duplicate]:
+    """Photos of the same bytes in different sets (they inflate the test score) or classes (they cannot be learned)."""
+    by_digest: dict[bytes, list[HashedPhoto]] = defaultdict(list)
+    for photo in photos:
+        by_digest[photo.digest].append(photo)
+    found = []
+    for group in by_digest.values():
+        names = tuple(item.photo.name for item in group)
+        duplicate = Duplicate(
+            names, tuple(sets[name] for name in names), tuple(item.photo.label for item in group)
+        )
+        if len(set(duplicate.sets)) > 1 or len(set(duplicate.labels)) > 1:
+            found.append(duplicate)
+    return found
+
+
+def class_table(photos: Sequence[HashedPhoto], sets: Mapping[str, SetName]) -> dict[str, dict[SetName, int]]:
+    """Photos of each class in each set."""
+    counts = Counter((item.photo.label, sets[item.photo.name]) for item in photos)
+    return {
+        label: {name: counts[label, name] for name in SET_NAMES}
+        for label in sorted({key[0] for key in counts})
+    }
+
+
+def members(sets: Mapping[str, SetName]) -> dict[SetName, list[str]]:
+    """Names of each set's photos."""
+    return {wanted: sorted(name for name, chosen in sets.items() if chosen == wanted) for wanted in SET_NAMES}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part."""
+    runtime = find_runtime()
+    found = {
+        "poets_edge": poets_edge.__version__,
+        "python": platform.python_version(),
+        runtime.name: runtime.version,
+    }
+    for package in ("tensorflow", "numpy", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found | {"preprocessing": PREPROCESSING}
+
+
+def as_json(value: Any) -> Any:
+    """Dataclass fields as JSON knows them; paths become text."""
+    return json.loads(json.dumps(asdict(value), default=str))
+
+
+def write_record(path: Path, graph: Path, fields: Mapping[str, Any]) -> None:
+    """Write a record for the graph that lies at `graph`. Raises OutputError."""
+    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    record = {"format": FORMAT, "graph_sha256": digest, "versions": versions(), **fields}
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_record(graph: Path) -> dict[str, Any] | None:
+    """The record beside a graph, or None where there is none.
+
+    Raises:
+        ModelError: it is damaged, or belongs to another graph.
+    """
+    path = graph.with_suffix(".json")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        belongs = record["graph_sha256"] == hashlib.sha256(graph.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{path}: damaged. Train again, or delete it to export without it.") from None
+    if not belongs:
+        raise ModelError(
+            f"{path}: describes another graph than {graph}. Train again, or delete it to export without it."
+        )
+    return record if isinstance(record, dict) else None
