@@ -94,9 +94,7 @@ def architecture(name: str) -> Architecture:
             f"unknown architecture {name!r}. Nearest: {', '.join(near)}. There are mobilenet_<0.25|0.50|0.75|1.0>_"
             "<128|160|192|224>, each also with _quantized, and inception_v3."
         )
-    return (
-        replace(found, name=f"{base}_quantized", quantized=True) if wanted.endswith("_quantized") else found
-    )
+    return replace(found, name=f"{base}_quantized", quantized=True) if wanted.endswith("_quantized") else found
 
 
 def _alpha_text(alpha: float) -> str:

@@ -16,9 +16,7 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Something that may not be what the user meant. One line."""
 
-    def progress(
-        self, what: str, total: int, unit: str = "photo"
-    ) -> AbstractContextManager[Callable[[int], object]]:
+    def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
         """Long work begins; call the function it gives with the number of things done since."""
 
 
@@ -31,7 +29,5 @@ class Silent:
     def warn(self, text: str) -> None:
         pass
 
-    def progress(
-        self, what: str, total: int, unit: str = "photo"
-    ) -> AbstractContextManager[Callable[[int], object]]:
+    def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
         return nullcontext(lambda amount: None)

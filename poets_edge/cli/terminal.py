@@ -24,9 +24,7 @@ def option(name: str, *more: Any, **settings: Any) -> Callable[[Any], Any]:
 
 
 json_option = option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
-quiet_option = option(
-    "--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False
-)
+quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
 
 
 class Terminal:
@@ -53,9 +51,7 @@ class Terminal:
             return
         from tqdm import tqdm
 
-        form = (
-            "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
-        )
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
         interactive = sys.stderr.isatty()
         bar = tqdm(
             total=total,
@@ -103,4 +99,6 @@ def accuracy_text(evaluation: Evaluation) -> str:
     if not evaluation.count:
         return "not known (no photos)"
     low, high = evaluation.interval
-    return f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    return (
+        f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )

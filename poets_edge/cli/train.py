@@ -33,7 +33,7 @@ _DISTORTIONS = Distortions()
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
-    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, also with _quantized behind it (export writes int8), or inception_v3.",
+    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, with _quantized behind it for int8, or inception_v3.",
 )
 @option("--output_graph", type=FILE, default=_DEFAULT.output_graph, help="Where the trained graph goes.")
 @option("--output_labels", type=FILE, default=_DEFAULT.output_labels, help="Where its labels go.")
@@ -43,9 +43,7 @@ _DISTORTIONS = Distortions()
     default=_DEFAULT.bottleneck_dir,
     help="Where computed bottlenecks are kept.",
 )
-@option(
-    "--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first."
-)
+@option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
 @option(
     "--summaries_dir",
     type=FILE,
@@ -66,9 +64,7 @@ _DISTORTIONS = Distortions()
     default=_SPLIT.validation,
     help="Share of the photos that watches training.",
 )
-@option(
-    "--eval_step_interval", type=int, default=_HEAD.eval_step_interval, help="Steps between two evaluations."
-)
+@option("--eval_step_interval", type=int, default=_HEAD.eval_step_interval, help="Steps between two evaluations.")
 @option(
     "--train_batch_size",
     type=int,
@@ -87,9 +83,7 @@ _DISTORTIONS = Distortions()
     default=_DEFAULT.test_batch_size,
     help="Photos in the final test; -1 for all.",
 )
-@option(
-    "--print_misclassified_test_images", is_flag=True, help="List the test photos that were answered wrongly."
-)
+@option("--print_misclassified_test_images", is_flag=True, help="List the test photos that were answered wrongly.")
 @option("--final_tensor_name", default=_DEFAULT.final_tensor_name, help="Name of the graph's output.")
 @option(
     "--intermediate_store_frequency",
@@ -104,13 +98,9 @@ _DISTORTIONS = Distortions()
     help="Where those graphs go.",
 )
 @option("--flip_left_right", is_flag=True, help="Train on photos of which half are mirrored.")
-@option(
-    "--random_crop", type=int, default=0, help="Percent of margin to cut off at random from training photos."
-)
+@option("--random_crop", type=int, default=0, help="Percent of margin to cut off at random from training photos.")
 @option("--random_scale", type=int, default=0, help="Percent by which to enlarge training photos at random.")
-@option(
-    "--random_brightness", type=int, default=0, help="Percent by which to lighten or darken training photos."
-)
+@option("--random_brightness", type=int, default=0, help="Percent by which to lighten or darken training photos.")
 @option(
     "--distorted_variants",
     type=int,
@@ -122,9 +112,7 @@ _DISTORTIONS = Distortions()
 @option("--seed", type=int, default=_HEAD.seed, help="Same seed, same result.")
 @json_option
 @quiet_option
-def command(
-    image_dir: Path, as_json: bool, quiet: bool, print_misclassified_test_images: bool, **flags: Any
-) -> None:
+def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_test_images: bool, **flags: Any) -> None:
     """Retrain the last layer of a MobileNet on a folder of photos.
 
     Each folder in --image_dir is a class and gives its label. The photos are divided into training, validation and
@@ -183,8 +171,7 @@ def command(
                 "validation": result.validation.as_dict(),
                 "test": result.test.as_dict(),
                 "misclassified": [
-                    {"photo": name, "answer": answer, "score": score}
-                    for name, answer, score in result.misclassified
+                    {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
                 ],
             }
         )

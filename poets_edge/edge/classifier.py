@@ -119,7 +119,8 @@ def dequantize(raw: npt.NDArray[Any], tensor: TensorInfo) -> Scores:
     """Real values of a tensor: (raw - zero_point) * scale, or `raw` itself where it is float."""
     if not tensor.scale:
         return raw.astype(np.float32)
-    return (raw.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
+    real: Scores = (raw.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
+    return real
 
 
 def tensor_info(details: dict[str, Any]) -> TensorInfo:
@@ -152,9 +153,7 @@ def _only_tensor(details: list[dict[str, Any]], path: Path, end: str) -> TensorI
 
 def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
     if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] != 3:
-        raise ModelError(
-            f"{path}: input shape {list(tensor.shape)} is not one RGB picture [1, height, width, 3]."
-        )
+        raise ModelError(f"{path}: input shape {list(tensor.shape)} is not one RGB picture [1, height, width, 3].")
     return tensor.shape[1], tensor.shape[2]
 
 

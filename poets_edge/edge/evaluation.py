@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.classifier import Classifier, Scorer
-from poets_edge.edge.parallel import Progress, no_progress, run_parallel
+from poets_edge.edge.parallel import run_parallel
 from poets_edge.edge.scoring import Evaluation, evaluate_scores
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import Photo
@@ -60,13 +60,14 @@ def score_photos(
     make_scorer: Callable[[], Scorer],
     *,
     workers: int | None = None,
-    progress: Progress = no_progress,
+    advance: Callable[[int], object] = lambda amount: None,
 ) -> Scored:
     """Score photos; each worker thread makes its own scorer, since an interpreter serves one thread.
 
     Args:
         make_scorer: called once a thread; `lambda: Classifier(path)`.
         workers: threads; by default one a core.
+        advance: called with the number of photos scored since.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -78,7 +79,10 @@ def score_photos(
         except PhotoError as error:
             return error
 
-    results = list(run_parallel(photos, make_scorer, score, workers=workers, progress=progress))
+    results = []
+    for result in run_parallel(photos, make_scorer, score, workers=workers):
+        results.append(result)
+        advance(1)
     read = [(photo, scores) for photo, scores in results if not isinstance(scores, PhotoError)]
     unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
     width = len(make_scorer().labels) if not read else len(read[0][1])
@@ -87,7 +91,7 @@ def score_photos(
 
 
 def score_model(
-    photos: Sequence[Photo], model: Path, labels: Path | None = None, *, progress: Progress = no_progress
+    photos: Sequence[Photo], model: Path, *, advance: Callable[[int], object] = lambda amount: None
 ) -> Scored:
     """Score photos with a `.tflite` on all cores."""
-    return score_photos(photos, lambda: Classifier(model, labels=labels), progress=progress)
+    return score_photos(photos, lambda: Classifier(model), advance=advance)

@@ -63,9 +63,7 @@ def read_photo(source: PhotoSource) -> Image.Image:
         raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
 
 
-def fit(
-    image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None
-) -> Pixels:
+def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:
     """Resize to a model's input without keeping the aspect ratio, as the codelab does.
 
     Args:
@@ -82,9 +80,7 @@ def fit(
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=crop))
 
 
-def normaliser(
-    mean: tuple[float, ...], std: tuple[float, ...]
-) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
+def normaliser(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
     """Make the function that writes (pixels - mean) / std into a float32 array of the same shape.
 
     Computed as pixels * (1 / std) - mean / std, which needs no temporary array.

@@ -167,6 +167,5 @@ def _floats(table: Table, field_number: int) -> tuple[float, ...]:
         return ()
     start = table.Vector(offset)
     return tuple(
-        float(table.Get(number_types.Float32Flags, start + 4 * index))
-        for index in range(table.VectorLen(offset))
+        float(table.Get(number_types.Float32Flags, start + 4 * index)) for index in range(table.VectorLen(offset))
     )

@@ -10,9 +10,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 Item = TypeVar("Item")
 Tool = TypeVar("Tool")
@@ -20,17 +19,6 @@ Result = TypeVar("Result")
 
 _AHEAD = 8
 """Items a worker that may be under way or finished but not yet taken: bounds memory."""
-
-
-class Progress(Protocol):
-    """Opens a progress display: `with progress("bottlenecks", 1000) as advance: ... advance(1)`."""
-
-    def __call__(self, what: str, total: int, /) -> AbstractContextManager[Callable[[int], object]]: ...
-
-
-def no_progress(what: str, total: int, /) -> AbstractContextManager[Callable[[int], object]]:
-    """Shows nothing."""
-    return nullcontext(lambda amount: None)
 
 
 def cores() -> int:
@@ -44,8 +32,6 @@ def run_parallel(
     work: Callable[[Item, Tool], Result],
     *,
     workers: int | None = None,
-    progress: Callable[[str, int], AbstractContextManager[Callable[[int], object]]] = no_progress,
-    what: str = "photos",
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item, tool)) in the order of `items`.
 
@@ -71,7 +57,7 @@ def run_parallel(
         finally:
             tools.put(tool)
 
-    with ThreadPoolExecutor(count) as pool, progress(what, len(todo)) as advance:
+    with ThreadPoolExecutor(count) as pool:
         waiting: deque[tuple[Item, Future[Result]]] = deque()
         source = iter(todo)
         try:
@@ -80,7 +66,6 @@ def run_parallel(
             while waiting:
                 item, future = waiting.popleft()
                 result = future.result()
-                advance(1)
                 for following in itertools.islice(source, 1):
                     waiting.append((following, pool.submit(run, following)))
                 yield item, result

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.edge.classifier import Scores, read_labels
 from poets_edge.edge.image import PhotoSource, fit, normaliser, read_photo
@@ -49,9 +51,7 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     inputs = [name for name in _INPUTS if name in placeholders]
     outputs = [node.name for node in graph.node if node.op == "Softmax"]
     if not inputs or not outputs:
-        raise ModelError(
-            f"{path}: not a retrained graph (no placeholder {' or '.join(_INPUTS)}, or no Softmax)."
-        )
+        raise ModelError(f"{path}: not a retrained graph (no placeholder {' or '.join(_INPUTS)}, or no Softmax).")
     shape = placeholder_shape(graph, inputs[0])
     if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
         raise ModelError(f"{path}: input shape {shape} is not a picture of known size.")
@@ -86,10 +86,10 @@ class FrozenGraphScorer:
         """Scores of one photo: float32 [labels]. Raises PhotoError."""
         return self._run(fit(read_photo(photo), self.size))
 
-    def _run(self, pixels: np.typing.NDArray[np.uint8]) -> Scores:
+    def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         values = np.empty((1, *pixels.shape), np.float32)
         self._normalise(pixels, values[0])
-        return np.asarray(self._function(values).numpy()[0], np.float32)
+        return np.asarray(self._function(values)[0], np.float32)
 
 
 def labels_beside(graph: Path) -> Path:
@@ -97,13 +97,14 @@ def labels_beside(graph: Path) -> Path:
     return graph.with_name(f"{graph.stem.removesuffix('_graph')}_labels.txt")
 
 
-def _load(frozen: FrozenGraph) -> Any:
+def _load(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     tf = load_tensorflow("running a frozen graph (.pb)")
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
     with silent_stderr():
         try:
             wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-            return wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+            function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+            return lambda pixels: np.asarray(function(tf.constant(pixels)))
         except Exception as error:  # a foreign graph can break TensorFlow's importer in many ways
             reason = " ".join(str(error).split())[:200]
     raise ModelError(f"{frozen.path}: TensorFlow cannot load it ({reason}).")

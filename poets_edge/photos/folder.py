@@ -50,9 +50,7 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         DatasetError: the folder is missing, is a file, cannot be read, or holds no class with a photo.
     """
     if not folder.exists():
-        raise DatasetError(
-            f"{folder}: no such folder. Give the one that holds a folder of photos for each class."
-        )
+        raise DatasetError(f"{folder}: no such folder. Give the one that holds a folder of photos for each class.")
     if not folder.is_dir():
         raise DatasetError(
             f"{folder}: a file, not a folder. Give the one that holds a folder of photos for each class."

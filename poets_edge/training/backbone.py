@@ -75,9 +75,7 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
         write_bytes(backbone.graph, serialize(graph))
         write_bytes(backbone.model, convert(backbone.graph, INPUT, BOTTLENECK))
         # Last: its presence says that the two others are complete.
-        write_text(
-            checksums, json.dumps({"graph": _sha256(backbone.graph), "model": _sha256(backbone.model)}) + "\n"
-        )
+        write_text(checksums, json.dumps({"graph": _sha256(backbone.graph), "model": _sha256(backbone.model)}) + "\n")
     return backbone
 
 
@@ -141,9 +139,7 @@ def _cut_codelab_graph(architecture: Architecture, weights: Weights) -> Any:
     whole = parse_graph(weights.frozen_graph(), str(weights.path))
     names = {node.name for node in whole.node}
     if not {INPUT, _CODELAB_POOLING} <= names:
-        raise WeightsError(
-            f"{weights.path}: not one of the codelab's MobileNet V1 graphs (no {_CODELAB_POOLING})."
-        )
+        raise WeightsError(f"{weights.path}: not one of the codelab's MobileNet V1 graphs (no {_CODELAB_POOLING}).")
     graph = subgraph(whole, _CODELAB_POOLING)
     shape = placeholder_shape(graph, INPUT)
     if shape[1:] != [*architecture.size, 3]:

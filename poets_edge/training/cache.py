@@ -44,9 +44,7 @@ class BottleneckCache:
     def get(self, key: bytes) -> Vector | None:
         """The vector (float32 [bottleneck_size]), or None where it is absent or its checksum is wrong."""
         try:
-            row = self._connection.execute(
-                "SELECT crc, vector FROM bottlenecks WHERE key = ?", (key,)
-            ).fetchone()
+            row = self._connection.execute("SELECT crc, vector FROM bottlenecks WHERE key = ?", (key,)).fetchone()
         except sqlite3.DatabaseError:  # a damaged page: the vector is simply computed again
             return None
         if row is None or not isinstance(row[1], bytes) or zlib.crc32(row[1]) != row[0]:

@@ -52,9 +52,7 @@ class Distortions:
         return [f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants)]
 
 
-def distort(
-    image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes
-) -> Pixels:
+def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
     """One distorted copy at the model's size.
 
     The picture is enlarged by (1 + crop) * uniform(1, 1 + scale) and a window of the model's size is cut out at

@@ -126,9 +126,7 @@ def train_head(
         if step % options.eval_step_interval == 0 or last:
             head = Head(weights.copy(), biases.copy())
             on_step(
-                _evaluate(
-                    step, head, batch, truth, validation, options.validation_batch_size, validation_rng
-                ),
+                _evaluate(step, head, batch, truth, validation, options.validation_batch_size, validation_rng),
                 head,
             )
         if on_update:
@@ -136,9 +134,7 @@ def train_head(
     return Head(weights, biases)
 
 
-def class_balanced_drawer(
-    classes: Indices, class_count: int, rng: np.random.Generator
-) -> Callable[[int], Indices]:
+def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
     """Make a function that draws `n` row numbers: a class uniformly, then one of its rows."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
@@ -147,7 +143,8 @@ def class_balanced_drawer(
 
     def draw(n: int) -> Indices:
         chosen = present[rng.integers(len(present), size=n)]
-        return order[starts[chosen] + (rng.random(n) * counts[chosen]).astype(np.int64)]
+        rows: Indices = order[starts[chosen] + (rng.random(n) * counts[chosen]).astype(np.int64)]
+        return rows
 
     return draw
 

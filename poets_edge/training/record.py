@@ -43,9 +43,7 @@ def find_duplicates(photos: Sequence[HashedPhoto], sets: Mapping[str, SetName]) 
     found = []
     for group in by_digest.values():
         names = tuple(item.photo.name for item in group)
-        duplicate = Duplicate(
-            names, tuple(sets[name] for name in names), tuple(item.photo.label for item in group)
-        )
+        duplicate = Duplicate(names, tuple(sets[name] for name in names), tuple(item.photo.label for item in group))
         if len(set(duplicate.sets)) > 1 or len(set(duplicate.labels)) > 1:
             found.append(duplicate)
     return found
@@ -54,10 +52,7 @@ def find_duplicates(photos: Sequence[HashedPhoto], sets: Mapping[str, SetName]) 
 def class_table(photos: Sequence[HashedPhoto], sets: Mapping[str, SetName]) -> dict[str, dict[SetName, int]]:
     """Photos of each class in each set."""
     counts = Counter((item.photo.label, sets[item.photo.name]) for item in photos)
-    return {
-        label: {name: counts[label, name] for name in SET_NAMES}
-        for label in sorted({key[0] for key in counts})
-    }
+    return {label: {name: counts[label, name] for name in SET_NAMES} for label in sorted({key[0] for key in counts})}
 
 
 def members(sets: Mapping[str, SetName]) -> dict[SetName, list[str]]:

@@ -96,9 +96,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     cache_file = options.bottleneck_dir / f"{options.architecture.backbone}-{backbone.digest}.sqlite"
     with open_cache(cache_file) as (cache, damaged):
         if damaged:
-            reporter.warn(
-                f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew."
-            )
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
         data, unreadable = _read(options, hash_photos(folder.photos), backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos, data.sets)
@@ -112,9 +110,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
 
     test_photos = _test_photos(options, data)
     test = _score(head, data, test_photos)
-    misclassified = tuple(
-        (photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels)
-    )
+    misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
     result = TrainResult(
         options.output_graph,
         options.output_labels,
@@ -253,9 +249,7 @@ def _test_photos(options: TrainOptions, data: _Data) -> list[HashedPhoto]:
 
 def _score(head: Head, data: _Data, photos: Sequence[HashedPhoto]) -> Scored:
     width = head.weights.shape[0]
-    vectors = np.array([data.vectors[item.photo.name] for item in photos], np.float32).reshape(
-        len(photos), width
-    )
+    vectors = np.array([data.vectors[item.photo.name] for item in photos], np.float32).reshape(len(photos), width)
     return Scored(tuple(item.photo for item in photos), head.scores(vectors), ())
 
 
@@ -267,24 +261,16 @@ def _check_labels(labels: Sequence[str]) -> None:
             )
 
 
-def _report(
-    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate]
-) -> None:
+def _report(reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate]) -> None:
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")
     for label, counts in table.items():
-        reporter.note(
-            f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}"
-        )
+        reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
     for label, counts in table.items():
         if not counts["test"]:
-            reporter.warn(
-                f"class {label}: no test photo, so nothing tells how well it is recognised. Add photos."
-            )
+            reporter.warn(f"class {label}: no test photo, so nothing tells how well it is recognised. Add photos.")
     for duplicate in duplicates:
-        where = ", ".join(
-            f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True)
-        )
+        where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
         effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"
         reporter.warn(f"the same photo more than once {effect}: {where}")
 

@@ -1,0 +1,95 @@
+"""`poets-edge inspect`: what a model is and what it carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from poets_edge.cli.terminal import FILE, json_option, option, print_json
+from poets_edge.edge.classifier import TensorInfo
+from poets_edge.inspecting import Inspection, inspect_model, write_tensorboard_graph
+
+
+@click.command("inspect")
+@click.argument("model", type=FILE)
+@option("--tensorboard", type=FILE, metavar="DIR", help="Also write a .pb's graph there for TensorBoard.")
+@json_option
+def command(model: Path, tensorboard: Path | None, as_json: bool) -> None:
+    """Show what MODEL (.tflite or .pb) is: input, labels, quantization, operators, where it comes from.
+
+    \b
+    Example:
+      poets-edge inspect tf_files/retrained_graph_int8.tflite
+    """
+    found = inspect_model(model)
+    if tensorboard is not None:
+        write_tensorboard_graph(model, tensorboard)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    rows = list(_rows(found))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        click.echo(f"{name:<{width}}  {text}")
+    if tensorboard is not None:
+        click.echo(f"Look at it with: tensorboard --logdir {tensorboard}")
+
+
+def _rows(found: Inspection) -> list[tuple[str, str]]:
+    rows = [("file", str(found.path)), ("kind", f"{found.kind}, {found.size / 1e6:.2f} MB")]
+    if found.description:
+        rows.append(("what", found.description))
+    rows += [("input", _tensor(tensor)) for tensor in found.inputs]
+    rows += [("output", _tensor(tensor)) for tensor in found.outputs]
+    if found.mean:
+        rows.append(("normalization", f"(pixel - {_numbers(found.mean)}) / {_numbers(found.std)}"))
+    rows.append(
+        (
+            "labels",
+            f"{len(found.labels)}: {', '.join(found.labels[:10])}{' ...' if len(found.labels) > 10 else ''}"
+            if found.labels
+            else "none inside",
+        )
+    )
+    rows.append(("operators", ", ".join(f"{count} {name}" for name, count in found.operators.items())))
+    if found.accelerated is not None:
+        rows.append(("XNNPACK", "takes it" if found.accelerated else "does not take it"))
+    return rows + _provenance(found.facts)
+
+
+def _provenance(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    training = facts.get("training") or facts
+    if training.get("architecture"):
+        weights = training.get("weights", {})
+        rows.append(("trained", f"{training['architecture']} from {weights.get('file', 'unknown weights')}"))
+    if training.get("classes"):
+        counts = {label: sum(sets.values()) for label, sets in training["classes"].items()}
+        rows.append(("photos", ", ".join(f"{label} {count}" for label, count in counts.items())))
+    test = facts.get("test")
+    if test and test["photos"]:
+        low, high = test["interval95"]
+        rows.append(
+            (
+                "test accuracy",
+                f"{100 * test['accuracy']:.1f} % (N = {test['photos']},"
+                f" 95 % interval {100 * low:.1f} to {100 * high:.1f})",
+            )
+        )
+    if facts.get("exported_with"):
+        rows.append(
+            ("exported with", ", ".join(f"{name} {version}" for name, version in facts["exported_with"].items()))
+        )
+    return rows
+
+
+def _tensor(tensor: TensorInfo) -> str:
+    shape = " x ".join(str(length) for length in tensor.shape)
+    scale = f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.name}: {shape} {tensor.dtype.name}{scale}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

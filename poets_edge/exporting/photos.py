@@ -1,0 +1,74 @@
+"""Which photos calibrate an export, and which judge it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.split import Percentages, split
+
+
+@dataclass(frozen=True)
+class ExportPhotos:
+    """Photos of the training set, for calibration, and of the test set, for re-scoring.
+
+    Attributes:
+        missing: how many of those the training run knew are no longer there.
+    """
+
+    training: tuple[Photo, ...]
+    test: tuple[Photo, ...]
+    missing: int = 0
+
+
+def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPhotos:
+    """The photos a training run used.
+
+    Args:
+        image_dir: where they lie now, if not where they lay then.
+
+    Raises:
+        DatasetError: none of them is there.
+    """
+    folder = image_dir or Path(record["image_dir"])
+    sets = {
+        name: [Photo(folder / photo, photo, photo.partition("/")[0]) for photo in record["sets"][name]]
+        for name in ("training", "test")
+    }
+    there = {name: tuple(photo for photo in photos if photo.path.is_file()) for name, photos in sets.items()}
+    if not there["training"]:
+        raise DatasetError(
+            f"{folder}: the photos the graph was trained on are not there. Give the place they have now: --image_dir"
+        )
+    missing = sum(len(sets[name]) - len(there[name]) for name in sets)
+    return ExportPhotos(there["training"], there["test"], missing)
+
+
+def photos_of_folder(folder: Path, percentages: Percentages) -> ExportPhotos:
+    """Photos of a folder, divided as `train` would. Raises DatasetError."""
+    found = scan(folder).photos
+    sets = split(found, percentages)
+    return ExportPhotos(
+        tuple(photo for photo in found if sets[photo.name] == "training"),
+        tuple(photo for photo in found if sets[photo.name] == "test"),
+    )
+
+
+def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
+    """`count` photos, the classes in turn, always the same ones for the same photos."""
+    by_class: dict[str, list[Photo]] = defaultdict(list)
+    rng = np.random.default_rng(0)
+    for index in rng.permutation(len(photos)):
+        by_class[photos[index].label].append(photos[index])
+    turns = max((len(members) for members in by_class.values()), default=0)
+    in_turn = [
+        by_class[label][turn] for turn in range(turns) for label in sorted(by_class) if turn < len(by_class[label])
+    ]
+    return in_turn[:count]
