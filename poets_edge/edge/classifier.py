@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.image import PhotoSource, Pixels, fit, normaliser, read_photo
-from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.interpreter import check_is_tflite, open_model
 from poets_edge.edge.metadata import Metadata, read_metadata, split_labels
 from poets_edge.errors import ModelError, UsageError
 
@@ -140,9 +140,8 @@ def tensor_info(details: dict[str, Any]) -> TensorInfo:
 def _read(path: Path) -> Metadata:
     if path.is_dir():
         raise ModelError(f"{path}: a folder, not a model. Name the .tflite file in it.")
-    # The interpreter's own check is stricter and its message better, so a file that is no model at all goes there.
-    with_header = path.open("rb").read(8)[4:8] == b"TFL3" if path.is_file() else False
-    return read_metadata(path) if with_header else Metadata()
+    check_is_tflite(path)
+    return read_metadata(path)
 
 
 def _only_tensor(details: list[dict[str, Any]], path: Path, end: str) -> TensorInfo:

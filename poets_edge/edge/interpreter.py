@@ -54,11 +54,11 @@ def find_runtime() -> Runtime:
     )
 
 
-def open_model(model: Path | bytes, threads: int = 1, *, accelerate: bool = True) -> Any:
+def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any:
     """Load a `.tflite` into an interpreter with its tensors allocated.
 
     Args:
-        model: a path (memory-mapped by the interpreter) or the file's bytes.
+        model: a `.tflite` file; the interpreter maps it into memory.
         threads: CPU threads inside one inference.
         accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
 
@@ -67,20 +67,18 @@ def open_model(model: Path | bytes, threads: int = 1, *, accelerate: bool = True
         RuntimeMissingError: no interpreter is installed.
     """
     runtime = find_runtime()
-    name = "model" if isinstance(model, bytes) else str(model)
-    _check_is_tflite(model, name)
+    check_is_tflite(model)
     options: dict[str, Any] = {"num_threads": threads}
     if not accelerate:
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
-    options |= {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     try:
         with silent_stderr():
-            interpreter = runtime.module.Interpreter(**options)
+            interpreter = runtime.module.Interpreter(model_path=str(model), **options)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or "damaged"
-        raise ModelError(f"{name}: cannot be loaded ({reason}). Export it again, or copy it again.") from None
+        raise ModelError(f"{model}: cannot be loaded ({reason}). Export it again, or copy it again.") from None
     return interpreter
 
 
@@ -110,17 +108,15 @@ def silent_stderr() -> Iterator[None]:
         os.close(saved)
 
 
-def _check_is_tflite(model: Path | bytes, name: str) -> None:
-    if isinstance(model, bytes):
-        head = model[:8]
-    else:
-        try:
-            with model.open("rb") as file:
-                head = file.read(8)
-        except OSError as error:
-            raise ModelError(f"{name}: {error.strerror or error}.") from None
+def check_is_tflite(path: Path) -> None:
+    """Raise ModelError where a file is missing, unreadable, or no `.tflite` by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}.") from None
     if head[4:8] != b"TFL3":
-        raise ModelError(f"{name}: not a TensorFlow Lite model.")
+        raise ModelError(f"{path}: not a TensorFlow Lite model.")
 
 
 def _version_of(package: str) -> str:

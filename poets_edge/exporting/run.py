@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from poets_edge.edge.classifier import read_labels
 from poets_edge.edge.evaluation import Scored, score_model
-from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.edge.scoring import Evaluation
-from poets_edge.errors import DatasetError, ModelError, PhotoError, UsageError
+from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.exporting.calibration import batches, calibration_pixels, write_rounded
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.exporting.photos import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.files import write_bytes
@@ -169,31 +169,16 @@ def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization,
 
 
 def _convert(options: ExportOptions, source: _Source, form: Quantization) -> bytes:
-    def samples() -> Iterator[npt.NDArray[np.float32]]:
-        normalise = normaliser((_MEAN,), (_STD,))
-        used = 0
-        for photo in calibration_photos(source.photos.training if source.photos else (), options.calibration_count):
-            try:
-                pixels = fit(read_photo(photo.path), source.frozen.size)
-            except PhotoError:  # reported when it was trained on; the next one serves as well
-                continue
-            sample = np.empty((1, *pixels.shape), np.float32)
-            normalise(pixels, sample[0])
-            used += 1
-            yield sample
-        if not used:
-            raise ValueError("no calibration photo can be read")
-
     frozen = source.frozen
-    return convert(
-        frozen.path,
-        frozen.input_name,
-        frozen.output_name,
-        frozen.size,
-        form,
-        calibration=samples,
-        float_io=options.float_io,
-    )
+    ends = (frozen.input_name, frozen.output_name, frozen.size)
+    if form != "int8" or source.photos is None:
+        return convert(frozen.path, *ends, form)
+    chosen = calibration_photos(source.photos.training, options.calibration_count)
+    samples = partial(batches, calibration_pixels(chosen, frozen.size), _MEAN, _STD)
+    with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
+        rounded = Path(folder) / "rounded.pb"
+        write_rounded(frozen, samples(), rounded)
+        return convert(rounded, *ends, form, calibration=samples, float_io=options.float_io)
 
 
 def _card(source: _Source, form: Quantization) -> Card:

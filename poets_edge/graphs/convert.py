@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,14 +23,14 @@ Samples = Callable[[], Iterator[npt.NDArray[np.float32]]]
 def convert(
     graph: Path,
     input_name: str,
-    output_name: str,
+    outputs: str | Sequence[str],
     size: tuple[int, int] | None = None,
     quantization: Quantization = "none",
     *,
     calibration: Samples | None = None,
     float_io: bool = False,
 ) -> bytes:
-    """Convert the part of a frozen graph between two nodes.
+    """Convert the part of a frozen graph between its input and one or more nodes.
 
     Args:
         graph: file with a binary GraphDef.
@@ -50,7 +50,8 @@ def convert(
     with silent_stderr():
         try:
             shapes = {input_name: [1, *size, 3]} if size else None
-            converter = make(str(graph), [input_name], [output_name], input_shapes=shapes)
+            names = [outputs] if isinstance(outputs, str) else list(outputs)
+            converter = make(str(graph), [input_name], names, input_shapes=shapes)
             _set_quantization(tf, converter, quantization, calibration, float_io)
             return bytes(converter.convert())
         except Exception as error:  # the converter raises ValueError, ConverterError, RuntimeError, TypeError

@@ -73,8 +73,7 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
         biases: float32 [classes].
         final_tensor_name: name of the new output node.
     """
-    graph = GraphDef()
-    graph.CopyFrom(backbone)
+    graph = copy_of(backbone)
     graph.node.extend(
         [
             _constant("head/weights", weights),
@@ -89,8 +88,7 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
 
 def without_large_constants(graph: Any) -> Any:
     """For TensorBoard's picture of the graph: the same nodes without megabytes of weights."""
-    sketch = GraphDef()
-    sketch.CopyFrom(graph)
+    sketch = copy_of(graph)
     for node in sketch.node:
         if node.op == "Const" and len(node.attr["value"].tensor.tensor_content) > _LARGE_CONSTANT:
             node.attr["value"].tensor.tensor_content = b""
@@ -99,13 +97,37 @@ def without_large_constants(graph: Any) -> Any:
 
 def flattened(graph: Any, tensor_name: str, length: int, new_name: str) -> Any:
     """The graph with node `new_name` behind it: `tensor_name` reshaped to [1, length]."""
-    longer = GraphDef()
-    longer.CopyFrom(graph)
+    longer = copy_of(graph)
     shape = _constant(f"{new_name}/shape", np.array([1, length], np.int32))
     reshape = _operation(new_name, "Reshape", [tensor_name, shape.name])
     reshape.attr["Tshape"].type = DT_INT32
     longer.node.extend([shape, reshape])
     return longer
+
+
+def constant_of(node: Any) -> npt.NDArray[np.float32]:
+    """The values of a float32 Const node."""
+    tensor = node.attr["value"].tensor
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    if tensor.tensor_content:
+        return np.frombuffer(tensor.tensor_content, np.float32).reshape(shape)
+    # Small or constant tensors are written as numbers, the last of which is repeated.
+    values = np.array(tensor.float_val, np.float32)
+    return np.pad(values, (0, int(np.prod(shape)) - len(values)), mode="edge").reshape(shape)
+
+
+def set_constant(node: Any, values: npt.NDArray[np.float32]) -> None:
+    """Give a float32 Const node other values of the same shape."""
+    tensor = node.attr["value"].tensor
+    del tensor.float_val[:]
+    tensor.tensor_content = np.ascontiguousarray(values, np.float32).tobytes()
+
+
+def copy_of(graph: Any) -> Any:
+    """A graph of its own."""
+    copied = GraphDef()
+    copied.CopyFrom(graph)
+    return copied
 
 
 def placeholder_shape(graph: Any, name: str) -> list[int]:

@@ -1,0 +1,76 @@
+"""Showing a graph the calibration photos: for the ranges of int8, and for rounding its weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.edge.image import Pixels, fit, normaliser, read_photo
+from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.parallel import cores
+from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.exporting.rounding import round_weights, sources
+from poets_edge.graphs.convert import convert
+from poets_edge.graphs.graphdef import serialize
+from poets_edge.graphs.scorer import FrozenGraph
+from poets_edge.photos.folder import Photo
+
+Batch = npt.NDArray[np.float32]
+
+# More than these hardly change how weights are rounded: each photo gives over a hundred samples a layer.
+_ROUNDING_PHOTOS = 50
+
+
+def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[Pixels]:
+    """The photos at a model's size, uint8 [height, width, 3]; unreadable ones are left out.
+
+    Raises:
+        DatasetError: none can be read.
+    """
+    pixels = []
+    for photo in photos:
+        try:
+            pixels.append(fit(read_photo(photo.path), size))
+        except PhotoError:  # reported when it was trained on; the others serve as well
+            continue
+    if not pixels:
+        raise DatasetError(
+            "int8 needs training photos to calibrate with, and none can be read. Give --image_dir FOLDER"
+        )
+    return pixels
+
+
+def batches(pixels: Sequence[Pixels], mean: float, std: float) -> Iterator[Batch]:
+    """Each picture as a float32 [1, height, width, 3], normalised."""
+    normalise = normaliser((mean,), (std,))
+    for picture in pixels:
+        batch = np.empty((1, *picture.shape), np.float32)
+        normalise(picture, batch[0])
+        yield batch
+
+
+def write_rounded(frozen: FrozenGraph, calibration: Iterator[Batch], path: Path) -> None:
+    """Write the graph with its weights rounded for int8 to `path`."""
+    activations = _activations(frozen, sources(frozen.graph), islice(calibration, _ROUNDING_PHOTOS))
+    path.write_bytes(serialize(round_weights(frozen.graph, activations)))
+
+
+def _activations(frozen: FrozenGraph, names: Sequence[str], calibration: Iterator[Batch]) -> Iterator[dict[str, Batch]]:
+    """What the named nodes answer to each picture, computed by the interpreter."""
+    wanted = [name for name in names if name != frozen.input_name]
+    with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
+        model = Path(folder) / "activations.tflite"
+        model.write_bytes(convert(frozen.path, frozen.input_name, wanted, frozen.size))
+        interpreter: Any = open_model(model, threads=cores())
+        start = interpreter.get_input_details()[0]["index"]
+        ends = {details["name"]: details["index"] for details in interpreter.get_output_details()}
+        for batch in calibration:
+            interpreter.set_tensor(start, batch)
+            interpreter.invoke()
+            yield {name: interpreter.get_tensor(ends[name]) for name in wanted} | {frozen.input_name: batch}

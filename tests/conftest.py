@@ -1,0 +1,139 @@
+"""What the tests share: the program called as a user calls it, real photos, real weights, a trained model."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DAISY = "daisy/21652746_cc379e0eea_m.jpg"
+ROSE = "roses/2414954629_3708a1a04d.jpg"
+FORMS = ("float32", "float16", "dynamic", "int8")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def ok(self) -> Ran:
+        assert self.status == 0, self.stderr
+        return self
+
+    def failed(self, *fragments: str) -> Ran:
+        """It ended with one clear line that holds all of these."""
+        assert self.status not in (0, None), self.stdout
+        assert "Traceback" not in self.stderr
+        errors = [line for line in self.stderr.splitlines() if line.startswith("Error: ")]
+        assert len(errors) == 1, self.stderr
+        for fragment in fragments:
+            assert fragment in errors[0]
+        return self
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A work folder in which `train` and `export --all` have run on the shared flowers."""
+
+    folder: Path
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / "tf_files/retrained_graph.pb"
+
+    def model(self, form: str = "float32") -> Path:
+        """The exported file of a form, one of FORMS."""
+        return self.graph.with_name(f"retrained_graph{'' if form == 'float32' else f'_{form}'}.tflite")
+
+
+def poets_edge(*arguments: str | Path, cwd: Path | None = None) -> Ran:
+    """Run the command line inside this process, so that TensorFlow is loaded once for all tests."""
+    from poets_edge.cli import main
+
+    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, Path.cwd())
+    status = 0
+    try:
+        sys.argv = ["poets-edge", *map(str, arguments)]
+        os.chdir(cwd or before[1])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        sys.argv = before[0]
+        os.chdir(before[1])
+    return Ran(status, out.getvalue(), err.getvalue())
+
+
+def poets_edge_process(*arguments: str | Path, cwd: Path | None = None, stdin: bytes | None = None) -> Ran:
+    """Run the command line as a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "poets_edge", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
+    return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared photos and weights beside the checkout; skips where it is missing."""
+    folder = Path(os.environ.get("POETS_EDGE_SHARED", ROOT.parent / "shared")).resolve()
+    if not (folder / "data/flower_photos").is_dir():
+        reason = f"no shared photos and weights at {folder} (set POETS_EDGE_SHARED)"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; CI must have them")
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flowers(shared: Path) -> Path:
+    """1,000 real photos of five kinds of flowers."""
+    return shared / "data/flower_photos"
+
+
+@pytest.fixture(scope="session")
+def keras_home(shared: Path) -> Iterator[Path]:
+    """Genuine MobileNet weights where Keras looks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(shared / "keras"))
+        yield shared / "keras"
+
+
+@pytest.fixture(scope="session")
+def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A real model of the default architecture in all four forms. Do not write into it."""
+    folder = tmp_path_factory.mktemp("trained")
+    poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
+    poets_edge("export", "--all", cwd=folder).ok()
+    return Trained(folder)
+
+
+@pytest.fixture
+def few_flowers(flowers: Path, tmp_path: Path) -> Callable[[int], Path]:
+    """Makes a photo folder of links to the first n photos of each class."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path / f"flowers-{count}"
+        for class_folder in sorted(path for path in flowers.iterdir() if path.is_dir()):
+            (folder / class_folder.name).mkdir(parents=True)
+            for photo in sorted(class_folder.iterdir())[:count]:
+                (folder / class_folder.name / photo.name).symlink_to(photo)
+        return folder
+
+    return make

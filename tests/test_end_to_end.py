@@ -1,0 +1,124 @@
+"""The codelab, start to end, on real photos: train, export, label, evaluate, inspect."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.edge.classifier import Classifier
+from tests.conftest import DAISY, FORMS, ROSE, Trained, poets_edge, poets_edge_process
+
+
+def first_label(line: str) -> str:
+    return line.partition(" (score = ")[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("photo", "answer"), [(DAISY, "daisy"), (ROSE, "roses")])
+def test_every_form_knows_a_daisy_and_a_rose(
+    trained: Trained, flowers: Path, form: str, photo: str, answer: str
+) -> None:
+    ran = poets_edge_process("label", "--graph", trained.model(form), flowers / photo).ok()
+    assert first_label(ran.stdout.splitlines()[0]) == answer
+
+
+def test_head_is_right_on_83_of_100_photos_it_has_not_seen(trained: Trained) -> None:
+    record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
+    seen, right = (record["test"][key] + record["validation"][key] for key in ("photos", "correct"))
+    assert seen >= 150
+    assert right / seen >= 0.83
+
+
+def test_int8_answers_as_float_does(trained: Trained, flowers: Path) -> None:
+    unseen = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())["sets"]
+    photos = [flowers / name for name in unseen["test"] + unseen["validation"]]
+    answers = {form: scores_of(trained.model(form), photos) for form in ("float32", "int8")}
+    assert len(np.unique(answers["float32"].argmax(axis=1))) == 5, "answers must vary for agreement to mean anything"
+    agreement = (answers["float32"].argmax(axis=1) == answers["int8"].argmax(axis=1)).mean()
+    assert agreement >= 0.97
+
+
+def scores_of(model: Path, photos: list[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    classifier = Classifier(model)
+    return np.stack([classifier.scores(photo) for photo in photos])
+
+
+def test_the_codelabs_own_command_lines(flowers: Path, keras_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "tf_files").mkdir()
+    (tmp_path / "tf_files/flower_photos").symlink_to(flowers)
+    first = """train --bottleneck_dir=tf_files/bottlenecks --how_many_training_steps=500 --model_dir=tf_files/models/ \
+      --summaries_dir=tf_files/training_summaries/"${ARCHITECTURE}" --output_graph=tf_files/retrained_graph.pb \
+      --output_labels=tf_files/retrained_labels.txt --architecture="${ARCHITECTURE}" \
+      --image_dir=tf_files/flower_photos"""
+    second = """train --bottleneck_dir=tf_files/bottlenecks --model_dir=tf_files/models/"${ARCHITECTURE}" \
+      --summaries_dir=tf_files/training_summaries/"${ARCHITECTURE}" --output_graph=tf_files/retrained_graph.pb \
+      --output_labels=tf_files/retrained_labels.txt --architecture="${ARCHITECTURE}" \
+      --image_dir=tf_files/flower_photos"""
+    third = "label --graph=tf_files/retrained_graph.pb --image=tf_files/flower_photos/daisy/21652746_cc379e0eea_m.jpg"
+
+    def words(line: str) -> list[str]:
+        return shlex.split(line.replace("${ARCHITECTURE}", "mobilenet_0.50_224"))
+
+    ran = poets_edge(*words(first), cwd=tmp_path).ok()
+    assert "1000/1000" in ran.stderr
+    ran = poets_edge(*words(second), cwd=tmp_path).ok()
+    assert "bottlenecks, mobilenet" not in ran.stderr, "every bottleneck is cached"
+    assert "step  3999" in ran.stderr
+    ran = poets_edge(*words(third), cwd=tmp_path).ok()
+    assert ran.stdout.startswith("daisy (score = 0.99")
+    check_tensorboard_shows_the_run(tmp_path / "tf_files/training_summaries/mobilenet_0.50_224")
+
+
+def check_tensorboard_shows_the_run(summaries: Path) -> None:
+    """Read the event files with TensorBoard's own reader."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = {}
+    for name in ("train", "validation"):
+        assert len(list((summaries / name).iterdir())) == 1, "two runs in one folder would be one zigzag curve"
+        curves[name] = EventAccumulator(str(summaries / name))
+        curves[name].Reload()
+        assert {"accuracy", "cross_entropy"} <= set(curves[name].Tags()["scalars"])
+        assert [event.step for event in curves[name].Scalars("accuracy")] == [*range(0, 4000, 10), 3999]
+    losses = [event.value for event in curves["train"].Scalars("cross_entropy")]
+    assert losses[-1] < losses[0] / 2
+    assert {"head/weights", "head/biases"} <= set(curves["train"].Tags()["histograms"])
+    nodes = {node.name for node in curves["train"].Graph().node}
+    assert {"input", "bottleneck", "final_result"} <= nodes
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+def test_evaluate_finds_what_export_found(trained: Trained, flowers: Path, form: str) -> None:
+    ran = poets_edge_process("evaluate", "--graph", trained.model(form), "--image_dir", flowers, "--json").ok()
+    found = json.loads(ran.stdout)
+    facts = Classifier(trained.model(form)).metadata.facts["test"]
+    assert {key: found[key] for key in facts} == facts
+    assert found["photos"] > 80
+
+
+def test_evaluate_runs_the_frozen_graph_too(trained: Trained, flowers: Path) -> None:
+    ran = poets_edge("evaluate", "--graph", trained.graph, "--image_dir", flowers, "--json").ok()
+    exported = Classifier(trained.model()).metadata.facts["test"]
+    assert json.loads(ran.stdout)["confusion"] == exported["confusion"]
+
+
+def test_inspect_says_what_a_file_is(trained: Trained) -> None:
+    found = json.loads(poets_edge_process("inspect", trained.model("int8"), "--json").ok().stdout)
+    assert found["inputs"][0]["shape"] == [1, 224, 224, 3]
+    assert found["inputs"][0]["dtype"] == found["outputs"][0]["dtype"] == "uint8"
+    assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+    assert found["operators"]["DEPTHWISE_CONV_2D"] == 13
+    assert found["mean"] == found["std"] == [127.5]
+    assert found["facts"]["training"]["architecture"] == "mobilenet_0.50_224"
+    text = poets_edge_process("inspect", trained.model("int8")).ok().stdout
+    assert "mobilenet_0.50_224" in text and "uint8" in text and "daisy 200" in text
+
+
+def test_inspect_writes_a_graph_for_tensorboard(trained: Trained, tmp_path: Path) -> None:
+    poets_edge("inspect", trained.graph, "--tensorboard", tmp_path / "logs").ok()
+    [events] = (tmp_path / "logs").iterdir()
+    assert b"final_result" in events.read_bytes()
