@@ -112,8 +112,9 @@ def _freeze_keras(architecture: Architecture, weights: Weights) -> Any:
                 " Delete it to have it fetched again."
             ) from None
         signature = [tf.TensorSpec([1, *architecture.size, 3], tf.float32, name=INPUT)]
+        # Pooled here and not by Keras, whose pooling layer is named by a counter: equal runs write equal graphs.
         function = tf.function(
-            lambda pixels: tf.identity(model(pixels, training=False), name=BOTTLENECK),
+            lambda pixels: tf.reduce_mean(model(pixels, training=False), axis=[1, 2], name=BOTTLENECK),
             input_signature=signature,
         )
         frozen = convert_variables_to_constants_v2(function.get_concrete_function())
@@ -121,12 +122,11 @@ def _freeze_keras(architecture: Architecture, weights: Weights) -> Any:
 
 
 def keras_model(architecture: Architecture) -> Any:
-    """The Keras model of a backbone, with random weights, ending in global average pooling."""
+    """The Keras model of a backbone, with random weights, up to its last feature map."""
     applications = load_tensorflow("building a backbone").keras.applications
     options: dict[str, Any] = {
         "input_shape": (*architecture.size, 3),
         "include_top": False,
-        "pooling": "avg",
         "weights": None,
     }
     if architecture.alpha is None:
