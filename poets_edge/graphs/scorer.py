@@ -19,6 +19,7 @@ from poets_edge.graphs.tensorflow import load_tensorflow
 
 # The codelab's Inception graph is fed behind its own decoding and scaling, at node `Mul`.
 _INPUTS = ("input", "Mul")
+_OUTPUT = "final_result"
 _MEAN = _STD = (127.5,)
 
 
@@ -38,7 +39,7 @@ class FrozenGraph:
 
 
 def read_frozen_graph(path: Path) -> FrozenGraph:
-    """Read a frozen graph and find its input (`input` or `Mul`) and output (its last Softmax).
+    """Read a frozen graph and find its input (`input` or `Mul`) and output (`final_result`, else its last Softmax).
 
     Raises:
         ModelError: missing, damaged, or not an image classifier.
@@ -49,7 +50,7 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     placeholders = {node.name for node in graph.node if node.op == "Placeholder"}
     inputs = [name for name in _INPUTS if name in placeholders]
-    outputs = [node.name for node in graph.node if node.op == "Softmax"]
+    outputs = sorted((node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == _OUTPUT)
     if not inputs or not outputs:
         raise ModelError(f"{path}: not a retrained graph (no placeholder {' or '.join(_INPUTS)}, or no Softmax).")
     shape = placeholder_shape(graph, inputs[0])

@@ -1,0 +1,90 @@
+"""Files as the original codelab made them: its frozen MobileNets, and a graph its `retrain.py` wrote.
+
+The originals cannot be fetched here, so they are rebuilt with their node names, shapes and operators: real weights
+up to the pooled features; random ones in the 1,001 ImageNet logits, which nothing but `retrained_graph` looks at.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.grid import Architecture
+from poets_edge.training.backbone import keras_model
+from poets_edge.training.weights import find_weights
+
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+
+
+def frozen_mobilenet(architecture: Architecture) -> bytes:
+    """`frozen_graph.pb` of mobilenet_v1_<alpha>_<resolution>_frozen.tgz."""
+    tf = load_tensorflow("test")
+    graph, values = tf.Graph(), _weights(architecture)
+    with graph.as_default():
+        _mobilenet(tf.compat.v1, architecture, values)
+    return bytes(graph.as_graph_def().SerializeToString())
+
+
+def frozen_tgz(architecture: Architecture, folder: Path) -> Path:
+    """The archive of that name in `folder`."""
+    name = architecture.name.replace("mobilenet_", "mobilenet_v1_")
+    data = frozen_mobilenet(architecture)
+    path = folder / f"{name}_frozen.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for member, content in {"labels.txt": b"background\n", "frozen_graph.pb": data}.items():
+            info = tarfile.TarInfo(f"./{name}/{member}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def retrained_graph(architecture: Architecture, class_count: int) -> bytes:
+    """`retrained_graph.pb` of the original `retrain.py`: a random head on the 1,001 logits."""
+    tf = load_tensorflow("test")
+    rng = np.random.default_rng(1)
+    graph, values = tf.Graph(), _weights(architecture)
+    with graph.as_default():
+        v1 = tf.compat.v1
+        logits = _mobilenet(v1, architecture, values)
+        with v1.name_scope("input_1/"):
+            bottleneck = v1.placeholder_with_default(logits, [None, 1001], name="BottleneckInputPlaceholder")
+        with v1.name_scope("final_training_ops"):
+            weights = v1.constant(rng.normal(0, 0.3, (1001, class_count)).astype(np.float32))
+            added = v1.add(v1.matmul(bottleneck, weights), np.zeros(class_count, np.float32))
+        v1.nn.softmax(added, name="final_result")
+    return bytes(graph.as_graph_def().SerializeToString())
+
+
+def _weights(architecture: Architecture) -> dict[str, Any]:
+    model = keras_model(architecture)
+    model.load_weights(find_weights(architecture, Path("nowhere")).path)
+    return {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def _mobilenet(v1: Any, architecture: Architecture, values: dict[str, Any]) -> Any:
+    net = v1.placeholder(v1.float32, [1, *architecture.size, 3], name="input")
+
+    def normalised(net: Any, name: str) -> Any:
+        gamma, beta, mean, variance = values[name]
+        net, _, _ = v1.nn.fused_batch_norm(net, gamma, beta, mean, variance, epsilon=1e-3, is_training=False)
+        return v1.nn.relu6(net)
+
+    with v1.name_scope("MobilenetV1"):
+        net = normalised(v1.nn.conv2d(net, values["conv1"][0], [1, 2, 2, 1], "SAME"), "conv1_bn")
+        for number, stride in enumerate(_STRIDES, 1):
+            kernel = values[f"conv_dw_{number}"][0]
+            kernel = kernel.reshape(3, 3, -1, 1)
+            net = v1.nn.depthwise_conv2d_native(net, kernel, [1, stride, stride, 1], "SAME")
+            net = normalised(net, f"conv_dw_{number}_bn")
+            net = v1.nn.conv2d(net, values[f"conv_pw_{number}"][0], [1, 1, 1, 1], "SAME")
+            net = normalised(net, f"conv_pw_{number}_bn")
+        side = architecture.resolution // 32
+        net = v1.nn.avg_pool(net, [1, side, side, 1], [1, 1, 1, 1], "VALID", name="Logits/AvgPool_1a/AvgPool")
+        projection = np.random.default_rng(0).normal(0, 0.1, (1, 1, architecture.bottleneck_size, 1001))
+        net = v1.nn.conv2d(net, projection.astype(np.float32), [1, 1, 1, 1], "SAME")
+        return v1.reshape(net, [-1, 1001], name="Predictions/Reshape")

@@ -1,0 +1,111 @@
+"""Killed at any moment, short of disk, two at once: nothing is lost and nothing is wrong."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, poets_edge
+
+ARGUMENTS = ("--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "300", "--seed", "7")
+RESULTS = ("retrained_graph.pb", "retrained_labels.txt", "retrained_graph.json")
+
+
+@pytest.fixture(autouse=True)
+def _weights(keras_home: Path) -> None:
+    """All of these need genuine weights."""
+
+
+def start(folder: Path, cwd: Path, limit: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
+    cwd.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "poets_edge", "train", "--image_dir", folder, *ARGUMENTS],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=limit,
+    )
+
+
+def results(cwd: Path) -> list[bytes]:
+    return [(cwd / "tf_files" / name).read_bytes() for name in RESULTS]
+
+
+def vectors(cwd: Path) -> int:
+    """How many bottlenecks are in the cache."""
+    import contextlib
+    import sqlite3
+
+    for cache in (cwd / "tf_files/bottlenecks").glob("*.sqlite"):
+        with contextlib.closing(sqlite3.connect(cache)) as connection, contextlib.suppress(sqlite3.OperationalError):
+            return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
+    return 0
+
+
+def test_killed_at_any_moment_it_gives_the_bits_of_an_undisturbed_run(
+    few_flowers: Callable[[int], Path], tmp_path: Path
+) -> None:
+    folder = few_flowers(60)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    undisturbed.mkdir()
+    poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=undisturbed).ok()
+    # The first is killed while TensorFlow builds the backbone, the others once so many bottlenecks are stored.
+    for stored in (None, 20, 150, 299):
+        process = start(folder, killed)
+        if stored is None:
+            time.sleep(2.5)
+        else:
+            while vectors(killed) < stored and process.poll() is None:
+                time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert vectors(killed) >= (stored or 0), "what was computed is kept"
+    poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=killed).ok()
+    assert results(killed) == results(undisturbed)
+
+
+def test_two_runs_at_once_share_a_cache(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = few_flowers(40)
+    runs = [start(folder, tmp_path / "both") for _ in range(2)]
+    for run in runs:
+        _, stderr = run.communicate(timeout=120)
+        assert run.returncode == 0, stderr.decode()
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=alone).ok()
+    assert results(tmp_path / "both") == results(alone)
+    assert vectors(tmp_path / "both") == vectors(alone) > 190
+
+
+@pytest.mark.parametrize("largest", [300_000, 1_000_000, 1_300_000])
+def test_no_room_for_a_file_is_one_line_and_the_next_run_goes_on(
+    few_flowers: Callable[[int], Path], tmp_path: Path, largest: int
+) -> None:
+    """The limits stop the backbone's graph, the bottlenecks, and the trained graph."""
+    folder, work = few_flowers(60), tmp_path / "work"
+    if largest > 300_000:  # with a backbone already there
+        poets_edge("train", "--image_dir", few_flowers(2), *ARGUMENTS, cwd=_made(work)).ok()
+        (work / "tf_files/retrained_graph.pb").unlink()
+    process = start(folder, work, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)))
+    _, stderr = process.communicate(timeout=120)
+    lines = [line for line in stderr.decode().splitlines() if line.startswith("Error: ")]
+    if process.returncode == 0:
+        pytest.fail("the limit was not reached")
+    assert len(lines) == 1 and "cannot write" in lines[0], stderr.decode()
+    assert "Traceback" not in stderr.decode()
+    assert not list(work.rglob("*.tmp")), "no half files stay"
+    poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=work).ok()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
