@@ -44,6 +44,7 @@ def test_all_sixteen_mobilenets(
     assert share_right(classifier, folder) >= 0.8
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras saving weights
 def test_inception_v3_on_random_weights(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     """No genuine weights can be had here: this shows that the steps fit together, not what the network knows."""
     from poets_edge.graphs.tensorflow import load_tensorflow
