@@ -5,8 +5,8 @@ In: the rounds that `teacher` wrote. Out: `student.npz`, the weights in the orde
 
 A pass shows every photo's crop of one round, flipped or not and with its colours changed; the loss is the squared
 distance to the teacher's feature map plus that to its pooled features, each as a share of their variance. A linear
-layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. The first part of the time
-is spent at 96 pixels, which costs half as much. The rate follows a cosine over the time that was given, so the
+layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. The first half of the
+time is spent on smaller pictures, which cost less. The rate follows a cosine over the time that was given, so the
 training ends when it should on a machine with other work.
 """
 
@@ -27,12 +27,11 @@ from tqdm import tqdm
 from poets_edge.files import replacing
 from tools.embedded.student import keras_weights, student
 
-BATCH = 64
-PEAK_RATE = 3e-3
+BATCH = 32  # of each worker
+PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.02  # share of the time
-SMALL_UNTIL = 0.45  # share of the time at SMALL pixels, then at LARGE
-SMALL, LARGE = 96, 128
+SIZES = ((0.12, 64), (0.52, 96), (1.0, 128))  # until this share of the time, at so many pixels
 SAVE_EVERY_S = 60.0  # between checkpoints
 
 
@@ -79,7 +78,7 @@ def _work(rank: int, workers: int, meeting: str, run: Path, minutes: float, seed
             for group in optimizer.param_groups:
                 group["lr"] = _rate(seconds / total)
             chosen = np.sort(order[start : start + BATCH])
-            size = SMALL if seconds < SMALL_UNTIL * total else LARGE
+            size = next(size for until, size in SIZES if seconds < until * total)
             images, targets = _distorted(crops[chosen], answers[chosen], size, rng)
             seen = head(network(images))
             map_loss = ((seen - targets) ** 2).mean() / spread[0]

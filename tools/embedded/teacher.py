@@ -115,10 +115,8 @@ def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
         _, strength, axes = np.linalg.svd((pooled - mean) / spread, full_matrices=False)
         kept = (strength[:AXES] ** 2).sum() / (strength**2).sum()
         print(f"{AXES} axes keep {kept:.1%} of the variance of the pooled features")
-        # The weaker axes tell kinds apart as well as the strong ones: half of the difference is evened out.
-        scale = np.sqrt(strength[0] / strength[:AXES])
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, mean=mean, spread=spread, axes=(axes[:AXES].T * scale).astype(np.float32))
+            np.savez(file, mean=mean, spread=spread, axes=axes[:AXES].T)
     return dict(np.load(path))
 
 
