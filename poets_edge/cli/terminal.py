@@ -57,6 +57,7 @@ class Terminal:
             total=total,
             desc=what,
             unit=unit,
+            unit_scale=unit == "B",
             bar_format=form,
             file=sys.stderr,
             mininterval=0.1 if interactive else 3600,

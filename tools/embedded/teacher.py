@@ -89,9 +89,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         shape = (teacher.size, teacher.size, 3)
-        model = keras.applications.MobileNet(
-            input_shape=shape, alpha=teacher.alpha, include_top=False, weights=None
-        )
+        model = keras.applications.MobileNet(input_shape=shape, alpha=teacher.alpha, include_top=False, weights=None)
         model.load_weights(teacher.weights)
         function = tf.function(
             lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, *shape), tf.float32)]
@@ -145,9 +143,7 @@ def _look(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndar
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     sizes = (STUDENT_SIZE, _size)
     small, large = (np.asarray(image.resize((s, s), Image.Resampling.BILINEAR, box=box)) for s in sizes)
-    _interpreter.set_tensor(
-        _interpreter.get_input_details()[0]["index"], (large.astype(np.float32) / 127.5 - 1)[None]
-    )
+    _interpreter.set_tensor(_interpreter.get_input_details()[0]["index"], (large.astype(np.float32) / 127.5 - 1)[None])
     _interpreter.invoke()
     features = _interpreter.get_tensor(_interpreter.get_output_details()[0]["index"])[0]
     shrink = area_weights(features.shape[0], MAP_SIZE)
