@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import io
 import math
-import tempfile
 from pathlib import Path
 from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from poets_edge.errors import OutputError, UsageError
+from poets_edge.errors import UsageError
 from poets_edge.files import unused_folder
 from poets_edge.photos.flowers import (
     BROWN,
@@ -134,7 +133,9 @@ def _stem(
     pen = ImageDraw.Draw(picture)
     green = shade(rng.choice((GREEN, (60, 100, 45), (110, 140, 80))), rng.uniform(0.7, 1.15))
     x, y = start
-    line = [(x + math.sin(lean) * d - d * d * math.sin(lean) / (6 * size), y + math.cos(lean) * d) for d in _steps(size)]
+    line = [
+        (x + math.sin(lean) * d - d * d * math.sin(lean) / (6 * size), y + math.cos(lean) * d) for d in _steps(size)
+    ]
     pen.line(line, fill=green, width=max(2, round(size * rng.uniform(0.025, 0.05))), joint="curve")
     for _ in range(rng.randint(0, 3)):
         foot = rng.choice(line[2:])
@@ -168,7 +169,9 @@ def _something_in_front(rng: Random, picture: Image.Image) -> None:
         layer = layer.filter(ImageFilter.BoxBlur(1))
     else:
         width, height = picture.size
-        edge = rng.choice(((0, rng.uniform(0, height)), (width, rng.uniform(0, height)), (rng.uniform(0, width), height)))
+        edge = rng.choice(
+            ((0, rng.uniform(0, height)), (width, rng.uniform(0, height)), (rng.uniform(0, width), height))
+        )
         radius = rng.uniform(0.15, 0.35) * min(width, height)
         box = (edge[0] - radius, edge[1] - radius * 1.4, edge[0] + radius, edge[1] + radius * 1.4)
         pen.ellipse(box, fill=(*shade(rng.choice((GREEN, BROWN, PINK, YELLOW, WHITE)), rng.uniform(0.5, 1)), 235))
@@ -192,9 +195,7 @@ def _camera(rng: Random, picture: Image.Image) -> Image.Image:
         picture = ImageChops.multiply(picture, Image.merge("RGB", (light, light, light)))
     warmth = rng.gauss(0, 0.07)
     red, green, blue = picture.split()
-    picture = Image.merge(
-        "RGB", (red.point(lambda v: v * (1 + warmth)), green, blue.point(lambda v: v * (1 - warmth)))
-    )
+    picture = Image.merge("RGB", (red.point(lambda v: v * (1 + warmth)), green, blue.point(lambda v: v * (1 - warmth))))
     picture = ImageEnhance.Brightness(picture).enhance(rng.uniform(0.65, 1.25))
     picture = ImageEnhance.Color(picture).enhance(rng.uniform(0.6, 1.3))
     picture = ImageEnhance.Contrast(picture).enhance(rng.uniform(0.75, 1.15))

@@ -198,9 +198,7 @@ def _petal(
     pen.line(vein, fill=shade(fill, (1 + edge) / 2))
 
 
-def _lobe(
-    pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, angle: float, fill: Colour
-) -> None:
+def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, angle: float, fill: Colour) -> None:
     """A round, slightly wavy petal, broader across `angle` than along it."""
     phase = rng.uniform(0, math.tau)
     points = []
@@ -212,9 +210,7 @@ def _lobe(
     pen.polygon(points, fill=fill)
 
 
-def _disk(
-    pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, colour: Colour, seeds: int
-) -> None:
+def _disk(pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, colour: Colour, seeds: int) -> None:
     """A disk of seeds in the spirals in which they grow."""
     pen.ellipse(_box(middle, radius), fill=shade(colour, 0.75))
     for index in range(seeds):
