@@ -5,6 +5,7 @@
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
     ├── WeightsError        backbone weights are missing or damaged
+    ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
     ├── RuntimeMissingError a package this step needs is not installed
     └── OutputError         a result could not be written
@@ -34,6 +35,10 @@ class DatasetError(PoetsEdgeError):
 
 class WeightsError(PoetsEdgeError):
     """Backbone weights cannot be found, fetched or read."""
+
+
+class DownloadError(PoetsEdgeError):
+    """A file cannot be fetched from the network, or another one than expected came."""
 
 
 class ModelError(PoetsEdgeError):

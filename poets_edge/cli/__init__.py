@@ -18,6 +18,8 @@ COMMANDS = {
     "label": "Say what is on a photo.",
     "evaluate": "Measure a model's accuracy on labelled photos.",
     "inspect": "Show what a model is and what it carries.",
+    "fetch-flowers": "Download the codelab's flower photos.",
+    "draw-photos": "Draw flower photos, where there is no network.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 

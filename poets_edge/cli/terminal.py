@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from poets_edge.edge.scoring import Evaluation
+from poets_edge.photos.folder import PhotoFolder
 
 FILE = click.Path(path_type=Path)
 
@@ -57,6 +59,7 @@ class Terminal:
             total=total,
             desc=what,
             unit=unit,
+            unit_scale=unit == "B",
             bar_format=form,
             file=sys.stderr,
             mininterval=0.1 if interactive else 3600,
@@ -92,6 +95,16 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def print_photos(found: PhotoFolder, as_json: bool) -> None:
+    """The classes of a folder of photos and how many each has."""
+    counts = Counter(photo.label for photo in found.photos)
+    if as_json:
+        print_json({"folder": str(found.path), "classes": dict(sorted(counts.items()))})
+        return
+    click.echo(table([["class", "photos"], *([label, str(counts[label])] for label in found.classes)]))
+    click.echo(f"{len(found.photos)} photos in {found.path}")
 
 
 def accuracy_text(evaluation: Evaluation) -> str:

@@ -1,0 +1,74 @@
+"""A web server on this machine that can be told to misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Files:
+    """What the server serves, how it misbehaves, and what it was asked.
+
+    Attributes:
+        content: by path, `/photos.tgz`.
+        break_after: bytes of a body after which the connection is closed, one a request; None for a whole body.
+        ignore_range: answer every request with the whole file.
+        announce: a Content-Length in place of the true one.
+        statuses: answers in place of a file, one a request.
+        requests: (path, Range header) of each request so far.
+    """
+
+    content: dict[str, bytes] = field(default_factory=dict)
+    break_after: list[int | None] = field(default_factory=list)
+    ignore_range: bool = False
+    announce: int | None = None
+    statuses: list[int] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextlib.contextmanager
+def serving(files: Files) -> Iterator[Files]:
+    """Serve `files` on a free port of the loopback address; sets `files.url`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            files.requests.append((self.path, wanted))
+            if files.statuses:
+                self.send_error(files.statuses.pop(0))
+                return
+            if self.path not in files.content:
+                self.send_error(404)
+                return
+            body = files.content[self.path]
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and not files.ignore_range else 0
+            if start >= len(body) > 0:
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Length", str(files.announce or len(body) - start))
+            self.end_headers()
+            stop = files.break_after.pop(0) if files.break_after else None
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body[start:] if stop is None else body[start : start + stop])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    files.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield files
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,104 @@
+"""The codelab's archive from a server on this machine: whole and checked, or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import DownloadError, OutputError
+from poets_edge.photos import download as downloading
+from poets_edge.photos.draw import draw_photo
+from poets_edge.photos.fetch import Archive, fetch_flowers
+from tests.photos.server import Files, serving
+
+
+def packed(*members: tuple[str, bytes], links: tuple[tuple[str, str], ...] = ()) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for name, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+    return file.getvalue()
+
+
+PHOTOS = tuple(
+    (f"flower_photos/{label}/{number}.jpg", draw_photo(label, number))
+    for label in ("daisy", "roses")
+    for number in (1, 2)
+)
+GOOD = packed(("flower_photos/LICENSE.txt", b"CC-BY 2.0"), *PHOTOS)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    monkeypatch.setattr(downloading, "_PAUSE_S", 0.0)
+    with serving(Files()) as files:
+        yield files
+
+
+def archive(server: Files, content: bytes, served: bytes | None = None) -> Archive:
+    server.content["/flowers.tgz"] = content if served is None else served
+    return Archive(f"{server.url}/flowers.tgz", len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_the_photos_lie_in_the_folder_and_nothing_else_is_left(server: Files, tmp_path: Path) -> None:
+    found = fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
+    assert found.classes == ("daisy", "roses")
+    assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "daisy/2.jpg", "roses/1.jpg", "roses/2.jpg"]
+    assert (tmp_path / "flowers/roses/2.jpg").read_bytes() == PHOTOS[3][1]
+    assert (tmp_path / "flowers/LICENSE.txt").read_bytes() == b"CC-BY 2.0"
+    assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
+
+
+def test_a_broken_download_is_gone_on_with(server: Files, tmp_path: Path) -> None:
+    server.break_after = [1000, 0, 0, 0, 0]
+    wanted = archive(server, GOOD)
+    with pytest.raises(DownloadError):
+        fetch_flowers(tmp_path / "flowers", archive=wanted)
+    assert not (tmp_path / "flowers").exists()
+    fetch_flowers(tmp_path / "flowers", archive=wanted)
+    assert server.requests[-1] == ("/flowers.tgz", "bytes=1000-")
+    assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
+
+
+@pytest.mark.parametrize("lie", ["hash", "size", "length"])
+def test_another_archive_than_expected_is_not_unpacked(server: Files, tmp_path: Path, lie: str) -> None:
+    other = bytearray(GOOD)
+    other[len(GOOD) // 2] ^= 1
+    served = {"hash": bytes(other), "size": GOOD + b"more", "length": GOOD}[lie]
+    server.announce = len(GOOD) - 10 if lie == "length" else None
+    with pytest.raises(DownloadError):
+        fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD, served))
+    assert not (tmp_path / "flowers").exists()
+
+
+@pytest.mark.parametrize("name", ["flower_photos/../../evil", "/evil", "../evil", "flower_photos/a\\..\\evil", "evil"])
+def test_no_path_leaves_the_folder(server: Files, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DownloadError, match="must not be unpacked"):
+        fetch_flowers(tmp_path / "in/flowers", archive=archive(server, packed(*PHOTOS, (name, b"evil"))))
+    assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()
+
+
+def test_no_link_is_unpacked(server: Files, tmp_path: Path) -> None:
+    content = packed(*PHOTOS, links=(("flower_photos/daisy/3.jpg", "/etc/hostname"),))
+    with pytest.raises(DownloadError, match="must not be unpacked"):
+        fetch_flowers(tmp_path / "flowers", archive=archive(server, content))
+    assert not (tmp_path / "flowers").exists()
+
+
+def test_a_folder_in_use_is_left_alone(server: Files, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(OutputError, match="there is something already"):
+        fetch_flowers(tmp_path, archive=archive(server, GOOD))
+    assert server.requests == []
+    assert (tmp_path / "mine.txt").read_text() == "keep"

@@ -1,0 +1,167 @@
+"""Stage two: train the student, from random weights, to see what the teacher saw.
+
+In: the rounds that `teacher` wrote. Out: `student.npz`, the weights in the order of the Keras model's
+`get_weights()`, with `checkpoint.pt` to go on from and `curve.csv`, the loss over time.
+
+A pass shows every photo's crop of one round, flipped or not and with its colours changed; the loss is the squared
+distance to the teacher's feature map plus that to its pooled features, each as a share of their variance. A linear
+layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. The first half of the
+time is spent on smaller pictures, which cost less. The rate follows a cosine over the time that was given, so the
+training ends when it should on a machine with other work.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed, multiprocessing, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from poets_edge.files import replacing
+from tools.embedded.student import keras_weights, student
+
+BATCH = 32  # of each worker
+PEAK_RATE = 2e-3
+WEIGHT_DECAY = 0.03
+WARM_UP = 0.02  # share of the time
+SIZES = ((0.12, 64), (0.52, 96), (1.0, 128))  # until this share of the time, at so many pixels
+SAVE_EVERY_S = 60.0  # between checkpoints
+
+
+def distil(run: Path, minutes: float, workers: int = 2, seed: int = 0) -> None:
+    """Train for `minutes` in all, going on from the checkpoint in `run` if there is one.
+
+    Each worker is a process of one thread with its share of every batch; they add up their gradients. Threads inside
+    one process meet hundreds of times a step, and on a machine with other work they wait for each other.
+    """
+    with tempfile.TemporaryDirectory() as meeting:
+        multiprocessing.spawn(_work, (workers, f"file://{meeting}/meet", run, minutes, seed), nprocs=workers)
+
+
+def _work(rank: int, workers: int, meeting: str, run: Path, minutes: float, seed: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    network = student()
+    head = nn.Conv2d(256, 256, 1).to(memory_format=torch.channels_last)
+    parameters = [*network.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(_groups(parameters), lr=PEAK_RATE, betas=(0.9, 0.99), fused=True)
+    seconds, passes = 0.0, 0
+    if (run / "checkpoint.pt").exists():
+        saved = torch.load(run / "checkpoint.pt", weights_only=True)
+        for part, name in ((network, "network"), (head, "head"), (optimizer, "optimizer")):
+            part.load_state_dict(saved[name])
+        seconds, passes = saved["seconds"], saved["passes"]
+
+    def save() -> None:
+        state = {"network": network.state_dict(), "head": head.state_dict(), "optimizer": optimizer.state_dict()}
+        with replacing(run / "checkpoint.pt") as path:
+            torch.save(state | {"seconds": seconds, "passes": passes}, path)
+        with replacing(run / "student.npz") as path, path.open("wb") as file:
+            np.savez(file, *keras_weights(network))
+
+    total, saved_at, last = minutes * 60, seconds, time.perf_counter()
+    bar = tqdm(total=round(total), initial=round(seconds), unit="s", disable=rank > 0)
+    while seconds < total:
+        crops, answers, spread = _round(run, passes)
+        order = np.random.default_rng((seed, passes)).permutation(len(crops))[rank::workers]
+        rng = np.random.default_rng((seed, passes, rank))
+        losses = []
+        for start in range(0, len(order) // BATCH * BATCH, BATCH):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(seconds / total)
+            chosen = np.sort(order[start : start + BATCH])
+            size = next(size for until, size in SIZES if seconds < until * total)
+            images, targets = _distorted(crops[chosen], answers[chosen], size, rng)
+            seen = head(network(images))
+            map_loss = ((seen - targets) ** 2).mean() / spread[0]
+            pooled_loss = ((seen.mean((2, 3)) - targets.mean((2, 3))) ** 2).mean() / spread[1]
+            optimizer.zero_grad(set_to_none=True)
+            (map_loss + pooled_loss).backward()
+            # The clock travels with the gradients, so that all workers agree on the rate, the size and the end.
+            spent = torch.tensor([time.perf_counter() - last])
+            last = time.perf_counter()
+            mean = torch.cat([*(p.grad.flatten() for p in parameters), spent])
+            distributed.all_reduce(mean)
+            mean /= workers
+            for parameter, gradient in zip(parameters, mean[:-1].split([p.numel() for p in parameters]), strict=True):
+                parameter.grad.copy_(gradient.view_as(parameter))
+            optimizer.step()
+            seconds += float(mean[-1])
+            losses.append((float(map_loss.detach()), float(pooled_loss.detach())))
+            if rank == 0 and seconds - saved_at > SAVE_EVERY_S:
+                save()
+                saved_at = seconds
+            if seconds >= total:
+                break
+        passes += 1
+        maps, pooled = np.mean(losses, 0)
+        bar.set_postfix(passes=passes, pooled=f"{pooled:.4f}", map=f"{maps:.4f}", refresh=False)
+        bar.update(round(seconds) - bar.n)
+        if rank == 0:
+            with (run / "curve.csv").open("a") as file:
+                file.write(f"{passes},{seconds:.0f},{size},{maps:.5f},{pooled:.5f}\n")
+    if rank == 0:
+        save()
+
+
+def _rate(progress: float) -> float:
+    warm = min(1.0, (progress + 1e-4) / WARM_UP)
+    return PEAK_RATE * warm * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1.0))) + 1e-6
+
+
+def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Depthwise filters and norms are not decayed: they are few, and pulling them to zero costs accuracy."""
+    full = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
+    rest = [p for p in parameters if not (p.ndim == 4 and p.shape[1] > 1)]
+    return [{"params": full, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Crops, answers, and the variance of the maps and of the pooled features, of round `number` (they repeat)."""
+    ready = sorted(run.glob("answers-*.npy"))
+    answers = np.load(ready[number % len(ready)], mmap_mode="r")
+    crops = np.load(str(ready[number % len(ready)]).replace("answers-", "crops-"), mmap_mode="r")
+    sample = np.asarray(answers[:1000], np.float32)
+    pooled = sample.mean((1, 2))
+    return crops, answers, (float(sample.var(0).mean()), float(pooled.var(0).mean()))
+
+
+def _distorted(
+    crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
+
+    Half of both are flipped.
+    """
+    count = len(crops)
+    flip = rng.random(count) < 0.5
+    crops[flip], answers[flip] = crops[flip, :, ::-1], answers[flip, :, ::-1]
+    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
+    if size != crops.shape[1]:
+        pixels = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    matrix, offset = _colours(count, rng)
+    flat = pixels.permute(0, 2, 3, 1).reshape(count, -1, 3).float() / 127.5 - 1
+    images = torch.baddbmm(offset, flat, matrix).clamp_(-1, 1).view(count, size, size, 3).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(answers.astype(np.float32)).permute(0, 3, 1, 2)
+    return images, functional.adaptive_avg_pool2d(targets, size // 32)
+
+
+def _colours(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each image the matrix [3, 3] and the offset [1, 3] of a change of hue, saturation, contrast and light."""
+    grey = np.full((3, 3), 1 / 3)
+    turn = rng.normal(0, 0.12, (count, 1, 1))
+    spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)
+    hue = grey + np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * spin
+    saturation = rng.uniform(0.5, 1.5, (count, 1, 1))
+    saturation[rng.random(count) < 0.05] = 0.0
+    matrix = hue @ (grey + saturation * (np.eye(3) - grey)) * rng.uniform(0.65, 1.35, (count, 1, 1))
+    tint = rng.normal(0, 0.05, (count, 1, 3)) + rng.uniform(-0.25, 0.25, (count, 1, 1))
+    return torch.from_numpy(matrix.astype(np.float32)), torch.from_numpy(tint.astype(np.float32))

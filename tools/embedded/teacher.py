@@ -1,0 +1,150 @@
+"""Stage one: cut crops out of the photos and write down what the teacher sees in each.
+
+In: a folder of photos and the teacher's weights. Out, for every round, two arrays of one row a photo:
+
+    crops-RR.npy    uint8   [photos, 128, 128, 3]    the crop as the student will see it
+    answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map of the same crop
+
+The teacher sees the crop at its own resolution. Its features are standardized by the spread of the pooled
+features over the first photos and turned onto their 256 main axes (`axes.npz`), so that distances are kept and
+a quarter of the disk is needed. The mean over a map is the pooled feature: one array holds both answers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from poets_edge.files import replacing
+
+STUDENT_SIZE = 128
+MAP_SIZE = 4
+AXES = 256
+_SAMPLE = 2000  # photos that the axes are computed from
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Which MobileNet V1 answers, and with which weights file (Keras's `..._tf_no_top.h5`)."""
+
+    alpha: float
+    size: int
+    weights: Path
+
+
+def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers: int = 2) -> None:
+    """Write rounds 0 to `rounds` - 1 into `out`; a round that is there already is kept."""
+    paths = sorted(photos.rglob("*.jpg"))
+    model = _converted(teacher, out)
+    with multiprocessing.get_context("spawn").Pool(workers, _start, (model, teacher.size)) as pool:
+        axes = _axes(pool, paths, out)
+        for number in range(rounds):
+            if (out / f"answers-{number:02d}.npy").exists():
+                continue
+            crops = np.empty((len(paths), STUDENT_SIZE, STUDENT_SIZE, 3), np.uint8)
+            answers = np.empty((len(paths), MAP_SIZE, MAP_SIZE, AXES), np.float16)
+            jobs = ((path, (number, index)) for index, path in enumerate(paths))
+            seen = pool.imap(_look, jobs, chunksize=32)
+            for index, (crop, features) in enumerate(
+                tqdm(seen, total=len(paths), desc=f"round {number}", mininterval=2)
+            ):
+                crops[index] = crop
+                answers[index] = (features - axes["mean"]) / axes["spread"] @ axes["axes"]
+            for name, array in (("crops", crops), ("answers", answers)):
+                with replacing(out / f"{name}-{number:02d}.npy") as path, path.open("wb") as file:
+                    np.save(file, array)
+
+
+def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, float, float, float]:
+    """A random part of a picture: 30 to 100 % of its area, sides 3:4 to 4:3."""
+    while True:
+        area = width * height * rng.uniform(0.3, 1.0)
+        ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        w, h = np.sqrt(area * ratio), np.sqrt(area / ratio)
+        if w <= width and h <= height:
+            left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
+            return left, top, left + w, top + h
+
+
+def area_weights(inputs: int, outputs: int) -> np.ndarray:
+    """The [outputs, inputs] matrix that averages a row of `inputs` cells into `outputs` equal parts."""
+    edges = np.linspace(0, inputs, outputs + 1)
+    cells = np.arange(inputs)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    return np.asarray(np.clip(overlap, 0, None) * outputs / inputs, np.float32)
+
+
+def _converted(teacher: Teacher, out: Path) -> Path:
+    """The teacher as a .tflite that gives its last feature map: the interpreter is the fastest way to run it."""
+    path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
+    if not path.exists():
+        import keras
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        shape = (teacher.size, teacher.size, 3)
+        model = keras.applications.MobileNet(input_shape=shape, alpha=teacher.alpha, include_top=False, weights=None)
+        model.load_weights(teacher.weights)
+        function = tf.function(
+            lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, *shape), tf.float32)]
+        )
+        # Frozen first: converted as it is, the model answers NaN (TensorFlow 2.21).
+        frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+        with replacing(path) as temporary:
+            temporary.write_bytes(converter.convert())
+    return path
+
+
+def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
+    """Mean and spread of the pooled features, and their main axes, over the first photos uncropped."""
+    path = out / "axes.npz"
+    if not path.exists():
+        jobs = [(photo, None) for photo in paths[:_SAMPLE]]
+        maps = [features for _, features in tqdm(pool.imap(_look, jobs, chunksize=32), total=len(jobs), desc="axes")]
+        pooled = np.stack(maps).mean((1, 2))
+        mean, spread = pooled.mean(0), pooled.std(0) + 1e-3
+        _, strength, axes = np.linalg.svd((pooled - mean) / spread, full_matrices=False)
+        kept = (strength[:AXES] ** 2).sum() / (strength**2).sum()
+        print(f"{AXES} axes keep {kept:.1%} of the variance of the pooled features")
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, mean=mean, spread=spread, axes=axes[:AXES].T)
+    return dict(np.load(path))
+
+
+_interpreter: Any = None
+_size = 0
+
+
+def _start(model: Path, size: int) -> None:
+    global _interpreter, _size
+    from ai_edge_litert.interpreter import Interpreter
+
+    _interpreter, _size = Interpreter(str(model), num_threads=1), size
+    _interpreter.allocate_tensors()
+
+
+def _look(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
+    """One photo's crop for the student, uint8 [128, 128, 3], and the teacher's map of it, float32 [4, 4, C]."""
+    path, seed = job
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    box: tuple[float, float, float, float] = (0.0, 0.0, float(image.width), float(image.height))
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        box = crop_box(rng, image.width, image.height)
+        if rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    sizes = (STUDENT_SIZE, _size)
+    small, large = (np.asarray(image.resize((s, s), Image.Resampling.BILINEAR, box=box)) for s in sizes)
+    _interpreter.set_tensor(_interpreter.get_input_details()[0]["index"], (large.astype(np.float32) / 127.5 - 1)[None])
+    _interpreter.invoke()
+    features = _interpreter.get_tensor(_interpreter.get_output_details()[0]["index"])[0]
+    shrink = area_weights(features.shape[0], MAP_SIZE)
+    return small, np.einsum("yh,hwc,xw->yxc", shrink, features, shrink, optimize=True)

@@ -1,0 +1,51 @@
+"""Train the backbone that ships inside the package: a MobileNet V1 0.25 at 128 px, distilled from a larger one.
+
+    pip install -e '.[train]' torch ninja
+    python -m tools.train_embedded answers PHOTOS --teacher mobilenet_7_5_192_tf_no_top.h5 --run RUN
+    python -m tools.train_embedded distil --run RUN --minutes 80
+
+Every step goes on where it was stopped; RUN needs 0.8 GB a round. No weight of the teacher's is copied.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    pass
+
+
+_run = click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder for all that is made.")
+
+
+@main.command()
+@click.argument("photos", type=click.Path(exists=True, path_type=Path))
+@click.option("--teacher", type=click.Path(exists=True, path_type=Path), required=True, help="Weights file.")
+@click.option("--alpha", default=0.75, show_default=True, help="Width of the teacher.")
+@click.option("--size", default=192, show_default=True, help="Pixels a side that the teacher sees.")
+@click.option("--rounds", default=12, show_default=True, help="Crops a photo.")
+@_run
+def answers(photos: Path, teacher: Path, alpha: float, size: int, rounds: int, run: Path) -> None:
+    """Cut crops and write down the teacher's answers."""
+    from tools.embedded.teacher import Teacher, write_rounds
+
+    run.mkdir(parents=True, exist_ok=True)
+    write_rounds(photos, Teacher(alpha, size, teacher), run, rounds)
+
+
+@main.command()
+@click.option("--minutes", default=80.0, show_default=True, help="Time to train, over all starts.")
+@_run
+def distil(minutes: float, run: Path) -> None:
+    """Train the student on the rounds that are there."""
+    from tools.embedded.distil import distil as train
+
+    train(run, minutes)
+
+
+if __name__ == "__main__":
+    main()
