@@ -91,7 +91,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     _check_labels(folder.classes)
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
-    weights = find_weights(options.architecture, options.model_dir)
+    weights = find_weights(options.architecture, options.model_dir, reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     cache_file = options.bottleneck_dir / f"{options.architecture.backbone}-{backbone.digest}.sqlite"
     with open_cache(cache_file) as (cache, damaged):

@@ -1,4 +1,5 @@
-"""Where a backbone's weights come from: a file in `--model_dir`, or else in Keras's cache.
+"""Where a backbone's weights come from: found first in `--model_dir`, then in
+Keras's cache, then fetched.
 
 Two kinds of file are read: Keras's HDF5 without the classifier, and the frozen graphs that the codelab downloaded
 (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside).
@@ -12,8 +13,10 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.errors import WeightsError
+from poets_edge.errors import DownloadError, WeightsError
 from poets_edge.grid import Architecture
+from poets_edge.photos.download import download
+from poets_edge.reporting import Reporter
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
@@ -50,11 +53,11 @@ class Weights:
         raise WeightsError(f"{self.path}: no frozen_graph.pb inside.")
 
 
-def find_weights(architecture: Architecture, model_dir: Path) -> Weights:
-    """Find the ImageNet weights of a backbone.
+def find_weights(architecture: Architecture, model_dir: Path, reporter: Reporter | None = None) -> Weights:
+    """Find, or fetch, the ImageNet weights of a backbone.
 
     Raises:
-        WeightsError: they are nowhere; the message says where to put them.
+        WeightsError: they are nowhere and cannot be fetched; the message says where to put them.
     """
     candidates = [model_dir / name for name in _names(architecture)]
     cached = keras_folder() / keras_file(architecture)
@@ -62,10 +65,13 @@ def find_weights(architecture: Architecture, model_dir: Path) -> Weights:
         if path.is_file():
             return _weights(path)
     url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
-    raise WeightsError(
-        f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent}."
-        f" Copy that file into either folder, from {url}"
-    )
+    try:
+        return _weights(download(url, cached, reporter=reporter))
+    except DownloadError as error:
+        raise WeightsError(
+            f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
+            f" and fetching it failed ({str(error).rstrip('.')}). Copy that file into either folder, from {url}"
+        ) from None
 
 
 def keras_folder() -> Path:
