@@ -20,8 +20,8 @@ def load_tensorflow(job: str) -> Any:
     Raises:
         RuntimeMissingError: it is not installed.
     """
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
+    if loaded := sys.modules.get("tensorflow"):
+        return loaded
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:

@@ -1,0 +1,154 @@
+"""`poets-edge label` through the door a user takes: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge import Classifier
+from tests.conftest import DAISY, ROOT, ROSE, Trained, poets_edge, poets_edge_process
+
+
+def test_answers_are_printed_best_first(trained: Trained, flowers: Path) -> None:
+    lines = poets_edge_process("label", "--graph", trained.model(), flowers / DAISY).ok().stdout.splitlines()
+    scores = [float(line.partition("(score = ")[2].rstrip(")")) for line in lines]
+    assert lines[0].startswith("daisy (score = 0.9")
+    assert len(lines) == 5 and scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1, abs=1e-3)
+
+
+def test_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
+    label = ("label", "--graph", trained.model("int8"), flowers / ROSE)
+    assert len(poets_edge_process(*label, "--top", "2").ok().stdout.splitlines()) == 2
+    assert poets_edge_process(*label, "--threshold", "0.999").ok().stdout == "unknown\n"
+    [answer] = json.loads(poets_edge_process(*label, "--json", "--threads", "2").ok().stdout)
+    assert answer["labels"][0]["label"] == "roses"
+
+
+def test_folders_several_photos_and_standard_input(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    for photo in (DAISY, ROSE):
+        (tmp_path / "mixed" / photo).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(flowers / photo, tmp_path / "mixed" / photo)
+    ran = poets_edge_process("label", "--graph", trained.model(), "--top", "1", tmp_path / "mixed").ok()
+    lines = ran.stdout.splitlines()
+    assert lines[0].endswith(f"{DAISY}:") and lines[1].startswith("  daisy")
+    assert lines[2].endswith(f"{ROSE}:") and lines[3].startswith("  roses")
+    piped = poets_edge_process("label", "--graph", trained.model(), "-", stdin=(flowers / ROSE).read_bytes()).ok()
+    assert piped.stdout.startswith("roses (score = ")
+
+
+def test_tensorflow_is_never_loaded_for_a_tflite(trained: Trained, flowers: Path) -> None:
+    """Imports of what a Raspberry Pi does not have are blocked; every command of the edge still works."""
+    blocked = ("tensorflow", "keras", "matplotlib", "cv2", "tensorboard", "google.protobuf")
+    program = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith({blocked!r}):
+            raise ImportError(f"{{name}} is not for the edge")
+sys.meta_path.insert(0, Block())
+from poets_edge.cli import main
+main()
+"""
+    for arguments in (
+        ["label", "--graph", trained.model("int8"), flowers / DAISY],
+        ["evaluate", "--graph", trained.model(), "--image_dir", flowers, "--set", "validation"],
+        ["inspect", trained.model("dynamic")],
+        ["--help"],
+        ["--version"],
+    ):
+        command = [sys.executable, "-c", program, *map(str, arguments)]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_a_frozen_graph_without_tensorflow_says_what_to_install(
+    trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    poets_edge("label", "--graph", trained.graph, flowers / DAISY).failed("pip install 'poets-edge[train]'")
+
+
+def test_no_interpreter_says_what_to_install(trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python"):
+        monkeypatch.setitem(sys.modules, f"{name}.interpreter", None)
+    poets_edge("label", "--graph", trained.model(), flowers / DAISY).failed("pip install ai-edge-litert")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "not a TensorFlow Lite model"),
+        (b"PK\x03\x04 an archive", "not a TensorFlow Lite model"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(400), "cannot be loaded"),
+    ],
+)
+def test_files_that_are_no_model(flowers: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+    model = tmp_path / "model.tflite"
+    if content is not None:
+        model.write_bytes(content)
+    poets_edge_process("label", "--graph", model, flowers / DAISY).failed(str(model), said)
+
+
+def test_truncated_models_are_refused(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    data = trained.model("int8").read_bytes()
+    for length in (20, 5_000, len(data) // 2, len(data) - 10):
+        (tmp_path / "cut.tflite").write_bytes(data[:length])
+        poets_edge_process("label", "--graph", tmp_path / "cut.tflite", flowers / DAISY).failed("cut.tflite")
+
+
+def test_a_model_made_by_others(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    """Without our archive it has no labels; with --labels it works, and labels that do not fit are refused."""
+    with zipfile.ZipFile(trained.model()) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+        labels = archive.read("labels.txt")
+    foreign = tmp_path / "foreign.lite"
+    foreign.write_bytes(trained.model().read_bytes()[:start])
+    label = ("label", "--graph", foreign, flowers / DAISY)
+    poets_edge_process(*label).failed("no labels inside", "--labels")
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbf" + labels.replace(b"\n", b"\r\n"))
+    assert poets_edge_process(*label, "--labels", tmp_path / "labels.txt").ok().stdout.startswith("daisy (")
+    (tmp_path / "few.txt").write_text("one\ntwo\n")
+    poets_edge_process(*label, "--labels", tmp_path / "few.txt").failed("2 labels", "5 outputs")
+    poets_edge_process(*label, "--labels", tmp_path / "none.txt").failed("none.txt")
+
+
+def test_bad_photos_and_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    label = ("label", "--graph", trained.model())
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    poets_edge_process(*label).failed("no photo given")
+    poets_edge_process(*label, tmp_path / "text.jpg").failed("text.jpg", "not a picture")
+    poets_edge_process(*label, tmp_path / "none.jpg").failed("none.jpg", "no such file")
+    poets_edge_process(*label, tmp_path / "empty").failed("no photos in this folder")
+    poets_edge_process(*label, flowers / DAISY, "--threads", "0").failed("--threads must be 1 or more")
+    # One bad photo among good ones does not keep the others from their answers.
+    ran = poets_edge_process(*label, "--top", "1", tmp_path / "text.jpg", flowers / DAISY)
+    ran.failed("text.jpg")
+    assert "daisy (score" in ran.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(trained: Trained, flowers: Path) -> None:
+    command = f"{sys.executable} -m poets_edge label --graph {trained.model()} {flowers}/daisy --top 1 | head -1"
+    ran = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.stderr == ""
+
+
+def test_the_library_answers_as_the_command(trained: Trained, flowers: Path) -> None:
+    classifier = Classifier(trained.model())
+    best = classifier.classify(flowers / DAISY, top=1)[0]
+    assert (
+        f"{best.name} (score = {best.score:.5f})"
+        in poets_edge_process("label", "--graph", trained.model(), flowers / DAISY).stdout
+    )
+    np.testing.assert_array_equal(classifier.scores(flowers / DAISY), classifier.scores((flowers / DAISY).read_bytes()))

@@ -1,0 +1,62 @@
+"""A photo's set is a property of its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.split import Percentages, split
+
+NAMES = st.lists(st.text("abcdef0123", min_size=1, max_size=8), min_size=1, max_size=60, unique=True)
+
+
+def photos(names: list[str], label: str = "daisy", folder: str = "x") -> list[Photo]:
+    return [Photo(Path(folder) / label / f"{name}.jpg", f"{label}/{name}.jpg", label) for name in names]
+
+
+@given(NAMES)
+def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
+    percentages = Percentages()
+    assert split(photos(names, folder="photos"), percentages) == split(
+        photos(names, folder="./a/../photos"), percentages
+    )
+
+
+@given(NAMES, st.integers(0, 40), st.integers(0, 40))
+def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testing: int, validation: int) -> None:
+    sets = split(photos(names), Percentages(testing, validation))
+    counts = Counter(sets.values())
+    assert counts["training"] >= 1
+    if len(names) >= 3:
+        assert (counts["test"] > 0) == (testing > 0)
+        assert (counts["validation"] > 0) == (validation > 0)
+    else:
+        assert counts["training"] == len(names)
+
+
+@given(NAMES, st.integers(2, 4))
+@settings(max_examples=50)
+def test_groups_stay_together(names: list[str], copies: int) -> None:
+    grouped = [f"{name}_nohash_{number}" for name in names for number in range(copies)]
+    sets = split(photos(grouped), Percentages())
+    for name in names:
+        assert len({sets[f"daisy/{name}_nohash_{number}.jpg"] for number in range(copies)}) == 1
+
+
+def test_adding_photos_moves_none_of_a_large_class() -> None:
+    before = split(photos([str(number) for number in range(500)]), Percentages())
+    after = split(photos([str(number) for number in range(700)]), Percentages())
+    assert all(after[name] == chosen for name, chosen in before.items())
+    shares = Counter(after.values())
+    assert 40 <= shares["test"] <= 100 and 40 <= shares["validation"] <= 100
+
+
+def test_both_ways_of_writing_an_accent_are_one_name() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    rest = [str(number) for number in range(50)]
+    first, second = (split(photos([name, *rest]), Percentages()) for name in (composed, decomposed))
+    assert first[f"daisy/{composed}.jpg"] == second[f"daisy/{decomposed}.jpg"]
