@@ -1,0 +1,73 @@
+"""What a user would write instead, plainly and fairly: same weights, same photos, same machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
+    """Keras's own tutorial: image_dataset_from_directory, batches of 32, model.predict."""
+    import keras
+
+    data = keras.utils.image_dataset_from_directory(
+        photos, image_size=size, batch_size=32, shuffle=False, label_mode=None, verbose=False
+    )
+    return model.predict(data.map(keras.applications.mobilenet.preprocess_input), verbose=0)
+
+
+def bare_loop(paths: Sequence[Path], model: Path, size: tuple[int, int], threads: int) -> dict[Path, Any]:
+    """Pillow and one interpreter a thread, and nothing else."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    todo: SimpleQueue[Path] = SimpleQueue()
+    for path in paths:
+        todo.put(path)
+    vectors: dict[Path, Any] = {}
+
+    def work() -> None:
+        interpreter = Interpreter(str(model), num_threads=1)
+        interpreter.allocate_tensors()
+        start = interpreter.get_input_details()[0]["index"]
+        end = interpreter.get_output_details()[0]["index"]
+        while True:
+            try:
+                path = todo.get_nowait()
+            except Empty:
+                return
+            image = Image.open(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+            interpreter.set_tensor(start, (np.asarray(image, np.float32) / 127.5 - 1)[None])
+            interpreter.invoke()
+            vectors[path] = interpreter.get_tensor(end)[0]
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return vectors
+
+
+BARE_LABEL_SCRIPT = """
+import sys
+import numpy as np
+from PIL import Image
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(sys.argv[1])
+interpreter.allocate_tensors()
+start, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+height, width = start["shape"][1:3]
+image = Image.open(sys.argv[2]).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+interpreter.set_tensor(start["index"], (np.asarray(image, np.float32) / 127.5 - 1)[None])
+interpreter.invoke()
+scores = interpreter.get_tensor(end["index"])[0]
+labels = open(sys.argv[3]).read().split()
+for index in scores.argsort()[::-1]:
+    print(f"{labels[index]} (score = {scores[index]:.5f})")
+"""

@@ -1,0 +1,66 @@
+"""Timing contenders in turn, so that whatever else the machine does falls on all of them alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def side_by_side(
+    benchmark: Any, ours: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
+) -> None:
+    """Time `ours` with pytest-benchmark, and each of `others` once before each of its rounds.
+
+    The table's extra_info, and a line on the terminal, give median(other) / median(ours): above 1, ours is faster.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in others}
+
+    def time_others() -> None:
+        for name, run in others.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+
+    benchmark.pedantic(ours, setup=time_others, rounds=rounds, warmup_rounds=1)
+    ours_median = benchmark.stats.stats.median
+    for name, samples in seconds.items():
+        measured = samples[1:]  # the first was the warm-up's
+        ratio = statistics.median(measured) / ours_median
+        benchmark.extra_info[f"{name}, seconds"] = statistics.median(measured)
+        benchmark.extra_info[f"ratio to {name}"] = ratio
+        print(f"\n{benchmark.name}: {ours_median:.3f} s, {name} {statistics.median(measured):.3f} s, ratio {ratio:.2f}")
+
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+# A child's peak begins at what its parent held when it forked, so the parent must be small.
+_LAUNCHER = """
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(ended.returncode)
+"""
+
+
+def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
+    """Run this Python as a process of its own, with the program on its path."""
+    subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, env=_environment(), stdout=subprocess.DEVNULL, check=True
+    )
+
+
+def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> float:
+    """Peak resident memory of such a process, in megabytes of 2^20 bytes."""
+    command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *map(str, arguments)]
+    ended = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=True)
+    return int(ended.stdout) / 1024
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_ROOT)}

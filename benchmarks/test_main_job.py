@@ -1,0 +1,95 @@
+"""The README's claims about training and labelling: `make benchmark` runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.recipes import BARE_LABEL_SCRIPT, bare_loop, keras_recipe
+from benchmarks.side_by_side import peak_memory, run_python, side_by_side
+from poets_edge.edge.parallel import cores
+from poets_edge.grid import architecture
+from poets_edge.photos.folder import scan
+from poets_edge.reporting import Silent
+from poets_edge.training.backbone import Backbone, prepare_backbone
+from poets_edge.training.bottlenecks import HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.cache import open_cache
+from poets_edge.training.weights import find_weights
+from tests.conftest import DAISY, Trained, poets_edge
+
+
+@pytest.fixture(scope="module")
+def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    entry = architecture("mobilenet_0.50_224")
+    return prepare_backbone(entry, find_weights(entry, Path("none")), tmp_path_factory.mktemp("backbone"))
+
+
+def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path) -> None:
+    """1,000 photos at 0.50_224, hashed, computed and stored, against Keras's recipe and a bare loop."""
+    import keras
+
+    photos, size = scan(flowers).photos, backbone.architecture.size
+    paths = [photo.path for photo in photos]
+    model = keras.applications.MobileNet((*size, 3), alpha=0.5, include_top=False, pooling="avg")
+    runs = iter(range(1000))
+    found: list[Any] = []
+
+    def ours() -> None:
+        with open_cache(tmp_path / f"{next(runs)}.sqlite") as (cache, _):
+            hashed = [item for item in hash_photos(photos) if isinstance(item, HashedPhoto)]
+            found[:] = [
+                result[0] for _, result in bottlenecks(hashed, backbone, cache, Silent()) if isinstance(result, list)
+            ]
+
+    others = {
+        "Keras recipe": lambda: keras_recipe(flowers, model, size),
+        "bare loop": lambda: bare_loop(paths, backbone.model, size, cores()),
+    }
+    side_by_side(benchmark, ours, others, rounds=5)
+    bare = bare_loop(paths[:50], backbone.model, size, cores())
+    np.testing.assert_allclose(np.stack(found[:50]), np.stack([bare[path] for path in paths[:50]]), atol=0.5)
+
+
+def test_warm_run(benchmark: Any, flowers: Path, trained: Trained) -> None:
+    """All of `poets-edge train` with every bottleneck cached: 1,000 photos, 4,000 steps."""
+
+    def run() -> None:
+        poets_edge("train", "--image_dir", flowers, "--quiet", cwd=trained.folder).ok()
+
+    benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+
+
+def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
+    """One photo, start to end, against a script that does no more than must be; and peak memory."""
+    script = tmp_path / "bare.py"
+    script.write_text(BARE_LABEL_SCRIPT)
+    photo, labels = flowers / DAISY, trained.folder / "tf_files/retrained_labels.txt"
+    ours: list[str | Path] = ["-m", "poets_edge", "label", "--graph", trained.model(), photo]
+    bare: list[str | Path] = [script, trained.model(), photo, labels]
+    side_by_side(benchmark, lambda: run_python(*ours), {"bare script": lambda: run_python(*bare)}, rounds=15)
+    benchmark.extra_info |= {"label, peak MB": peak_memory(ours), "bare script, peak MB": peak_memory(bare)}
+    print(f"peak memory: label {peak_memory(ours):.0f} MB, bare script {peak_memory(bare):.0f} MB")
+
+
+def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path) -> None:
+    """Peak memory of training on 200 photos and on 1,000, backbone ready: it must not grow but for the vectors."""
+    peaks = []
+    for count in (40, 200):
+        folder = tmp_path / f"photos-{count}"
+        for class_folder in sorted(path for path in flowers.iterdir() if path.is_dir()):
+            (folder / class_folder.name).mkdir(parents=True)
+            for photo in sorted(class_folder.iterdir())[:count]:
+                (folder / class_folder.name / photo.name).symlink_to(photo)
+        work = tmp_path / f"work-{count}"
+        work.mkdir()
+        few: list[str | Path] = ["train", "--image_dir", folder, "--quiet", "--how_many_training_steps", "10"]
+        poets_edge(*few, cwd=work).ok()
+        for cache in (work / "tf_files/bottlenecks").glob("*.sqlite"):
+            cache.unlink()
+        peaks.append(peak_memory(["-m", "poets_edge", *few], cwd=work))
+    benchmark.extra_info.update({"200 photos, peak MB": peaks[0], "1,000 photos, peak MB": peaks[1]})
+    print(f"\npeak memory: 200 photos {peaks[0]:.0f} MB, 1,000 photos {peaks[1]:.0f} MB")
+    benchmark.pedantic(lambda: None, rounds=1)
