@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # No trailing work when nothing changed: the stamp is newer than what it was made from.
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint types clean
+.PHONY: test lint types benchmark clean
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -15,6 +15,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+# Some minutes on a quiet machine; see benchmarks/README.md.
+benchmark: $(INSTALLED)
+	$(BIN)/python -m pytest benchmarks --benchmark-only -s $(PYTEST_ARGS)
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
