@@ -1,4 +1,4 @@
-"""What the commands share: results on stdout, progress and warnings on stderr, tables, options in two spellings."""
+"""What the commands share: results on stdout, progress and warnings on stderr, tables, options."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ FILE = click.Path(path_type=Path)
 
 
 def option(name: str, *more: Any, **settings: Any) -> Callable[[Any], Any]:
-    """A click option that answers to the codelab's `--image_dir` and to `--image-dir` alike."""
-    spellings = [name] if "_" not in name else [name, name.replace("_", "-")]
-    settings.setdefault("show_default", True)
-    return click.option(*spellings, *more, **settings)
+    """A click option whose default is shown in the help."""
+    return click.option(name, *more, **{"show_default": True, **settings})
 
 
 json_option = option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
