@@ -17,7 +17,8 @@ from recipe.project import BuildError, Project
 from recipe.tools import run
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
-_RUNTIME = (Wanted("tensorflow-lite", "aar"), Wanted("tensorflow-lite-api", "aar"))
+_RUNTIME = (Wanted("tensorflow-lite", "aar", alone=True), Wanted("tensorflow-lite-api", "aar", alone=True))
+"""Both are named, because the first asks for the second as a .jar, which does not exist."""
 _STORED = (".tflite", ".arsc", ".png")
 """Not compressed: the model is memory-mapped, Android 11 demands it of resources.arsc, PNGs are already."""
 _EPOCH = (1981, 1, 1, 0, 0, 0)
@@ -64,7 +65,7 @@ def build_apk(project: Project, compiled: Compiled) -> None:
     run(["zipalign", "-f", "4", unaligned, aligned])
     run(["apksigner", "sign", "--ks", project.root / "debug.keystore", "--ks-pass", "pass:android",
          "--ks-key-alias", "androiddebugkey", "--min-sdk-version", project.versions["min-sdk"],
-         "--v4-signing-enabled", "false", "--out", project.apk, aligned])  # fmt: skip
+         "--v1-signing-enabled", "false", "--v4-signing-enabled", "false", "--out", project.apk, aligned])  # fmt: skip
 
 
 def compile_java(project: Project, sources: Iterable[Path], classpath: Iterable[Path], classes: Path) -> None:

@@ -25,17 +25,22 @@ _DEPENDENCY = """    <dependency>
       <artifactId>{artifact}</artifactId>
       <version>{version}</version>
       <type>{type}</type>
-{classifier}    </dependency>
+{extra}    </dependency>
+"""
+_EXCLUSIONS = """      <exclusions>
+        <exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>
+      </exclusions>
 """
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A library by its name in the catalog, and which of its files."""
+    """A library by its name in the catalog, which of its files, and whether without what it says it needs."""
 
     name: str
     type: str = "jar"
     classifier: str = ""
+    alone: bool = False
 
 
 def resolve(project: Project, name: str, wanted: Sequence[Wanted]) -> list[Path]:
@@ -72,11 +77,12 @@ def _paths(listing: Path) -> list[Path | None]:
 
 def _dependency(project: Project, wanted: Wanted) -> str:
     library = project.libraries[wanted.name]
-    classifier = f"      <classifier>{wanted.classifier}</classifier>\n" if wanted.classifier else ""
+    extra = f"      <classifier>{wanted.classifier}</classifier>\n" if wanted.classifier else ""
+    extra += _EXCLUSIONS if wanted.alone else ""
     return _DEPENDENCY.format(
         group=library.group,
         artifact=library.artifact,
         version=library.version,
         type=wanted.type,
-        classifier=classifier,
+        extra=extra,
     )

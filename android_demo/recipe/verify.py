@@ -17,7 +17,7 @@ _ANDROID = "{http://schemas.android.com/apk/res/android}"
 def verify_apk(project: Project) -> None:
     """Check `project.apk` with the tools a phone's installer agrees with. Raises BuildError."""
     signature = run(["apksigner", "verify", "--verbose", project.apk])
-    _demand("Verified using v2 scheme (APK Signature Scheme v2): true" in signature, "is not signed (v2)")
+    _demand("Verified using v3 scheme (APK Signature Scheme v3): true" in signature, "is not signed (v3)")
     run(["zipalign", "-c", "4", project.apk])
     _check_badging(project)
     _check_contents(project)

@@ -49,7 +49,8 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         if (state != null) {
             front = state.getBoolean(STATE_FRONT);
             askedForCamera = state.getBoolean(STATE_ASKED);
-            chosenPicture = state.getParcelable(STATE_PICTURE);
+            String picture = state.getString(STATE_PICTURE);
+            chosenPicture = picture == null ? null : Uri.parse(picture);
         }
         camera = new CameraFeed(this, findViewById(R.id.preview), this);
         recognizer = new Recognizer((DemoApplication) getApplication(), this);
@@ -85,7 +86,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
         super.onSaveInstanceState(state);
         state.putBoolean(STATE_FRONT, front);
         state.putBoolean(STATE_ASKED, askedForCamera);
-        state.putParcelable(STATE_PICTURE, chosenPicture);
+        state.putString(STATE_PICTURE, chosenPicture == null ? null : chosenPicture.toString());
     }
 
     // Controls
