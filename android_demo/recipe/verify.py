@@ -50,8 +50,7 @@ def _check_contents(project: Project) -> None:
         _demand(entry.compress_type == zipfile.ZIP_STORED, "holds a compressed model, which cannot be mapped")
         model = apk.read(entry)
     _demand(model == project.model.read_bytes(), "holds another model than the one given")
-    with zipfile.ZipFile(io.BytesIO(model)) as inside:
-        _demand(any(name.endswith(".txt") for name in inside.namelist()), "holds a model without labels")
+    _demand(zipfile.is_zipfile(io.BytesIO(model)), "holds a model without a label file")
 
 
 def _check_classes(project: Project) -> None:
