@@ -32,6 +32,8 @@ def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> Non
     Raises:
         BuildError: a test failed, or none ran.
     """
+    if vectors is not None and not vectors.is_dir():
+        raise BuildError(f"{vectors}: no folder of test vectors.")
     libraries = unpack_classes(resolve(project, "tests", _LIBRARIES), fresh_folder(project.out / "test-runtime"))
     (framework,) = resolve(project, "framework", [Wanted("android-all-instrumented")])
     sources = sorted((project.test / "java").rglob("*.java"))
@@ -43,7 +45,10 @@ def run_tests(project: Project, compiled: Compiled, vectors: Path | None) -> Non
         for path in sources
         if path.stem.endswith("Test")
     ]
-    classpath = [classes, project.test / "resources", compiled.classes, *compiled.libraries, *libraries]
+    # The framework comes last, as under Gradle: it is there to load test classes; Robolectric brings its own.
+    classpath = [
+        classes, project.test / "resources", compiled.classes, *compiled.libraries, *libraries, compiled.android
+    ]  # fmt: skip
     command = [
         "java",
         "-Xmx2g",

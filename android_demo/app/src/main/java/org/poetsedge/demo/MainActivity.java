@@ -226,10 +226,10 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
 
     private void showCamera(List<Boolean> facings) {
         show(R.id.picture, false);
+        showMessage(null, 0, null);
         if (facings.isEmpty()) {
             showMessage(getString(R.string.no_camera), 0, null);
         } else if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
-            showMessage(null, 0, null);
             recognizer.resetSmoothing();
             int side = Math.max(classifier.inputWidth(), classifier.inputHeight());
             camera.start(facings.contains(front) ? front : facings.get(0), side);
@@ -277,7 +277,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
                     public void run() {
                         long started = System.nanoTime();
                         try {
-                            Bitmap bitmap = GalleryPicture.read(getContentResolver(), uri);
+                            Bitmap bitmap = GalleryPicture.read(getApplication().getContentResolver(), uri);
                             showPicture(uri, bitmap);
                             recognizer.labelPicture(GalleryPicture.toPicture(bitmap), started);
                         } catch (IOException unreadable) {

@@ -45,6 +45,9 @@ final class AppendedFiles {
             start = Math.min(start, base + data.getInt(entry + 42));
             entry += 46 + length(data, entry + 28) + length(data, entry + 30) + length(data, entry + 32);
         }
+        if (start < 0) {
+            throw new IOException("the archive would begin before the file");
+        }
         return new AppendedFiles(start, unpack(data, start));
     }
 

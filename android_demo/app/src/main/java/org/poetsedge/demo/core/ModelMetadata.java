@@ -10,8 +10,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * What a `.tflite` says about itself: labels and normalization, from its standard TFLite metadata.
@@ -22,7 +20,6 @@ import java.util.regex.Pattern;
 public final class ModelMetadata {
     private static final String NAME = "TFLITE_METADATA";
     private static final String FACTS = "poets_edge.json";
-    private static final Pattern CHECKSUM = Pattern.compile("\"sha256\"\\s*:\\s*\"([0-9a-f]{64})\"");
     private static final int NORMALIZATION = 1; // ProcessUnitOptions
     private static final int AXIS_LABELS = 2; // AssociatedFileType
     private static final float[] MOBILENET = {127.5f}; // pixel -> [-1, 1], where the model does not say
@@ -123,10 +120,43 @@ public final class ModelMetadata {
 
     private static void checkUndamaged(ByteBuffer file, AppendedFiles appended) throws ModelException {
         byte[] facts = appended.files.get(FACTS);
-        Matcher checksum = CHECKSUM.matcher(facts == null ? "" : new String(facts, StandardCharsets.UTF_8));
-        if (checksum.find() && !checksum.group(1).equals(sha256(file, appended.start))) {
+        String expected = facts == null ? null : checksum(new String(facts, StandardCharsets.UTF_8));
+        if (expected != null && !expected.equals(sha256(file, appended.start))) {
             throw damaged(null);
         }
+    }
+
+    /** The value of "sha256" in the outermost object of some JSON; null where it has none. */
+    private static String checksum(String json) {
+        int depth = 0;
+        boolean wanted = false;
+        for (int i = 0; i < json.length(); i++) {
+            char c = json.charAt(i);
+            if (c == '"') {
+                int end = endOfString(json, i + 1);
+                String text = json.substring(i + 1, end);
+                if (wanted) {
+                    return text;
+                }
+                wanted = depth == 1 && text.equals("sha256");
+                i = end;
+            } else if (c == '{' || c == '[') {
+                depth++;
+            } else if (c == '}' || c == ']') {
+                depth--;
+            } else if (c == ',') {
+                wanted = false;
+            }
+        }
+        return null;
+    }
+
+    private static int endOfString(String json, int start) {
+        int end = start;
+        while (end < json.length() && json.charAt(end) != '"') {
+            end += json.charAt(end) == '\\' ? 2 : 1;
+        }
+        return Math.min(end, json.length());
     }
 
     private static String sha256(ByteBuffer file, int length) {
