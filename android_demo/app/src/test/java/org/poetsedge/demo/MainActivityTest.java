@@ -255,7 +255,7 @@ public final class MainActivityTest {
         turned.orientation = wide ? Configuration.ORIENTATION_PORTRAIT : Configuration.ORIENTATION_LANDSCAPE;
         turned.screenWidthDp = activity.getResources().getConfiguration().screenHeightDp;
         turned.screenHeightDp = activity.getResources().getConfiguration().screenWidthDp;
-        controller.configurationChange(turned);
+        controller.configurationChange(turned).visible();
         activity = controller.get();
         assertNotSame(before, activity);
     }
