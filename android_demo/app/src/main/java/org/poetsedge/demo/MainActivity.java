@@ -9,10 +9,13 @@ import android.content.Intent;
 import android.content.SharedPreferences;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
+import android.graphics.Insets;
 import android.net.Uri;
+import android.os.Build;
 import android.os.Bundle;
 import android.provider.Settings;
 import android.view.View;
+import android.view.WindowInsets;
 import android.widget.Button;
 import android.widget.ImageView;
 import android.widget.ProgressBar;
@@ -46,6 +49,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     protected void onCreate(Bundle state) {
         super.onCreate(state);
         setContentView(R.layout.main);
+        keepClearOfSystemBars();
         if (state != null) {
             front = state.getBoolean(STATE_FRONT);
             askedForCamera = state.getBoolean(STATE_ASKED);
@@ -353,6 +357,25 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
 
     // Views
 
+    /** From Android 15 on an app draws under the bars and the camera's hole; older ones heed fitsSystemWindows. */
+    private void keepClearOfSystemBars() {
+        if (Build.VERSION.SDK_INT < Build.VERSION_CODES.R) {
+            return;
+        }
+        findViewById(R.id.screen)
+                .setOnApplyWindowInsetsListener(
+                        new View.OnApplyWindowInsetsListener() {
+                            @Override
+                            public WindowInsets onApplyWindowInsets(View screen, WindowInsets all) {
+                                Insets taken =
+                                        all.getInsets(
+                                                WindowInsets.Type.systemBars() | WindowInsets.Type.displayCutout());
+                                screen.setPadding(taken.left, taken.top, taken.right, taken.bottom);
+                                return WindowInsets.CONSUMED;
+                            }
+                        });
+    }
+
     private void showAnswers(Recognizer.Answers answers) {
         for (int i = 0; i < ANSWER_ROWS.length; i++) {
             boolean there = i < answers.best.size();
@@ -384,6 +407,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     /** @param text what to say over the stage; null takes the message away */
     private void showMessage(String text, int actionName, final Runnable action) {
         show(R.id.message, text != null);
+        findViewById(R.id.hint).setVisibility(text == null ? View.VISIBLE : View.INVISIBLE);
         ((TextView) findViewById(R.id.message_text)).setText(text);
         Button button = findViewById(R.id.message_action);
         button.setVisibility(action == null ? View.GONE : View.VISIBLE);
