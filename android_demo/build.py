@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from recipe.apk import build_apk, compile_app
+from recipe.apk import build_apk, compile_app, require_model
 from recipe.jvm import run_tests
 from recipe.project import BuildError, read_project
 from recipe.tools import ensure_tools, say
@@ -37,6 +37,8 @@ def main() -> int:
     try:
         arguments.out.mkdir(parents=True, exist_ok=True)
         project = read_project(_HERE, arguments.out.resolve())
+        if arguments.what != "tests":
+            require_model(project)
         ensure_tools()
         say("compiling the app")
         compiled = compile_app(project)

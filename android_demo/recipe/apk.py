@@ -45,7 +45,7 @@ class Compiled:
 
 def compile_app(project: Project) -> Compiled:
     """Compile resources and sources. Raises BuildError."""
-    (android,) = [path for path in resolve(project, "android", [Wanted("android-all")])]
+    (android,) = resolve(project, "android", [Wanted("android-all")])
     libraries = _unpack_runtime(project)
     manifest = _fill_manifest(project)
     resources, generated = _compile_resources(project, android, manifest)
@@ -55,10 +55,16 @@ def compile_app(project: Project) -> Compiled:
     return Compiled(android, classes, libraries, resources, manifest)
 
 
+def require_model(project: Project) -> None:
+    """Raises BuildError where the app has no model yet."""
+    if not project.model.is_file():
+        raise BuildError(
+            f"{project.model}: no model. Put one there with: poets-edge android MODEL --app {project.root}"
+        )
+
+
 def build_apk(project: Project, compiled: Compiled) -> None:
     """Write `project.apk`. Raises BuildError."""
-    if not project.model.is_file():
-        raise BuildError(f"{project.model}: no model. Put one there with: poets-edge android MODEL --app {project.root}")
     dex = _dex(project, compiled)
     unaligned, aligned = project.out / "unaligned.apk", project.out / "aligned.apk"
     _pack(unaligned, dict(_entries(project, compiled, dex)))

@@ -61,7 +61,9 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
         OutputError: it cannot be copied.
     """
     if not (app / _MANIFEST).is_file():
-        raise UsageError(f"{app}: not the app (there is no {_MANIFEST} in it). Name poets_edge's android_demo: --app DIR")
+        raise UsageError(
+            f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo of poets_edge's sources: --app DIR"
+        )
     classifier = _runnable(model)
     data = model.read_bytes()
     write_bytes(app / ASSET, data)

@@ -1,6 +1,6 @@
 """Checksums of what `fit` makes of noise of many sizes; the app's ResamplerTest expects the same of its Java.
 
-    python -m tests.android.resize_sums > android_demo/app/src/test/resources/resize.txt
+Run as a module it prints them: they are kept in android_demo/app/src/test/resources/resize.txt.
 """
 
 from __future__ import annotations
