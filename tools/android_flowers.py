@@ -1,9 +1,9 @@
 """Flower models for the Android app and what they answer: a small MobileNet, as float32 and as int8.
 
-    python tools/android_flowers.py --photos flower_photos --out build/android
+    python -m tools.android_flowers --photos flower_photos --out build/android
 
-Photos of five kinds of flowers come in; `OUT/flowers/float32.tflite` and `int8.tflite`, and for each a folder of
-test vectors (`OUT/vectors/...`, see `write_vectors`) go out. What is already there is kept.
+Photos of five kinds of flowers come in; two models (`OUT/flowers/*.tflite`, kept if they are there) and for each a
+folder of test vectors (`OUT/vectors/*`, see `write_vectors`) go out.
 """
 
 from __future__ import annotations
