@@ -26,7 +26,7 @@ import org.poetsedge.demo.core.Yuv;
 final class CameraSession extends CameraDevice.StateCallback
         implements ImageReader.OnImageAvailableListener, Executor {
     private static final int FRAMES_IN_FLIGHT = 2;
-    private static final long CLOSING_MILLIS = 2500;
+    private static final long CLOSING_MILLIS = 1000;
 
     private final CameraManager cameras;
     private final CameraFeed.Camera camera;
@@ -36,8 +36,10 @@ final class CameraSession extends CameraDevice.StateCallback
     private final HandlerThread thread = new HandlerThread("camera");
     private final ImageReader frames;
     private Handler handler;
-    private CameraDevice device;
     private volatile boolean closed;
+    // Used on the thread alone, once it runs:
+    private boolean opening;
+    private CameraDevice device;
 
     CameraSession(
             CameraManager cameras,
@@ -60,26 +62,25 @@ final class CameraSession extends CameraDevice.StateCallback
         thread.start();
         handler = new Handler(thread.getLooper());
         frames.setOnImageAvailableListener(this, handler);
+        opening = true;
         try {
             cameras.openCamera(camera.id, this, handler);
         } catch (CameraAccessException | SecurityException | IllegalArgumentException unusable) {
+            opening = false;
             fail();
         }
     }
 
-    /** Returns when the camera is free for others. */
+    /** Returns when the camera is free for others, or soon will be. */
     void close() {
         closed = true;
         handler.post(
                 new Runnable() {
                     @Override
                     public void run() {
-                        if (device != null) {
-                            device.close();
+                        if (!opening) { // else the thread must live on to learn what it has to close
+                            release();
                         }
-                        frames.close();
-                        preview.release();
-                        thread.quitSafely();
                     }
                 });
         try {
@@ -89,13 +90,23 @@ final class CameraSession extends CameraDevice.StateCallback
         }
     }
 
+    private void release() {
+        if (device != null) {
+            device.close();
+        }
+        frames.close();
+        preview.release();
+        thread.quitSafely();
+    }
+
     @Override
     public void onOpened(CameraDevice opened) {
+        opening = false;
+        device = opened;
         if (closed) {
-            opened.close();
+            release();
             return;
         }
-        device = opened;
         try {
             device.createCaptureSession(
                     new SessionConfiguration(
@@ -155,14 +166,22 @@ final class CameraSession extends CameraDevice.StateCallback
 
     @Override
     public void onDisconnected(CameraDevice lost) {
-        lost.close();
-        fail();
+        giveUp(lost);
     }
 
     @Override
     public void onError(CameraDevice failed, int error) {
-        failed.close();
-        fail();
+        giveUp(failed);
+    }
+
+    private void giveUp(CameraDevice lost) {
+        opening = false;
+        device = lost;
+        if (closed) {
+            release();
+        } else {
+            fail(); // The listener closes this session, which releases the device.
+        }
     }
 
     private void fail() {

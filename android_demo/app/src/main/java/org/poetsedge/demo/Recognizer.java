@@ -161,7 +161,15 @@ final class Recognizer {
         if (classifier == null) {
             return;
         }
-        float[] scores = classifier.scores(picture);
+        float[] scores;
+        try {
+            scores = classifier.scores(picture);
+        } catch (IllegalArgumentException | IllegalStateException error) {
+            // The interpreter found at run time what loading did not show.
+            closeClassifier();
+            tellRefused("The model fails: " + error.getMessage());
+            return;
+        }
         List<Answer> best = Answer.best(classifier.labels, live ? smoother.add(scores) : scores, TOP);
         double total = (System.nanoTime() - startedNanos) / 1e6;
         tellAnswers(new Answers(best, live, classifier.inferenceMillis(), total));

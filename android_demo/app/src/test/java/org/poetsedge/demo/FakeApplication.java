@@ -14,6 +14,7 @@ public final class FakeApplication extends DemoApplication {
     static byte[] file;
 
     static float[] scores;
+    static boolean fails;
     static int opened;
     static int closed;
     static int lastThreads;
@@ -21,6 +22,7 @@ public final class FakeApplication extends DemoApplication {
     static void reset(byte[] modelFile) {
         file = modelFile;
         scores = new float[] {0.1f, 0.6f, 0.02f, 0.25f, 0.03f};
+        fails = false;
         opened = 0;
         closed = 0;
     }
@@ -61,6 +63,9 @@ public final class FakeApplication extends DemoApplication {
 
         @Override
         public void run(ByteBuffer input, ByteBuffer output) {
+            if (fails) {
+                throw new IllegalStateException("operator 7 failed");
+            }
             output.asFloatBuffer().put(scores);
         }
 

@@ -22,6 +22,7 @@ import org.junit.runner.RunWith;
 import org.poetsedge.demo.core.Answer;
 import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
 import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
@@ -77,6 +78,15 @@ public final class LayoutTest {
     }
 
     @Test
+    @Config(qualifiers = PHONE)
+    public void largeType() throws Exception {
+        RuntimeEnvironment.setFontScale(1.8f);
+        showAnswers();
+        assertEverythingFits();
+        screenshot("large");
+    }
+
+    @Test
     @Config(qualifiers = SMALL_PHONE)
     public void message() throws Exception {
         start();
@@ -92,6 +102,7 @@ public final class LayoutTest {
     private void showAnswers() {
         start();
         activity.findViewById(R.id.message).setVisibility(View.GONE);
+        activity.findViewById(R.id.hint).setVisibility(View.VISIBLE);
         activity.findViewById(R.id.switch_camera).setVisibility(View.VISIBLE); // the widest row of buttons
         View preview = activity.findViewById(R.id.preview);
         preview.setVisibility(View.INVISIBLE); // without a camera it would punch a hole into the screenshot

@@ -216,6 +216,18 @@ public final class MainActivityTest {
     }
 
     @Test
+    public void aFailingInterpreterGivesAMessage() {
+        FakeApplication.fails = true;
+        allowCamera();
+        start();
+        waitForModel();
+        choose(picture());
+        waitUntil("a message", () -> message().equals("The model fails: operator 7 failed"));
+        assertTrue(isShown(R.id.message));
+        assertEquals(1, FakeApplication.closed);
+    }
+
+    @Test
     public void withoutACameraPicturesStillWork() throws Exception {
         CameraManager cameras = (CameraManager) RuntimeEnvironment.getApplication().getSystemService(Context.CAMERA_SERVICE);
         shadowOf(cameras).removeCamera("0");
