@@ -1,9 +1,9 @@
-"""Flower models for the Android app and what they answer: a small MobileNet, as float32 and as int8.
+"""Flower models for the Android app and what they answer: a small MobileNet in all forms.
 
     python -m tools.android_flowers --photos flower_photos --out build/android
 
-Photos of five kinds of flowers come in; two models (`OUT/flowers/*.tflite`, kept if they are there) and for each a
-folder of test vectors (`OUT/vectors/*`, see `write_vectors`) go out.
+Photos of five kinds of flowers come in; four models (`OUT/flowers/*.tflite`, kept if they are there) and for each
+a folder of test vectors (`OUT/vectors/*`, see `write_vectors`) go out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from poets_edge.exporting.android import write_vectors
 from poets_edge.exporting.run import ExportOptions, export
+from poets_edge.graphs.convert import QUANTIZATIONS
 from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.training.options import TrainOptions
@@ -20,7 +21,7 @@ from poets_edge.training.run import train
 
 _ARCHITECTURE = "mobilenet_0.25_128"  # the smallest: the app's tests need a real model, not a good one
 _PHOTOS_A_MODEL = 60
-_MODELS = {"float32": "", "int8": "_int8"}
+_MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
 """Name here -> what `export` appends to the graph's name."""
 
 
@@ -38,7 +39,7 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
             summaries_dir=work / "summaries",
         )
         train(options)
-        export(ExportOptions(work / "retrained_graph.pb", quantizations=("none", "int8")))
+        export(ExportOptions(work / "retrained_graph.pb", quantizations=QUANTIZATIONS))
     return models
 
 

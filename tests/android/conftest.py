@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from poets_edge.exporting.android import install_model, write_vectors
-from tests.conftest import ROOT, Trained
+from tests.conftest import FORMS, ROOT, Trained
 
 DEMO = ROOT / "android_demo"
 BUILD_SECONDS = 1500  # the first build on a machine fetches some 600 MB
-_FORMS = ("float32", "int8")
 _PHOTOS = 60
 
 
@@ -64,10 +63,10 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def vectors(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Python answers on real photos, as float32 and as int8."""
+    """What Python answers on real photos, with a model in each form."""
     folder = tmp_path_factory.mktemp("vectors")
     photos = sorted(flowers.glob("*/*.jpg"))
-    for form in _FORMS:
+    for form in FORMS:
         write_vectors(trained.model(form), photos[:: len(photos) // _PHOTOS], folder / form)
     return folder
 
