@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 # No trailing work when nothing changed: the stamp is newer than what it was made from.
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint types benchmark clean
+# Photos and weights beside the checkout, where there are any.
+SHARED := $(or $(POETS_EDGE_SHARED),../shared)
+PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
+
+.PHONY: test lint types benchmark android clean
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -19,6 +23,15 @@ types: $(INSTALLED)
 # Some minutes on a quiet machine; see benchmarks/README.md.
 benchmark: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks --benchmark-only -s $(PYTEST_ARGS)
+
+# The app's JVM tests on what Python answers, then its APK, with a flower model inside if it has no model yet.
+android: $(INSTALLED) | $(PHOTOS)
+	$(if $(wildcard $(SHARED)/keras),KERAS_HOME=$(SHARED)/keras )$(BIN)/python -m tools.android_flowers --photos $(PHOTOS) --out build/android
+	test -f android_demo/app/src/main/assets/model.tflite || $(BIN)/poets-edge android build/android/flowers/retrained_graph_int8.tflite
+	$(PYTHON) android_demo/build.py --vectors build/android/vectors
+
+build/flower_photos: | $(INSTALLED)
+	$(BIN)/poets-edge fetch-flowers $@
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "Show what a model is and what it carries.",
     "fetch-flowers": "Download the codelab's flower photos.",
     "draw-photos": "Draw flower photos, where there is no network.",
+    "android": "Put a model into the Android app.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 

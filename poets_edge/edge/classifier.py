@@ -108,11 +108,20 @@ class Classifier:
         Returns:
             float32 of shape [labels]; a quantized output is de-quantized by its scale and zero point.
         """
+        return dequantize(self.raw_output(pixels), self.output)
+
+    def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
         # A view of the interpreter's memory: filling it in place saves a copy. It must be gone before invoke().
         self._fill(pixels, self._interpreter.tensor(self.input.index)()[0])
         self._interpreter.invoke()
-        raw = self._interpreter.get_tensor(self.output.index).reshape(-1)
-        return dequantize(raw, self.output)
+        return np.asarray(self._interpreter.get_tensor(self.output.index).reshape(-1))
+
+    def input_tensor(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """The input tensor made of a picture already at the model's size, in the input's own shape and type."""
+        tensor = np.empty(self.input.shape, self.input.dtype)
+        self._fill(pixels, tensor[0])
+        return tensor
 
 
 def dequantize(raw: npt.NDArray[Any], tensor: TensorInfo) -> Scores:

@@ -77,7 +77,11 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
     height, width = size
     if crop is None and image.size == (width, height):
         return np.asarray(image)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=crop))
+    left, top, right, bottom = crop or (0, 0, *image.size)
+    # Rows, then columns, in two calls. In one call Pillow 13 does the columns of tall photos first, which moves
+    # pixels by a step: models would see other pixels on a Raspberry Pi's older Pillow, and in the Android app.
+    narrowed = image.resize((width, image.height), Image.Resampling.BILINEAR, box=(left, 0, right, image.height))
+    return np.asarray(narrowed.resize((width, height), Image.Resampling.BILINEAR, box=(0, top, width, bottom)))
 
 
 def normaliser(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:

@@ -65,6 +65,10 @@ def _set_quantization(
     if quantization == "none":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "dynamic":
+        # One scale for each class of the head would need an operator version of 2024, which 32-bit Raspberry Pis
+        # (tflite-runtime 2.14) and the TensorFlow Lite on Maven Central (2.16.1) lack. int8 does not need it.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization == "int8":

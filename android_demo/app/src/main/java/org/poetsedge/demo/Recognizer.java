@@ -1,0 +1,230 @@
+package org.poetsedge.demo;
+
+import android.os.Handler;
+import android.os.HandlerThread;
+import android.os.Looper;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.poetsedge.demo.core.Answer;
+import org.poetsedge.demo.core.Classifier;
+import org.poetsedge.demo.core.Model;
+import org.poetsedge.demo.core.ModelException;
+import org.poetsedge.demo.core.ModelMetadata;
+import org.poetsedge.demo.core.Picture;
+import org.poetsedge.demo.core.Smoother;
+
+/** Owns the classifier and the one thread it runs on; answers come back on the main thread. */
+final class Recognizer {
+    /** How many answers are shown. */
+    static final int TOP = 3;
+
+    private static final float NEWEST_FRAME = 0.3f;
+
+    /** All called on the main thread, and never after {@link #close}. */
+    interface Listener {
+        void onModelReady(Classifier classifier);
+
+        void onModelMissing();
+
+        void onModelRefused(String reason);
+
+        void onAnswers(Answers answers);
+    }
+
+    /** What one picture gave. */
+    static final class Answers {
+        final List<Answer> best;
+        final boolean live;
+        final double inferenceMillis;
+        final double totalMillis;
+
+        Answers(List<Answer> best, boolean live, double inferenceMillis, double totalMillis) {
+            this.best = best;
+            this.live = live;
+            this.inferenceMillis = inferenceMillis;
+            this.totalMillis = totalMillis;
+        }
+    }
+
+    private final DemoApplication app;
+    private final Listener listener;
+    private final Handler main = new Handler(Looper.getMainLooper());
+    private final HandlerThread thread = new HandlerThread("recognizer");
+    private final Handler worker;
+    private final AtomicBoolean busy = new AtomicBoolean(true); // until a model is open
+    private volatile boolean closed;
+    // Used on the worker thread alone:
+    private final Smoother smoother = new Smoother(NEWEST_FRAME);
+    private Classifier classifier;
+
+    Recognizer(DemoApplication app, Listener listener) {
+        this.app = app;
+        this.listener = listener;
+        thread.start();
+        worker = new Handler(thread.getLooper());
+    }
+
+    /** Loads the model, in place of one that is open. */
+    void open(final int threads) {
+        busy.set(true);
+        worker.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        closeClassifier();
+                        load(threads);
+                    }
+                });
+    }
+
+    /** Whether a live frame would be labelled at once. Frames that find the thread busy are best dropped. */
+    boolean isFree() {
+        return !busy.get();
+    }
+
+    /** Labels a camera frame. @param startedNanos when work on it began, by System.nanoTime() */
+    void labelFrame(final Picture picture, final long startedNanos) {
+        if (!busy.compareAndSet(false, true)) {
+            return;
+        }
+        worker.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        label(picture, true, startedNanos);
+                        busy.set(classifier == null);
+                    }
+                });
+    }
+
+    /** Labels a chosen picture. Call it on the thread of {@link #post}. */
+    void labelPicture(Picture picture, long startedNanos) {
+        label(picture, false, startedNanos);
+    }
+
+    /** Runs something before whatever is labelled next. */
+    void post(Runnable work) {
+        worker.post(work);
+    }
+
+    /** Forgets earlier frames: the camera now looks at something else. */
+    void resetSmoothing() {
+        worker.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        smoother.reset();
+                    }
+                });
+    }
+
+    /** Ends the thread once its current work is done. */
+    void close() {
+        closed = true;
+        worker.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        closeClassifier();
+                        thread.quit();
+                    }
+                });
+    }
+
+    private void load(int threads) {
+        try {
+            ByteBuffer file = app.modelFile();
+            ModelMetadata metadata = ModelMetadata.read(file);
+            Model model = app.modelOpener().open(file, threads);
+            try {
+                classifier = new Classifier(model, metadata);
+            } finally {
+                if (classifier == null) {
+                    model.close();
+                }
+            }
+            tellReady(classifier);
+            busy.set(false);
+        } catch (FileNotFoundException missing) {
+            tellRefused(null);
+        } catch (IOException error) {
+            tellRefused("The model cannot be read: " + error.getMessage());
+        } catch (ModelException error) {
+            tellRefused(error.getMessage());
+        }
+    }
+
+    private void label(Picture picture, boolean live, long startedNanos) {
+        if (classifier == null) {
+            return;
+        }
+        float[] scores;
+        try {
+            scores = classifier.scores(picture);
+        } catch (IllegalArgumentException | IllegalStateException error) {
+            // The interpreter found at run time what loading did not show.
+            closeClassifier();
+            tellRefused("The model fails: " + error.getMessage());
+            return;
+        }
+        List<Answer> best = Answer.best(classifier.labels, live ? smoother.add(scores) : scores, TOP);
+        double total = (System.nanoTime() - startedNanos) / 1e6;
+        tellAnswers(new Answers(best, live, classifier.inferenceMillis(), total));
+    }
+
+    private void closeClassifier() {
+        if (classifier != null) {
+            classifier.close();
+            classifier = null;
+        }
+    }
+
+    private void tellReady(final Classifier ready) {
+        tell(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        listener.onModelReady(ready);
+                    }
+                });
+    }
+
+    private void tellRefused(final String reason) {
+        tell(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        if (reason == null) {
+                            listener.onModelMissing();
+                        } else {
+                            listener.onModelRefused(reason);
+                        }
+                    }
+                });
+    }
+
+    private void tellAnswers(final Answers answers) {
+        tell(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        listener.onAnswers(answers);
+                    }
+                });
+    }
+
+    private void tell(final Runnable message) {
+        main.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        if (!closed) {
+                            message.run();
+                        }
+                    }
+                });
+    }
+}

@@ -1,0 +1,102 @@
+package org.poetsedge.demo.core;
+
+import java.util.List;
+
+/** The arithmetic of sizes and angles: which way is up, what fits where. */
+public final class Framing {
+    /** Python decodes large JPEGs at 1/2, 1/4 or 1/8, as long as both sides stay this long; so do we. */
+    private static final int SMALLEST_DECODE = 448;
+
+    private Framing() {}
+
+    /** A width and a height in pixels. */
+    public static final class Size {
+        public final int width;
+        public final int height;
+
+        public Size(int width, int height) {
+            this.width = width;
+            this.height = height;
+        }
+    }
+
+    /** How to draw a camera's picture into a view: scale about its middle, then turn about it. */
+    public static final class Placement {
+        public final float scaleX;
+        public final float scaleY;
+        public final int degrees;
+        /** Side of the picture's central square on the screen. */
+        public final int square;
+
+        Placement(float scaleX, float scaleY, int degrees, int square) {
+            this.scaleX = scaleX;
+            this.scaleY = scaleY;
+            this.degrees = degrees;
+            this.square = square;
+        }
+    }
+
+    /**
+     * By how many degrees a sensor's picture must be turned clockwise to be upright on the screen.
+     *
+     * @param sensor clockwise angle of the sensor in the phone's natural orientation, 0 to 270
+     * @param display how far the screen is turned from that orientation, 0 to 270
+     * @param front whether the camera looks at the person holding the phone
+     */
+    public static int uprightTurn(int sensor, int display, boolean front) {
+        return front ? (sensor + display) % 360 : (sensor - display + 360) % 360;
+    }
+
+    /**
+     * Where a camera preview goes in a view: whole, in its own proportions, upright.
+     *
+     * <p>Android stretches the picture over the view and turns it upright for the natural orientation only;
+     * this undoes the stretching and adds the turn of the screen.
+     *
+     * @param buffer size of the camera's picture as the sensor gives it
+     */
+    public static Placement placement(Size buffer, Size view, int sensor, int display) {
+        boolean sideways = sensor % 180 != 0;
+        double width = sideways ? buffer.height : buffer.width;
+        double height = sideways ? buffer.width : buffer.height;
+        boolean turned = display % 180 != 0;
+        double scale =
+                Math.min(view.width / (turned ? height : width), view.height / (turned ? width : height));
+        return new Placement(
+                (float) (scale * width / view.width),
+                (float) (scale * height / view.height),
+                (360 - display) % 360,
+                (int) (scale * Math.min(width, height)));
+    }
+
+    /**
+     * The smallest size of proportions 4:3 whose short side is at least `shortSide`; failing that, the one with
+     * the longest short side of any proportions.
+     *
+     * @param sizes what the camera offers, not empty
+     */
+    public static Size choose(List<Size> sizes, int shortSide) {
+        Size best = null;
+        Size largest = sizes.get(0);
+        for (Size size : sizes) {
+            int side = Math.min(size.width, size.height);
+            if (side > Math.min(largest.width, largest.height)) {
+                largest = size;
+            }
+            boolean fourToThree = Math.max(size.width, size.height) * 3 == side * 4;
+            if (fourToThree && side >= shortSide && (best == null || side < Math.min(best.width, best.height))) {
+                best = size;
+            }
+        }
+        return best == null ? largest : best;
+    }
+
+    /** At which fraction (1, 1/2, 1/4, 1/8) Python decodes a JPEG of this size; the divisor. */
+    public static int sampleSize(int width, int height) {
+        int divisor = 8;
+        while (divisor > 1 && Math.min(width, height) / SMALLEST_DECODE < divisor) {
+            divisor /= 2;
+        }
+        return divisor;
+    }
+}

@@ -1,0 +1,191 @@
+package org.poetsedge.demo.core;
+
+import java.io.IOException;
+import java.nio.BufferUnderflowException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * What a `.tflite` says about itself: labels and normalization, from its standard TFLite metadata.
+ *
+ * <p>The metadata is a FlatBuffer inside one of the model's buffers; it names the label file, which lies in a
+ * zip archive behind the model. Field numbers are those of TensorFlow's schema.fbs and metadata_schema.fbs.
+ */
+public final class ModelMetadata {
+    private static final String NAME = "TFLITE_METADATA";
+    private static final String FACTS = "poets_edge.json";
+    private static final int NORMALIZATION = 1; // ProcessUnitOptions
+    private static final int AXIS_LABELS = 2; // AssociatedFileType
+    private static final float[] MOBILENET = {127.5f}; // pixel -> [-1, 1], where the model does not say
+
+    public final float[] mean;
+    public final float[] std;
+    public final List<String> labels;
+
+    private ModelMetadata(float[] mean, float[] std, List<String> labels) {
+        this.mean = mean;
+        this.std = std;
+        this.labels = Collections.unmodifiableList(labels);
+    }
+
+    /**
+     * Reads a whole `.tflite` file.
+     *
+     * @throws ModelException it is not a model, or damaged
+     */
+    public static ModelMetadata read(ByteBuffer file) throws ModelException {
+        if (file.limit() < 8 || !isText(file, 4, "TFL3")) {
+            throw new ModelException("The model is not a TensorFlow Lite file.");
+        }
+        try {
+            AppendedFiles appended = AppendedFiles.of(file);
+            checkUndamaged(file, appended);
+            return describe(FlatTable.root(file), appended);
+        } catch (IOException | IndexOutOfBoundsException | IllegalArgumentException | BufferUnderflowException error) {
+            throw damaged(error);
+        }
+    }
+
+    private static ModelMetadata describe(FlatTable model, AppendedFiles appended) throws ModelException {
+        float[] mean = MOBILENET;
+        float[] std = MOBILENET;
+        List<String> labels = new ArrayList<>();
+        FlatTable metadata = find(model);
+        FlatTable[] subgraphs = metadata == null ? new FlatTable[0] : metadata.tables(3);
+        for (FlatTable subgraph : subgraphs) {
+            FlatTable normalization = normalization(subgraph.tables(2));
+            if (normalization != null) {
+                mean = oneOrThree(normalization.floats(0));
+                std = oneOrThree(normalization.floats(1));
+            }
+            byte[] text = appended.files.get(labelFile(subgraph.tables(3)));
+            if (text != null) {
+                labels = lines(new String(text, StandardCharsets.UTF_8));
+            }
+        }
+        return new ModelMetadata(mean, std, labels);
+    }
+
+    private static FlatTable find(FlatTable model) {
+        FlatTable[] buffers = model.tables(4);
+        for (FlatTable entry : model.tables(6)) {
+            if (entry.text(0).equals(NAME)) {
+                return FlatTable.root(buffers[entry.integer(1)].bytes(0));
+            }
+        }
+        return null;
+    }
+
+    private static FlatTable normalization(FlatTable[] inputs) {
+        for (FlatTable input : inputs) {
+            for (FlatTable unit : input.tables(4)) {
+                if (unit.unsignedByte(0) == NORMALIZATION) {
+                    return unit.table(1);
+                }
+            }
+        }
+        return null;
+    }
+
+    private static String labelFile(FlatTable[] outputs) {
+        for (FlatTable output : outputs) {
+            for (FlatTable file : output.tables(6)) {
+                if (file.unsignedByte(2) == AXIS_LABELS) {
+                    return file.text(0);
+                }
+            }
+        }
+        return null;
+    }
+
+    private static float[] oneOrThree(float[] values) throws ModelException {
+        if (values.length != 1 && values.length != 3) {
+            throw new ModelException(
+                    "The model's normalization has " + values.length + " numbers; a colour picture needs 1 or 3.");
+        }
+        return values;
+    }
+
+    private static List<String> lines(String text) {
+        String plain = (text.startsWith("\ufeff") ? text.substring(1) : text).replace("\r\n", "\n");
+        // A limit of 0 drops the empty lines at the end; an empty text has no label at all.
+        return plain.isEmpty() ? new ArrayList<String>() : Arrays.asList(plain.split("\n", 0));
+    }
+
+    private static void checkUndamaged(ByteBuffer file, AppendedFiles appended) throws ModelException {
+        byte[] facts = appended.files.get(FACTS);
+        String expected = facts == null ? null : checksum(new String(facts, StandardCharsets.UTF_8));
+        if (expected != null && !expected.equals(sha256(file, appended.start))) {
+            throw damaged(null);
+        }
+    }
+
+    /** The value of "sha256" in the outermost object of some JSON; null where it has none. */
+    private static String checksum(String json) {
+        int depth = 0;
+        boolean wanted = false;
+        for (int i = 0; i < json.length(); i++) {
+            char c = json.charAt(i);
+            if (c == '"') {
+                int end = endOfString(json, i + 1);
+                String text = json.substring(i + 1, end);
+                if (wanted) {
+                    return text;
+                }
+                wanted = depth == 1 && text.equals("sha256");
+                i = end;
+            } else if (c == '{' || c == '[') {
+                depth++;
+            } else if (c == '}' || c == ']') {
+                depth--;
+            } else if (c == ',') {
+                wanted = false;
+            }
+        }
+        return null;
+    }
+
+    private static int endOfString(String json, int start) {
+        int end = start;
+        while (end < json.length() && json.charAt(end) != '"') {
+            end += json.charAt(end) == '\\' ? 2 : 1;
+        }
+        return Math.min(end, json.length());
+    }
+
+    private static String sha256(ByteBuffer file, int length) {
+        try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            ByteBuffer model = file.duplicate();
+            model.rewind();
+            model.limit(length);
+            digest.update(model);
+            StringBuilder hex = new StringBuilder();
+            for (byte part : digest.digest()) {
+                hex.append(String.format("%02x", part));
+            }
+            return hex.toString();
+        } catch (NoSuchAlgorithmException impossible) {
+            throw new IllegalStateException(impossible); // Java and Android both promise SHA-256.
+        }
+    }
+
+    private static boolean isText(ByteBuffer file, int at, String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (file.get(at + i) != text.charAt(i)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static ModelException damaged(Throwable cause) {
+        return new ModelException("The model is damaged: export it and copy it again.", cause);
+    }
+}

@@ -1,0 +1,77 @@
+package org.poetsedge.demo;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.poetsedge.demo.core.Model;
+import org.poetsedge.demo.core.ModelOpener;
+import org.poetsedge.demo.core.TensorSpec;
+
+/** The app with a model file of the test's choosing and an interpreter that needs no native code. */
+public final class FakeApplication extends DemoApplication {
+    /** The model file; null stands for none. */
+    static byte[] file;
+
+    static float[] scores;
+    static boolean fails;
+    static int opened;
+    static int closed;
+    static int lastThreads;
+
+    static void reset(byte[] modelFile) {
+        file = modelFile;
+        scores = new float[] {0.1f, 0.6f, 0.02f, 0.25f, 0.03f};
+        fails = false;
+        opened = 0;
+        closed = 0;
+    }
+
+    @Override
+    protected ByteBuffer modelFile() throws IOException {
+        if (file == null) {
+            throw new FileNotFoundException();
+        }
+        ByteBuffer direct = ByteBuffer.allocateDirect(file.length).order(ByteOrder.nativeOrder());
+        direct.put(file).flip();
+        return direct;
+    }
+
+    @Override
+    protected ModelOpener modelOpener() {
+        return new ModelOpener() {
+            @Override
+            public Model open(ByteBuffer opening, int threads) {
+                opened++;
+                lastThreads = threads;
+                return new FakeModel();
+            }
+        };
+    }
+
+    /** Answers the same to everything. */
+    private static final class FakeModel implements Model {
+        @Override
+        public TensorSpec input() {
+            return new TensorSpec(TensorSpec.Type.UINT8, new int[] {1, 8, 8, 3}, 1 / 127.5f, 127);
+        }
+
+        @Override
+        public TensorSpec output() {
+            return new TensorSpec(TensorSpec.Type.FLOAT32, new int[] {1, scores.length}, 0, 0);
+        }
+
+        @Override
+        public void run(ByteBuffer input, ByteBuffer output) {
+            if (fails) {
+                throw new IllegalStateException("operator 7 failed");
+            }
+            output.asFloatBuffer().put(scores);
+        }
+
+        @Override
+        public void close() {
+            closed++;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""Building the app without Gradle, from Maven Central and Debian packages alone; see ../build.py."""

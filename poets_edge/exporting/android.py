@@ -1,0 +1,138 @@
+"""Putting a model into the Android app, and writing down what it answers so that the app can be held to it.
+
+A `.tflite` comes in. Either it goes into the app's assets, if the app could run it; or photos are run through it
+and every step is written out: pixels, input tensor, output tensor, scores, order. The app's JVM tests take the
+same steps in Java.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.edge.classifier import Classifier, TensorInfo
+from poets_edge.edge.image import fit, read_photo
+from poets_edge.edge.interpreter import open_model
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.files import write_bytes, write_text
+
+DEFAULT_APP = Path("android_demo")
+ASSET = Path("app/src/main/assets/model.tflite")
+"""Where the app looks for its model."""
+
+_MANIFEST = Path("app/src/main/AndroidManifest.xml")
+_TYPES = ("float32", "uint8", "int8")
+_VECTOR_TOP = 3
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model inside the app.
+
+    Attributes:
+        path: the copy.
+        size: bytes.
+        labels: what it can answer.
+        input: its input tensor, of shape [1, height, width, 3].
+    """
+
+    path: Path
+    size: int
+    labels: tuple[str, ...]
+    input: TensorInfo
+
+
+def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
+    """Copy a model into the app's assets, in place of any other, after checking that the app can run it.
+
+    Args:
+        app: the app's folder, `android_demo` in poets_edge's sources.
+
+    Raises:
+        ModelError: it is missing or damaged, takes anything but one RGB picture at a time, has tensors of other
+            types than float32, uint8 or int8, or lacks labels.
+        UsageError: `app` is not the app.
+        OutputError: it cannot be copied.
+    """
+    if not (app / _MANIFEST).is_file():
+        raise UsageError(
+            f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo of poets_edge's sources: --app DIR"
+        )
+    classifier = _runnable(model)
+    data = model.read_bytes()
+    write_bytes(app / ASSET, data)
+    return InstalledModel(app / ASSET, len(data), classifier.labels, classifier.input)
+
+
+def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
+    """Write what a model makes of photos, step by step, for the app's JVM tests to repeat.
+
+    `folder` gets a copy of the model, `model.properties` describing its tensors and labels, and one `.bin` file a
+    photo: its pixels, the input tensor, the output tensor, the scores, and which labels are best. Lengths in them are
+    big-endian, tensors little-endian.
+
+    Raises:
+        ModelError: the app could not run the model.
+        PhotoError: a photo cannot be read.
+        OutputError: a file cannot be written.
+    """
+    classifier = _runnable(model)
+    write_bytes(folder / "model.tflite", model.read_bytes())
+    write_text(folder / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
+    write_text(
+        folder / "model.properties", _describe("input", classifier.input) + _describe("output", classifier.output)
+    )
+    for number, photo in enumerate(photos):
+        write_bytes(folder / f"{number:03}.bin", _vector(classifier, photo))
+
+
+def _runnable(model: Path) -> Classifier:
+    classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
+    # Dimensions that may change show as -1 in the signature, and as 1 in the shape.
+    (details,) = open_model(model).get_input_details()
+    signature = [int(size) for size in details["shape_signature"]]
+    if -1 in signature:
+        raise ModelError(f"{model}: its input has no fixed size ({signature}). Export it again, with a batch of 1.")
+    for tensor in (classifier.input, classifier.output):
+        if tensor.dtype.name not in _TYPES:
+            raise ModelError(f"{model}: {tensor.name} is {tensor.dtype}; the app takes {', '.join(_TYPES)}.")
+    for numbers in (classifier.metadata.mean, classifier.metadata.std):
+        if len(numbers) not in (0, 1, 3):
+            raise ModelError(f"{model}: its normalization has {len(numbers)} numbers; an RGB picture needs 1 or 3.")
+    return classifier
+
+
+def _vector(classifier: Classifier, photo: Path) -> bytes:
+    picture = read_photo(photo)
+    pixels = fit(picture, classifier.size)
+    scores = classifier.score_pixels(pixels)
+    best = np.argsort(-scores, kind="stable")[:_VECTOR_TOP]
+    return b"".join(
+        [
+            struct.pack(">ii", picture.width, picture.height),
+            _block(np.asarray(picture)),
+            _block(classifier.input_tensor(pixels)),
+            _block(classifier.raw_output(pixels)),
+            _block(scores),
+            _block(best.astype(np.int32)),
+        ]
+    )
+
+
+def _block(values: npt.NDArray[Any]) -> bytes:
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    return struct.pack(">i", len(data)) + data
+
+
+def _describe(end: str, tensor: TensorInfo) -> str:
+    shape = ",".join(map(str, tensor.shape))
+    return (
+        f"{end}.type={tensor.dtype.name.upper()}\n{end}.shape={shape}\n"
+        f"{end}.scale={tensor.scale!r}\n{end}.zeroPoint={tensor.zero_point}\n"
+    )

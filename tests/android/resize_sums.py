@@ -1,0 +1,43 @@
+"""Checksums of what `fit` makes of noise of many sizes; the app's ResamplerTest expects the same of its Java.
+
+Run as a module it prints them: they are kept in android_demo/app/src/test/resources/resize.txt.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from poets_edge.edge.image import fit
+
+_SIDES = (1, 2, 3, 5, 16, 61, 128, 161)
+"""Of the noise, in pixels; each with each, into each target."""
+_TARGETS = ((1, 1), (7, 32), (128, 128), (160, 61))
+
+
+def lines() -> Iterator[str]:
+    """WIDTH HEIGHT NEW_WIDTH NEW_HEIGHT CHECKSUM, one line a case."""
+    for width in _SIDES:
+        for height in _SIDES:
+            for new_width, new_height in _TARGETS:
+                resized = fit(Image.fromarray(noise(width, height)), (new_height, new_width))
+                yield f"{width} {height} {new_width} {new_height} {zlib.crc32(resized.tobytes()):08x}\n"
+
+
+def noise(width: int, height: int) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3] of full contrast: a linear congruential generator's upper 24 bits."""
+    state = width * 65536 + height
+    values = []
+    for _ in range(width * height):
+        state = (state * 1664525 + 1013904223) % 2**32
+        values.append(state >> 8)
+    packed = np.array(values, np.uint32).reshape(height, width, 1)
+    return (packed >> np.array([16, 8, 0], np.uint32) & 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    print("".join(lines()), end="")

@@ -1,0 +1,66 @@
+"""The app, built without Gradle: its JVM tests agree with Python, and its APK is whole and reproducible."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from poets_edge.edge.classifier import Classifier
+from poets_edge.exporting.android import install_model
+from recipe.project import BuildError, read_project
+from recipe.verify import verify_apk
+from tests.android.conftest import BUILD_SECONDS, Built, build, copy_app
+from tests.android.resize_sums import lines
+from tests.conftest import ROOT, Trained
+
+pytestmark = pytest.mark.timeout(BUILD_SECONDS)
+
+
+def test_java_gives_what_python_gives(built: Built) -> None:
+    # JUnit's own line; a test that skipped for want of vectors would still be counted in it.
+    passed = re.search(r"^OK \((\d+) tests\)$", built.printed, re.MULTILINE)
+    assert passed and int(passed.group(1)) >= 50, built.printed
+    assert (built.out / "screenshots/portrait.png").stat().st_size > 10_000
+
+
+def test_resize_sums_are_those_of_python() -> None:
+    committed = ROOT / "android_demo/app/src/test/resources/resize.txt"
+    assert committed.read_text() == "".join(lines())
+
+
+def test_apk_holds_the_model(built: Built, trained: Trained, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built.apk) as apk:
+        assert apk.testzip() is None
+        assert apk.getinfo("assets/model.tflite").compress_type == zipfile.ZIP_STORED
+        model = Path(apk.extract("assets/model.tflite", tmp_path))
+        abis = {name.split("/")[1] for name in apk.namelist() if name.startswith("lib/")}
+    assert model.read_bytes() == trained.model("int8").read_bytes()
+    assert Classifier(model).labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert abis == {"arm64-v8a", "armeabi-v7a", "x86_64"}
+
+
+def test_two_builds_give_the_same_bytes(built: Built, trained: Trained, tmp_path: Path) -> None:
+    app = copy_app(tmp_path / "elsewhere")
+    install_model(trained.model("int8"), app)
+    again = build(app, tmp_path / "out", "apk")
+    assert again.apk.read_bytes() == built.apk.read_bytes()
+    assert again.printed.strip() == str(again.apk)
+
+
+def test_a_changed_apk_is_noticed(built: Built, tmp_path: Path) -> None:
+    project = read_project(built.app, tmp_path)
+    verify_apk(read_project(built.app, built.out))
+    changed = bytearray(built.apk.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    project.apk.write_bytes(changed)
+    with pytest.raises(BuildError, match="apksigner failed"):
+        verify_apk(project)
+
+
+def test_an_app_without_a_model_is_not_built(tools: None, tmp_path: Path) -> None:
+    app = copy_app(tmp_path / "android_demo")
+    with pytest.raises(AssertionError, match=r"no model\. Put one there with: poets-edge android"):
+        build(app, tmp_path / "out", "apk")

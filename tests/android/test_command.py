@@ -1,0 +1,90 @@
+"""`poets-edge android`: models the app can run go in, others are refused with one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from poets_edge.exporting.metadata import Card, with_files, with_metadata
+from poets_edge.graphs.tensorflow import load_tensorflow
+from tests.android.conftest import copy_app
+from tests.conftest import FORMS, Trained, poets_edge
+
+ASSET = "app/src/main/assets/model.tflite"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return copy_app(tmp_path / "android_demo")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_exported_form_goes_in(form: str, trained: Trained, app: Path) -> None:
+    ran = poets_edge("android", trained.model(form), "--app", app).ok()
+    assert (app / ASSET).read_bytes() == trained.model(form).read_bytes()
+    assert str(app / ASSET) in ran.stdout
+    assert "224 x 224" in ran.stdout
+    assert "5 labels" in ran.stdout
+
+
+def test_the_next_model_takes_the_place_of_the_last(trained: Trained, app: Path) -> None:
+    poets_edge("android", trained.model("float32"), "--app", app).ok()
+    ran = poets_edge("android", trained.model("int8"), "--app", app, "--json").ok()
+    found = json.loads(ran.stdout)
+    assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+    assert Path(found["path"]).read_bytes() == trained.model("int8").read_bytes()
+    assert [path.name for path in (app / ASSET).parent.iterdir()] == ["model.tflite"]
+
+
+def test_the_folder_here_is_the_default(trained: Trained, app: Path) -> None:
+    poets_edge("android", trained.model("int8"), cwd=app.parent).ok()
+    assert (app / ASSET).is_file()
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "complaint"),
+    [
+        ([1, 8, 3], "abc", "input shape [1, 8, 3] is not one RGB picture"),
+        ([1, 8, 8, 4], "abcd", "input shape [1, 8, 8, 4] is not one RGB picture"),
+        ([None, 8, 8, 3], "abc", "no fixed size ([-1, 8, 8, 3])"),
+        ([1, None, None, 3], "abc", "no fixed size ([1, -1, -1, 3])"),
+        ([1, 8, 8, 3], "", "no labels inside"),
+        ([1, 8, 8, 3], "ab", "2 labels, but"),
+    ],
+)
+def test_what_the_app_cannot_run_is_refused(
+    shape: list[int | None], labels: str, complaint: str, app: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "odd.tflite"
+    model.write_bytes(averaging_model(shape, tuple(labels)))
+    poets_edge("android", model, "--app", app).failed("odd.tflite", complaint)
+    assert not (app / ASSET).exists()
+
+
+def test_a_refused_model_leaves_the_last_one_alone(trained: Trained, app: Path, tmp_path: Path) -> None:
+    poets_edge("android", trained.model("int8"), "--app", app).ok()
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(trained.model("int8").read_bytes()[:-5000])
+    poets_edge("android", damaged, "--app", app).failed("damaged.tflite")
+    poets_edge("android", trained.graph, "--app", app).failed("not a TensorFlow Lite model")
+    assert (app / ASSET).read_bytes() == trained.model("int8").read_bytes()
+
+
+def test_another_folder_is_not_the_app(trained: Trained, tmp_path: Path) -> None:
+    poets_edge("android", trained.model("int8"), "--app", tmp_path).failed("not the app", "--app DIR")
+    assert list(tmp_path.iterdir()) == []
+
+
+def averaging_model(shape: list[int | None], labels: tuple[str, ...]) -> bytes:
+    """A float32 `.tflite` that takes `shape` and answers with each channel's mean."""
+    tf = load_tensorflow("making a test model")
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def averages(picture):  # type: ignore[no-untyped-def]
+        return tf.reduce_mean(picture, axis=list(range(1, len(shape) - 1)))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([averages.get_concrete_function()])
+    card = Card("odd", "for tests", 127.5, 127.5, labels)
+    return with_files(with_metadata(converter.convert(), card), card, {})

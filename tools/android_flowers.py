@@ -1,0 +1,65 @@
+"""Flower models for the Android app and what they answer: a small MobileNet in all forms.
+
+    python -m tools.android_flowers --photos flower_photos --out build/android
+
+Photos of five kinds of flowers come in; four models (`OUT/flowers/*.tflite`, kept if they are there) and for each
+a folder of test vectors (`OUT/vectors/*`, see `write_vectors`) go out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from poets_edge.exporting.android import write_vectors
+from poets_edge.exporting.run import ExportOptions, export
+from poets_edge.graphs.convert import QUANTIZATIONS
+from poets_edge.grid import architecture
+from poets_edge.photos.folder import scan
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.run import train
+
+_ARCHITECTURE = "mobilenet_0.25_128"  # the smallest: the app's tests need a real model, not a good one
+_PHOTOS_A_MODEL = 60
+_MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
+"""Name here -> what `export` appends to the graph's name."""
+
+
+def make_models(photos: Path, out: Path) -> dict[str, Path]:
+    """Train and export, unless it was done before."""
+    models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
+    if not all(model.is_file() for model in models.values()):
+        work = out / "flowers"
+        options = TrainOptions(
+            photos,
+            architecture(_ARCHITECTURE),
+            output_graph=work / "retrained_graph.pb",
+            output_labels=work / "retrained_labels.txt",
+            bottleneck_dir=work / "bottlenecks",
+            summaries_dir=work / "summaries",
+        )
+        train(options)
+        export(ExportOptions(work / "retrained_graph.pb", quantizations=QUANTIZATIONS))
+    return models
+
+
+def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
+    """Write vectors of photos drawn evenly from all of them, portrait and landscape."""
+    found = sorted(photo.path for photo in scan(photos).photos)
+    chosen = found[:: max(1, len(found) // _PHOTOS_A_MODEL)][:_PHOTOS_A_MODEL]
+    for name, model in models.items():
+        write_vectors(model, chosen, out / "vectors" / name)
+
+
+def main() -> None:
+    """Make both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    models = make_models(arguments.photos, arguments.out)
+    make_vectors(models, arguments.photos, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
