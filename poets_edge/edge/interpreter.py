@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
@@ -47,11 +48,11 @@ def find_runtime() -> Runtime:
             continue
         name = package.partition(".")[0]
         return Runtime(name, _version_of(name), module)
+    system = this_system()
+    found = support(system)
+    way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"
     detail = f" {'; '.join(troubles)}." if troubles else ""
-    raise RuntimeMissingError(
-        f"no TensorFlow Lite interpreter.{detail} Run: pip install ai-edge-litert"
-        " (on a 32-bit Raspberry Pi: pip install 'poets-edge[tflite-runtime]')"
-    )
+    raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
 
 
 def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any:
