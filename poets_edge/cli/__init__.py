@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",
     "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
     "label": "Say what is on a photo.",
+    "watch": "Label what a camera sees, as it sees it.",
     "evaluate": "Measure a model's accuracy on labelled photos.",
     "inspect": "Show what a model is and what it carries.",
     "fetch-flowers": "Download the codelab's flower photos.",

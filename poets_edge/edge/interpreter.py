@@ -59,7 +59,7 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
     """Load a `.tflite` into an interpreter with its tensors allocated.
 
     Args:
-        model: a `.tflite` file; the interpreter maps it into memory.
+        model: a `.tflite` file. It is read whole and may change afterwards.
         threads: CPU threads inside one inference.
         accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
 
@@ -74,9 +74,13 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
     try:
+        # Read, not mapped: a mapped model changes, or takes the program down, when its file is overwritten meanwhile.
+        content = model.read_bytes()
         with silent_stderr():
-            interpreter = runtime.module.Interpreter(model_path=str(model), **options)
+            interpreter = runtime.module.Interpreter(model_content=content, **options)
             interpreter.allocate_tensors()
+    except OSError as error:
+        raise ModelError(f"{model}: {error.strerror or error}.") from None
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or "damaged"
         raise ModelError(f"{model}: cannot be loaded ({reason}). Export it again, or copy it again.") from None
