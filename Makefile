@@ -5,9 +5,13 @@ BIN := $(VENV)/bin
 # No trailing work when nothing changed: the stamp is newer than what it was made from.
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint types clean
+.PHONY: test test-pi lint types clean
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Only what needs a Raspberry Pi's system, which it makes (see tools/pi_root.py).
+test-pi: $(INSTALLED)
+	$(BIN)/python -m pytest tests/pi $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

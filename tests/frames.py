@@ -24,6 +24,14 @@ def jpeg(photo: Path | Image.Image, size: tuple[int, int] = SIZE) -> bytes:
     return data.getvalue()
 
 
+def exact_photos(flowers: Path, each: int, folder: Path) -> Path:
+    """A photo folder whose files any Pillow reads to the same pixels: lossless, of the model's size."""
+    for photo in photos_of(flowers, each):
+        (folder / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.open(photo).convert("RGB").resize((224, 224)).save(folder / photo.parent.name / f"{photo.stem}.png")
+    return folder
+
+
 def frame_folder(folder: Path, frames: list[bytes]) -> Path:
     """frame_1.jpg, frame_2.jpg, ..., frame_10.jpg."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,7 @@ class Reaction:
         self._held = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._ending = False
 
     def see(self, label: str, score: float) -> None:
         """Take note of one frame's answer."""
@@ -76,20 +77,28 @@ class Reaction:
         if self._process is None:
             return
         status = self._process.poll()
+        spent = time.monotonic() - self._started
         if status is not None:
-            self._process = None
-            if status:
+            self._forget()
+            if status and not self._ending:
                 how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
                 self._reporter.warn(f"--run {self._command.text!r} {how}")
-        elif self._command.limit and time.monotonic() - self._started > self._command.limit:
-            self._reporter.warn(f"--run {self._command.text!r} still ran after {self._command.limit:g} s; ended")
-            self._end()
+        elif self._ending and spent > self._command.limit + _GRACE_SECONDS:
+            self._signal(signal.SIGKILL)
+        elif self._command.limit and spent > self._command.limit and not self._ending:
+            self._reporter.warn(f"--run {self._command.text!r} still runs after {self._command.limit:g} s; ending it")
+            self._ending = True
+            self._signal(signal.SIGTERM)
 
     def close(self) -> None:
-        """End a command that still runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._reporter.warn(f"--run {self._command.text!r} still ran; ended")
-            self._end()
+        """End a command that still runs; waits for two seconds at most."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._reporter.warn(f"--run {self._command.text!r} still runs; ending it")
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
+        self._forget()
 
     def _start(self, score: float) -> None:
         self.look_after()
@@ -110,13 +119,13 @@ class Reaction:
             self._reporter.warn(f"--run {self._command.text!r}: {error.strerror or error}")
         self._started = time.monotonic()
 
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, how)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE_SECONDS)
-                break
+    def _forget(self) -> None:
+        if self._ending or (self._process is not None and self._process.returncode is None):
+            self._signal(signal.SIGKILL)  # what it has started, too
         self._process = None
+        self._ending = False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)

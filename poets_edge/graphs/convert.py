@@ -65,6 +65,9 @@ def _set_quantization(
     if quantization == "none":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "dynamic":
+        # One scale for the last layer: per class it would need an operator that 32-bit Pis' tflite-runtime lacks.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization == "int8":

@@ -39,7 +39,6 @@ def _python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
         ("inspect", "MODEL"),
         ("watch", "MODEL", "--source", "FRAMES", "--threads", "1"),
         ("--help",),
-        ("train", "--help"),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -72,6 +71,8 @@ def test_a_command_that_needs_more_says_what_to_install(trained: Trained, tmp_pa
     Image.new("RGB", (8, 8)).save(tmp_path / "clip.gif")
     (tmp_path / "clip.avi").write_bytes(b"RIFF")
     for arguments, way_out in (
+        (("train", "--image_dir", tmp_path), "poets-edge[train]"),
+        (("export",), "poets-edge[train]"),
         (("label", "--graph", trained.graph, tmp_path / "clip.gif"), "poets-edge[train]"),
         (("watch", trained.model("int8"), "--source", tmp_path / "clip.avi"), "poets-edge[camera]"),
         (("watch", trained.model("int8"), "--camera", "/dev/null"), "poets-edge[camera]"),
