@@ -9,9 +9,13 @@ INSTALLED := $(VENV)/.installed
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
-.PHONY: test lint types benchmark android clean
+.PHONY: test test-pi lint types benchmark android clean
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Only what needs a Raspberry Pi's system, which it makes (see tools/pi_root.py).
+test-pi: $(INSTALLED)
+	$(BIN)/python -m pytest tests/pi $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

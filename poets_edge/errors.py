@@ -7,6 +7,7 @@
     ├── WeightsError        backbone weights are missing or damaged
     ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
+    ├── SourceError         a camera, a video or a stream gives no frames
     ├── RuntimeMissingError a package this step needs is not installed
     └── OutputError         a result could not be written
 
@@ -43,6 +44,10 @@ class DownloadError(PoetsEdgeError):
 
 class ModelError(PoetsEdgeError):
     """A model or labels file cannot be used as it is."""
+
+
+class SourceError(PoetsEdgeError):
+    """A camera, a video or a stream is missing, in use by another program, or holds no frames."""
 
 
 class RuntimeMissingError(PoetsEdgeError):

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",
     "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
     "label": "Say what is on a photo.",
+    "watch": "Label what a camera sees, as it sees it.",
     "evaluate": "Measure a model's accuracy on labelled photos.",
     "inspect": "Show what a model is and what it carries.",
     "fetch-flowers": "Download the codelab's flower photos.",
@@ -24,6 +25,10 @@ COMMANDS = {
     "android": "Put a model into the Android app.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
+
+
+_TRAINING_PACKAGES = frozenset({"google", "h5py", "keras", "matplotlib", "tensorboard", "tensorflow"})
+"""What the [train] extra brings; a plain install, as on a Raspberry Pi, lacks it."""
 
 
 class _LazyGroup(click.Group):
@@ -84,6 +89,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except PoetsEdgeError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _TRAINING_PACKAGES:
+            raise
+        click.echo(
+            f"Error: this needs {package}, which is not installed. Run: pip install 'poets-edge[train]'", err=True
+        )
         sys.exit(1)
     except BrokenPipeError:
         # The reader (head, less) has gone. Python would complain again when it flushes stdout at exit.

@@ -114,6 +114,23 @@ class Classifier:
         """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
         # A view of the interpreter's memory: filling it in place saves a copy. It must be gone before invoke().
         self._fill(pixels, self._interpreter.tensor(self.input.index)()[0])
+        return self._run()
+
+    def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """What the model is fed with for a picture at its size: [height, width, 3] of its input's type.
+
+        Another thread may call this while `score_values` runs.
+        """
+        values = np.empty(pixels.shape, self.input.dtype)
+        self._fill(pixels, values)
+        return values
+
+    def score_values(self, values: npt.NDArray[Any]) -> Scores:
+        """Scores of what `input_values` made: float32 of shape [labels]."""
+        self._interpreter.set_tensor(self.input.index, values[None])
+        return self._run()
+
+    def _run(self) -> Scores:
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self.output.index).reshape(-1))
 

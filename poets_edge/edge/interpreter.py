@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
@@ -47,18 +48,18 @@ def find_runtime() -> Runtime:
             continue
         name = package.partition(".")[0]
         return Runtime(name, _version_of(name), module)
+    system = this_system()
+    found = support(system)
+    way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"
     detail = f" {'; '.join(troubles)}." if troubles else ""
-    raise RuntimeMissingError(
-        f"no TensorFlow Lite interpreter.{detail} Run: pip install ai-edge-litert"
-        " (on a 32-bit Raspberry Pi: pip install 'poets-edge[tflite-runtime]')"
-    )
+    raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
 
 
 def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any:
     """Load a `.tflite` into an interpreter with its tensors allocated.
 
     Args:
-        model: a `.tflite` file; the interpreter maps it into memory.
+        model: a `.tflite` file. It is read whole and may change afterwards.
         threads: CPU threads inside one inference.
         accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
 
@@ -73,12 +74,19 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
     try:
+        # Read, not mapped: a mapped model changes, or takes the program down, when its file is overwritten meanwhile.
+        content = model.read_bytes()
         with silent_stderr():
-            interpreter = runtime.module.Interpreter(model_path=str(model), **options)
+            interpreter = runtime.module.Interpreter(model_content=content, **options)
             interpreter.allocate_tensors()
+    except OSError as error:
+        raise ModelError(f"{model}: {error.strerror or error}.") from None
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or "damaged"
-        raise ModelError(f"{model}: cannot be loaded ({reason}). Export it again, or copy it again.") from None
+        way_out = "Export it again, or copy it again."
+        if "find op for builtin opcode" in reason:
+            way_out = f"{runtime.name} {runtime.version} is too old for it; export it in another form (float32, int8)."
+        raise ModelError(f"{model}: cannot be loaded ({reason}). {way_out}") from None
     return interpreter
 
 

@@ -1,0 +1,188 @@
+"""`poets-edge watch`: labels of a camera's, a video's or a folder's frames as they come."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import click
+import numpy as np
+
+from poets_edge.cli.lines import Lines
+from poets_edge.cli.terminal import FILE, Terminal, json_option, option, quiet_option
+from poets_edge.edge.classifier import Classifier
+from poets_edge.edge.reaction import Command, Reaction
+from poets_edge.edge.threads import fastest_threads
+from poets_edge.edge.watch import Seen, Tally, WatchOptions, watch
+from poets_edge.errors import UsageError
+from poets_edge.watching import open_camera, open_source
+
+_DEFAULT = WatchOptions()
+
+
+@click.command("watch")
+@click.argument("model", type=FILE)
+@option("--camera", help="A camera's number, or the path of a video device.", show_default="0, without --source")
+@option("--source", type=FILE, metavar="FILE|DIR|-", help="A video, a folder of frames, or MJPEG on standard input.")
+@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
+@option("--smooth", type=int, default=_DEFAULT.smooth, help="Answer with the mean of so many frames.")
+@option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=_DEFAULT.threshold,
+    help="Below this score the answer is 'unknown'.",
+)
+@option("--every-frame", is_flag=True, help="Print a line a frame, not only where the answer changes.")
+@option("--keep-all", is_flag=True, help="Leave out no frame of a camera or pipe either; answers may come late.")
+@option("--on-label", "on_labels", multiple=True, help="When this label holds, start what --run says.")
+@option("--run", "commands", multiple=True, metavar="COMMAND", help="Started by the --on-label before it.")
+@option("--hold", type=int, default=5, help="Frames that a label must hold to start a command.")
+@option("--run-limit", type=click.FloatRange(min=0), default=60.0, help="Seconds a command may take; 0 for no limit.")
+@option("--shell", is_flag=True, help="Give the commands to /bin/sh.")
+@option(
+    "--threads", type=int, help="CPU threads for one inference.", show_default="whatever is fastest, tried at start"
+)
+@json_option
+@quiet_option
+def command(
+    model: Path,
+    camera: str | None,
+    source: Path | None,
+    labels: Path | None,
+    smooth: int,
+    threshold: float,
+    every_frame: bool,
+    keep_all: bool,
+    on_labels: tuple[str, ...],
+    commands: tuple[str, ...],
+    hold: int,
+    run_limit: float,
+    shell: bool,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Label what a camera sees, or the frames of a video or folder, until it ends or you stop it (Ctrl-C).
+
+    A camera's or a pipe's frames that come while the last one is looked at are left out, so that answers are never
+    late; those of files are all looked at. A camera that goes away is waited for.
+
+    \b
+    Example:
+      poets-edge watch retrained_graph_int8.tflite
+      poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
+      rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
+    """
+    if camera is not None and source is not None:
+        raise UsageError("--camera and --source are two sources; give one.")
+    if len(on_labels) != len(commands):
+        raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
+    terminal = Terminal(quiet)
+    options = WatchOptions(smooth, threshold)
+    reactions = [
+        Reaction(label, Command(text, shell, run_limit), hold, terminal)
+        for label, text in zip(on_labels, commands, strict=True)
+    ]
+    frames = open_camera(camera or "0") if source is None else open_source(source)
+    if keep_all:
+        frames = replace(frames, live=False)
+    with _Stop() as stop:
+        classifier = Classifier(model, labels=labels, threads=threads or fastest_threads(model, labels))
+        for label in on_labels:
+            if label not in classifier.labels:
+                raise UsageError(f"--on-label {label}: the model knows {', '.join(classifier.labels)}.")
+        terminal.note(f"watching {frames.name}; Ctrl-C ends it")
+        display = _Printer(Lines(live=frames.live, stopped=stop), every_frame=every_frame, as_json=as_json)
+        try:
+            tally = watch(
+                classifier,
+                frames,
+                options,
+                display=display,
+                reporter=terminal,
+                reactions=reactions,
+                stopped=stop,
+            )
+        finally:
+            for reaction in reactions:
+                reaction.close()
+    terminal.note(_summary(tally))
+
+
+class _Stop:
+    """SIGINT or SIGTERM asks to stop; a second one is not caught any more."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> _Stop:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class _Printer:
+    """A line for each change, or each frame."""
+
+    def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
+        self._lines = lines
+        self._every_frame = every_frame
+        self._write = _json_line if as_json else _text_line
+
+    def seen(self, seen: Seen) -> None:
+        line = self._write(seen) if seen.changed or self._every_frame else ""
+        if line:
+            self._lines.put(line)
+        else:
+            self._lines.flush()
+
+    def idle(self) -> None:
+        self._lines.flush()
+
+
+def _text_line(seen: Seen) -> str:
+    if seen.problem:  # told on stderr
+        return ""
+    facts = f"{seen.label} (score = {seen.score:.5f})  {seen.rate:.1f} photos/s, {1e3 * seen.latency:.1f} ms"
+    return f"{time.strftime('%H:%M:%S')}  {seen.name + '  ' if seen.name else ''}{facts}"
+
+
+def _json_line(seen: Seen) -> str:
+    return json.dumps(
+        {
+            "time": round(time.time(), 3),
+            "frame": seen.frame,
+            "name": seen.name or None,
+            "label": seen.label or None,
+            "score": round(seen.score, 6) if seen.label else None,
+            "problem": seen.problem or None,
+            "latency_ms": round(1e3 * seen.latency, 3),
+            "photos_per_second": round(seen.rate, 2),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _summary(tally: Tally) -> str:
+    counts = f"{tally.labelled} frames labelled"
+    counts += f", {tally.dropped} left out" if tally.dropped else ""
+    counts += f", {tally.bad} bad" if tally.bad else ""
+    if not tally.latencies:
+        return counts
+    median, slow = 1e3 * np.percentile(tally.latencies, [50, 95])
+    last = f" of the last {len(tally.latencies)}" if len(tally.latencies) < tally.labelled else ""
+    return f"{counts}; {tally.rate:.1f} photos/s; latency{last} {median:.1f} ms (median), {slow:.1f} ms (95 %)"

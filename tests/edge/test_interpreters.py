@@ -1,0 +1,81 @@
+"""The same commands on every Python and both interpreters, installed as on a Pi: without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Trained, poets_edge
+from tests.frames import exact_photos
+from tests.venvs import environment
+
+FORMS = ("float32", "float16", "dynamic", "int8")
+
+
+@pytest.fixture(scope="module")
+def photos(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos of each class."""
+    return exact_photos(flowers, 3, tmp_path_factory.mktemp("photos"))
+
+
+def _run(python: Path, *arguments: str | Path) -> Any:
+    ended = subprocess.run(
+        [python, "-m", "poets_edge", *map(str, arguments), "--json"],
+        cwd=python.parent,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def _scores(answers: Any) -> dict[tuple[str, str], float]:
+    return {(answer["photo"], label["label"]): label["score"] for answer in answers for label in answer["labels"]}
+
+
+def _labels(answers: Any) -> list[str]:
+    return [answer["labels"][0]["label"] for answer in answers]
+
+
+def _here(trained: Trained, form: str, photos: Path) -> Any:
+    answers = json.loads(poets_edge("label", "--graph", trained.model(form), photos, "--json").ok().stdout)
+    assert len(set(_labels(answers))) >= 4, "a model that always says the same proves nothing"
+    return answers
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+def test_a_plain_install(version: str, trained: Trained, photos: Path) -> None:
+    python = environment(version)
+    packages = {path.name.partition("-")[0] for path in (python.parent.parent / "lib").glob("*/site-packages/*")}
+    assert "ai_edge_litert" in packages
+    assert not packages & {"tensorflow", "keras", "matplotlib", "cv2", "opencv_python", "opencv_python_headless"}
+    for form in ("float32", "int8"):
+        mine, expected = (
+            _scores(answers)
+            for answers in (_run(python, "label", "--graph", trained.model(form), photos), _here(trained, form, photos))
+        )
+        assert mine == pytest.approx(expected, abs=1e-5 if form == "float32" else 0)
+    assert _run(python, "inspect", trained.model("int8"))["accelerated"]
+
+
+def test_the_old_interpreter_with_numpy_1(trained: Trained, photos: Path) -> None:
+    python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
+    code = "import numpy, tflite_runtime; print(numpy.__version__, tflite_runtime.__version__)"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout
+    assert found.startswith("1.") and "2.14" in found
+    for form in FORMS:
+        answers = _run(python, "label", "--graph", trained.model(form), photos)
+        expected = _here(trained, form, photos)
+        if form in ("float32", "float16"):
+            assert _scores(answers) == pytest.approx(_scores(expected), abs=1e-5)
+        else:  # other kernels round otherwise; close calls may fall either way
+            assert sum(a == b for a, b in zip(_labels(answers), _labels(expected), strict=True)) >= 14
+    judged = _run(python, "evaluate", "--graph", trained.model("int8"), "--image_dir", photos, "--set", "all")
+    assert judged["photos"] == 15 and judged["correct"] >= 11
+    assert not _run(python, "inspect", trained.model("int8"))["accelerated"]

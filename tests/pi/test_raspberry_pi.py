@@ -1,0 +1,204 @@
+"""The installed program on a Raspberry Pi's system and processors, under emulation, against this machine's answers.
+
+Emulated times and memory say nothing about a real Pi, so nothing here looks at them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.cli import COMMANDS
+from tests.conftest import Trained, poets_edge
+from tests.frames import exact_photos, photos_of
+from tests.venvs import CACHE, environment, missing, project_wheel
+from tools.pi_root import POETS_EDGE, VENV, ImpossibleError, build, emulate, pretend_cpu
+
+Ended = subprocess.CompletedProcess[str]
+
+ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
+ARMHF = ("cortex-a7",)
+FORMS = ("float32", "int8")
+LARGEST_INSTALL_MB = 160
+
+
+@dataclass(frozen=True)
+class Board:
+    """One architecture's system, and how each command ended on it: (processor, command and form) -> end."""
+
+    root: Path
+    ends: dict[tuple[str, str], Ended]
+
+    def json(self, cpu: str, what: str) -> Any:
+        ended = self.ends[cpu, what]
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def photos(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four real photos of each class, and beside them eight whose pixels no other JPEG decoder can change."""
+    folder = tmp_path_factory.mktemp("pi")
+    for photo in photos_of(flowers, 4):
+        (folder / "photos" / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, folder / "photos" / photo.parent.name)
+    exact_photos(flowers, 4, folder / "exact")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def boards(photos: Path, trained: Trained) -> dict[str, Board]:
+    """Both boards, made and run side by side."""
+    wheel = project_wheel()
+    with ThreadPoolExecutor(2) as pool:
+        running: dict[str, Future[Board]] = {
+            "arm64": pool.submit(_run_board, "arm64", ARM64, "photos", wheel, photos, trained),
+            "armhf": pool.submit(_run_board, "armhf", ARMHF, "exact", wheel, photos, trained),
+        }
+        try:
+            return {name: future.result() for name, future in running.items()}
+        except ImpossibleError as error:
+            missing(f"no Raspberry Pi can be emulated here: {error}")
+            raise
+
+
+def _run_board(name: str, cpus: tuple[str, ...], labelled: str, wheel: Path, photos: Path, trained: Trained) -> Board:
+    root = build(name, CACHE / "pi", wheel)
+    work = root / "home/pi/work"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(photos, work)
+    for form in FORMS:
+        shutil.copy(trained.model(form), work / f"{form}.tflite")
+    ends: dict[tuple[str, str], Ended] = {}
+
+    def run(cpu: str, what: str, *arguments: str) -> None:
+        pretend_cpu(root, name, cpu)
+        ends[cpu, what] = emulate(root, cpu, *POETS_EDGE, *arguments)
+
+    inside = "/home/pi/work"
+    for cpu in cpus:
+        for form in FORMS:
+            run(cpu, f"label {form}", "label", "--graph", f"{inside}/{form}.tflite", f"{inside}/{labelled}", "--json")
+    last, model = cpus[-1], f"{inside}/int8.tflite"
+    run(last, "evaluate", "evaluate", "--graph", model, "--image_dir", f"{inside}/photos", "--set", "all", "--json")
+    run(last, "inspect", "inspect", model, "--json")
+    run(last, "watch", "watch", model, "--source", f"{inside}/exact/daisy", "--json", "--threads", "1")
+    if "benchmark" in COMMANDS:
+        quick = ("--threads", "1", "--min-seconds", "0.1", "--min-runs", "2", "--rounds", "1")
+        run(last, "benchmark", "benchmark", model, *quick, "--json", "-")
+    if "doctor" in COMMANDS:
+        run(last, "doctor", "doctor")
+    return Board(root, ends)
+
+
+def _label_here(model: Path, folder: Path) -> Any:
+    answers = json.loads(poets_edge("label", "--graph", model, folder, "--json").ok().stdout)
+    assert len({answer["labels"][0]["label"] for answer in answers}) == 5, "answers that do not vary prove nothing"
+    return answers
+
+
+def _scores(answers: Any) -> dict[tuple[str, str], float]:
+    return {
+        (Path(answer["photo"]).name, label["label"]): label["score"] for answer in answers for label in answer["labels"]
+    }
+
+
+def _tops(answers: Any) -> dict[str, str]:
+    return {Path(answer["photo"]).name: answer["labels"][0]["label"] for answer in answers}
+
+
+@pytest.mark.parametrize("cpu", ARM64)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_64_bit_pi_gives_the_same_scores(
+    cpu: str, form: str, boards: dict[str, Board], trained: Trained, photos: Path
+) -> None:
+    mine = _scores(boards["arm64"].json(cpu, f"label {form}"))
+    expected = _scores(_label_here(trained.model(form), photos / "photos"))
+    assert len(expected) == 100
+    if form == "int8":
+        assert mine == expected
+    else:
+        assert mine == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_32_bit_pi_gives_the_same_answers(
+    form: str, boards: dict[str, Board], trained: Trained, photos: Path
+) -> None:
+    mine = boards["armhf"].json("cortex-a7", f"label {form}")
+    if form == "float32":
+        assert _scores(mine) == pytest.approx(_scores(_label_here(trained.model(form), photos / "exact")), abs=1e-5)
+    # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
+    python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
+    command = [python, "-m", "poets_edge", "label", "--graph", trained.model(form), photos / "exact", "--json"]
+    here = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout)
+    assert len(set(_tops(here).values())) == 5
+    assert _tops(mine) == _tops(here)
+
+
+@pytest.mark.parametrize("name", ["arm64", "armhf"])
+def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos: Path) -> None:
+    judged = boards[name].json((ARM64 if name == "arm64" else ARMHF)[-1], "evaluate")
+    here = json.loads(
+        poets_edge(
+            *("evaluate", "--graph", trained.model("int8"), "--image_dir", photos / "photos", "--set", "all", "--json")
+        )
+        .ok()
+        .stdout
+    )
+    assert judged["photos"] == 20 and not judged["unreadable"]
+    if name == "arm64":
+        assert judged["confusion"] == here["confusion"]
+    else:  # another interpreter, and Debian's Pillow: close calls may fall either way
+        assert abs(judged["correct"] - here["correct"]) <= 2
+
+
+@pytest.mark.parametrize("name", ["arm64", "armhf"])
+def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained) -> None:
+    cpu = (ARM64 if name == "arm64" else ARMHF)[-1]
+    found = boards[name].json(cpu, "inspect")
+    assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+    assert found["accelerated"] is (name == "arm64"), "XNNPACK takes int8 in the new interpreter only"
+    ended = boards[name].ends[cpu, "watch"]
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[0])["frame"] == 1
+    assert "4 frames labelled" in ended.stderr
+
+
+@pytest.mark.skipif("benchmark" not in COMMANDS, reason="there is no such command yet")
+@pytest.mark.parametrize("name", ["arm64", "armhf"])
+def test_benchmark(name: str, boards: dict[str, Board]) -> None:
+    result = boards[name].json((ARM64 if name == "arm64" else ARMHF)[-1], "benchmark")
+    assert "int8.tflite" in json.dumps(result)
+
+
+@pytest.mark.skipif("doctor" not in COMMANDS, reason="there is no such command yet")
+@pytest.mark.parametrize("name", ["arm64", "armhf"])
+def test_doctor(name: str, boards: dict[str, Board]) -> None:
+    ended = boards[name].ends[(ARM64 if name == "arm64" else ARMHF)[-1], "doctor"]
+    assert "Traceback" not in ended.stderr
+    runtime = "ai_edge_litert" if name == "arm64" else "tflite_runtime"
+    assert runtime in (ended.stdout + ended.stderr).replace("-", "_")
+
+
+def test_what_is_installed_on_a_64_bit_pi(boards: dict[str, Board]) -> None:
+    site = next((boards["arm64"].root / VENV).glob("lib/python*/site-packages"))
+    kilobytes = int(subprocess.run(["du", "-sk", site], check=True, capture_output=True, text=True).stdout.split()[0])
+    assert 50 < kilobytes / 1024 <= LARGEST_INSTALL_MB
+    packages = {path.name.partition("-")[0] for path in site.iterdir()}
+    assert "poets_edge" in packages and "ai_edge_litert" in packages
+    assert not packages & {"tensorflow", "keras", "matplotlib", "cv2", "scipy", "tflite_runtime"}
+
+
+def test_a_32_bit_pi_keeps_debians_numpy_and_pillow(boards: dict[str, Board]) -> None:
+    site = next((boards["armhf"].root / VENV).glob("lib/python*/site-packages"))
+    packages = {path.name.partition("-")[0] for path in site.iterdir()}
+    assert "tflite_runtime" in packages
+    assert not packages & {"numpy", "PIL", "ai_edge_litert"}

@@ -1,0 +1,105 @@
+"""Small environments with the project installed as a user installs it, kept between runs.
+
+They lie in a cache folder outside the checkout ($XDG_CACHE_HOME, else ~/.cache), each stamped with what it was made
+from, and are brought up to date when that changes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poets-edge-tests"
+
+
+def missing(reason: str) -> None:
+    """Skip the test; on CI, which must have everything, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; CI must have it")
+    pytest.skip(reason)
+
+
+@functools.cache
+def project_wheel() -> Path:
+    """The project as a wheel, built anew in each run."""
+    folder = Path(tempfile.mkdtemp(prefix="wheel-", dir=_cache()))
+    _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    built = next(folder.glob("*.whl"))
+    kept = _cache() / built.name
+    built.replace(kept)
+    folder.rmdir()
+    return kept
+
+
+@functools.cache
+def find_python(version: str) -> Path | None:
+    """An interpreter of that version: on the PATH, or pyenv's."""
+    minor = version.partition(".")[2]
+    for place in (
+        shutil.which(f"python{version}"),
+        *sorted((Path.home() / ".pyenv/versions").glob(f"3.{minor}.*/bin/python")),
+    ):
+        if place is not None and _runs(Path(place), version):
+            return Path(place)
+    return None
+
+
+@functools.cache
+def environment(version: str, extra: str = "", without: str = "") -> Path:
+    """The Python of a virtual environment in which the project is installed; skips where that cannot be.
+
+    Args:
+        extra: of the project's extras.
+        without: a package to take out again.
+    """
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    wheel = project_wheel()
+    home = _cache() / f"python{version}{'-' + extra if extra else ''}"
+    stamp = home / "made-from"
+    made_from = hashlib.sha256(wheel.read_bytes() + str(python).encode()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != made_from:
+        if not stamp.is_file():
+            shutil.rmtree(home, ignore_errors=True)
+            subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+        stamp.unlink(missing_ok=True)
+        inside = home / "bin/python"
+        _pip(inside, "install", f"{wheel}[{extra}]" if extra else str(wheel))
+        _pip(inside, "install", "--force-reinstall", "--no-deps", str(wheel))
+        if without:
+            _pip(inside, "uninstall", "--yes", without)
+        stamp.write_text(made_from)
+    return home / "bin/python"
+
+
+def _cache() -> Path:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return CACHE
+
+
+def _pip(python: Path, command: str, *arguments: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, command, "--quiet", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONPATH": ""},
+    )
+    if ended.returncode:
+        missing(f"Python packages cannot be installed ({ended.stderr.strip().splitlines()[-1]})")
+
+
+def _runs(python: Path, version: str) -> bool:
+    code = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
+    ended = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    return ended.returncode == 0 and ended.stdout.strip() == version
