@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": "Show what a model is and what it carries.",
     "fetch-flowers": "Download the codelab's flower photos.",
     "draw-photos": "Draw flower photos, where there is no network.",
+    "benchmark": "Measure how fast models are on this device.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 
