@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import poets_edge
-from poets_edge import errors
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.evaluation import Scored
 from poets_edge.edge.metadata import read_metadata
 from poets_edge.edge.parallel import cores
 from poets_edge.edge.scoring import Evaluation
-from poets_edge.errors import ModelError, PoetsEdgeError, UsageError
+from poets_edge.errors import ModelError, RuntimeMissingError, UsageError
 from poets_edge.evaluating import Chosen, evaluate
 from poets_edge.measuring.machine import machine_facts, machine_state, troubles_between
+from poets_edge.measuring.processes import run_module
 from poets_edge.measuring.samples import Distribution, describe
 from poets_edge.measuring.worker import Request
 from poets_edge.photos.folder import Photo
@@ -44,8 +40,6 @@ _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
 _STAGE_PHOTOS = 20
 _OPERATOR_RUNS = 50
-_PATIENCE = 600.0
-"""Seconds beyond the measurement itself after which a worker process is given up."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +149,7 @@ class Measurement:
     def photos_per_second(self) -> float:
         """From file to scores, one photo after the other."""
         parts = [self.samples(f"{name}_ms") for name in ("decode", "resize", "inference")]
-        return 1000 / statistics.median(sum(photo) for photo in zip(*parts, strict=True))
+        return 1000 / statistics.median([sum(photo) for photo in zip(*parts, strict=True)])
 
     @property
     def peak_memory(self) -> float | None:
@@ -348,36 +342,6 @@ def _run_worker(variant: Variant, settings: Settings, photos: Sequence[Photo]) -
     return run_module("poets_edge.measuring.worker", [request.as_argument()], str(variant.model), settings.seconds)
 
 
-def run_module(module: str, arguments: Sequence[str], subject: str, seconds: float) -> dict[str, Any]:
-    """Run a worker module of this package in a fresh Python and read its answer.
-
-    Raises:
-        ModelError: it died, or gave no answer in time; what it raised itself comes back as what it was.
-    """
-    root = str(Path(poets_edge.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    try:
-        process = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-            timeout=_PATIENCE + 10 * seconds,
-        )
-    except subprocess.TimeoutExpired:
-        raise ModelError(f"{subject}: no answer after {_PATIENCE + 10 * seconds:.0f} seconds.") from None
-    try:
-        result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        how = f"killed by signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-        raise ModelError(f"{subject}: the interpreter's process ended early ({how}: {last[:200]}).") from None
-    if "error" in result:
-        kind = getattr(errors, result["kind"], PoetsEdgeError)
-        raise kind(result["error"])
-    return result
-
-
 def _score(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]:
     if options.image_dir is None:
         return {}
@@ -426,8 +390,8 @@ def _profile(models: Sequence[Path], threads: int, warnings: list[str]) -> dict[
     for model in dict.fromkeys(models):
         arguments = [str(model), str(threads), str(_OPERATOR_RUNS)]
         try:
-            found[model] = run_module("poets_edge.measuring.operators", arguments, str(model), 0)
-        except errors.RuntimeMissingError as error:
+            found[model] = run_module("poets_edge.measuring.operators", arguments, str(model))
+        except RuntimeMissingError as error:
             warnings.append(str(error))
         except ModelError as error:
             # LiteRT's newer interface aborts on the CPUs of a Raspberry Pi 3 and 4, where the plain interpreter runs.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.errors import RuntimeMissingError
-from poets_edge.measuring.worker import answer
+from poets_edge.measuring.processes import answer
 
 _Handle = ctypes.c_void_p
 

@@ -22,8 +22,8 @@ from PIL import Image
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import find_runtime, operator_names
-from poets_edge.errors import PoetsEdgeError
 from poets_edge.measuring.machine import machine_state, resident_peak_mb
+from poets_edge.measuring.processes import answer
 from poets_edge.measuring.samples import warm_up
 
 _LONGEST_WARM_UP = 5.0
@@ -128,15 +128,6 @@ def _stages(classifier: Classifier, photos: list[Path] | list[bytes]) -> dict[st
 
 def _since(before: float) -> float:
     return (time.perf_counter() - before) * 1e3
-
-
-def answer(work: Callable[[], dict[str, Any]]) -> None:
-    """Print what `work` gives, or why it could not, as one line of JSON: all that a worker process says."""
-    try:
-        result = work()
-    except PoetsEdgeError as error:
-        result = {"error": str(error), "kind": type(error).__name__}
-    print(json.dumps(result, allow_nan=False))
 
 
 if __name__ == "__main__":
