@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from poets_edge.edge.scoring import Evaluation
-from poets_edge.photos.folder import PhotoFolder
 from poets_edge.errors import UsageError
+from poets_edge.photos.folder import PhotoFolder
 
 FILE = click.Path(path_type=Path)
 

@@ -53,7 +53,7 @@ def run_module(module: str, arguments: Sequence[str], subject: str, seconds: flo
 
 
 class Helper:
-    """A process that answers many questions; for one thread."""
+    """A process that answers many questions; for one thread. It ends when its standard input does."""
 
     def __init__(self, module: str) -> None:
         self._stderr: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
@@ -63,9 +63,9 @@ class Helper:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            env=_environment(),
-            # Ctrl-C is for the parent to handle; a helper ends when its standard input does.
-            start_new_session=True,
+            # There is one helper a core. A linear algebra library that spreads its small matrices over all cores
+            # again makes its threads wait for each other, at three times the cost.
+            env={**_environment(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 
     def ask(self, question: Answer, subject: str) -> Answer:

@@ -93,8 +93,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     weights = find_weights(options.architecture, options.model_dir, reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
-    cache_file = options.bottleneck_dir / f"{options.architecture.backbone}-{backbone.digest}.sqlite"
-    with open_cache(cache_file) as (cache, damaged):
+    with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
         data, unreadable = _read(options, hash_photos(folder.photos), backbone, cache, reporter)
