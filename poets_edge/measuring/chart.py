@@ -24,7 +24,7 @@ _AREA_OF_MB = 40.0
 """Square points of a bubble for each MB."""
 
 _STYLES: dict[float | None, tuple[str, Any]] = {
-    0.25: ("#e58a08", ":"),
+    0.25: ("#d47c00", ":"),
     0.5: ("#d04a3c", "-."),
     0.75: ("#932667", "--"),
     1.0: ("#2a0a52", "-"),
@@ -184,6 +184,9 @@ def _plain_ticks(panel: Any) -> None:
 
 def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[Point], result: GridResult) -> None:
     """The resolution at each bubble, the width at the largest of each line, where there is room."""
+    from matplotlib import patheffects
+
+    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
     pixels = figure.dpi / 72
     centres = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}
     rings = {p: 3 if p in result.front else 0 for p in points}
@@ -205,6 +208,7 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[Point],
             text, xy=((box[0] + box[2]) / 2 / paper.width, (box[1] + box[3]) / 2 / paper.height),
             xycoords="figure fraction",
             ha="center", va="center", fontsize=8.6 if weight == "bold" else 7.6, color=colour, weight=weight, zorder=6,
+            path_effects=halo,
         )  # fmt: skip
 
 
@@ -271,7 +275,7 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
         [], [], color="#bdbdbd", marker="o", markersize=3, linewidth=1.1, label="published (right scale)"
     )
     ring = Line2D([], [], linestyle="", marker="o", markersize=12, markerfacecolor="none", markeredgecolor="black",
-                  markeredgewidth=1.4, label="on the front: none is faster and better")  # fmt: skip
+                  markeredgewidth=1.4, label="no other is both faster and better")  # fmt: skip
     figure.legend(
         handles=[*lines, published, ring], loc="lower left", bbox_to_anchor=(0.06, 0.052), ncol=len(lines) + 2,
         frameon=False, fontsize=9, handlelength=3, columnspacing=1.6,

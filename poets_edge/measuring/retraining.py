@@ -57,10 +57,15 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         with _helpers(len(todo)) as helpers, _saying_what_stays(options, keys):
             _build_backbones(options, todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos, reporter)
-            ask = partial(_question, options)
+
+            def work(architecture: Architecture, helper: Helper) -> Answer:
+                answer = helper.ask(_question(options, architecture), architecture.name)
+                # Noted at once: another architecture may fail before this one's turn comes.
+                return _write_done(options.folder(architecture), keys[architecture], answer)
+
             with reporter.progress("retraining and exporting", len(todo), "architecture") as advance:
-                for architecture, answer in _in_helpers(todo, helpers, ask):
-                    done[architecture] = _write_done(options.folder(architecture), keys[architecture], answer)
+                for architecture, answer in _in_helpers(todo, helpers, work):
+                    done[architecture] = answer
                     advance(1)
     return {architecture: answer for architecture, answer in done.items() if answer is not None}
 
@@ -86,29 +91,25 @@ def _saying_what_stays(options: GridOptions, keys: Mapping[Architecture, str]) -
 
 
 def _in_helpers(
-    architectures: Sequence[Architecture], helpers: Sequence[Helper], ask: Callable[[Architecture], Answer]
+    architectures: Sequence[Architecture], helpers: Sequence[Helper], work: Callable[[Architecture, Helper], Answer]
 ) -> Iterator[tuple[Architecture, Answer]]:
-    return run_parallel(
-        architectures,
-        partial(next, iter(helpers)),
-        lambda architecture, helper: helper.ask(ask(architecture), architecture.name),
-        workers=len(helpers),
-    )
+    return run_parallel(architectures, partial(next, iter(helpers)), work, workers=len(helpers))
 
 
 def _build_backbones(
     options: GridOptions, architectures: Sequence[Architecture], helpers: Sequence[Helper], reporter: Reporter
 ) -> None:
-    def ask(architecture: Architecture) -> Answer:
-        return {
+    def work(architecture: Architecture, helper: Helper) -> Answer:
+        question = {
             "task": "backbone",
             "architecture": architecture.name,
             "model_dir": str(options.model_dir),
             "bottleneck_dir": str(options.bottleneck_dir),
         }
+        return helper.ask(question, architecture.name)
 
     with reporter.progress("reading weights", len(architectures), "architecture") as advance:
-        for _ in _in_helpers(architectures, helpers, ask):
+        for _ in _in_helpers(architectures, helpers, work):
             advance(1)
 
 
