@@ -45,7 +45,9 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         OutputError: a file cannot be written; finished architectures stay.
     """
     folder = scan(options.image_dir, recursive=options.recursive)
-    weights = {architecture: find_weights(architecture, options.model_dir) for architecture in options.architectures}
+    weights = {
+        architecture: find_weights(architecture, options.model_dir, reporter) for architecture in options.architectures
+    }
     hashed = hash_photos(folder.photos)
     keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}
     done = {architecture: _read_done(options.folder(architecture), key) for architecture, key in keys.items()}
