@@ -15,7 +15,7 @@ from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.reporting import Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.weights import find_weights
 from tests.conftest import DAISY, Trained, poets_edge
@@ -41,7 +41,9 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
         with open_cache(tmp_path / f"{next(runs)}.sqlite") as (cache, _):
             hashed = [item for item in hash_photos(photos) if isinstance(item, HashedPhoto)]
             found[:] = [
-                result[0] for _, result in bottlenecks(hashed, backbone, cache, Silent()) if isinstance(result, list)
+                result[0]
+                for _, result in bottlenecks(hashed, [Place(backbone, cache)], Silent())
+                if isinstance(result, list)
             ]
 
     others = {

@@ -22,6 +22,9 @@ COMMANDS = {
     "inspect": "Show what a model is and what it carries.",
     "fetch-flowers": "Download the codelab's flower photos.",
     "draw-photos": "Draw flower photos, where there is no network.",
+    "benchmark": "Measure how fast models are on this device.",
+    "compare": "Put benchmarks of several devices side by side.",
+    "grid": "Retrain and measure every MobileNet, and say which one to ship.",
     "android": "Put a model into the Android app.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""

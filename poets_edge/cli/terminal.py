@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from poets_edge.edge.scoring import Evaluation
+from poets_edge.errors import UsageError
 from poets_edge.photos.folder import PhotoFolder
 
 FILE = click.Path(path_type=Path)
@@ -113,3 +114,16 @@ def accuracy_text(evaluation: Evaluation) -> str:
     return (
         f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
     )
+
+
+json_file_option = option(
+    "--json", "json_file", type=FILE, help="Write everything to this file as JSON, raw samples too; - for stdout."
+)
+
+
+def thread_list(text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers. Raises UsageError."""
+    try:
+        return tuple(int(word) for word in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise UsageError(f"--threads {text}: wanted a number, or several as 1,2,4.") from None

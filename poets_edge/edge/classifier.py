@@ -67,13 +67,21 @@ class Classifier:
     thread its own.
     """
 
-    def __init__(self, model: Path | str, *, labels: Path | str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        labels: Path | str | None = None,
+        threads: int = 1,
+        unlabelled: bool = False,
+    ) -> None:
         """Load a model.
 
         Args:
             model: a `.tflite` or `.lite` file.
             labels: a text file, one label a line, in place of those inside the model.
             threads: CPU threads for one inference, at least 1.
+            unlabelled: a model that carries no labels will do, for who wants its scores or its speed only.
 
         Raises:
             ModelError: the model or labels are missing, damaged, or do not fit each other.
@@ -88,7 +96,7 @@ class Classifier:
         self.input = _only_tensor(self._interpreter.get_input_details(), self.path, "input")
         self.output = _only_tensor(self._interpreter.get_output_details(), self.path, "output")
         self.size = _image_size(self.input, self.path)
-        self.labels: tuple[str, ...] = _choose_labels(self, labels)
+        self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
         self._fill = _input_filler(self.input, self.metadata)
 
     def classify(self, photo: PhotoSource, top: int | None = None) -> list[Label]:
@@ -182,12 +190,14 @@ def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
     return tensor.shape[1], tensor.shape[2]
 
 
-def _choose_labels(model: Classifier, labels: Path | str | None) -> tuple[str, ...]:
+def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: bool) -> tuple[str, ...]:
     outputs = int(np.prod(model.output.shape))
     if labels is not None:
         names, source = read_labels(Path(labels)), str(labels)
     else:
         names, source = model.metadata.labels, str(model.path)
+    if not names and unlabelled and labels is None:
+        return ()
     if not names:
         raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: --labels FILE")
     if len(names) != outputs:

@@ -53,6 +53,11 @@ class Backbone:
     graph: Path
     model: Path
 
+    @property
+    def cache_file(self) -> Path:
+        """Where its bottlenecks are kept."""
+        return self.model.with_suffix(".sqlite")
+
     def read_graph(self) -> Any:
         """Its GraphDef."""
         return parse_graph(self.graph.read_bytes(), str(self.graph))

@@ -11,12 +11,15 @@ from PIL import Image
 
 from poets_edge.edge.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
-from poets_edge.edge.parallel import run_parallel
+from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import Photo
 from poets_edge.reporting import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
+
+_MOST_INTERPRETERS = 256
+"""Over all threads: each holds its model's weights, 17 MB for the largest MobileNet."""
 
 PLAIN = ""
 """The variant that is the photo itself, undistorted."""
@@ -30,8 +33,16 @@ class HashedPhoto:
     digest: bytes
 
 
-Render = Callable[[Image.Image, str, bytes], Pixels]
-"""(picture, variant, photo digest) -> uint8 pixels at the backbone's size."""
+Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
+"""(picture, (height, width), variant, photo digest) -> uint8 pixels of that size."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A backbone, and the cache that keeps its vectors."""
+
+    backbone: Backbone
+    cache: BottleneckCache
 
 
 def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
@@ -48,49 +59,60 @@ def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
 
 def bottlenecks(
     photos: Sequence[HashedPhoto],
-    backbone: Backbone,
-    cache: BottleneckCache,
+    places: Sequence[Place],
     reporter: Reporter,
     variants: Sequence[str] = (PLAIN,),
     render: Render | None = None,
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """The vectors of each photo, one a variant, or why it cannot be decoded, in order.
+    """The vectors of each photo, place by place and in each one a variant, or why it cannot be decoded, in order.
 
-    Each is stored in the cache before it is given. A photo is decoded once for all its variants.
+    Each is stored in its cache before it is given. A photo is decoded once for all places and variants.
 
     Args:
         render: draws a variant; by default the whole picture, resized.
 
     Raises:
-        OutputError: the cache cannot be written; what is in it stays.
+        OutputError: a cache cannot be written; what is in it stays.
     """
-    draw = render or (lambda image, variant, digest: fit(image, backbone.architecture.size))
-    known = {photo: [cache.get(_key(photo, variant)) for variant in variants] for photo in photos}
+    draw = render or (lambda image, size, variant, digest: fit(image, size))
+    wanted = [(number, variant) for number in range(len(places)) for variant in variants]
+    known = {photo: [places[number].cache.get(_key(photo, variant)) for number, variant in wanted] for photo in photos}
     missing = [photo for photo, vectors in known.items() if any(vector is None for vector in vectors)]
 
-    def compute(photo: HashedPhoto, extract: Extractor) -> list[Vector] | PhotoError:
+    def compute(photo: HashedPhoto, extractors: list[Extractor]) -> list[Vector] | PhotoError:
         try:
             image = read_photo(photo.photo.path)
         except PhotoError as error:
             return error
-        return [
-            extract(draw(image, variant, photo.digest)) if vector is None else vector
-            for variant, vector in zip(variants, known[photo], strict=True)
-        ]
+        drawn: dict[tuple[tuple[int, int], str], Pixels] = {}
+        vectors = []
+        for (number, variant), vector in zip(wanted, known[photo], strict=True):
+            if vector is None:
+                size = places[number].backbone.architecture.size
+                if (size, variant) not in drawn:
+                    drawn[size, variant] = draw(image, size, variant, photo.digest)
+                vector = extractors[number](drawn[size, variant])
+            vectors.append(vector)
+        return vectors
 
-    what = f"bottlenecks, {backbone.architecture.backbone}" + (", distorted" if render else "")
+    def extractors() -> list[Extractor]:
+        return [Extractor(place.backbone) for place in places]
+
+    names = places[0].backbone.architecture.backbone if len(places) == 1 else f"{len(places)} architectures"
+    what = f"bottlenecks, {names}" + (", distorted" if render else "")
+    workers = max(1, min(cores(), _MOST_INTERPRETERS // len(places)))
     with reporter.progress(what, len(missing)) as advance:
-        computed = run_parallel(missing, lambda: Extractor(backbone), compute)
+        computed = run_parallel(missing, extractors, compute, workers=workers)
         for photo in photos:
             cached = [vector for vector in known[photo] if vector is not None]
-            if len(cached) == len(variants):
+            if len(cached) == len(wanted):
                 yield photo, cached
                 continue
             _, result = next(computed)
             if not isinstance(result, PhotoError):
-                for variant, before, vector in zip(variants, known[photo], result, strict=True):
+                for (number, variant), before, vector in zip(wanted, known[photo], result, strict=True):
                     if before is None:
-                        cache.put(_key(photo, variant), vector)
+                        places[number].cache.put(_key(photo, variant), vector)
             advance(1)
             yield photo, result
 

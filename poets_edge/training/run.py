@@ -20,7 +20,7 @@ from poets_edge.photos.folder import scan
 from poets_edge.photos.split import SetName, split
 from poets_edge.reporting import Reporter, Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import BottleneckCache, Vector, open_cache
 from poets_edge.training.distort import distort
 from poets_edge.training.events import event_file
@@ -93,8 +93,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     weights = find_weights(options.architecture, options.model_dir, reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
-    cache_file = options.bottleneck_dir / f"{options.architecture.backbone}-{backbone.digest}.sqlite"
-    with open_cache(cache_file) as (cache, damaged):
+    with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
         data, unreadable = _read(options, hash_photos(folder.photos), backbone, cache, reporter)
@@ -154,7 +153,7 @@ def _read(
     for error in troubles[:1] if options.strict else []:
         trouble(error)
     files = [item for item in hashed if isinstance(item, HashedPhoto)]
-    for item, result in bottlenecks(files, backbone, cache, reporter):
+    for item, result in bottlenecks(files, [Place(backbone, cache)], reporter):
         if isinstance(result, PhotoError):
             trouble(result)
         else:
@@ -176,16 +175,15 @@ def _read(
 def _training_vectors(
     options: TrainOptions, data: _Data, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabelledVectors:
-    size, settings = options.architecture.size, options.distortions
+    settings = options.distortions
     if not settings.active:
         return data.plain("training", options.architecture.bottleneck_size)
     found = bottlenecks(
         data.of("training"),
-        backbone,
-        cache,
+        [Place(backbone, cache)],
         reporter,
         settings.names(),
-        lambda image, name, digest: distort(image, size, settings, name, digest),
+        lambda image, size, name, digest: distort(image, size, settings, name, digest),
     )
     rows = [(item, vectors) for item, vectors in found if not isinstance(vectors, PhotoError)]
     return data.labelled(rows, options.architecture.bottleneck_size)

@@ -1,0 +1,95 @@
+"""The work nobody can avoid when 16 architectures are trained and exported, and nothing else, timed part by part.
+
+    python -m benchmarks.bare_parts GRID_DIR BOTTLENECK_DIR
+
+1. Forward passes of the float backbones over all photos on all cores: photos decoded and resized beforehand, one
+   interpreter a thread.
+2. The converter calls: float and int8 of each retrained graph, the calibration photos decoded beforehand, TensorFlow
+   loaded beforehand.
+
+Prints JSON: seconds of the clock and of all cores, for each part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.edge.image import fit, normaliser, read_photo
+from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.parallel import cores
+from poets_edge.exporting.calibration import batches
+from poets_edge.exporting.photos import calibration_photos, photos_of_record
+from poets_edge.graphs.convert import convert
+from poets_edge.graphs.graphdef import INPUT
+from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.grid import MOBILENETS
+from poets_edge.photos.folder import scan
+from poets_edge.training.record import read_record
+
+RESOLUTIONS = (128, 160, 192, 224)
+
+
+def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) -> None:
+    """Every model over every photo, one model after the other, the photos spread over the cores."""
+    normalise = normaliser((127.5,), (127.5,))
+    for resolution, paths in models.items():
+        pictures = [photo[resolution] for photo in photos]
+        for path in paths:
+            with ThreadPoolExecutor(cores()) as pool:
+                list(pool.map(partial(_share, path, normalise), [pictures[i :: cores()] for i in range(cores())]))
+
+
+def _share(path: Path, normalise: Any, pictures: list[Any]) -> None:
+    interpreter = open_model(path)
+    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    for picture in pictures:
+        normalise(picture, interpreter.tensor(start)()[0])
+        interpreter.invoke()
+        np.array(interpreter.tensor(end)())
+
+
+def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
+    """Float and int8 of each graph, one after the other."""
+    for graph, calibration in graphs:
+        convert(graph, INPUT, "final_result")
+        convert(
+            graph, INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration, 127.5, 127.5)
+        )
+
+
+def timed(work: Callable[[], None]) -> dict[str, float]:
+    before, cpu = time.perf_counter(), sum(os.times()[:2])
+    work()
+    return {"seconds": time.perf_counter() - before, "core_seconds": sum(os.times()[:2]) - cpu}
+
+
+def main(grid_dir: Path, bottleneck_dir: Path) -> None:
+    record = read_record(grid_dir / MOBILENETS[0].name / "retrained_graph.pb")
+    assert record is not None
+    photos = [
+        {n: fit(image, (n, n)) for n in RESOLUTIONS}
+        for image in (read_photo(photo.path) for photo in scan(Path(record["image_dir"])).photos)
+    ]
+    backbones = {
+        n: [next(bottleneck_dir.glob(f"{a.name}-*.tflite")) for a in MOBILENETS if a.resolution == n]
+        for n in RESOLUTIONS
+    }
+    forward = timed(lambda: forward_passes(backbones, photos))
+    chosen = [read_photo(p.path) for p in calibration_photos(photos_of_record(record, None).training, 100)]
+    graphs = [(grid_dir / a.name / "retrained_graph.pb", [fit(image, a.size) for image in chosen]) for a in MOBILENETS]
+    load_tensorflow("the converter")
+    print(json.dumps({"forward": forward, "convert": timed(lambda: converter_calls(graphs))}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

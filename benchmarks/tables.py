@@ -1,0 +1,56 @@
+"""Writing a benchmark's result as a table of Markdown, with the date and the kind of machine."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from poets_edge.edge.parallel import cores
+
+RESULTS = Path(__file__).parent / "results"
+
+STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_192"})
+"""Architectures whose weights beside the checkout are those of another size: good for times, not for accuracies."""
+
+
+def accuracy(architecture: str, share: float) -> str:
+    """Percent, or a dash where the weights are stand-ins."""
+    return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
+
+
+def machine() -> str:
+    """The kind of machine, without what only matters here."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        facts = ""
+    kind = "virtual machine" if " hypervisor" in facts else "machine"
+    extras = ", AVX-512" if "avx512f" in facts else ""
+    return f"{cores()}-core {platform.machine().replace('_', '-')} {kind}{extras}"
+
+
+def load() -> float:
+    """How many programs wanted to run, on average over the last minute."""
+    return os.getloadavg()[0]
+
+
+def publish(name: str, title: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """Write `results/<name>.md` and print it. The first row is the heading, the first column text."""
+    heading, *body = rows
+    lines = [
+        f"# {title}",
+        "",
+        f"{datetime.date.today().isoformat()}, {machine()}, Python {platform.python_version()}",
+        "",
+        "| " + " | ".join(heading) + " |",
+        "|---|" + "--:|" * (len(heading) - 1),
+        *("| " + " | ".join(row) + " |" for row in body),
+        *(line for note in notes for line in ("", note)),
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    (RESULTS / f"{name}.md").write_text(text)
+    print(f"\n{text}")

@@ -1,0 +1,73 @@
+"""The whole grid, cold, against the work that nobody can avoid (`benchmarks.bare_parts`), in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.tables import load, publish
+
+ROOT = Path(__file__).parents[1]
+
+
+def _run(*arguments: str | Path, cwd: Path) -> tuple[str, float, float]:
+    """What a Python process prints, and its seconds of the clock and of all cores."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - begin
+    return ended.stdout, seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.benchmark(group="grid")
+def test_whole_grid_cold(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path) -> None:
+    output = "tf_files/grid"
+
+    def whole() -> tuple[str, float, float]:
+        # The shortest measuring there is; its time is taken off below.
+        short = ("--rounds", "1", "--min-seconds", "0.05", "--min-runs", "5", "-q")
+        return _run("poets_edge", "grid", "--image_dir", flowers, "--output_dir", output, *short, cwd=tmp_path)
+
+    _, seconds, core_seconds = benchmark.pedantic(whole, rounds=1, iterations=1)
+    measuring = json.loads((tmp_path / output / "grid.json").read_text())["seconds"]["measuring"]
+    printed, _, _ = _run("benchmarks.bare_parts", output, "tf_files/bottlenecks", cwd=tmp_path)
+    bare = json.loads(printed.splitlines()[-1])
+    parts = bare["forward"]["seconds"] + bare["convert"]["seconds"]
+    ratio = (seconds - measuring) / parts
+    benchmark.extra_info.update({"ratio": ratio, "measuring": measuring, **bare})
+    publish(
+        "grid",
+        "The whole grid on 1,000 photos: 16 architectures trained, exported as float32 and int8",
+        [
+            ["", "ratio", "seconds", "seconds of all cores"],
+            ["poets-edge grid, cold, less measuring latency", f"**{ratio:.2f}**", f"{seconds - measuring:.0f}",
+             f"{core_seconds:.0f} with measuring"],
+            ["two bare parts", "1", f"{parts:.0f}",
+             f"{bare['forward']['core_seconds'] + bare['convert']['core_seconds']:.0f}"],
+            ["- forward passes of 16 float models, all cores", "", f"{bare['forward']['seconds']:.0f}",
+             f"{bare['forward']['core_seconds']:.0f}"],
+            ["- 32 converter calls", "", f"{bare['convert']['seconds']:.0f}", f"{bare['convert']['core_seconds']:.0f}"],
+        ],
+        [
+            "The grid's time holds everything from starting Python to the finished report: loading TensorFlow, building"
+            " the backbones, decoding each photo once, the bottlenecks, the heads, both exports with their rounding,"
+            " scoring every file over the test photos, chart and report. The bare parts start with photos decoded and"
+            f" TensorFlow loaded. Measuring latency took another {measuring:.0f} s at its shortest setting.",
+            f"Load average at the end: {load():.1f}.",
+        ],
+    )  # fmt: skip

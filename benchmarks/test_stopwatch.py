@@ -1,0 +1,68 @@
+"""Does `benchmark` tell the truth: against LiteRT's own benchmark, and against itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.tables import load, publish
+from poets_edge.measuring.measurement import Settings, Variant, measure_variants
+from tests.conftest import FORMS, Trained
+
+_TIMES = 5
+
+
+@pytest.mark.benchmark(group="stopwatch")
+@pytest.mark.timeout(1800)
+def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Path) -> None:
+    program = shutil.which("litert-benchmark", path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip("no litert-benchmark: it comes with ai-edge-litert 2.3 and later")
+    variants = [Variant(trained.model(form), threads) for form in FORMS for threads in (1, 2)]
+    ours: dict[Variant, list[float]] = {variant: [] for variant in variants}
+    theirs: dict[Variant, list[float]] = {variant: [] for variant in variants}
+
+    def measure() -> None:
+        # In turns, so that both see the same machine.
+        for _ in range(_TIMES):
+            for variant in variants:
+                rounds, _ = measure_variants([variant], Settings(0.6, 50, 3))
+                samples = [sample for entry in rounds[variant] for sample in entry["samples_ms"]]
+                ours[variant].append(statistics.median(samples))
+                theirs[variant].append(_litert(program, variant, tmp_path / "result.json"))
+
+    benchmark.pedantic(measure, rounds=1, iterations=1)
+    rows = [["model, threads", "ratio", "poets-edge, ms", "litert-benchmark, ms", "five runs of ours differ by"]]
+    for variant in variants:
+        mine, other = statistics.median(ours[variant]), statistics.median(theirs[variant])
+        differ = max(ours[variant]) / min(ours[variant]) - 1
+        rows.append(
+            [f"{variant.model.stem}, {variant.threads}", f"**{mine / other:.2f}**", f"{mine:.3f}", f"{other:.3f}",
+             f"{100 * differ:.1f} %"]
+        )  # fmt: skip
+    publish(
+        "stopwatch",
+        "Median latency against LiteRT's own benchmark",
+        rows,
+        [f"Medians of {_TIMES} runs of each program, in turns. Load average at the end: {load():.1f}."],
+    )
+
+
+def _litert(program: str, variant: Variant, result: Path) -> float:
+    arguments = ["--model", str(variant.model), "--num_threads", str(variant.threads), "--result_json", str(result)]
+    subprocess.run([program, *arguments, "--warmup_runs", "50", "--num_runs", "200"], check=True, capture_output=True)
+    found = json.loads(result.read_text())
+    return float(next(value for key, value in _flat(found) if "median" in key))
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _flat(inner, key)]
+    return [(name, value)]

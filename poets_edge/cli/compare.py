@@ -1,0 +1,65 @@
+"""`poets-edge compare`: benchmarks side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from poets_edge.cli.terminal import FILE, json_option, print_json, table
+from poets_edge.measuring.compare import Cell, Comparison, compare
+
+
+@click.command("compare")
+@click.argument("files", nargs=-1, type=FILE, required=True)
+@json_option
+def command(files: tuple[Path, ...], as_json: bool) -> None:
+    """Put benchmarks of several devices, or of several versions, side by side.
+
+    FILES are what benchmark --json wrote. Ratios are to the first: 2.00x takes twice as long. Models that poets-edge
+    exported are matched by architecture and quantization, others by their file names.
+
+    \b
+    Example:
+      poets-edge compare desktop.json pi4.json
+    """
+    comparison = compare(files)
+    if as_json:
+        print_json(comparison.as_dict())
+        return
+    _print(comparison)
+
+
+def _print(comparison: Comparison) -> None:
+    for name, machine, warnings in zip(comparison.names, comparison.machines, comparison.warnings, strict=True):
+        click.echo(f"{name}: {machine}" + (f"; {len(warnings)} warnings when it was measured" if warnings else ""))
+    first, *others = comparison.names
+    heading = ["median ms", "threads", first, *(title for name in others for title in (name, "ratio"))]
+    rows = [
+        [row.model, str(row.threads), _median(row.cells[0])]
+        + [text for cell in row.cells[1:] for text in (_median(cell), _ratio(cell))]
+        for row in comparison.rows
+    ]
+    click.echo("\n" + table([heading, *rows]))
+    if any(cell is not None and cell.accuracy is not None for row in comparison.rows for cell in row.cells):
+        heading = ["accuracy", "threads", *comparison.names]
+        click.echo(
+            "\n"
+            + table([heading, *([row.model, str(row.threads), *map(_accuracy, row.cells)] for row in comparison.rows)])
+        )
+    if any(cell and cell.ratio is not None and not cell.clear for row in comparison.rows for cell in row.cells[1:]):
+        click.echo("\n~ the difference is no larger than that between rounds of one model: take it for none.")
+
+
+def _median(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{cell.median:.3f}"
+
+
+def _ratio(cell: Cell | None) -> str:
+    if cell is None or cell.ratio is None:
+        return "-"
+    return f"{'' if cell.clear else '~'}{cell.ratio:.2f}x"
+
+
+def _accuracy(cell: Cell | None) -> str:
+    return "-" if cell is None or cell.accuracy is None else f"{100 * cell.accuracy:.1f} %"
