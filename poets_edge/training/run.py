@@ -13,16 +13,16 @@ import numpy as np
 
 from poets_edge.edge.evaluation import Scored
 from poets_edge.edge.scoring import Evaluation
-from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.errors import DatasetError
 from poets_edge.files import write_bytes, write_text
 from poets_edge.graphs.graphdef import serialize, with_softmax_layer, without_large_constants
 from poets_edge.photos.folder import scan
-from poets_edge.photos.split import SetName, split
+from poets_edge.photos.split import SetName
 from poets_edge.reporting import Reporter, Silent
-from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
-from poets_edge.training.cache import BottleneckCache, Vector, open_cache
-from poets_edge.training.distort import distort
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
+from poets_edge.training.cache import open_cache
+from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
@@ -56,28 +56,6 @@ class TrainResult:
     duplicates: tuple[Duplicate, ...]
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Readable photos with their vectors, sets and class numbers."""
-
-    photos: list[HashedPhoto]
-    vectors: dict[str, Vector]
-    sets: dict[str, SetName]
-    labels: tuple[str, ...]
-
-    def of(self, wanted: SetName) -> list[HashedPhoto]:
-        return [item for item in self.photos if self.sets[item.photo.name] == wanted]
-
-    def plain(self, wanted: SetName, width: int) -> LabelledVectors:
-        return self.labelled([(item, [self.vectors[item.photo.name]]) for item in self.of(wanted)], width)
-
-    def labelled(self, rows: Sequence[tuple[HashedPhoto, list[Vector]]], width: int) -> LabelledVectors:
-        vectors = [vector for _, several in rows for vector in several]
-        classes = [self.labels.index(item.photo.label) for item, several in rows for _ in several]
-        stacked = np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
-        return LabelledVectors(stacked, np.array(classes, np.int64))
-
-
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
     """Train a head on a folder of photos and write graph, labels, record and event files.
 
@@ -96,11 +74,11 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
-        data, unreadable = _read(options, hash_photos(folder.photos), backbone, cache, reporter)
+        data, unreadable = read_data(options, hash_photos(folder.photos), backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos, data.sets)
         _report(reporter, table, duplicates)
-        training = _training_vectors(options, data, backbone, cache, reporter)
+        training = training_vectors(options, data, backbone, cache, reporter)
 
     width = options.architecture.bottleneck_size
     validation = data.plain("validation", width)
@@ -131,62 +109,6 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         _fields(options, data, result, weights.path.name, weights.digest),
     )
     return result
-
-
-def _read(
-    options: TrainOptions,
-    hashed: Sequence[HashedPhoto | PhotoError],
-    backbone: Backbone,
-    cache: BottleneckCache,
-    reporter: Reporter,
-) -> tuple[_Data, tuple[str, ...]]:
-    """Bottlenecks of all photos that can be read, divided into sets."""
-    troubles: list[PhotoError] = [item for item in hashed if isinstance(item, PhotoError)]
-    readable: list[HashedPhoto] = []
-    vectors: dict[str, Vector] = {}
-
-    def trouble(error: PhotoError) -> None:
-        if options.strict:
-            raise PhotoError(f"{error} (Without --strict it would be left out.)")
-        troubles.append(error)
-
-    for error in troubles[:1] if options.strict else []:
-        trouble(error)
-    files = [item for item in hashed if isinstance(item, HashedPhoto)]
-    for item, result in bottlenecks(files, [Place(backbone, cache)], reporter):
-        if isinstance(result, PhotoError):
-            trouble(result)
-        else:
-            readable.append(item)
-            vectors[item.photo.name] = result[0]
-    for error in troubles:
-        reporter.warn(f"left out: {error}")
-    labels = tuple(sorted({item.photo.label for item in readable}))
-    if len(labels) < 2:
-        found = f"only {labels[0]!r}" if labels else "none"
-        raise DatasetError(
-            f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
-            f" found {found}."
-        )
-    sets = split((item.photo for item in readable), options.percentages)
-    return _Data(readable, vectors, sets, labels), tuple(str(error) for error in troubles)
-
-
-def _training_vectors(
-    options: TrainOptions, data: _Data, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
-) -> LabelledVectors:
-    settings = options.distortions
-    if not settings.active:
-        return data.plain("training", options.architecture.bottleneck_size)
-    found = bottlenecks(
-        data.of("training"),
-        [Place(backbone, cache)],
-        reporter,
-        settings.names(),
-        lambda image, size, name, digest: distort(image, size, settings, name, digest),
-    )
-    rows = [(item, vectors) for item, vectors in found if not isinstance(vectors, PhotoError)]
-    return data.labelled(rows, options.architecture.bottleneck_size)
 
 
 def _train(
@@ -237,7 +159,7 @@ def _line(step: Step) -> str:
     return line
 
 
-def _test_photos(options: TrainOptions, data: _Data) -> list[HashedPhoto]:
+def _test_photos(options: TrainOptions, data: Data) -> list[HashedPhoto]:
     photos = data.of("test")
     if options.test_batch_size == -1 or options.test_batch_size >= len(photos):
         return photos
@@ -245,7 +167,7 @@ def _test_photos(options: TrainOptions, data: _Data) -> list[HashedPhoto]:
     return [photos[index] for index in sorted(rng.permutation(len(photos))[: options.test_batch_size])]
 
 
-def _score(head: Head, data: _Data, photos: Sequence[HashedPhoto]) -> Scored:
+def _score(head: Head, data: Data, photos: Sequence[HashedPhoto]) -> Scored:
     width = head.weights.shape[0]
     vectors = np.array([data.vectors[item.photo.name] for item in photos], np.float32).reshape(len(photos), width)
     return Scored(tuple(item.photo for item in photos), head.scores(vectors), ())
@@ -274,7 +196,7 @@ def _report(reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates
 
 
 def _fields(
-    options: TrainOptions, data: _Data, result: TrainResult, weights_file: str, weights_digest: str
+    options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
     return {
         "architecture": options.architecture.name,
