@@ -77,7 +77,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         data, unreadable = read_data(options, hash_photos(folder.photos), backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos, data.sets)
-        _report(reporter, table, duplicates)
+        _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
         training = training_vectors(options, data, backbone, cache, reporter)
 
     width = options.architecture.bottleneck_size
@@ -181,13 +181,15 @@ def _check_labels(labels: Sequence[str]) -> None:
             )
 
 
-def _report(reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate]) -> None:
+def _report(
+    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
+) -> None:
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")
     for label, counts in table.items():
         reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
     for label, counts in table.items():
-        if not counts["test"]:
+        if tested and not counts["test"]:
             reporter.warn(f"class {label}: no test photo, so nothing tells how well it is recognised. Add photos.")
     for duplicate in duplicates:
         where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
