@@ -136,17 +136,11 @@ class Classifier:
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Scores of what `input_values` made: float32 of shape [labels]."""
         self._interpreter.set_tensor(self.input.index, values[None])
-        return self._run()
+        return dequantize(self._run(), self.output)
 
-    def _run(self) -> Scores:
+    def _run(self) -> npt.NDArray[Any]:
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self.output.index).reshape(-1))
-
-    def input_tensor(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """The input tensor made of a picture already at the model's size, in the input's own shape and type."""
-        tensor = np.empty(self.input.shape, self.input.dtype)
-        self._fill(pixels, tensor[0])
-        return tensor
 
 
 def dequantize(raw: npt.NDArray[Any], tensor: TensorInfo) -> Scores:

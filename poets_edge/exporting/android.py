@@ -117,7 +117,7 @@ def _vector(classifier: Classifier, photo: Path) -> bytes:
         [
             struct.pack(">ii", picture.width, picture.height),
             _block(np.asarray(picture)),
-            _block(classifier.input_tensor(pixels)),
+            _block(classifier.input_values(pixels)),
             _block(classifier.raw_output(pixels)),
             _block(scores),
             _block(best.astype(np.int32)),
