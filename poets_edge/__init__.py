@@ -23,16 +23,20 @@ if TYPE_CHECKING:
     from poets_edge.exporting.run import ExportOptions as ExportOptions
     from poets_edge.exporting.run import export as export
     from poets_edge.grid import architecture as architecture
+    from poets_edge.measuring.benchmark import BenchmarkOptions as BenchmarkOptions
+    from poets_edge.measuring.benchmark import benchmark as benchmark
     from poets_edge.training.options import TrainOptions as TrainOptions
     from poets_edge.training.run import train as train
 
 _HOMES = {
+    "BenchmarkOptions": "poets_edge.measuring.benchmark",
     "Classifier": "poets_edge.edge.classifier",
     "ExportOptions": "poets_edge.exporting.run",
     "Label": "poets_edge.edge.classifier",
     "PoetsEdgeError": "poets_edge.errors",
     "TrainOptions": "poets_edge.training.options",
     "architecture": "poets_edge.grid",
+    "benchmark": "poets_edge.measuring.benchmark",
     "export": "poets_edge.exporting.run",
     "train": "poets_edge.training.run",
 }

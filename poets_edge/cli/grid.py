@@ -81,7 +81,7 @@ def command(
     """
     options = GridOptions(
         image_dir,
-        tuple(dict.fromkeys(architecture(name) for name in names)) or MOBILENETS,
+        tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in names)) or MOBILENETS,
         percentages=Percentages(testing_percentage, validation_percentage),
         head=HeadOptions(how_many_training_steps, learning_rate, seed=seed),
         settings=Settings(min_seconds, min_runs, rounds),

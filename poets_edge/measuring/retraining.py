@@ -21,6 +21,7 @@ from poets_edge.grid import Architecture
 from poets_edge.measuring.grid_options import GridOptions
 from poets_edge.measuring.processes import Answer, Helper
 from poets_edge.photos.folder import scan
+from poets_edge.photos.split import split
 from poets_edge.reporting import Reporter
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
@@ -45,6 +46,8 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         OutputError: a file cannot be written; finished architectures stay.
     """
     folder = scan(options.image_dir, recursive=options.recursive)
+    if "test" not in split(folder.photos, options.percentages).values():
+        raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
     weights = {
         architecture: find_weights(architecture, options.model_dir, reporter) for architecture in options.architectures
     }
