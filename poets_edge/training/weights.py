@@ -94,12 +94,13 @@ def find_weights(
         return _weights(_EMBEDDED_FILE)
     if source != IMAGENET:
         return _users_file(Path(source))
-    candidates = [model_dir / name for name in _names(architecture)]
-    cached = keras_folder() / keras_file(architecture)
-    for path in (*candidates, cached):
-        if path.is_file():
-            return _weights(path)
-    return _weights(_fetch(architecture, model_dir, cached, reporter))
+    return _weights(weights_file(architecture, model_dir) or _fetch(architecture, model_dir, reporter))
+
+
+def weights_file(architecture: Architecture, model_dir: Path) -> Path | None:
+    """The file with ImageNet weights, if this machine has it."""
+    candidates = [*(model_dir / name for name in _names(architecture)), keras_folder() / keras_file(architecture)]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def keras_folder() -> Path:
@@ -115,8 +116,9 @@ def keras_file(architecture: Architecture) -> str:
     return f"mobilenet_{_KERAS_ALPHA[architecture.alpha]}_{architecture.resolution}_tf_no_top.h5"
 
 
-def _fetch(architecture: Architecture, model_dir: Path, cached: Path, reporter: Reporter | None) -> Path:
+def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
     """Download Keras's file into its cache."""
+    cached = keras_folder() / keras_file(architecture)
     url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
     try:
         path = download(url, cached, reporter=reporter)
