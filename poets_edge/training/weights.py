@@ -25,7 +25,7 @@ IMAGENET, EMBEDDED = "imagenet", "embedded"
 EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 EMBEDDED_COST = "on flower photos it is right on 60 %, where Google's weights of that size reach 75 %"
 """What `--weights embedded` costs; measured in embedded/MODEL_CARD.md."""
-_EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
+EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
@@ -91,7 +91,7 @@ def find_weights(
                 f"--weights embedded is there for {EMBEDDED_ARCHITECTURE} only, not for {architecture.name}. Add"
                 f" --architecture {EMBEDDED_ARCHITECTURE}"
             )
-        return _weights(_EMBEDDED_FILE)
+        return _weights(EMBEDDED_FILE)
     if source != IMAGENET:
         return _users_file(Path(source))
     return _weights(weights_file(architecture, model_dir) or _fetch(architecture, model_dir, reporter))

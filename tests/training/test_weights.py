@@ -27,7 +27,7 @@ def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path)
     from poets_edge.grid import architecture
     from poets_edge.training.backbone import keras_model
 
-    file = weights._EMBEDDED_FILE
+    file = weights.EMBEDDED_FILE
     assert file.stat().st_size < 1_000_000
     model = keras_model(architecture("mobilenet_0.25_128"))
     model.load_weights(keras_home / "models/mobilenet_2_5_128_tf_no_top.h5")

@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.training.backbone import keras_model
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.weights import Weights
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 
@@ -31,17 +31,16 @@ def read_photos(folder: Path) -> tuple[Matrix, Indices]:
     return images, np.array([found.classes.index(photo.label) for photo in found.photos])
 
 
-def features(images: Matrix, weights: Path | list[npt.NDArray[np.float32]] | None) -> Matrix:
-    """Pooled features [N, 256] of the Keras model: with a weights file, with these arrays, or random."""
+def features(images: Matrix, weights: Path | None) -> Matrix:
+    """Pooled features [N, 256] of the Keras model: with a weights file, or with random weights."""
     import keras
 
     keras.utils.set_random_seed(0)
     model = keras_model(ARCHITECTURE)
-    if isinstance(weights, Path):
-        model.load_weights(weights)
-    elif weights is not None:
-        model.set_weights(weights)
-    return np.asarray(model.predict(images, batch_size=50, verbose=0)).mean(axis=(1, 2))
+    if weights is not None:
+        Weights(weights, "").load_into(model)
+    pooled: Matrix = np.asarray(model.predict(images, batch_size=50, verbose=0), np.float32).mean(axis=(1, 2))
+    return pooled
 
 
 def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> float:

@@ -1,0 +1,84 @@
+"""Every command block of the README runs, in the README's order, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from poets_edge.photos import fetch
+from tests.conftest import ROOT, ROSE, poets_edge
+from tests.photos.server import Files, serving
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def served_flowers(
+    few_flowers: Callable[[int], Path], flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Files]:
+    """Eight photos a class where `fetch-flowers` looks, instead of the codelab's server."""
+    folder = few_flowers(8)
+    (folder / ROSE).unlink(missing_ok=True)
+    (folder / ROSE).symlink_to(flowers / ROSE)
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", dereference=True) as packed:
+        packed.add(folder, "flower_photos")
+    content = file.getvalue()
+    with serving(Files({"/flower_photos.tgz": content})) as server:
+        archive = fetch.Archive(f"{server.url}/flower_photos.tgz", len(content), hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(fetch.fetch_flowers.__kwdefaults__, "archive", archive)
+        yield server
+
+
+def test_every_command_block_runs(
+    served_flowers: Files, keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = []
+    for language, text in BLOCKS:
+        assert language in ("sh", "python", "text"), f"a block of another kind: {language}"
+        if language == "python":
+            exec(compile(text, "README.md", "exec"), {})
+        for line in text.splitlines() if language == "sh" else ():
+            words = shlex.split(line, comments=True)
+            ran.append(words[:2])
+            match words:
+                case ["poets-edge", *arguments]:
+                    poets_edge(*arguments, cwd=tmp_path).ok()
+                case ["make", target]:
+                    subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+                case ["pip", "install", name]:
+                    assert name in ("poets-edge", "poets-edge[train]"), name
+                case _:
+                    pytest.fail(f"the README's line is not known to this test: {line}")
+    assert ran[:2] == [["make", "quickstart"], ["make", "test"]], "the README opens with these"
+    assert ["poets-edge", "fetch-flowers"] in ran and served_flowers.requests
+
+
+def test_the_shown_session_is_one_of_quickstart(tmp_path: Path) -> None:
+    """The numbers are of another machine; the form is that of today's program."""
+    shown = next(text for language, text in BLOCKS if language == "text")
+    real = poets_edge("quickstart", "--quiet", cwd=tmp_path).ok().stdout
+    assert _form(shown) == _form(real)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from poets_edge.cli import COMMANDS
+
+    for name in COMMANDS:
+        assert re.search(rf"(poets-edge|make|\*\*){name}|poets-edge {name}|make {name}", README), name
+
+
+def _form(text: str) -> list[str]:
+    """Without numbers, the order of labels and the width of columns."""
+    lines = [re.sub(r"[\d.]+", "0", " ".join(line.split())) for line in text.strip().splitlines()]
+    return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]
