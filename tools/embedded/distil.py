@@ -31,9 +31,9 @@ BATCH = 32  # of each worker
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.02  # share of the time
-# Until this share of the time, at so many pixels. A random crop shows things larger than the whole picture does,
-# so most of the training at fewer pixels than the 128 of use is no loss.
-SIZES = ((0.12, 64), (0.75, 96), (1.0, 128))
+# Until this share of the time, at so many pixels. A random crop shows things larger than the whole picture does, so
+# training at fewer pixels than the 128 of use is no loss; the last part settles the norms' averages at 128.
+SIZES = ((0.12, 64), (0.93, 96), (1.0, 128))
 SAVE_EVERY_S = 60.0  # between checkpoints
 
 
