@@ -9,7 +9,10 @@ INSTALLED := $(VENV)/.installed
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
-.PHONY: test test-pi lint types benchmark android clean
+.PHONY: quickstart test test-pi lint types benchmark android clean
+quickstart: $(INSTALLED)
+	$(BIN)/poets-edge quickstart
+
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

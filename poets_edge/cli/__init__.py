@@ -20,6 +20,8 @@ COMMANDS = {
     "watch": "Label what a camera sees, as it sees it.",
     "evaluate": "Measure a model's accuracy on labelled photos.",
     "inspect": "Show what a model is and what it carries.",
+    "quickstart": "Try everything in a minute, with no network and no photos.",
+    "doctor": "Show what this machine has, and what is missing for which job.",
     "fetch-flowers": "Download the codelab's flower photos.",
     "draw-photos": "Draw flower photos, where there is no network.",
     "benchmark": "Measure how fast models are on this device.",

@@ -35,6 +35,13 @@ _DISTORTIONS = Distortions()
     default=DEFAULT_ARCHITECTURE,
     help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, with _quantized behind it for int8, or inception_v3.",
 )
+@option(
+    "--weights",
+    default=_DEFAULT.weights,
+    metavar="imagenet|embedded|FILE",
+    help="What the backbone knows: Google's weights (fetched once), those that come with poets_edge (no network,"
+    " mobilenet_0.25_128 only, less accurate), or a .h5, .npz, .tgz or .pb file.",
+)
 @option("--output_graph", type=FILE, default=_DEFAULT.output_graph, help="Where the trained graph goes.")
 @option("--output_labels", type=FILE, default=_DEFAULT.output_labels, help="Where its labels go.")
 @option(

@@ -39,8 +39,13 @@ _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
 """Drawn this many times larger, then reduced: smooth edges."""
 
-_GROUNDS = ((70, 110, 45), (45, 75, 35), (120, 150, 70), (130, 175, 220), (215, 225, 235), (110, 80, 55))
-_GROUNDS += ((60, 45, 35), (190, 180, 165), (35, 40, 38), (150, 150, 150), (200, 150, 120))
+_GRASS: tuple[Colour, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
+_GROUNDS: tuple[Colour, ...] = (
+    *_GRASS,
+    *((130, 175, 220), (215, 225, 235)),  # sky
+    *((110, 80, 55), (60, 45, 35)),  # soil
+    *((190, 180, 165), (35, 40, 38), (150, 150, 150), (200, 150, 120)),  # walls and shade
+)
 
 
 def draw_photos(
@@ -97,7 +102,7 @@ def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius * rng.uniform(0.5, 1.2)), fill=tone)
     if rng.random() < 0.5:
         for _ in range(rng.randint(40, 140)):
-            _blade(rng, pen, size, shade(rng.choice(_GROUNDS[:3]), rng.uniform(0.6, 1.3)), 0.5)
+            _blade(rng, pen, size, shade(rng.choice(_GRASS), rng.uniform(0.6, 1.3)), 0.5)
     return image.filter(ImageFilter.BoxBlur(rng.choice((1, 3, 6, 10))))
 
 

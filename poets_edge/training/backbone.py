@@ -109,11 +109,11 @@ def _freeze_keras(architecture: Architecture, weights: Weights) -> Any:
     with silent_stderr():
         model = keras_model(architecture)
         try:
-            model.load_weights(weights.path)
+            weights.load_into(model)
         except Exception as error:  # h5py and Keras raise a dozen kinds
             reason = " ".join(str(error).split())[:160]
             raise WeightsError(
-                f"{weights.path}: not the Keras weights of {architecture.backbone}, or damaged ({reason})."
+                f"{weights.path}: not the weights of {architecture.backbone}, or damaged ({reason})."
                 " Delete it to have it fetched again."
             ) from None
         signature = [tf.TensorSpec([1, *architecture.size, 3], tf.float32, name=INPUT)]

@@ -10,6 +10,7 @@ from poets_edge.grid import DEFAULT_ARCHITECTURE, Architecture, architecture
 from poets_edge.photos.split import Percentages
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
+from poets_edge.training.weights import IMAGENET
 
 _WORK = Path("tf_files")
 
@@ -24,6 +25,7 @@ class TrainOptions:
         strict: stop at a photo that cannot be read, instead of leaving it out.
         intermediate_store_frequency: write the graph every so many steps; 0 never.
         test_batch_size: photos that judge the result; -1 all of the test set.
+        weights: "imagenet", "embedded", or a weights file.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
     """
 
@@ -33,6 +35,7 @@ class TrainOptions:
     output_labels: Path = _WORK / "retrained_labels.txt"
     bottleneck_dir: Path = _WORK / "bottlenecks"
     model_dir: Path = _WORK / "models"
+    weights: str = IMAGENET
     summaries_dir: Path | None = None
     intermediate_output_graphs_dir: Path = _WORK / "intermediate_graphs"
     intermediate_store_frequency: int = 0

@@ -1,8 +1,7 @@
-"""Where a backbone's weights come from: found first in `--model_dir`, then in
-Keras's cache, then fetched.
+"""Where a backbone's weights come from: ImageNet's by default, the embedded ones, or a file of the user's.
 
-Two kinds of file are read: Keras's HDF5 without the classifier, and the frozen graphs that the codelab downloaded
-(`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside).
+Three kinds of file are read: Keras's HDF5 without the classifier, the frozen graphs that the codelab downloaded
+(`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside), and arrays in numpy's `.npz`.
 """
 
 from __future__ import annotations
@@ -12,14 +11,25 @@ import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from poets_edge.errors import DownloadError, WeightsError
+import numpy as np
+
+from poets_edge.errors import DownloadError, UsageError, WeightsError
 from poets_edge.grid import Architecture
 from poets_edge.photos.download import download
 from poets_edge.reporting import Reporter
 
+IMAGENET, EMBEDDED = "imagenet", "embedded"
+
+EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
+EMBEDDED_COST = "on flower photos it is right on 60 %, where Google's weights of that size reach 75 %"
+"""What `--weights embedded` costs; measured in embedded/MODEL_CARD.md."""
+EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
+
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Weights:
     """A weights file.
 
     Attributes:
-        path: `.h5`, `.tgz` or `.pb`.
+        path: `.h5`, `.npz`, `.tgz` or `.pb`.
         digest: SHA-256 of its bytes, hexadecimal.
     """
 
@@ -36,7 +46,16 @@ class Weights:
 
     @property
     def is_keras(self) -> bool:
-        return self.path.suffix == ".h5"
+        """Whether they go into a Keras model, rather than being a graph themselves."""
+        return self.path.suffix in (".h5", ".npz")
+
+    def load_into(self, model: Any) -> None:
+        """Set the weights of a Keras model; raises whatever Keras and h5py raise where they do not fit."""
+        if self.path.suffix == ".h5":
+            model.load_weights(self.path)
+            return
+        with np.load(self.path) as stored:
+            model.set_weights([stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))])
 
     def frozen_graph(self) -> bytes:
         """The GraphDef of a codelab file. Raises WeightsError."""
@@ -53,25 +72,35 @@ class Weights:
         raise WeightsError(f"{self.path}: no frozen_graph.pb inside.")
 
 
-def find_weights(architecture: Architecture, model_dir: Path, reporter: Reporter | None = None) -> Weights:
-    """Find, or fetch, the ImageNet weights of a backbone.
+def find_weights(
+    architecture: Architecture, model_dir: Path, source: str = IMAGENET, reporter: Reporter | None = None
+) -> Weights:
+    """Find the weights of a backbone, or fetch them.
+
+    Args:
+        model_dir: where ImageNet weights are looked for, before Keras's cache; they are fetched into that.
+        source: "imagenet", "embedded", or a weights file.
 
     Raises:
-        WeightsError: they are nowhere and cannot be fetched; the message says where to put them.
+        WeightsError: they cannot be had; the message says where to put them and what else there is.
+        UsageError: there are no embedded weights for this architecture.
     """
-    candidates = [model_dir / name for name in _names(architecture)]
-    cached = keras_folder() / keras_file(architecture)
-    for path in (*candidates, cached):
-        if path.is_file():
-            return _weights(path)
-    url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
-    try:
-        return _weights(download(url, cached, reporter=reporter))
-    except DownloadError as error:
-        raise WeightsError(
-            f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
-            f" and fetching it failed ({str(error).rstrip('.')}). Copy that file into either folder, from {url}"
-        ) from None
+    if source == EMBEDDED:
+        if architecture.backbone != EMBEDDED_ARCHITECTURE:
+            raise UsageError(
+                f"--weights embedded is there for {EMBEDDED_ARCHITECTURE} only, not for {architecture.name}. Add"
+                f" --architecture {EMBEDDED_ARCHITECTURE}"
+            )
+        return _weights(EMBEDDED_FILE)
+    if source != IMAGENET:
+        return _users_file(Path(source))
+    return _weights(weights_file(architecture, model_dir) or _fetch(architecture, model_dir, reporter))
+
+
+def weights_file(architecture: Architecture, model_dir: Path) -> Path | None:
+    """The file with ImageNet weights, if this machine has it."""
+    candidates = [*(model_dir / name for name in _names(architecture)), keras_folder() / keras_file(architecture)]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def keras_folder() -> Path:
@@ -85,6 +114,33 @@ def keras_file(architecture: Architecture) -> str:
     if architecture.alpha is None:
         return "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
     return f"mobilenet_{_KERAS_ALPHA[architecture.alpha]}_{architecture.resolution}_tf_no_top.h5"
+
+
+def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
+    """Download Keras's file into its cache."""
+    cached = keras_folder() / keras_file(architecture)
+    url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
+    try:
+        path = download(url, cached, reporter=reporter)
+    except DownloadError as error:
+        raise WeightsError(
+            f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
+            f" and fetching it failed ({str(error).rstrip('.')}). Copy that file into either folder. Or train"
+            f" without a network: --weights embedded --architecture {EMBEDDED_ARCHITECTURE}, at a cost:"
+            f" {EMBEDDED_COST}."
+        ) from None
+    with path.open("rb") as file:
+        genuine = file.read(len(_HDF5)) == _HDF5
+    if not genuine:  # a page that asks to log in, for example
+        path.unlink()
+        raise WeightsError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
+    return path
+
+
+def _users_file(path: Path) -> Weights:
+    if path.suffix not in (".h5", ".npz", ".tgz", ".pb"):
+        raise UsageError(f"--weights is imagenet, embedded, or a .h5, .npz, .tgz or .pb file, not {str(path)!r}.")
+    return _weights(path)
 
 
 def _names(architecture: Architecture) -> list[str]:

@@ -5,8 +5,8 @@ In: the rounds that `teacher` wrote. Out: `student.npz`, the weights in the orde
 
 A pass shows every photo's crop of one round, flipped or not and with its colours changed; the loss is the squared
 distance to the teacher's feature map plus that to its pooled features, each as a share of their variance. A linear
-layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. The first half of the
-time is spent on smaller pictures, which cost less. The rate follows a cosine over the time that was given, so the
+layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. Most of the time is
+spent on smaller pictures, which cost less. The rate follows a cosine over the time that was given, so the
 training ends when it should on a machine with other work.
 """
 
@@ -31,7 +31,9 @@ BATCH = 32  # of each worker
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.02  # share of the time
-SIZES = ((0.12, 64), (0.52, 96), (1.0, 128))  # until this share of the time, at so many pixels
+# Until this share of the time, at so many pixels. A random crop shows things larger than the whole picture does, so
+# training at fewer pixels than the 128 of use is no loss; the last part settles the norms' averages at 128.
+SIZES = ((0.12, 64), (0.93, 96), (1.0, 128))
 SAVE_EVERY_S = 60.0  # between checkpoints
 
 

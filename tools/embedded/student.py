@@ -26,7 +26,7 @@ _fused = load(
 )
 
 
-class _NormRelu(torch.autograd.Function):
+class _NormRelu(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> Any:
         y, mean, variance = _fused.forward(x, gamma, beta, EPSILON)
@@ -39,7 +39,7 @@ class _NormRelu(torch.autograd.Function):
         return tuple(_fused.backward(grad.contiguous(), *ctx.saved_tensors, EPSILON))
 
 
-class NormRelu(nn.Module):
+class NormRelu(nn.Module):  # type: ignore[misc]
     """Batch normalization, then ReLU6. Keeps moving averages, as Keras does."""
 
     mean: torch.Tensor
@@ -66,7 +66,7 @@ class NormRelu(nn.Module):
         return y.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-class Convolution(nn.Module):
+class Convolution(nn.Module):  # type: ignore[misc]
     """A convolution without bias, padded as Keras pads (stride 2: one row and column, below and right)."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, depthwise: bool = False) -> None:

@@ -1,0 +1,111 @@
+"""`doctor`: what this machine has for poets_edge, and what is missing for which job.
+
+Nothing heavy is loaded: TensorFlow is looked up, not imported.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from poets_edge.edge.interpreter import find_runtime, open_model, operator_names
+from poets_edge.edge.parallel import cores
+from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
+from poets_edge.grid import ARCHITECTURES
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.weights import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
+
+_PROBE = Path(__file__).with_name("edge") / "probe.tflite"
+_EXTRA = "pip install 'poets-edge[train]'"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing about this machine; `value` is None where it is missing."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something poets_edge does, and the way out where it cannot be done here (None: it can)."""
+
+    name: str
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found."""
+
+    facts: tuple[Fact, ...]
+    jobs: tuple[Job, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "facts": {fact.name: fact.value for fact in self.facts},
+            "jobs": [{**asdict(job), "ready": job.missing is None} for job in self.jobs],
+        }
+
+
+def examine() -> Diagnosis:
+    """Look at this machine, from the current folder."""
+    runtime, trouble = _runtime()
+    packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "matplotlib")}
+    options = TrainOptions(Path("photos"))
+    found = [entry.name for entry in ARCHITECTURES if weights_file(entry, options.model_dir)]
+    facts = [
+        Fact("Python", f"{platform.python_version()}, {platform.machine()}, {platform.system()}"),
+        Fact("cores", str(cores())),
+        Fact("interpreter", runtime),
+        Fact("XNNPACK", _xnnpack() if runtime else None),
+        *(Fact(name, value) for name, value in packages.items()),
+        Fact("embedded weights", EMBEDDED_ARCHITECTURE),
+        Fact("ImageNet weights", ", ".join(found) or "none yet; train fetches what it needs"),
+        Fact("weights are in", f"{options.model_dir} or {keras_folder()}"),
+        Fact("bottleneck cache", _cache(options.bottleneck_dir)),
+    ]
+    without_tensorflow = None if packages["tensorflow"] else _EXTRA
+    jobs = [
+        Job("label, evaluate, inspect", trouble),
+        Job("train, export, quickstart", trouble or without_tensorflow),
+        Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
+        Job("charts", None if packages["matplotlib"] else _EXTRA),
+    ]
+    return Diagnosis(tuple(facts), tuple(jobs))
+
+
+def _runtime() -> tuple[str | None, str | None]:
+    """The interpreter, or why there is none."""
+    try:
+        runtime = find_runtime()
+    except RuntimeMissingError as error:
+        return None, str(error)
+    return f"{runtime.name} {runtime.version}", None
+
+
+def _xnnpack() -> str:
+    try:
+        active = "DELEGATE" in operator_names(open_model(_PROBE))
+    except PoetsEdgeError as error:
+        return f"not known ({error})"
+    return "active" if active else "not active: models run several times slower than they could"
+
+
+def _version(package: str) -> str | None:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _cache(folder: Path) -> str:
+    size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
+    return f"{folder}, {size / 1e6:.1f} MB" if size else f"{folder}, empty"

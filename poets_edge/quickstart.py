@@ -1,0 +1,93 @@
+"""`quickstart`: every step once, with no network and no photos: draw, train, export, label, time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.edge.classifier import Classifier, Label
+from poets_edge.edge.image import fit, read_photo
+from poets_edge.exporting.run import ExportedFile, ExportOptions, export
+from poets_edge.graphs.convert import QUANTIZATIONS
+from poets_edge.grid import architecture
+from poets_edge.photos.draw import draw_photos
+from poets_edge.photos.folder import Photo, PhotoFolder, scan
+from poets_edge.photos.split import Percentages, split
+from poets_edge.reporting import Reporter, Silent
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.run import train
+from poets_edge.training.weights import EMBEDDED, EMBEDDED_ARCHITECTURE
+
+_SETS = Percentages(testing=30, validation=10)
+"""Ten drawn test photos a class would say little."""
+_TIMED_RUNS = 100
+
+
+@dataclass(frozen=True)
+class Form:
+    """An exported file, and the median time of one inference on one core, milliseconds."""
+
+    file: ExportedFile
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """What came out.
+
+    Attributes:
+        photos: the drawn photos.
+        forms: float32, float16, dynamic and int8.
+        photo: a test photo, and `labels`: what the int8 file says of it, best first.
+    """
+
+    photos: PhotoFolder
+    forms: tuple[Form, ...]
+    photo: Photo
+    labels: tuple[Label, ...]
+
+
+def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
+    """Draw photos into `folder`/photos (unless they are there), retrain the embedded backbone, export all forms.
+
+    Raises:
+        RuntimeMissingError: TensorFlow or the interpreter is not installed.
+        OutputError: `folder` cannot be written.
+    """
+    reporter = reporter or Silent()
+    drawn = folder / "photos"
+    photos = scan(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
+    graph = folder / "retrained_graph.pb"
+    train(
+        TrainOptions(
+            drawn,
+            architecture(EMBEDDED_ARCHITECTURE),
+            weights=EMBEDDED,
+            output_graph=graph,
+            output_labels=folder / "retrained_labels.txt",
+            bottleneck_dir=folder / "bottlenecks",
+            summaries_dir=folder / "training_summaries",
+            percentages=_SETS,
+            head=HeadOptions(eval_step_interval=1000),
+        ),
+        reporter,
+    )
+    files = export(ExportOptions(graph, quantizations=QUANTIZATIONS), reporter).files
+    sets = split(photos.photos, _SETS)
+    photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
+    models = [Classifier(file.path) for file in files]
+    forms = tuple(Form(file, _latency_ms(model, photo)) for file, model in zip(files, models, strict=True))
+    return QuickstartResult(photos, forms, photo, tuple(models[-1].classify(photo.path, top=3)))
+
+
+def _latency_ms(model: Classifier, photo: Photo) -> float:
+    pixels = fit(read_photo(photo.path), model.size)
+    times = []
+    for _ in range(_TIMED_RUNS):
+        start = time.perf_counter()
+        model.score_pixels(pixels)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)

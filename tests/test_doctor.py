@@ -1,0 +1,39 @@
+"""What `doctor` says of a machine, with and without what it looks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from poets_edge import doctor
+from poets_edge.errors import RuntimeMissingError
+from tests.conftest import poets_edge
+
+
+def test_doctor_names_interpreter_xnnpack_weights_and_jobs(keras_home: Path, tmp_path: Path) -> None:
+    found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
+    facts = found["facts"]
+    assert facts["interpreter"].startswith(("ai_edge_litert", "tflite_runtime", "tensorflow"))
+    assert facts["XNNPACK"] == "active"
+    assert facts["tensorflow"] and int(facts["cores"]) >= 1
+    assert "mobilenet_0.50_224" in facts["ImageNet weights"] and "inception_v3" not in facts["ImageNet weights"]
+    assert all(job["ready"] for job in found["jobs"])
+    text = poets_edge("doctor", cwd=tmp_path).ok().stdout
+    assert "XNNPACK" in text and "ready" in text and str(keras_home) in text
+
+
+def test_doctor_says_what_is_missing_for_which_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing() -> None:
+        raise RuntimeMissingError("no TensorFlow Lite interpreter. Run: pip install ai-edge-litert")
+
+    monkeypatch.setattr(doctor, "find_runtime", missing)
+    monkeypatch.setattr(doctor, "_version", lambda package: None)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
+    missing_for = {job["name"]: job["missing"] for job in found["jobs"]}
+    assert "pip install ai-edge-litert" in missing_for["label, evaluate, inspect"]
+    assert missing_for["TensorBoard"] == "pip install 'poets-edge[train]'"
+    assert found["facts"]["tensorflow"] is None and found["facts"]["XNNPACK"] is None
+    assert "none yet" in found["facts"]["ImageNet weights"]

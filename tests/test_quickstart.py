@@ -1,0 +1,66 @@
+"""One command from nothing to four labelled, timed models, with no network."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, poets_edge
+
+
+@dataclass(frozen=True)
+class Quickstarted:
+    folder: Path
+    shown: str
+
+
+@pytest.fixture(scope="module")
+def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstarted]:
+    """`quickstart` in an empty folder, on a machine that has neither network nor weights."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network in this test")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "create_connection", refuse)
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        folder = tmp_path_factory.mktemp("work")
+        yield Quickstarted(folder, poets_edge("quickstart", "--quiet", cwd=folder).ok().stdout)
+
+
+def test_quickstart_shows_four_forms_and_three_next_steps(quickstarted: Quickstarted) -> None:
+    table = quickstarted.shown.splitlines()
+    assert [line.split()[0] for line in table[1:5]] == ["float32", "dynamic", "float16", "int8"]
+    assert "Judged on 92 drawn photos" in table[5]
+    for step in ("your own photos", "real weights", "your Pi"):
+        assert step in quickstarted.shown
+    assert sorted(path.name for path in quickstarted.folder.iterdir()) == ["quickstart"]
+
+
+def test_quickstart_learned_more_than_colours_and_a_second_run_agrees(quickstarted: Quickstarted) -> None:
+    found = json.loads(poets_edge("quickstart", "--quiet", "--json", cwd=quickstarted.folder).ok().stdout)
+    for form in found["forms"]:
+        assert form["latency_ms"] > 0 and form["agreement_with_float"] > 0.9
+        assert form["test"]["accuracy"] > 0.55, "chance is 0.2, a colour histogram 0.35"
+        assert form["size"] < 1_000_000
+        assert f"{100 * form['test']['accuracy']:.1f} %" in quickstarted.shown
+    assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3
+
+
+def test_the_session_in_the_readme_is_one_of_this_program(quickstarted: Quickstarted) -> None:
+    """Its numbers are of another machine; its form is that of today's program."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("```text\n")[2].partition("```")[0]
+    assert _form(shown) == _form(quickstarted.shown)
+
+
+def _form(text: str) -> list[str]:
+    """Without numbers, the width of columns and which label is which."""
+    lines = [re.sub(r"[\d.]+", "0", " ".join(line.split())) for line in text.strip().splitlines()]
+    return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]

@@ -1,0 +1,68 @@
+"""The parts of the embedded backbone's training that need no PyTorch, and the student itself where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.training.weights import EMBEDDED_FILE, Weights
+from tools.embedded.evaluate import ARCHITECTURE, features, last_layer_accuracy
+from tools.embedded.package import package
+from tools.embedded.teacher import area_weights, crop_box
+
+
+def test_crops_lie_inside_and_cover_a_third_or_more() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        left, top, right, bottom = crop_box(rng, 144, 120)
+        assert 0 <= left < right <= 144 and 0 <= top < bottom <= 120
+        assert (right - left) * (bottom - top) >= 0.299 * 144 * 120
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 4), (7, 4), (4, 3)])
+def test_a_map_shrinks_to_averages(inputs: int, outputs: int) -> None:
+    weights = area_weights(inputs, outputs)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(outputs))
+    assert weights.sum(axis=0) == pytest.approx(np.full(inputs, outputs / inputs))
+
+
+def test_last_layer_accuracy_is_chance_on_noise_and_one_where_features_tell() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.arange(200) % 5
+    noise = rng.normal(size=(200, 20)).astype(np.float32)
+    assert last_layer_accuracy(noise, classes) < 0.35
+    assert last_layer_accuracy(np.eye(5, dtype=np.float32)[classes] * 3, classes) == 1.0
+
+
+def test_the_shipped_form_loses_nothing_that_matters(tmp_path: Path) -> None:
+    with np.load(EMBEDDED_FILE) as stored:
+        arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
+    np.savez(tmp_path / "student.npz", *arrays)
+    assert package(tmp_path / "student.npz", tmp_path / "again.npz") == EMBEDDED_FILE.stat().st_size
+    assert (tmp_path / "again.npz").read_bytes() == EMBEDDED_FILE.read_bytes()
+    arrays[0] = arrays[0] * np.float32(1e6)
+    np.savez(tmp_path / "student.npz", *arrays)
+    with pytest.raises(ValueError, match="too large for float16"):
+        package(tmp_path / "student.npz", tmp_path / "again.npz")
+
+
+def test_the_student_computes_what_keras_computes(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="only the training of the embedded backbone needs PyTorch")
+    from tools.embedded.student import NormRelu, keras_weights, student
+
+    torch.manual_seed(0)
+    network = student()
+    images = np.random.default_rng(0).uniform(-1, 1, (8, *ARCHITECTURE.size, 3)).astype(np.float32)
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for layer in network:
+        if isinstance(layer, NormRelu):
+            layer.momentum = 1.0
+    network.train()(pictures)
+    np.savez(tmp_path / "student.npz", *keras_weights(network))
+    with torch.no_grad():
+        ours = network.eval()(pictures).mean((2, 3)).numpy()
+    assert ours.std(axis=0).max() > 0.01
+    assert Weights(tmp_path / "student.npz", "").is_keras
+    assert features(images, tmp_path / "student.npz") == pytest.approx(ours, abs=1e-3)

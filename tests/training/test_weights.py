@@ -1,0 +1,85 @@
+"""Which weights a run takes, and what it says where they cannot be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.photos import download
+from poets_edge.training import weights
+from tests.conftest import poets_edge
+from tests.photos.server import Files, serving
+
+LEAST = 0.5
+TRAIN = ("train", "--quiet", "--how_many_training_steps", "500", "--architecture", "mobilenet_0.25_128")
+
+
+def record(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "tf_files/retrained_graph.json").read_text())
+    return found
+
+
+def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
+    from poets_edge.grid import architecture
+    from poets_edge.training.backbone import keras_model
+
+    file = weights.EMBEDDED_FILE
+    assert file.stat().st_size < 1_000_000
+    model = keras_model(architecture("mobilenet_0.25_128"))
+    model.load_weights(keras_home / "models/mobilenet_2_5_128_tf_no_top.h5")
+    with np.load(file) as stored:
+        ours = [stored[name] for name in stored.files]
+    assert all(array.dtype == np.float16 for array in ours)
+    for mine, googles in zip(ours, model.get_weights(), strict=True):
+        assert mine.shape == googles.shape
+        if mine.ndim == 4:
+            assert abs(np.corrcoef(mine.ravel(), googles.ravel())[0, 1]) < 0.3
+
+
+def test_embedded_weights_know_flowers(flowers: Path, tmp_path: Path) -> None:
+    arguments = ("--image_dir", flowers, "--weights", "embedded", "--testing_percentage", "40", "--json")
+    found = json.loads(
+        poets_edge("train", "--quiet", "--architecture", "mobilenet_0.25_128", *arguments, cwd=tmp_path).ok().stdout
+    )
+    assert found["test"]["accuracy"] > LEAST, "measured in MODEL_CARD.md, less its interval here"
+
+
+def test_embedded_weights_are_there_for_one_architecture(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+    ran = poets_edge("train", "--image_dir", few_flowers(2), "--weights", "embedded", cwd=tmp_path)
+    ran.failed("mobilenet_0.25_128 only", "Add --architecture mobilenet_0.25_128")
+
+
+def test_a_file_of_the_users_is_taken(few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path) -> None:
+    file = keras_home / "models/mobilenet_2_5_128_tf_no_top.h5"
+    poets_edge(*TRAIN, "--image_dir", few_flowers(4), "--weights", file, cwd=tmp_path).ok()
+    assert record(tmp_path)["weights"]["file"] == file.name  # type: ignore[index]
+    for wrong, message in {"genuine": "imagenet, embedded, or a", "none.h5": "cannot be read"}.items():
+        poets_edge(*TRAIN, "--image_dir", tmp_path / "flowers-4", "--weights", wrong, cwd=tmp_path).failed(message)
+    (tmp_path / "bad.npz").write_bytes(b"not arrays")
+    poets_edge(*TRAIN, "--image_dir", tmp_path / "flowers-4", "--weights", "bad.npz", cwd=tmp_path).failed(
+        "bad.npz", "damaged"
+    )
+
+
+def test_missing_weights_are_fetched_and_never_replaced_silently(
+    few_flowers: Callable[[int], Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(download, "_PAUSE_S", 0.0)
+    folder, name = few_flowers(4), "mobilenet_2_5_128_tf_no_top.h5"
+    with serving(Files()) as server:
+        monkeypatch.setattr(weights, "_KERAS_URL", server.url)
+        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed(
+            "no weights for mobilenet_0.25_128", "answers 404", "--weights embedded", "at a cost", "%"
+        )
+        assert not (tmp_path / "tf_files/retrained_graph.pb").exists()
+        server.content[f"/mobilenet/{name}"] = b"<html>Please log in</html>"
+        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed("no weights file", "proxy")
+        server.content[f"/mobilenet/{name}"] = (shared / "keras/models" / name).read_bytes()
+        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
+    assert record(tmp_path)["weights"]["file"] == name  # type: ignore[index]
+    poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()

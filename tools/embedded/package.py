@@ -1,0 +1,24 @@
+"""The student's weights as they are shipped: float16, in the order of the Keras model's `get_weights()`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.files import replacing
+
+
+def package(student: Path, out: Path) -> int:
+    """Write the shipped file from the training's `student.npz`; gives its size in bytes.
+
+    Raises:
+        ValueError: a weight does not fit into float16.
+    """
+    with np.load(student) as stored, np.errstate(over="ignore"):  # checked below
+        arrays = [stored[f"arr_{index}"].astype(np.float16) for index in range(len(stored.files))]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError(f"{student}: a weight is too large for float16")
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, *arrays)
+    return out.stat().st_size
