@@ -175,7 +175,16 @@ def test_a_32_bit_pi_gives_the_same_answers(
         assert _scores(mine) == pytest.approx(_scores(_label_here(trained.model(form), photos / "exact")), abs=1e-5)
     # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
-    command = [python, "-m", "poets_edge", "label", "--graph", str(trained.model(form)), str(photos / "exact"), "--json"]
+    command = [
+        python,
+        "-m",
+        "poets_edge",
+        "label",
+        "--graph",
+        str(trained.model(form)),
+        str(photos / "exact"),
+        "--json",
+    ]
     here = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout)
     assert len(set(_tops(here).values())) == 5
     assert _tops(mine) == _tops(here)
