@@ -1,0 +1,49 @@
+"""What `watch` costs beside the interpreter: frames a second from a folder of 320 x 240 JPEGs, at one thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.side_by_side import side_by_side
+from poets_edge.edge.classifier import Classifier
+from poets_edge.edge.frames import folder_source
+from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.watch import Seen, WatchOptions, watch
+from poets_edge.reporting import Silent
+from tests.conftest import Trained
+from tests.frames import frame_folder, jpeg, photos_of
+
+_FRAMES = 1000
+
+
+class _Nowhere:
+    """Shows nothing: the cost of a terminal is not the program's."""
+
+    def seen(self, seen: Seen) -> None:
+        pass
+
+    def idle(self) -> None:
+        pass
+
+
+def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
+    """0.50_224 int8: reading, decoding and resizing on one core, inference on the other."""
+    frames = [jpeg(photo) for photo in photos_of(flowers, _FRAMES // 5)]
+    folder = frame_folder(tmp_path / "frames", frames)
+    classifier = Classifier(trained.model("int8"), threads=1)
+    interpreter = open_model(trained.model("int8"), 1)
+    details = interpreter.get_input_details()[0]
+    interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+
+    def ours() -> None:
+        tally = watch(classifier, folder_source(folder), WatchOptions(), display=_Nowhere(), reporter=Silent())
+        assert tally.labelled == _FRAMES
+
+    def bare() -> None:
+        for _ in range(_FRAMES):
+            interpreter.invoke()
+
+    side_by_side(benchmark, ours, {"bare interpreter": bare}, rounds=7)
