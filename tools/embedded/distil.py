@@ -34,6 +34,7 @@ WARM_UP = 0.02  # share of the time
 # Until this share of the time, at so many pixels. A random crop shows things larger than the whole picture does, so
 # training at fewer pixels than the 128 of use is no loss; the last part settles the norms' averages at 128.
 SIZES = ((0.12, 64), (0.93, 96), (1.0, 128))
+CALM_FROM = 0.79  # share of the time after which colours change a third as much
 SAVE_EVERY_S = 60.0  # between checkpoints
 
 
@@ -81,7 +82,8 @@ def _work(rank: int, workers: int, meeting: str, run: Path, minutes: float, seed
                 group["lr"] = _rate(seconds / total)
             chosen = np.sort(order[start : start + BATCH])
             size = next(size for until, size in SIZES if seconds < until * total)
-            images, targets = _distorted(crops[chosen], answers[chosen], size, rng)
+            strength = 1.0 if seconds < CALM_FROM * total else 1 / 3
+            images, targets = _distorted(crops[chosen], answers[chosen], size, strength, rng)
             seen = head(network(images))
             map_loss = ((seen - targets) ** 2).mean() / spread[0]
             pooled_loss = ((seen.mean((2, 3)) - targets.mean((2, 3))) ** 2).mean() / spread[1]
@@ -137,7 +139,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 
 
 def _distorted(
-    crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
+    crops: np.ndarray, answers: np.ndarray, size: int, strength: float, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
 
@@ -149,21 +151,22 @@ def _distorted(
     pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
     if size != crops.shape[1]:
         pixels = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    matrix, offset = _colours(count, rng)
+    matrix, offset = _colours(count, strength, rng)
     flat = pixels.permute(0, 2, 3, 1).reshape(count, -1, 3).float() / 127.5 - 1
     images = torch.baddbmm(offset, flat, matrix).clamp_(-1, 1).view(count, size, size, 3).permute(0, 3, 1, 2)
     targets = torch.from_numpy(answers.astype(np.float32)).permute(0, 3, 1, 2)
     return images, functional.adaptive_avg_pool2d(targets, size // 32)
 
 
-def _colours(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _colours(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """For each image the matrix [3, 3] and the offset [1, 3] of a change of hue, saturation, contrast and light."""
     grey = np.full((3, 3), 1 / 3)
-    turn = rng.normal(0, 0.12, (count, 1, 1))
+    turn = rng.normal(0, 0.12 * strength, (count, 1, 1))
     spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)
     hue = grey + np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * spin
-    saturation = rng.uniform(0.5, 1.5, (count, 1, 1))
-    saturation[rng.random(count) < 0.05] = 0.0
-    matrix = hue @ (grey + saturation * (np.eye(3) - grey)) * rng.uniform(0.65, 1.35, (count, 1, 1))
-    tint = rng.normal(0, 0.05, (count, 1, 3)) + rng.uniform(-0.25, 0.25, (count, 1, 1))
+    saturation = 1 + strength * rng.uniform(-0.5, 0.5, (count, 1, 1))
+    saturation[rng.random(count) < 0.05 * strength] = 0.0
+    contrast = 1 + strength * rng.uniform(-0.35, 0.35, (count, 1, 1))
+    matrix = hue @ (grey + saturation * (np.eye(3) - grey)) * contrast
+    tint = strength * (rng.normal(0, 0.05, (count, 1, 3)) + rng.uniform(-0.25, 0.25, (count, 1, 1)))
     return torch.from_numpy(matrix.astype(np.float32)), torch.from_numpy(tint.astype(np.float32))
