@@ -36,7 +36,9 @@ def served_flowers(
     content = file.getvalue()
     with serving(Files({"/flower_photos.tgz": content})) as server:
         archive = fetch.Archive(f"{server.url}/flower_photos.tgz", len(content), hashlib.sha256(content).hexdigest())
-        monkeypatch.setitem(fetch.fetch_flowers.__kwdefaults__, "archive", archive)
+        defaults = fetch.fetch_flowers.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "archive", archive)
         yield server
 
 

@@ -49,7 +49,8 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
     weights = {
-        architecture: find_weights(architecture, options.model_dir, reporter) for architecture in options.architectures
+        architecture: find_weights(architecture, options.model_dir, reporter=reporter)
+        for architecture in options.architectures
     }
     hashed = hash_photos(folder.photos)
     keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}

@@ -176,7 +176,7 @@ def test_a_32_bit_pi_gives_the_same_answers(
     # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     command = [
-        python,
+        str(python),
         "-m",
         "poets_edge",
         "label",
