@@ -73,7 +73,7 @@ class Weights:
 
 
 def find_weights(
-    architecture: Architecture, model_dir: Path, source: str = IMAGENET, reporter: Reporter | None = None
+    architecture: Architecture, model_dir: Path, source: str = IMAGENET, *, reporter: Reporter | None = None
 ) -> Weights:
     """Find the weights of a backbone, or fetch them.
 
