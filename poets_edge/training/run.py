@@ -69,7 +69,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     _check_labels(folder.classes)
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
-    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter)
+    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
