@@ -221,6 +221,7 @@ def test_bad_input(done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     poets_edge("grid", "--image_dir", tmp_path / "none").failed("none", "no such folder")
     for name in ("daisy", "roses"):
         (tmp_path / "broken" / name).mkdir(parents=True)
-        (tmp_path / "broken" / name / "a.jpg").write_bytes(b"no picture")
+        for number in range(3):
+            (tmp_path / "broken" / name / f"{number}.jpg").write_bytes(b"no picture")
     broken = poets_edge("grid", "--image_dir", tmp_path / "broken", *OPTIONS, cwd=done.folder)
-    broken.failed("none of its 2 photos can be read")
+    broken.failed("none of its 6 photos can be read")
