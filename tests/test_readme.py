@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import shlex
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ def test_every_command_block_runs(
     served_flowers: Files, keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "android_demo", "android_demo")  # `android` looks for it here, and writes into it
     ran = []
     for language, text in BLOCKS:
         assert language in ("sh", "console", "python", "text"), f"a block of another kind: {language}"
