@@ -6,6 +6,9 @@ from, and are brought up to date when that changes.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -13,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,16 +33,22 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+@contextlib.contextmanager
+def cache_to_ourselves() -> Iterator[Path]:
+    """The cache folder, while no other test run uses it: another checkout's would put its own project in there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield CACHE
+
+
 @functools.cache
 def project_wheel() -> Path:
     """The project as a wheel, built anew in each run."""
-    folder = Path(tempfile.mkdtemp(prefix="wheel-", dir=_cache()))
+    folder = Path(tempfile.mkdtemp(prefix="poets-edge-wheel-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
-    built = next(folder.glob("*.whl"))
-    kept = _cache() / built.name
-    built.replace(kept)
-    folder.rmdir()
-    return kept
+    return next(folder.glob("*.whl"))
 
 
 @functools.cache
@@ -54,9 +64,10 @@ def find_python(version: str) -> Path | None:
     return None
 
 
-@functools.cache
 def environment(version: str, extra: str = "", without: str = "") -> Path:
     """The Python of a virtual environment in which the project is installed; skips where that cannot be.
+
+    For use inside `cache_to_ourselves`.
 
     Args:
         extra: of the project's extras.
@@ -66,7 +77,7 @@ def environment(version: str, extra: str = "", without: str = "") -> Path:
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
     wheel = project_wheel()
-    home = _cache() / f"python{version}{'-' + extra if extra else ''}"
+    home = CACHE / f"python{version}{'-' + extra if extra else ''}"
     stamp = home / "made-from"
     made_from = hashlib.sha256(wheel.read_bytes() + str(python).encode()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != made_from:
@@ -81,11 +92,6 @@ def environment(version: str, extra: str = "", without: str = "") -> Path:
             _pip(inside, "uninstall", "--yes", without)
         stamp.write_text(made_from)
     return home / "bin/python"
-
-
-def _cache() -> Path:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    return CACHE
 
 
 def _pip(python: Path, command: str, *arguments: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,15 @@ import pytest
 
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos
-from tests.venvs import environment
+from tests.venvs import cache_to_ourselves, environment
 
 FORMS = ("float32", "float16", "dynamic", "int8")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache() -> Iterator[Path]:
+    with cache_to_ourselves() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from poets_edge.cli import COMMANDS
 from poets_edge.edge.classifier import Classifier
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos, photos_of
-from tests.venvs import CACHE, environment, missing, project_wheel
+from tests.venvs import CACHE, cache_to_ourselves, environment, missing, project_wheel
 from tools.pi_root import POETS_EDGE, VENV, ImpossibleError, build, emulate, pretend_cpu
 
 pytestmark = pytest.mark.timeout(1500)  # under five minutes on a quiet machine with two cores, from nothing
@@ -47,6 +48,12 @@ class Board:
         ended = self.ends[cpu, what]
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache() -> Iterator[Path]:
+    with cache_to_ourselves() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def _logits(folder: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def boards(photos: Path, trained: Trained) -> dict[str, Board]:
+def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
     """Both boards, made and run side by side."""
     wheel = project_wheel()
     with ThreadPoolExecutor(2) as pool:
