@@ -109,7 +109,7 @@ def test_weights_of_another_architecture_are_refused(
     models.mkdir()
     flags = ("--image_dir", few_flowers(3), "--architecture", "mobilenet_0.25_128", "--model_dir", models, "--quiet")
     shutil.copy(keras_home / "models/mobilenet_5_0_128_tf_no_top.h5", models / "mobilenet_2_5_128_tf_no_top.h5")
-    poets_edge("train", *flags, cwd=tmp_path).failed("not the Keras weights of mobilenet_0.25_128")
+    poets_edge("train", *flags, cwd=tmp_path).failed("not the weights of mobilenet_0.25_128")
     (models / "mobilenet_2_5_128_tf_no_top.h5").unlink()
     (models / "frozen_graph.pb").write_bytes(codelab.frozen_mobilenet(architecture("mobilenet_0.25_160")))
     poets_edge("train", *flags, cwd=tmp_path).failed("frozen_graph.pb", "160")
