@@ -56,6 +56,10 @@ def with_metadata(model: bytes, card: Card) -> bytes:
     entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
     tree.buffers.append(buffer)
     tree.metadata = [*(tree.metadata or []), entry]
+    for graph in tree.subgraphs:
+        for tensor in graph.tensors:
+            # The converter strings together the names of all nodes it fused: over 1 % of a small int8 file.
+            tensor.name = tensor.name.partition(b";")[0]
     builder = flatbuffers.Builder(len(model) + 4096)
     builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
