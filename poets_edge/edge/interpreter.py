@@ -24,11 +24,20 @@ _RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
 
 @dataclass(frozen=True)
 class Runtime:
-    """One installed interpreter: its package, that package's version, and the module that holds it."""
+    """One installed interpreter: its package, and the module that holds it."""
 
     name: str
-    version: str
     module: ModuleType
+
+    @property
+    def version(self) -> str:
+        """The package's version; looked up when asked for, since that takes as long as an inference."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version(self.name.replace("_", "-"))
+        except PackageNotFoundError:
+            return "unknown"
 
 
 def find_runtime() -> Runtime:
@@ -47,7 +56,7 @@ def find_runtime() -> Runtime:
             troubles.append(f"{package} does not start ({' '.join(str(error).split())})")
             continue
         name = package.partition(".")[0]
-        return Runtime(name, _version_of(name), module)
+        return Runtime(name, module)
     system = this_system()
     found = support(system)
     way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"
@@ -125,12 +134,3 @@ def check_is_tflite(path: Path) -> None:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     if head[4:8] != b"TFL3":
         raise ModelError(f"{path}: not a TensorFlow Lite model.")
-
-
-def _version_of(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package.replace("_", "-"))
-    except PackageNotFoundError:
-        return "unknown"
