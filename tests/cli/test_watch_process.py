@@ -240,7 +240,19 @@ def test_memory_stays_flat_over_20_000_frames(model: Path, flowers: Path, tmp_pa
     stream.write_bytes(b"".join(frames) * 1000)
     with stream.open("rb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "poets_edge", "watch", model, "--source", "-", "--every-frame", "--json"],
+            [
+                sys.executable,
+                "-m",
+                "poets_edge",
+                "watch",
+                model,
+                "--source",
+                "-",
+                "--every-frame",
+                "--json",
+                "--threads",
+                "1",
+            ],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from poets_edge.edge import interpreter
 from poets_edge.edge.interpreter import find_runtime
 from poets_edge.edge.system import System, install_command, support, this_system, userland
+from tests.conftest import poets_edge
 
 
 def test_this_machine_is_one_that_its_interpreter_runs_on() -> None:
@@ -58,3 +60,19 @@ def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
     assert userland("aarch64", 32) == userland("armv8l", 32) == "armv7l"
     assert userland("aarch64", 64) == "aarch64"
     assert userland("x86_64", 32) == "i686"
+
+
+def test_doctor_and_errors_name_an_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    bookworm, trixie = (
+        System("armv7l", (3, 11), "glibc", (2, 36), "armv7l"),
+        System("armv7l", (3, 13), "glibc", (2, 41)),
+    )
+    monkeypatch.setattr(interpreter, "_RUNTIMES", ())
+    for system, expected in (
+        (bookworm, "pip install 'poets-edge[tflite-runtime]'"),
+        (trixie, "no TensorFlow Lite interpreter is made for Python 3.13 on armv7l. Put Raspberry Pi OS (64-bit"),
+        (System("armv6l", (3, 11), "glibc", (2, 36)), "ARMv6 (Raspberry Pi 1, Zero and Zero W). Use a Raspberry Pi"),
+        (System("aarch64", (3, 11), "glibc", (2, 24)), "glibc 2.24 is too old"),
+    ):
+        monkeypatch.setattr(interpreter, "this_system", lambda system=system: system)
+        assert expected in poets_edge("doctor").ok().stdout
