@@ -151,6 +151,19 @@ def test_bad_frames_are_passed_over_and_told_once(model: Path, frames: list[byte
     assert [line["label"] is None for line in changes][:3] == [False, True, False]
 
 
+def test_a_thumbnail_inside_a_picture_is_no_frame(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+    thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    stream = tmp_path / "thumbnails.mjpeg"
+    stream.write_bytes(b"".join(frame[:2] + segment + frame[2:] for frame in frames[:3]))
+    (tmp_path / "plain.mjpeg").write_bytes(b"".join(frames[:3]))
+    scores = [
+        [line["score"] for line in _watch(model, "--source", source, "--every-frame", "--smooth", "1")]
+        for source in (stream, tmp_path / "plain.mjpeg")
+    ]
+    assert scores[0] == scores[1] and len(scores[0]) == 3
+
+
 def _file(data: bytes) -> Any:
     import io
 
