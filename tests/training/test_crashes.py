@@ -86,21 +86,25 @@ def test_two_runs_at_once_share_a_cache(few_flowers: Callable[[int], Path], tmp_
     assert vectors(tmp_path / "both") == vectors(alone) > 190
 
 
-@pytest.mark.parametrize("largest", [300_000, 1_000_000, 1_300_000])
+@pytest.mark.parametrize(
+    ("largest", "prepared", "what"),
+    [(300_000, 0, "mobilenet"), (200_000, 2, "sqlite"), (500_000, 60, "retrained_graph.pb")],
+    ids=["backbone", "bottlenecks", "graph"],
+)
 def test_no_room_for_a_file_is_one_line_and_the_next_run_goes_on(
-    few_flowers: Callable[[int], Path], tmp_path: Path, largest: int
+    few_flowers: Callable[[int], Path], tmp_path: Path, largest: int, prepared: int, what: str
 ) -> None:
-    """The limits stop the backbone's graph, the bottlenecks, and the trained graph."""
-    folder, work = few_flowers(60), tmp_path / "work"
-    if largest > 300_000:  # with a backbone already there
-        poets_edge("train", "--image_dir", few_flowers(2), *ARGUMENTS, cwd=_made(work)).ok()
+    """Files may not grow beyond `largest` bytes; before that, a run without limit on so many photos a class."""
+    folder, work = few_flowers(60), _made(tmp_path / "work")
+    if prepared:
+        photos = folder if prepared == 60 else few_flowers(prepared)
+        poets_edge("train", "--image_dir", photos, *ARGUMENTS, cwd=work).ok()
         (work / "tf_files/retrained_graph.pb").unlink()
     process = start(folder, work, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)))
     _, stderr = process.communicate(timeout=120)
     lines = [line for line in stderr.decode().splitlines() if line.startswith("Error: ")]
-    if process.returncode == 0:
-        pytest.fail("the limit was not reached")
-    assert len(lines) == 1 and "cannot write" in lines[0], stderr.decode()
+    assert process.returncode == 1, "the limit was not reached"
+    assert len(lines) == 1 and "cannot write" in lines[0] and what in lines[0], stderr.decode()
     assert "Traceback" not in stderr.decode()
     assert not list(work.rglob("*.tmp")), "no half files stay"
     poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=work).ok()
