@@ -9,6 +9,7 @@ checksum of everything before the archive. Field numbers below are those of Tens
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -56,8 +57,11 @@ def read_metadata(path: Path) -> Metadata:
         name, description, mean, std, label_file = _read_flatbuffer(data)
     except Exception:  # a damaged FlatBuffer sends the reader anywhere
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
-    files = _appended_files(path, data)
+    files, start = _appended_files(path, data)
     facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
+    expected = facts.get("sha256")
+    if expected and hashlib.sha256(data[:start]).hexdigest() != expected:
+        raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
     label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
     return Metadata(name, description, mean, std, split_labels(label_text), facts)
 
@@ -69,20 +73,18 @@ def split_labels(text: str) -> tuple[str, ...]:
     return tuple(lines) if lines != [""] else ()
 
 
-def _appended_files(path: Path, data: bytes) -> dict[str, bytes]:
-    """Name -> content of the archive behind the model, after checking what poets_edge signed."""
-    if not zipfile.is_zipfile(path):
-        return {}
+def _appended_files(path: Path, data: bytes) -> tuple[dict[str, bytes], int]:
+    """Name -> content of the archive behind the model, and where it starts."""
+    # From the bytes already read: the file may be swapped meanwhile, and then checksum and labels would not fit.
+    stream = io.BytesIO(data)
+    if not zipfile.is_zipfile(stream):
+        return {}, len(data)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(stream) as archive:
             files = {info.filename: archive.read(info) for info in archive.infolist()}
-            start = min((info.header_offset for info in archive.infolist()), default=len(data))
+            return files, min((info.header_offset for info in archive.infolist()), default=len(data))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
-    expected = _parse_facts(path, files.get(FACTS_FILE, b"{}")).get("sha256")
-    if expected and hashlib.sha256(data[:start]).hexdigest() != expected:
-        raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
-    return files
 
 
 def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
