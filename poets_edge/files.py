@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -76,6 +77,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically as UTF-8 with Unix line ends. Raises OutputError."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file's bytes, hexadecimal. Raises OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _umask() -> int:

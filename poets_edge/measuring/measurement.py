@@ -6,7 +6,6 @@ disturbs the machine meets all variants alike, and shows as a difference between
 
 from __future__ import annotations
 
-import hashlib
 import random
 import statistics
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from poets_edge.edge.metadata import read_metadata
 from poets_edge.errors import UsageError
+from poets_edge.files import sha256_of
 from poets_edge.measuring.machine import machine_state, troubles_between
 from poets_edge.measuring.processes import run_module
 from poets_edge.measuring.samples import Distribution, describe
@@ -209,7 +209,7 @@ def model_facts(model: Path) -> ModelFacts:
     return ModelFacts(
         model.name,
         model.stat().st_size,
-        hashlib.sha256(model.read_bytes()).hexdigest(),
+        sha256_of(model),
         training.get("architecture", "").removesuffix("_quantized"),
         facts.get("quantization", ""),
     )

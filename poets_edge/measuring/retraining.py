@@ -16,7 +16,7 @@ from pathlib import Path
 
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import DatasetError, OutputError, PhotoError
-from poets_edge.files import write_text
+from poets_edge.files import sha256_of, write_text
 from poets_edge.grid import Architecture
 from poets_edge.measuring.grid_options import GridOptions
 from poets_edge.measuring.processes import Answer, Helper
@@ -184,8 +184,3 @@ def _write_done(folder: Path, key: str, answer: Answer) -> Answer:
     noted = {**answer, "files": files, "key": key}
     write_text(folder / _DONE, json.dumps(noted, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return noted
-
-
-def sha256_of(path: Path) -> str:
-    """Checksum of a file's bytes, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,7 +17,7 @@ from typing import Any
 
 from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.errors import WeightsError
-from poets_edge.files import write_bytes, write_text
+from poets_edge.files import sha256_of, write_bytes, write_text
 from poets_edge.graphs.convert import convert
 from poets_edge.graphs.graphdef import (
     BOTTLENECK,
@@ -80,20 +80,18 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
         write_bytes(backbone.graph, serialize(graph))
         write_bytes(backbone.model, convert(backbone.graph, INPUT, BOTTLENECK))
         # Last: its presence says that the two others are complete.
-        write_text(checksums, json.dumps({"graph": _sha256(backbone.graph), "model": _sha256(backbone.model)}) + "\n")
+        write_text(
+            checksums, json.dumps({"graph": sha256_of(backbone.graph), "model": sha256_of(backbone.model)}) + "\n"
+        )
     return backbone
 
 
 def _is_intact(backbone: Backbone, checksums: Path) -> bool:
     try:
         expected = json.loads(checksums.read_text())
-        return bool(expected == {"graph": _sha256(backbone.graph), "model": _sha256(backbone.model)})
+        return bool(expected == {"graph": sha256_of(backbone.graph), "model": sha256_of(backbone.model)})
     except (OSError, ValueError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _build(architecture: Architecture, weights: Weights) -> Any:

@@ -5,7 +5,6 @@ It holds no time of day and no duration, so equal runs write equal records.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections import Counter, defaultdict
@@ -19,7 +18,7 @@ import poets_edge
 from poets_edge.edge.image import PREPROCESSING
 from poets_edge.edge.interpreter import find_runtime
 from poets_edge.errors import ModelError
-from poets_edge.files import write_text
+from poets_edge.files import sha256_of, write_text
 from poets_edge.photos.split import SET_NAMES, SetName
 from poets_edge.training.bottlenecks import HashedPhoto
 
@@ -83,7 +82,7 @@ def as_json(value: Any) -> Any:
 
 def write_record(path: Path, graph: Path, fields: Mapping[str, Any]) -> None:
     """Write a record for the graph that lies at `graph`. Raises OutputError."""
-    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    digest = sha256_of(graph)
     record = {"format": FORMAT, "graph_sha256": digest, "versions": versions(), **fields}
     write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -97,7 +96,7 @@ def read_record(graph: Path) -> dict[str, Any] | None:
     path = graph.with_suffix(".json")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        belongs = record["graph_sha256"] == hashlib.sha256(graph.read_bytes()).hexdigest()
+        belongs = record["graph_sha256"] == sha256_of(graph)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
