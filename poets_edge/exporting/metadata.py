@@ -18,9 +18,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.edge.metadata import FACTS_FILE, METADATA_NAME, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS
-from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.graphs.flatbuffer import read_tree, schema, write_tree
 
 LABELS_FILE = "labels.txt"
 
@@ -46,12 +45,8 @@ class Card:
 
 def with_metadata(model: bytes, card: Card) -> bytes:
     """The model with a metadata buffer, without the archive of labels."""
-    load_tensorflow("writing metadata")
-    with silent_stderr():
-        from tensorflow.lite.python import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromPackedBuf(model, 0)
-    entry, buffer = schema.MetadataT(), schema.BufferT()
+    tree = read_tree(model)
+    entry, buffer = schema().MetadataT(), schema().BufferT()
     buffer.data = np.frombuffer(_metadata_buffer(card), np.uint8)
     entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
     tree.buffers.append(buffer)
@@ -60,9 +55,7 @@ def with_metadata(model: bytes, card: Card) -> bytes:
         for tensor in graph.tensors:
             # The converter strings together the names of all nodes it fused: over 1 % of a small int8 file.
             tensor.name = tensor.name.partition(b";")[0]
-    builder = flatbuffers.Builder(len(model) + 4096)
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return write_tree(tree)
 
 
 def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.errors import ModelError
+from poets_edge.graphs.softmax import with_float_softmax
 from poets_edge.graphs.tensorflow import load_tensorflow
 
 Quantization = Literal["none", "dynamic", "float16", "int8"]
@@ -36,7 +37,7 @@ def convert(
         graph: file with a binary GraphDef.
         size: (height, width) of the input, where the graph leaves it open.
         quantization: "none" float32; "float16" weights in half precision; "dynamic" 8-bit weights, float
-            arithmetic at the ends; "int8" weights and activations, which needs `calibration`.
+            arithmetic at the ends; "int8" weights and activations up to the logits, which needs `calibration`.
         float_io: keep float32 input and output with int8; otherwise they are uint8.
 
     Raises:
@@ -53,7 +54,8 @@ def convert(
             names = [outputs] if isinstance(outputs, str) else list(outputs)
             converter = make(str(graph), [input_name], names, input_shapes=shapes)
             _set_quantization(tf, converter, quantization, calibration, float_io)
-            return bytes(converter.convert())
+            model = bytes(converter.convert())
+            return with_float_softmax(model) if quantization == "int8" else model
         except Exception as error:  # the converter raises ValueError, ConverterError, RuntimeError, TypeError
             reason = " ".join(str(error).split())[:300]
     raise ModelError(f"{graph}: cannot be converted to TensorFlow Lite as {quantization} ({reason}).")

@@ -42,11 +42,19 @@ def test_without_quantize_it_is_float_and_two_exports_are_equal(work: Path) -> N
     assert (work / "other/retrained_graph.tflite").read_bytes() == first
 
 
-def test_float_io_keeps_floats_at_both_ends(work: Path) -> None:
+def test_float_io_keeps_floats_at_both_ends(work: Path, trained: Trained, flowers: Path) -> None:
     poets_edge("export", "--quiet", "--quantize", "int8", "--float-io", cwd=work).ok()
     model = Classifier(work / "tf_files/retrained_graph_int8.tflite")
     assert model.input.dtype == model.output.dtype == np.float32
     assert model.path.stat().st_size < 1_100_000
+    plain = Classifier(trained.model("int8"))
+    photos = [flowers / DAISY, *sorted(flowers.glob("*/*1_m.jpg"))[:20]]
+    scores = [(model.scores(photo), plain.scores(photo)) for photo in photos]
+    assert len({int(mine.argmax()) for mine, _ in scores}) >= 3, "the answers must vary"
+    for mine, rounded in scores:
+        # The softmax is float in both, so nothing but the last rounding lies between them.
+        assert mine.sum() == pytest.approx(1, abs=1e-5)
+        assert np.abs(np.minimum(mine, 255 / 256) - rounded).max() <= 0.5 / 256 + 1e-6
 
 
 def test_a_quantized_architecture_exports_int8(
