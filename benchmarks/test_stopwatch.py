@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from benchmarks.tables import load, publish
+from poets_edge.measuring.benchmark import BenchmarkOptions, BenchmarkResult
+from poets_edge.measuring.benchmark import benchmark as measure_on_this_device
 from poets_edge.measuring.measurement import Settings, Variant, measure_variants
 from tests.conftest import FORMS, Trained
 
@@ -53,6 +55,37 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
         [
             f"One thread. Each program ran {_TIMES} times, in turns; compared are the medians of the quietest, since"
             f" other programs can only add to a time. Load average at the end: {load():.1f}."
+        ],
+    )
+
+
+@pytest.mark.benchmark(group="stopwatch")
+@pytest.mark.timeout(1800)
+def test_against_itself(benchmark: Any, trained: Trained) -> None:
+    variants = [Variant(trained.model(form), 1) for form in FORMS]
+    results: dict[Variant, list[BenchmarkResult]] = {variant: [] for variant in variants}
+
+    def measure() -> None:
+        for _ in range(_TIMES):
+            for variant in variants:
+                results[variant].append(measure_on_this_device(BenchmarkOptions((variant.model,), threads=(1,))))
+
+    benchmark.pedantic(measure, rounds=1, iterations=1)
+    rows = [["model", "largest over smallest", "medians, ms (! it warned)"]]
+    for variant in variants:
+        medians = [result.measurements[0].latency.median for result in results[variant]]
+        warned = [bool(result.warnings) for result in results[variant]]
+        apart = max(medians) / min(medians)
+        marks = [f"{median:.2f}{' !' if loud else ''}" for median, loud in zip(medians, warned, strict=True)]
+        rows.append([variant.model.stem, f"**{apart:.2f}**", ", ".join(marks)])
+        assert apart <= 1.05 or any(warned), f"{variant.model.stem}: medians of {medians} ms, and not a word"
+    publish(
+        "repeated",
+        "The same model, benchmarked five times",
+        rows,
+        [
+            f"`poets-edge benchmark MODEL --threads 1`, {_TIMES} times each, in turns. Medians more than 5 % apart are"
+            f" the machine's doing, and the program must say so. Load average at the end: {load():.1f}."
         ],
     )
 

@@ -1,6 +1,6 @@
 """`doctor`: what this machine has for poets_edge, and what is missing for which job.
 
-Nothing heavy is loaded: TensorFlow is looked up, not imported.
+Nothing heavy is loaded: TensorFlow and OpenCV are looked up, not imported.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from poets_edge.training.weights import EMBEDDED_ARCHITECTURE, keras_folder, wei
 
 _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
+_CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: sudo apt install python3-picamera2"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def examine() -> Diagnosis:
     ]
     without_tensorflow = None if packages["tensorflow"] else _EXTRA
     jobs = [
-        Job("label, evaluate, inspect", trouble),
+        Job("label, evaluate, inspect, benchmark", trouble),
+        Job("watch a camera or a video", trouble or _camera()),
         Job("train, export, quickstart", trouble or without_tensorflow),
         Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
         Job("charts", None if packages["matplotlib"] else _EXTRA),
@@ -95,6 +98,10 @@ def _xnnpack() -> str:
     except PoetsEdgeError as error:
         return f"not known ({error})"
     return "active" if active else "not active: models run several times slower than they could"
+
+
+def _camera() -> str | None:
+    return None if find_spec("picamera2") or find_spec("cv2") else _CAMERA
 
 
 def _version(package: str) -> str | None:

@@ -33,7 +33,15 @@ def test_doctor_says_what_is_missing_for_which_job(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
     missing_for = {job["name"]: job["missing"] for job in found["jobs"]}
-    assert "pip install ai-edge-litert" in missing_for["label, evaluate, inspect"]
+    assert "pip install ai-edge-litert" in missing_for["label, evaluate, inspect, benchmark"]
     assert missing_for["TensorBoard"] == "pip install 'poets-edge[train]'"
+    assert "pip install ai-edge-litert" in missing_for["watch a camera or a video"]
     assert found["facts"]["tensorflow"] is None and found["facts"]["XNNPACK"] is None
     assert "none yet" in found["facts"]["ImageNet weights"]
+
+
+def test_doctor_says_what_a_camera_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda module: None)
+    found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
+    [camera] = (job for job in found["jobs"] if "camera" in job["name"])
+    assert not camera["ready"] and "poets-edge[camera]" in camera["missing"] and "picamera2" in camera["missing"]
