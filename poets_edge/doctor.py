@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from poets_edge.edge.interpreter import find_runtime, open_model, operator_names
+from poets_edge.camera.picamera import picamera2_trouble
+from poets_edge.edge.interpreter import find_runtime, is_accelerated, open_model
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
 from poets_edge.grid import ARCHITECTURES
@@ -94,14 +95,22 @@ def _runtime() -> tuple[str | None, str | None]:
 
 def _xnnpack() -> str:
     try:
-        active = "DELEGATE" in operator_names(open_model(_PROBE))
+        active = is_accelerated(open_model(_PROBE))
     except PoetsEdgeError as error:
         return f"not known ({error})"
     return "active" if active else "not active: models run several times slower than they could"
 
 
 def _camera() -> str | None:
-    return None if find_spec("picamera2") or find_spec("cv2") else _CAMERA
+    trouble = picamera2_trouble()
+    return None if trouble is None or _is_there("cv2") else trouble or _CAMERA
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it is kept from being imported
+        return False
 
 
 def _version(package: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from poets_edge.edge.frames import Frame, FrameSource, folder_source, mjpeg_source, standard_input
-from poets_edge.errors import SourceError
+from poets_edge.errors import RuntimeMissingError, SourceError
 from poets_edge.photos.folder import PHOTO_SUFFIXES
 
 _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
@@ -45,12 +45,17 @@ def open_camera(camera: str) -> FrameSource:
     def frames() -> Iterator[Frame | None]:
         from poets_edge.camera.device import Device, camera_frames
         from poets_edge.camera.opencv import OpenCvCamera
-        from poets_edge.camera.picamera import PiCamera, find_picamera2
+        from poets_edge.camera.picamera import PiCamera, find_picamera2, picamera2_trouble
 
         module = find_picamera2(int(camera)) if camera.isdecimal() else None
 
         def open_device() -> Device:
-            return PiCamera(module, int(camera)) if module is not None else OpenCvCamera(camera)
+            if module is not None:
+                return PiCamera(module, int(camera))
+            try:
+                return OpenCvCamera(camera)
+            except (SourceError, RuntimeMissingError) as error:
+                raise type(error)(" ".join(filter(None, (str(error), picamera2_trouble())))) from None
 
         return camera_frames(name, open_device)
 

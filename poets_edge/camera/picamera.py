@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import importlib
 from typing import Any
 
 from PIL import Image
@@ -50,8 +51,22 @@ class PiCamera:
 
 def find_picamera2(number: int) -> Any | None:
     """The picamera2 module if it is installed and knows camera `number`, else None."""
-    try:
-        import picamera2
-    except Exception:  # built for another numpy or another libcamera, it fails in many ways; OpenCV may still work
+    if picamera2_trouble() is not None:
         return None
+    import picamera2
+
     return picamera2 if number < len(picamera2.Picamera2.global_camera_info()) else None
+
+
+def picamera2_trouble() -> str | None:
+    """Why picamera2 cannot be used; empty where it is merely not installed, None where it can."""
+    try:
+        importlib.import_module("picamera2")
+    except Exception as error:  # built for another numpy or another libcamera, it fails in many ways
+        if isinstance(error, ModuleNotFoundError) and error.name == "picamera2":
+            return ""
+        return (
+            f"picamera2 is installed but does not start ({' '.join(str(error).split())}). If this is about numpy,"
+            " run: pip install 'numpy<2'"
+        )
+    return None

@@ -91,12 +91,15 @@ def command(
     if keep_all:
         frames = replace(frames, live=False)
     with _Stop() as stop:
-        classifier = Classifier(model, labels=labels, threads=threads or fastest_threads(model, labels))
+        classifier = Classifier(
+            model, labels=labels, threads=fastest_threads(model, labels) if threads is None else threads
+        )
         for label in on_labels:
             if label not in classifier.labels:
                 raise UsageError(f"--on-label {label}: the model knows {', '.join(classifier.labels)}.")
         terminal.note(f"watching {frames.name}; Ctrl-C ends it")
         display = _Printer(Lines(live=frames.live, stopped=stop), every_frame=every_frame, as_json=as_json)
+        ended = False
         try:
             tally = watch(
                 classifier,
@@ -107,9 +110,10 @@ def command(
                 reactions=reactions,
                 stopped=stop,
             )
+            ended = True
         finally:
             for reaction in reactions:
-                reaction.close()
+                reaction.close(lambda: stop() or not ended)
     terminal.note(_summary(tally))
 
 

@@ -68,7 +68,12 @@ def standard_input() -> FrameSource:
     """JPEGs that follow each other on standard input.
 
     `< file` waits for its reader. Behind a pipe there may be a camera, so a pipe counts as live.
+
+    Raises:
+        SourceError: it is closed.
     """
+    if sys.stdin is None:
+        raise SourceError("standard input is closed.")
     live = not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
     return FrameSource("standard input", live, lambda: _frames(_read_when_ready(sys.stdin.fileno())))
 
@@ -76,7 +81,8 @@ def standard_input() -> FrameSource:
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
     """Cut a stream of JPEGs, whatever lies between them, into pictures; None is passed on.
 
-    A picture whose end is lost is given as it is up to the start of the next, so that its loss is noticed.
+    A picture whose end is lost is given as it is up to the start of the next, so that its loss is noticed; so is
+    one that never ends, after 32 MB.
     """
     data = bytearray()
     after = 0  # where the search for the open picture's next marker goes on; 0 while none has begun
@@ -105,6 +111,10 @@ def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
                 after = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
             if after > len(data):
                 break
+        if len(data) > _LONGEST_PICTURE:
+            yield bytes(data)
+            data.clear()
+            after = 0
     if after:
         yield bytes(data)
 
@@ -114,6 +124,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _ALONE = (_START, _END)
 _CHUNK = 1 << 16
+_LONGEST_PICTURE = 1 << 25
+"""Bytes; a JPEG of 100 megapixels is smaller."""
 
 
 def _mjpeg_file(path: Path) -> Iterator[Frame | None]:

@@ -9,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from poets_edge.errors import UsageError
 from poets_edge.reporting import Reporter
 
 _GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
 _STDERR = 2
 
 
@@ -79,8 +81,9 @@ class Reaction:
         status = self._process.poll()
         spent = time.monotonic() - self._started
         if status is not None:
+            ended_by_us = self._ending
             self._forget()
-            if status and not self._ending:
+            if status and not ended_by_us:
                 how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
                 self._reporter.warn(f"--run {self._command.text!r} {how}")
         elif self._ending and spent > self._command.limit + _GRACE_SECONDS:
@@ -90,9 +93,13 @@ class Reaction:
             self._ending = True
             self._signal(signal.SIGTERM)
 
-    def close(self) -> None:
-        """End a command that still runs; waits for two seconds at most."""
-        if self._process is None or self._process.poll() is not None:
+    def close(self, stopped: Callable[[], bool]) -> None:
+        """See a command to its end, or to its limit; as soon as `stopped`, end it, within two seconds."""
+        self.look_after()
+        while self._process is not None and not stopped():
+            time.sleep(_LOOK_SECONDS)
+            self.look_after()
+        if self._process is None:
             return
         self._reporter.warn(f"--run {self._command.text!r} still runs; ending it")
         self._signal(signal.SIGTERM)

@@ -121,6 +121,10 @@ class Smoother:
         mean: Scores = np.mean(np.asarray(self._recent), axis=0, dtype=np.float32)
         return mean if len(self._recent) > 1 else scores
 
+    def forget(self) -> None:
+        """Begin anew: what comes next does not follow on what was."""
+        self._recent.clear()
+
 
 def watch(
     classifier: Classifier,
@@ -156,6 +160,7 @@ def watch(
                 display.idle()
                 if now - last > _LONG_WITHOUT_FRAME_SECONDS:
                     reporter.warn(f"{source.name}: no frame for {_LONG_WITHOUT_FRAME_SECONDS:g} s")
+                    watcher.interrupt()
                     last = now
             for reaction in reactions:
                 reaction.look_after()
@@ -250,6 +255,12 @@ class _Watcher:
         for reaction in self._reactions:
             reaction.see(label, answer.score)
 
+    def interrupt(self) -> None:
+        """What was seen so far says nothing of what comes: no label holds across a gap."""
+        self._smoother.forget()
+        for reaction in self._reactions:
+            reaction.see("", 0.0)
+
     def check_that_something_was_seen(self, source: str) -> None:
         if not self._labelled and not self._bad:
             raise SourceError(f"{source}: there are no frames in it.")
@@ -261,6 +272,7 @@ class _Watcher:
 
     def _take_bad(self, item: _Prepared) -> None:
         self._bad += 1
+        self.interrupt()
         if self._before != "":  # once, not for every frame that follows
             self._reporter.warn(item.problem)
         self._show(item, "", 0.0, item.problem)

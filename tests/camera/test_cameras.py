@@ -257,3 +257,14 @@ def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
         assert max(seen.latency for seen in display.all[1:]) < 0.45
     else:
         assert tally.dropped == 0
+
+
+def test_a_picamera2_that_does_not_start_says_why(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's does beside a numpy of pip's."""
+    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    ran = poets_edge("watch", trained.model("int8"), "--camera", "0", "--threads", "1")
+    ran.failed("no such camera", "picamera2 is installed but does not start", "numpy.dtype size changed", "numpy<2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from poets_edge.edge.classifier import Classifier
+from poets_edge.edge.frames import split_jpegs
 from poets_edge.edge.threads import fastest_threads
 from tests.conftest import Trained, poets_edge, poets_edge_process
 from tests.frames import frame_folder, jpeg, photos_of
@@ -186,6 +188,17 @@ def test_sources_that_are_none(model: Path, folder: Path, tmp_path: Path) -> Non
     poets_edge("watch", tmp_path / "no.tflite", "--source", folder).failed("no.tflite")
     if not Path("/dev/video63").exists():
         poets_edge("watch", model, "--camera", "63").failed("/dev/video63", "no such camera")
+
+
+def test_a_picture_that_never_ends_does_not_fill_the_memory() -> None:
+    chunks = [b"\xff\xd8"] + [bytes(1 << 20)] * 100
+    assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
+
+
+def test_no_standard_input_and_no_threads(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poets_edge("watch", model, "--source", folder, "--threads", "0").failed("threads")
+    monkeypatch.setattr(sys, "stdin", None)
+    poets_edge("watch", model, "--source", "-").failed("standard input is closed")
 
 
 def test_the_number_of_threads_is_chosen_by_trying(model: Path) -> None:

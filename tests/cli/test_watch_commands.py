@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import Ran, Trained, poets_edge
 from tests.frames import frame_folder, jpeg, photos_of
@@ -38,10 +39,32 @@ def _watch(model: Path, clip: Path, *arguments: str | Path) -> Ran:
 
 def test_a_command_runs_once_each_time_that_its_label_holds(model: Path, clip: Path, tmp_path: Path) -> None:
     ran = _watch(model, clip, "--on-label", "daisy", "--run", f"mkdir {tmp_path}/once", "--hold", "10").ok()
+    assert (tmp_path / "once").is_dir()
     assert "not started again" not in ran.stderr
-    slow = _watch(model, clip, "--on-label", "daisy", "--run", "sleep 60", "--hold", "2").ok()
+    slow = _watch(
+        *(model, clip, "--on-label", "daisy", "--run", "sleep 60", "--run-limit", "2", "--hold", "2"),
+    ).ok()
     assert slow.stderr.count("still runs; not started again") == 1, "it is not started while it runs"
-    assert slow.stderr.count("still runs; ending it") == 1, "and it ends with the watch"
+    assert slow.stderr.count("still runs after 2 s; ending it") == 1
+    assert "signal" not in slow.stderr, "its end is told once"
+
+
+def test_a_command_outlives_the_last_frame(model: Path, clip: Path, tmp_path: Path) -> None:
+    late = f"sleep 0.5; touch {tmp_path}/late; exit 3"
+    ran = _watch(model, clip, "--on-label", "daisy", "--run", late, "--shell", "--hold", "10").ok()
+    assert (tmp_path / "late").exists()
+    assert "failed with status 3" in ran.stderr
+
+
+def test_a_label_does_not_hold_across_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
+    good = sorted(clip.iterdir())[:4]
+    black = tmp_path / "black.jpg"
+    Image.new("RGB", (320, 240)).save(black)
+    frames = frame_folder(tmp_path / "frames", [path.read_bytes() for path in (*good[:2], black, *good[2:])])
+    for hold, starts in ((2, True), (3, False)):
+        done = tmp_path / f"held-{hold}"
+        _watch(model, frames, "--on-label", "daisy", "--run", f"touch {done}", "--hold", str(hold)).ok()
+        assert done.exists() is starts
 
 
 def test_a_command_does_not_run_before_its_label_has_held(model: Path, clip: Path, tmp_path: Path) -> None:

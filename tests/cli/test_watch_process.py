@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.cli.watch import command
 from poets_edge.edge.classifier import Classifier
 from tests.conftest import ROOT, Trained
 from tests.frames import jpeg, photos_of
@@ -278,3 +280,14 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_systemd_unit_starts_a_command_that_exists() -> None:
+    unit = configparser.ConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(ROOT / "docs/poets-edge-watch.service")
+    program, name, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert (Path(program).name, name) == ("poets-edge", "watch")
+    context = command.make_context("watch", arguments)
+    assert context.params["model"].suffix == ".tflite" and context.params["as_json"]
+    assert unit["Service"]["Restart"] == "on-failure" and unit["Install"]["WantedBy"] == "multi-user.target"
