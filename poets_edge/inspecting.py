@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.edge.classifier import TensorInfo, tensor_info
-from poets_edge.edge.interpreter import open_model, operator_names
+from poets_edge.edge.interpreter import is_accelerated, open_model, operator_names
 from poets_edge.edge.metadata import read_metadata
 from poets_edge.errors import ModelError
 from poets_edge.scorers import is_frozen_graph
@@ -22,7 +22,7 @@ class Inspection:
         kind: "TensorFlow Lite" or "frozen graph".
         size: bytes.
         operators: name -> how many, most frequent first.
-        accelerated: whether XNNPACK takes (part of) the model on this machine; None for a frozen graph.
+        accelerated: whether XNNPACK takes the model on this machine; None for a frozen graph.
         mean, std: normalization in pixel units; empty where the file does not say.
         facts: what poets_edge or its record wrote: quantization, training, test result.
     """
@@ -83,7 +83,7 @@ def _inspect_tflite(model: Path) -> Inspection:
         tuple(tensor_info(details) for details in interpreter.get_input_details()),
         tuple(tensor_info(details) for details in interpreter.get_output_details()),
         dict(Counter(operator_names(interpreter)).most_common()),
-        "DELEGATE" in operator_names(open_model(model)),
+        is_accelerated(open_model(model)),
         metadata.mean,
         metadata.std,
         metadata.labels,

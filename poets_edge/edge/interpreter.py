@@ -20,6 +20,10 @@ from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
+_TAKEN = "DELEGATE"
+"""The name of what stands for operators that XNNPACK has taken."""
+_WIDEN = "DEQUANTIZE"
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,21 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
 
 
 def operator_names(interpreter: Any) -> list[str]:
-    """The operators an interpreter will run, in order; "DELEGATE" stands for a part XNNPACK has taken."""
-    return [details["op_name"] for details in interpreter._get_ops_details()]
+    """The operators of a model, in order, without what XNNPACK has put in the place of some."""
+    return [details["op_name"] for details in interpreter._get_ops_details() if details["op_name"] != _TAKEN]
+
+
+def is_accelerated(interpreter: Any) -> bool:
+    """Whether XNNPACK has taken convolutions, or any part of a model that has none.
+
+    Any part would not do: old interpreters let it have the float softmax of an int8 model, and nothing else.
+    """
+    operators = interpreter._get_ops_details()
+    taken = {index for details in operators if details["op_name"] == _TAKEN for index in details["inputs"]}
+    # A convolution's weights are input to whatever computes it; those in half precision are widened before.
+    widened = {details["outputs"][0]: details["inputs"][0] for details in operators if details["op_name"] == _WIDEN}
+    weights = [details["inputs"][1] for details in operators if details["op_name"] in _CONVOLUTIONS]
+    return any(widened.get(index, index) in taken for index in weights) if weights else bool(taken)
 
 
 @contextlib.contextmanager

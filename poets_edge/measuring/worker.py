@@ -21,7 +21,7 @@ from PIL import Image
 
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
-from poets_edge.edge.interpreter import find_runtime, operator_names
+from poets_edge.edge.interpreter import find_runtime, is_accelerated
 from poets_edge.measuring.machine import machine_state, resident_peak_mb
 from poets_edge.measuring.processes import answer
 from poets_edge.measuring.samples import warm_up
@@ -81,7 +81,7 @@ def measure(request: Request) -> dict[str, Any]:
         "samples_ms": samples,
         **stages,
         "peak_memory_mb": resident_peak_mb(),
-        "accelerated": "DELEGATE" in operator_names(interpreter),
+        "accelerated": is_accelerated(interpreter),
         "state": machine_state().as_dict(),
     }
 
