@@ -49,6 +49,8 @@ def unused_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: `folder` is there and not empty, or cannot be made.
     """
+    if not folder.name or folder.name == "..":  # it cannot be replaced: somebody is in it
+        raise OutputError(f"{folder}: give the name of a new folder.")
     temporary: Path | None = None
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -66,6 +68,16 @@ def unused_folder(folder: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out now whether `path` can be written later. Raises OutputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ import click
 
 from poets_edge.cli.terminal import FILE, Terminal, json_file_option, option, quiet_option, table, thread_list
 from poets_edge.evaluating import Chosen
-from poets_edge.files import write_text
+from poets_edge.files import check_writable, write_text
 from poets_edge.measuring.benchmark import BenchmarkOptions, BenchmarkResult, benchmark
 from poets_edge.measuring.measurement import Measurement, Settings
 from poets_edge.photos.split import SET_NAMES
@@ -68,14 +68,16 @@ def command(
         labels,
         operators,
     )
+    if json_file is not None and str(json_file) != "-":
+        check_writable(json_file)  # before minutes of measuring, not after
     result = benchmark(options, Terminal(quiet))
-    if json_file is not None:
-        text = json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False)
-        if str(json_file) == "-":
-            click.echo(text)
-            return
-        write_text(json_file, text + "\n")
+    text = json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False)
+    if json_file is not None and str(json_file) == "-":
+        click.echo(text)
+        return
     _print(result)
+    if json_file is not None:
+        write_text(json_file, text + "\n")
 
 
 def _print(result: BenchmarkResult) -> None:
@@ -93,7 +95,7 @@ def _print(result: BenchmarkResult) -> None:
             "\n" + table([["model", "accuracy", "95 % interval", "N", "cross entropy", "as float"], *_accuracy(result)])
         )
     for model, profile in result.operators.items():
-        click.echo(f"\n{model.name}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")
+        click.echo(f"\n{result.names[model]}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")
 
 
 def _row(measured: Measurement) -> list[str]:
@@ -128,7 +130,7 @@ def _accuracy(result: BenchmarkResult) -> list[list[str]]:
         low, high = judged.evaluation.interval
         rows.append(
             [
-                model.name,
+                result.names[model],
                 f"{100 * judged.evaluation.accuracy:.1f} %",
                 f"{100 * low:.1f} to {100 * high:.1f}",
                 str(judged.evaluation.count),

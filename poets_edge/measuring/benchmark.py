@@ -18,7 +18,7 @@ from poets_edge.evaluating import Chosen, evaluate
 from poets_edge.measuring.machine import machine_facts
 from poets_edge.measuring.measurement import Measurement, Settings, Variant, measure_variants, model_facts
 from poets_edge.measuring.processes import run_module
-from poets_edge.reporting import Reporter, Silent
+from poets_edge.reporting import Reporter, Silent, distinct_names
 
 FORMAT = "poets_edge-benchmark-1"
 
@@ -77,6 +77,11 @@ class BenchmarkResult:
     operators: dict[Path, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> dict[Path, str]:
+        """What to call each model, so that no two have the same name."""
+        return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `read_benchmark` of `compare` reads it back."""
         results = []
@@ -120,8 +125,10 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     photos = next(iter(scored.values())).photos[:_STAGE_PHOTOS] if scored else ()
     facts = machine_facts()
     rounds, troubles = measure_variants(variants, options.settings, photos, reporter)
+    names = dict(zip(options.models, distinct_names(options.models), strict=True))
     measurements = tuple(
-        Measurement(variant, model_facts(variant.model), tuple(rounds[variant])) for variant in variants
+        Measurement(variant, model_facts(variant.model, names[variant.model]), tuple(rounds[variant]))
+        for variant in variants
     )
     warnings += troubles + [trouble for measurement in measurements for trouble in measurement.troubles()]
     operators = _profile(options.models, threads[0], warnings) if options.operators else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.measuring.benchmark import FORMAT
 from poets_edge.measuring.machine import machine_name
+from poets_edge.reporting import distinct_names
 
 _FIELDS = {"name", "threads", "latency_ms", "rounds_differ", "size", "architecture", "quantization"}
 
@@ -81,7 +83,7 @@ def compare(files: Sequence[Path]) -> Comparison:
     keyed = [_by_variant(results) for results in read]
     variants = list(dict.fromkeys(variant for results in keyed for variant in results))
     return Comparison(
-        tuple(_short_names(files)),
+        tuple(name.removesuffix(".json") for name in distinct_names(files)),
         tuple(
             f"{machine_name(results['machine'])}, {results['machine']['interpreter']}"
             f" {results['machine']['interpreter_version']}"
@@ -102,10 +104,21 @@ def _read(file: Path) -> dict[str, Any]:
         raise ModelError(f"{file}: {error.strerror or error}.") from None
     except ValueError:
         results = None
-    wanted = isinstance(results, dict) and results.get("format") == FORMAT
-    if not wanted or not all(set(entry) >= _FIELDS for entry in results["results"]):
+    if not _is_result(results):
         raise ModelError(f"{file}: not written by poets-edge benchmark --json.")
     return dict(results)
+
+
+def _is_result(results: Any) -> bool:
+    try:
+        return (
+            results["format"] == FORMAT
+            and isinstance(results["warnings"], list)
+            and set(results["machine"]) >= {"interpreter", "interpreter_version"}
+            and all(set(entry) >= _FIELDS and entry["latency_ms"]["median"] > 0 for entry in results["results"])
+        )
+    except (KeyError, TypeError):
+        return False
 
 
 def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -116,6 +129,9 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
         name = f"{entry['architecture']} {form}" if entry["architecture"] and form else entry["name"]
         if (name, entry["threads"]) in found:
             name = f"{name} ({entry['name']})"
+        again = (f"{name} #{number}" for number in itertools.count(2))
+        while (name, entry["threads"]) in found:
+            name = next(again)
         found[name, entry["threads"]] = entry
     return found
 
@@ -129,8 +145,3 @@ def _cell(entry: dict[str, Any] | None, first: dict[str, Any] | None) -> Cell | 
     clear = ratio is not None and not 1 / (1 + noise) <= ratio <= 1 + noise
     accuracy = entry["accuracy"]["accuracy"] if "accuracy" in entry else None
     return Cell(median, ratio, clear, entry["size"], accuracy)
-
-
-def _short_names(files: Sequence[Path]) -> list[str]:
-    stems = [file.stem for file in files]
-    return stems if len(set(stems)) == len(stems) else [str(file) for file in files]

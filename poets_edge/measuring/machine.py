@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ _PI_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
-"""Raspberry Pi firmware, get_throttled: bits that hold now (those of the past are 16 higher)."""
+"""Raspberry Pi firmware, get_throttled: bits that hold now; 16 higher those that have held since it started."""
+_PI_SINCE_START = 16
+_HOT = 80
+"""°C."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class State:
         temperature: of the hottest zone, °C.
         frequency: of the first core, MHz.
         throttled: what limits the CPU now, as the Raspberry Pi's firmware says it.
+        throttled_since_start: what has limited it at any time since the Pi started.
         throttle_count: how often the CPU has slowed itself down for heat since it started (x86).
         busy: seconds that all cores together have worked since start, for anybody.
         stolen: seconds that a hypervisor gave to somebody else.
@@ -42,6 +47,7 @@ class State:
     temperature: float | None
     frequency: float | None
     throttled: tuple[str, ...] | None
+    throttled_since_start: tuple[str, ...] | None
     throttle_count: int | None
     busy: float | None
     stolen: float | None
@@ -82,11 +88,13 @@ def machine_facts() -> dict[str, Any]:
 def machine_state() -> State:
     """What may change during a measurement."""
     busy, stolen = _cpu_seconds()
+    throttled = _throttled()
     times = os.times()
     return State(
         _temperature(),
         _mhz(_CPU / "cpu0/cpufreq/scaling_cur_freq"),
-        _throttled(),
+        None if throttled is None else _limits(throttled),
+        None if throttled is None else _limits(throttled >> _PI_SINCE_START),
         _throttle_count(),
         busy,
         stolen,
@@ -105,12 +113,15 @@ def resident_peak_mb() -> float | None:
     return None
 
 
-def troubles_between(before: State, after: State, seconds: float, used: int) -> list[str]:
+def troubles_between(
+    before: State, after: State, seconds: float, used: int, during: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
     """What happened to the machine that makes times doubtful, in plain words.
 
     Args:
         seconds: between the two.
         used: cores that were measured at once, at most.
+        during: states in between, as `State.as_dict` gives them.
     """
     found = []
     if before.busy is not None and after.busy is not None:
@@ -122,15 +133,18 @@ def troubles_between(before: State, after: State, seconds: float, used: int) -> 
         stolen = (after.stolen - before.stolen) / max(seconds, 1e-9)
         if stolen > 0.02:
             found.append(f"the hypervisor took {100 * stolen:.0f} % of a core away meanwhile.")
-    limits = sorted({*(before.throttled or ()), *(after.throttled or ())})
+    limits = {*(before.throttled or ()), *(after.throttled or ())}
+    limits |= {*(after.throttled_since_start or ())} - {*(before.throttled_since_start or ())}
+    limits.update(*(state["throttled"] or () for state in during))
     if limits:
-        found.append(f"the CPU was held back: {', '.join(limits)}. Cool it, or use a stronger power supply.")
+        found.append(f"the CPU was held back: {', '.join(sorted(limits))}. Cool it, or use a stronger power supply.")
     if (after.throttle_count or 0) > (before.throttle_count or 0):
         found.append("the CPU slowed itself down for heat meanwhile.")
     if before.frequency and after.frequency and after.frequency < 0.9 * before.frequency:
         found.append(f"the CPU's clock fell from {before.frequency:.0f} to {after.frequency:.0f} MHz.")
-    if (after.temperature or 0) >= 80:
-        found.append(f"the CPU is at {after.temperature:.0f} °C; many boards slow down from 80 °C.")
+    hottest = max([after.temperature or 0, *(state["temperature_c"] or 0 for state in during)])
+    if hottest >= _HOT:
+        found.append(f"the CPU was at {hottest:.0f} °C; many boards slow down from {_HOT} °C.")
     return found
 
 
@@ -173,12 +187,16 @@ def _throttle_count() -> int | None:
     return sum(known) if known else None
 
 
-def _throttled() -> tuple[str, ...] | None:
+def _throttled() -> int | None:
+    """The flags of the Raspberry Pi's firmware."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
-        flags = int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)
+        return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)
     except ValueError:
         return None
+
+
+def _limits(flags: int) -> tuple[str, ...]:
     return tuple(name for bit, name in _PI_NOW.items() if flags & bit)
 
 

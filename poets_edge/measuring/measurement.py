@@ -117,7 +117,7 @@ class Measurement:
 
     @property
     def accelerated(self) -> bool:
-        """Whether XNNPACK took the model, or a part of it."""
+        """Whether XNNPACK took the model."""
         return all(entry["accelerated"] for entry in self.rounds)
 
     @property
@@ -199,15 +199,17 @@ def measure_variants(
             advance(1)
     used = max((variant.threads for variant, _ in todo), default=0)
     elapsed = time.monotonic() - begin
-    return rounds, troubles_between(before, machine_state(), elapsed, used) if todo else []
+    # Rounds that an earlier run has measured bring their states along.
+    during = [entry["state"] for entries in rounds.values() for entry in entries]
+    return rounds, troubles_between(before, machine_state() if todo else before, elapsed, used, during)
 
 
-def model_facts(model: Path) -> ModelFacts:
-    """What a `.tflite` says of itself. Raises ModelError."""
+def model_facts(model: Path, name: str = "") -> ModelFacts:
+    """What a `.tflite` says of itself; `name` where the file's own does not tell it apart. Raises ModelError."""
     facts = read_metadata(model).facts
     training = facts.get("training") or {}
     return ModelFacts(
-        model.name,
+        name or model.name,
         model.stat().st_size,
         sha256_of(model),
         training.get("architecture", "").removesuffix("_quantized"),

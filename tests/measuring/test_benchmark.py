@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,35 @@ def test_compare_refuses_what_it_cannot_read(measured: Path, tmp_path: Path) -> 
     poets_edge("compare", measured).failed("two files")
     poets_edge("compare", measured, tmp_path / "other.json").failed("other.json")
     poets_edge("compare", measured, tmp_path / "missing.json").failed("missing.json")
+    for part in ("results", "machine", "warnings"):
+        half = json.loads(measured.read_text())
+        del half[part]
+        (tmp_path / "half.json").write_text(json.dumps(half))
+        poets_edge("compare", measured, tmp_path / "half.json").failed("half.json")
+
+
+def test_models_of_one_name_are_told_apart(trained: Trained, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"v{number}").mkdir()
+        shutil.copy(trained.model("int8"), tmp_path / f"v{number}/model.tflite")
+    models = sorted(tmp_path.glob("*/model.tflite"))
+    quick = ("--threads", "1", "--min-seconds", "0.05", "--min-runs", "2", "--rounds", "1")
+    printed = poets_edge("benchmark", *models, *quick, "--json", tmp_path / "all.json").ok().stdout
+    assert all(f"v{number}/model.tflite" in printed for number in range(3))
+    rows = json.loads(poets_edge("compare", tmp_path / "all.json", tmp_path / "all.json", "--json").ok().stdout)["rows"]
+    medians = [result["latency_ms"]["median"] for result in json.loads((tmp_path / "all.json").read_text())["results"]]
+    assert [row["cells"][0]["median"] for row in rows] == medians, "none is lost"
+
+
+def test_an_answer_that_could_not_be_kept_is_not_computed(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    began = time.monotonic()
+    refused = poets_edge(
+        "benchmark", trained.model("int8"), "--json", tmp_path / "file/out.json", "--min-seconds", "60"
+    )
+    refused.failed("cannot write", "out.json")
+    assert time.monotonic() - began < 20
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_pi_needs_no_tensorflow() -> None:

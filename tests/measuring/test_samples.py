@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from poets_edge.measuring.machine import State, troubles_between
 from poets_edge.measuring.samples import describe, warm_up
 
-CALM = State(50.0, 1500.0, (), 0, 10.0, 0.0, 5.0)
+CALM = State(50.0, 1500.0, (), (), 0, 10.0, 0.0, 5.0)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
@@ -65,6 +66,7 @@ def after(**changes: Any) -> State:
         ({"busy": 20.0}, "other programs"),
         ({"stolen": 1.0}, "hypervisor"),
         ({"throttled": ("under-voltage",)}, "under-voltage"),
+        ({"throttled_since_start": ("throttled",)}, "throttled"),
         ({"throttle_count": 3}, "heat"),
         ({"frequency": 600.0}, "1500 to 600 MHz"),
         ({"temperature": 84.0}, "84 °C"),
@@ -76,3 +78,11 @@ def test_what_disturbed_the_machine_is_said(changes: dict[str, Any], said: str) 
 
 def test_a_calm_machine_needs_no_words() -> None:
     assert troubles_between(CALM, after(), 2.0, 1) == []
+
+
+def test_what_held_the_machine_back_and_was_over_before_the_end_is_told() -> None:
+    hot = {**CALM.as_dict(), "throttled": ["throttled"], "temperature_c": 84.0}
+    told = " ".join(troubles_between(CALM, after(), 2.0, 1, [CALM.as_dict(), hot]))
+    assert "held back: throttled" in told and "84 °C" in told
+    old = replace(CALM, throttled_since_start=("under-voltage",))
+    assert troubles_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []

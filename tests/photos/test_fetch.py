@@ -102,3 +102,9 @@ def test_a_folder_in_use_is_left_alone(server: Files, tmp_path: Path) -> None:
         fetch_flowers(tmp_path, archive=archive(server, GOOD))
     assert server.requests == []
     assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("folder", [".", ".."])
+def test_the_folder_one_is_in_cannot_be_replaced(server: Files, folder: str) -> None:
+    with pytest.raises(OutputError, match="name of a new folder"):
+        fetch_flowers(Path(folder), archive=archive(server, GOOD))
