@@ -87,7 +87,8 @@ def _circumstances(result: GridResult) -> str:
 
 
 def _verdict(result: GridResult) -> str:
-    return f"Ship {result.choice.reason}" if result.choice.point else result.choice.reason.capitalize()
+    reason = result.choice.reason
+    return f"Ship {reason}" if result.choice.point else reason[:1].upper() + reason[1:]
 
 
 def _how_to_read(result: GridResult) -> str:

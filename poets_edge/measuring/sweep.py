@@ -29,6 +29,8 @@ from poets_edge.measuring.times import measure_all
 from poets_edge.reporting import Reporter, Silent
 from poets_edge.training.record import read_record
 
+_LABELS = "labels.txt"
+
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
     """Retrain, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
@@ -67,9 +69,18 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
     text = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(options.output_dir / "grid.json", text + "\n")
     _present(options, result)
-    if options.ship and result.choice.point:
-        ship(result.choice.point, result.labels, options.output_dir / "ship")
+    if options.ship:
+        folder = options.output_dir / "ship"
+        _clear(folder)
+        if result.choice.point:
+            ship(result.choice.point, result.labels, folder)
     return result
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run chose: its model beside another's labels would answer wrongly."""
+    for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
+        file.unlink(missing_ok=True)
 
 
 def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
@@ -80,7 +91,7 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
     """
     model = folder / f"{point.architecture.name}_{point.precision}.tflite"
     write_bytes(model, point.model.read_bytes())
-    write_text(folder / "labels.txt", "".join(f"{label}\n" for label in labels))
+    write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
     return model
 
 

@@ -193,6 +193,8 @@ def test_ship_leaves_the_chosen_model_ready(done: Grid, result: dict[str, Any]) 
 def test_a_budget_that_nothing_meets(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
     ran.failed("none of the 4 points", "Nearest comes mobilenet_0.25_128 int8", "MB")
+    assert not list((done.output / "ship").glob("*")), "what an earlier budget chose is not what this one asks for"
+    assert "Nearest comes mobilenet" in (done.output / "report.html").read_text()
     assert "mobilenet_0.50_128" in ran.stdout, "the table is shown all the same"
 
 
