@@ -9,10 +9,11 @@ from pathlib import Path
 
 from poets_edge.edge.classifier import Classifier, Label
 from poets_edge.edge.image import fit, read_photo
+from poets_edge.errors import OutputError
 from poets_edge.exporting.run import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS
 from poets_edge.grid import architecture
-from poets_edge.photos.draw import draw_photos
+from poets_edge.photos.draw import draw_photos, drawn_names
 from poets_edge.photos.folder import Photo, PhotoFolder, scan
 from poets_edge.photos.split import Percentages, split
 from poets_edge.reporting import Reporter, Silent
@@ -55,11 +56,11 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.
-        OutputError: `folder` cannot be written.
+        OutputError: `folder` cannot be written, or holds photos of somebody's.
     """
     reporter = reporter or Silent()
     drawn = folder / "photos"
-    photos = scan(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
+    photos = _drawn_before(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
     graph = folder / "retrained_graph.pb"
     train(
         TrainOptions(
@@ -81,6 +82,17 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
     models = [Classifier(file.path) for file in files]
     forms = tuple(Form(file, _latency_ms(model, photo)) for file, model in zip(files, models, strict=True))
     return QuickstartResult(photos, forms, photo, tuple(models[-1].classify(photo.path, top=3)))
+
+
+def _drawn_before(folder: Path) -> PhotoFolder:
+    """The photos of an earlier run; nobody's own are called drawn."""
+    photos = scan(folder)
+    if {photo.name for photo in photos.photos} != drawn_names():
+        raise OutputError(
+            f"{folder}: not the photos that quickstart draws. Give another --output_dir; for photos of your own:"
+            f" poets-edge train --image_dir {folder}"
+        )
+    return photos
 
 
 def _latency_ms(model: Classifier, photo: Photo) -> float:

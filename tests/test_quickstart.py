@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,13 @@ def test_the_session_in_the_readme_is_one_of_this_program(quickstarted: Quicksta
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("```text\n")[2].partition("```")[0]
     assert _form(shown) == _form(quickstarted.shown)
+
+
+def test_photos_of_somebodys_are_not_taken_for_drawn_ones(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    few_flowers(2).rename(tmp_path / "mine/photos")
+    ran = poets_edge("quickstart", "--output_dir", tmp_path / "mine")
+    ran.failed("not the photos that quickstart draws", "poets-edge train")
 
 
 def _form(text: str) -> list[str]:

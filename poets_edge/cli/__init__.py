@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -107,7 +108,11 @@ def main() -> None:
             f"Error: this needs {package}, which is not installed. Run: pip install 'poets-edge[train]'", err=True
         )
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader (head, less) has gone. Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        # Of stdout, most likely: what it is sent to is full. Python would complain again when it flushes it at exit.
+        # (A reader that has gone, as head does, is click's business.)
+        with contextlib.suppress(OSError, ValueError):  # no real file, as in a test
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {where}{error.strerror or error}.", err=True)
+        sys.exit(1)

@@ -66,9 +66,14 @@ def draw_photos(
         for label in HEADS:
             (temporary / label).mkdir()
             for number in range(per_class):
-                (temporary / label / f"{label}-{number:03d}.jpg").write_bytes(draw_photo(label, number, seed))
+                (temporary / _name(label, number)).write_bytes(draw_photo(label, number, seed))
                 advance(1)
     return scan(folder)
+
+
+def drawn_names(per_class: int = PER_CLASS) -> set[str]:
+    """What `draw_photos` calls its photos, relative to their folder."""
+    return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 
 def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
@@ -83,6 +88,10 @@ def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=rng.randint(80, 95))
     return file.getvalue()
+
+
+def _name(label: str, number: int) -> str:
+    return f"{label}/{label}-{number:03d}.jpg"
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:

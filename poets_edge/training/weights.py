@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.errors import DownloadError, UsageError, WeightsError
+from poets_edge.errors import DownloadError, OutputError, UsageError, WeightsError
 from poets_edge.grid import Architecture
 from poets_edge.photos.download import download
 from poets_edge.reporting import Reporter
@@ -122,18 +122,18 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
     url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
     try:
         path = download(url, cached, reporter=reporter)
-    except DownloadError as error:
+        with path.open("rb") as file:
+            genuine = file.read(len(_HDF5)) == _HDF5
+        if not genuine:  # a page that asks to log in, for example
+            path.unlink()
+            raise DownloadError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
+    except (DownloadError, OutputError) as error:
         raise WeightsError(
             f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
             f" and fetching it failed ({str(error).rstrip('.')}). Copy that file into either folder. Or train"
             f" without a network: --weights embedded --architecture {EMBEDDED_ARCHITECTURE}, at a cost:"
             f" {EMBEDDED_COST}."
         ) from None
-    with path.open("rb") as file:
-        genuine = file.read(len(_HDF5)) == _HDF5
-    if not genuine:  # a page that asks to log in, for example
-        path.unlink()
-        raise WeightsError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
     return path
 
 

@@ -78,8 +78,19 @@ def test_missing_weights_are_fetched_and_never_replaced_silently(
         )
         assert not (tmp_path / "tf_files/retrained_graph.pb").exists()
         server.content[f"/mobilenet/{name}"] = b"<html>Please log in</html>"
-        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed("no weights file", "proxy")
+        poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed("no weights file", "proxy", "--weights embedded")
         server.content[f"/mobilenet/{name}"] = (shared / "keras/models" / name).read_bytes()
         poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
     assert record(tmp_path)["weights"]["file"] == name  # type: ignore[index]
     poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
+
+
+def test_a_cache_that_cannot_be_written_offers_the_embedded_weights_too(
+    few_flowers: Callable[[int], Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    name = "mobilenet_2_5_128_tf_no_top.h5"
+    with serving(Files({f"/mobilenet/{name}": (shared / "keras/models" / name).read_bytes()})) as server:
+        monkeypatch.setattr(weights, "_KERAS_URL", server.url)
+        poets_edge(*TRAIN, "--image_dir", few_flowers(4), cwd=tmp_path).failed("cannot write", "--weights embedded")
