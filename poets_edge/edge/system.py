@@ -42,15 +42,11 @@ class System:
 
 @dataclass(frozen=True)
 class Support:
-    """Which interpreter packages fit a system, best first; if none, what is in the way and the way out.
-
-    `known` is False for systems that nothing is known of here: an interpreter may exist for them all the same.
-    """
+    """Which interpreter packages fit a system, best first; if none, what is in the way and the way out."""
 
     runtimes: tuple[str, ...]
     trouble: str = ""
     way_out: str = ""
-    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ def userland(kernel: str, bits: int) -> str:
 def support(system: System) -> Support:
     """Which interpreters fit `system`, and if none does, why and what to do."""
     if system.name != "Linux":
-        return Support(("ai-edge-litert",), known=False)
+        return Support(("ai-edge-litert",))  # nothing is known here of others; it may exist for them
     runtimes = tuple(wheels.package for wheels in _WHEELS if _fits(wheels, system))
     return Support(runtimes) if runtimes else _unsupported(system)
 

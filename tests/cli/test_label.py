@@ -44,31 +44,6 @@ def test_folders_several_photos_and_standard_input(trained: Trained, flowers: Pa
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_tensorflow_is_never_loaded_for_a_tflite(trained: Trained, flowers: Path) -> None:
-    """Imports of what a Raspberry Pi does not have are blocked; every command of the edge still works."""
-    blocked = ("tensorflow", "keras", "matplotlib", "cv2", "tensorboard", "google.protobuf")
-    program = f"""
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.startswith({blocked!r}):
-            raise ImportError(f"{{name}} is not for the edge")
-sys.meta_path.insert(0, Block())
-from poets_edge.cli import main
-main()
-"""
-    for arguments in (
-        ["label", "--graph", trained.model("int8"), flowers / DAISY],
-        ["evaluate", "--graph", trained.model(), "--image_dir", flowers, "--set", "validation"],
-        ["inspect", trained.model("dynamic")],
-        ["--help"],
-        ["--version"],
-    ):
-        command = [sys.executable, "-c", program, *map(str, arguments)]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert ran.returncode == 0, ran.stderr
-
-
 def test_a_frozen_graph_without_tensorflow_says_what_to_install(
     trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

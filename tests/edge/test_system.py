@@ -53,7 +53,7 @@ def test_a_system_without_one_is_told_why_and_the_way_out(system: System, troubl
 
 def test_other_operating_systems_are_not_judged() -> None:
     found = support(System("arm64", (3, 12), name="Darwin"))
-    assert found.runtimes and not found.known
+    assert found.runtimes and not found.trouble
 
 
 def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
