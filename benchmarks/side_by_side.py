@@ -8,17 +8,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
+@dataclass(frozen=True)
+class Contest:
+    """Median seconds of ours and of another."""
+
+    ours: float
+    other: float
+
+    @property
+    def ratio(self) -> float:
+        """The other's time over ours: above 1, ours is faster."""
+        return self.other / self.ours
+
+
 def side_by_side(
     benchmark: Any, ours: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
-) -> None:
-    """Time `ours` with pytest-benchmark, and each of `others` once before each of its rounds.
-
-    The table's extra_info, and a line on the terminal, give median(other) / median(ours): above 1, ours is faster.
-    """
+) -> dict[str, Contest]:
+    """Time `ours` with pytest-benchmark, and each of `others` once before each of its rounds."""
     seconds: dict[str, list[float]] = {name: [] for name in others}
 
     def time_others() -> None:
@@ -29,12 +40,12 @@ def side_by_side(
 
     benchmark.pedantic(ours, setup=time_others, rounds=rounds, warmup_rounds=1)
     ours_median = benchmark.stats.stats.median
-    for name, samples in seconds.items():
-        measured = samples[1:]  # the first was the warm-up's
-        ratio = statistics.median(measured) / ours_median
-        benchmark.extra_info[f"{name}, seconds"] = statistics.median(measured)
-        benchmark.extra_info[f"ratio to {name}"] = ratio
-        print(f"\n{benchmark.name}: {ours_median:.3f} s, {name} {statistics.median(measured):.3f} s, ratio {ratio:.2f}")
+    # The first sample was the warm-up's.
+    contests = {name: Contest(ours_median, statistics.median(samples[1:])) for name, samples in seconds.items()}
+    for name, contest in contests.items():
+        benchmark.extra_info[f"{name}, seconds"] = contest.other
+        benchmark.extra_info[f"ratio to {name}"] = contest.ratio
+    return contests
 
 
 _ROOT = Path(__file__).resolve().parent.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks.recipes import BARE_LABEL_SCRIPT, bare_loop, keras_recipe
 from benchmarks.side_by_side import peak_memory, run_python, side_by_side
+from benchmarks.tables import load, publish
 from poets_edge.edge.parallel import cores
 from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
@@ -20,6 +22,18 @@ from poets_edge.training.cache import open_cache
 from poets_edge.training.weights import find_weights
 from tests.conftest import DAISY, Trained, poets_edge
 
+Rows = list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[Rows]:
+    """What the benchmarks of this file find; published when all of them have run."""
+    found = [["what", "ratio", "poets-edge", "the other"]]
+    yield found
+    if len(found) == 7:
+        notes = [f"Medians of contenders that ran in turn. Load average at the end: {load():.1f}."]
+        publish("main_job", "The main job", found, notes)
+
 
 @pytest.fixture(scope="module")
 def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
@@ -27,7 +41,7 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
     return prepare_backbone(entry, find_weights(entry, Path("none")), tmp_path_factory.mktemp("backbone"))
 
 
-def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path) -> None:
+def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
     """1,000 photos at 0.50_224, hashed, computed and stored, against Keras's recipe and a bare loop."""
     import keras
 
@@ -50,33 +64,47 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
         "Keras recipe": lambda: keras_recipe(flowers, model, size),
         "bare loop": lambda: bare_loop(paths, backbone.model, size, cores()),
     }
-    side_by_side(benchmark, ours, others, rounds=5)
+    keras_one, bare_one = side_by_side(benchmark, ours, others, rounds=5).values()
+    rows += [
+        ["bottlenecks of 1,000 photos at 0.50_224, cold, hashed and stored: times as fast as the Keras recipe",
+         f"**{keras_one.ratio:.2f}**", f"{keras_one.ours:.2f} s", f"{keras_one.other:.2f} s"],
+        ["the same, rate beside a bare loop of Pillow and one interpreter a thread",
+         f"**{bare_one.ratio:.2f}**", f"{bare_one.ours:.2f} s", f"{bare_one.other:.2f} s"],
+    ]  # fmt: skip
     bare = bare_loop(paths[:50], backbone.model, size, cores())
     np.testing.assert_allclose(np.stack(found[:50]), np.stack([bare[path] for path in paths[:50]]), atol=0.5)
 
 
-def test_warm_run(benchmark: Any, flowers: Path, trained: Trained) -> None:
+def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -> None:
     """All of `poets-edge train` with every bottleneck cached: 1,000 photos, 4,000 steps."""
 
     def run() -> None:
         poets_edge("train", "--image_dir", flowers, "--quiet", cwd=trained.folder).ok()
 
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    what = "`train` with every bottleneck cached: 1,000 photos, 4,000 steps, all of it"
+    rows.append([what, "", f"{benchmark.stats.stats.median:.2f} s", ""])
 
 
-def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
+def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path, rows: Rows) -> None:
     """One photo, start to end, against a script that does no more than must be; and peak memory."""
     script = tmp_path / "bare.py"
     script.write_text(BARE_LABEL_SCRIPT)
     photo, labels = flowers / DAISY, trained.folder / "tf_files/retrained_labels.txt"
     ours: list[str | Path] = ["-m", "poets_edge", "label", "--graph", trained.model(), photo]
     bare: list[str | Path] = [script, trained.model(), photo, labels]
-    side_by_side(benchmark, lambda: run_python(*ours), {"bare script": lambda: run_python(*bare)}, rounds=15)
-    benchmark.extra_info |= {"label, peak MB": peak_memory(ours), "bare script, peak MB": peak_memory(bare)}
-    print(f"peak memory: label {peak_memory(ours):.0f} MB, bare script {peak_memory(bare):.0f} MB")
+    [timed] = side_by_side(
+        benchmark, lambda: run_python(*ours), {"bare script": lambda: run_python(*bare)}, rounds=15
+    ).values()
+    mine, other = peak_memory(ours), peak_memory(bare)
+    rows += [
+        ["`label` on one photo as a process, time beside a bare script",
+         f"**{1 / timed.ratio:.2f}**", f"{timed.ours:.3f} s", f"{timed.other:.3f} s"],
+        ["the same, peak memory", f"{mine / other:.2f}", f"{mine:.0f} MB", f"{other:.0f} MB"],
+    ]  # fmt: skip
 
 
-def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path) -> None:
+def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
     """Peak memory of training on 200 photos and on 1,000, backbone ready: it must not grow but for the vectors."""
     peaks = []
     for count in (40, 200):
@@ -92,6 +120,7 @@ def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, t
         for cache in (work / "tf_files/bottlenecks").glob("*.sqlite"):
             cache.unlink()
         peaks.append(peak_memory(["-m", "poets_edge", *few], cwd=work))
-    benchmark.extra_info.update({"200 photos, peak MB": peaks[0], "1,000 photos, peak MB": peaks[1]})
-    print(f"\npeak memory: 200 photos {peaks[0]:.0f} MB, 1,000 photos {peaks[1]:.0f} MB")
+    few_mb, many_mb = peaks
+    what = "peak memory of a cold run: 1,000 photos beside 200"
+    rows.append([what, f"{many_mb / few_mb:.2f}", f"{many_mb:.0f} MB", f"{few_mb:.0f} MB"])
     benchmark.pedantic(lambda: None, rounds=1)
