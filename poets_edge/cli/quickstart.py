@@ -61,7 +61,7 @@ def _next_steps(result: QuickstartResult) -> str:
 Next:
   your own photos   one folder a class, then
                     poets-edge train --image_dir FOLDER --architecture mobilenet_0.25_128 --weights embedded
-  real weights      Google's, fetched once: far more accurate
+  real weights      Google's, of sixteen sizes, fetched once: more accurate
                     poets-edge train --image_dir FOLDER
   your Pi           pip install poets-edge there, copy {int8.name}, then
                     poets-edge label --graph {int8.name} photo.jpg"""
