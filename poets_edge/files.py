@@ -14,6 +14,15 @@ from poets_edge.errors import OutputError
 
 
 @contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one line that `path` cannot be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it takes `path`'s place, else it is removed.
 
@@ -24,19 +33,18 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes private files; a result is as readable as any other file of the user's.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        temporary = None
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            # mkstemp makes private files; a result is as readable as any other file of the user's.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            temporary = None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -53,18 +61,17 @@ def unused_folder(folder: Path) -> Iterator[Path]:
         raise OutputError(f"{folder}: give the name of a new folder.")
     temporary: Path | None = None
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-        temporary = None
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}.") from error
+        with _writing(folder):
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if folder.exists():
+                folder.rmdir()
+            temporary.rename(folder)
+            temporary = None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -72,12 +79,10 @@ def unused_folder(folder: Path) -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Find out now whether `path` can be written later. Raises OutputError."""
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent):
             pass
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
