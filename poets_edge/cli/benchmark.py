@@ -16,6 +16,7 @@ from poets_edge.measuring.measurement import Measurement, Settings
 from poets_edge.photos.split import SET_NAMES
 
 _DEFAULT = Settings()
+_STDOUT = Path("-")
 
 
 @click.command("benchmark")
@@ -68,16 +69,19 @@ def command(
         labels,
         operators,
     )
-    if json_file is not None and str(json_file) != "-":
+    if json_file == _STDOUT:
+        click.echo(_json(benchmark(options, Terminal(quiet))))
+        return
+    if json_file is not None:
         check_writable(json_file)  # before minutes of measuring, not after
     result = benchmark(options, Terminal(quiet))
-    text = json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False)
-    if json_file is not None and str(json_file) == "-":
-        click.echo(text)
-        return
     _print(result)
     if json_file is not None:
-        write_text(json_file, text + "\n")
+        write_text(json_file, _json(result) + "\n")
+
+
+def _json(result: BenchmarkResult) -> str:
+    return json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False)
 
 
 def _print(result: BenchmarkResult) -> None:
