@@ -7,11 +7,13 @@ from typing import Any, cast
 import click
 
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
+from poets_edge.edge.metadata import form_name
 from poets_edge.exporting.run import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
 
 _DEFAULT = ExportOptions()
+JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
 @click.command("export")
@@ -70,38 +72,27 @@ def command(
     )
     result = export(options, Terminal(quiet))
     if as_json:
-        print_json({"labels": list(result.labels), "files": [_as_dict(file) for file in result.files]})
+        print_json({"labels": list(result.labels), "files": [file.as_dict() for file in result.files]})
         return
     tested = result.files[0].evaluation
     click.echo(
         table(
-            [["form", "file", "MB", "test accuracy", "95 % interval", "agrees with float32"]]
-            + [_row(f) for f in result.files],
+            [["form", "file", *JUDGED]] + [[form_name(f.quantization), str(f.path), *judged(f)] for f in result.files],
             left=2,
         )
     )
     click.echo(f"Judged on {tested.count} test photos." if tested else "Not judged: no test photos.")
 
 
-def _row(file: ExportedFile) -> list[str]:
-    form = "float32" if file.quantization == "none" else file.quantization
-    row = [form, str(file.path), f"{file.size / 1e6:.2f}"]
+def judged(file: ExportedFile) -> list[str]:
+    """The cells of a file under the headings `JUDGED`."""
+    size = f"{file.size / 1e6:.2f}"
     if file.evaluation is None or not file.evaluation.count or file.agreement is None:
-        return [*row, "-", "-", "-"]
+        return [size, "-", "-", "-"]
     low, high = file.evaluation.interval
     return [
-        *row,
+        size,
         f"{100 * file.evaluation.accuracy:.1f} %",
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{100 * file.agreement:.1f} %",
     ]
-
-
-def _as_dict(file: ExportedFile) -> dict[str, Any]:
-    return {
-        "path": str(file.path),
-        "quantization": file.quantization,
-        "size": file.size,
-        "test": file.evaluation.as_dict() if file.evaluation else None,
-        "agreement_with_float": file.agreement,
-    }

@@ -10,7 +10,7 @@ import click
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
 
 if TYPE_CHECKING:
-    from poets_edge.quickstart import Form, QuickstartResult
+    from poets_edge.quickstart import QuickstartResult
 
 
 @click.command("quickstart")
@@ -24,35 +24,23 @@ def command(output_dir: Path, as_json: bool, quiet: bool) -> None:
     Example:
       poets-edge quickstart
     """
+    from poets_edge.cli.export import JUDGED, judged
+    from poets_edge.edge.metadata import form_name
     from poets_edge.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
     if as_json:
         print_json(_as_dict(result))
         return
-    heading = ["form", "MB", "test accuracy", "95 % interval", "agrees with float32", "ms on one core"]
-    click.echo(table([heading, *(_row(form) for form in result.forms)]))
+    heading = ["form", *JUDGED, "ms on one core"]
+    rows = [[form_name(f.file.quantization), *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.forms]
+    click.echo(table([heading, *rows]))
     tested = result.forms[0].file.evaluation
     click.echo(f"Judged on {tested.count if tested else 0} drawn photos. Drawn photos are a toy: yours will differ.\n")
     click.echo(f"{result.photo.path} is, says the int8 file:")
     for label in result.labels:
         click.echo(f"  {label.name} (score = {label.score:.5f})")
     click.echo(_next_steps(result))
-
-
-def _row(form: Form) -> list[str]:
-    name = "float32" if form.file.quantization == "none" else form.file.quantization
-    evaluation, agreement = form.file.evaluation, form.file.agreement
-    assert evaluation is not None and agreement is not None  # the drawn photos have a test set
-    low, high = evaluation.interval
-    return [
-        name,
-        f"{form.file.size / 1e6:.2f}",
-        f"{100 * evaluation.accuracy:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{100 * agreement:.1f} %",
-        f"{form.latency_ms:.2f}",
-    ]
 
 
 def _next_steps(result: QuickstartResult) -> str:
@@ -70,17 +58,7 @@ Next:
 def _as_dict(result: QuickstartResult) -> dict[str, Any]:
     return {
         "photos": str(result.photos.path),
-        "forms": [
-            {
-                "path": str(form.file.path),
-                "quantization": form.file.quantization,
-                "size": form.file.size,
-                "test": form.file.evaluation.as_dict() if form.file.evaluation else None,
-                "agreement_with_float": form.file.agreement,
-                "latency_ms": form.latency_ms,
-            }
-            for form in result.forms
-        ],
+        "forms": [{**form.file.as_dict(), "latency_ms": form.latency_ms} for form in result.forms],
         "photo": str(result.photo.path),
         "labels": [{"label": label.name, "score": label.score} for label in result.labels],
     }

@@ -43,6 +43,11 @@ class Metadata:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def form_name(quantization: str) -> str:
+    """What people call the form of a file whose facts name this quantization: float32 for "none"."""
+    return "float32" if quantization == "none" else quantization
+
+
 def read_metadata(path: Path) -> Metadata:
     """Read what a `.tflite` carries.
 

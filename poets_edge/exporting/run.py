@@ -80,6 +80,16 @@ class ExportedFile:
     evaluation: Evaluation | None
     agreement: float | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "quantization": self.quantization,
+            "size": self.size,
+            "test": self.evaluation.as_dict() if self.evaluation else None,
+            "agreement_with_float": self.agreement,
+        }
+
 
 @dataclass(frozen=True)
 class ExportResult:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.edge.metadata import form_name
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.measuring.benchmark import FORMAT
 from poets_edge.measuring.machine import machine_name
@@ -125,7 +126,7 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
     """(model, threads) -> entry. Files that say what they are are matched by that, others by their names."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in results["results"]:
-        form = "float32" if entry["quantization"] == "none" else entry["quantization"]
+        form = form_name(entry["quantization"])
         name = f"{entry['architecture']} {form}" if entry["architecture"] and form else entry["name"]
         if (name, entry["threads"]) in found:
             name = f"{name} ({entry['name']})"
