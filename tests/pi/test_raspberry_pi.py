@@ -27,6 +27,8 @@ Ended = subprocess.CompletedProcess[str]
 
 ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
 ARMHF = ("cortex-a7",)
+LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
+"""Where the slower commands run."""
 FORMS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _LABELLED = {"float32": "few", "int8": "photos"}
@@ -98,16 +100,9 @@ def _run_board(
     inside = "/home/pi/work"
     for cpu in cpus:
         for form in FORMS:
-            run(
-                cpu,
-                f"label {form}",
-                "label",
-                "--graph",
-                f"{inside}/{form}.tflite",
-                f"{inside}/{labelled[form]}",
-                "--json",
-            )
-    last, model = cpus[-1], f"{inside}/int8.tflite"
+            label = ("label", "--json", "--graph", f"{inside}/{form}.tflite", f"{inside}/{labelled[form]}")
+            run(cpu, f"label {form}", *label)
+    last, model = LAST_CPU[name], f"{inside}/int8.tflite"
     evaluate = ("evaluate", "--set", "all", "--json", "--graph")
     run(last, "evaluate", *evaluate, model, "--image_dir", f"{inside}/photos")
     run(last, "evaluate float32", *evaluate, f"{inside}/float32.tflite", "--image_dir", f"{inside}/few")
@@ -165,7 +160,7 @@ def test_a_32_bit_pi_gives_the_same_answers(
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos: Path) -> None:
-    judged = boards[name].json((ARM64 if name == "arm64" else ARMHF)[-1], "evaluate")
+    judged = boards[name].json(LAST_CPU[name], "evaluate")
     here = json.loads(
         poets_edge(
             *("evaluate", "--graph", trained.model("int8"), "--image_dir", photos / "photos", "--set", "all", "--json")
@@ -178,7 +173,7 @@ def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos:
         assert judged["confusion"] == here["confusion"]
     else:  # another interpreter, and Debian's Pillow: close calls may fall either way
         assert abs(judged["correct"] - here["correct"]) <= 2
-    judged = boards[name].json((ARM64 if name == "arm64" else ARMHF)[-1], "evaluate float32")
+    judged = boards[name].json(LAST_CPU[name], "evaluate float32")
     evaluate = ("evaluate", "--graph", trained.model(), "--image_dir", photos / "few", "--set", "all", "--json")
     here = json.loads(poets_edge(*evaluate).ok().stdout)
     assert judged["photos"] == here["photos"] == 5
@@ -188,7 +183,7 @@ def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos:
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained) -> None:
-    cpu = (ARM64 if name == "arm64" else ARMHF)[-1]
+    cpu = LAST_CPU[name]
     found = boards[name].json(cpu, "inspect")
     assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
     assert found["accelerated"] is (name == "arm64"), "XNNPACK takes int8 in the new interpreter only"
@@ -201,13 +196,13 @@ def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_benchmark(name: str, boards: dict[str, Board]) -> None:
-    result = boards[name].json((ARM64 if name == "arm64" else ARMHF)[-1], "benchmark")
+    result = boards[name].json(LAST_CPU[name], "benchmark")
     assert [entry["name"] for entry in result["results"]] == ["int8.tflite", "float32.tflite"]
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_doctor(name: str, boards: dict[str, Board]) -> None:
-    ended = boards[name].ends[(ARM64 if name == "arm64" else ARMHF)[-1], "doctor"]
+    ended = boards[name].ends[LAST_CPU[name], "doctor"]
     assert ended.returncode == 0, ended.stderr
     runtime = "ai_edge_litert" if name == "arm64" else "tflite_runtime"
     assert runtime in (ended.stdout + ended.stderr).replace("-", "_")
