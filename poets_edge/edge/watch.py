@@ -1,8 +1,9 @@
 """Labelling frame after frame until told to stop: what `poets-edge watch` does.
 
-    source -> [thread: take] -> [thread: decode, resize, quantize] -> inference -> smoothing -> shown, reacted to
+    source -> [thread: take] -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, reacted to
 
-Everything kept is bounded, so memory stays flat however long it runs.
+No inference waits for what Python does around it. Everything kept is bounded, so memory stays flat however long
+it runs.
 """
 
 from __future__ import annotations
@@ -145,13 +146,14 @@ def watch(
     Raises:
         SourceError: the source cannot be opened, or gave no frame that could be labelled.
     """
-    watcher = _Watcher(classifier, options, display, reporter, reactions)
+    watcher = _Watcher(classifier.labels, options, display, reporter, reactions)
     taken = Ahead(_numbered(source.frames()), newest_only=source.live)
     prepared = Ahead(_prepare(taken, classifier), newest_only=source.live)
+    scored = Ahead(_score(prepared, classifier), newest_only=source.live)
     model = _ModelFile(classifier.path, reporter)
-    with contextlib.closing(prepared):
+    with contextlib.closing(scored):
         last = time.monotonic()
-        for item in prepared:
+        for item in scored:
             now = time.monotonic()
             if item is not None:
                 watcher.take(item)
@@ -169,7 +171,7 @@ def watch(
                 break
         else:
             watcher.check_that_something_was_seen(source.name)
-    return watcher.tally(taken.dropped + prepared.dropped)
+    return watcher.tally(taken.dropped + prepared.dropped + scored.dropped)
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,16 @@ class _Prepared:
     number: int
     frame: Frame
     values: npt.NDArray[Any] | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A frame and its scores, float32 [labels], or None and why."""
+
+    number: int
+    frame: Frame
+    scores: Scores | None
     problem: str
 
 
@@ -214,18 +226,28 @@ def _prepare_one(number: int, frame: Frame, classifier: Classifier) -> _Prepared
     return _Prepared(number, frame, classifier.input_values(pixels), "")
 
 
+def _score(prepared: Ahead[_Prepared], classifier: Classifier) -> Iterator[_Scored | None]:
+    with contextlib.closing(prepared):
+        for item in prepared:
+            if item is None:
+                yield None
+            else:
+                scores = None if item.values is None else classifier.score_values(item.values)
+                yield _Scored(item.number, item.frame, scores, item.problem)
+
+
 class _Watcher:
-    """Turns prepared frames into answers, one after the other."""
+    """Turns scored frames into answers, one after the other."""
 
     def __init__(
         self,
-        classifier: Classifier,
+        labels: Sequence[str],
         options: WatchOptions,
         display: Display,
         reporter: Reporter,
         reactions: Sequence[Reaction],
     ) -> None:
-        self._classifier = classifier
+        self._labels = labels
         self._options = options
         self._display = display
         self._reporter = reporter
@@ -237,17 +259,17 @@ class _Watcher:
         self._latencies: deque[float] = deque(maxlen=_RECENT)
         self._ends: deque[float] = deque(maxlen=_RECENT_FOR_RATE)
 
-    def take(self, item: _Prepared) -> None:
+    def take(self, item: _Scored) -> None:
         self._first = self._first or item.frame.taken
-        if item.values is None:
+        if item.scores is None:
             self._take_bad(item)
             return
-        scores = self._smoother.add(self._classifier.score_values(item.values))
+        scores = self._smoother.add(item.scores)
         self._last = time.perf_counter()
         self._labelled += 1
         self._latencies.append(self._last - item.frame.taken)
         self._ends.append(self._last)
-        answer = best(self._classifier.labels, scores, 1)[0]
+        answer = best(self._labels, scores, 1)[0]
         label = answer.name if answer.score >= self._options.threshold else UNKNOWN
         if self._before == "":
             self._reporter.note(f"frame {item.number}: good again")
@@ -270,14 +292,14 @@ class _Watcher:
     def tally(self, dropped: int) -> Tally:
         return Tally(self._labelled, self._bad, dropped, max(0.0, self._last - self._first), tuple(self._latencies))
 
-    def _take_bad(self, item: _Prepared) -> None:
+    def _take_bad(self, item: _Scored) -> None:
         self._bad += 1
         self.interrupt()
         if self._before != "":  # once, not for every frame that follows
             self._reporter.warn(item.problem)
         self._show(item, "", 0.0, item.problem)
 
-    def _show(self, item: _Prepared, label: str, score: float, problem: str) -> None:
+    def _show(self, item: _Scored, label: str, score: float, problem: str) -> None:
         latency = time.perf_counter() - item.frame.taken
         changed = label != self._before
         self._before = label
