@@ -109,16 +109,18 @@ def operator_names(interpreter: Any) -> list[str]:
 
 
 def is_accelerated(interpreter: Any) -> bool:
-    """Whether XNNPACK has taken convolutions, or any part of a model that has none.
+    """Whether XNNPACK has taken most of the convolutions, or any part of a model that has none.
 
-    Any part would not do: old interpreters let it have the float softmax of an int8 model, and nothing else.
+    Any part would not do: old interpreters let it have the float ends of an int8 model, and nothing else.
     """
     operators = interpreter._get_ops_details()
     taken = {index for details in operators if details["op_name"] == _TAKEN for index in details["inputs"]}
     # A convolution's weights are input to whatever computes it; those in half precision are widened before.
     widened = {details["outputs"][0]: details["inputs"][0] for details in operators if details["op_name"] == _WIDEN}
     weights = [details["inputs"][1] for details in operators if details["op_name"] in _CONVOLUTIONS]
-    return any(widened.get(index, index) in taken for index in weights) if weights else bool(taken)
+    if not weights:
+        return bool(taken)
+    return sum(widened.get(index, index) in taken for index in weights) > len(weights) / 2
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.errors import ModelError
-from poets_edge.graphs.softmax import with_float_softmax
+from poets_edge.graphs.flatbuffer import read_tree, write_tree
+from poets_edge.graphs.float_ends import put_first_layer_in_float, put_softmax_in_float
 from poets_edge.graphs.tensorflow import load_tensorflow
 
 Quantization = Literal["none", "dynamic", "float16", "int8"]
@@ -37,7 +38,8 @@ def convert(
         graph: file with a binary GraphDef.
         size: (height, width) of the input, where the graph leaves it open.
         quantization: "none" float32; "float16" weights in half precision; "dynamic" 8-bit weights, float
-            arithmetic at the ends; "int8" weights and activations up to the logits, which needs `calibration`.
+            arithmetic at the ends; "int8" weights and activations from the first layer's output to the logits, which
+            needs `calibration`.
         float_io: keep float32 input and output with int8; otherwise they are uint8.
 
     Raises:
@@ -55,10 +57,17 @@ def convert(
             converter = make(str(graph), [input_name], names, input_shapes=shapes)
             _set_quantization(tf, converter, quantization, calibration, float_io)
             model = bytes(converter.convert())
-            return with_float_softmax(model) if quantization == "int8" else model
+            return _with_float_ends(model) if quantization == "int8" else model
         except Exception as error:  # the converter raises ValueError, ConverterError, RuntimeError, TypeError
             reason = " ".join(str(error).split())[:300]
     raise ModelError(f"{graph}: cannot be converted to TensorFlow Lite as {quantization} ({reason}).")
+
+
+def _with_float_ends(model: bytes) -> bytes:
+    tree = read_tree(model)
+    put_first_layer_in_float(tree)
+    put_softmax_in_float(tree)
+    return write_tree(tree)
 
 
 def _set_quantization(
