@@ -26,6 +26,7 @@ import numpy as np
 
 from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores
 from poets_edge.exporting.calibration import batches
 from poets_edge.exporting.photos import calibration_photos, photos_of_record
@@ -41,7 +42,7 @@ RESOLUTIONS = (128, 160, 192, 224)
 
 def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) -> None:
     """Every model over every photo, one model after the other, the photos spread over the cores."""
-    normalise = normaliser((127.5,), (127.5,))
+    normalise = normaliser(BACKBONE)
     for resolution, paths in models.items():
         pictures = [photo[resolution] for photo in photos]
         for path in paths:
@@ -62,9 +63,7 @@ def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
     """Float and int8 of each graph, one after the other."""
     for graph, calibration in graphs:
         convert(graph, INPUT, "final_result")
-        convert(
-            graph, INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration, 127.5, 127.5)
-        )
+        convert(graph, INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration))
 
 
 def timed(work: Callable[[], None]) -> dict[str, float]:

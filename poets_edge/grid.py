@@ -67,14 +67,6 @@ class Architecture:
         """The name without `_quantized`: what decides the weights and the bottlenecks."""
         return self.name.removesuffix("_quantized")
 
-    @property
-    def mean(self) -> float:
-        return 127.5
-
-    @property
-    def std(self) -> float:
-        return 127.5
-
 
 def architecture(name: str) -> Architecture:
     """Look an architecture up by name; `mobilenet_0.5_224` is `mobilenet_0.50_224`, `1` is `1.0`.

@@ -112,7 +112,7 @@ def test_inspect_says_what_a_file_is(trained: Trained) -> None:
     assert found["inputs"][0]["dtype"] == found["outputs"][0]["dtype"] == "uint8"
     assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
     assert found["operators"]["DEPTHWISE_CONV_2D"] == 13
-    assert found["mean"] == found["std"] == [127.5]
+    assert found["mean"] == found["std"] == [128]
     assert found["facts"]["training"]["architecture"] == "mobilenet_0.50_224"
     text = poets_edge_process("inspect", trained.model("int8")).ok().stdout
     assert "mobilenet_0.50_224" in text and "uint8" in text and "daisy 200" in text

@@ -17,12 +17,10 @@ import numpy.typing as npt
 from poets_edge.edge.image import PhotoSource, Pixels, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import check_is_tflite, open_model
 from poets_edge.edge.metadata import Metadata, read_metadata, split_labels
+from poets_edge.edge.normalization import BACKBONE, Normalization
 from poets_edge.errors import ModelError, UsageError
 
 Scores = npt.NDArray[np.float32]
-
-_DEFAULT_MEAN = _DEFAULT_STD = (127.5,)
-"""MobileNet's normalization, pixel -> [-1, 1]: assumed where a foreign model says nothing."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +208,14 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Any:
-    normalise = normaliser(metadata.mean or _DEFAULT_MEAN, metadata.std or _DEFAULT_STD)
+    # A foreign model that says nothing is taken for a MobileNet.
+    normalise = normaliser(Normalization(metadata.mean or BACKBONE.mean, metadata.std or BACKBONE.std))
     if not tensor.scale:
         if tensor.dtype == np.uint8:
             return lambda pixels, out: np.copyto(out, pixels)
         return normalise
-    # Quantized input: 256 pixel values a channel have 256 answers, so compute them once. Pixels are not simply
-    # copied: scale 1/127.5 with zero point 127 shifts them by a step, which changes answers.
+    # Quantized input: 256 pixel values a channel have 256 answers, so compute them once. Pixels cannot simply be
+    # copied to every model: scale 1/127.5 with zero point 127, a converter's own, shifts them by a step.
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     real = np.empty(levels.shape, np.float32)
     normalise(levels, real)

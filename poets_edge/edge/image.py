@@ -16,6 +16,7 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, ImageOps
 
+from poets_edge.edge.normalization import Normalization
 from poets_edge.errors import PhotoError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -84,16 +85,13 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
     return np.asarray(narrowed.resize((width, height), Image.Resampling.BILINEAR, box=(0, top, width, bottom)))
 
 
-def normaliser(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
+def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
     """Make the function that writes (pixels - mean) / std into a float32 array of the same shape.
 
     Computed as pixels * (1 / std) - mean / std, which needs no temporary array.
-
-    Args:
-        mean, std: in pixel units, one number or one a channel (TFLite metadata's NormalizationOptions).
     """
-    scale = _scalar_if_one(1.0 / np.asarray(std, np.float64))
-    offset = _scalar_if_one(np.asarray(mean, np.float64) / np.asarray(std, np.float64))
+    mean, std = np.asarray(normalization.mean, np.float64), np.asarray(normalization.std, np.float64)
+    scale, offset = _scalar_if_one(1.0 / std), _scalar_if_one(mean / std)
 
     def normalise(pixels: Pixels, out: npt.NDArray[np.float32]) -> None:
         np.multiply(pixels, scale, out=out)

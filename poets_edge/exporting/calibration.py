@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from poets_edge.edge.image import Pixels, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.exporting.rounding import round_weights, sources
@@ -46,9 +47,9 @@ def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[P
     return pixels
 
 
-def batches(pixels: Sequence[Pixels], mean: float, std: float) -> Iterator[Batch]:
-    """Each picture as a float32 [1, height, width, 3], normalised."""
-    normalise = normaliser((mean,), (std,))
+def batches(pixels: Sequence[Pixels]) -> Iterator[Batch]:
+    """Each picture as a float32 [1, height, width, 3], normalised for a backbone."""
+    normalise = normaliser(BACKBONE)
     for picture in pixels:
         batch = np.empty((1, *picture.shape), np.float32)
         normalise(picture, batch[0])

@@ -17,8 +17,10 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.edge.metadata import FACTS_FILE, METADATA_NAME, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS
+from poets_edge.edge.normalization import Normalization
 from poets_edge.graphs.flatbuffer import read_tree, schema, write_tree
 
 LABELS_FILE = "labels.txt"
@@ -30,16 +32,11 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Card:
-    """What the metadata says.
-
-    Attributes:
-        mean, std: normalization of the input, in pixel units.
-    """
+    """What the metadata says."""
 
     name: str
     description: str
-    mean: float
-    std: float
+    normalization: Normalization
     labels: tuple[str, ...]
 
 
@@ -72,14 +69,15 @@ def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:
 
 def _metadata_buffer(card: Card) -> bytes:
     write = _Writer()
-    normalization = write.table({0: write.floats([card.mean]), 1: write.floats([card.std])})
+    mean, std = np.asarray(card.normalization.mean), np.asarray(card.normalization.std)
+    normalization = write.table({0: write.floats(mean), 1: write.floats(std)})
     image = write.table(
         {
             0: write.text("image"),
             1: write.text("RGB picture, resized to the input without keeping its aspect ratio"),
             3: write.table({0: write.small(_IMAGE_PROPERTIES), 1: write.table({0: write.small(_RGB)})}),
             4: write.tables([write.table({0: write.small(NORMALIZATION_OPTIONS), 1: normalization})]),
-            5: write.table({0: write.floats([(255 - card.mean) / card.std]), 1: write.floats([-card.mean / card.std])}),
+            5: write.table({0: write.floats((255 - mean) / std), 1: write.floats(-mean / std)}),
         }
     )
     labels = write.table(
@@ -120,8 +118,8 @@ class _Writer:
     def text(self, value: str) -> int:
         return int(self.builder.CreateString(value))
 
-    def floats(self, values: Sequence[float]) -> int:
-        return int(self.builder.CreateNumpyVector(np.array(values, np.float32)))
+    def floats(self, values: npt.ArrayLike) -> int:
+        return int(self.builder.CreateNumpyVector(np.asarray(values, np.float32)))
 
     def tables(self, offsets: Sequence[int]) -> int:
         self.builder.StartVector(4, len(offsets), 4)

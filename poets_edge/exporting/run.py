@@ -14,6 +14,7 @@ import numpy as np
 
 from poets_edge.edge.classifier import read_labels
 from poets_edge.edge.evaluation import Scored, score_model
+from poets_edge.edge.normalization import BACKBONE, PIXELS
 from poets_edge.edge.scoring import Evaluation
 from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.exporting.calibration import batches, calibration_pixels, write_rounded
@@ -26,9 +27,6 @@ from poets_edge.photos.folder import Photo
 from poets_edge.photos.split import Percentages
 from poets_edge.reporting import Reporter, Silent
 from poets_edge.training.record import read_record, versions
-
-_MEAN = _STD = 127.5
-"""Every backbone here, and the codelab's, takes pixels scaled to [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +130,15 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     models: dict[Quantization, bytes] = {}
     with reporter.progress("converting", len(forms), "file") as advance:
         for form in forms:
-            models[form] = with_metadata(_convert(options, source, form), _card(source, form))
+            models[form] = with_metadata(_convert(options, source, form), _card(options, source, form))
             advance(1)
-    scored = _rescore(models, source, reporter)
+    scored = _rescore(options, models, source, reporter)
     files, evaluations = [], {form: result.evaluation(source.labels) for form, result in scored.items()}
     for form in wanted:
         _check_drop(options, form, evaluations)
         agreement = _agreement(scored[form], scored["none"]) if scored else None
         facts = _facts(options, source, form, evaluations.get(form), agreement)
-        data = with_files(models[form], _card(source, form), facts)
+        data = with_files(models[form], _card(options, source, form), facts)
         files.append((_output_path(options, form), form, data, evaluations.get(form), agreement))
     for path, _, data, _, _ in files:
         write_bytes(path, data)
@@ -184,20 +182,23 @@ def _convert(options: ExportOptions, source: _Source, form: Quantization) -> byt
     if form != "int8" or source.photos is None:
         return convert(frozen.path, *ends, form)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
-    samples = partial(batches, calibration_pixels(chosen, frozen.size), _MEAN, _STD)
+    samples = partial(batches, calibration_pixels(chosen, frozen.size))
     with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
         rounded = Path(folder) / "rounded.pb"
         write_rounded(frozen, samples(), rounded)
         return convert(rounded, *ends, form, calibration=samples, float_io=options.float_io)
 
 
-def _card(source: _Source, form: Quantization) -> Card:
+def _card(options: ExportOptions, source: _Source, form: Quantization) -> Card:
     architecture = source.record["architecture"] if source.record else "retrained graph"
     description = f"{architecture}, {len(source.labels)} classes, {'float32' if form == 'none' else form}"
-    return Card(f"poets_edge {architecture}", description, _MEAN, _STD, source.labels)
+    normalization = PIXELS if form == "int8" and not options.float_io else BACKBONE
+    return Card(f"poets_edge {architecture}", description, normalization, source.labels)
 
 
-def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
+def _rescore(
+    options: ExportOptions, models: dict[Quantization, bytes], source: _Source, reporter: Reporter
+) -> dict[Quantization, Scored]:
     """Scores of every form over the test photos; also the check that each loads and answers with numbers."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     scored: dict[Quantization, Scored] = {}
@@ -207,7 +208,7 @@ def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Repor
     ):
         for form, model in models.items():
             path = Path(folder) / f"{form}.tflite"
-            path.write_bytes(with_files(model, _card(source, form), {}))
+            path.write_bytes(with_files(model, _card(options, source, form), {}))
             scored[form] = score_model(photos, path, advance=advance)
             if not np.isfinite(scored[form].scores).all():
                 raise ModelError(f"{source.frozen.path}: converted to {form} it answers NaN. Nothing was written.")

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.edge.normalization import BACKBONE, PIXELS
 from poets_edge.graphs.flatbuffer import builtin, constant, enter_constant, enter_operator, enter_tensor, schema
 
 Array = npt.NDArray[np.float64]
 
 _EXACT = 1 << 24
 """A float32 holds every whole number up to this one."""
-_CLIPPED = 0.01
-"""Share of the input's range that a step of a power of two may cut off."""
+_DIGITS = 7
+"""Binary digits behind the point of the first layer's input, n / 128 with n from -128 to 127."""
 
 
 def put_first_layer_in_float(tree: Any) -> None:
@@ -27,9 +28,11 @@ def put_first_layer_in_float(tree: Any) -> None:
 
     Interpreters pad the channels of an 8-bit convolution to what their instructions multiply at once, 4 to 64, of
     which the three of a picture fill little: in float the layer is the faster one on most processors (see
-    `benchmarks/README.md`). To keep the answer the same on all of them, input, weights and bias are multiples of
-    powers of two, with so few binary digits that every sum, in whatever order, fits a float32. The input's step
-    becomes a power of two; the layer's output keeps its own. A model that starts in another way stays as it is.
+    `benchmarks/README.md`). To keep the answer the same on all of them, input, weights and bias are whole numbers
+    over powers of two, so small that every sum, in whatever order, fits a float32.
+
+    A uint8 input is made to take pixels as they are (`normalization.PIXELS`), a float32 one keeps its normalization,
+    `normalization.BACKBONE`, rounded to 8 bits. A model that starts in another way stays as it is.
     """
     codes, types, graph = schema().BuiltinOperator, schema().TensorType, tree.subgraphs[0]
     if not _starts_with_int8_convolution(tree):
@@ -37,23 +40,24 @@ def put_first_layer_in_float(tree: Any) -> None:
     quantize, convolution = graph.operators[:2]
     photo, pixels = graph.tensors[quantize.inputs[0]], graph.tensors[convolution.inputs[0]]
     weights, bias = (_real_values(tree, graph.tensors[index]) for index in convolution.inputs[1:3])
-    digits = _use_power_of_two(pixels)
-    exact_weights, exact_bias = exact_floats(weights, bias, digits)
     real = enter_tensor(graph, b"pixels", pixels.shape, types.FLOAT32)
     summed = enter_tensor(graph, b"first_layer", graph.tensors[convolution.outputs[0]].shape, types.FLOAT32)
     widen = enter_operator(tree, codes.DEQUANTIZE, 2, convolution.inputs[:1], [real])  # version 2 takes int8 and uint8
     narrow = enter_operator(tree, codes.QUANTIZE, 1, [summed], convolution.outputs)
+    if photo.type == types.UINT8:
+        _set_steps(photo, zero=128)
+        weights, bias = _for_pixels(weights, bias)
+        widen.inputs, first = quantize.inputs, [widen]
+    else:
+        _set_steps(pixels, zero=0)
+        first = [quantize, widen]
+    exact_weights, exact_bias = exact_floats(weights, bias)
     convolution.inputs = [
         real,
         enter_constant(tree, b"first_layer/weights", exact_weights),
         enter_constant(tree, b"first_layer/bias", exact_bias),
     ]
     convolution.outputs = [summed]
-    first = [quantize, widen]
-    if photo.type == types.UINT8:
-        photo.quantization.scale = pixels.quantization.scale
-        photo.quantization.zeroPoint = [pixels.quantization.zeroPoint[0] + 128]
-        widen.inputs, first = quantize.inputs, [widen]
     graph.operators[:2] = [*first, convolution, narrow]
 
 
@@ -83,36 +87,38 @@ def put_softmax_in_float(tree: Any) -> None:
         softmax.inputs = [logits]
 
 
-def exact_floats(weights: Array, bias: Array, digits: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Weights and bias of a convolution, rounded so that float32 adds up its products without an error.
 
     Args:
-        weights: [outputs, height, width, channels].
+        weights: [outputs, height, width, channels]. They will meet inputs n / 128, n whole from -128 to 127.
         bias: [outputs].
-        digits: the input is n / 2**digits, n a whole number from -128 to 127.
 
     Returns:
-        Both as float32. With an output's weights as m / 2**k, its products are whole numbers over 2**(digits + k),
-        as is its bias, and k is the largest with which they can never add up to more than 2**24.
+        Both as float32. With an output's weights as m / 2**k, its products are whole numbers over 2**(7 + k), as is
+        its bias, and k is the largest with which they can never add up to more than 2**24.
     """
     exact_weights, exact_bias = np.empty(weights.shape, np.float32), np.empty(bias.shape, np.float32)
     for output, (kernel, offset) in enumerate(zip(weights, bias, strict=True)):
-        largest = 128 * float(np.abs(kernel).sum()) + abs(float(offset)) * 2.0**digits
-        rounding = 128 * kernel.size / 2 + 1
+        largest = 2.0**_DIGITS * (float(np.abs(kernel).sum()) + abs(float(offset)))
+        rounding = 2.0**_DIGITS * kernel.size / 2 + 1
         k = math.floor(math.log2((_EXACT - rounding) / largest)) if largest else 0
         exact_weights[output] = np.ldexp(np.rint(np.ldexp(kernel, k)), -k)
-        exact_bias[output] = np.ldexp(np.rint(np.ldexp(offset, digits + k)), -digits - k)
+        exact_bias[output] = np.ldexp(np.rint(np.ldexp(offset, _DIGITS + k)), -_DIGITS - k)
     return exact_weights, exact_bias
 
 
-def _use_power_of_two(pixels: Any) -> int:
-    """Give an int8 tensor the nearest step 2**-digits that cuts off next to nothing of its range; gives `digits`."""
-    step, zero = float(pixels.quantization.scale[0]), int(pixels.quantization.zeroPoint[0])
-    digits = -math.ceil(math.log2(step * (1 - _CLIPPED)))
-    lowest = (-128 - zero) * step
-    pixels.quantization.scale = [2.0**-digits]
-    pixels.quantization.zeroPoint = [max(-128, min(127, round(-128 - lowest * 2.0**digits)))]
-    return digits
+def _for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
+    """Weights and bias that make of an input normalised by PIXELS what these make of one normalised by BACKBONE.
+
+    The padding at the edges stays 0, which is a pixel of 128 then, and was one of 127.5.
+    """
+    [old_mean], [old_std], [mean], [std] = BACKBONE.mean, BACKBONE.std, PIXELS.mean, PIXELS.std
+    return weights * (std / old_std), bias + (mean - old_mean) / old_std * weights.sum(axis=(1, 2, 3))
+
+
+def _set_steps(tensor: Any, zero: int) -> None:
+    tensor.quantization.scale, tensor.quantization.zeroPoint = [2.0**-_DIGITS], [zero]
 
 
 def _real_values(tree: Any, tensor: Any) -> Array:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from poets_edge.edge.classifier import Scores, read_labels
 from poets_edge.edge.image import PhotoSource, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import silent_stderr
+from poets_edge.edge.normalization import BACKBONE
 from poets_edge.errors import ModelError
 from poets_edge.graphs.graphdef import parse_graph, placeholder_shape
 from poets_edge.graphs.tensorflow import load_tensorflow
@@ -20,7 +21,6 @@ from poets_edge.graphs.tensorflow import load_tensorflow
 # The codelab's Inception graph is fed behind its own decoding and scaling, at node `Mul`.
 _INPUTS = ("input", "Mul")
 _OUTPUT = "final_result"
-_MEAN = _STD = (127.5,)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class FrozenGraphScorer:
         frozen = read_frozen_graph(path)
         self.labels: tuple[str, ...] = read_labels(labels or labels_beside(path))
         self.size = frozen.size
-        self._normalise = normaliser(_MEAN, _STD)
+        self._normalise = normaliser(BACKBONE)
         self._function = _load(frozen)
         outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)))
         if len(self.labels) != outputs:

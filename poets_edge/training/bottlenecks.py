@@ -11,6 +11,7 @@ from PIL import Image
 
 from poets_edge.edge.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import Photo
@@ -124,7 +125,7 @@ class Extractor:
         self._interpreter = open_model(backbone.model)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
-        self._normalise = normaliser((backbone.architecture.mean,), (backbone.architecture.std,))
+        self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
         """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size])."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from poets_edge.edge.image import fit, normaliser, read_photo
+from poets_edge.edge.normalization import Normalization
 from poets_edge.errors import PhotoError
 
 
@@ -100,5 +101,5 @@ def test_a_photo_is_one_picture_whatever_the_source(flowers: Path) -> None:
 def test_normalising_is_what_it_says(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     out = np.empty(pixels.shape, np.float32)
-    normaliser(mean, std)(pixels, out)
+    normaliser(Normalization(mean, std))(pixels, out)
     np.testing.assert_allclose(out, (pixels - np.array(mean)) / np.array(std), atol=1e-5)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.edge.image import fit, normaliser, read_photo
+from poets_edge.edge.normalization import BACKBONE
 from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.training.backbone import keras_model
@@ -24,7 +25,7 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 def read_photos(folder: Path) -> tuple[Matrix, Indices]:
     """Every photo of a folder, float32 [N, 128, 128, 3] in -1..1, and the number of its class."""
     found = scan(folder)
-    normalise = normaliser((ARCHITECTURE.mean,), (ARCHITECTURE.std,))
+    normalise = normaliser(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)
     for photo, image in zip(found.photos, images, strict=True):
         normalise(fit(read_photo(photo.path), ARCHITECTURE.size), image)
