@@ -14,6 +14,7 @@ why, where such a system cannot be made here.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,14 +155,20 @@ def _prepare_host(architecture: Architecture) -> None:
     programs = {**_HOST_PROGRAMS, architecture.qemu: "qemu-user-static"}
     missing = sorted({package for program, package in programs.items() if shutil.which(program) is None})
     if missing:
-        # One at a time: two systems may be made at once, and dpkg has one lock.
-        with Path("/run/lock/poets-edge-pi").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _host_packages():
             try:
                 _run("apt-get", "-q", "update")
                 _run("apt-get", "-q", "install", "-y", "--no-install-recommends", *missing)
             except subprocess.CalledProcessError as error:
                 raise ImpossibleError(f"cannot install {', '.join(missing)} ({_last_line(error)})") from None
+
+
+@contextlib.contextmanager
+def _host_packages() -> Iterator[None]:
+    """The host's apt, one user at a time: two systems may be made at once, beside the Android app's build."""
+    with Path("/run/lock/poets-edge-apt").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _make_system(name: str, architecture: Architecture, root: Path) -> None:
@@ -235,7 +243,8 @@ def _download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path
 
 def _debian_mirror() -> str:
     """Where the host has its own packages from."""
-    listed = _run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
+    with _host_packages():
+        listed = _run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
     sites = [line.split()[0] for line in listed.splitlines() if line.endswith(" Debian") and "security" not in line]
     if not sites:
         raise ImpossibleError("apt knows no Debian archive (run apt-get update)")

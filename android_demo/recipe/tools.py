@@ -43,11 +43,16 @@ def ensure_tools() -> None:
         raise BuildError(f"programs are missing. Run: sudo {' '.join(install)}")
     say(f"installing {' '.join(packages)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    try:
-        run(install)
-    except BuildError:  # a bare machine has no package lists yet, or old ones
-        run(["apt-get", "update"])
-        run(install)
+    import fcntl  # here: only where apt-get is
+
+    # The Raspberry Pi tests of this project install packages too, perhaps at this moment, and apt has one lock.
+    with Path("/run/lock/poets-edge-apt").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            run(install)
+        except BuildError:  # a bare machine has no package lists yet, or old ones
+            run(["apt-get", "update"])
+            run(install)
 
 
 def say(message: str) -> None:
