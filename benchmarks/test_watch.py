@@ -12,22 +12,12 @@ from benchmarks.tables import load, publish
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.frames import folder_source
 from poets_edge.edge.interpreter import open_model
-from poets_edge.edge.watch import Seen, WatchOptions, watch
+from poets_edge.edge.watch import WatchOptions, watch
 from poets_edge.reporting import Silent
 from tests.conftest import Trained
-from tests.frames import frame_folder, jpeg, photos_of
+from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 
 _FRAMES = 1000
-
-
-class _Nowhere:
-    """Shows nothing: the cost of a terminal is not the program's."""
-
-    def seen(self, seen: Seen) -> None:
-        pass
-
-    def idle(self) -> None:
-        pass
 
 
 def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
@@ -40,7 +30,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
 
     def ours() -> None:
-        tally = watch(classifier, folder_source(folder), WatchOptions(), display=_Nowhere(), reporter=Silent())
+        tally = watch(classifier, folder_source(folder), WatchOptions(), display=Nowhere(), reporter=Silent())
         assert tally.labelled == _FRAMES
 
     def bare() -> None:

@@ -1,4 +1,4 @@
-"""Frames as a camera would give them, made from the shared photos."""
+"""Frames as a camera would give them, made from the shared photos, and somewhere for what they are labelled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 
 from PIL import Image
+
+from poets_edge.edge.watch import Seen
 
 SIZE = (320, 240)
 
@@ -38,3 +40,13 @@ def frame_folder(folder: Path, frames: list[bytes]) -> Path:
     for number, data in enumerate(frames, 1):
         (folder / f"frame_{number}.jpg").write_bytes(data)
     return folder
+
+
+class Nowhere:
+    """A display that shows nothing, and costs nothing."""
+
+    def seen(self, seen: Seen) -> None:
+        pass
+
+    def idle(self) -> None:
+        pass

@@ -165,7 +165,8 @@ def _prepare_host(architecture: Architecture) -> None:
 
 @contextlib.contextmanager
 def _host_packages() -> Iterator[None]:
-    """The host's apt, one user at a time: two systems may be made at once, beside the Android app's build."""
+    """The host's apt, one user at a time: two systems may be made at once, beside the Android app's build,
+    which takes the same lock."""
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

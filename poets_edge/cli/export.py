@@ -30,7 +30,12 @@ JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
     show_default=False,
 )
 @option("--all", "every", is_flag=True, help="Write all four forms.", show_default=False)
-@option("--float-io", is_flag=True, help="Keep float32 input and output in the int8 file.", show_default=False)
+@option(
+    "--float-io",
+    is_flag=True,
+    help="Keep float32 input and output in the int8 file; inside, the input is rounded to 8 bits.",
+    show_default=False,
+)
 @option("--image_dir", type=FILE, help="Where the photos lie now, or photos for a graph of the codelab.")
 @option(
     "--testing_percentage", type=int, default=Percentages().testing, help="For --image_dir of a graph without record."
@@ -55,8 +60,8 @@ def command(
     """Turn the trained graph into TensorFlow Lite files.
 
     Forms: none (float32), float16 (half the size), dynamic (8-bit weights, a quarter of the size), int8 (8-bit
-    weights and arithmetic: a quarter of the size and the fastest on phones and Pis). Each file carries its labels and
-    normalization, and is run over the test photos before it is written.
+    weights and, but for both ends, arithmetic: a quarter of the size and the fastest on phones and Pis). Each file
+    carries its labels and normalization, and is run over the test photos before it is written.
 
     \b
     Example:

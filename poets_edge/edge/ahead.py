@@ -18,7 +18,6 @@ TICK_SECONDS = 0.2
 
 _DEPTH = 2
 """Items that may wait. More would only make each one older when it is read."""
-_GIVE_UP_SECONDS = 2.0
 
 
 class Ahead(Iterator["Item | None"], Generic[Item]):
@@ -28,8 +27,15 @@ class Ahead(Iterator["Item | None"], Generic[Item]):
     nothing has come: a source that may have to wait long gives them, so that `close` is never kept waiting.
     """
 
-    def __init__(self, items: Iterator[Item | None], *, newest_only: bool) -> None:
+    def __init__(self, items: Iterator[Item | None], *, newest_only: bool, gives_up_after: float | None = None) -> None:
+        """Start the thread.
+
+        Args:
+            newest_only: an item that nobody has taken makes room for the next, and is counted in `dropped`.
+            gives_up_after: seconds that `close` waits for `items`, where they may never come back; None for no limit.
+        """
         self.dropped = 0
+        self._gives_up_after = gives_up_after
         self._items = items
         self._newest_only = newest_only
         self._ready: deque[Item] = deque()
@@ -54,11 +60,11 @@ class Ahead(Iterator["Item | None"], Generic[Item]):
             raise StopIteration
 
     def close(self) -> None:
-        """End the thread and close what it iterates over. A thread stuck in a device is left behind."""
+        """End the thread, once it is done with its item, and close what it iterates over."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(_GIVE_UP_SECONDS)
+        self._thread.join(self._gives_up_after)
 
     def _run(self) -> None:
         try:

@@ -36,6 +36,8 @@ _RECENT = 1000
 _RECENT_FOR_RATE = 30
 _LONG_WITHOUT_FRAME_SECONDS = 10.0
 _LOOK_AT_MODEL_SECONDS = 1.0
+_LONGEST_CLOSE_SECONDS = 2.0
+"""A thread that is stuck in a device for longer is left behind."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Tally:
     """What a watch came to.
 
     Attributes:
-        labelled, bad, dropped: frames with an answer, without one, and not looked at.
+        labelled, bad, dropped: frames with an answer, without one, and left out because newer ones had come.
         seconds: from the first frame to the last.
         latencies: of the last 1,000 labelled frames, seconds.
     """
@@ -147,7 +149,7 @@ def watch(
         SourceError: the source cannot be opened, or gave no frame that could be labelled.
     """
     watcher = _Watcher(classifier.labels, options, display, reporter, reactions)
-    taken = Ahead(_numbered(source.frames()), newest_only=source.live)
+    taken = Ahead(_numbered(source.frames()), newest_only=source.live, gives_up_after=_LONGEST_CLOSE_SECONDS)
     prepared = Ahead(_prepare(taken, classifier), newest_only=source.live)
     scored = Ahead(_score(prepared, classifier), newest_only=source.live)
     model = _ModelFile(classifier.path, reporter)

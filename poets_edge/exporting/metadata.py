@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.metadata import FACTS_FILE, METADATA_NAME, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS
-from poets_edge.edge.normalization import Normalization
+from poets_edge.edge.normalization import BACKBONE, PIXELS, Normalization
 from poets_edge.graphs.flatbuffer import read_tree, schema, write_tree
+from poets_edge.graphs.float_ends import takes_pixels
 
 LABELS_FILE = "labels.txt"
 
@@ -32,11 +33,10 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Card:
-    """What the metadata says."""
+    """What the metadata says, beside what can be read from the model."""
 
     name: str
     description: str
-    normalization: Normalization
     labels: tuple[str, ...]
 
 
@@ -44,7 +44,7 @@ def with_metadata(model: bytes, card: Card) -> bytes:
     """The model with a metadata buffer, without the archive of labels."""
     tree = read_tree(model)
     entry, buffer = schema().MetadataT(), schema().BufferT()
-    buffer.data = np.frombuffer(_metadata_buffer(card), np.uint8)
+    buffer.data = np.frombuffer(_metadata_buffer(card, PIXELS if takes_pixels(tree) else BACKBONE), np.uint8)
     entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
     tree.buffers.append(buffer)
     tree.metadata = [*(tree.metadata or []), entry]
@@ -67,16 +67,16 @@ def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:
     return archive.getvalue()
 
 
-def _metadata_buffer(card: Card) -> bytes:
+def _metadata_buffer(card: Card, normalization: Normalization) -> bytes:
     write = _Writer()
-    mean, std = np.asarray(card.normalization.mean), np.asarray(card.normalization.std)
-    normalization = write.table({0: write.floats(mean), 1: write.floats(std)})
+    mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
+    options = write.table({0: write.floats(mean), 1: write.floats(std)})
     image = write.table(
         {
             0: write.text("image"),
             1: write.text("RGB picture, resized to the input without keeping its aspect ratio"),
             3: write.table({0: write.small(_IMAGE_PROPERTIES), 1: write.table({0: write.small(_RGB)})}),
-            4: write.tables([write.table({0: write.small(NORMALIZATION_OPTIONS), 1: normalization})]),
+            4: write.tables([write.table({0: write.small(NORMALIZATION_OPTIONS), 1: options})]),
             5: write.table({0: write.floats((255 - mean) / std), 1: write.floats(-mean / std)}),
         }
     )

@@ -14,7 +14,6 @@ import numpy as np
 
 from poets_edge.edge.classifier import read_labels
 from poets_edge.edge.evaluation import Scored, score_model
-from poets_edge.edge.normalization import BACKBONE, PIXELS
 from poets_edge.edge.scoring import Evaluation
 from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.exporting.calibration import batches, calibration_pixels, write_rounded
@@ -130,15 +129,15 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     models: dict[Quantization, bytes] = {}
     with reporter.progress("converting", len(forms), "file") as advance:
         for form in forms:
-            models[form] = with_metadata(_convert(options, source, form), _card(options, source, form))
+            models[form] = with_metadata(_convert(options, source, form), _card(source, form))
             advance(1)
-    scored = _rescore(options, models, source, reporter)
+    scored = _rescore(models, source, reporter)
     files, evaluations = [], {form: result.evaluation(source.labels) for form, result in scored.items()}
     for form in wanted:
         _check_drop(options, form, evaluations)
         agreement = _agreement(scored[form], scored["none"]) if scored else None
         facts = _facts(options, source, form, evaluations.get(form), agreement)
-        data = with_files(models[form], _card(options, source, form), facts)
+        data = with_files(models[form], _card(source, form), facts)
         files.append((_output_path(options, form), form, data, evaluations.get(form), agreement))
     for path, _, data, _, _ in files:
         write_bytes(path, data)
@@ -189,16 +188,13 @@ def _convert(options: ExportOptions, source: _Source, form: Quantization) -> byt
         return convert(rounded, *ends, form, calibration=samples, float_io=options.float_io)
 
 
-def _card(options: ExportOptions, source: _Source, form: Quantization) -> Card:
+def _card(source: _Source, form: Quantization) -> Card:
     architecture = source.record["architecture"] if source.record else "retrained graph"
     description = f"{architecture}, {len(source.labels)} classes, {'float32' if form == 'none' else form}"
-    normalization = PIXELS if form == "int8" and not options.float_io else BACKBONE
-    return Card(f"poets_edge {architecture}", description, normalization, source.labels)
+    return Card(f"poets_edge {architecture}", description, source.labels)
 
 
-def _rescore(
-    options: ExportOptions, models: dict[Quantization, bytes], source: _Source, reporter: Reporter
-) -> dict[Quantization, Scored]:
+def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
     """Scores of every form over the test photos; also the check that each loads and answers with numbers."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     scored: dict[Quantization, Scored] = {}
@@ -208,7 +204,7 @@ def _rescore(
     ):
         for form, model in models.items():
             path = Path(folder) / f"{form}.tflite"
-            path.write_bytes(with_files(model, _card(options, source, form), {}))
+            path.write_bytes(with_files(model, _card(source, form), {}))
             scored[form] = score_model(photos, path, advance=advance)
             if not np.isfinite(scored[form].scores).all():
                 raise ModelError(f"{source.frozen.path}: converted to {form} it answers NaN. Nothing was written.")

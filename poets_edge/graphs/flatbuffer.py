@@ -45,10 +45,10 @@ def constant(tree: Any, tensor: Any) -> npt.NDArray[Any]:
     return np.asarray(np.frombuffer(bytes(tree.buffers[tensor.buffer].data), dtype).reshape(tensor.shape))
 
 
-def enter_tensor(graph: Any, name: bytes, shape: Sequence[int], kind: int) -> int:
+def enter_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int) -> int:
     """Add a tensor that is computed to a subgraph; gives its index."""
     tensor = schema().TensorT()
-    tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, list(shape), kind, True
+    tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, list(shape), dtype, True
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
 
@@ -63,18 +63,18 @@ def enter_constant(tree: Any, name: bytes, values: npt.NDArray[np.float32]) -> i
     return index
 
 
-def enter_operator(tree: Any, builtin: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+def enter_operator(tree: Any, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
     """An operator that is on the model's list of those it uses. Its place among the others is the caller's to choose.
 
     Args:
-        builtin: what it does, one of `schema().BuiltinOperator`.
+        kind: what it does, one of `schema().BuiltinOperator`.
         version: the first version that takes such inputs; an older interpreter refuses the model.
     """
-    wanted = (builtin, version)
+    wanted = (kind, version)
     used = [(code.builtinCode, code.version) for code in tree.operatorCodes]
     if wanted not in used:
         code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = builtin
+        code.builtinCode = code.deprecatedBuiltinCode = kind
         code.version = version
         tree.operatorCodes.append(code)
         used.append(wanted)

@@ -19,20 +19,23 @@ Array = npt.NDArray[np.float64]
 
 _EXACT = 1 << 24
 """A float32 holds every whole number up to this one."""
+_PIXEL_ZERO, _STEP = int(PIXELS.mean[0]), 1 / PIXELS.std[0]
 _DIGITS = 7
-"""Binary digits behind the point of the first layer's input, n / 128 with n from -128 to 127."""
+"""Binary digits behind the point of the first layer's input, which is n * _STEP with n from -128 to 127."""
 
 
 def put_first_layer_in_float(tree: Any) -> None:
     """Turn `QUANTIZE -> CONV_2D` at the start into `DEQUANTIZE -> float CONV_2D -> QUANTIZE`, with exact sums.
 
     Interpreters pad the channels of an 8-bit convolution to what their instructions multiply at once, 4 to 64, of
-    which the three of a picture fill little: in float the layer is the faster one on most processors (see
-    `benchmarks/README.md`). To keep the answer the same on all of them, input, weights and bias are whole numbers
-    over powers of two, so small that every sum, in whatever order, fits a float32.
+    which the three of a picture fill little: in float a whole inference takes less time on x86 and about as much on
+    ARM (see `benchmarks/README.md`). To keep the answer the same on all of them, input, weights and bias are whole
+    numbers over powers of two, so small that every sum, in whatever order, fits a float32. The weights stay those
+    that were rounded to 8 bits.
 
-    A uint8 input is made to take pixels as they are (`normalization.PIXELS`), a float32 one keeps its normalization,
-    `normalization.BACKBONE`, rounded to 8 bits. A model that starts in another way stays as it is.
+    A uint8 input, taken to be normalised by BACKBONE, is made to take pixels as they are (PIXELS, with which weights
+    and bias make up for the difference). A float32 input keeps its normalization and is rounded to n / 128, n from
+    -128 to 127. A model that starts in another way stays as it is.
     """
     codes, types, graph = schema().BuiltinOperator, schema().TensorType, tree.subgraphs[0]
     if not _starts_with_int8_convolution(tree):
@@ -45,8 +48,8 @@ def put_first_layer_in_float(tree: Any) -> None:
     widen = enter_operator(tree, codes.DEQUANTIZE, 2, convolution.inputs[:1], [real])  # version 2 takes int8 and uint8
     narrow = enter_operator(tree, codes.QUANTIZE, 1, [summed], convolution.outputs)
     if photo.type == types.UINT8:
-        _set_steps(photo, zero=128)
-        weights, bias = _for_pixels(weights, bias)
+        _set_steps(photo, zero=_PIXEL_ZERO)
+        weights, bias = for_pixels(weights, bias)
         widen.inputs, first = quantize.inputs, [widen]
     else:
         _set_steps(pixels, zero=0)
@@ -59,6 +62,15 @@ def put_first_layer_in_float(tree: Any) -> None:
     ]
     convolution.outputs = [summed]
     graph.operators[:2] = [*first, convolution, narrow]
+
+
+def takes_pixels(tree: Any) -> bool:
+    """Whether the model's input is a uint8 that stands for pixels as they are, normalised by PIXELS."""
+    graph = tree.subgraphs[0]
+    photo = graph.tensors[graph.inputs[0]]
+    if photo.type != schema().TensorType.UINT8 or photo.quantization is None:
+        return False
+    return list(photo.quantization.scale) == [_STEP] and list(photo.quantization.zeroPoint) == [_PIXEL_ZERO]
 
 
 def put_softmax_in_float(tree: Any) -> None:
@@ -100,15 +112,15 @@ def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], 
     """
     exact_weights, exact_bias = np.empty(weights.shape, np.float32), np.empty(bias.shape, np.float32)
     for output, (kernel, offset) in enumerate(zip(weights, bias, strict=True)):
-        largest = 2.0**_DIGITS * (float(np.abs(kernel).sum()) + abs(float(offset)))
-        rounding = 2.0**_DIGITS * kernel.size / 2 + 1
+        largest = 2**_DIGITS * (float(np.abs(kernel).sum()) + abs(float(offset)))
+        rounding = 2**_DIGITS * kernel.size / 2 + 1
         k = math.floor(math.log2((_EXACT - rounding) / largest)) if largest else 0
         exact_weights[output] = np.ldexp(np.rint(np.ldexp(kernel, k)), -k)
         exact_bias[output] = np.ldexp(np.rint(np.ldexp(offset, _DIGITS + k)), -_DIGITS - k)
     return exact_weights, exact_bias
 
 
-def _for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
+def for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
     """Weights and bias that make of an input normalised by PIXELS what these make of one normalised by BACKBONE.
 
     The padding at the edges stays 0, which is a pixel of 128 then, and was one of 127.5.
@@ -118,7 +130,7 @@ def _for_pixels(weights: Array, bias: Array) -> tuple[Array, Array]:
 
 
 def _set_steps(tensor: Any, zero: int) -> None:
-    tensor.quantization.scale, tensor.quantization.zeroPoint = [2.0**-_DIGITS], [zero]
+    tensor.quantization.scale, tensor.quantization.zeroPoint = [_STEP], [zero]
 
 
 def _real_values(tree: Any, tensor: Any) -> Array:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.edge.normalization import BACKBONE
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.graphs.tensorflow import load_tensorflow
 from tests.android.conftest import copy_app
@@ -87,5 +86,5 @@ def averaging_model(shape: list[int | None], labels: tuple[str, ...]) -> bytes:
         return tf.reduce_mean(picture, axis=list(range(1, len(shape) - 1)))
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([averages.get_concrete_function()])
-    card = Card("odd", "for tests", BACKBONE, labels)
+    card = Card("odd", "for tests", labels)
     return with_files(with_metadata(converter.convert(), card), card, {})

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from poets_edge.edge.classifier import Classifier
-from poets_edge.edge.frames import split_jpegs
+from poets_edge.edge.frames import Frame, FrameSource, folder_source, split_jpegs
 from poets_edge.edge.threads import fastest_threads
+from poets_edge.edge.watch import WatchOptions, watch
+from poets_edge.reporting import Silent
 from tests.conftest import Trained, poets_edge, poets_edge_process
-from tests.frames import frame_folder, jpeg, photos_of
+from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +214,29 @@ def test_the_number_of_threads_is_chosen_by_trying(model: Path) -> None:
         assert fastest_threads(model) == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_a_slow_inference_is_waited_for_and_its_source_closed(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two inferences at once in one interpreter, or a camera that stays in use, would be the price of leaving."""
+    classifier, whole = Classifier(model), folder_source(folder)
+    at_work, ended = [], []
+    score_values = classifier.score_values
+
+    def slow(values: npt.NDArray[Any]) -> Any:
+        at_work.append(True)
+        time.sleep(2.5)
+        at_work.pop()
+        return score_values(values)
+
+    def frames() -> Iterator[Frame | None]:
+        try:
+            yield from whole.frames()
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(classifier, "score_values", slow)
+    source = FrameSource(whole.name, False, frames)
+    watch(classifier, source, WatchOptions(), display=Nowhere(), reporter=Silent(), stopped=lambda: bool(at_work))
+    assert ended and not at_work

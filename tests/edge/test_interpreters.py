@@ -14,6 +14,8 @@ from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos
 from tests.venvs import cache_to_ourselves, environment
 
+pytestmark = pytest.mark.timeout(1500)  # the Raspberry Pi tests may have the environments to themselves for minutes
+
 FORMS = ("float32", "float16", "dynamic", "int8")
 
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.metadata import read_metadata
+from poets_edge.exporting.metadata import Card, with_metadata
 from poets_edge.graphs.flatbuffer import builtin, constant, read_tree, schema, write_tree
-from poets_edge.graphs.float_ends import exact_floats
+from poets_edge.graphs.float_ends import exact_floats, for_pixels, put_first_layer_in_float
 from tests.conftest import DAISY, ROSE, Trained
 
 _SIZES = st.floats(1e-6, 1e6)
@@ -51,6 +53,35 @@ def test_weights_keep_eleven_digits(seed: int) -> None:
 def test_an_output_without_weights_stays_zero() -> None:
     exact_weights, exact_bias = exact_floats(np.zeros((1, 3, 3, 3)), np.zeros(1))
     assert not exact_weights.any() and not exact_bias.any()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
+    pixel_weights, pixel_bias = for_pixels(weights, bias)
+    expected = np.einsum("hwc,ohwc->o", (photo - 127.5) / 127.5, weights) + bias
+    assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("form", ["float32", "dynamic", "int8"])
+def test_a_model_that_starts_in_another_way_stays_as_it_is(trained: Trained, form: str) -> None:
+    """The int8 one has been changed already."""
+    tree = read_tree(trained.model(form).read_bytes())
+    before = write_tree(tree)
+    put_first_layer_in_float(tree)
+    assert write_tree(tree) == before
+
+
+def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) -> None:
+    """Where the first layer could not be changed, a uint8 input keeps a converter's own scale."""
+    tree = read_tree(trained.model("int8").read_bytes())
+    tree.metadata = []
+    photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
+    photo.quantization.scale, photo.quantization.zeroPoint = [1 / 127.5], [127]
+    (tmp_path / "other.tflite").write_bytes(with_metadata(write_tree(tree), Card("other", "for tests", ())))
+    assert read_metadata(tmp_path / "other.tflite").mean == (127.5,)
+    assert read_metadata(trained.model("int8")).mean == (128,)
 
 
 def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
