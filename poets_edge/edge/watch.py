@@ -1,9 +1,9 @@
 """Labelling frame after frame until told to stop: what `poets-edge watch` does.
 
-    source -> [thread: take] -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, reacted to
+    source -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, reacted to
 
-No inference waits for what Python does around it. Everything kept is bounded, so memory stays flat however long
-it runs.
+No inference waits for what Python does around it. A live source has a thread of its own before these, which empties
+it. Everything kept is bounded, so memory stays flat however long it runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,8 +149,10 @@ def watch(
         SourceError: the source cannot be opened, or gave no frame that could be labelled.
     """
     watcher = _Watcher(classifier.labels, options, display, reporter, reactions)
-    taken = Ahead(_numbered(source.frames()), newest_only=source.live, gives_up_after=_LONGEST_CLOSE_SECONDS)
-    prepared = Ahead(_prepare(taken, classifier), newest_only=source.live)
+    frames = _numbered(source.frames())
+    limit = _LONGEST_CLOSE_SECONDS
+    taken = Ahead(frames, newest_only=True, gives_up_after=limit) if source.live else None
+    prepared = Ahead(_prepare(taken or frames, classifier), newest_only=source.live, gives_up_after=limit)
     scored = Ahead(_score(prepared, classifier), newest_only=source.live)
     model = _ModelFile(classifier.path, reporter)
     with contextlib.closing(scored):
@@ -173,7 +175,7 @@ def watch(
                 break
         else:
             watcher.check_that_something_was_seen(source.name)
-    return watcher.tally(taken.dropped + prepared.dropped + scored.dropped)
+    return watcher.tally(sum(stage.dropped for stage in (taken, prepared, scored) if stage))
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class _Scored:
     problem: str
 
 
-def _numbered(frames: Iterator[Frame | None]) -> Iterator[tuple[int, Frame] | None]:
+def _numbered(frames: Iterator[Frame | None]) -> Generator[tuple[int, Frame] | None]:
     number = 0
     try:
         for frame in frames:
@@ -210,9 +212,11 @@ def _numbered(frames: Iterator[Frame | None]) -> Iterator[tuple[int, Frame] | No
         close()
 
 
-def _prepare(taken: Ahead[tuple[int, Frame]], classifier: Classifier) -> Iterator[_Prepared | None]:
-    with contextlib.closing(taken):
-        for item in taken:
+def _prepare(
+    frames: Ahead[tuple[int, Frame]] | Generator[tuple[int, Frame] | None], classifier: Classifier
+) -> Iterator[_Prepared | None]:
+    with contextlib.closing(frames):
+        for item in frames:
             yield None if item is None else _prepare_one(*item, classifier)
 
 
