@@ -13,11 +13,11 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 quickstart: $(INSTALLED)
 	$(BIN)/poets-edge quickstart
 
-# Two tests at once; those of one file share what they set up, so they stay together.
+# Two files of tests at once; the tests of one share what they set up, so they stay together.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
-# Only what needs a Raspberry Pi's system, which it makes (see tools/pi_root.py).
+# Only what needs a Raspberry Pi's system, which it makes (see tools/pi/).
 test-pi: $(INSTALLED)
 	$(BIN)/python -m pytest tests/pi $(PYTEST_ARGS)
 

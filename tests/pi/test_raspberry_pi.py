@@ -19,7 +19,9 @@ import pytest
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos, photos_of
 from tests.venvs import CACHE, cache_to_ourselves, environment, missing, project_wheel
-from tools.pi_root import POETS_EDGE, VENV, ImpossibleError, build, emulate, pretend_cpu
+from tools.pi.boards import POETS_EDGE, VENV, ImpossibleError
+from tools.pi.emulation import emulate, pretend_cpu
+from tools.pi.root import build
 
 pytestmark = pytest.mark.timeout(1500)  # under five minutes on a quiet machine with two cores, from nothing
 

@@ -1,0 +1,97 @@
+"""Debian's packages: those the host needs, and those the system is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.pi.boards import Architecture, ImpossibleError
+
+_SUITE = "bookworm"
+_HOST_PROGRAMS = {"busybox": "busybox-static", "dpkg-deb": "dpkg", "apt-get": "apt"}
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def prepare_host(architecture: Architecture) -> None:
+    """Install what making and running such a system takes. Raises ImpossibleError."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise ImpossibleError("it is made on Linux on x86-64 only")
+    if os.geteuid() != 0:
+        raise ImpossibleError("chroot needs root")
+    if not _KEYRING.exists() or shutil.which("apt-get") is None:
+        raise ImpossibleError("it is made from Debian's packages, on Debian only")
+    programs = {**_HOST_PROGRAMS, architecture.qemu: "qemu-user-static"}
+    missing = sorted({package for program, package in programs.items() if shutil.which(program) is None})
+    if missing:
+        with _host_packages():
+            try:
+                run("apt-get", "-q", "update")
+                run("apt-get", "-q", "install", "-y", "--no-install-recommends", *missing)
+            except subprocess.CalledProcessError as error:
+                raise ImpossibleError(f"cannot install {', '.join(missing)} ({last_line(error)})") from None
+
+
+@contextlib.contextmanager
+def _host_packages() -> Iterator[None]:
+    """The host's apt, one user at a time: two systems may be made at once, beside the Android app's build,
+    which takes the same lock."""
+    with Path("/run/lock/poets-edge-apt").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]:
+    """Fetch packages and what they need, with an apt that knows nothing of the host's packages."""
+    shutil.rmtree(apt, ignore_errors=True)
+    for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+        (apt / folder).mkdir(parents=True)
+    host_settings = Path("/etc/apt/apt.conf.d")
+    if host_settings.is_dir():  # a proxy, for example
+        shutil.copytree(host_settings, apt / "etc/apt/apt.conf.d")
+    status = apt / "var/lib/dpkg/status"
+    status.parent.mkdir(parents=True)
+    status.touch()
+    (apt / "etc/apt/sources.list").write_text(f"deb [signed-by={_KEYRING}] {_debian_mirror()} {_SUITE} main\n")
+    options = []
+    for setting in (
+        f"Dir={apt}",
+        f"Dir::State::status={status}",
+        f"APT::Architecture={name}",
+        f"APT::Architectures={name}",
+        "APT::Sandbox::User=root",
+        "APT::Install-Recommends=false",
+        "Acquire::Languages=none",
+    ):
+        options += ["-o", setting]
+    try:
+        run("apt-get", "-q", *options, "update")
+        run("apt-get", "-q", *options, "install", "-y", "--download-only", *packages)
+    except subprocess.CalledProcessError as error:
+        raise ImpossibleError(f"Debian's packages cannot be fetched ({last_line(error)})") from None
+    return sorted((apt / "var/cache/apt/archives").glob("*.deb"))
+
+
+def _debian_mirror() -> str:
+    """Where the host has its own packages from."""
+    with _host_packages():
+        listed = run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
+    sites = [line.split()[0] for line in listed.splitlines() if line.endswith(" Debian") and "security" not in line]
+    if not sites:
+        raise ImpossibleError("apt knows no Debian archive (run apt-get update)")
+    return sites[0]
+
+
+def run(*command: str) -> str:
+    """What a program of the host prints. Raises CalledProcessError."""
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
+
+
+def last_line(error: subprocess.CalledProcessError) -> str:
+    """The reason, as programs give it."""
+    return (str(error.stderr).strip().splitlines() or ["no message"])[-1]

@@ -1,0 +1,66 @@
+"""Running programs of another processor inside a root folder, with qemu's user-mode emulation.
+
+Nothing is mounted, and no binfmt handler is registered in the kernel: inside the folder Python's own file is a script
+that calls the emulator, so that programs started by programs are emulated too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tools.pi.boards import ARCHITECTURES, PYTHON, Architecture
+
+REAL_PYTHON = f"usr/lib/emulated-python{PYTHON}"
+_PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex-a7": 0xC07}
+"""ARM's number of each core, by which programs choose code made for it."""
+
+
+def pretend_cpu(root: Path, name: str, cpu: str) -> None:
+    """Write the /proc and /sys files from which programs tell the processor; without them XNNPACK gives up."""
+    features = ARCHITECTURES[name].features + (" asimdhp atomics asimddp" if cpu == "cortex-a76" else "")
+    lines = [
+        "processor\t: 0",
+        f"Features\t: {features}",
+        "CPU implementer\t: 0x41",
+        f"CPU architecture: {7 if name == 'armhf' else 8}",
+        "CPU variant\t: 0x0",
+        f"CPU part\t: {_PARTS[cpu]:#x}",
+        "CPU revision\t: 3",
+    ]
+    for file in ("possible", "present"):
+        path = root / "sys/devices/system/cpu" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("0\n")
+    (root / "proc/cpuinfo").write_text("\n".join(lines) + "\n")
+
+
+def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command inside, on the given processor. Its status and output are the caller's to judge."""
+    return subprocess.run(
+        ["/usr/sbin/chroot", str(root), *command],
+        env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout,
+    )
+
+
+def usual_cpu(name: str) -> str:
+    """A processor for what does not depend on one."""
+    return "cortex-a7" if name == "armhf" else "cortex-a72"
+
+
+def emulate_python(architecture: Architecture, root: Path) -> None:
+    """Put a script in Python's place: the kernel runs that, wherever Python is started from."""
+    python, real = root / f"usr/bin/python{PYTHON}", root / REAL_PYTHON
+    python.rename(real)
+    python.write_text(f'#!/usr/bin/busybox sh\nexec /usr/bin/{architecture.qemu} -0 "$0" /{REAL_PYTHON} "$@"\n')
+    python.chmod(0o755)
+
+
+def checked(ended: subprocess.CompletedProcess[str]) -> None:
+    """End the program where a command inside has failed."""
+    if ended.returncode:
+        raise SystemExit(f"{ended.args}: status {ended.returncode}\n{ended.stdout}{ended.stderr}")

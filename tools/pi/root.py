@@ -1,0 +1,172 @@
+"""Makes the system of a Raspberry Pi in a folder: Debian 12 for arm64 or armhf, with poets_edge installed in it.
+
+    python -m tools.pi.root arm64 ROOTS --wheel dist/poets_edge-0.1.0-py3-none-any.whl
+    QEMU_CPU=cortex-a72 chroot ROOTS/arm64 /home/pi/poets/bin/python /home/pi/poets/bin/poets-edge --help
+
+Needs root (for chroot) on a Debian x86-64; installs qemu-user-static and busybox-static if missing.
+
+A finished system is used again as long as it is what this package would make. Exits with status 3, and a line that
+says why, where such a system cannot be made here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tools.pi.boards import ARCHITECTURES, PYTHON, VENV, Architecture, ImpossibleError
+from tools.pi.debian import download_debs, last_line, prepare_host, run
+from tools.pi.emulation import REAL_PYTHON, checked, emulate, emulate_python, pretend_cpu, usual_cpu
+
+IMPOSSIBLE = 3
+_PIP = "/usr/share/python-wheels"
+
+
+def build(name: str, folder: Path, wheel: Path) -> Path:
+    """Make `folder/name`, a root folder with the wheel installed in `home/pi/poets`, or bring it up to date.
+
+    Raises:
+        ImpossibleError: not on this machine.
+        subprocess.CalledProcessError: a step failed.
+    """
+    architecture = ARCHITECTURES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    root = folder / name
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepare_host(architecture)
+        sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        stamp = hashlib.sha256(sources + name.encode()).hexdigest()
+        if not _is_stamped(root, "system", stamp):
+            shutil.rmtree(root, ignore_errors=True)
+            _make_system(name, architecture, root)
+            _set_stamp(root, "system", stamp)
+        _install(name, root, wheel)
+    return root
+
+
+def _make_system(name: str, architecture: Architecture, root: Path) -> None:
+    packages = (f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib", "python3-pip-whl", *architecture.debs)
+    # With merged /usr, and without running any package's own scripts: they would have to be emulated.
+    for folder in ("bin", "sbin", "lib"):
+        (root / "usr" / folder).mkdir(parents=True)
+        (root / folder).symlink_to(f"usr/{folder}")
+    for folder in ("dev", "etc", "home/pi", "proc", "tmp"):
+        (root / folder).mkdir(parents=True)
+    for deb in download_debs(name, root.with_name(f"{name}.apt"), packages):
+        unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(deb)], check=True, capture_output=True).stdout
+        subprocess.run(
+            ["tar", "-x", "-C", str(root), "--keep-directory-symlink"], input=unpacked, check=True, capture_output=True
+        )
+    shutil.rmtree(root.with_name(f"{name}.apt"))
+    for link, target in architecture.links:
+        (root / link).symlink_to(target)
+    (root / "dev/null").touch()  # a file will do: what is written there is thrown away with the folder
+    for program in ("busybox", architecture.qemu):
+        shutil.copy(str(shutil.which(program)), root / "usr/bin")
+    emulate_python(architecture, root)
+    pretend_cpu(root, name, usual_cpu(name))
+    make_venv = (f"/usr/bin/python{PYTHON}", "-m", "venv", "--system-site-packages", "--without-pip", f"/{VENV}")
+    checked(emulate(root, usual_cpu(name), *make_venv))
+
+
+def _install(name: str, root: Path, wheel: Path) -> None:
+    """Install the wheel as a user does; later versions of it alone as long as it needs the same packages."""
+    needs = hashlib.sha256("\n".join(_requirements(wheel)).encode()).hexdigest()
+    content = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    wheels = root / "home/pi/wheels"
+    if not _is_stamped(root, "needs", needs):
+        shutil.rmtree(wheels, ignore_errors=True)
+        wheels.mkdir()
+        _download_wheels(ARCHITECTURES[name], wheels, wheel)
+        _pip_install(name, root, ARCHITECTURES[name].install)
+        _set_stamp(root, "needs", needs)
+    elif not _is_stamped(root, "wheel", content):
+        for old in wheels.glob("poets_edge-*.whl"):
+            old.unlink()
+        shutil.copy(wheel, wheels)
+        _pip_install(name, root, "--no-deps", "--force-reinstall", "poets-edge")
+    _set_stamp(root, "wheel", content)
+
+
+def _download_wheels(architecture: Architecture, folder: Path, wheel: Path) -> None:
+    platforms = [option for name in architecture.platforms for option in ("--platform", name)]
+    # The host's pip judges "only on this machine" by the host, so where it matters the packages are named.
+    wanted = ["--no-deps", *architecture.wheels] if architecture.wheels else [str(wheel)]
+    try:
+        run(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), "--only-binary=:all:"),
+            *("--python-version", PYTHON, "--implementation", "cp"),
+            *("--abi", f"cp{PYTHON.replace('.', '')}", "--abi", "abi3", "--abi", "none"),
+            *platforms,
+            *wanted,
+        )
+    except subprocess.CalledProcessError as error:
+        raise ImpossibleError(f"Python packages cannot be fetched ({last_line(error)})") from None
+    shutil.copy(wheel, folder)
+
+
+def _pip_install(name: str, root: Path, *arguments: str) -> None:
+    # pip looks into Python's own file to see what it is made for, so it must not find the script of that name.
+    python = root / VENV / "bin/real-python"
+    if not python.is_symlink():
+        python.symlink_to(f"/{REAL_PYTHON}")
+    pip = next((root / _PIP[1:]).glob("pip-*.whl"))
+    checked(
+        emulate(
+            root,
+            usual_cpu(name),
+            *(f"/usr/bin/{ARCHITECTURES[name].qemu}", "-0", f"/{VENV}/bin/real-python", f"/{REAL_PYTHON}"),
+            *(f"{_PIP}/{pip.name}/pip", "--quiet", "--disable-pip-version-check", "install", "--no-index"),
+            *("--find-links", "/home/pi/wheels", "--root-user-action", "ignore"),
+            *arguments,
+        )
+    )
+
+
+def _requirements(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(metadata).decode().splitlines()
+    return [line for line in lines if line.startswith(("Requires-Dist:", "Requires-Python:"))]
+
+
+def _is_stamped(root: Path, key: str, value: str) -> bool:
+    return _stamps(root).get(key) == value
+
+
+def _set_stamp(root: Path, key: str, value: str) -> None:
+    (root / "made-from.json").write_text(json.dumps({**_stamps(root), key: value}))
+
+
+def _stamps(root: Path) -> dict[str, str]:
+    try:
+        stamps: dict[str, str] = json.loads((root / "made-from.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamps
+
+
+def main() -> None:
+    """Make one system."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--wheel", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        print(build(arguments.architecture, arguments.folder.resolve(), arguments.wheel))
+    except ImpossibleError as error:
+        print(f"no Raspberry Pi system: {error}", file=sys.stderr)
+        sys.exit(IMPOSSIBLE)
+
+
+if __name__ == "__main__":
+    main()
