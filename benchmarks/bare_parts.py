@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from poets_edge.architectures import MOBILENETS
 from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.normalization import BACKBONE
@@ -33,7 +34,6 @@ from poets_edge.exporting.photos import calibration_photos, photos_of_record
 from poets_edge.graphs.convert import convert
 from poets_edge.graphs.graphdef import INPUT
 from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.grid import MOBILENETS
 from poets_edge.photos.folder import scan
 from poets_edge.training.record import read_record
 

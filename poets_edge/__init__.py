@@ -17,28 +17,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from poets_edge.architectures import architecture as architecture
+    from poets_edge.benchmarking.benchmark import BenchmarkOptions as BenchmarkOptions
+    from poets_edge.benchmarking.benchmark import benchmark as benchmark
     from poets_edge.edge.classifier import Classifier as Classifier
     from poets_edge.edge.classifier import Label as Label
     from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
-    from poets_edge.exporting.run import ExportOptions as ExportOptions
-    from poets_edge.exporting.run import export as export
-    from poets_edge.grid import architecture as architecture
-    from poets_edge.measuring.benchmark import BenchmarkOptions as BenchmarkOptions
-    from poets_edge.measuring.benchmark import benchmark as benchmark
+    from poets_edge.exporting.export import ExportOptions as ExportOptions
+    from poets_edge.exporting.export import export as export
     from poets_edge.training.options import TrainOptions as TrainOptions
-    from poets_edge.training.run import train as train
+    from poets_edge.training.train import train as train
 
 _HOMES = {
-    "BenchmarkOptions": "poets_edge.measuring.benchmark",
+    "BenchmarkOptions": "poets_edge.benchmarking.benchmark",
     "Classifier": "poets_edge.edge.classifier",
-    "ExportOptions": "poets_edge.exporting.run",
+    "ExportOptions": "poets_edge.exporting.export",
     "Label": "poets_edge.edge.classifier",
     "PoetsEdgeError": "poets_edge.errors",
     "TrainOptions": "poets_edge.training.options",
-    "architecture": "poets_edge.grid",
-    "benchmark": "poets_edge.measuring.benchmark",
-    "export": "poets_edge.exporting.run",
-    "train": "poets_edge.training.run",
+    "architecture": "poets_edge.architectures",
+    "benchmark": "poets_edge.benchmarking.benchmark",
+    "export": "poets_edge.exporting.export",
+    "train": "poets_edge.training.train",
 }
 
 __all__ = ["__version__", *_HOMES]

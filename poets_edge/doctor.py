@@ -12,13 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from poets_edge.camera.picamera import picamera2_trouble
+from poets_edge.architectures import ARCHITECTURES
 from poets_edge.edge.interpreter import find_runtime, is_accelerated, open_model
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
-from poets_edge.grid import ARCHITECTURES
-from poets_edge.training.options import TrainOptions
-from poets_edge.training.weights import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
+from poets_edge.places import BOTTLENECKS, EMBEDDED_ARCHITECTURE, MODELS, keras_folder, weights_file
+from poets_edge.watching.cameras.picamera import picamera2_trouble
 
 _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
@@ -60,8 +59,7 @@ def examine() -> Diagnosis:
     """Look at this machine, from the current folder."""
     runtime, trouble = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "matplotlib")}
-    options = TrainOptions(Path("photos"))
-    found = [entry.name for entry in ARCHITECTURES if weights_file(entry, options.model_dir)]
+    found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
     facts = [
         Fact("Python", f"{platform.python_version()}, {platform.machine()}, {platform.system()}"),
         Fact("cores", str(cores())),
@@ -70,8 +68,8 @@ def examine() -> Diagnosis:
         *(Fact(name, value) for name, value in packages.items()),
         Fact("embedded weights", EMBEDDED_ARCHITECTURE),
         Fact("ImageNet weights", ", ".join(found) or "none yet; train fetches what it needs"),
-        Fact("weights are in", f"{options.model_dir} or {keras_folder()}"),
-        Fact("bottleneck cache", _cache(options.bottleneck_dir)),
+        Fact("weights are in", f"{MODELS} or {keras_folder()}"),
+        Fact("bottleneck cache", _cache(BOTTLENECKS)),
     ]
     without_tensorflow = None if packages["tensorflow"] else _EXTRA
     jobs = [

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a power cut or a full disk never leaves half of one."""
+"""Files: naming them apart, and writing them so that a crash, a power cut or a full disk never leaves half of one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from poets_edge.errors import OutputError
@@ -99,6 +99,16 @@ def write_text(path: Path, text: str) -> None:
 def sha256_of(path: Path) -> str:
     """Checksum of a file's bytes, hexadecimal. Raises OSError."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """The files' names, with as many folders before them as it takes to tell them apart."""
+    deepest = max((len(path.parts) for path in paths), default=1)
+    for depth in range(1, deepest + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [str(path) for path in paths]
 
 
 def _umask() -> int:

@@ -7,20 +7,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from poets_edge.architectures import architecture
 from poets_edge.edge.classifier import Classifier, Label
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.errors import OutputError
-from poets_edge.exporting.run import ExportedFile, ExportOptions, export
+from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS
-from poets_edge.grid import architecture
 from poets_edge.photos.draw import draw_photos, drawn_names
 from poets_edge.photos.folder import Photo, PhotoFolder, scan
 from poets_edge.photos.split import Percentages, split
-from poets_edge.reporting import Reporter, Silent
+from poets_edge.places import EMBEDDED_ARCHITECTURE
+from poets_edge.progress import Reporter, Silent
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
-from poets_edge.training.run import train
-from poets_edge.training.weights import EMBEDDED, EMBEDDED_ARCHITECTURE
+from poets_edge.training.train import train
+from poets_edge.training.weights import EMBEDDED
 
 _SETS = Percentages(testing=30, validation=10)
 """Ten drawn test photos a class would say little."""

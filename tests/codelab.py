@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from poets_edge.architectures import Architecture
 from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.grid import Architecture
 from poets_edge.training.backbone import keras_model
 from poets_edge.training.weights import find_weights
 

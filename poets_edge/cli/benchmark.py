@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import click
 
+from poets_edge.benchmarking.benchmark import BenchmarkOptions, BenchmarkResult, benchmark
+from poets_edge.benchmarking.measurement import Measurement, Settings
 from poets_edge.cli.terminal import FILE, Terminal, json_file_option, option, quiet_option, table, thread_list
-from poets_edge.evaluating import Chosen
+from poets_edge.edge.evaluate import Chosen
 from poets_edge.files import check_writable, write_text
-from poets_edge.measuring.benchmark import BenchmarkOptions, BenchmarkResult, benchmark
-from poets_edge.measuring.measurement import Measurement, Settings
 from poets_edge.photos.split import SET_NAMES
 
 _DEFAULT = Settings()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from poets_edge.benchmarking.compare import Cell, Comparison, compare
 from poets_edge.cli.terminal import FILE, json_option, print_json, table
-from poets_edge.measuring.compare import Cell, Comparison, compare
 
 
 @click.command("compare")

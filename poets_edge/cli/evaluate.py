@@ -17,8 +17,8 @@ from poets_edge.cli.terminal import (
     quiet_option,
     table,
 )
-from poets_edge.edge.scoring import Evaluation
-from poets_edge.evaluating import Chosen, evaluate
+from poets_edge.edge.evaluate import Chosen, evaluate
+from poets_edge.edge.metrics import Evaluation
 from poets_edge.photos.split import SET_NAMES, Percentages
 
 

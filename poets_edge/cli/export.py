@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
 from poets_edge.edge.metadata import form_name
-from poets_edge.exporting.run import ExportedFile, ExportOptions, export
+from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
 

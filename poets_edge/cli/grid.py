@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
+from poets_edge.architectures import MOBILENETS, architecture
+from poets_edge.benchmarking.measurement import Settings
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
 from poets_edge.errors import UsageError
-from poets_edge.grid import MOBILENETS, architecture
-from poets_edge.measuring.grid_options import GridOptions
-from poets_edge.measuring.measurement import Settings
-from poets_edge.measuring.points import Point, parse_budget
-from poets_edge.measuring.results import GridResult
-from poets_edge.measuring.sweep import grid
 from poets_edge.photos.split import Percentages
+from poets_edge.sweep.grid import grid
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.points import Point, parse_budget
+from poets_edge.sweep.results import GridResult
 from poets_edge.training.head import HeadOptions
 
 _DEFAULT = GridOptions(Path("photos"))

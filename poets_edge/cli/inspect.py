@@ -9,7 +9,7 @@ import click
 
 from poets_edge.cli.terminal import FILE, json_option, option, print_json
 from poets_edge.edge.classifier import TensorInfo
-from poets_edge.inspecting import Inspection, inspect_model, write_tensorboard_graph
+from poets_edge.edge.inspection import Inspection, inspect_model, write_tensorboard_graph
 
 
 @click.command("inspect")

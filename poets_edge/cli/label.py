@@ -46,7 +46,7 @@ def command(
       daisy (score = 0.99071)
       roses (score = 0.00595)
     """
-    from poets_edge.scorers import open_scorer
+    from poets_edge.edge.models import open_scorer
 
     sources = list(_sources((*more_images, *images)))
     if not sources:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from poets_edge.edge.scoring import Evaluation
+from poets_edge.edge.metrics import Evaluation
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import PhotoFolder
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from poets_edge.architectures import DEFAULT_ARCHITECTURE, architecture
 from poets_edge.cli.terminal import (
     FILE,
     Terminal,
@@ -16,7 +17,6 @@ from poets_edge.cli.terminal import (
     print_json,
     quiet_option,
 )
-from poets_edge.grid import DEFAULT_ARCHITECTURE, architecture
 from poets_edge.photos.split import Percentages
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
@@ -132,7 +132,7 @@ def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_tes
       poets-edge export --quantize
       poets-edge label --graph tf_files/retrained_graph_int8.tflite photo.jpg
     """
-    from poets_edge.training.run import train
+    from poets_edge.training.train import train
 
     options = TrainOptions(
         image_dir,

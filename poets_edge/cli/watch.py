@@ -15,11 +15,11 @@ import numpy as np
 from poets_edge.cli.lines import Lines
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, quiet_option
 from poets_edge.edge.classifier import Classifier
-from poets_edge.edge.reaction import Command, Reaction
-from poets_edge.edge.threads import fastest_threads
-from poets_edge.edge.watch import Seen, Tally, WatchOptions, watch
 from poets_edge.errors import UsageError
-from poets_edge.watching import open_camera, open_source
+from poets_edge.watching.sources import open_camera, open_source
+from poets_edge.watching.threads import fastest_threads
+from poets_edge.watching.trigger import Command, Trigger
+from poets_edge.watching.watch import Seen, Tally, WatchOptions, watch
 
 _DEFAULT = WatchOptions()
 
@@ -83,8 +83,8 @@ def command(
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
     terminal = Terminal(quiet)
     options = WatchOptions(smooth, threshold)
-    reactions = [
-        Reaction(label, Command(text, shell, run_limit), hold, terminal)
+    triggers = [
+        Trigger(label, Command(text, shell, run_limit), hold, terminal)
         for label, text in zip(on_labels, commands, strict=True)
     ]
     frames = open_camera(camera or "0") if source is None else open_source(source)
@@ -107,13 +107,13 @@ def command(
                 options,
                 display=display,
                 reporter=terminal,
-                reactions=reactions,
+                triggers=triggers,
                 stopped=stop,
             )
             ended = True
         finally:
-            for reaction in reactions:
-                reaction.close(lambda: stop() or not ended)
+            for trigger in triggers:
+                trigger.close(lambda: stop() or not ended)
     terminal.note(_summary(tally))
 
 

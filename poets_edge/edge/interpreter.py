@@ -1,7 +1,7 @@
 """Finding a TensorFlow Lite interpreter, and running one model in it.
 
-`ai_edge_litert` is tried first, then its predecessor `tflite_runtime` (32-bit Raspberry Pis), then the copy
-inside TensorFlow. All three share one Python interface.
+`ai_edge_litert` is tried first, then its predecessor `tflite_runtime` (32-bit Raspberry Pis). Both share one Python
+interface. TensorFlow holds a third copy, which is not used: loading it takes seconds and half a gigabyte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
-_RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python")
+_RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 _TAKEN = "DELEGATE"
 """The name of what stands for operators that XNNPACK has taken."""
 _WIDEN = "DEQUANTIZE"
@@ -53,14 +53,11 @@ def find_runtime() -> Runtime:
     troubles = []
     for package in _RUNTIMES:
         try:
-            module = importlib.import_module(f"{package}.interpreter")
+            return Runtime(package, importlib.import_module(f"{package}.interpreter"))
         except ModuleNotFoundError:
             continue
         except Exception as error:  # a wheel for other numpy or glibc versions fails in many ways
             troubles.append(f"{package} does not start ({' '.join(str(error).split())})")
-            continue
-        name = package.partition(".")[0]
-        return Runtime(name, module)
     system = this_system()
     found = support(system)
     way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"

@@ -16,7 +16,7 @@ from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.exporting.rounding import round_weights, sources
+from poets_edge.exporting.gptq import round_weights, sources
 from poets_edge.graphs.convert import convert
 from poets_edge.graphs.graphdef import serialize
 from poets_edge.graphs.scorer import FrozenGraph

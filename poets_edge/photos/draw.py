@@ -32,7 +32,7 @@ from poets_edge.photos.flowers import (
     shade,
 )
 from poets_edge.photos.folder import PhotoFolder, scan
-from poets_edge.reporting import Reporter, Silent
+from poets_edge.progress import Reporter, Silent
 
 PER_CLASS = 60
 _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from poets_edge.download import download
 from poets_edge.errors import DownloadError
 from poets_edge.files import unused_folder
-from poets_edge.photos.download import download
 from poets_edge.photos.folder import PhotoFolder, scan
-from poets_edge.reporting import Reporter, Silent
+from poets_edge.progress import Reporter, Silent
 
 
 @dataclass(frozen=True)

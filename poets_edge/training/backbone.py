@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.architectures import Architecture
 from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.errors import WeightsError
 from poets_edge.files import sha256_of, write_bytes, write_text
@@ -29,7 +30,6 @@ from poets_edge.graphs.graphdef import (
     subgraph,
 )
 from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.grid import Architecture
 from poets_edge.training.weights import Weights
 
 # Raise when the code below builds something else from the same weights.

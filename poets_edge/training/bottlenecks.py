@@ -15,7 +15,7 @@ from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import Photo
-from poets_edge.reporting import Reporter
+from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
 

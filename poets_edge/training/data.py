@@ -9,7 +9,7 @@ import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.split import SetName, split
-from poets_edge.reporting import Reporter
+from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks
 from poets_edge.training.cache import BottleneckCache, Vector

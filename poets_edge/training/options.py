@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poets_edge.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
 from poets_edge.errors import UsageError
-from poets_edge.grid import DEFAULT_ARCHITECTURE, Architecture, architecture
 from poets_edge.photos.split import Percentages
+from poets_edge.places import BOTTLENECKS, GRAPH, LABELS, MODELS, WORK
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.weights import IMAGENET
-
-_WORK = Path("tf_files")
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class TrainOptions:
 
     image_dir: Path
     architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
-    output_graph: Path = _WORK / "retrained_graph.pb"
-    output_labels: Path = _WORK / "retrained_labels.txt"
-    bottleneck_dir: Path = _WORK / "bottlenecks"
-    model_dir: Path = _WORK / "models"
+    output_graph: Path = GRAPH
+    output_labels: Path = LABELS
+    bottleneck_dir: Path = BOTTLENECKS
+    model_dir: Path = MODELS
     weights: str = IMAGENET
     summaries_dir: Path | None = None
-    intermediate_output_graphs_dir: Path = _WORK / "intermediate_graphs"
+    intermediate_output_graphs_dir: Path = WORK / "intermediate_graphs"
     intermediate_store_frequency: int = 0
     percentages: Percentages = Percentages()
     head: HeadOptions = HeadOptions()
@@ -60,7 +59,7 @@ class TrainOptions:
     @property
     def summaries(self) -> Path:
         """Where event files go."""
-        return self.summaries_dir or _WORK / "training_summaries" / self.architecture.name
+        return self.summaries_dir or WORK / "training_summaries" / self.architecture.name
 
     @property
     def record(self) -> Path:

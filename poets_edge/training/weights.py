@@ -7,7 +7,6 @@ Three kinds of file are read: Keras's HDF5 without the classifier, the frozen gr
 from __future__ import annotations
 
 import hashlib
-import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from poets_edge.architectures import Architecture
+from poets_edge.download import download
 from poets_edge.errors import DownloadError, OutputError, UsageError, WeightsError
-from poets_edge.grid import Architecture
-from poets_edge.photos.download import download
-from poets_edge.reporting import Reporter
+from poets_edge.places import EMBEDDED_ARCHITECTURE, keras_file, keras_folder, weights_file
+from poets_edge.progress import Reporter
 
 IMAGENET, EMBEDDED = "imagenet", "embedded"
 
-EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
@@ -30,7 +29,6 @@ EMBEDDED_COST = (
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
-_KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -99,25 +97,6 @@ def find_weights(
     return _weights(weights_file(architecture, model_dir) or _fetch(architecture, model_dir, reporter))
 
 
-def weights_file(architecture: Architecture, model_dir: Path) -> Path | None:
-    """The file with ImageNet weights, if this machine has it."""
-    candidates = [*(model_dir / name for name in _names(architecture)), keras_folder() / keras_file(architecture)]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def keras_folder() -> Path:
-    """Where Keras keeps downloaded weights: $KERAS_HOME/models, or ~/.keras/models."""
-    home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
-
-
-def keras_file(architecture: Architecture) -> str:
-    """The name Keras gives the weights without classifier."""
-    if architecture.alpha is None:
-        return "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    return f"mobilenet_{_KERAS_ALPHA[architecture.alpha]}_{architecture.resolution}_tf_no_top.h5"
-
-
 def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
     """Download Keras's file into its cache."""
     cached = keras_folder() / keras_file(architecture)
@@ -143,14 +122,6 @@ def _users_file(path: Path) -> Weights:
     if path.suffix not in (".h5", ".npz", ".tgz", ".pb"):
         raise UsageError(f"--weights is imagenet, embedded, or a .h5, .npz, .tgz or .pb file, not {str(path)!r}.")
     return _weights(path)
-
-
-def _names(architecture: Architecture) -> list[str]:
-    names = [keras_file(architecture)]
-    if architecture.alpha is not None:
-        codelab = architecture.backbone.replace("mobilenet_", "mobilenet_v1_")
-        names += [f"{codelab}_frozen.tgz", f"{codelab}/frozen_graph.pb", "frozen_graph.pb"]
-    return names
 
 
 def _weights(path: Path) -> Weights:

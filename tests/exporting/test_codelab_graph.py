@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poets_edge.architectures import architecture
 from poets_edge.edge.classifier import Classifier
-from poets_edge.grid import architecture
 from tests import codelab
 from tests.conftest import poets_edge
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.architectures import MOBILENETS, Architecture, architecture
 from poets_edge.edge.classifier import Classifier
-from poets_edge.grid import MOBILENETS, Architecture, architecture
+from poets_edge.places import keras_file
 from poets_edge.training.backbone import keras_model
-from poets_edge.training.weights import keras_file
 from tests import codelab
 from tests.conftest import poets_edge
 

@@ -24,7 +24,7 @@ def record(folder: Path) -> dict[str, object]:
 
 
 def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
-    from poets_edge.grid import architecture
+    from poets_edge.architectures import architecture
     from poets_edge.training.backbone import keras_model
 
     file = weights.EMBEDDED_FILE

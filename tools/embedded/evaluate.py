@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from poets_edge.architectures import architecture
 from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.edge.normalization import BACKBONE
-from poets_edge.grid import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.training.backbone import keras_model
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head

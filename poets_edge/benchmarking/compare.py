@@ -1,0 +1,148 @@
+"""`compare`: results of `benchmark --json` side by side, with ratios: several devices, or several versions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.benchmarking.benchmark import FORMAT
+from poets_edge.benchmarking.machine import machine_name
+from poets_edge.edge.metadata import form_name
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.files import distinct_names
+
+_FIELDS = {"name", "threads", "latency_ms", "rounds_differ", "size", "architecture", "quantization"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant in one file.
+
+    Attributes:
+        median: milliseconds.
+        ratio: its median over that in the first file; None where that has not measured it.
+        clear: the two differ by more than the rounds of each differ among themselves.
+        accuracy: 0 to 1, or None.
+    """
+
+    median: float
+    ratio: float | None
+    clear: bool
+    size: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant; a cell for each file, None where the file has not measured it."""
+
+    model: str
+    threads: int
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Files by name, with their machines and warnings, and the variants that any of them has measured."""
+
+    names: tuple[str, ...]
+    machines: tuple[str, ...]
+    warnings: tuple[tuple[str, ...], ...]
+    rows: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "files": [
+                {"name": name, "machine": machine, "warnings": list(warnings)}
+                for name, machine, warnings in zip(self.names, self.machines, self.warnings, strict=True)
+            ],
+            "rows": [
+                {
+                    "model": row.model,
+                    "threads": row.threads,
+                    "cells": [None if cell is None else vars(cell) for cell in row.cells],
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def compare(files: Sequence[Path]) -> Comparison:
+    """Put results side by side; the first is what the others are compared with.
+
+    Raises:
+        UsageError: fewer than two files.
+        ModelError: a file is not what `benchmark --json` writes.
+    """
+    if len(files) < 2:
+        raise UsageError("compare needs two files or more, each written by: poets-edge benchmark MODEL... --json FILE")
+    read = [_read(file) for file in files]
+    keyed = [_by_variant(results) for results in read]
+    variants = list(dict.fromkeys(variant for results in keyed for variant in results))
+    return Comparison(
+        tuple(name.removesuffix(".json") for name in distinct_names(files)),
+        tuple(
+            f"{machine_name(results['machine'])}, {results['machine']['interpreter']}"
+            f" {results['machine']['interpreter_version']}"
+            for results in read
+        ),
+        tuple(tuple(results["warnings"]) for results in read),
+        tuple(
+            Row(*variant, tuple(_cell(results.get(variant), keyed[0].get(variant)) for results in keyed))
+            for variant in variants
+        ),
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{file}: {error.strerror or error}.") from None
+    except ValueError:
+        results = None
+    if not _is_result(results):
+        raise ModelError(f"{file}: not written by poets-edge benchmark --json.")
+    return dict(results)
+
+
+def _is_result(results: Any) -> bool:
+    try:
+        return (
+            results["format"] == FORMAT
+            and isinstance(results["warnings"], list)
+            and set(results["machine"]) >= {"interpreter", "interpreter_version"}
+            and all(set(entry) >= _FIELDS and entry["latency_ms"]["median"] > 0 for entry in results["results"])
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """(model, threads) -> entry. Files that say what they are are matched by that, others by their names."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for entry in results["results"]:
+        form = form_name(entry["quantization"])
+        name = f"{entry['architecture']} {form}" if entry["architecture"] and form else entry["name"]
+        if (name, entry["threads"]) in found:
+            name = f"{name} ({entry['name']})"
+        again = (f"{name} #{number}" for number in itertools.count(2))
+        while (name, entry["threads"]) in found:
+            name = next(again)
+        found[name, entry["threads"]] = entry
+    return found
+
+
+def _cell(entry: dict[str, Any] | None, first: dict[str, Any] | None) -> Cell | None:
+    if entry is None:
+        return None
+    median = entry["latency_ms"]["median"]
+    ratio = median / first["latency_ms"]["median"] if first else None
+    noise = max(entry["rounds_differ"], first["rounds_differ"]) if first else 0.0
+    clear = ratio is not None and not 1 / (1 + noise) <= ratio <= 1 + noise
+    accuracy = entry["accuracy"]["accuracy"] if "accuracy" in entry else None
+    return Cell(median, ratio, clear, entry["size"], accuracy)

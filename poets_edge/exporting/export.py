@@ -1,0 +1,260 @@
+"""`export`: from a frozen graph to `.tflite` files whose size, accuracy and agreement are known."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.edge.classifier import read_labels
+from poets_edge.edge.metrics import Evaluation
+from poets_edge.edge.scored import Scored, score_model
+from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.exporting.calibration import batches, calibration_pixels, write_rounded
+from poets_edge.exporting.metadata import Card, with_files, with_metadata
+from poets_edge.exporting.photos import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.files import write_bytes
+from poets_edge.graphs.convert import QUANTIZATIONS, Quantization, convert
+from poets_edge.graphs.scorer import FrozenGraph, labels_beside, read_frozen_graph
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.split import Percentages
+from poets_edge.places import GRAPH
+from poets_edge.progress import Reporter, Silent
+from poets_edge.training.record import read_record, versions
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of `export`.
+
+    Attributes:
+        graph: a frozen graph, of `train` or of the original codelab.
+        labels: its labels file; by default the one beside it.
+        output_dir: where the `.tflite` files go; by default beside the graph.
+        quantizations: forms to write; empty means int8 for an architecture named `_quantized`, else float32.
+        float_io: int8 files keep float32 input and output.
+        image_dir: where the photos lie now; needed for a graph without a record.
+        percentages: division of `image_dir` for a graph without a record.
+        calibration_count: training photos that set the ranges of int8.
+        max_accuracy_drop: points (percent) of accuracy on the test photos a quantized file may lose.
+    """
+
+    graph: Path = GRAPH
+    labels: Path | None = None
+    output_dir: Path | None = None
+    quantizations: tuple[Quantization, ...] = ()
+    float_io: bool = False
+    image_dir: Path | None = None
+    percentages: Percentages = Percentages()
+    calibration_count: int = 100
+    max_accuracy_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration_count < 1:
+            raise UsageError(f"--calibration_photos must be 1 or more, not {self.calibration_count}.")
+        if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
+            raise UsageError(f"--max-accuracy-drop is in points, 0 to 100, not {self.max_accuracy_drop}.")
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One file, and what re-scoring found.
+
+    Attributes:
+        size: bytes.
+        evaluation: over the test photos; None where there are none.
+        agreement: share of test photos answered as the float32 file answers them; None where there are none.
+    """
+
+    path: Path
+    quantization: Quantization
+    size: int
+    evaluation: Evaluation | None
+    agreement: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "quantization": self.quantization,
+            "size": self.size,
+            "test": self.evaluation.as_dict() if self.evaluation else None,
+            "agreement_with_float": self.agreement,
+        }
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The files written, in the order asked for; `unreadable` names test photos that were left out."""
+
+    files: tuple[ExportedFile, ...]
+    labels: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    frozen: FrozenGraph
+    labels: tuple[str, ...]
+    record: dict[str, Any] | None
+    photos: ExportPhotos | None
+
+
+def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
+    """Convert a graph, re-score every form over the test photos, and write the files.
+
+    Nothing is written before all forms are converted and judged.
+
+    Raises:
+        ModelError: the graph, its labels or record are damaged or do not fit; a form answers NaN, or loses more
+            than `options.max_accuracy_drop`.
+        DatasetError: photos are needed and not there.
+        RuntimeMissingError: TensorFlow is not installed.
+        OutputError: a file cannot be written.
+    """
+    reporter = reporter or Silent()
+    source = _read_source(options, reporter)
+    wanted = options.quantizations or _default_quantizations(source.record)
+    if "int8" in wanted and source.photos is None:
+        raise DatasetError(
+            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give --image_dir FOLDER"
+        )
+    # The float model is always converted: the others are judged beside it.
+    forms: list[Quantization] = [form for form in QUANTIZATIONS if form in wanted or form == "none"]
+    models: dict[Quantization, bytes] = {}
+    with reporter.progress("converting", len(forms), "file") as advance:
+        for form in forms:
+            models[form] = with_metadata(_convert(options, source, form), _card(source, form))
+            advance(1)
+    scored = _rescore(models, source, reporter)
+    files, evaluations = [], {form: result.evaluation(source.labels) for form, result in scored.items()}
+    for form in wanted:
+        _check_drop(options, form, evaluations)
+        agreement = _agreement(scored[form], scored["none"]) if scored else None
+        facts = _facts(options, source, form, evaluations.get(form), agreement)
+        data = with_files(models[form], _card(source, form), facts)
+        files.append((_output_path(options, form), form, data, evaluations.get(form), agreement))
+    for path, _, data, _, _ in files:
+        write_bytes(path, data)
+    return ExportResult(
+        tuple(
+            ExportedFile(path, form, len(data), evaluation, agreement)
+            for path, form, data, evaluation, agreement in files
+        ),
+        source.labels,
+        scored["none"].unreadable if scored else (),
+    )
+
+
+def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
+    frozen = read_frozen_graph(options.graph)
+    labels = read_labels(options.labels or labels_beside(options.graph))
+    record = read_record(options.graph)
+    if record is not None:
+        if tuple(record["labels"]) != labels:
+            raise ModelError(
+                f"{options.labels or labels_beside(options.graph)}: not the labels {options.graph} was trained with."
+            )
+        photos = photos_of_record(record, options.image_dir)
+        if photos.missing:
+            reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
+        return _Source(frozen, labels, record, photos)
+    if options.image_dir is None:
+        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give --image_dir FOLDER")
+        return _Source(frozen, labels, None, None)
+    reporter.warn("no record beside this graph: test photos may be among those it was trained on, and flatter it.")
+    return _Source(frozen, labels, None, photos_of_folder(options.image_dir, options.percentages))
+
+
+def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:
+    return ("int8",) if record and record["architecture"].endswith("_quantized") else ("none",)
+
+
+def _convert(options: ExportOptions, source: _Source, form: Quantization) -> bytes:
+    frozen = source.frozen
+    ends = (frozen.input_name, frozen.output_name, frozen.size)
+    if form != "int8" or source.photos is None:
+        return convert(frozen.path, *ends, form)
+    chosen = calibration_photos(source.photos.training, options.calibration_count)
+    samples = partial(batches, calibration_pixels(chosen, frozen.size))
+    with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
+        rounded = Path(folder) / "rounded.pb"
+        write_rounded(frozen, samples(), rounded)
+        return convert(rounded, *ends, form, calibration=samples, float_io=options.float_io)
+
+
+def _card(source: _Source, form: Quantization) -> Card:
+    architecture = source.record["architecture"] if source.record else "retrained graph"
+    description = f"{architecture}, {len(source.labels)} classes, {'float32' if form == 'none' else form}"
+    return Card(f"poets_edge {architecture}", description, source.labels)
+
+
+def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
+    """Scores of every form over the test photos; also the check that each loads and answers with numbers."""
+    photos: Sequence[Photo] = source.photos.test if source.photos else ()
+    scored: dict[Quantization, Scored] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="poets_edge-") as folder,
+        reporter.progress("re-scoring", len(photos) * len(models)) as advance,
+    ):
+        for form, model in models.items():
+            path = Path(folder) / f"{form}.tflite"
+            path.write_bytes(with_files(model, _card(source, form), {}))
+            scored[form] = score_model(photos, path, advance=advance)
+            if not np.isfinite(scored[form].scores).all():
+                raise ModelError(f"{source.frozen.path}: converted to {form} it answers NaN. Nothing was written.")
+    return scored if photos else {}
+
+
+def _check_drop(options: ExportOptions, form: Quantization, evaluations: dict[Quantization, Evaluation]) -> None:
+    if options.max_accuracy_drop is None or form == "none":
+        return
+    if not evaluations or not evaluations["none"].count:
+        raise DatasetError("--max-accuracy-drop needs test photos, and there are none.")
+    drop = 100 * (evaluations["none"].accuracy - evaluations[form].accuracy)
+    # Half a photo's worth of rounding must not decide.
+    if drop > options.max_accuracy_drop + 1e-9:
+        raise ModelError(
+            f"{form} loses {drop:.1f} points of accuracy on {evaluations[form].count} test photos, more than the"
+            f" {options.max_accuracy_drop:g} allowed. Nothing was written."
+        )
+
+
+def _agreement(scored: Scored, reference: Scored) -> float | None:
+    if not len(scored.scores):
+        return None
+    return float((scored.scores.argmax(axis=1) == reference.scores.argmax(axis=1)).mean())
+
+
+def _facts(
+    options: ExportOptions, source: _Source, form: Quantization, evaluation: Evaluation | None, agreement: float | None
+) -> dict[str, Any]:
+    """What travels inside the file, beside the labels."""
+    record = source.record or {}
+    training = {
+        key: record[key]
+        for key in ("architecture", "weights", "graph_sha256", "head", "distortions", "classes", "versions")
+        if key in record
+    }
+    return {
+        "format": 1,
+        "quantization": form,
+        "float_io": form != "int8" or options.float_io,
+        "percentages": record.get("percentages") or asdict(options.percentages),
+        "calibration_photos": options.calibration_count if form == "int8" else None,
+        "exported_with": versions(),
+        "training": training or None,
+        "test": evaluation.as_dict() if evaluation else None,
+        "agreement_with_float": agreement if agreement is None or not math.isnan(agreement) else None,
+    }
+
+
+def _output_path(options: ExportOptions, form: Quantization) -> Path:
+    folder = options.output_dir or options.graph.parent
+    return folder / f"{options.graph.stem}{'' if form == 'none' else f'_{form}'}.tflite"

@@ -1,0 +1,128 @@
+"""`grid`: every architecture retrained on a folder of photos, exported, and measured on this device.
+
+What is done stays done: a run that was stopped, or killed, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.machine import machine_facts
+from poets_edge.benchmarking.measurement import Measurement
+from poets_edge.benchmarking.processes import Answer
+from poets_edge.edge.scored import score_model
+from poets_edge.errors import DatasetError
+from poets_edge.exporting.photos import photos_of_record
+from poets_edge.files import write_bytes, write_text
+from poets_edge.progress import Reporter, Silent
+from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.latency import measure_all
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.points import Point, choose, pareto_front
+from poets_edge.sweep.report import write_report
+from poets_edge.sweep.results import GridResult
+from poets_edge.sweep.training import retrain_all
+from poets_edge.sweep.worker import GRAPH
+from poets_edge.training.record import read_record
+
+_LABELS = "labels.txt"
+
+
+def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
+    """Retrain, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
+
+    Raises:
+        DatasetError: the folder cannot be trained on.
+        WeightsError: weights of an architecture are missing; nothing has been done then.
+        OutputError: a file cannot be written; finished architectures stay.
+        RuntimeMissingError: TensorFlow or an interpreter is not installed.
+    """
+    reporter = reporter or Silent()
+    begin = time.monotonic()
+    done = retrain_all(options, reporter)
+    trained = time.monotonic()
+    for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
+        reporter.warn(warning)
+    facts = machine_facts()
+    measured, warnings = measure_all(options, done, facts, reporter)
+    points = tuple(
+        _point(options, architecture, file, len(answer["labels"]), measured)
+        for architecture, answer in done.items()
+        for file in answer["files"]
+    )
+    for warning in warnings:
+        reporter.warn(warning)
+    result = GridResult(
+        points,
+        tuple(next(iter(done.values()))["labels"]),
+        tuple(pareto_front(points)),
+        choose(points, options.budget),
+        facts,
+        options.threads,
+        {"retraining": trained - begin, "measuring": time.monotonic() - trained},
+        tuple(warnings),
+    )
+    text = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(options.output_dir / "grid.json", text + "\n")
+    _present(options, result)
+    if options.ship:
+        folder = options.output_dir / "ship"
+        _clear(folder)
+        if result.choice.point:
+            ship(result.choice.point, result.labels, folder)
+    return result
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run chose: its model beside another's labels would answer wrongly."""
+    for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
+        file.unlink(missing_ok=True)
+
+
+def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
+    """Copy a point's model, named after it, and its labels into a folder; gives the model's new place.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    model = folder / f"{point.architecture.name}_{point.precision}.tflite"
+    write_bytes(model, point.model.read_bytes())
+    write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
+    return model
+
+
+def _present(options: GridOptions, result: GridResult) -> None:
+    """The chart and the report, which shows the mistakes of the point to ship, or of the one that came nearest."""
+    shown = result.choice.point or result.choice.nearest or result.points[0]
+    record = read_record(shown.model.with_name(GRAPH))
+    test = photos_of_record(record, options.image_dir).test if record else ()
+    for name in ("chart.png", "chart.svg"):
+        draw_chart(result, options.output_dir / name)
+    scored = score_model(test, shown.model)
+    write_report(result, shown, scored, options.output_dir / "chart.svg", options.output_dir / "report.html")
+
+
+def _point(
+    options: GridOptions, architecture: Architecture, file: Answer, classes: int, measured: Mapping[Path, Measurement]
+) -> Point:
+    model = options.folder(architecture) / file["file"]
+    test = file["test"]
+    if not test or not test["photos"]:
+        raise DatasetError(f"{options.image_dir}: no test photo that can be read, so nothing tells the points apart.")
+    measurement = measured[model]
+    return Point(
+        architecture,
+        file["precision"],
+        model,
+        file["size"],
+        classes,
+        test["correct"],
+        test["photos"],
+        file["agreement_with_float"],
+        measurement.latency,
+        measurement.photos_per_second,
+    )

@@ -1,0 +1,97 @@
+"""The latencies of a grid, each noted as soon as it is measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.measurement import Measurement, Variant, measure_variants, model_facts
+from poets_edge.benchmarking.processes import Answer
+from poets_edge.errors import OutputError
+from poets_edge.progress import Reporter
+from poets_edge.sweep.options import GridOptions
+
+_TIMES = "latency.jsonl"
+
+
+def measure_all(
+    options: GridOptions, done: Mapping[Architecture, Answer], facts: dict[str, Any], reporter: Reporter
+) -> tuple[dict[Path, Measurement], list[str]]:
+    """The latency of every file, measured now or, on the same machine in the same way, before.
+
+    Returns:
+        Measurements by file, and what makes them doubtful.
+
+    Raises:
+        OutputError: a measurement cannot be noted.
+    """
+    digests = {
+        Variant(options.folder(architecture) / file["file"], options.threads): file["sha256"]
+        for architecture, answer in done.items()
+        for file in answer["files"]
+    }
+    variants = list(digests)
+    log = options.output_dir / _TIMES
+    stamp = hashlib.sha256(json.dumps([facts, asdict(options.settings)], sort_keys=True).encode()).hexdigest()[:16]
+    noted = _read_times(log, stamp)
+    known = {
+        (variant, number): noted[digests[variant], options.threads, number]
+        for variant in variants
+        for number in range(options.settings.rounds)
+        if (digests[variant], options.threads, number) in noted
+    }
+
+    def keep(variant: Variant, number: int, entry: dict[str, Any]) -> None:
+        fields = {"stamp": stamp, "sha256": digests[variant], "threads": variant.threads, "round": number}
+        _append(log, json.dumps({**fields, "entry": entry}))
+
+    rounds, troubles = measure_variants(variants, options.settings, (), reporter, known, keep)
+    measured = {
+        variant.model: Measurement(variant, model_facts(variant.model), tuple(rounds[variant])) for variant in variants
+    }
+    noisy = [measurement for measurement in measured.values() if measurement.troubles()]
+    if noisy:
+        worst = max(noisy, key=lambda measurement: measurement.rounds_differ)
+        troubles.append(
+            f"the times of {len(noisy)} of {len(measured)} models are noisy: medians of one model's rounds differ by"
+            f" up to {100 * worst.rounds_differ:.0f} %. Take smaller differences for nothing."
+        )
+    return measured, troubles
+
+
+def _read_times(log: Path, stamp: str) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """(file's checksum, threads, round) -> what was measured with this stamp."""
+    found = {}
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            noted = json.loads(line)
+        except ValueError:  # the line that was being written when the program was killed
+            continue
+        if noted["stamp"] == stamp:
+            found[noted["sha256"], noted["threads"], noted["round"]] = noted["entry"]
+    return found
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line; a line cut short by a crash before is ended first. Raises OutputError."""
+    try:
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else "\n" + line
+            file.write(f"{line}\n".encode())
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. All architectures are done and stay; free some space and"
+            " run again."
+        ) from None

@@ -1,0 +1,61 @@
+"""Everything `grid` can be told, checked before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.architectures import MOBILENETS, Architecture
+from poets_edge.benchmarking.measurement import Settings
+from poets_edge.errors import UsageError
+from poets_edge.photos.split import Percentages
+from poets_edge.places import BOTTLENECKS, MODELS, WORK
+from poets_edge.sweep.points import Budget
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """Options of `grid`.
+
+    Attributes:
+        image_dir: a folder with one folder of photos a class.
+        output_dir: gets a folder for each architecture, and the results.
+        bottleneck_dir, model_dir: as `train`'s, and shared with it.
+        threads: CPU threads of an inference whose latency is measured.
+        settings: how long to measure each model.
+        budget: decides which point to ship.
+        ship: copy that point's files to `ship` in the output folder.
+    """
+
+    image_dir: Path
+    architectures: tuple[Architecture, ...] = MOBILENETS
+    output_dir: Path = WORK / "grid"
+    bottleneck_dir: Path = BOTTLENECKS
+    model_dir: Path = MODELS
+    percentages: Percentages = Percentages()
+    head: HeadOptions = HeadOptions()
+    calibration_count: int = 100
+    recursive: bool = False
+    threads: int = 1
+    settings: Settings = Settings(seconds=1.0, runs=30, rounds=3)
+    budget: Budget = Budget()
+    ship: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"--threads must be 1 or more, not {self.threads}.")
+        if self.calibration_count < 1:
+            raise UsageError(f"--calibration_photos must be 1 or more, not {self.calibration_count}.")
+        if not self.percentages.testing:
+            raise UsageError("--testing_percentage 0 leaves no photo to compare the architectures on.")
+        # For its checks: that no output lands among the photos.
+        TrainOptions(
+            self.image_dir, output_graph=self.output_dir / "retrained_graph.pb", bottleneck_dir=self.bottleneck_dir,
+            model_dir=self.model_dir, summaries_dir=self.output_dir,
+        )  # fmt: skip
+
+    def folder(self, architecture: Architecture) -> Path:
+        """Where an architecture's files go."""
+        return self.output_dir / architecture.name

@@ -1,0 +1,227 @@
+"""The points of a grid: what is known of each, which are worth having, and which to ship."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.samples import Distribution
+from poets_edge.edge.metrics import wilson_interval
+from poets_edge.errors import UsageError
+
+_IMAGENET_CLASSES = 1001
+
+
+@dataclass(frozen=True)
+class Point:
+    """One architecture at one precision.
+
+    Attributes:
+        precision: "float32" or "int8".
+        model: the exported file.
+        size: its bytes.
+        classes: labels it tells apart.
+        correct, photos: test photos answered rightly, of so many.
+        agreement: share of test photos answered as the float file answers them.
+        latency: milliseconds of one inference on this device.
+        photos_per_second: from file to scores.
+    """
+
+    architecture: Architecture
+    precision: str
+    model: Path
+    size: int
+    classes: int
+    correct: int
+    photos: int
+    agreement: float
+    latency: Distribution
+    photos_per_second: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.architecture.name} {self.precision}"
+
+    @property
+    def accuracy(self) -> float:
+        """On the test photos, 0 to 1."""
+        return self.correct / self.photos
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy."""
+        return wilson_interval(self.correct, self.photos)
+
+    @property
+    def mmacs(self) -> float:
+        """Million multiply-accumulates, as published; the new last layer has fewer, by less than 1 %."""
+        return self.architecture.published.mmacs
+
+    @property
+    def mparams(self) -> float:
+        """Million parameters, with the new last layer in place of ImageNet's."""
+        inputs = self.architecture.bottleneck_size + 1
+        return self.architecture.published.mparams - inputs * (_IMAGENET_CLASSES - self.classes) / 1e6
+
+    @property
+    def published_top1(self) -> float:
+        """ImageNet accuracy at this precision, percent."""
+        published = self.architecture.published
+        return published.top1 if self.precision == "float32" else published.quantized_top1
+
+    @property
+    def published_ms(self) -> float:
+        """Latency at this precision on a Pixel 3 with 4 threads, milliseconds."""
+        published = self.architecture.published
+        return published.pixel3_ms if self.precision == "float32" else published.quantized_pixel3_ms
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture.name,
+            "precision": self.precision,
+            "model": str(self.model),
+            "mmacs": self.mmacs,
+            "mparams": self.mparams,
+            "size": self.size,
+            "latency_ms": self.latency.as_dict(),
+            "photos_per_second": self.photos_per_second,
+            "accuracy": self.accuracy,
+            "interval95": list(self.interval),
+            "correct": self.correct,
+            "photos": self.photos,
+            "agreement_with_float": self.agreement,
+            "published_imagenet_top1": self.published_top1,
+            "published_pixel3_ms": self.published_ms,
+        }
+
+
+def pareto_front(points: Sequence[Point]) -> list[Point]:
+    """The points that no other beats in accuracy and latency at once, the fastest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.latency.median, -point.accuracy)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a point may cost, and what it must reach; None for no limit.
+
+    Attributes:
+        latency: milliseconds, of the median.
+        size: bytes.
+        accuracy: 0 to 1.
+    """
+
+    latency: float | None = None
+    size: float | None = None
+    accuracy: float | None = None
+
+    def excess(self, point: Point) -> dict[str, float]:
+        """For each limit that a point breaks, by what share of the limit."""
+        found = {}
+        if self.latency is not None and point.latency.median > self.latency:
+            found["latency"] = point.latency.median / self.latency - 1
+        if self.size is not None and point.size > self.size:
+            found["size"] = point.size / self.size - 1
+        if self.accuracy is not None and point.accuracy < self.accuracy:
+            found["accuracy"] = 1 - point.accuracy / self.accuracy
+        return found
+
+    def __str__(self) -> str:
+        parts = []
+        if self.latency is not None:
+            parts.append(f"at most {self.latency:g} ms")
+        if self.size is not None:
+            parts.append(f"at most {self.size / 1e6:g} MB")
+        if self.accuracy is not None:
+            parts.append(f"at least {100 * self.accuracy:g} % accuracy")
+        return ", ".join(parts) or "no limits"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The point to ship and the reason in words; or none, and the one that came nearest."""
+
+    point: Point | None
+    nearest: Point | None
+    reason: str
+
+
+def choose(points: Sequence[Point], budget: Budget) -> Choice:
+    """The most accurate point within the budget; with an accuracy to reach and nothing else, the fastest that does."""
+    within = [point for point in points if not budget.excess(point)]
+    if not within:
+        return _nearest(points, budget)
+    if budget.accuracy is not None and budget.latency is None and budget.size is None:
+        best = min(within, key=lambda point: (point.latency.median, point.size))
+        why = f"the fastest of the {len(within)} points with {budget}: {_figures(best)}."
+        return Choice(best, None, f"{best.name}: {why}")
+    best = max(within, key=lambda point: (point.accuracy, -point.latency.median))
+    why = f"the most accurate of the {len(within)} points with {budget}: {_figures(best)}."
+    return Choice(best, None, f"{best.name}: {why}{_as_good(best, within)}")
+
+
+def _as_good(best: Point, within: Sequence[Point]) -> str:
+    """A faster point whose accuracy these few test photos cannot tell from the best one's."""
+    low = best.interval[0]
+    faster = [p for p in within if p.latency.median < 0.9 * best.latency.median and p.accuracy >= low]
+    if not faster:
+        return ""
+    other = max(faster, key=lambda point: (point.accuracy, -point.latency.median))
+    return (
+        f" {best.photos} test photos leave an interval of {100 * low:.1f} to {100 * best.interval[1]:.1f} %, in which"
+        f" {other.name} lies too: {_figures(other)}."
+    )
+
+
+def _nearest(points: Sequence[Point], budget: Budget) -> Choice:
+    nearest = min(points, key=lambda point: (max(budget.excess(point).values()), point.latency.median))
+    broken = budget.excess(nearest)
+    misses = []
+    if "latency" in broken:
+        misses.append(f"it takes {nearest.latency.median:.2f} ms")
+    if "size" in broken:
+        misses.append(f"it has {nearest.size / 1e6:.2f} MB")
+    if "accuracy" in broken:
+        misses.append(f"it reaches {100 * nearest.accuracy:.1f} %")
+    return Choice(
+        None,
+        nearest,
+        f"none of the {len(points)} points has {budget}. Nearest comes {nearest.name}: {' and '.join(misses)}.",
+    )
+
+
+def _figures(point: Point) -> str:
+    return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
+
+
+_LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
+_SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
+_SHARE_UNITS = {"": 1.0, "%": 0.01}
+
+
+def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
+    """`20ms`, `1MB` and `0.9` or `90%` as a budget. Raises UsageError."""
+    share = _quantity("--min-accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
+    if share is not None and share > 1:
+        raise UsageError(f"--min-accuracy {accuracy}: more than everything. Write 0.9 or 90%.")
+    return Budget(
+        _quantity("--max-latency", latency, _LATENCY_UNITS, "20ms"),
+        _quantity("--max-size", size, _SIZE_UNITS, "1MB"),
+        share,
+    )
+
+
+def _quantity(flag: str, text: str | None, units: dict[str, float], example: str) -> float | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-zµ%]*)", text.strip().lower())
+    if not match or match[2] not in units or float(match[1]) <= 0:
+        raise UsageError(f"{flag} {text}: wanted something like {example}.")
+    return float(match[1]) * units[match[2]]

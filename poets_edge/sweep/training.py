@@ -1,0 +1,186 @@
+"""Retraining and exporting many architectures on the same photos, which are decoded once for all of them.
+
+Each finished architecture is noted in its folder, with a checksum of all that its files follow from, so that the next
+run takes it as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.processes import Answer, Helper
+from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.errors import DatasetError, OutputError, PhotoError
+from poets_edge.files import sha256_of, write_text
+from poets_edge.photos.folder import scan
+from poets_edge.photos.split import split
+from poets_edge.progress import Reporter
+from poets_edge.sweep.options import GridOptions
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.training.cache import open_cache
+from poets_edge.training.record import versions
+from poets_edge.training.weights import Weights, find_weights
+
+_DONE = "done.json"
+_MOST_HELPERS = 4
+"""Processes with TensorFlow in them, of up to 1 GB each."""
+
+
+def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, Answer]:
+    """The exported files of each architecture, made now or before.
+
+    Returns:
+        For each what `poets_edge.sweep.worker` answered, with the files' checksums.
+
+    Raises:
+        DatasetError: the folder cannot be trained on.
+        WeightsError: weights of an architecture are missing; nothing has been done then.
+        OutputError: a file cannot be written; finished architectures stay.
+    """
+    folder = scan(options.image_dir, recursive=options.recursive)
+    if "test" not in split(folder.photos, options.percentages).values():
+        raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
+    weights = {
+        architecture: find_weights(architecture, options.model_dir, reporter=reporter)
+        for architecture in options.architectures
+    }
+    hashed = hash_photos(folder.photos)
+    keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}
+    done = {architecture: _read_done(options.folder(architecture), key) for architecture, key in keys.items()}
+    todo = [architecture for architecture, answer in done.items() if answer is None]
+    if len(todo) < len(done):
+        reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
+    if todo:
+        photos = [item for item in hashed if isinstance(item, HashedPhoto)]
+        with _helpers(len(todo)) as helpers, _saying_what_stays(options, keys):
+            _build_backbones(options, todo, helpers, reporter)
+            _fill_caches(options, todo, weights, photos, reporter)
+
+            def work(architecture: Architecture, helper: Helper) -> Answer:
+                answer = helper.ask(_question(options, architecture), architecture.name)
+                # Noted at once: another architecture may fail before this one's turn comes.
+                return _write_done(options.folder(architecture), keys[architecture], answer)
+
+            with reporter.progress("retraining and exporting", len(todo), "architecture") as advance:
+                for architecture, answer in _in_helpers(todo, helpers, work):
+                    done[architecture] = answer
+                    advance(1)
+    return {architecture: answer for architecture, answer in done.items() if answer is not None}
+
+
+@contextmanager
+def _helpers(most: int) -> Iterator[list[Helper]]:
+    with ExitStack() as stack:
+        helpers = [Helper("poets_edge.sweep.worker") for _ in range(min(most, cores(), _MOST_HELPERS))]
+        for helper in helpers:
+            stack.callback(helper.close)
+        yield helpers
+
+
+@contextmanager
+def _saying_what_stays(options: GridOptions, keys: Mapping[Architecture, str]) -> Iterator[None]:
+    try:
+        yield
+    except OutputError as error:
+        finished = [name for name, key in keys.items() if _read_done(options.folder(name), key)]
+        raise OutputError(
+            f"{error} {len(finished)} of {len(keys)} architectures are done and stay; free some space and run again."
+        ) from None
+
+
+def _in_helpers(
+    architectures: Sequence[Architecture], helpers: Sequence[Helper], work: Callable[[Architecture, Helper], Answer]
+) -> Iterator[tuple[Architecture, Answer]]:
+    return run_parallel(architectures, partial(next, iter(helpers)), work, workers=len(helpers))
+
+
+def _build_backbones(
+    options: GridOptions, architectures: Sequence[Architecture], helpers: Sequence[Helper], reporter: Reporter
+) -> None:
+    def work(architecture: Architecture, helper: Helper) -> Answer:
+        question = {
+            "task": "backbone",
+            "architecture": architecture.name,
+            "model_dir": str(options.model_dir),
+            "bottleneck_dir": str(options.bottleneck_dir),
+        }
+        return helper.ask(question, architecture.name)
+
+    with reporter.progress("reading weights", len(architectures), "architecture") as advance:
+        for _ in _in_helpers(architectures, helpers, work):
+            advance(1)
+
+
+def _fill_caches(
+    options: GridOptions,
+    architectures: Sequence[Architecture],
+    weights: Mapping[Architecture, Weights],
+    photos: Sequence[HashedPhoto],
+    reporter: Reporter,
+) -> None:
+    """Compute the bottlenecks of all architectures; `train` finds them afterwards."""
+    with ExitStack() as stack:
+        places = []
+        for architecture in architectures:
+            backbone = prepare_backbone(architecture, weights[architecture], options.bottleneck_dir)
+            cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
+            if damaged:
+                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
+            places.append(Place(backbone, cache))
+        found = [result for _, result in bottlenecks(photos, places, reporter)]
+    if all(isinstance(result, PhotoError) for result in found):
+        raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
+
+
+def _question(options: GridOptions, architecture: Architecture) -> Answer:
+    return {
+        "task": "retrain",
+        "architecture": architecture.name,
+        "folder": str(options.folder(architecture)),
+        "image_dir": str(options.image_dir),
+        "model_dir": str(options.model_dir),
+        "bottleneck_dir": str(options.bottleneck_dir),
+        "percentages": asdict(options.percentages),
+        "head": asdict(options.head),
+        "recursive": options.recursive,
+        "calibration_count": options.calibration_count,
+    }
+
+
+def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weights: Weights) -> str:
+    """Names everything that the exported files of an architecture follow from."""
+    photos = [(item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in hashed]
+    inputs = [
+        photos,
+        weights.digest,
+        versions(),
+        asdict(options.percentages),
+        asdict(options.head),
+        options.calibration_count,
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _read_done(folder: Path, key: str) -> Answer | None:
+    """What was noted of a finished architecture, if it is this one and its files are still as they were."""
+    try:
+        answer: Answer = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        intact = all(sha256_of(folder / file["file"]) == file["sha256"] for file in answer["files"])
+        return answer if intact and answer["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_done(folder: Path, key: str, answer: Answer) -> Answer:
+    files = [{**file, "sha256": sha256_of(folder / file["file"])} for file in answer["files"]]
+    noted = {**answer, "files": files, "key": key}
+    write_text(folder / _DONE, json.dumps(noted, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return noted

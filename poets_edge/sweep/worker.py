@@ -1,0 +1,97 @@
+"""The parts of `grid` that need TensorFlow, one architecture at a time: `python -m poets_edge.sweep.worker`.
+
+The converter and Keras use one core each, so `grid` keeps several of these processes busy. Questions and answers as in
+`poets_edge.benchmarking.processes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from poets_edge.architectures import architecture
+from poets_edge.benchmarking.processes import Answer, answer_all
+from poets_edge.exporting.export import ExportedFile, ExportOptions, export
+from poets_edge.photos.split import Percentages
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
+from poets_edge.training.weights import find_weights
+
+GRAPH = "retrained_graph.pb"
+PRECISIONS = {"none": "float32", "int8": "int8"}
+"""The forms a grid exports, as they are called in its tables."""
+
+
+class _Warnings:
+    """A reporter that keeps the warnings, for the parent to tell each of them once."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def note(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        self.kept.append(text)
+
+    def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
+        return nullcontext(lambda amount: None)
+
+
+def do(question: Answer) -> Answer:
+    """Build a backbone, or retrain and export one whose bottlenecks are cached: what `question["task"]` says.
+
+    Raises:
+        PoetsEdgeError: as `prepare_backbone`, `train` and `export` do.
+    """
+    if question["task"] == "backbone":
+        wanted = architecture(question["architecture"])
+        prepare_backbone(wanted, find_weights(wanted, Path(question["model_dir"])), Path(question["bottleneck_dir"]))
+        return {}
+    return _retrain(question)
+
+
+def _retrain(question: Answer) -> Answer:
+    folder, warnings = Path(question["folder"]), _Warnings()
+    options = TrainOptions(
+        Path(question["image_dir"]),
+        architecture(question["architecture"]),
+        output_graph=folder / GRAPH,
+        output_labels=folder / "retrained_labels.txt",
+        bottleneck_dir=Path(question["bottleneck_dir"]),
+        model_dir=Path(question["model_dir"]),
+        summaries_dir=folder / "training_summaries",
+        percentages=Percentages(**question["percentages"]),
+        head=HeadOptions(**question["head"]),
+        recursive=question["recursive"],
+    )
+    trained = train(options, warnings)
+    exported = export(
+        ExportOptions(
+            options.output_graph, quantizations=("none", "int8"), calibration_count=question["calibration_count"]
+        ),
+        warnings,
+    )
+    return {
+        "labels": list(trained.labels),
+        "files": [_file(file) for file in exported.files],
+        "warnings": list(dict.fromkeys(warnings.kept)),
+    }
+
+
+def _file(file: ExportedFile) -> dict[str, Any]:
+    return {
+        "precision": PRECISIONS[file.quantization],
+        "file": file.path.name,
+        "size": file.size,
+        "test": file.evaluation.as_dict() if file.evaluation else None,
+        "agreement_with_float": file.agreement,
+    }
+
+
+if __name__ == "__main__":
+    answer_all(do)

@@ -1,0 +1,223 @@
+"""`train`: from a folder of photos to a frozen graph, its labels and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.edge.metrics import Evaluation
+from poets_edge.edge.scored import Scored
+from poets_edge.errors import DatasetError
+from poets_edge.files import write_bytes, write_text
+from poets_edge.graphs.graphdef import serialize, with_softmax_layer, without_large_constants
+from poets_edge.photos.folder import scan
+from poets_edge.photos.split import SetName
+from poets_edge.progress import Reporter, Silent
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
+from poets_edge.training.cache import open_cache
+from poets_edge.training.data import Data, read_data, training_vectors
+from poets_edge.training.events import event_file
+from poets_edge.training.head import Head, LabelledVectors, Step, train_head
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, write_record
+from poets_edge.training.weights import find_weights
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` made.
+
+    Attributes:
+        graph, labels_file, record: the files written.
+        test, validation: the finished head on those sets (all photos of the validation set).
+        table: photos of each class in each set.
+        misclassified: wrongly answered test photos as (name, answer, score), the surest first.
+        unreadable: one line a photo that was left out.
+        duplicates: identical photos in different sets or classes.
+    """
+
+    graph: Path
+    labels_file: Path
+    record: Path
+    labels: tuple[str, ...]
+    table: dict[str, dict[SetName, int]]
+    test: Evaluation
+    validation: Evaluation
+    steps: tuple[Step, ...]
+    misclassified: tuple[tuple[str, str, float], ...]
+    unreadable: tuple[str, ...]
+    duplicates: tuple[Duplicate, ...]
+
+
+def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
+    """Train a head on a folder of photos and write graph, labels, record and event files.
+
+    Raises:
+        DatasetError: the folder cannot be trained on.
+        PhotoError: a photo cannot be read, with `options.strict`.
+        WeightsError, RuntimeMissingError, OutputError: see the modules that raise them.
+    """
+    reporter = reporter or Silent()
+    folder = scan(options.image_dir, recursive=options.recursive)
+    _check_labels(folder.classes)
+    for label in folder.empty_classes:
+        reporter.warn(f"class {label}: no photos in its folder; left out.")
+    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
+    backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
+    with open_cache(backbone.cache_file) as (cache, damaged):
+        if damaged:
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
+        data, unreadable = read_data(options, hash_photos(folder.photos), backbone, cache, reporter)
+        duplicates = find_duplicates(data.photos, data.sets)
+        table = class_table(data.photos, data.sets)
+        _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
+        training = training_vectors(options, data, backbone, cache, reporter)
+
+    width = options.architecture.bottleneck_size
+    validation = data.plain("validation", width)
+    graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
+    head, steps = _train(options, training, validation, len(data.labels), graph_of, reporter)
+
+    test_photos = _test_photos(options, data)
+    test = _score(head, data, test_photos)
+    misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
+    result = TrainResult(
+        options.output_graph,
+        options.output_labels,
+        options.record,
+        data.labels,
+        table,
+        test.evaluation(data.labels),
+        _score(head, data, data.of("validation")).evaluation(data.labels),
+        tuple(steps),
+        misclassified,
+        unreadable,
+        tuple(duplicates),
+    )
+    write_text(options.output_labels, "".join(f"{label}\n" for label in data.labels))
+    write_bytes(options.output_graph, serialize(graph_of(head)))
+    write_record(
+        options.record,
+        options.output_graph,
+        _fields(options, data, result, weights.path.name, weights.digest),
+    )
+    return result
+
+
+def _train(
+    options: TrainOptions,
+    training: LabelledVectors,
+    validation: LabelledVectors,
+    class_count: int,
+    graph_of: Any,
+    reporter: Reporter,
+) -> tuple[Head, list[Step]]:
+    steps: list[Step] = []
+    with ExitStack() as stack:
+        train_events = stack.enter_context(event_file(options.summaries / "train"))
+        validation_events = stack.enter_context(event_file(options.summaries / "validation"))
+
+        def on_step(step: Step, head: Head) -> None:
+            steps.append(step)
+            reporter.note(_line(step))
+            histograms = {"head/weights": head.weights, "head/biases": head.biases}
+            scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
+            train_events.add(step.step, scalars, histograms)
+            if step.validation_accuracy is not None and step.validation_cross_entropy is not None:
+                scalars = {
+                    "accuracy": step.validation_accuracy,
+                    "cross_entropy": step.validation_cross_entropy,
+                }
+                validation_events.add(step.step, scalars)
+
+        def on_update(updates: int, head: Head) -> None:
+            every = options.intermediate_store_frequency
+            if every and updates % every == 0:
+                path = options.intermediate_output_graphs_dir / f"intermediate_{updates}.pb"
+                write_bytes(path, serialize(graph_of(head)))
+
+        head = train_head(training, validation, class_count, options.head, on_step, on_update)
+        train_events.add_graph(without_large_constants(graph_of(head)))
+    return head, steps
+
+
+def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
+    return with_softmax_layer(backbone, head.weights, head.biases, final_tensor_name)
+
+
+def _line(step: Step) -> str:
+    line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
+    if step.validation_accuracy is not None:
+        line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
+    return line
+
+
+def _test_photos(options: TrainOptions, data: Data) -> list[HashedPhoto]:
+    photos = data.of("test")
+    if options.test_batch_size == -1 or options.test_batch_size >= len(photos):
+        return photos
+    rng = np.random.default_rng([options.head.seed, 2])
+    return [photos[index] for index in sorted(rng.permutation(len(photos))[: options.test_batch_size])]
+
+
+def _score(head: Head, data: Data, photos: Sequence[HashedPhoto]) -> Scored:
+    width = head.weights.shape[0]
+    vectors = np.array([data.vectors[item.photo.name] for item in photos], np.float32).reshape(len(photos), width)
+    return Scored(tuple(item.photo for item in photos), head.scores(vectors), ())
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    for label in labels:
+        if "\n" in label or "\r" in label:
+            raise DatasetError(
+                f"class folder {label!r}: a line break in its name cannot stand in a labels file. Rename it."
+            )
+
+
+def _report(
+    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
+) -> None:
+    width = max(len("class"), *(len(label) for label in table))
+    reporter.note(f"{'class':<{width}}  training  validation  test")
+    for label, counts in table.items():
+        reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
+    for label, counts in table.items():
+        if tested and not counts["test"]:
+            reporter.warn(f"class {label}: no test photo, so nothing tells how well it is recognised. Add photos.")
+    for duplicate in duplicates:
+        where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
+        effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"
+        reporter.warn(f"the same photo more than once {effect}: {where}")
+
+
+def _fields(
+    options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
+) -> dict[str, Any]:
+    return {
+        "architecture": options.architecture.name,
+        "weights": {"file": weights_file, "sha256": weights_digest},
+        "image_dir": str(options.image_dir.resolve()),
+        "recursive": options.recursive,
+        "percentages": asdict(options.percentages),
+        "head": asdict(options.head),
+        "distortions": asdict(options.distortions) if options.distortions.active else None,
+        "final_tensor_name": options.final_tensor_name,
+        "labels": list(data.labels),
+        "classes": result.table,
+        "sets": members(data.sets),
+        "unreadable": list(result.unreadable),
+        "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
+        "steps": [asdict(step) for step in result.steps],
+        "validation": result.validation.as_dict(),
+        "test": result.test.as_dict(),
+        "misclassified": [
+            {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
+        ],
+    }

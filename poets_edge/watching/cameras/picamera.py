@@ -1,0 +1,72 @@
+"""The Raspberry Pi's own cameras, with picamera2."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import importlib
+from typing import Any
+
+from PIL import Image
+
+from poets_edge.errors import SourceError
+
+_SIZE = (640, 480)
+"""Twice the largest model input and more; smaller frames cost less to copy and resize."""
+_SILENCE_SECONDS = 5.0
+"""Without a frame for so long a camera has gone: its cable, or the camera stack."""
+
+
+class PiCamera:
+    """A camera that libcamera knows; see `poets_edge.watching.cameras.device.Device`."""
+
+    def __init__(self, module: Any, number: int) -> None:
+        """Open camera `number` with the picamera2 module. Raises SourceError: it is in use or does not start."""
+        self._camera: Any = None
+        try:
+            self._camera = module.Picamera2(number)
+            # libcamera names the bytes of a word, lowest last: its BGR888 is R, G, B in memory.
+            self._camera.configure(self._camera.create_video_configuration(main={"size": _SIZE, "format": "BGR888"}))
+            self._camera.start()
+        except (RuntimeError, IndexError, OSError) as error:
+            self.close()
+            raise SourceError(
+                f"camera {number}: does not start ({' '.join(str(error).split())});"
+                " another program may be using it, or its cable may be loose."
+            ) from None
+
+    def read(self) -> Image.Image | None:
+        try:
+            pixels = self._camera.capture_array(wait=False).get_result(timeout=_SILENCE_SECONDS)
+        except (concurrent.futures.TimeoutError, TimeoutError, RuntimeError, OSError) as error:
+            raise SourceError(f"no frame from the camera ({error}).") from None
+        return Image.fromarray(pixels) if pixels is not None and pixels.size else None
+
+    def close(self) -> None:
+        if self._camera is not None:
+            with contextlib.suppress(RuntimeError, OSError):  # a camera that has gone may not take leave
+                self._camera.close()
+            self._camera = None
+
+
+def find_picamera2(number: int) -> Any | None:
+    """The picamera2 module if it is installed and knows camera `number`, else None."""
+    if picamera2_trouble() is not None:
+        return None
+    import picamera2
+
+    return picamera2 if number < len(picamera2.Picamera2.global_camera_info()) else None
+
+
+def picamera2_trouble() -> str | None:
+    """Why picamera2 cannot be used; empty where it is merely not installed, None where it can."""
+    try:
+        importlib.import_module("picamera2")
+    except Exception as error:  # built for another numpy or another libcamera, it fails in many ways
+        if isinstance(error, ModuleNotFoundError) and error.name == "picamera2":
+            return ""
+        return (
+            f"picamera2 is installed but does not start ({' '.join(str(error).split())}). If this is about numpy,"
+            " run: pip install 'numpy<2'"
+        )
+    return None

@@ -1,0 +1,138 @@
+"""Starting a command when a label holds, and looking after it: it may fail, hang, or still run the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from poets_edge.errors import UsageError
+from poets_edge.progress import Reporter
+
+_GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
+_STDERR = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line.
+
+    Attributes:
+        text: as it was typed.
+        shell: give it to /bin/sh. Otherwise it is a program and its arguments, and nothing in it is expanded.
+        limit: seconds after which it is ended; 0 for none.
+    """
+
+    text: str
+    shell: bool = False
+    limit: float = 60.0
+
+    def arguments(self) -> list[str]:
+        """What to execute. Raises UsageError: an open quote, nothing to run, or no such program."""
+        if self.shell:
+            return ["/bin/sh", "-c", self.text]
+        try:
+            arguments = shlex.split(self.text)
+        except ValueError as error:
+            raise UsageError(f"--run {self.text!r}: {error}.") from None
+        if not arguments or shutil.which(arguments[0]) is None:
+            raise UsageError(f"--run {self.text!r}: no such program. (For a shell's own commands add --shell.)")
+        return arguments
+
+
+class Trigger:
+    """Runs a command once each time that a label has been the answer for `hold` frames in a row.
+
+    The command finds the label and its score in $POETS_EDGE_LABEL and $POETS_EDGE_SCORE. What it prints goes to
+    stderr, away from the results. While it runs it is not started again.
+    """
+
+    def __init__(self, label: str, command: Command, hold: int, reporter: Reporter) -> None:
+        """Raises UsageError: `hold` is below 1, or the command makes no sense."""
+        if hold < 1:
+            raise UsageError(f"--hold must be 1 or more, not {hold}.")
+        self.label = label
+        self._command = command
+        self._arguments = command.arguments()
+        self._hold = hold
+        self._reporter = reporter
+        self._held = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._ending = False
+
+    def see(self, label: str, score: float) -> None:
+        """Take note of one frame's answer."""
+        self._held = self._held + 1 if label == self.label else 0
+        if self._held == self._hold:
+            self._start(score)
+
+    def look_after(self) -> None:
+        """Report a command that has ended, end one that takes too long. Call it often; it never waits."""
+        if self._process is None:
+            return
+        status = self._process.poll()
+        spent = time.monotonic() - self._started
+        if status is not None:
+            ended_by_us = self._ending
+            self._forget()
+            if status and not ended_by_us:
+                how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
+                self._reporter.warn(f"--run {self._command.text!r} {how}")
+        elif self._ending and spent > self._command.limit + _GRACE_SECONDS:
+            self._signal(signal.SIGKILL)
+        elif self._command.limit and spent > self._command.limit and not self._ending:
+            self._reporter.warn(f"--run {self._command.text!r} still runs after {self._command.limit:g} s; ending it")
+            self._ending = True
+            self._signal(signal.SIGTERM)
+
+    def close(self, stopped: Callable[[], bool]) -> None:
+        """See a command to its end, or to its limit; as soon as `stopped`, end it, within two seconds."""
+        self.look_after()
+        while self._process is not None and not stopped():
+            time.sleep(_LOOK_SECONDS)
+            self.look_after()
+        if self._process is None:
+            return
+        self._reporter.warn(f"--run {self._command.text!r} still runs; ending it")
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
+        self._forget()
+
+    def _start(self, score: float) -> None:
+        self.look_after()
+        if self._process is not None:
+            self._reporter.warn(f"--run {self._command.text!r} still runs; not started again")
+            return
+        facts = {"POETS_EDGE_LABEL": self.label, "POETS_EDGE_SCORE": f"{score:.5f}"}
+        try:
+            # A session of its own: the terminal's Ctrl-C is ours alone, and its children can be ended with it.
+            self._process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=_STDERR,
+                env={**os.environ, **facts},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._reporter.warn(f"--run {self._command.text!r}: {error.strerror or error}")
+        self._started = time.monotonic()
+
+    def _forget(self) -> None:
+        if self._ending or (self._process is not None and self._process.returncode is None):
+            self._signal(signal.SIGKILL)  # what it has started, too
+        self._process = None
+        self._ending = False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
