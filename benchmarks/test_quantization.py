@@ -33,7 +33,7 @@ def test_all_sixteen(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: 
             files[architecture] = _train_and_export(architecture, flowers, tmp_path)
 
     benchmark.pedantic(all_of_them, rounds=1, iterations=1)
-    times = _latencies([file.path for forms in files.values() for file in forms.values()])
+    times = _latencies([file.path for quantizations in files.values() for file in quantizations.values()])
     _publish_accuracy(files)
     _publish_costs(files, times)
 
@@ -64,21 +64,37 @@ def _latencies(models: list[Path]) -> dict[Path, float]:
 
 
 def _publish_accuracy(files: dict[Architecture, Files]) -> None:
-    forms = QUANTIZATIONS[1:]
-    rows = [["", "float32, %", *(f"{form}, points" for form in forms), *(f"{form} agrees, %" for form in forms)]]
-    losses: dict[str, list[float]] = {form: [] for form in forms}
+    quantizations = QUANTIZATIONS[1:]
+    rows = [
+        [
+            "",
+            "float32, %",
+            *(f"{name}, points" for name in quantizations),
+            *(f"{name} agrees, %" for name in quantizations),
+        ]
+    ]
+    losses: dict[str, list[float]] = {name: [] for name in quantizations}
     for architecture, of in files.items():
-        known = {form: file.evaluation.accuracy for form, file in of.items() if file.evaluation}
-        for form in forms:
-            losses[form].append(100 * (known["none"] - known[form]))
+        known = {name: file.evaluation.accuracy for name, file in of.items() if file.evaluation}
+        for name in quantizations:
+            losses[name].append(100 * (known["float32"] - known[name]))
         hidden = architecture.name in STAND_INS
         rows.append(
-            [architecture.name, accuracy(architecture.name, known["none"])]
-            + ["-" if hidden else f"{-losses[form][-1]:+.1f}" for form in forms]
-            + [f"{100 * (of[form].agreement or 0):.1f}" for form in forms]
+            [architecture.name, accuracy(architecture.name, known["float32"])]
+            + ["-" if hidden else f"{-losses[name][-1]:+.1f}" for name in quantizations]
+            + [f"{100 * (of[name].agreement or 0):.1f}" for name in quantizations]
         )
-    rows.append(["**mean of 16**", "", *(f"**{-statistics.mean(losses[form]):+.2f}**" for form in forms), "", "", ""])
-    first = next(iter(files.values()))["none"].evaluation
+    rows.append(
+        [
+            "**mean of 16**",
+            "",
+            *(f"**{-statistics.mean(losses[name]):+.2f}**" for name in quantizations),
+            "",
+            "",
+            "",
+        ]
+    )
+    first = next(iter(files.values()))["float32"].evaluation
     photos = first.count if first else 0
     publish(
         "quantization_accuracy",
@@ -94,16 +110,22 @@ def _publish_accuracy(files: dict[Architecture, Files]) -> None:
 
 
 def _publish_costs(files: dict[Architecture, Files], times: dict[Path, float]) -> None:
-    forms = QUANTIZATIONS[1:]
+    quantizations = QUANTIZATIONS[1:]
     rows = [
-        ["", *(f"{form}, time" for form in forms), *(f"{form}, size" for form in forms), "float32, ms", "float32, MB"]
+        [
+            "",
+            *(f"{name}, time" for name in quantizations),
+            *(f"{name}, size" for name in quantizations),
+            "float32, ms",
+            "float32, MB",
+        ]
     ]
     for architecture, of in files.items():
-        base = of["none"]
+        base = of["float32"]
         rows.append(
             [architecture.name]
-            + [f"{times[of[form].path] / times[base.path]:.2f}" for form in forms]
-            + [f"{of[form].size / base.size:.2f}" for form in forms]
+            + [f"{times[of[name].path] / times[base.path]:.2f}" for name in quantizations]
+            + [f"{of[name].size / base.size:.2f}" for name in quantizations]
             + [f"{times[base.path]:.2f}", f"{base.size / 1e6:.2f}"]
         )
     publish(

@@ -16,7 +16,7 @@ from benchmarks.tables import load, publish
 from poets_edge.benchmarking.benchmark import BenchmarkOptions, BenchmarkResult
 from poets_edge.benchmarking.benchmark import benchmark as measure_on_this_device
 from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
-from tests.conftest import FORMS, Trained
+from tests.conftest import QUANTIZATIONS, Trained
 
 _TIMES = 5
 
@@ -27,7 +27,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
     program = shutil.which("litert-benchmark", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("no litert-benchmark: it comes with ai-edge-litert 2.3 and later")
-    variants = [Variant(trained.model(form), 1) for form in FORMS]
+    variants = [Variant(trained.model(quantization), 1) for quantization in QUANTIZATIONS]
     ours: dict[Variant, list[float]] = {variant: [] for variant in variants}
     theirs: dict[Variant, list[float]] = {variant: [] for variant in variants}
 
@@ -62,7 +62,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
 @pytest.mark.benchmark(group="stopwatch")
 @pytest.mark.timeout(1800)
 def test_against_itself(benchmark: Any, trained: Trained) -> None:
-    variants = [Variant(trained.model(form), 1) for form in FORMS]
+    variants = [Variant(trained.model(quantization), 1) for quantization in QUANTIZATIONS]
     results: dict[Variant, list[BenchmarkResult]] = {variant: [] for variant in variants}
 
     def measure() -> None:

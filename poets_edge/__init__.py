@@ -3,7 +3,7 @@
     from poets_edge import Classifier, ExportOptions, TrainOptions, export, train
 
     train(TrainOptions(image_dir=Path("flower_photos")))
-    export(ExportOptions(quantizations=("none", "int8")))
+    export(ExportOptions(quantizations=("float32", "int8")))
     Classifier("tf_files/retrained_graph_int8.tflite").classify("photo.jpg", top=3)
 
 Each name is loaded when it is first used, so labelling never imports what only training needs.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from poets_edge.architectures import architecture as architecture

@@ -29,7 +29,7 @@ _TIMED_RUNS = 100
 
 
 @dataclass(frozen=True)
-class Form:
+class TimedFile:
     """An exported file, and the median time of one inference on one core, milliseconds."""
 
     file: ExportedFile
@@ -42,22 +42,22 @@ class QuickstartResult:
 
     Attributes:
         photos: the drawn photos.
-        forms: float32, float16, dynamic and int8.
+        files: float32, float16, dynamic and int8.
         photo: a test photo, and `labels`: what the int8 file says of it, best first.
     """
 
     photos: PhotoFolder
-    forms: tuple[Form, ...]
+    files: tuple[TimedFile, ...]
     photo: Photo
     labels: tuple[Label, ...]
 
 
 def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
-    """Draw photos into `folder`/photos (unless they are there), retrain the embedded backbone, export all forms.
+    """Draw photos into `folder`/photos (unless they are there), retrain the embedded backbone, export it four times.
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.
-        OutputError: `folder` cannot be written, or holds photos of somebody's.
+        OutputError: `folder` cannot be written, or holds other photos.
     """
     reporter = reporter or Silent()
     drawn = folder / "photos"
@@ -77,12 +77,12 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
         ),
         reporter,
     )
-    files = export(ExportOptions(graph, quantizations=QUANTIZATIONS), reporter).files
+    exported = export(ExportOptions(graph, quantizations=QUANTIZATIONS), reporter).files
     sets = split(photos.photos, _SETS)
     photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
-    models = [Classifier(file.path) for file in files]
-    forms = tuple(Form(file, _latency_ms(model, photo)) for file, model in zip(files, models, strict=True))
-    return QuickstartResult(photos, forms, photo, tuple(models[-1].classify(photo.path, top=3)))
+    models = [Classifier(file.path) for file in exported]
+    files = tuple(TimedFile(file, _latency_ms(model, photo)) for file, model in zip(exported, models, strict=True))
+    return QuickstartResult(photos, files, photo, tuple(models[-1].classify(photo.path, top=3)))
 
 
 def _drawn_before(folder: Path) -> PhotoFolder:

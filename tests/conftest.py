@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DAISY = "daisy/21652746_cc379e0eea_m.jpg"
 ROSE = "roses/2414954629_3708a1a04d.jpg"
-FORMS = ("float32", "float16", "dynamic", "int8")
+QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Trained:
     def graph(self) -> Path:
         return self.folder / "tf_files/retrained_graph.pb"
 
-    def model(self, form: str = "float32") -> Path:
-        """The exported file of a form, one of FORMS."""
-        return self.graph.with_name(f"retrained_graph{'' if form == 'float32' else f'_{form}'}.tflite")
+    def model(self, quantization: str = "float32") -> Path:
+        """The exported file of a quantization, one of QUANTIZATIONS."""
+        return self.graph.with_name(f"retrained_graph{'' if quantization == 'float32' else f'_{quantization}'}.tflite")
 
 
 def poets_edge(*arguments: str | Path, cwd: Path | None = None) -> Ran:
@@ -117,7 +117,7 @@ def keras_home(shared: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def trained(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A real model of the default architecture in all four forms. Do not write into it."""
+    """A real model of the default architecture in all four quantizations. Do not write into it."""
     folder = tmp_path_factory.mktemp("trained")
     poets_edge("train", "--image_dir", flowers, cwd=folder).ok()
     poets_edge("export", "--all", cwd=folder).ok()

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from poets_edge.edge.classifier import Classifier
-from tests.conftest import DAISY, FORMS, ROSE, Trained, poets_edge, poets_edge_process
+from tests.conftest import DAISY, QUANTIZATIONS, ROSE, Trained, poets_edge, poets_edge_process
 
 
 def first_label(line: str) -> str:
     return line.partition(" (score = ")[0]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
 @pytest.mark.parametrize(("photo", "answer"), [(DAISY, "daisy"), (ROSE, "roses")])
 def test_every_form_knows_a_daisy_and_a_rose(
-    trained: Trained, flowers: Path, form: str, photo: str, answer: str
+    trained: Trained, flowers: Path, quantization: str, photo: str, answer: str
 ) -> None:
-    ran = poets_edge_process("label", "--graph", trained.model(form), flowers / photo).ok()
+    ran = poets_edge_process("label", "--graph", trained.model(quantization), flowers / photo).ok()
     assert first_label(ran.stdout.splitlines()[0]) == answer
 
 
@@ -36,7 +36,7 @@ def test_head_is_right_on_83_of_100_photos_it_has_not_seen(trained: Trained) -> 
 def test_int8_answers_as_float_does(trained: Trained, flowers: Path) -> None:
     unseen = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())["sets"]
     photos = [flowers / name for name in unseen["test"] + unseen["validation"]]
-    answers = {form: scores_of(trained.model(form), photos) for form in ("float32", "int8")}
+    answers = {quantization: scores_of(trained.model(quantization), photos) for quantization in ("float32", "int8")}
     assert len(np.unique(answers["float32"].argmax(axis=1))) == 5, "answers must vary for agreement to mean anything"
     agreement = (answers["float32"].argmax(axis=1) == answers["int8"].argmax(axis=1)).mean()
     assert agreement >= 0.97
@@ -91,11 +91,11 @@ def check_tensorboard_shows_the_run(summaries: Path) -> None:
     assert {"input", "bottleneck", "final_result"} <= nodes
 
 
-@pytest.mark.parametrize("form", ["float32", "int8"])
-def test_evaluate_finds_what_export_found(trained: Trained, flowers: Path, form: str) -> None:
-    ran = poets_edge_process("evaluate", "--graph", trained.model(form), "--image_dir", flowers, "--json").ok()
+@pytest.mark.parametrize("quantization", ["float32", "int8"])
+def test_evaluate_finds_what_export_found(trained: Trained, flowers: Path, quantization: str) -> None:
+    ran = poets_edge_process("evaluate", "--graph", trained.model(quantization), "--image_dir", flowers, "--json").ok()
     found = json.loads(ran.stdout)
-    facts = Classifier(trained.model(form)).metadata.facts["test"]
+    facts = Classifier(trained.model(quantization)).metadata.facts["test"]
     assert {key: found[key] for key in facts} == facts
     assert found["photos"] > 80
 

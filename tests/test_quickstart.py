@@ -45,11 +45,11 @@ def test_quickstart_shows_four_forms_and_three_next_steps(quickstarted: Quicksta
 
 def test_quickstart_learned_more_than_colours_and_a_second_run_agrees(quickstarted: Quickstarted) -> None:
     found = json.loads(poets_edge("quickstart", "--quiet", "--json", cwd=quickstarted.folder).ok().stdout)
-    for form in found["forms"]:
-        assert form["latency_ms"] > 0 and form["agreement_with_float"] > 0.9
-        assert form["test"]["accuracy"] > 0.55, "chance is 0.2, a colour histogram 0.35"
-        assert form["size"] < 1_000_000
-        assert f"{100 * form['test']['accuracy']:.1f} %" in quickstarted.shown
+    for file in found["files"]:
+        assert file["latency_ms"] > 0 and file["agreement_with_float"] > 0.9
+        assert file["test"]["accuracy"] > 0.55, "chance is 0.2, a colour histogram 0.35"
+        assert file["size"] < 1_000_000
+        assert f"{100 * file['test']['accuracy']:.1f} %" in quickstarted.shown
     assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3
 
 

@@ -166,7 +166,7 @@ def _float_twin(model: Classifier, others: Mapping[Path, Classifier]) -> Path | 
         return (classifier.metadata.facts.get("training") or {}).get("graph_sha256")
 
     for path, other in others.items():
-        if other.metadata.facts.get("quantization") == "none" and graph(other) and graph(other) == graph(model):
+        if other.metadata.facts.get("quantization") == "float32" and graph(other) and graph(other) == graph(model):
             return path
     return None
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from poets_edge.benchmarking.benchmark import FORMAT
 from poets_edge.benchmarking.machine import machine_name
-from poets_edge.edge.metadata import form_name
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.files import distinct_names
 
@@ -126,8 +125,10 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
     """(model, threads) -> entry. Files that say what they are are matched by that, others by their names."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in results["results"]:
-        form = form_name(entry["quantization"])
-        name = f"{entry['architecture']} {form}" if entry["architecture"] and form else entry["name"]
+        # Version 0.1 wrote "none" for float32.
+        quantization = "float32" if entry["quantization"] == "none" else entry["quantization"]
+        known = entry["architecture"] and quantization
+        name = f"{entry['architecture']} {quantization}" if known else entry["name"]
         if (name, entry["threads"]) in found:
             name = f"{name} ({entry['name']})"
         again = (f"{name} #{number}" for number in itertools.count(2))

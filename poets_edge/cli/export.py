@@ -7,7 +7,6 @@ from typing import Any, cast
 import click
 
 from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
-from poets_edge.edge.metadata import form_name
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
@@ -16,20 +15,27 @@ _DEFAULT = ExportOptions()
 JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
+class _Quantization(click.Choice[str]):
+    """Also takes `none`, which is what version 0.1 called float32."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("float32" if value == "none" else value, param, ctx)
+
+
 @click.command("export")
 @option("--graph", type=FILE, default=_DEFAULT.graph, help="The trained graph: train's, or the original codelab's.")
 @option("--labels", type=FILE, help="Its labels file.", show_default="the one beside the graph")
 @option("--output_dir", type=FILE, help="Where the files go.", show_default="beside the graph")
 @option(
     "--quantize",
-    type=click.Choice(QUANTIZATIONS),
+    type=_Quantization(QUANTIZATIONS),
     is_flag=False,
     flag_value="int8",
     multiple=True,
-    help="Form to write; without a value int8. Give it several times for several forms.",
+    help="Quantization to write; without a value int8. Give it several times for several files.",
     show_default=False,
 )
-@option("--all", "every", is_flag=True, help="Write all four forms.", show_default=False)
+@option("--all", "every", is_flag=True, help="Write all four.", show_default=False)
 @option(
     "--float-io",
     is_flag=True,
@@ -44,7 +50,7 @@ JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 @option(
     "--calibration_photos", type=int, default=_DEFAULT.calibration_count, help="Training photos that set int8's ranges."
 )
-@option("--max-accuracy-drop", type=float, help="Fail, and write nothing, if a form loses more points than this.")
+@option("--max-accuracy-drop", type=float, help="Fail, and write nothing, if a file loses more points than this.")
 @json_option
 @quiet_option
 def command(
@@ -59,7 +65,7 @@ def command(
 ) -> None:
     """Turn the trained graph into TensorFlow Lite files.
 
-    Forms: none (float32), float16 (half the size), dynamic (8-bit weights, a quarter of the size), int8 (8-bit
+    Quantizations: float32 (none), float16 (half the size), dynamic (8-bit weights, a quarter of the size), int8 (8-bit
     weights and, but for both ends, arithmetic: a quarter of the size and the fastest on phones and Pis). Each file
     carries its labels and normalization, and is run over the test photos before it is written.
 
@@ -68,9 +74,9 @@ def command(
       poets-edge export --quantize            one int8 file
       poets-edge export --all                 all four
     """
-    forms = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
+    quantizations = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
-        quantizations=forms,
+        quantizations=quantizations,
         percentages=Percentages(testing_percentage, validation_percentage),
         calibration_count=calibration_photos,
         **paths_and_switches,
@@ -82,7 +88,7 @@ def command(
     tested = result.files[0].evaluation
     click.echo(
         table(
-            [["form", "file", *JUDGED]] + [[form_name(f.quantization), str(f.path), *judged(f)] for f in result.files],
+            [["quantization", "file", *JUDGED]] + [[f.quantization, str(f.path), *judged(f)] for f in result.files],
             left=2,
         )
     )

@@ -99,7 +99,7 @@ def command(
 
 
 def _print(result: GridResult, options: GridOptions) -> None:
-    heading = ["architecture", "precision", "", "MMACs", "Mparams", "MB", "median", "p90", "photos/s", "accuracy",
+    heading = ["architecture", "quantization", "", "MMACs", "Mparams", "MB", "median", "p90", "photos/s", "accuracy",
                "95 % interval", "ImageNet", "Pixel 3"]  # fmt: skip
     click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
     click.echo(
@@ -118,7 +118,7 @@ def _row(point: Point, result: GridResult) -> list[str]:
     low, high = point.interval
     return [
         point.architecture.name,
-        point.precision,
+        point.quantization,
         "*" if point in result.front else "",
         f"{point.mmacs:g}",
         f"{point.mparams:.2f}",

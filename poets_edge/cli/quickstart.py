@@ -18,24 +18,23 @@ if TYPE_CHECKING:
 @json_option
 @quiet_option
 def command(output_dir: Path, as_json: bool, quiet: bool) -> None:
-    """Draw photos, retrain the embedded backbone on them, export four forms, label a photo: no network needed.
+    """Try every step, with drawn photos and no network: train, export in every quantization, label a photo.
 
     \b
     Example:
       poets-edge quickstart
     """
     from poets_edge.cli.export import JUDGED, judged
-    from poets_edge.edge.metadata import form_name
     from poets_edge.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
     if as_json:
         print_json(_as_dict(result))
         return
-    heading = ["form", *JUDGED, "ms on one core"]
-    rows = [[form_name(f.file.quantization), *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.forms]
+    heading = ["quantization", *JUDGED, "ms on one core"]
+    rows = [[f.file.quantization, *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.files]
     click.echo(table([heading, *rows]))
-    tested = result.forms[0].file.evaluation
+    tested = result.files[0].file.evaluation
     click.echo(f"Judged on {tested.count if tested else 0} drawn photos. Drawn photos are a toy: yours will differ.\n")
     click.echo(f"{result.photo.path} is, says the int8 file:")
     for label in result.labels:
@@ -44,7 +43,7 @@ def command(output_dir: Path, as_json: bool, quiet: bool) -> None:
 
 
 def _next_steps(result: QuickstartResult) -> str:
-    int8 = result.forms[-1].file.path
+    int8 = result.files[-1].file.path
     return f"""
 Next:
   your own photos   one folder a class, then
@@ -58,7 +57,7 @@ Next:
 def _as_dict(result: QuickstartResult) -> dict[str, Any]:
     return {
         "photos": str(result.photos.path),
-        "forms": [{**form.file.as_dict(), "latency_ms": form.latency_ms} for form in result.forms],
+        "files": [{**timed.file.as_dict(), "latency_ms": timed.latency_ms} for timed in result.files],
         "photo": str(result.photo.path),
         "labels": [{"label": label.name, "score": label.score} for label in result.labels],
     }

@@ -95,7 +95,7 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
         reason = " ".join(str(error).split())[:200] or "damaged"
         way_out = "Export it again, or copy it again."
         if "find op for builtin opcode" in reason:
-            way_out = f"{runtime.name} {runtime.version} is too old for it; export it in another form (float32, int8)."
+            way_out = f"{runtime.name} {runtime.version} is too old for it; export it as float32 or int8."
         raise ModelError(f"{model}: cannot be loaded ({reason}). {way_out}") from None
     return interpreter
 

@@ -43,11 +43,6 @@ class Metadata:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def form_name(quantization: str) -> str:
-    """What people call the form of a file whose facts name this quantization: float32 for "none"."""
-    return "float32" if quantization == "none" else quantization
-
-
 def read_metadata(path: Path) -> Metadata:
     """Read what a `.tflite` carries.
 
@@ -97,7 +92,11 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
         facts = json.loads(text)
     except ValueError:
         raise ModelError(f"{path}: damaged ({FACTS_FILE} is not JSON). Export it again.") from None
-    return facts if isinstance(facts, dict) else {}
+    if not isinstance(facts, dict):
+        return {}
+    if facts.get("quantization") == "none":  # what version 0.1 called float32
+        facts["quantization"] = "float32"
+    return facts
 
 
 def _read_flatbuffer(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:

@@ -37,7 +37,7 @@ class ExportOptions:
         graph: a frozen graph, of `train` or of the original codelab.
         labels: its labels file; by default the one beside it.
         output_dir: where the `.tflite` files go; by default beside the graph.
-        quantizations: forms to write; empty means int8 for an architecture named `_quantized`, else float32.
+        quantizations: of the files to write; empty means int8 for an architecture named `_quantized`, else float32.
         float_io: int8 files keep float32 input and output.
         image_dir: where the photos lie now; needed for a graph without a record.
         percentages: division of `image_dir` for a graph without a record.
@@ -107,12 +107,12 @@ class _Source:
 
 
 def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
-    """Convert a graph, re-score every form over the test photos, and write the files.
+    """Convert a graph, re-score every file over the test photos, and write the files.
 
-    Nothing is written before all forms are converted and judged.
+    Nothing is written before all are converted and judged.
 
     Raises:
-        ModelError: the graph, its labels or record are damaged or do not fit; a form answers NaN, or loses more
+        ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN, or loses more
             than `options.max_accuracy_drop`.
         DatasetError: photos are needed and not there.
         RuntimeMissingError: TensorFlow is not installed.
@@ -126,29 +126,31 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
             f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give --image_dir FOLDER"
         )
     # The float model is always converted: the others are judged beside it.
-    forms: list[Quantization] = [form for form in QUANTIZATIONS if form in wanted or form == "none"]
+    quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
     models: dict[Quantization, bytes] = {}
-    with reporter.progress("converting", len(forms), "file") as advance:
-        for form in forms:
-            models[form] = with_metadata(_convert(options, source, form), _card(source, form))
+    with reporter.progress("converting", len(quantizations), "file") as advance:
+        for quantization in quantizations:
+            models[quantization] = with_metadata(_convert(options, source, quantization), _card(source, quantization))
             advance(1)
     scored = _rescore(models, source, reporter)
-    files, evaluations = [], {form: result.evaluation(source.labels) for form, result in scored.items()}
-    for form in wanted:
-        _check_drop(options, form, evaluations)
-        agreement = _agreement(scored[form], scored["none"]) if scored else None
-        facts = _facts(options, source, form, evaluations.get(form), agreement)
-        data = with_files(models[form], _card(source, form), facts)
-        files.append((_output_path(options, form), form, data, evaluations.get(form), agreement))
+    files = []
+    evaluations = {quantization: result.evaluation(source.labels) for quantization, result in scored.items()}
+    for quantization in wanted:
+        _check_drop(options, quantization, evaluations)
+        agreement = _agreement(scored[quantization], scored["float32"]) if scored else None
+        facts = _facts(options, source, quantization, evaluations.get(quantization), agreement)
+        data = with_files(models[quantization], _card(source, quantization), facts)
+        path = _output_path(options, quantization)
+        files.append((path, quantization, data, evaluations.get(quantization), agreement))
     for path, _, data, _, _ in files:
         write_bytes(path, data)
     return ExportResult(
         tuple(
-            ExportedFile(path, form, len(data), evaluation, agreement)
-            for path, form, data, evaluation, agreement in files
+            ExportedFile(path, quantization, len(data), evaluation, agreement)
+            for path, quantization, data, evaluation, agreement in files
         ),
         source.labels,
-        scored["none"].unreadable if scored else (),
+        scored["float32"].unreadable if scored else (),
     )
 
 
@@ -173,56 +175,60 @@ def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
 
 
 def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:
-    return ("int8",) if record and record["architecture"].endswith("_quantized") else ("none",)
+    return ("int8",) if record and record["architecture"].endswith("_quantized") else ("float32",)
 
 
-def _convert(options: ExportOptions, source: _Source, form: Quantization) -> bytes:
+def _convert(options: ExportOptions, source: _Source, quantization: Quantization) -> bytes:
     frozen = source.frozen
     ends = (frozen.input_name, frozen.output_name, frozen.size)
-    if form != "int8" or source.photos is None:
-        return convert(frozen.path, *ends, form)
+    if quantization != "int8" or source.photos is None:
+        return convert(frozen.path, *ends, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     samples = partial(batches, calibration_pixels(chosen, frozen.size))
     with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
         rounded = Path(folder) / "rounded.pb"
         write_rounded(frozen, samples(), rounded)
-        return convert(rounded, *ends, form, calibration=samples, float_io=options.float_io)
+        return convert(rounded, *ends, quantization, calibration=samples, float_io=options.float_io)
 
 
-def _card(source: _Source, form: Quantization) -> Card:
+def _card(source: _Source, quantization: Quantization) -> Card:
     architecture = source.record["architecture"] if source.record else "retrained graph"
-    description = f"{architecture}, {len(source.labels)} classes, {'float32' if form == 'none' else form}"
+    description = f"{architecture}, {len(source.labels)} classes, {quantization}"
     return Card(f"poets_edge {architecture}", description, source.labels)
 
 
 def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
-    """Scores of every form over the test photos; also the check that each loads and answers with numbers."""
+    """Scores of every file over the test photos; also the check that each loads and answers with numbers."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     scored: dict[Quantization, Scored] = {}
     with (
         tempfile.TemporaryDirectory(prefix="poets_edge-") as folder,
         reporter.progress("re-scoring", len(photos) * len(models)) as advance,
     ):
-        for form, model in models.items():
-            path = Path(folder) / f"{form}.tflite"
-            path.write_bytes(with_files(model, _card(source, form), {}))
-            scored[form] = score_model(photos, path, advance=advance)
-            if not np.isfinite(scored[form].scores).all():
-                raise ModelError(f"{source.frozen.path}: converted to {form} it answers NaN. Nothing was written.")
+        for quantization, model in models.items():
+            path = Path(folder) / f"{quantization}.tflite"
+            path.write_bytes(with_files(model, _card(source, quantization), {}))
+            scored[quantization] = score_model(photos, path, advance=advance)
+            if not np.isfinite(scored[quantization].scores).all():
+                raise ModelError(
+                    f"{source.frozen.path}: converted to {quantization} it answers NaN. Nothing was written."
+                )
     return scored if photos else {}
 
 
-def _check_drop(options: ExportOptions, form: Quantization, evaluations: dict[Quantization, Evaluation]) -> None:
-    if options.max_accuracy_drop is None or form == "none":
+def _check_drop(
+    options: ExportOptions, quantization: Quantization, evaluations: dict[Quantization, Evaluation]
+) -> None:
+    if options.max_accuracy_drop is None or quantization == "float32":
         return
-    if not evaluations or not evaluations["none"].count:
+    if not evaluations or not evaluations["float32"].count:
         raise DatasetError("--max-accuracy-drop needs test photos, and there are none.")
-    drop = 100 * (evaluations["none"].accuracy - evaluations[form].accuracy)
+    drop = 100 * (evaluations["float32"].accuracy - evaluations[quantization].accuracy)
     # Half a photo's worth of rounding must not decide.
     if drop > options.max_accuracy_drop + 1e-9:
         raise ModelError(
-            f"{form} loses {drop:.1f} points of accuracy on {evaluations[form].count} test photos, more than the"
-            f" {options.max_accuracy_drop:g} allowed. Nothing was written."
+            f"{quantization} loses {drop:.1f} points of accuracy on {evaluations[quantization].count} test photos, more"
+            f" than the {options.max_accuracy_drop:g} allowed. Nothing was written."
         )
 
 
@@ -233,7 +239,11 @@ def _agreement(scored: Scored, reference: Scored) -> float | None:
 
 
 def _facts(
-    options: ExportOptions, source: _Source, form: Quantization, evaluation: Evaluation | None, agreement: float | None
+    options: ExportOptions,
+    source: _Source,
+    quantization: Quantization,
+    evaluation: Evaluation | None,
+    agreement: float | None,
 ) -> dict[str, Any]:
     """What travels inside the file, beside the labels."""
     record = source.record or {}
@@ -244,10 +254,10 @@ def _facts(
     }
     return {
         "format": 1,
-        "quantization": form,
-        "float_io": form != "int8" or options.float_io,
+        "quantization": quantization,
+        "float_io": quantization != "int8" or options.float_io,
         "percentages": record.get("percentages") or asdict(options.percentages),
-        "calibration_photos": options.calibration_count if form == "int8" else None,
+        "calibration_photos": options.calibration_count if quantization == "int8" else None,
         "exported_with": versions(),
         "training": training or None,
         "test": evaluation.as_dict() if evaluation else None,
@@ -255,6 +265,6 @@ def _facts(
     }
 
 
-def _output_path(options: ExportOptions, form: Quantization) -> Path:
+def _output_path(options: ExportOptions, quantization: Quantization) -> Path:
     folder = options.output_dir or options.graph.parent
-    return folder / f"{options.graph.stem}{'' if form == 'none' else f'_{form}'}.tflite"
+    return folder / f"{options.graph.stem}{'' if quantization == 'float32' else f'_{quantization}'}.tflite"

@@ -15,7 +15,7 @@ from poets_edge.graphs.flatbuffer import read_tree, write_tree
 from poets_edge.graphs.float_ends import put_first_layer_in_float, put_softmax_in_float
 from poets_edge.graphs.tensorflow import load_tensorflow
 
-Quantization = Literal["none", "dynamic", "float16", "int8"]
+Quantization = Literal["float32", "dynamic", "float16", "int8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 
 Samples = Callable[[], Iterator[npt.NDArray[np.float32]]]
@@ -27,7 +27,7 @@ def convert(
     input_name: str,
     outputs: str | Sequence[str],
     size: tuple[int, int] | None = None,
-    quantization: Quantization = "none",
+    quantization: Quantization = "float32",
     *,
     calibration: Samples | None = None,
     float_io: bool = False,
@@ -37,7 +37,7 @@ def convert(
     Args:
         graph: file with a binary GraphDef.
         size: (height, width) of the input, where the graph leaves it open.
-        quantization: "none" float32; "float16" weights in half precision; "dynamic" 8-bit weights, float
+        quantization: "float32" none; "float16" weights in half precision; "dynamic" 8-bit weights, float
             arithmetic at the ends; "int8" weights and activations from the first layer's output to the logits, which
             needs `calibration`.
         float_io: keep float32 input and output with int8; otherwise they are uint8.
@@ -73,7 +73,7 @@ def _with_float_ends(model: bytes) -> bytes:
 def _set_quantization(
     tf: Any, converter: Any, quantization: Quantization, calibration: Samples | None, float_io: bool
 ) -> None:
-    if quantization == "none":
+    if quantization == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "dynamic":

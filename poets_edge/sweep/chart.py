@@ -33,7 +33,7 @@ _STYLES: dict[float | None, tuple[str, Any]] = {
 """Width -> colour (of matplotlib's inferno, which darkens evenly) and line."""
 
 _PUBLISHED = "#9a9a9a"
-_PRECISIONS = ("float32", "int8")
+_QUANTIZATIONS = ("float32", "int8")
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ def _compose(figure: Any, result: GridResult) -> None:
         _Axis(
             f"median latency on this device, ms (threads: {result.threads}; log scale)",
             lambda point: point.latency.median,
-            lambda published, precision: (
-                published.pixel3_ms if precision == "float32" else published.quantized_pixel3_ms
+            lambda published, quantization: (
+                published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms
             ),
             "published: ImageNet top-1 over ms on a Pixel 3",
         ),
         _Axis(
             "million multiply-accumulates a picture (log scale)",
             lambda point: point.mmacs,
-            lambda published, precision: published.mmacs,
+            lambda published, quantization: published.mmacs,
             "published: ImageNet top-1",
         ),
     )
@@ -93,15 +93,15 @@ def _compose(figure: Any, result: GridResult) -> None:
         gridspec_kw={"left": 0.07, "right": 0.935, "top": 0.885, "bottom": 0.155, "hspace": 0.11, "wspace": 0.17},
     )  # fmt: skip
     low, high = _accuracy_range(result.points)
-    for row, precision in zip(panels, _PRECISIONS, strict=True):
-        points = [point for point in result.points if point.precision == precision]
+    for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
+        points = [point for point in result.points if point.quantization == quantization]
         for panel, axis in zip(row, columns, strict=True):
             panel.set_ylim(low, high)
-            _draw_panel(panel, axis, points, precision, result)
+            _draw_panel(panel, axis, points, quantization, result)
     # Only now do the axes know their limits, which the labels need.
     figure.draw_without_rendering()
-    for row, precision in zip(panels, _PRECISIONS, strict=True):
-        points = [point for point in result.points if point.precision == precision]
+    for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
+        points = [point for point in result.points if point.quantization == quantization]
         for panel, axis in zip(row, columns, strict=True):
             _write_labels(figure, panel, axis, points, result)
     for panel, axis in zip(panels[1], columns, strict=True):
@@ -120,11 +120,11 @@ def _compose(figure: Any, result: GridResult) -> None:
     _draw_legend(figure, result)
 
 
-def _draw_panel(panel: Any, axis: _Axis, points: Sequence[Point], precision: str, result: GridResult) -> None:
+def _draw_panel(panel: Any, axis: _Axis, points: Sequence[Point], quantization: str, result: GridResult) -> None:
     panel.set_xscale("log")
     panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
     panel.set_axisbelow(True)
-    _draw_published(panel, axis, precision)
+    _draw_published(panel, axis, quantization)
     widths: dict[float | None, list[Point]] = defaultdict(list)
     for point in points:
         widths[point.architecture.alpha].append(point)
@@ -144,20 +144,21 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[Point], precision: str
             ring = (math.sqrt(area) + 5) ** 2
             panel.scatter([x], [y], s=ring, facecolors="none", edgecolors="black", linewidths=1.4, zorder=5)
     _plain_ticks(panel)
-    title = f"{precision}: weights and arithmetic in {'32-bit floats' if precision == 'float32' else '8-bit integers'}"
+    numbers = "32-bit floats" if quantization == "float32" else "8-bit integers"
+    title = f"{quantization}: weights and arithmetic in {numbers}"
     panel.set_title(title, loc="left", fontsize=11, weight="bold", pad=6)
 
 
-def _draw_published(panel: Any, axis: _Axis, precision: str) -> None:
+def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
     """ImageNet's curve behind the points, on a scale of its own at the right."""
     behind = panel.twinx()
     behind.set_zorder(panel.get_zorder() - 1)
     panel.patch.set_visible(False)
     for alpha in (0.25, 0.5, 0.75, 1.0):
         line = sorted((a for a in MOBILENETS if a.alpha == alpha), key=lambda a: a.resolution)
-        tops = [a.published.top1 if precision == "float32" else a.published.quantized_top1 for a in line]
+        tops = [a.published.top1 if quantization == "float32" else a.published.quantized_top1 for a in line]
         behind.plot(
-            [axis.published(a.published, precision) for a in line], tops,
+            [axis.published(a.published, quantization) for a in line], tops,
             color="#cfcfcf", linestyle=_STYLES[alpha][1], linewidth=1.1, marker="o", markersize=2.6,
         )  # fmt: skip
     behind.set_ylim(25, 75)

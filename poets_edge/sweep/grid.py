@@ -89,7 +89,7 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
     Raises:
         OutputError: the folder cannot be written.
     """
-    model = folder / f"{point.architecture.name}_{point.precision}.tflite"
+    model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
     write_bytes(model, point.model.read_bytes())
     write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
     return model
@@ -116,7 +116,7 @@ def _point(
     measurement = measured[model]
     return Point(
         architecture,
-        file["precision"],
+        file["quantization"],
         model,
         file["size"],
         classes,

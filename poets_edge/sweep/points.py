@@ -18,10 +18,10 @@ _IMAGENET_CLASSES = 1001
 
 @dataclass(frozen=True)
 class Point:
-    """One architecture at one precision.
+    """One architecture at one quantization.
 
     Attributes:
-        precision: "float32" or "int8".
+        quantization: "float32" or "int8".
         model: the exported file.
         size: its bytes.
         classes: labels it tells apart.
@@ -32,7 +32,7 @@ class Point:
     """
 
     architecture: Architecture
-    precision: str
+    quantization: str
     model: Path
     size: int
     classes: int
@@ -44,7 +44,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        return f"{self.architecture.name} {self.precision}"
+        return f"{self.architecture.name} {self.quantization}"
 
     @property
     def accuracy(self) -> float:
@@ -69,20 +69,20 @@ class Point:
 
     @property
     def published_top1(self) -> float:
-        """ImageNet accuracy at this precision, percent."""
+        """ImageNet accuracy at this quantization, percent."""
         published = self.architecture.published
-        return published.top1 if self.precision == "float32" else published.quantized_top1
+        return published.top1 if self.quantization == "float32" else published.quantized_top1
 
     @property
     def published_ms(self) -> float:
-        """Latency at this precision on a Pixel 3 with 4 threads, milliseconds."""
+        """Latency at this quantization on a Pixel 3 with 4 threads, milliseconds."""
         published = self.architecture.published
-        return published.pixel3_ms if self.precision == "float32" else published.quantized_pixel3_ms
+        return published.pixel3_ms if self.quantization == "float32" else published.quantized_pixel3_ms
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture.name,
-            "precision": self.precision,
+            "quantization": self.quantization,
             "model": str(self.model),
             "mmacs": self.mmacs,
             "mparams": self.mparams,

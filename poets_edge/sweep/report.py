@@ -103,7 +103,7 @@ def _how_to_read(result: GridResult) -> str:
 
 
 def _table(result: GridResult) -> str:
-    heading = ["architecture", "precision", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
+    heading = ["architecture", "quantization", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
                "interval", "as float", "ImageNet top-1", "Pixel 3 ms"]  # fmt: skip
     rows = [
         f"<tr class='{_class(point, result)}'>{''.join(f'<td>{_text(cell)}</td>' for cell in _cells(point))}</tr>"
@@ -124,7 +124,7 @@ def _cells(point: Point) -> list[str]:
     low, high = point.interval
     return [
         point.architecture.name,
-        point.precision,
+        point.quantization,
         f"{point.mmacs:g}",
         f"{point.mparams:.2f}",
         f"{point.size / 1e6:.2f}",

@@ -14,6 +14,7 @@ from typing import Any
 from poets_edge.architectures import architecture
 from poets_edge.benchmarking.processes import Answer, answer_all
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
+from poets_edge.graphs.convert import Quantization
 from poets_edge.photos.split import Percentages
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.head import HeadOptions
@@ -22,8 +23,8 @@ from poets_edge.training.train import train
 from poets_edge.training.weights import find_weights
 
 GRAPH = "retrained_graph.pb"
-PRECISIONS = {"none": "float32", "int8": "int8"}
-"""The forms a grid exports, as they are called in its tables."""
+QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
+"""What a grid exports of each architecture."""
 
 
 class _Warnings:
@@ -72,7 +73,7 @@ def _retrain(question: Answer) -> Answer:
     trained = train(options, warnings)
     exported = export(
         ExportOptions(
-            options.output_graph, quantizations=("none", "int8"), calibration_count=question["calibration_count"]
+            options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
         ),
         warnings,
     )
@@ -85,7 +86,7 @@ def _retrain(question: Answer) -> Answer:
 
 def _file(file: ExportedFile) -> dict[str, Any]:
     return {
-        "precision": PRECISIONS[file.quantization],
+        "quantization": file.quantization,
         "file": file.path.name,
         "size": file.size,
         "test": file.evaluation.as_dict() if file.evaluation else None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.exporting.android import install_model, write_vectors
-from tests.conftest import FORMS, ROOT, Trained
+from tests.conftest import QUANTIZATIONS, ROOT, Trained
 
 DEMO = ROOT / "android_demo"
 BUILD_SECONDS = 1500  # the first build on a machine fetches some 600 MB
@@ -63,11 +63,11 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def vectors(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Python answers on real photos, with a model in each form."""
+    """What Python answers on real photos, with a model in each quantization."""
     folder = tmp_path_factory.mktemp("vectors")
     photos = sorted(flowers.glob("*/*.jpg"))
-    for form in FORMS:
-        write_vectors(trained.model(form), photos[:: len(photos) // _PHOTOS], folder / form)
+    for quantization in QUANTIZATIONS:
+        write_vectors(trained.model(quantization), photos[:: len(photos) // _PHOTOS], folder / quantization)
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.graphs.tensorflow import load_tensorflow
 from tests.android.conftest import copy_app
-from tests.conftest import FORMS, Trained, poets_edge
+from tests.conftest import QUANTIZATIONS, Trained, poets_edge
 
 ASSET = "app/src/main/assets/model.tflite"
 
@@ -20,10 +20,10 @@ def app(tmp_path: Path) -> Path:
     return copy_app(tmp_path / "android_demo")
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_exported_form_goes_in(form: str, trained: Trained, app: Path) -> None:
-    ran = poets_edge("android", trained.model(form), "--app", app).ok()
-    assert (app / ASSET).read_bytes() == trained.model(form).read_bytes()
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_every_quantization_goes_in(quantization: str, trained: Trained, app: Path) -> None:
+    ran = poets_edge("android", trained.model(quantization), "--app", app).ok()
+    assert (app / ASSET).read_bytes() == trained.model(quantization).read_bytes()
     assert str(app / ASSET) in ran.stdout
     assert "224 x 224" in ran.stdout
     assert "5 labels" in ran.stdout

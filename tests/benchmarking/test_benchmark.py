@@ -58,8 +58,8 @@ def test_what_else_is_promised(measured: Path, results: list[dict[str, Any]], tr
     machine = json.loads(measured.read_text())["machine"]
     assert machine["cores"] >= 1
     assert machine["interpreter"] == find_runtime().name
-    for result, form in zip(results, ("float32", "int8"), strict=True):
-        assert result["size"] == trained.model(form).stat().st_size
+    for result, quantization in zip(results, ("float32", "int8"), strict=True):
+        assert result["size"] == trained.model(quantization).stat().st_size
         assert result["load_ms"] > 0
         assert result["first_ms"] > 0
         assert 20 < result["peak_memory_mb"] < 400

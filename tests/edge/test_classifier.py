@@ -10,12 +10,12 @@ import pytest
 from poets_edge.edge.classifier import Classifier, dequantize
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.graphs.flatbuffer import read_tree, schema, write_tree
-from tests.conftest import DAISY, FORMS, Trained
+from tests.conftest import DAISY, QUANTIZATIONS, Trained
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_preparing_ahead_gives_the_same_scores(form: str, trained: Trained, flowers: Path) -> None:
-    classifier = Classifier(trained.model(form))
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_preparing_ahead_gives_the_same_scores(quantization: str, trained: Trained, flowers: Path) -> None:
+    classifier = Classifier(trained.model(quantization))
     pixels = fit(read_photo(flowers / DAISY), classifier.size)
     scores = classifier.score_pixels(pixels)
     assert scores.dtype == np.float32

@@ -16,7 +16,7 @@ from tests.venvs import cache_to_ourselves, environment
 
 pytestmark = pytest.mark.timeout(1500)  # the Raspberry Pi tests may have the environments to themselves for minutes
 
-FORMS = ("float32", "float16", "dynamic", "int8")
+QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,8 +52,8 @@ def _labels(answers: Any) -> list[str]:
     return [answer["labels"][0]["label"] for answer in answers]
 
 
-def _here(trained: Trained, form: str, photos: Path) -> Any:
-    answers = json.loads(poets_edge("label", "--graph", trained.model(form), photos, "--json").ok().stdout)
+def _here(trained: Trained, quantization: str, photos: Path) -> Any:
+    answers = json.loads(poets_edge("label", "--graph", trained.model(quantization), photos, "--json").ok().stdout)
     assert len(set(_labels(answers))) >= 4, "a model that always says the same proves nothing"
     return answers
 
@@ -64,12 +64,15 @@ def test_a_plain_install(version: str, trained: Trained, photos: Path) -> None:
     packages = {path.name.partition("-")[0] for path in (python.parent.parent / "lib").glob("*/site-packages/*")}
     assert "ai_edge_litert" in packages
     assert not packages & {"tensorflow", "keras", "matplotlib", "cv2", "opencv_python", "opencv_python_headless"}
-    for form in ("float32", "int8"):
+    for quantization in ("float32", "int8"):
         mine, expected = (
             _scores(answers)
-            for answers in (_run(python, "label", "--graph", trained.model(form), photos), _here(trained, form, photos))
+            for answers in (
+                _run(python, "label", "--graph", trained.model(quantization), photos),
+                _here(trained, quantization, photos),
+            )
         )
-        assert mine == pytest.approx(expected, abs=1e-5 if form == "float32" else 0)
+        assert mine == pytest.approx(expected, abs=1e-5 if quantization == "float32" else 0)
     assert _run(python, "inspect", trained.model("int8"))["accelerated"]
 
 
@@ -78,10 +81,10 @@ def test_the_old_interpreter_with_numpy_1(trained: Trained, photos: Path) -> Non
     code = "import numpy, tflite_runtime; print(numpy.__version__, tflite_runtime.__version__)"
     found = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout
     assert found.startswith("1.") and "2.14" in found
-    for form in FORMS:
-        answers = _run(python, "label", "--graph", trained.model(form), photos)
-        expected = _here(trained, form, photos)
-        if form in ("float32", "float16"):
+    for quantization in QUANTIZATIONS:
+        answers = _run(python, "label", "--graph", trained.model(quantization), photos)
+        expected = _here(trained, quantization, photos)
+        if quantization in ("float32", "float16"):
             assert _scores(answers) == pytest.approx(_scores(expected), abs=1e-5)
         else:  # other kernels round otherwise; close calls may fall either way
             assert sum(a == b for a, b in zip(_labels(answers), _labels(expected), strict=True)) >= 14

@@ -32,13 +32,13 @@ def test_every_form_answers_as_the_graph_does(work: Path, flowers: Path) -> None
     ran = poets_edge(*arguments).ok()
     assert "no record" in ran.stderr
     files = {file["quantization"]: file for file in json.loads(ran.stdout)["files"]}
-    assert set(files) == {"none", "float16", "dynamic", "int8"}
+    assert set(files) == {"float32", "float16", "dynamic", "int8"}
     assert files["float16"]["agreement_with_float"] >= 0.97
     photos = sorted(flowers.glob("*/*.jpg"))[::40]
     ran = poets_edge("label", "--graph", work / "retrained_graph.pb", "--json", "--top", "1", *photos).ok()
     graph = [answer["labels"][0] for answer in json.loads(ran.stdout)]
     assert len({answer["label"] for answer in graph}) >= 2, "the answers must vary"
-    float32 = Classifier(files["none"]["path"])
+    float32 = Classifier(files["float32"]["path"])
     for photo, answer in zip(photos, graph, strict=True):
         best = float32.classify(photo, 1)[0]
         assert best.name == answer["label"]

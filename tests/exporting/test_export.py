@@ -12,7 +12,7 @@ import pytest
 
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
-from tests.conftest import DAISY, FORMS, Trained, poets_edge, poets_edge_process
+from tests.conftest import DAISY, QUANTIZATIONS, Trained, poets_edge, poets_edge_process
 
 
 @pytest.fixture
@@ -74,7 +74,9 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
     photos = Path(record["image_dir"])
     names = [name for kind in ("test", "validation", "training") for name in record["sets"][kind]]
     poets_edge("export", "--quiet", "--quantize", "none", "--quantize", "dynamic", cwd=work).ok()
-    float32, dynamic = (Classifier(work / f"tf_files/retrained_graph{form}.tflite") for form in ("", "_dynamic"))
+    float32, dynamic = (
+        Classifier(work / f"tf_files/retrained_graph{quantization}.tflite") for quantization in ("", "_dynamic")
+    )
     lost = [
         name
         for name in names
@@ -115,15 +117,17 @@ def _edit(record: Path, **changes: str) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_mediapipe_loads_every_form_and_answers_as_we_do(trained: Trained, flowers: Path, form: str) -> None:
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
+    trained: Trained, flowers: Path, quantization: str
+) -> None:
     """A foreign reader of the standard metadata: it finds the labels and the normalization by itself."""
     mediapipe = pytest.importorskip("mediapipe")
     vision = mediapipe.tasks.vision
     options = vision.ImageClassifierOptions(
-        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(trained.model(form)))
+        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(trained.model(quantization)))
     )
-    ours = Classifier(trained.model(form))
+    ours = Classifier(trained.model(quantization))
     names = [DAISY, *(path.relative_to(flowers).as_posix() for path in sorted(flowers.glob("*/*1_m.jpg"))[:30])]
     answers, worst = [], 0.0
     with vision.ImageClassifier.create_from_options(options) as classifier:

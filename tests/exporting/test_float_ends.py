@@ -64,10 +64,10 @@ def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
     assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("form", ["float32", "dynamic", "int8"])
-def test_a_model_that_starts_in_another_way_stays_as_it_is(trained: Trained, form: str) -> None:
+@pytest.mark.parametrize("quantization", ["float32", "dynamic", "int8"])
+def test_a_model_that_starts_in_another_way_stays_as_it_is(trained: Trained, quantization: str) -> None:
     """The int8 one has been changed already."""
-    tree = read_tree(trained.model(form).read_bytes())
+    tree = read_tree(trained.model(quantization).read_bytes())
     before = write_tree(tree)
     put_first_layer_in_float(tree)
     assert write_tree(tree) == before

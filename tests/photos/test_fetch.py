@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge import download as downloading
 from poets_edge.errors import DownloadError, OutputError
-from poets_edge.photos import download as downloading
 from poets_edge.photos.draw import draw_photo
 from poets_edge.photos.fetch import Archive, fetch_flowers
 from tests.photos.server import Files, serving

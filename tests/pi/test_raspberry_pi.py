@@ -31,7 +31,7 @@ ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
 ARMHF = ("cortex-a7",)
 LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
 """Where the slower commands run."""
-FORMS = ("float32", "int8")
+QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _LABELLED = {"float32": "few", "int8": "photos"}
 """An emulated inference in float takes a second and more."""
@@ -39,7 +39,7 @@ _LABELLED = {"float32": "few", "int8": "photos"}
 
 @dataclass(frozen=True)
 class Board:
-    """One architecture's system, and how each command ended on it: (processor, command and form) -> end."""
+    """One architecture's system, and how each command ended on it: (processor, command and quantization) -> end."""
 
     root: Path
     ends: dict[tuple[str, str], Ended]
@@ -75,7 +75,9 @@ def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
             "arm64": pool.submit(_run_board, "arm64", ARM64, _LABELLED, wheel, photos, trained),
-            "armhf": pool.submit(_run_board, "armhf", ARMHF, dict.fromkeys(FORMS, "exact"), wheel, photos, trained),
+            "armhf": pool.submit(
+                _run_board, "armhf", ARMHF, dict.fromkeys(QUANTIZATIONS, "exact"), wheel, photos, trained
+            ),
         }
         try:
             return {name: future.result() for name, future in running.items()}
@@ -91,8 +93,8 @@ def _run_board(
     work = root / "home/pi/work"
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(photos, work)
-    for form in FORMS:
-        shutil.copy(trained.model(form), work / f"{form}.tflite")
+    for quantization in QUANTIZATIONS:
+        shutil.copy(trained.model(quantization), work / f"{quantization}.tflite")
     ends: dict[tuple[str, str], Ended] = {}
 
     def run(cpu: str, what: str, *arguments: str) -> None:
@@ -101,9 +103,15 @@ def _run_board(
 
     inside = "/home/pi/work"
     for cpu in cpus:
-        for form in FORMS:
-            label = ("label", "--json", "--graph", f"{inside}/{form}.tflite", f"{inside}/{labelled[form]}")
-            run(cpu, f"label {form}", *label)
+        for quantization in QUANTIZATIONS:
+            label = (
+                "label",
+                "--json",
+                "--graph",
+                f"{inside}/{quantization}.tflite",
+                f"{inside}/{labelled[quantization]}",
+            )
+            run(cpu, f"label {quantization}", *label)
     last, model = LAST_CPU[name], f"{inside}/int8.tflite"
     evaluate = ("evaluate", "--set", "all", "--json", "--graph")
     run(last, "evaluate", *evaluate, model, "--image_dir", f"{inside}/photos")
@@ -134,26 +142,28 @@ def _tops(answers: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("cpu", ARM64)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_a_64_bit_pi_gives_the_same_scores(
-    cpu: str, form: str, boards: dict[str, Board], trained: Trained, photos: Path
+    cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
-    mine = _scores(boards["arm64"].json(cpu, f"label {form}"))
-    expected = _scores(_label_here(trained.model(form), photos / _LABELLED[form]))
-    assert len(expected) == (25 if form == "float32" else 100)
-    assert mine == (expected if form == "int8" else pytest.approx(expected, abs=1e-5))
+    mine = _scores(boards["arm64"].json(cpu, f"label {quantization}"))
+    expected = _scores(_label_here(trained.model(quantization), photos / _LABELLED[quantization]))
+    assert len(expected) == (25 if quantization == "float32" else 100)
+    assert mine == (expected if quantization == "int8" else pytest.approx(expected, abs=1e-5))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_a_32_bit_pi_gives_the_same_answers(
-    form: str, boards: dict[str, Board], trained: Trained, photos: Path
+    quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
-    mine = boards["armhf"].json("cortex-a7", f"label {form}")
-    if form == "float32":
-        assert _scores(mine) == pytest.approx(_scores(_label_here(trained.model(form), photos / "exact")), abs=1e-5)
+    mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
+    if quantization == "float32":
+        assert _scores(mine) == pytest.approx(
+            _scores(_label_here(trained.model(quantization), photos / "exact")), abs=1e-5
+        )
     # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
-    label = ("label", "--json", "--graph", str(trained.model(form)), str(photos / "exact"))
+    label = ("label", "--json", "--graph", str(trained.model(quantization)), str(photos / "exact"))
     command = [str(python), "-m", "poets_edge", *label]
     here = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout)
     assert len(set(_tops(here).values())) >= 4
@@ -189,7 +199,7 @@ def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained
     found = boards[name].json(cpu, "inspect")
     assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
     assert found["accelerated"] is (name == "arm64"), "XNNPACK takes int8 in the new interpreter only"
-    assert boards[name].json(cpu, "inspect float32")["facts"]["quantization"] == "none"
+    assert boards[name].json(cpu, "inspect float32")["facts"]["quantization"] == "float32"
     ended = boards[name].ends[cpu, "watch"]
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.splitlines()[0])["frame"] == 1

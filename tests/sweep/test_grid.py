@@ -106,8 +106,8 @@ def test_a_killed_grid_goes_on_where_it_was(done: Grid) -> None:
 
 
 def test_each_architecture_at_each_precision(done: Grid, result: dict[str, Any]) -> None:
-    points = {(point["architecture"], point["precision"]): point for point in result["points"]}
-    assert set(points) == {(name, precision) for name in NAMES for precision in ("float32", "int8")}
+    points = {(point["architecture"], point["quantization"]): point for point in result["points"]}
+    assert set(points) == {(name, quantization) for name in NAMES for quantization in ("float32", "int8")}
     for point in points.values():
         assert point["size"] == Path(done.folder, point["model"]).stat().st_size
         assert point["photos"] > 10
@@ -175,7 +175,9 @@ def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) 
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     for name in NAMES:
         assert page.count(f"<td>{name}</td>") == 2
-    chosen = next(p for p in result["points"] if f"{p['architecture']} {p['precision']}" == result["choice"]["point"])
+    chosen = next(
+        p for p in result["points"] if f"{p['architecture']} {p['quantization']}" == result["choice"]["point"]
+    )
     assert page.count("data:image/jpeg") == min(chosen["photos"] - chosen["correct"], 24)
     assert result["choice"]["reason"].split(":")[0] in page
 

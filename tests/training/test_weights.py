@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.photos import download
+from poets_edge import download
 from poets_edge.training import weights
 from tests.conftest import poets_edge
 from tests.photos.server import Files, serving

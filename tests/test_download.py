@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge import download as module
 from poets_edge.download import download
 from poets_edge.errors import DownloadError, OutputError
-from poets_edge.photos import download as module
 from tests.photos.server import Files, serving
 
 BODY = random.Random(0).randbytes(700_000)
