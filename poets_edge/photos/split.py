@@ -51,7 +51,7 @@ def split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetNam
     """
     groups: dict[str, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
     for photo in photos:
-        groups[photo.label][_group(photo.name)].append(photo)
+        groups[photo.label][group_name(photo.name)].append(photo)
     return {
         photo.name: chosen
         for members in groups.values()
@@ -86,7 +86,8 @@ def _split_class(groups: list[str], percentages: Percentages) -> dict[str, SetNa
     return chosen
 
 
-def _group(name: str) -> str:
+def group_name(name: str) -> str:
+    """What photos have in common that must not be parted: the name up to `_nohash_`."""
     return re.sub(r"_nohash_.*$", "", name)
 
 
