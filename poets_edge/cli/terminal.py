@@ -8,11 +8,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
-from poets_edge.edge.metrics import Evaluation
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import PhotoFolder
 
@@ -26,6 +25,17 @@ def option(name: str, *more: Any, **settings: Any) -> Callable[[Any], Any]:
 
 json_option = option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
 quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
+
+
+class Judged(Protocol):
+    """An accuracy with its number of photos and its interval: an `Evaluation`, or a cross-validation's."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def accuracy(self) -> float: ...
+    @property
+    def interval(self) -> tuple[float, float]: ...
 
 
 class Terminal:
@@ -106,7 +116,7 @@ def print_photos(found: PhotoFolder, as_json: bool) -> None:
     click.echo(f"{len(found.photos)} photos in {found.path}")
 
 
-def accuracy_text(evaluation: Evaluation) -> str:
+def accuracy_text(evaluation: Judged) -> str:
     """`87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
     if not evaluation.count:
         return "not known (no photos)"

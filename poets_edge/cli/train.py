@@ -90,6 +90,12 @@ _DISTORTIONS = Distortions()
     default=_DEFAULT.test_batch_size,
     help="Photos in the final test; -1 for all.",
 )
+@option(
+    "--folds",
+    type=int,
+    default=_DEFAULT.folds,
+    help="Also judge every photo, by heads that learned from the other parts of so many; 0 for none.",
+)
 @option("--print_misclassified_test_images", is_flag=True, help="List the test photos that were answered wrongly.")
 @option("--final_tensor_name", default=_DEFAULT.final_tensor_name, help="Name of the graph's output.")
 @option(
@@ -177,6 +183,7 @@ def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_tes
                 "unreadable": list(result.unreadable),
                 "validation": result.validation.as_dict(),
                 "test": result.test.as_dict(),
+                "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
                 "misclassified": [
                     {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
                 ],
@@ -184,6 +191,8 @@ def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_tes
         )
         return
     click.echo(f"test accuracy {accuracy_text(result.test)}")
+    if result.cross_validation:
+        click.echo(f"cross-validated accuracy {accuracy_text(result.cross_validation)}")
     if print_misclassified_test_images:
         for name, answer, score in result.misclassified:
             click.echo(f"  {name}  answered {answer} (score = {score:.5f})")

@@ -68,7 +68,7 @@ class Evaluation:
         }
 
 
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+def wilson_interval(correct: float, count: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927, score interval without continuity correction).
 
     Unlike p ± 1.96 s it stays inside 0..1 and is not empty at 100 %.

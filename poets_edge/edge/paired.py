@@ -8,7 +8,7 @@ fall to either side like a coin: McNemar's test, here in its exact form, which h
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,6 @@ import numpy.typing as npt
 SIGNIFICANCE = 0.05
 """Of a two-sided test: equally good models are called different at most so often."""
 
-Right = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Paired:
@@ -26,32 +24,18 @@ class Paired:
 
     Attributes:
         photos: how many photos both were judged on.
-        worse: photos that the reference answered right and the model wrong.
-        better: photos that the model answered right and the reference wrong.
+        worse: photos that the reference answered right and the model wrong; where each photo was judged several times,
+            those that the model answered right less often.
+        better: the other way round.
+        gain: the model's accuracy less the reference's, in points (percent); nan without photos.
+        p_value: how often equally good models would differ by as much, 0 to 1.
     """
 
     photos: int
     worse: int
     better: int
-
-    @property
-    def gain(self) -> float:
-        """The model's accuracy less the reference's, in points (percent); nan without photos."""
-        return 100 * (self.better - self.worse) / self.photos if self.photos else math.nan
-
-    @property
-    def p_value(self) -> float:
-        """Of the exact two-sided McNemar test, 0 to 1: how often equally good models would differ by as much.
-
-        Twice the smaller tail of a binomial distribution with p = 1/2 over the photos on which they disagree
-        (McNemar, Psychometrika 12, 1947; exact form as in Agresti, Categorical Data Analysis, 10.1).
-        """
-        disagree = self.worse + self.better
-        tail = ways = 1  # whole numbers: exact, and no photo count is too large for them
-        for k in range(1, min(self.worse, self.better) + 1):
-            ways = ways * (disagree - k + 1) // k
-            tail += ways
-        return min(1.0, 2 * tail / 2**disagree)
+    gain: float
+    p_value: float
 
     @property
     def could_be_chance(self) -> bool:
@@ -62,38 +46,71 @@ class Paired:
         """`loses 0.2 points; 3 photos worse, 1 better; could be chance`."""
         if not self.worse and not self.better:
             return "right and wrong on the same photos"
-        points = abs(self.gain)
-        what = "no change" if not points else f"{'loses' if self.gain < 0 else 'gains'} {points:.1f} points"
-        verdict = "could be chance" if self.could_be_chance else f"unlikely to be chance (p = {_p_text(self.p_value)})"
+        points = f"{abs(self.gain):.1f}"
+        what = f"{'loses' if self.gain < 0 else 'gains'} {points} points" if float(points) else "no change"
         photos = f"{self.worse} photo{'' if self.worse == 1 else 's'} worse, {self.better} better"
-        return f"{what}; {photos}; {verdict}"
+        return f"{what}; {photos}; {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """`could be chance`, or `unlikely to be chance (p = 0.012)`."""
+        if self.could_be_chance:
+            return "could be chance"
+        return f"unlikely to be chance (p {f'= {self.p_value:.2g}' if self.p_value >= 0.001 else 'below 0.001'})"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "photos": self.photos,
-            "worse": self.worse,
-            "better": self.better,
-            "gain_points": None if math.isnan(self.gain) else self.gain,
-            "p_value": self.p_value,
+            **asdict(self),
+            "gain": None if math.isnan(self.gain) else self.gain,
             "could_be_chance": self.could_be_chance,
         }
 
 
-def compare_paired(right: Right, reference: Right) -> Paired:
+def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgments: int = 1) -> Paired:
     """Compare two models by the photos on which they disagree.
 
+    With one judgment a photo the test is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
+    as in Agresti, Categorical Data Analysis, 10.1). With several, each photo's difference may fall to either side as a
+    whole, weighted by its size (Fisher and Pitman's permutation test, of which McNemar's is the case of equal sizes);
+    judgments of one photo are not counted as if they were independent.
+
     Args:
-        right: bool [photos], whether the model answered each photo correctly.
+        right: bool or int [photos], how many of its `judgments` of each photo the model had right.
         reference: the same of the model it is compared with, on the same photos in the same order.
 
     Raises:
-        ValueError: they are not about equally many photos.
+        ValueError: they are not about the same number of photos.
     """
     if right.shape != reference.shape:
         raise ValueError(f"{len(right)} answers cannot be paired with {len(reference)}.")
-    return Paired(len(right), int((reference & ~right).sum()), int((right & ~reference).sum()))
+    differences = right.astype(np.int64) - reference.astype(np.int64)
+    total, photos = int(differences.sum()), len(right)
+    return Paired(
+        photos,
+        int((differences < 0).sum()),
+        int((differences > 0).sum()),
+        100 * total / (photos * judgments) if photos else math.nan,
+        _p_value(differences),
+    )
 
 
-def _p_text(p: float) -> str:
-    return f"{p:.2g}" if p >= 0.001 else "below 0.001"
+def _p_value(differences: npt.NDArray[np.int64]) -> float:
+    """How often the sum would be as far from 0 or farther, if each sign were a coin's."""
+    sizes = np.bincount(np.abs(differences))
+    chances = np.ones(1)  # of the sums -reach ... reach, in steps of 1
+    for size, count in enumerate(sizes):
+        if size and count:
+            # The sum of `count` signs is 2 heads - count; its size-fold lies in steps of 2 size.
+            spread = np.zeros(2 * size * count + 1)
+            spread[:: 2 * size] = _coins(int(count))
+            chances = np.convolve(chances, spread)
+    reach = len(chances) // 2
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(differences.sum()))
+    return min(1.0, float(chances[far].sum()))
+
+
+def _coins(count: int) -> npt.NDArray[np.float64]:
+    """The chance of 0, 1 ... `count` heads."""
+    logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
+    return np.asarray(np.exp(logs[-1] - logs - logs[::-1] - count * math.log(2)))

@@ -1,4 +1,4 @@
-"""Photos -> folds for cross-validation: every photo is judged once, by a head that has never seen it or its like.
+"""Photos -> folds for cross-validation: every photo is judged by a head that has never seen it or its like.
 
 Photos whose names agree up to `_nohash_`, and photos that are the same byte for byte, lie in one fold, also where they
 lie in different classes. Each class is spread over the folds as evenly as that allows. The same photos always give the
@@ -58,22 +58,28 @@ class Folds:
         return found
 
 
-def fold_photos(photos: Sequence[Photo], digests: Mapping[str, bytes], wanted: int = DEFAULT_FOLDS) -> Folds:
+def check_folds(wanted: int) -> None:
+    """Refuse numbers of folds that cannot be; 0 stands for no cross-validation. Raises UsageError."""
+    if wanted and wanted < _FEWEST:
+        raise UsageError(f"folds must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
+
+
+def fold_photos(
+    photos: Sequence[Photo], digests: Mapping[str, bytes], wanted: int = DEFAULT_FOLDS, *, repeat: int = 0
+) -> Folds:
     """Divide photos into folds.
 
     Args:
         digests: the hash of each photo's bytes, by the photo's name.
-        wanted: folds, 2 or more.
+        wanted: folds, 2 or more (see `check_folds`).
+        repeat: another number gives another division of the same photos.
 
     Returns:
         As many folds as asked for, or as many as the smallest class of two groups or more has groups.
 
     Raises:
-        UsageError: `wanted` is below 2.
         DatasetError: no class has two groups, so nothing can be judged.
     """
-    if wanted < _FEWEST:
-        raise UsageError(f"folds must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
     groups = _groups(photos, digests)
     of_class = Counter(label for group in groups for label in {photo.label for photo in group})
     spare = {label: number for label, number in of_class.items() if number >= _FEWEST}
@@ -86,7 +92,7 @@ def fold_photos(photos: Sequence[Photo], digests: Mapping[str, bytes], wanted: i
     count = min(wanted, spare[smallest])
     judged = [group for group in groups if all(photo.label in spare for photo in group)]
     return Folds(
-        _spread(judged, count),
+        _spread(judged, count, repeat),
         count,
         wanted,
         smallest,
@@ -114,7 +120,7 @@ def _groups(photos: Sequence[Photo], digests: Mapping[str, bytes]) -> list[list[
     return list(members.values())
 
 
-def _spread(groups: Sequence[list[Photo]], count: int) -> dict[str, int]:
+def _spread(groups: Sequence[list[Photo]], count: int, repeat: int) -> dict[str, int]:
     """Large groups first, then by a hash of the name; each goes where its classes have the fewest photos so far."""
     of: dict[str, int] = {}
     sizes = Counter(photo.label for group in groups for photo in group)
@@ -124,7 +130,7 @@ def _spread(groups: Sequence[list[Photo]], count: int) -> dict[str, int]:
         # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
         return sum(filled[fold][label] / sizes[label] for label in labels), filled[fold].total(), fold
 
-    for group in sorted(groups, key=lambda group: (-len(group), _place(group))):
+    for group in sorted(groups, key=lambda group: (-len(group), _place(group, repeat))):
         labels = sorted({photo.label for photo in group})
         fold = min(range(count), key=partial(fullness, labels=labels))
         for photo in group:
@@ -133,7 +139,7 @@ def _spread(groups: Sequence[list[Photo]], count: int) -> dict[str, int]:
     return of
 
 
-def _place(group: Sequence[Photo]) -> bytes:
+def _place(group: Sequence[Photo], repeat: int) -> bytes:
     # macOS stores é as e + accent; the same photos must give the same folds on another machine.
     name = unicodedata.normalize("NFC", min(photo.name for photo in group))
-    return hashlib.sha1(name.encode("utf-8", errors="surrogateescape"), usedforsecurity=False).digest()
+    return hashlib.sha1(f"{repeat} {name}".encode(errors="surrogateescape"), usedforsecurity=False).digest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from poets_edge.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
 from poets_edge.errors import UsageError
+from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.places import BOTTLENECKS, GRAPH, LABELS, MODELS, WORK
 from poets_edge.training.distort import Distortions
@@ -24,6 +25,7 @@ class TrainOptions:
         strict: stop at a photo that cannot be read, instead of leaving it out.
         intermediate_store_frequency: write the graph every so many steps; 0 never.
         test_batch_size: photos that judge the result; -1 all of the test set.
+        folds: parts of the photos for cross-validation; 0 for none.
         weights: "imagenet", "embedded", or a weights file.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
     """
@@ -41,6 +43,7 @@ class TrainOptions:
     percentages: Percentages = Percentages()
     head: HeadOptions = HeadOptions()
     test_batch_size: int = -1
+    folds: int = DEFAULT_FOLDS
     distortions: Distortions = Distortions()
     final_tensor_name: str = "final_result"
     recursive: bool = False
@@ -50,6 +53,7 @@ class TrainOptions:
         _at_least(self.intermediate_store_frequency, 0, "--intermediate_store_frequency")
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "--test_batch_size", "; -1 means all")
+        check_folds(self.folds)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(
                 f"--final_tensor_name {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."

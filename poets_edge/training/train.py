@@ -22,6 +22,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from poets_edge.training.cache import open_cache
+from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
@@ -41,6 +42,8 @@ class TrainResult:
         misclassified: wrongly answered test photos as (name, answer, score), the surest first.
         unreadable: one line a photo that was left out.
         duplicates: identical photos in different sets or classes.
+        cross_validation: every photo judged by a head that did not learn from it; None where that was not wanted or
+            cannot be done.
     """
 
     graph: Path
@@ -54,6 +57,7 @@ class TrainResult:
     misclassified: tuple[tuple[str, str, float], ...]
     unreadable: tuple[str, ...]
     duplicates: tuple[Duplicate, ...]
+    cross_validation: CrossValidation | None = None
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
@@ -100,6 +104,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         misclassified,
         unreadable,
         tuple(duplicates),
+        _cross_validate(options, data, reporter),
     )
     write_text(options.output_labels, "".join(f"{label}\n" for label in data.labels))
     write_bytes(options.output_graph, serialize(graph_of(head)))
@@ -146,6 +151,23 @@ def _train(
         head = train_head(training, validation, class_count, options.head, on_step, on_update)
         train_events.add_graph(without_large_constants(graph_of(head)))
     return head, steps
+
+
+def _cross_validate(options: TrainOptions, data: Data, reporter: Reporter) -> CrossValidation | None:
+    if not options.folds:
+        return None
+    if options.distortions.active:
+        reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
+        return None
+    vectors = np.stack([data.vectors[item.photo.name] for item in data.photos])
+    try:
+        found = cross_validate(data.photos, vectors, data.labels, options.head, options.folds)
+    except DatasetError as error:
+        reporter.warn(f"no cross-validation: {error}")
+        return None
+    for remark in found.folds.remarks():
+        reporter.warn(remark)
+    return found
 
 
 def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
@@ -217,6 +239,7 @@ def _fields(
         "steps": [asdict(step) for step in result.steps],
         "validation": result.validation.as_dict(),
         "test": result.test.as_dict(),
+        "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
         "misclassified": [
             {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
         ],

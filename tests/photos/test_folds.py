@@ -1,0 +1,86 @@
+"""Folds for cross-validation: even, repeatable, and never with a photo on one side and its copy on the other."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import DatasetError, UsageError
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import Folds, check_folds, fold_photos
+
+
+def photos(counts: Mapping[str, int], variants: int = 1) -> list[Photo]:
+    names = [
+        f"{label}/{number:03}{f'_nohash_{variant}' if variants > 1 else ''}.jpg"
+        for label, count in counts.items()
+        for number in range(count)
+        for variant in range(variants)
+    ]
+    return [Photo(Path(name), name, name.partition("/")[0]) for name in names]
+
+
+def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = None) -> Folds:
+    """With the content of each photo its own, but for those that `same` gives that of another."""
+    return fold_photos(
+        found, {photo.name: (same or {}).get(photo.name, photo.name).encode() for photo in found}, wanted
+    )
+
+
+def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
+    found = photos({"daisy": 23, "roses": 10, "tulips": 101})
+    folds = fold(found)
+    assert folds.count == 5
+    assert not folds.remarks()
+    assert set(folds.of) == {photo.name for photo in found}
+    counts = Counter((photo.label, folds.of[photo.name]) for photo in found)
+    for label, total in (("daisy", 23), ("roses", 10), ("tulips", 101)):
+        assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
+
+
+def test_the_same_photos_give_the_same_folds_in_whatever_order() -> None:
+    found = photos({"daisy": 23, "roses": 10})
+    assert fold(found).of == fold(found[::-1]).of
+
+
+def test_variants_and_copies_stay_together() -> None:
+    found = photos({"daisy": 20, "roses": 20}, variants=3)
+    # A copy in another class, and a chain: a variant of one is a copy of another.
+    same = {"roses/000_nohash_0.jpg": "daisy/000_nohash_0.jpg", "daisy/001_nohash_1.jpg": "daisy/000_nohash_2.jpg"}
+    of = fold(found, same=same).of
+    by_group = defaultdict(set)
+    for name, number in of.items():
+        by_group[name.partition("_nohash_")[0]].add(number)
+    assert all(len(numbers) == 1 for numbers in by_group.values())
+    assert by_group["roses/000"] == by_group["daisy/000"] == by_group["daisy/001"]
+    assert len({number for numbers in by_group.values() for number in numbers}) == 5
+
+
+def test_no_more_folds_than_the_smallest_class_can_fill() -> None:
+    folds = fold(photos({"daisy": 30, "roses": 3}))
+    assert folds.count == 3
+    [remark] = folds.remarks()
+    assert "3 folds instead of 5" in remark
+    assert "class roses" in remark
+
+
+@pytest.mark.parametrize("variants", [1, 4])
+def test_a_class_of_one_photo_trains_and_is_not_judged(variants: int) -> None:
+    folds = fold(photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants))
+    assert folds.count == 5
+    assert folds.always_trained == ("tulips",)
+    assert not any(name.startswith("tulips/") for name in folds.of)
+    assert len(folds.of) == 40
+    assert "class tulips" in folds.remarks()[0]
+
+
+def test_what_cannot_be_done_says_why() -> None:
+    with pytest.raises(DatasetError, match="Add photos"):
+        fold(photos({"daisy": 1, "roses": 1}))
+    for wanted in (1, -3):
+        with pytest.raises(UsageError, match="folds must be 2 or more"):
+            check_folds(wanted)
+    check_folds(0)
