@@ -42,22 +42,22 @@ def _train_and_export(architecture: Architecture, flowers: Path, work: Path) -> 
     graph = work / architecture.name / "graph.pb"
     train(
         TrainOptions(
-            flowers,
-            architecture,
+            image_dir=flowers,
+            architecture=architecture,
             output_graph=graph,
             output_labels=graph.with_name("labels.txt"),
             bottleneck_dir=work / "bottlenecks",
             summaries_dir=work / "summaries",
-            percentages=Percentages(_TEST_PERCENTAGE, 10),
+            percentages=Percentages(testing=_TEST_PERCENTAGE, validation=10),
         )
     )
-    exported = export(ExportOptions(graph, graph.with_name("labels.txt"), quantizations=QUANTIZATIONS))
+    exported = export(ExportOptions(graph=graph, labels=graph.with_name("labels.txt"), quantizations=QUANTIZATIONS))
     return {file.quantization: file for file in exported.files}
 
 
 def _latencies(models: list[Path]) -> dict[Path, float]:
     variants = [Variant(model, 1) for model in models]
-    rounds, _ = measure_variants(variants, Settings(0.6, 30, 3))
+    rounds, _ = measure_variants(variants, Settings(seconds=0.6, runs=30, rounds=3))
     return {
         variant.model: min(statistics.median(entry["samples_ms"]) for entry in rounds[variant]) for variant in variants
     }

@@ -35,7 +35,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
         # In turns, so that both see the same machine.
         for _ in range(_TIMES):
             for variant in variants:
-                rounds, _ = measure_variants([variant], Settings(0.4, 50, 2))
+                rounds, _ = measure_variants([variant], Settings(seconds=0.4, runs=50, rounds=2))
                 samples = [sample for entry in rounds[variant] for sample in entry["samples_ms"]]
                 ours[variant].append(statistics.median(samples))
                 theirs[variant].append(_litert(program, variant, tmp_path / "result.json"))
@@ -68,7 +68,7 @@ def test_against_itself(benchmark: Any, trained: Trained) -> None:
     def measure() -> None:
         for _ in range(_TIMES):
             for variant in variants:
-                results[variant].append(measure_on_this_device(BenchmarkOptions((variant.model,), threads=(1,))))
+                results[variant].append(measure_on_this_device(BenchmarkOptions(models=(variant.model,), threads=(1,))))
 
     benchmark.pedantic(measure, rounds=1, iterations=1)
     rows = [["model", "largest over smallest", "medians, ms (! it warned)"]]

@@ -13,7 +13,7 @@ from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.interpreter import open_model
 from poets_edge.progress import Silent
 from poets_edge.watching.frames import folder_source
-from poets_edge.watching.watch import WatchOptions, watch
+from poets_edge.watching.pipeline import AnswerOptions, label_frames
 from tests.conftest import Trained
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 
@@ -30,7 +30,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
 
     def ours() -> None:
-        tally = watch(classifier, folder_source(folder), WatchOptions(), display=Nowhere(), reporter=Silent())
+        tally = label_frames(classifier, folder_source(folder), AnswerOptions(), display=Nowhere(), reporter=Silent())
         assert tally.labelled == _FRAMES
 
     def bare() -> None:

@@ -7,12 +7,16 @@
     ├── WeightsError        backbone weights are missing or damaged
     ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
+    ├── RecordError         a JSON file that poets_edge reads is damaged, or holds something else
+    ├── BudgetError         nothing fits the limits that were given
+    ├── MeasurementError    a measurement could not be taken, or cannot be trusted
     ├── SourceError         a camera, a video or a stream gives no frames
     ├── RuntimeMissingError a package this step needs is not installed
     └── OutputError         a result could not be written
 
-Each message is one line: what is wrong, where, and the way out. The command line prints it after
-"Error: " and exits with status 1; a traceback reaching the user is a bug.
+Each message is one line: what is wrong, where, and the way out. Parameters stand in it in backquotes; the command line
+puts its own flags in their place. It prints the message after "Error: " and exits with status 1; a traceback reaching
+the user is a bug.
 """
 
 from __future__ import annotations
@@ -44,6 +48,18 @@ class DownloadError(PoetsEdgeError):
 
 class ModelError(PoetsEdgeError):
     """A model or labels file cannot be used as it is."""
+
+
+class RecordError(PoetsEdgeError):
+    """A record, a benchmark's results or another JSON file cannot be used as it is."""
+
+
+class BudgetError(PoetsEdgeError):
+    """Nothing fits the limits on latency, size or accuracy; what came nearest is in the message."""
+
+
+class MeasurementError(PoetsEdgeError):
+    """A measurement could not be taken, or contradicts itself."""
 
 
 class SourceError(PoetsEdgeError):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from poets_edge.architectures import Architecture
+if TYPE_CHECKING:
+    from poets_edge.architectures import Architecture
 
 WORK = Path("tf_files")
 """The codelab's folder for all that is made."""

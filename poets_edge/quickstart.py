@@ -65,8 +65,8 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
     graph = folder / "retrained_graph.pb"
     train(
         TrainOptions(
-            drawn,
-            architecture(EMBEDDED_ARCHITECTURE),
+            image_dir=drawn,
+            architecture=architecture(EMBEDDED_ARCHITECTURE),
             weights=EMBEDDED,
             output_graph=graph,
             output_labels=folder / "retrained_labels.txt",
@@ -77,7 +77,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
         ),
         reporter,
     )
-    exported = export(ExportOptions(graph, quantizations=QUANTIZATIONS), reporter).files
+    exported = export(ExportOptions(graph=graph, quantizations=QUANTIZATIONS), reporter).files
     sets = split(photos.photos, _SETS)
     photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
     models = [Classifier(file.path) for file in exported]
@@ -90,7 +90,7 @@ def _drawn_before(folder: Path) -> PhotoFolder:
     photos = scan(folder)
     if {photo.name for photo in photos.photos} != drawn_names():
         raise OutputError(
-            f"{folder}: not the photos that quickstart draws. Give another --output_dir; for photos of your own:"
+            f"{folder}: not the photos that quickstart draws. Give another `output_dir`; for photos of your own:"
             f" poets-edge train --image_dir {folder}"
         )
     return photos

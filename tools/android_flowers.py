@@ -31,15 +31,15 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"
         options = TrainOptions(
-            photos,
-            architecture(_ARCHITECTURE),
+            image_dir=photos,
+            architecture=architecture(_ARCHITECTURE),
             output_graph=work / "retrained_graph.pb",
             output_labels=work / "retrained_labels.txt",
             bottleneck_dir=work / "bottlenecks",
             summaries_dir=work / "summaries",
         )
         train(options)
-        export(ExportOptions(work / "retrained_graph.pb", quantizations=QUANTIZATIONS))
+        export(ExportOptions(graph=work / "retrained_graph.pb", quantizations=QUANTIZATIONS))
     return models
 
 

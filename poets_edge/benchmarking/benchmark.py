@@ -17,7 +17,7 @@ from poets_edge.edge.evaluate import Chosen, evaluate
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.parallel import cores
 from poets_edge.edge.scored import Scored
-from poets_edge.errors import ModelError, RuntimeMissingError, UsageError
+from poets_edge.errors import MeasurementError, ModelError, RuntimeMissingError, UsageError
 from poets_edge.files import distinct_names
 from poets_edge.progress import Reporter, Silent
 
@@ -28,7 +28,7 @@ _STAGE_PHOTOS = 20
 _OPERATOR_RUNS = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
     """Options of `benchmark`.
 
@@ -54,7 +54,7 @@ class BenchmarkOptions:
             raise UsageError("no model given. Name a .tflite file, or several.")
         for threads in self.threads:
             if threads < 1:
-                raise UsageError(f"--threads must be 1 or more, not {threads}.")
+                raise UsageError(f"`threads` must be 1 or more, not {threads}.")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Judged:
         return {**self.evaluation.as_dict(), "agreement_with_float": self.agreement}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
     """What `benchmark` found, in the order asked for."""
 
@@ -135,7 +135,13 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     operators = _profile(options.models, threads[0], warnings) if options.operators else {}
     for warning in warnings:
         reporter.warn(warning)
-    return BenchmarkResult(facts, measurements, _judge(options, scored), operators, tuple(warnings))
+    return BenchmarkResult(
+        machine=facts,
+        measurements=measurements,
+        judged=_judge(options, scored),
+        operators=operators,
+        warnings=tuple(warnings),
+    )
 
 
 def _score(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]:
@@ -187,9 +193,9 @@ def _profile(models: Sequence[Path], threads: int, warnings: list[str]) -> dict[
         arguments = [str(model), str(threads), str(_OPERATOR_RUNS)]
         try:
             found[model] = run_module("poets_edge.benchmarking.operators", arguments, str(model))
-        except RuntimeMissingError as error:
+        except (RuntimeMissingError, MeasurementError) as error:
             warnings.append(str(error))
         except ModelError as error:
             # LiteRT's newer interface aborts on the CPUs of a Raspberry Pi 3 and 4, where the plain interpreter runs.
-            warnings.append(f"operator times are not to be had on this machine. {error}")
+            warnings.append(f"operator times cannot be taken on this machine. {error}")
     return found

@@ -1,4 +1,4 @@
-"""`compare`: results of `benchmark --json` side by side, with ratios: several devices, or several versions."""
+"""`compare`: results of `benchmark --output` side by side, with ratios: several devices, or several versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from poets_edge.benchmarking.benchmark import FORMAT
 from poets_edge.benchmarking.machine import machine_name
-from poets_edge.errors import ModelError, UsageError
+from poets_edge.errors import RecordError, UsageError
 from poets_edge.files import distinct_names
 
 _FIELDS = {"name", "threads", "latency_ms", "rounds_differ", "size", "architecture", "quantization"}
@@ -75,10 +75,12 @@ def compare(files: Sequence[Path]) -> Comparison:
 
     Raises:
         UsageError: fewer than two files.
-        ModelError: a file is not what `benchmark --json` writes.
+        RecordError: a file is not what `benchmark --output` writes.
     """
     if len(files) < 2:
-        raise UsageError("compare needs two files or more, each written by: poets-edge benchmark MODEL... --json FILE")
+        raise UsageError(
+            "compare needs two files or more, each written by: poets-edge benchmark MODEL... --output FILE"
+        )
     read = [_read(file) for file in files]
     keyed = [_by_variant(results) for results in read]
     variants = list(dict.fromkeys(variant for results in keyed for variant in results))
@@ -101,11 +103,11 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{file}: {error.strerror or error}.") from None
+        raise RecordError(f"{file}: {error.strerror or error}.") from None
     except ValueError:
         results = None
     if not _is_result(results):
-        raise ModelError(f"{file}: not written by poets-edge benchmark --json.")
+        raise RecordError(f"{file}: not written by poets-edge benchmark --output.")
     return dict(results)
 
 

@@ -29,7 +29,7 @@ _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How long to measure.
 
@@ -44,11 +44,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf"):
-            raise UsageError(f"--min-seconds must be above 0, not {self.seconds}.")
+            raise UsageError(f"`seconds` must be above 0, not {self.seconds}.")
         if self.runs < 1:
-            raise UsageError(f"--min-runs must be 1 or more, not {self.runs}.")
+            raise UsageError(f"`runs` must be 1 or more, not {self.runs}.")
         if self.rounds < 1:
-            raise UsageError(f"--rounds must be 1 or more, not {self.rounds}.")
+            raise UsageError(f"`rounds` must be 1 or more, not {self.rounds}.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.benchmarking.processes import answer
-from poets_edge.errors import RuntimeMissingError
+from poets_edge.errors import MeasurementError, RuntimeMissingError
 
 _Handle = ctypes.c_void_p
 
@@ -49,7 +49,8 @@ def profile(model: Path, threads: int, runs: int) -> dict[str, Any]:
     """Median microseconds of every operator, in the order they run.
 
     Raises:
-        RuntimeMissingError: this interpreter has no profiler, or it cannot be trusted.
+        RuntimeMissingError: this interpreter has no profiler.
+        MeasurementError: what it says cannot be trusted.
     """
     library = _Library()
     compiled, run = library.compile(model, threads)
@@ -68,8 +69,8 @@ def profile(model: Path, threads: int, runs: int) -> dict[str, Any]:
     # In the run that was disturbed least: what other programs take falls between the operators too.
     covered = max(sum(one) / wall for one, wall in zip(runs_us, times, strict=True))
     if not _LEAST_COVERED < covered < 1.05:
-        raise RuntimeMissingError(
-            f"operator times are not to be had: the interpreter's add up to {100 * covered:.0f} % of the model's."
+        raise MeasurementError(
+            f"operator times cannot be taken: the interpreter's add up to {100 * covered:.0f} % of the model's."
         )
     return {
         "wall_us": statistics.median(times),
@@ -100,14 +101,14 @@ class _Library:
         function = getattr(self._library, name, None)
         status = -1 if function is None else function(*arguments)
         if status:
-            raise RuntimeMissingError(f"operator times are not to be had: {name} of this interpreter fails ({status}).")
+            raise MeasurementError(f"operator times cannot be taken: {name} of this interpreter fails ({status}).")
 
     def handle(self, name: str, *arguments: Any) -> Any:
         """Call a function whose last argument receives a handle."""
         handle = _Handle()
         self.call(name, *arguments, ctypes.byref(handle))
         if not handle:
-            raise RuntimeMissingError(f"operator times are not to be had: {name} of this interpreter gives nothing.")
+            raise MeasurementError(f"operator times cannot be taken: {name} of this interpreter gives nothing.")
         return handle
 
     def compile(self, model: Path, threads: int) -> tuple[Any, Any]:
@@ -159,7 +160,7 @@ def _operators(events: Any, runs: int) -> tuple[list[str], list[list[int]]]:
     length = len(seen) // runs
     names = [name for name, _ in seen[:length]]
     if not length or [name for name, _ in seen] != names * runs:
-        raise RuntimeMissingError("operator times are not to be had: the interpreter's differ from run to run.")
+        raise MeasurementError("operator times cannot be taken: the interpreter's differ from run to run.")
     return names, [[us for _, us in seen[start : start + length]] for start in range(0, len(seen), length)]
 
 

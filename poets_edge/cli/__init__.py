@@ -7,10 +7,12 @@ import importlib
 import os
 import sys
 import warnings
+from typing import Any
 
 import click
 
 import poets_edge
+from poets_edge.cli.hints import command_hint, with_flags
 from poets_edge.errors import PoetsEdgeError
 
 COMMANDS = {
@@ -52,20 +54,21 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and (near := _nearest(args[0])):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
+        if args[0] not in COMMANDS and (hint := command_hint(args[0], COMMANDS)):
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PoetsEdgeError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "") or self
+            raise click.ClickException(with_flags(str(error), command)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # Without loading every command for its first line of help.
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-
-def _nearest(name: str) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, COMMANDS, n=1)), None)
 
 
 @click.group(
@@ -97,9 +100,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except PoetsEdgeError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _TRAINING_PACKAGES:

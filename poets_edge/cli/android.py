@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.terminal import FILE, json_option, option, print_json
+from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.terminal import give
 from poets_edge.exporting.android import DEFAULT_APP, install_model
 
 
-@click.command("android")
+@subcommand("android")
 @click.argument("model", type=FILE)
 @option("--app", type=FILE, default=DEFAULT_APP, help="The app's folder in poets_edge's sources.")
-@json_option
-def command(model: Path, app: Path, as_json: bool) -> None:
+@result_options
+def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
     """Put MODEL, a .tflite file, into the Android app, in place of the one that is there.
 
     A model that the app could not run is refused. Build the app afterwards: in Android Studio, or with
@@ -25,8 +26,8 @@ def command(model: Path, app: Path, as_json: bool) -> None:
       poets-edge android tf_files/retrained_graph_int8.tflite
     """
     installed = install_model(model, app)
-    if as_json:
-        print_json({"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)})
+    facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}
+    if give(facts, as_json=as_json, output=output):
         return
     height, width = installed.input.shape[1:3]
     click.echo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,17 +9,19 @@ import click
 
 from poets_edge.benchmarking.benchmark import BenchmarkOptions, BenchmarkResult, benchmark
 from poets_edge.benchmarking.measurement import Measurement, Settings
-from poets_edge.cli.terminal import FILE, Terminal, json_file_option, option, quiet_option, table, thread_list
+from poets_edge.cli.options import FILE, labels_option, option, quiet_option, result_options, subcommand, thread_list
+from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.edge.evaluate import Chosen
-from poets_edge.files import check_writable, write_text
+from poets_edge.errors import UsageError
+from poets_edge.files import check_writable
 from poets_edge.photos.split import SET_NAMES
 
 _DEFAULT = Settings()
 _STDOUT = Path("-")
 
 
-@click.command("benchmark")
-@click.argument("models", nargs=-1, type=FILE, required=True)
+@subcommand("benchmark")
+@click.argument("models", metavar="MODEL...", nargs=-1, type=FILE, required=True)
 @option("--threads", default="", help="CPU threads of an inference, as 1,2,4.", show_default="1,2,4, as cores allow")
 @option("--image_dir", type=FILE, help="Labelled photos: also measure accuracy, and decode real photos.")
 @option(
@@ -30,12 +31,18 @@ _STDOUT = Path("-")
     default="test",
     help="Photos of --image_dir to score, divided as train divides them.",
 )
-@option("--labels", type=FILE, help="Labels file, one label a line, in place of the models' own.")
-@option("--min-seconds", type=float, default=_DEFAULT.seconds, help="Seconds of timed inference a variant, at least.")
-@option("--min-runs", type=int, default=_DEFAULT.runs, help="Timed inferences a variant, at least.")
+@labels_option
+@option(
+    "--min-seconds",
+    "seconds",
+    type=float,
+    default=_DEFAULT.seconds,
+    help="Seconds of timed inference a variant, at least.",
+)
+@option("--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Timed inferences a variant, at least.")
 @option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes a variant.")
 @option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
-@json_file_option
+@result_options
 @quiet_option
 def command(
     models: tuple[Path, ...],
@@ -43,11 +50,12 @@ def command(
     image_dir: Path | None,
     chosen: str,
     labels: Path | None,
-    min_seconds: float,
-    min_runs: int,
+    seconds: float,
+    runs: int,
     rounds: int,
     operators: bool,
-    json_file: Path | None,
+    as_json: bool,
+    output: Path | None,
     quiet: bool,
 ) -> None:
     """Measure how fast models are on this device.
@@ -57,31 +65,40 @@ def command(
 
     \b
     Example:
-      poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --json pi4.json
+      poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --output pi4.json
       poets-edge compare desktop.json pi4.json
     """
+    if as_json:
+        models, output, as_json = _as_version_0_1(models, output)
     options = BenchmarkOptions(
-        models,
-        thread_list(threads),
-        Settings(min_seconds, min_runs, rounds),
-        image_dir,
-        cast(Chosen, chosen),
-        labels,
-        operators,
+        models=models,
+        threads=thread_list(threads),
+        settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
+        image_dir=image_dir,
+        chosen=cast(Chosen, chosen),
+        labels=labels,
+        operators=operators,
     )
-    if json_file == _STDOUT:
-        click.echo(_json(benchmark(options, Terminal(quiet))))
-        return
-    if json_file is not None:
-        check_writable(json_file)  # before minutes of measuring, not after
+    if output is not None:
+        check_writable(output)  # before minutes of measuring, not after
     result = benchmark(options, Terminal(quiet))
-    _print(result)
-    if json_file is not None:
-        write_text(json_file, _json(result) + "\n")
+    if not give(result.as_dict(), as_json=as_json, output=output):
+        _print(result)
 
 
-def _json(result: BenchmarkResult) -> str:
-    return json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False)
+def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
+    """Understand `--json FILE`, which wrote the file, and `--json -`: what is no model is where the JSON goes.
+
+    Returns:
+        The models, the file to write, and whether to print the JSON.
+    """
+    files = [path for path in models if path.suffix == ".json" or path == _STDOUT]
+    if not files:
+        return models, output, True
+    if len(files) > 1 or output is not None:
+        raise UsageError(f"one file for the result is enough, not {len(files) + (output is not None)}.")
+    models = tuple(path for path in models if path not in files)
+    return (models, None, True) if files == [_STDOUT] else (models, files[0], False)
 
 
 def _print(result: BenchmarkResult) -> None:
@@ -96,7 +113,13 @@ def _print(result: BenchmarkResult) -> None:
     click.echo("\n" + table([heading, *(_end_to_end(measurement) for measurement in result.measurements)]))
     if result.judged:
         click.echo(
-            "\n" + table([["model", "accuracy", "95 % interval", "N", "cross entropy", "as float"], *_accuracy(result)])
+            "\n"
+            + table(
+                [
+                    ["model", "accuracy", "95 % interval", "N", "cross entropy", "agrees with float32"],
+                    *_accuracy(result),
+                ]
+            )
         )
     for model, profile in result.operators.items():
         click.echo(f"\n{result.names[model]}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")

@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from poets_edge.benchmarking.compare import Cell, Comparison, compare
-from poets_edge.cli.terminal import FILE, json_option, print_json, table
+from poets_edge.cli.options import FILE, result_options, subcommand
+from poets_edge.cli.terminal import give, table
 
 
-@click.command("compare")
+@subcommand("compare")
 @click.argument("files", nargs=-1, type=FILE, required=True)
-@json_option
-def command(files: tuple[Path, ...], as_json: bool) -> None:
+@result_options
+def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
     """Put benchmarks of several devices, or of several versions, side by side.
 
-    FILES are what benchmark --json wrote. Ratios are to the first: 2.00x takes twice as long. Models that poets-edge
+    FILES are what benchmark --output wrote. Ratios are to the first: 2.00x takes twice as long. Models that poets-edge
     exported are matched by architecture and quantization, others by their file names.
 
     \b
@@ -24,10 +25,8 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
       poets-edge compare desktop.json pi4.json
     """
     comparison = compare(files)
-    if as_json:
-        print_json(comparison.as_dict())
-        return
-    _print(comparison)
+    if not give(comparison.as_dict(), as_json=as_json, output=output):
+        _print(comparison)
 
 
 def _print(comparison: Comparison) -> None:

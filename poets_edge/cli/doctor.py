@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from poets_edge.cli.terminal import json_option, print_json, table
+from poets_edge.cli.options import result_options, subcommand
+from poets_edge.cli.terminal import give, table
 
 
-@click.command("doctor")
-@json_option
-def command(as_json: bool) -> None:
+@subcommand("doctor")
+@result_options
+def command(as_json: bool, output: Path | None) -> None:
     """Print what this machine has for poets_edge, and what is missing for which job.
 
     \b
@@ -19,8 +22,7 @@ def command(as_json: bool) -> None:
     from poets_edge.doctor import examine
 
     found = examine()
-    if as_json:
-        print_json(found.as_dict())
+    if give(found.as_dict(), as_json=as_json, output=output):
         return
     click.echo(table([[fact.name, fact.value or "not installed"] for fact in found.facts], left=2))
     click.echo()

@@ -6,21 +6,23 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_photos, quiet_option
+from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give_photos
 from poets_edge.photos.draw import PER_CLASS, draw_photos
 
 
-@click.command("draw-photos")
+@subcommand("draw-photos")
 @click.argument("folder", metavar="DIR", type=FILE)
-@option("--per_class", type=int, default=PER_CLASS, help="Photos of each of the five flowers.")
+@option("--per-class", type=int, default=PER_CLASS, help="Photos of each of the five flowers.")
 @option("--seed", type=int, default=0, help="Same seed, same photos.")
-@json_option
+@result_options
 @quiet_option
-def command(folder: Path, per_class: int, seed: int, as_json: bool, quiet: bool) -> None:
+def command(folder: Path, per_class: int, seed: int, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Draw flower photos into DIR, to try everything without a network.
 
     \b
     Example:
       poets-edge draw-photos drawn_photos
     """
-    print_photos(draw_photos(folder, per_class=per_class, seed=seed, reporter=Terminal(quiet)), as_json)
+    found = draw_photos(folder, per_class=per_class, seed=seed, reporter=Terminal(quiet))
+    give_photos(found, as_json=as_json, output=output)

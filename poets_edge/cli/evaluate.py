@@ -7,24 +7,29 @@ from typing import cast
 
 import click
 
-from poets_edge.cli.terminal import (
+from poets_edge.cli.options import (
     FILE,
-    Terminal,
-    accuracy_text,
-    json_option,
+    graph_option,
+    labels_option,
+    models_and_rest,
+    one_folder,
     option,
-    print_json,
     quiet_option,
-    table,
+    recursive_option,
+    result_options,
+    subcommand,
 )
+from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.edge.evaluate import Chosen, evaluate
 from poets_edge.edge.metrics import Evaluation
+from poets_edge.errors import UsageError
 from poets_edge.photos.split import SET_NAMES, Percentages
 
 
-@click.command("evaluate")
-@option("--graph", "model", type=FILE, required=True, help="A .tflite file, or a .pb where TensorFlow is installed.")
-@option("--image_dir", type=FILE, required=True, help="Folder with one folder of photos for each class.")
+@subcommand("evaluate")
+@click.argument("arguments", metavar="[MODEL]", nargs=-1, type=FILE)
+@graph_option
+@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
 @option(
     "--set",
     "chosen",
@@ -32,41 +37,53 @@ from poets_edge.photos.split import SET_NAMES, Percentages
     default="test",
     help="Photos to score, divided as train divides them.",
 )
-@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
-@option("--testing_percentage", type=int, help="Share of the test set.", show_default="as trained, else 10")
-@option("--validation_percentage", type=int, help="Share of the validation set.", show_default="as trained, else 10")
-@option("--recursive", is_flag=True, help="Also take photos from folders inside a class folder.")
-@json_option
+@labels_option
+@option("--testing_percentage", "testing", type=int, help="Share of the test set.", show_default="as trained, else 10")
+@option(
+    "--validation_percentage",
+    "validation",
+    type=int,
+    help="Share of the validation set.",
+    show_default="as trained, else 10",
+)
+@recursive_option
+@result_options
 @quiet_option
 def command(
-    model: Path,
-    image_dir: Path,
+    arguments: tuple[Path, ...],
+    graph: Path | None,
+    image_dir: Path | None,
     chosen: str,
     labels: Path | None,
-    testing_percentage: int | None,
-    validation_percentage: int | None,
+    testing: int | None,
+    validation: int | None,
     recursive: bool,
     as_json: bool,
+    output: Path | None,
     quiet: bool,
 ) -> None:
     """Measure a model's accuracy on photos whose class is known.
 
-    The test set is the default because the model has not learned from it; on its training photos any model shines.
+    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. The test
+    set is scored because the model has not learned from it; on its training photos any model shines.
 
     \b
     Example:
-      poets-edge evaluate --graph retrained_graph_int8.tflite --image_dir flower_photos
+      poets-edge evaluate retrained_graph_int8.tflite --image_dir flower_photos
     """
+    models, folders = models_and_rest(arguments, graph)
+    if len(models) > 1:
+        raise UsageError(f"one model is evaluated at a time, not {len(models)}: {', '.join(map(str, models))}.")
     percentages = None
-    if testing_percentage is not None or validation_percentage is not None:
+    if testing is not None or validation is not None:
         default = Percentages()
         percentages = Percentages(
-            default.testing if testing_percentage is None else testing_percentage,
-            default.validation if validation_percentage is None else validation_percentage,
+            testing=default.testing if testing is None else testing,
+            validation=default.validation if validation is None else validation,
         )
     result = evaluate(
-        model,
-        image_dir,
+        models[0],
+        one_folder(folders, image_dir),
         chosen=cast(Chosen, chosen),
         labels=labels,
         percentages=percentages,
@@ -74,16 +91,14 @@ def command(
         reporter=Terminal(quiet),
     )
     wrong = result.scored.misclassified(result.labels)
-    if as_json:
-        print_json(
-            {
-                "set": chosen,
-                "labels": list(result.labels),
-                **result.evaluation.as_dict(),
-                "unreadable": list(result.scored.unreadable),
-                "misclassified": [{"photo": p.name, "answer": answer, "score": score} for p, answer, score in wrong],
-            }
-        )
+    facts = {
+        "set": chosen,
+        "labels": list(result.labels),
+        **result.evaluation.as_dict(),
+        "unreadable": list(result.scored.unreadable),
+        "misclassified": [{"photo": p.name, "answer": answer, "score": score} for p, answer, score in wrong],
+    }
+    if give(facts, as_json=as_json, output=output):
         return
     click.echo(f"accuracy on {chosen}: {accuracy_text(result.evaluation)}")
     click.echo(f"cross entropy: {result.evaluation.cross_entropy:.4f}\n")

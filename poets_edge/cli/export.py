@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
+from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
@@ -19,13 +21,16 @@ class _Quantization(click.Choice[str]):
     """Also takes `none`, which is what version 0.1 called float32."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.endswith(".pb"):
+            self.fail(f"{value} would be its value. Name the graph first: export {value} --quantize int8", param, ctx)
         return super().convert("float32" if value == "none" else value, param, ctx)
 
 
-@click.command("export")
-@option("--graph", type=FILE, default=_DEFAULT.graph, help="The trained graph: train's, or the original codelab's.")
+@subcommand("export")
+@click.argument("argument", metavar="[GRAPH]", type=FILE, required=False)
+@option("--graph", type=FILE, help="The graph, as the codelab names it.", show_default=False)
 @option("--labels", type=FILE, help="Its labels file.", show_default="the one beside the graph")
-@option("--output_dir", type=FILE, help="Where the files go.", show_default="beside the graph")
+@option("--output-dir", type=FILE, help="Where the files go.", show_default="beside the graph")
 @option(
     "--quantize",
     type=_Quantization(QUANTIZATIONS),
@@ -44,26 +49,43 @@ class _Quantization(click.Choice[str]):
 )
 @option("--image_dir", type=FILE, help="Where the photos lie now, or photos for a graph of the codelab.")
 @option(
-    "--testing_percentage", type=int, default=Percentages().testing, help="For --image_dir of a graph without record."
+    "--testing_percentage",
+    "testing",
+    type=int,
+    default=Percentages().testing,
+    help="For --image_dir of a graph without record.",
 )
-@option("--validation_percentage", type=int, default=Percentages().validation, help="The same.")
+@option("--validation_percentage", "validation", type=int, default=Percentages().validation, help="The same.")
 @option(
-    "--calibration_photos", type=int, default=_DEFAULT.calibration_count, help="Training photos that set int8's ranges."
+    "--calibration-photos",
+    "calibration_count",
+    type=int,
+    default=_DEFAULT.calibration_count,
+    help="Training photos that set int8's ranges.",
 )
 @option("--max-accuracy-drop", type=float, help="Fail, and write nothing, if a file loses more points than this.")
-@json_option
+@result_options
 @quiet_option
 def command(
+    argument: Path | None,
+    graph: Path | None,
+    labels: Path | None,
+    output_dir: Path | None,
     quantize: tuple[str, ...],
     every: bool,
-    testing_percentage: int,
-    validation_percentage: int,
-    calibration_photos: int,
+    float_io: bool,
+    image_dir: Path | None,
+    testing: int,
+    validation: int,
+    calibration_count: int,
+    max_accuracy_drop: float | None,
     as_json: bool,
+    output: Path | None,
     quiet: bool,
-    **paths_and_switches: Any,
 ) -> None:
     """Turn the trained graph into TensorFlow Lite files.
+
+    GRAPH is what train wrote, by default tf_files/retrained_graph.pb, or a graph of the original codelab.
 
     Quantizations: float32 (none), float16 (half the size), dynamic (8-bit weights, a quarter of the size), int8 (8-bit
     weights and, but for both ends, arithmetic: a quarter of the size and the fastest on phones and Pis). Each file
@@ -76,14 +98,19 @@ def command(
     """
     quantizations = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
+        graph=graph or argument or _DEFAULT.graph,
+        labels=labels,
+        output_dir=output_dir,
         quantizations=quantizations,
-        percentages=Percentages(testing_percentage, validation_percentage),
-        calibration_count=calibration_photos,
-        **paths_and_switches,
+        float_io=float_io,
+        image_dir=image_dir,
+        percentages=Percentages(testing=testing, validation=validation),
+        calibration_count=calibration_count,
+        max_accuracy_drop=max_accuracy_drop,
     )
     result = export(options, Terminal(quiet))
-    if as_json:
-        print_json({"labels": list(result.labels), "files": [file.as_dict() for file in result.files]})
+    facts = {"labels": list(result.labels), "files": [file.as_dict() for file in result.files]}
+    if give(facts, as_json=as_json, output=output):
         return
     tested = result.files[0].evaluation
     click.echo(

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.terminal import FILE, Terminal, json_option, print_photos, quiet_option
+from poets_edge.cli.options import FILE, quiet_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give_photos
 
 
-@click.command("fetch-flowers")
+@subcommand("fetch-flowers")
 @click.argument("folder", metavar="DIR", type=FILE)
-@json_option
+@result_options
 @quiet_option
-def command(folder: Path, as_json: bool, quiet: bool) -> None:
+def command(folder: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Download the codelab's 3,670 flower photos (229 MB) into DIR.
 
-    The download goes on where it broke off, is checked before it is unpacked, and DIR is there whole or not at all.
+    An interrupted download is resumed, is checked before it is unpacked, and DIR is there whole or not at all.
 
     \b
     Example:
@@ -24,4 +25,4 @@ def command(folder: Path, as_json: bool, quiet: bool) -> None:
     """
     from poets_edge.photos.fetch import fetch_flowers
 
-    print_photos(fetch_flowers(folder, reporter=Terminal(quiet)), as_json)
+    give_photos(fetch_flowers(folder, reporter=Terminal(quiet)), as_json=as_json, output=output)

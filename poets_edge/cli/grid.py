@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from poets_edge.architectures import MOBILENETS, architecture
 from poets_edge.benchmarking.measurement import Settings
-from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
-from poets_edge.errors import UsageError
+from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.errors import BudgetError
 from poets_edge.photos.split import Percentages
 from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
@@ -18,11 +18,12 @@ from poets_edge.sweep.points import Point, parse_budget
 from poets_edge.sweep.results import GridResult
 from poets_edge.training.head import HeadOptions
 
-_DEFAULT = GridOptions(Path("photos"))
+_DEFAULT = GridOptions(image_dir=Path("photos"))
 
 
-@click.command("grid")
-@option("--image_dir", type=FILE, required=True, help="Folder with one folder of photos for each class.")
+@subcommand("grid")
+@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
+@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
 @option(
     "--architecture",
     "names",
@@ -30,72 +31,108 @@ _DEFAULT = GridOptions(Path("photos"))
     help="One of them; give it several times for several.",
     show_default="all 16 MobileNets",
 )
-@option("--output_dir", type=FILE, default=_DEFAULT.output_dir, help="Where models, table, chart and report go.")
+@option("--output-dir", type=FILE, default=_DEFAULT.output_dir, help="Where models, table, chart and report go.")
 @option("--max-latency", help="Longest median time of an inference, as 20ms.")
 @option("--max-size", help="Largest file, as 1MB.")
-@option("--min-accuracy", help="Least accuracy on the test photos, as 0.9 or 90%.")
-@option("--ship", is_flag=True, help="Copy the chosen model and its labels to <output_dir>/ship.", show_default=False)
+@option("--min-accuracy", help="Least accuracy, as 0.9 or 90%.")
+@option("--ship", is_flag=True, help="Copy the chosen model and its labels to <output-dir>/ship.", show_default=False)
 @option("--threads", type=int, default=_DEFAULT.threads, help="CPU threads of an inference whose time is taken.")
-@option("--min-seconds", type=float, default=_DEFAULT.settings.seconds, help="Seconds of timed inference a model.")
-@option("--min-runs", type=int, default=_DEFAULT.settings.runs, help="Timed inferences a model, at least.")
+@option(
+    "--min-seconds",
+    "seconds",
+    type=float,
+    default=_DEFAULT.settings.seconds,
+    help="Seconds of timed inference a model, at least.",
+)
+@option("--min-runs", "runs", type=int, default=_DEFAULT.settings.runs, help="Timed inferences a model, at least.")
 @option("--rounds", type=int, default=_DEFAULT.settings.rounds, help="Fresh processes a model.")
 @option("--bottleneck_dir", type=FILE, default=_DEFAULT.bottleneck_dir, help="Where bottlenecks are kept, as train's.")
 @option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
-@option("--how_many_training_steps", type=int, default=_DEFAULT.head.steps, help="Batches to train each head on.")
+@option(
+    "--how_many_training_steps", "steps", type=int, default=_DEFAULT.head.steps, help="Batches to train each head on."
+)
 @option("--learning_rate", type=float, default=_DEFAULT.head.learning_rate, help="Step size of gradient descent.")
-@option("--testing_percentage", type=int, default=_DEFAULT.percentages.testing, help="Share of the test photos.")
-@option("--validation_percentage", type=int, default=_DEFAULT.percentages.validation, help="Share that watches.")
-@option("--calibration_photos", type=int, default=_DEFAULT.calibration_count, help="Photos that set int8's ranges.")
-@option("--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False)
+@option(
+    "--testing_percentage",
+    "testing",
+    type=int,
+    default=_DEFAULT.percentages.testing,
+    help="Share of the photos that judges the result.",
+)
+@option(
+    "--validation_percentage",
+    "validation",
+    type=int,
+    default=_DEFAULT.percentages.validation,
+    help="Share of the photos that watches training.",
+)
+@option(
+    "--calibration-photos",
+    "calibration_count",
+    type=int,
+    default=_DEFAULT.calibration_count,
+    help="Training photos that set int8's ranges.",
+)
+@recursive_option
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="Same seed, same models.")
-@json_option
+@result_options
 @quiet_option
 def command(
-    image_dir: Path,
+    folders: tuple[Path, ...],
+    image_dir: Path | None,
     names: tuple[str, ...],
+    output_dir: Path,
     max_latency: str | None,
     max_size: str | None,
     min_accuracy: str | None,
-    min_seconds: float,
-    min_runs: int,
+    ship: bool,
+    threads: int,
+    seconds: float,
+    runs: int,
     rounds: int,
-    how_many_training_steps: int,
+    bottleneck_dir: Path,
+    model_dir: Path,
+    steps: int,
     learning_rate: float,
-    testing_percentage: int,
-    validation_percentage: int,
-    calibration_photos: int,
+    testing: int,
+    validation: int,
+    calibration_count: int,
+    recursive: bool,
     seed: int,
     as_json: bool,
+    output: Path | None,
     quiet: bool,
-    **more: Any,
 ) -> None:
     """Retrain, export and measure every MobileNet on your photos and this device, and say which one to ship.
 
-    Writes a table, a chart (PNG and SVG) and a report (HTML) into --output_dir. A run that was stopped goes on where
-    it was. Run it on the device itself, or copy the models there and use benchmark: times of one machine say little
-    about another.
+    Writes a table, a chart (PNG and SVG) and a report (HTML) into --output-dir. A run that was stopped is resumed by
+    the same command. Run it on the device itself, or copy the models there and use benchmark: times of one machine
+    say little about another.
 
     \b
     Example:
       poets-edge grid --image_dir flower_photos --max-latency 20ms --max-size 1MB --ship
     """
     options = GridOptions(
-        image_dir,
-        tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in names)) or MOBILENETS,
-        percentages=Percentages(testing_percentage, validation_percentage),
-        head=HeadOptions(how_many_training_steps, learning_rate, seed=seed),
-        settings=Settings(min_seconds, min_runs, rounds),
+        image_dir=one_folder(folders, image_dir),
+        architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in names)) or MOBILENETS,
+        output_dir=output_dir,
+        bottleneck_dir=bottleneck_dir,
+        model_dir=model_dir,
+        percentages=Percentages(testing=testing, validation=validation),
+        head=HeadOptions(steps=steps, learning_rate=learning_rate, seed=seed),
+        calibration_count=calibration_count,
+        recursive=recursive,
+        threads=threads,
+        settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
         budget=parse_budget(max_latency, max_size, min_accuracy),
-        calibration_count=calibration_photos,
-        **more,
+        ship=ship,
     )
     result = grid(options, Terminal(quiet))
-    if as_json:
-        print_json(result.as_dict())
-    else:
+    if not give(result.as_dict(), as_json=as_json, output=output):
         _print(result, options)
     if result.choice.point is None:
-        raise UsageError(result.choice.reason)
+        raise BudgetError(result.choice.reason)
 
 
 def _print(result: GridResult, options: GridOptions) -> None:

@@ -7,27 +7,27 @@ from typing import Any
 
 import click
 
-from poets_edge.cli.terminal import FILE, json_option, option, print_json
+from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.terminal import give
 from poets_edge.edge.classifier import TensorInfo
-from poets_edge.edge.inspection import Inspection, inspect_model, write_tensorboard_graph
+from poets_edge.edge.inspection import Inspection, inspect, write_tensorboard_graph
 
 
-@click.command("inspect")
+@subcommand("inspect")
 @click.argument("model", type=FILE)
 @option("--tensorboard", type=FILE, metavar="DIR", help="Also write a .pb's graph there for TensorBoard.")
-@json_option
-def command(model: Path, tensorboard: Path | None, as_json: bool) -> None:
+@result_options
+def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path | None) -> None:
     """Show what MODEL (.tflite or .pb) is: input, labels, quantization, operators, where it comes from.
 
     \b
     Example:
       poets-edge inspect tf_files/retrained_graph_int8.tflite
     """
-    found = inspect_model(model)
+    found = inspect(model)
     if tensorboard is not None:
         write_tensorboard_graph(model, tensorboard)
-    if as_json:
-        print_json(found.as_dict())
+    if give(found.as_dict(), as_json=as_json, output=output):
         return
     rows = list(_rows(found))
     width = max(len(name) for name, _ in rows)

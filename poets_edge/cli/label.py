@@ -8,50 +8,62 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.terminal import FILE, json_option, option, print_json
+from poets_edge.cli.options import (
+    FILE,
+    graph_option,
+    labels_option,
+    models_and_rest,
+    option,
+    result_options,
+    subcommand,
+)
+from poets_edge.cli.terminal import give
 from poets_edge.edge.classifier import Label, best
 from poets_edge.errors import DatasetError, PhotoError, UsageError
 
 _UNKNOWN = "unknown"
 
 
-@click.command("label")
-@option("--graph", "model", type=FILE, required=True, help="A .tflite file, or a .pb where TensorFlow is installed.")
-@click.argument("images", nargs=-1, type=FILE)
-@option(
-    "--image", "more_images", type=FILE, multiple=True, help="A photo, as the codelab spells it.", show_default=False
-)
-@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
+@subcommand("label")
+@click.argument("arguments", metavar="[MODEL] PHOTO...", nargs=-1, type=FILE)
+@graph_option
+@option("--image", "images", type=FILE, multiple=True, help="A photo, as the codelab names it.", show_default=False)
+@labels_option
 @option("--top", type=click.IntRange(min=1), default=5, help="How many labels to print.")
 @option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Below this score the answer is 'unknown'.")
 @option("--threads", type=int, default=1, help="CPU threads for one inference.")
-@json_option
+@result_options
 def command(
-    model: Path,
+    arguments: tuple[Path, ...],
+    graph: Path | None,
     images: tuple[Path, ...],
-    more_images: tuple[Path, ...],
     labels: Path | None,
     top: int,
     threshold: float,
     threads: int,
     as_json: bool,
+    output: Path | None,
 ) -> None:
     """Print the labels of photos with their scores, best first.
 
-    IMAGES are photos, folders of photos, or - for a photo on standard input.
+    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes, in
+    tf_files. PHOTO is a photo, a folder of photos, or - for a photo on standard input.
 
     \b
     Example:
-      poets-edge label --graph retrained_graph.tflite photo.jpg
+      poets-edge label retrained_graph_int8.tflite photo.jpg
       daisy (score = 0.99071)
       roses (score = 0.00595)
     """
     from poets_edge.edge.models import open_scorer
 
-    sources = list(_sources((*more_images, *images)))
+    models, photos = models_and_rest(arguments, graph)
+    if len(models) > 1:
+        raise UsageError(f"one model labels photos, not {len(models)}: {', '.join(map(str, models))}.")
+    sources = list(_sources((*images, *photos)))
     if not sources:
         raise UsageError("no photo given. Name one, or a folder of them, or - for standard input.")
-    scorer = open_scorer(model, labels, threads)
+    scorer = open_scorer(models[0], labels, threads)
     answers = []
     failures = 0
     for name, source in sources:
@@ -62,12 +74,11 @@ def command(
             failures += 1
             continue
         found = [label for label in best(scorer.labels, scores, top) if label.score >= threshold]
-        if as_json:
+        if as_json or output is not None:
             answers.append({"photo": name, "labels": [{"label": x.name, "score": x.score} for x in found]})
-        else:
+        if not as_json:
             _print(name if len(sources) > 1 else None, found)
-    if as_json:
-        print_json(answers)
+    give(answers, as_json=as_json, output=output)
     if failures:
         sys.exit(1)
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from poets_edge.cli.terminal import FILE, Terminal, json_option, option, print_json, quiet_option, table
+from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give, table
 
 if TYPE_CHECKING:
     from poets_edge.quickstart import QuickstartResult
 
 
-@click.command("quickstart")
-@option("--output_dir", type=FILE, default=Path("quickstart"), help="Where photos and models go.")
-@json_option
+@subcommand("quickstart")
+@option("--output-dir", type=FILE, default=Path("quickstart"), help="Where photos and models go.")
+@result_options
 @quiet_option
-def command(output_dir: Path, as_json: bool, quiet: bool) -> None:
+def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Try every step, with drawn photos and no network: train, export in every quantization, label a photo.
 
     \b
@@ -28,8 +29,7 @@ def command(output_dir: Path, as_json: bool, quiet: bool) -> None:
     from poets_edge.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
-    if as_json:
-        print_json(_as_dict(result))
+    if give(_as_dict(result), as_json=as_json, output=output):
         return
     heading = ["quantization", *JUDGED, "ms on one core"]
     rows = [[f.file.quantization, *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.files]
@@ -51,7 +51,7 @@ Next:
   real weights      Google's, of sixteen sizes, fetched once: more accurate
                     poets-edge train --image_dir FOLDER
   your Pi           pip install poets-edge there, copy {int8.name}, then
-                    poets-edge label --graph {int8.name} photo.jpg"""
+                    poets-edge label {int8.name} photo.jpg"""
 
 
 def _as_dict(result: QuickstartResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the commands share: results on stdout, progress and warnings on stderr, tables, options."""
+"""What the commands print: results on stdout, progress and warnings on stderr, tables, JSON."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from typing import Any, Protocol
 
 import click
 
-from poets_edge.errors import UsageError
+from poets_edge.cli.hints import with_flags
+from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
-
-FILE = click.Path(path_type=Path)
-
-
-def option(name: str, *more: Any, **settings: Any) -> Callable[[Any], Any]:
-    """A click option whose default is shown in the help."""
-    return click.option(name, *more, **{"show_default": True, **settings})
-
-
-json_option = option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
-quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
 
 
 class Judged(Protocol):
@@ -44,6 +34,8 @@ class Terminal:
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bars: list[Any] = []
+        context = click.get_current_context(silent=True)
+        self._command = context.command if context else click.Command(None)
 
     def note(self, text: str) -> None:
         """Print a line, above the progress bar if there is one."""
@@ -82,15 +74,27 @@ class Terminal:
             self._bars.pop()
 
     def _print(self, text: str) -> None:
+        text = with_flags(text, self._command)
         if self._bars:
             self._bars[-1].write(click.unstyle(text) if not sys.stderr.isatty() else text, file=sys.stderr)
         else:
             click.echo(text, err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+def give(result: dict[str, Any] | list[Any], *, as_json: bool, output: Path | None) -> bool:
+    """Write a result where `--output` says and print it where `--json` says; False: it is still to be shown.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if not as_json and output is None:
+        return False
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    if output is not None:
+        write_text(output, f"{text}\n")
+    if as_json:
+        click.echo(text)
+    return as_json
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -106,14 +110,13 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     return "\n".join(lines)
 
 
-def print_photos(found: PhotoFolder, as_json: bool) -> None:
-    """The classes of a folder of photos and how many each has."""
+def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
+    """Print the classes of a folder of photos, and how many each has."""
     counts = Counter(photo.label for photo in found.photos)
-    if as_json:
-        print_json({"folder": str(found.path), "classes": dict(sorted(counts.items()))})
-        return
-    click.echo(table([["class", "photos"], *([label, str(counts[label])] for label in found.classes)]))
-    click.echo(f"{len(found.photos)} photos in {found.path}")
+    result = {"folder": str(found.path), "classes": dict(sorted(counts.items()))}
+    if not give(result, as_json=as_json, output=output):
+        click.echo(table([["class", "photos"], *([label, str(counts[label])] for label in found.classes)]))
+        click.echo(f"{len(found.photos)} photos in {found.path}")
 
 
 def accuracy_text(evaluation: Judged) -> str:
@@ -124,16 +127,3 @@ def accuracy_text(evaluation: Judged) -> str:
     return (
         f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
     )
-
-
-json_file_option = option(
-    "--json", "json_file", type=FILE, help="Write everything to this file as JSON, raw samples too; - for stdout."
-)
-
-
-def thread_list(text: str) -> tuple[int, ...]:
-    """`1,2,4` as numbers. Raises UsageError."""
-    try:
-        return tuple(int(word) for word in text.split(",")) if text.strip() else ()
-    except ValueError:
-        raise UsageError(f"--threads {text}: wanted a number, or several as 1,2,4.") from None

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from poets_edge.architectures import DEFAULT_ARCHITECTURE, architecture
-from poets_edge.cli.terminal import (
-    FILE,
-    Terminal,
-    accuracy_text,
-    json_option,
-    option,
-    print_json,
-    quiet_option,
-)
+from poets_edge.architectures import DEFAULT_ARCHITECTURE
+from poets_edge.architectures import architecture as find_architecture
+from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, accuracy_text, give
 from poets_edge.photos.split import Percentages
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 
-_DEFAULT = TrainOptions(Path("photos"))
-_HEAD = HeadOptions()
-_SPLIT = Percentages()
-_DISTORTIONS = Distortions()
+_DEFAULT = TrainOptions(image_dir=Path("photos"))
+_HEAD = _DEFAULT.head
+_SPLIT = _DEFAULT.percentages
+_DISTORTIONS = _DEFAULT.distortions
 
 
-@click.command("train")
-@option("--image_dir", type=FILE, required=True, help="Folder with one folder of photos for each class.")
+@subcommand("train")
+@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
+@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
@@ -39,7 +33,7 @@ _DISTORTIONS = Distortions()
     "--weights",
     default=_DEFAULT.weights,
     metavar="imagenet|embedded|FILE",
-    help="What the backbone knows: Google's weights (fetched once), those that come with poets_edge (no network,"
+    help="The backbone's weights: Google's (fetched once), those that come with poets_edge (no network,"
     " mobilenet_0.25_128 only, less accurate), or a .h5, .npz, .tgz or .pb file.",
 )
 @option("--output_graph", type=FILE, default=_DEFAULT.output_graph, help="Where the trained graph goes.")
@@ -57,16 +51,18 @@ _DISTORTIONS = Distortions()
     show_default="tf_files/training_summaries/<architecture>",
     help="Where TensorBoard's files go.",
 )
-@option("--how_many_training_steps", type=int, default=_HEAD.steps, help="Batches to train on.")
+@option("--how_many_training_steps", "steps", type=int, default=_HEAD.steps, help="Batches to train on.")
 @option("--learning_rate", type=float, default=_HEAD.learning_rate, help="Step size of gradient descent.")
 @option(
     "--testing_percentage",
+    "testing",
     type=int,
     default=_SPLIT.testing,
     help="Share of the photos that judges the result.",
 )
 @option(
     "--validation_percentage",
+    "validation",
     type=int,
     default=_SPLIT.validation,
     help="Share of the photos that watches training.",
@@ -115,17 +111,52 @@ _DISTORTIONS = Distortions()
 @option("--random_scale", type=int, default=0, help="Percent by which to enlarge training photos at random.")
 @option("--random_brightness", type=int, default=0, help="Percent by which to lighten or darken training photos.")
 @option(
-    "--distorted_variants",
+    "--distorted-variants",
+    "variants",
     type=int,
     default=_DISTORTIONS.variants,
     help="Distorted copies of each photo, with the four above.",
 )
-@option("--recursive", is_flag=True, help="Also take photos from folders inside a class folder.")
+@recursive_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option("--seed", type=int, default=_HEAD.seed, help="Same seed, same result.")
-@json_option
+@result_options
 @quiet_option
-def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_test_images: bool, **flags: Any) -> None:
+def command(
+    folders: tuple[Path, ...],
+    image_dir: Path | None,
+    architecture: str,
+    weights: str,
+    output_graph: Path,
+    output_labels: Path,
+    bottleneck_dir: Path,
+    model_dir: Path,
+    summaries_dir: Path | None,
+    steps: int,
+    learning_rate: float,
+    testing: int,
+    validation: int,
+    eval_step_interval: int,
+    train_batch_size: int,
+    validation_batch_size: int,
+    test_batch_size: int,
+    print_misclassified_test_images: bool,
+    final_tensor_name: str,
+    intermediate_store_frequency: int,
+    intermediate_output_graphs_dir: Path,
+    flip_left_right: bool,
+    random_crop: int,
+    random_scale: int,
+    random_brightness: int,
+    variants: int,
+    folds: int,
+    recursive: bool,
+    strict: bool,
+    seed: int,
+    as_json: bool,
+    output: Path | None,
+    quiet: bool,
+) -> None:
     """Retrain the last layer of a MobileNet on a folder of photos.
 
     Each folder in --image_dir is a class and gives its label. The photos are divided into training, validation and
@@ -136,59 +167,59 @@ def command(image_dir: Path, as_json: bool, quiet: bool, print_misclassified_tes
     Example:
       poets-edge train --image_dir flower_photos
       poets-edge export --quantize
-      poets-edge label --graph tf_files/retrained_graph_int8.tflite photo.jpg
+      poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
     """
     from poets_edge.training.train import train
 
     options = TrainOptions(
-        image_dir,
-        architecture(flags.pop("architecture")),
-        percentages=Percentages(flags.pop("testing_percentage"), flags.pop("validation_percentage")),
+        image_dir=one_folder(folders, image_dir),
+        architecture=find_architecture(architecture),
+        weights=weights,
+        output_graph=output_graph,
+        output_labels=output_labels,
+        bottleneck_dir=bottleneck_dir,
+        model_dir=model_dir,
+        summaries_dir=summaries_dir,
+        intermediate_output_graphs_dir=intermediate_output_graphs_dir,
+        intermediate_store_frequency=intermediate_store_frequency,
+        percentages=Percentages(testing=testing, validation=validation),
         head=HeadOptions(
-            flags.pop("how_many_training_steps"),
-            *(
-                flags.pop(name)
-                for name in (
-                    "learning_rate",
-                    "train_batch_size",
-                    "validation_batch_size",
-                    "eval_step_interval",
-                    "seed",
-                )
-            ),
+            steps=steps,
+            learning_rate=learning_rate,
+            train_batch_size=train_batch_size,
+            validation_batch_size=validation_batch_size,
+            eval_step_interval=eval_step_interval,
+            seed=seed,
         ),
+        test_batch_size=test_batch_size,
         distortions=Distortions(
-            *(
-                flags.pop(name)
-                for name in (
-                    "flip_left_right",
-                    "random_crop",
-                    "random_scale",
-                    "random_brightness",
-                    "distorted_variants",
-                )
-            )
+            flip_left_right=flip_left_right,
+            random_crop=random_crop,
+            random_scale=random_scale,
+            random_brightness=random_brightness,
+            variants=variants,
         ),
-        **flags,
+        final_tensor_name=final_tensor_name,
+        folds=folds,
+        recursive=recursive,
+        strict=strict,
     )
     result = train(options, Terminal(quiet))
-    if as_json:
-        print_json(
-            {
-                "graph": str(result.graph),
-                "labels_file": str(result.labels_file),
-                "record": str(result.record),
-                "labels": list(result.labels),
-                "classes": result.table,
-                "unreadable": list(result.unreadable),
-                "validation": result.validation.as_dict(),
-                "test": result.test.as_dict(),
-                "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
-                "misclassified": [
-                    {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
-                ],
-            }
-        )
+    facts = {
+        "graph": str(result.graph),
+        "labels_file": str(result.labels_file),
+        "record": str(result.record),
+        "labels": list(result.labels),
+        "classes": result.table,
+        "unreadable": list(result.unreadable),
+        "validation": result.validation.as_dict(),
+        "test": result.test.as_dict(),
+        "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
+        "misclassified": [
+            {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
+        ],
+    }
+    if give(facts, as_json=as_json, output=output):
         return
     click.echo(f"test accuracy {accuracy_text(result.test)}")
     if result.cross_validation:

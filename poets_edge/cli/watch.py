@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -13,22 +12,22 @@ import click
 import numpy as np
 
 from poets_edge.cli.lines import Lines
-from poets_edge.cli.terminal import FILE, Terminal, json_option, option, quiet_option
-from poets_edge.edge.classifier import Classifier
+from poets_edge.cli.options import FILE, labels_option, option, quiet_option, subcommand
+from poets_edge.cli.terminal import Terminal
 from poets_edge.errors import UsageError
-from poets_edge.watching.sources import open_camera, open_source
-from poets_edge.watching.threads import fastest_threads
-from poets_edge.watching.trigger import Command, Trigger
-from poets_edge.watching.watch import Seen, Tally, WatchOptions, watch
+from poets_edge.watching.frames import FrameSource
+from poets_edge.watching.pipeline import Seen, Tally
+from poets_edge.watching.trigger import Command
+from poets_edge.watching.watch import TriggerOptions, WatchOptions, watch
 
-_DEFAULT = WatchOptions()
+_DEFAULT = WatchOptions(model=Path("model.tflite"))
 
 
-@click.command("watch")
+@subcommand("watch")
 @click.argument("model", type=FILE)
 @option("--camera", help="A camera's number, or the path of a video device.", show_default="0, without --source")
 @option("--source", type=FILE, metavar="FILE|DIR|-", help="A video, a folder of frames, or MJPEG on standard input.")
-@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
+@labels_option
 @option("--smooth", type=int, default=_DEFAULT.smooth, help="Answer with the mean of so many frames.")
 @option(
     "--threshold",
@@ -46,7 +45,7 @@ _DEFAULT = WatchOptions()
 @option(
     "--threads", type=int, help="CPU threads for one inference.", show_default="whatever is fastest, tried at start"
 )
-@json_option
+@option("--json", "as_json", is_flag=True, help="Print JSON, one line an answer.", show_default=False)
 @quiet_option
 def command(
     model: Path,
@@ -77,43 +76,29 @@ def command(
       poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
       rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
     """
-    if camera is not None and source is not None:
-        raise UsageError("--camera and --source are two sources; give one.")
     if len(on_labels) != len(commands):
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
+    options = WatchOptions(
+        model=model,
+        source=source,
+        camera=camera,
+        labels=labels,
+        smooth=smooth,
+        threshold=threshold,
+        keep_all=keep_all,
+        threads=threads,
+        triggers=tuple(
+            TriggerOptions(label=label, command=Command(text, shell, run_limit), hold=hold)
+            for label, text in zip(on_labels, commands, strict=True)
+        ),
+    )
     terminal = Terminal(quiet)
-    options = WatchOptions(smooth, threshold)
-    triggers = [
-        Trigger(label, Command(text, shell, run_limit), hold, terminal)
-        for label, text in zip(on_labels, commands, strict=True)
-    ]
-    frames = open_camera(camera or "0") if source is None else open_source(source)
-    if keep_all:
-        frames = replace(frames, live=False)
     with _Stop() as stop:
-        classifier = Classifier(
-            model, labels=labels, threads=fastest_threads(model, labels) if threads is None else threads
-        )
-        for label in on_labels:
-            if label not in classifier.labels:
-                raise UsageError(f"--on-label {label}: the model knows {', '.join(classifier.labels)}.")
-        terminal.note(f"watching {frames.name}; Ctrl-C ends it")
-        display = _Printer(Lines(live=frames.live, stopped=stop), every_frame=every_frame, as_json=as_json)
-        ended = False
-        try:
-            tally = watch(
-                classifier,
-                frames,
-                options,
-                display=display,
-                reporter=terminal,
-                triggers=triggers,
-                stopped=stop,
-            )
-            ended = True
-        finally:
-            for trigger in triggers:
-                trigger.close(lambda: stop() or not ended)
+
+        def display(source: FrameSource) -> _Printer:
+            return _Printer(Lines(live=source.live, stopped=stop), every_frame=every_frame, as_json=as_json)
+
+        tally = watch(options, display=display, reporter=terminal, stopped=stop)
     terminal.note(_summary(tally))
 
 

@@ -87,7 +87,7 @@ class Classifier:
             UsageError: `threads` is below 1.
         """
         if threads < 1:
-            raise UsageError(f"--threads must be 1 or more, not {threads}.")
+            raise UsageError(f"`threads` must be 1 or more, not {threads}.")
         self.path = Path(model)
         self.metadata: Metadata = _read(self.path)
         self._interpreter = open_model(self.path, threads)
@@ -191,7 +191,7 @@ def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: boo
     if not names and unlabelled and labels is None:
         return ()
     if not names:
-        raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: --labels FILE")
+        raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
     if len(names) != outputs:
         raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.")
     return names

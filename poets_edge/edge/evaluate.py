@@ -52,7 +52,9 @@ def evaluate(
     scorer = open_scorer(model, labels)
     photos = _choose(scan(image_dir, recursive=recursive).photos, chosen, percentages or _percentages_of(scorer))
     if not photos:
-        raise DatasetError(f"{image_dir}: no photo is in the {chosen} set. Choose another with --set, or --set all.")
+        raise DatasetError(
+            f"{image_dir}: no photo is in the {chosen} set. Choose another: `chosen`=all takes every photo."
+        )
     # TensorFlow spreads one graph over the cores by itself; an interpreter serves one thread.
     shared = is_frozen_graph(model)
     with reporter.progress("scoring", len(photos)) as advance:

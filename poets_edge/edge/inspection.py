@@ -14,7 +14,7 @@ from poets_edge.edge.models import is_frozen_graph
 from poets_edge.errors import ModelError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inspection:
     """What was found.
 
@@ -50,7 +50,7 @@ class Inspection:
         }
 
 
-def inspect_model(model: Path) -> Inspection:
+def inspect(model: Path) -> Inspection:
     """Read a `.tflite`, or a `.pb` where the `[train]` extra is installed. Raises ModelError, RuntimeMissingError."""
     return _inspect_graph(model) if is_frozen_graph(model) else _inspect_tflite(model)
 
@@ -76,18 +76,18 @@ def _inspect_tflite(model: Path) -> Inspection:
     interpreter = open_model(model, accelerate=False)
     metadata = read_metadata(model)
     return Inspection(
-        model,
-        "TensorFlow Lite",
-        metadata.description,
-        model.stat().st_size,
-        tuple(tensor_info(details) for details in interpreter.get_input_details()),
-        tuple(tensor_info(details) for details in interpreter.get_output_details()),
-        dict(Counter(operator_names(interpreter)).most_common()),
-        is_accelerated(open_model(model)),
-        metadata.mean,
-        metadata.std,
-        metadata.labels,
-        metadata.facts,
+        path=model,
+        kind="TensorFlow Lite",
+        description=metadata.description,
+        size=model.stat().st_size,
+        inputs=tuple(tensor_info(details) for details in interpreter.get_input_details()),
+        outputs=tuple(tensor_info(details) for details in interpreter.get_output_details()),
+        operators=dict(Counter(operator_names(interpreter)).most_common()),
+        accelerated=is_accelerated(open_model(model)),
+        mean=metadata.mean,
+        std=metadata.std,
+        labels=metadata.labels,
+        facts=metadata.facts,
     )
 
 
@@ -103,18 +103,18 @@ def _inspect_graph(model: Path) -> Inspection:
     record = read_record(model) or {}
     float32 = np.dtype(np.float32)
     return Inspection(
-        model,
-        "frozen graph",
-        record.get("architecture", ""),
-        model.stat().st_size,
-        (TensorInfo(0, frozen.input_name, (1, *frozen.size, 3), float32, 0.0, 0),),
-        (TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),),
-        dict(Counter(node.op for node in frozen.graph.node if node.op != "Const").most_common()),
-        None,
-        (),
-        (),
-        labels,
-        {key: value for key, value in record.items() if key not in ("steps", "sets")},
+        path=model,
+        kind="frozen graph",
+        description=record.get("architecture", ""),
+        size=model.stat().st_size,
+        inputs=(TensorInfo(0, frozen.input_name, (1, *frozen.size, 3), float32, 0.0, 0),),
+        outputs=(TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),),
+        operators=dict(Counter(node.op for node in frozen.graph.node if node.op != "Const").most_common()),
+        accelerated=None,
+        mean=(),
+        std=(),
+        labels=labels,
+        facts={key: value for key, value in record.items() if key not in ("steps", "sets")},
     )
 
 

@@ -62,7 +62,7 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
     """
     if not (app / _MANIFEST).is_file():
         raise UsageError(
-            f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo of poets_edge's sources: --app DIR"
+            f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo folder of poets_edge's sources: `app`."
         )
     classifier = _runnable(model)
     data = model.read_bytes()

@@ -41,9 +41,7 @@ def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[P
         except PhotoError:  # reported when it was trained on; the others serve as well
             continue
     if not pixels:
-        raise DatasetError(
-            "int8 needs training photos to calibrate with, and none can be read. Give --image_dir FOLDER"
-        )
+        raise DatasetError("int8 needs training photos to calibrate with, and none can be read. Give `image_dir`.")
     return pixels
 
 

@@ -29,7 +29,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.training.record import read_record, versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """Options of `export`.
 
@@ -57,12 +57,12 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if self.calibration_count < 1:
-            raise UsageError(f"--calibration_photos must be 1 or more, not {self.calibration_count}.")
+            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
-            raise UsageError(f"--max-accuracy-drop is in points, 0 to 100, not {self.max_accuracy_drop}.")
+            raise UsageError(f"`max_accuracy_drop` is in points, 0 to 100, not {self.max_accuracy_drop}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportedFile:
     """One file, and what re-scoring found.
 
@@ -123,7 +123,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     wanted = options.quantizations or _default_quantizations(source.record)
     if "int8" in wanted and source.photos is None:
         raise DatasetError(
-            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give --image_dir FOLDER"
+            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
         )
     # The float model is always converted: the others are judged beside it.
     quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
@@ -146,7 +146,9 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
         write_bytes(path, data)
     return ExportResult(
         tuple(
-            ExportedFile(path, quantization, len(data), evaluation, agreement)
+            ExportedFile(
+                path=path, quantization=quantization, size=len(data), evaluation=evaluation, agreement=agreement
+            )
             for path, quantization, data, evaluation, agreement in files
         ),
         source.labels,
@@ -168,7 +170,7 @@ def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
         return _Source(frozen, labels, record, photos)
     if options.image_dir is None:
-        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give --image_dir FOLDER")
+        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
         return _Source(frozen, labels, None, None)
     reporter.warn("no record beside this graph: test photos may be among those it was trained on, and flatter it.")
     return _Source(frozen, labels, None, photos_of_folder(options.image_dir, options.percentages))
@@ -222,7 +224,7 @@ def _check_drop(
     if options.max_accuracy_drop is None or quantization == "float32":
         return
     if not evaluations or not evaluations["float32"].count:
-        raise DatasetError("--max-accuracy-drop needs test photos, and there are none.")
+        raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
     drop = 100 * (evaluations["float32"].accuracy - evaluations[quantization].accuracy)
     # Half a photo's worth of rounding must not decide.
     if drop > options.max_accuracy_drop + 1e-9:

@@ -45,7 +45,7 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     there = {name: tuple(photo for photo in photos if photo.path.is_file()) for name, photos in sets.items()}
     if not there["training"]:
         raise DatasetError(
-            f"{folder}: the photos the graph was trained on are not there. Give the place they have now: --image_dir"
+            f"{folder}: the photos the graph was trained on are not there. Say where they are now: `image_dir`."
         )
     missing = sum(len(sets[name]) - len(there[name]) for name in sets)
     return ExportPhotos(there["training"], there["test"], missing)

@@ -61,7 +61,7 @@ class Folds:
 def check_folds(wanted: int) -> None:
     """Refuse numbers of folds that cannot be; 0 stands for no cross-validation. Raises UsageError."""
     if wanted and wanted < _FEWEST:
-        raise UsageError(f"folds must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
+        raise UsageError(f"`folds` must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
 
 
 def fold_photos(

@@ -25,7 +25,7 @@ SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 _FEWEST_GROUPS_TO_SHARE = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Percentages:
     """Shares of the photos, 0 to 100, that validate and test; the rest trains."""
 
@@ -35,10 +35,10 @@ class Percentages:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not 0 <= value <= 100:
-                raise UsageError(f"--{name}_percentage must lie between 0 and 100, not {value}.")
+                raise UsageError(f"`{name}` must lie between 0 and 100, not {value}.")
         if self.testing + self.validation >= 100:
             raise UsageError(
-                f"--testing_percentage {self.testing} and --validation_percentage {self.validation} leave nothing to"
+                f"`testing` {self.testing} and `validation` {self.validation} leave nothing to"
                 " train on: together they must stay below 100."
             )
 

@@ -57,14 +57,14 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
     for warning in warnings:
         reporter.warn(warning)
     result = GridResult(
-        points,
-        tuple(next(iter(done.values()))["labels"]),
-        tuple(pareto_front(points)),
-        choose(points, options.budget),
-        facts,
-        options.threads,
-        {"retraining": trained - begin, "measuring": time.monotonic() - trained},
-        tuple(warnings),
+        points=points,
+        labels=tuple(next(iter(done.values()))["labels"]),
+        front=tuple(pareto_front(points)),
+        choice=choose(points, options.budget),
+        machine=facts,
+        threads=options.threads,
+        seconds={"retraining": trained - begin, "measuring": time.monotonic() - trained},
+        warnings=tuple(warnings),
     )
     text = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(options.output_dir / "grid.json", text + "\n")
@@ -115,14 +115,14 @@ def _point(
         raise DatasetError(f"{options.image_dir}: no test photo that can be read, so nothing tells the points apart.")
     measurement = measured[model]
     return Point(
-        architecture,
-        file["quantization"],
-        model,
-        file["size"],
-        classes,
-        test["correct"],
-        test["photos"],
-        file["agreement_with_float"],
-        measurement.latency,
-        measurement.photos_per_second,
+        architecture=architecture,
+        quantization=file["quantization"],
+        model=model,
+        size=file["size"],
+        classes=classes,
+        correct=test["correct"],
+        photos=test["photos"],
+        agreement=file["agreement_with_float"],
+        latency=measurement.latency,
+        photos_per_second=measurement.photos_per_second,
     )

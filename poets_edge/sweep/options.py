@@ -15,7 +15,7 @@ from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GridOptions:
     """Options of `grid`.
 
@@ -45,16 +45,19 @@ class GridOptions:
 
     def __post_init__(self) -> None:
         if self.threads < 1:
-            raise UsageError(f"--threads must be 1 or more, not {self.threads}.")
+            raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
         if self.calibration_count < 1:
-            raise UsageError(f"--calibration_photos must be 1 or more, not {self.calibration_count}.")
+            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if not self.percentages.testing:
-            raise UsageError("--testing_percentage 0 leaves no photo to compare the architectures on.")
+            raise UsageError("`testing`=0 leaves no photo to compare the architectures on.")
         # For its checks: that no output lands among the photos.
         TrainOptions(
-            self.image_dir, output_graph=self.output_dir / "retrained_graph.pb", bottleneck_dir=self.bottleneck_dir,
-            model_dir=self.model_dir, summaries_dir=self.output_dir,
-        )  # fmt: skip
+            image_dir=self.image_dir,
+            output_graph=self.output_dir / "retrained_graph.pb",
+            bottleneck_dir=self.bottleneck_dir,
+            model_dir=self.model_dir,
+            summaries_dir=self.output_dir,
+        )
 
     def folder(self, architecture: Architecture) -> Path:
         """Where an architecture's files go."""

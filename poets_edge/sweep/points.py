@@ -16,7 +16,7 @@ from poets_edge.errors import UsageError
 _IMAGENET_CLASSES = 1001
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """One architecture at one quantization.
 
@@ -208,20 +208,20 @@ _SHARE_UNITS = {"": 1.0, "%": 0.01}
 
 def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
     """`20ms`, `1MB` and `0.9` or `90%` as a budget. Raises UsageError."""
-    share = _quantity("--min-accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
+    share = _quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
     if share is not None and share > 1:
-        raise UsageError(f"--min-accuracy {accuracy}: more than everything. Write 0.9 or 90%.")
+        raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")
     return Budget(
-        _quantity("--max-latency", latency, _LATENCY_UNITS, "20ms"),
-        _quantity("--max-size", size, _SIZE_UNITS, "1MB"),
+        _quantity("max_latency", latency, _LATENCY_UNITS, "20ms"),
+        _quantity("max_size", size, _SIZE_UNITS, "1MB"),
         share,
     )
 
 
-def _quantity(flag: str, text: str | None, units: dict[str, float], example: str) -> float | None:
+def _quantity(name: str, text: str | None, units: dict[str, float], example: str) -> float | None:
     if text is None:
         return None
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-zµ%]*)", text.strip().lower())
     if not match or match[2] not in units or float(match[1]) <= 0:
-        raise UsageError(f"{flag} {text}: wanted something like {example}.")
+        raise UsageError(f"`{name}` {text}: not understood. Write {example}.")
     return float(match[1]) * units[match[2]]

@@ -9,7 +9,7 @@ from poets_edge.sweep.points import Choice, Point
 from poets_edge.training.record import versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GridResult:
     """What `grid` found.
 

@@ -59,8 +59,8 @@ def do(question: Answer) -> Answer:
 def _retrain(question: Answer) -> Answer:
     folder, warnings = Path(question["folder"]), _Warnings()
     options = TrainOptions(
-        Path(question["image_dir"]),
-        architecture(question["architecture"]),
+        image_dir=Path(question["image_dir"]),
+        architecture=architecture(question["architecture"]),
         output_graph=folder / GRAPH,
         output_labels=folder / "retrained_labels.txt",
         bottleneck_dir=Path(question["bottleneck_dir"]),
@@ -73,7 +73,7 @@ def _retrain(question: Answer) -> Answer:
     trained = train(options, warnings)
     exported = export(
         ExportOptions(
-            options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
+            graph=options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
         ),
         warnings,
     )

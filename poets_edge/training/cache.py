@@ -80,7 +80,7 @@ class BottleneckCache:
     def _cannot_write(self, error: sqlite3.Error) -> OutputError:
         return OutputError(
             f"cannot write {self._path}: {error}. What is in it stays; free some space, or give another"
-            " --bottleneck_dir, and run again."
+            " `bottleneck_dir`, and run again."
         )
 
 
@@ -105,7 +105,7 @@ def open_cache(path: Path) -> Iterator[tuple[BottleneckCache, Path | None]]:
             moved = _set_aside(path)
             connection = _connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise OutputError(f"cannot write {path}: {error}. Give another --bottleneck_dir.") from None
+        raise OutputError(f"cannot write {path}: {error}. Give another `bottleneck_dir`.") from None
     with contextlib.closing(connection):
         cache = BottleneckCache(connection, path)
         try:

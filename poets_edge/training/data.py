@@ -72,7 +72,7 @@ def read_data(
 
     def trouble(error: PhotoError) -> None:
         if options.strict:
-            raise PhotoError(f"{error} (Without --strict it would be left out.)")
+            raise PhotoError(f"{error} (Without `strict` it would be left out.)")
         troubles.append(error)
 
     for item in hashed:

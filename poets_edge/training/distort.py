@@ -17,7 +17,7 @@ from poets_edge.edge.image import Pixels, fit
 from poets_edge.errors import UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Distortions:
     """The four flags of `retrain.py`, and how many copies a photo gets.
 
@@ -38,9 +38,9 @@ class Distortions:
     def __post_init__(self) -> None:
         for name in ("random_crop", "random_scale", "random_brightness"):
             if not 0 <= getattr(self, name) <= 100:
-                raise UsageError(f"--{name} is a percentage between 0 and 100, not {getattr(self, name)}.")
+                raise UsageError(f"`{name}` is a percentage between 0 and 100, not {getattr(self, name)}.")
         if self.variants < 1:
-            raise UsageError(f"--distorted_variants must be 1 or more, not {self.variants}.")
+            raise UsageError(f"`variants` must be 1 or more, not {self.variants}.")
 
     @property
     def active(self) -> bool:

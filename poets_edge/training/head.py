@@ -49,7 +49,7 @@ class LabelledVectors:
     classes: Indices
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadOptions:
     """`retrain.py`'s flags of the same names; a validation batch of -1 means all of them."""
 
@@ -61,21 +61,17 @@ class HeadOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for flag, value in {
-            "--how_many_training_steps": self.steps,
-            "--train_batch_size": self.train_batch_size,
-            "--eval_step_interval": self.eval_step_interval,
-        }.items():
-            if value < 1:
-                raise UsageError(f"{flag} must be 1 or more, not {value}.")
+        for name in ("steps", "train_batch_size", "eval_step_interval"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"`{name}` must be 1 or more, not {getattr(self, name)}.")
         if self.validation_batch_size < 1 and self.validation_batch_size != -1:
             raise UsageError(
-                f"--validation_batch_size must be 1 or more, or -1 for all, not {self.validation_batch_size}."
+                f"`validation_batch_size` must be 1 or more, or -1 for all, not {self.validation_batch_size}."
             )
         if not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"--learning_rate must be above 0, not {self.learning_rate}.")
+            raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
         if self.seed < 0:
-            raise UsageError(f"--seed must be 0 or more, not {self.seed}.")
+            raise UsageError(f"`seed` must be 0 or more, not {self.seed}.")
 
 
 @dataclass(frozen=True)

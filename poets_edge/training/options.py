@@ -15,7 +15,7 @@ from poets_edge.training.head import HeadOptions
 from poets_edge.training.weights import IMAGENET
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
 
@@ -50,13 +50,13 @@ class TrainOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        _at_least(self.intermediate_store_frequency, 0, "--intermediate_store_frequency")
+        _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
         if self.test_batch_size != -1:
-            _at_least(self.test_batch_size, 1, "--test_batch_size", "; -1 means all")
+            _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
         check_folds(self.folds)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(
-                f"--final_tensor_name {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
+                f"`final_tensor_name` {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
             )
         self._check_outputs_outside_photos()
 
@@ -72,21 +72,21 @@ class TrainOptions:
 
     def _check_outputs_outside_photos(self) -> None:
         photos = self.image_dir.resolve()
-        for flag, path in {
-            "--output_graph": self.output_graph,
-            "--output_labels": self.output_labels,
-            "--bottleneck_dir": self.bottleneck_dir,
-            "--model_dir": self.model_dir,
-            "--summaries_dir": self.summaries,
-            "--intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
+        for name, path in {
+            "output_graph": self.output_graph,
+            "output_labels": self.output_labels,
+            "bottleneck_dir": self.bottleneck_dir,
+            "model_dir": self.model_dir,
+            "summaries_dir": self.summaries,
+            "intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
         }.items():
             if path.resolve().is_relative_to(photos):
                 raise UsageError(
-                    f"{flag} {path} lies inside the photo folder {self.image_dir}, where it would become a class."
+                    f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."
                 )
 
 
-def _at_least(value: int, least: int, flag: str, more: str = "") -> None:
+def _at_least(value: int, least: int, name: str, more: str = "") -> None:
     if value < least:
-        raise UsageError(f"{flag} must be {least} or more{more}, not {value}.")
+        raise UsageError(f"`{name}` must be {least} or more{more}, not {value}.")

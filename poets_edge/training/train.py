@@ -31,7 +31,7 @@ from poets_edge.training.record import Duplicate, as_json, class_table, find_dup
 from poets_edge.training.weights import find_weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """What `train` made.
 
@@ -93,18 +93,18 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     test = _score(head, data, test_photos)
     misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
     result = TrainResult(
-        options.output_graph,
-        options.output_labels,
-        options.record,
-        data.labels,
-        table,
-        test.evaluation(data.labels),
-        _score(head, data, data.of("validation")).evaluation(data.labels),
-        tuple(steps),
-        misclassified,
-        unreadable,
-        tuple(duplicates),
-        _cross_validate(options, data, reporter),
+        graph=options.output_graph,
+        labels_file=options.output_labels,
+        record=options.record,
+        labels=data.labels,
+        table=table,
+        test=test.evaluation(data.labels),
+        validation=_score(head, data, data.of("validation")).evaluation(data.labels),
+        steps=tuple(steps),
+        misclassified=misclassified,
+        unreadable=unreadable,
+        duplicates=tuple(duplicates),
+        cross_validation=_cross_validate(options, data, reporter),
     )
     write_text(options.output_labels, "".join(f"{label}\n" for label in data.labels))
     write_bytes(options.output_graph, serialize(graph_of(head)))

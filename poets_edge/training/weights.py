@@ -25,7 +25,7 @@ IMAGENET, EMBEDDED = "imagenet", "embedded"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""What `--weights embedded` costs; measured in embedded/MODEL_CARD.md."""
+"""What the embedded weights cost; measured in embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -88,8 +88,8 @@ def find_weights(
     if source == EMBEDDED:
         if architecture.backbone != EMBEDDED_ARCHITECTURE:
             raise UsageError(
-                f"--weights embedded is there for {EMBEDDED_ARCHITECTURE} only, not for {architecture.name}. Add"
-                f" --architecture {EMBEDDED_ARCHITECTURE}"
+                f"`weights`=embedded exists for {EMBEDDED_ARCHITECTURE} only, not for {architecture.name}. Add"
+                f" `architecture`={EMBEDDED_ARCHITECTURE}"
             )
         return _weights(EMBEDDED_FILE)
     if source != IMAGENET:
@@ -112,7 +112,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
         raise WeightsError(
             f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
             f" and fetching it failed ({str(error).rstrip('.')}). Copy that file into either folder. Or train"
-            f" without a network: --weights embedded --architecture {EMBEDDED_ARCHITECTURE}, at a cost:"
+            f" without a network: `weights`=embedded `architecture`={EMBEDDED_ARCHITECTURE}, at a cost:"
             f" {EMBEDDED_COST}."
         ) from None
     return path
@@ -120,7 +120,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
 
 def _users_file(path: Path) -> Weights:
     if path.suffix not in (".h5", ".npz", ".tgz", ".pb"):
-        raise UsageError(f"--weights is imagenet, embedded, or a .h5, .npz, .tgz or .pb file, not {str(path)!r}.")
+        raise UsageError(f"`weights` is imagenet, embedded, or a .h5, .npz, .tgz or .pb file, not {str(path)!r}.")
     return _weights(path)
 
 

@@ -41,9 +41,9 @@ class Command:
         try:
             arguments = shlex.split(self.text)
         except ValueError as error:
-            raise UsageError(f"--run {self.text!r}: {error}.") from None
+            raise UsageError(f"the command {self.text!r}: {error}.") from None
         if not arguments or shutil.which(arguments[0]) is None:
-            raise UsageError(f"--run {self.text!r}: no such program. (For a shell's own commands add --shell.)")
+            raise UsageError(f"the command {self.text!r}: no such program. (For a shell's own commands add `shell`.)")
         return arguments
 
 
@@ -57,7 +57,7 @@ class Trigger:
     def __init__(self, label: str, command: Command, hold: int, reporter: Reporter) -> None:
         """Raises UsageError: `hold` is below 1, or the command makes no sense."""
         if hold < 1:
-            raise UsageError(f"--hold must be 1 or more, not {hold}.")
+            raise UsageError(f"`hold` must be 1 or more, not {hold}.")
         self.label = label
         self._command = command
         self._arguments = command.arguments()
@@ -85,11 +85,13 @@ class Trigger:
             self._forget()
             if status and not ended_by_us:
                 how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
-                self._reporter.warn(f"--run {self._command.text!r} {how}")
+                self._reporter.warn(f"the command {self._command.text!r} {how}")
         elif self._ending and spent > self._command.limit + _GRACE_SECONDS:
             self._signal(signal.SIGKILL)
         elif self._command.limit and spent > self._command.limit and not self._ending:
-            self._reporter.warn(f"--run {self._command.text!r} still runs after {self._command.limit:g} s; ending it")
+            self._reporter.warn(
+                f"the command {self._command.text!r} still runs after {self._command.limit:g} s; ending it"
+            )
             self._ending = True
             self._signal(signal.SIGTERM)
 
@@ -101,7 +103,7 @@ class Trigger:
             self.look_after()
         if self._process is None:
             return
-        self._reporter.warn(f"--run {self._command.text!r} still runs; ending it")
+        self._reporter.warn(f"the command {self._command.text!r} still runs; ending it")
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
@@ -110,7 +112,7 @@ class Trigger:
     def _start(self, score: float) -> None:
         self.look_after()
         if self._process is not None:
-            self._reporter.warn(f"--run {self._command.text!r} still runs; not started again")
+            self._reporter.warn(f"the command {self._command.text!r} still runs; not started again")
             return
         facts = {"POETS_EDGE_LABEL": self.label, "POETS_EDGE_SCORE": f"{score:.5f}"}
         try:
@@ -123,7 +125,7 @@ class Trigger:
                 start_new_session=True,
             )
         except OSError as error:
-            self._reporter.warn(f"--run {self._command.text!r}: {error.strerror or error}")
+            self._reporter.warn(f"the command {self._command.text!r}: {error.strerror or error}")
         self._started = time.monotonic()
 
     def _forget(self) -> None:

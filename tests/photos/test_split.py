@@ -28,7 +28,7 @@ def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
 
 @given(NAMES, st.integers(0, 40), st.integers(0, 40))
 def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testing: int, validation: int) -> None:
-    sets = split(photos(names), Percentages(testing, validation))
+    sets = split(photos(names), Percentages(testing=testing, validation=validation))
     counts = Counter(sets.values())
     assert counts["training"] >= 1
     if len(names) >= 3:

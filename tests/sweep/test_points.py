@@ -14,9 +14,17 @@ from poets_edge.sweep.points import Budget, Point, choose, pareto_front, parse_b
 
 def point(name: str, milliseconds: float, correct: int, megabytes: float = 1.0) -> Point:
     return Point(
-        architecture(name), "int8", Path("x.tflite"), int(megabytes * 1e6), 5, correct, 100, 1.0,
-        describe([milliseconds]), 100.0,
-    )  # fmt: skip
+        architecture=architecture(name),
+        quantization="int8",
+        model=Path("x.tflite"),
+        size=int(megabytes * 1e6),
+        classes=5,
+        correct=correct,
+        photos=100,
+        agreement=1.0,
+        latency=describe([milliseconds]),
+        photos_per_second=100.0,
+    )
 
 
 SMALL, MIDDLE, SLOW, LARGE = (
@@ -82,7 +90,15 @@ def test_budget_is_read_as_people_write_it(texts: tuple[str | None, ...], budget
     assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
 
 
-@pytest.mark.parametrize("texts", [("fast", None, None), (None, "1 foot", None), (None, None, "90"), ("0", None, None)])
-def test_nonsense_is_refused(texts: tuple[str | None, ...]) -> None:
-    with pytest.raises(UsageError, match="--m"):
+@pytest.mark.parametrize(
+    ("texts", "parameter", "example"),
+    [
+        (("fast", None, None), "max_latency", "20ms"),
+        ((None, "1 foot", None), "max_size", "1MB"),
+        ((None, None, "90"), "min_accuracy", "90%"),
+        (("0", None, None), "max_latency", "20ms"),
+    ],
+)
+def test_nonsense_is_refused(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
+    with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
         parse_budget(*texts)

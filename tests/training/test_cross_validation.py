@@ -54,7 +54,7 @@ def test_a_photo_is_never_judged_by_what_it_taught() -> None:
     assert accuracy(cross_validated(noise, fold, options), noise) == pytest.approx(0.25, abs=0.1)
 
 
-@pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(1000, 0.1)])
+@pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
 def test_the_heads_are_those_that_train_would_train(options: HeadOptions) -> None:
     data = clouds(spread=1.0)
     fold = np.arange(len(data.classes)) // 4 % 5

@@ -22,8 +22,8 @@ from poets_edge.edge.classifier import Classifier
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
 from poets_edge.watching.frames import Frame, FrameSource
+from poets_edge.watching.pipeline import AnswerOptions, Seen, label_frames
 from poets_edge.watching.sources import open_camera
-from poets_edge.watching.watch import Seen, WatchOptions, watch
 from tests.conftest import DAISY, Trained, poets_edge
 
 GONE, TORN = "gone", "torn"
@@ -206,7 +206,7 @@ def _stopping_after(labelled: int) -> Any:
 
     def run(*arguments: Any, display: Any, stopped: Any, **more: Any) -> Any:
         counted = _Counter(display)
-        return watch(*arguments, display=counted, stopped=lambda: counted.labelled >= labelled, **more)
+        return label_frames(*arguments, display=counted, stopped=lambda: counted.labelled >= labelled, **more)
 
     return run
 
@@ -249,7 +249,7 @@ def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
 
     display = _Slow()
     source = FrameSource("camera", live, frames)
-    tally = watch(Classifier(trained.model("int8")), source, WatchOptions(), display=display, reporter=Silent())
+    tally = label_frames(Classifier(trained.model("int8")), source, AnswerOptions(), display=display, reporter=Silent())
     assert tally.labelled + tally.dropped == 40
     if live:
         assert tally.dropped > 15

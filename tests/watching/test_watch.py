@@ -18,8 +18,8 @@ from PIL import Image
 from poets_edge.edge.classifier import Classifier
 from poets_edge.progress import Silent
 from poets_edge.watching.frames import Frame, FrameSource, folder_source, split_jpegs
+from poets_edge.watching.pipeline import AnswerOptions, label_frames
 from poets_edge.watching.threads import fastest_threads
-from poets_edge.watching.watch import WatchOptions, watch
 from tests.conftest import Trained, poets_edge, poets_edge_process
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 
@@ -238,5 +238,7 @@ def test_a_slow_inference_is_waited_for_and_its_source_closed(
 
     monkeypatch.setattr(classifier, "score_values", slow)
     source = FrameSource(whole.name, False, frames)
-    watch(classifier, source, WatchOptions(), display=Nowhere(), reporter=Silent(), stopped=lambda: bool(at_work))
+    label_frames(
+        classifier, source, AnswerOptions(), display=Nowhere(), reporter=Silent(), stopped=lambda: bool(at_work)
+    )
     assert ended and not at_work

@@ -1,0 +1,95 @@
+"""The right line for whoever guessed wrong: flags in messages of the library, and names that other programs use.
+
+The library names parameters, in backquotes; the command line shows the flag that sets each in the command that runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import click
+
+_PARAMETER = re.compile(r"`(\w+)`(=?)")
+
+_COMMANDS = {
+    "bench": "benchmark MODEL",
+    "camera": "watch MODEL",
+    "classify": "label MODEL PHOTO",
+    "convert": "export",
+    "detect": "label MODEL PHOTO",
+    "download": "fetch-flowers DIR",
+    "fit": "train --image_dir FOLDER",
+    "infer": "label MODEL PHOTO",
+    "info": "inspect MODEL",
+    "predict": "label MODEL PHOTO",
+    "quantize": "export --quantize",
+    "retrain": "train --image_dir FOLDER",
+    "run": "label MODEL PHOTO",
+    "show": "inspect MODEL",
+    "test": "evaluate MODEL --image_dir FOLDER",
+    "val": "evaluate MODEL --image_dir FOLDER",
+    "validate": "evaluate MODEL --image_dir FOLDER",
+}
+"""What other programs call it -> the line to type here."""
+
+_STEPS = "Training counts batches, not epochs: --how_many_training_steps N (a batch has --train_batch_size photos)."
+_MODEL = "The model is named without a flag: poets-edge {command} MODEL"
+_DISTORT = "Use --flip_left_right, --random_crop, --random_scale or --random_brightness."
+_QUANTIZE = "Use --quantize float32, float16, dynamic or int8, or --all."
+
+_OPTIONS = {
+    "augment": {"train": _DISTORT},
+    "batch": {"train": "Use --train_batch_size."},
+    "batch-size": {"train": "Use --train_batch_size."},
+    "data": {"train": "Use --image_dir.", "evaluate": "Use --image_dir.", "grid": "Use --image_dir."},
+    "dataset": {"train": "Use --image_dir.", "evaluate": "Use --image_dir.", "grid": "Use --image_dir."},
+    "epochs": {"train": _STEPS, "grid": _STEPS},
+    "format": {"export": _QUANTIZE},
+    "int8": {"export": "Use --quantize int8."},
+    "lr": {"train": "Use --learning_rate.", "grid": "Use --learning_rate."},
+    "model": {
+        "train": "Use --architecture.",
+        "grid": "Use --architecture.",
+        "export": "The trained graph is named without a flag: poets-edge export GRAPH",
+        **{name: _MODEL.format(command=name) for name in ("evaluate", "inspect", "label", "watch", "benchmark")},
+    },
+    "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
+    "steps": {"train": "Use --how_many_training_steps.", "grid": "Use --how_many_training_steps."},
+}
+"""What other programs call an option -> for each command that has the like, what it is called here."""
+
+
+def with_flags(text: str, command: click.Command) -> str:
+    """A message of the library as the command line says it: `` `threads`=1 `` becomes `--threads 1`.
+
+    A parameter that the command has no flag for keeps its name, without the quotes.
+    """
+    spelled = {parameter.name: _spelling(parameter) for parameter in command.params}
+
+    def spell(match: re.Match[str]) -> str:
+        name, equals = match.groups()
+        return f"{spelled[name]}{' ' if equals else ''}" if name in spelled else f"{name}{equals}"
+
+    return _PARAMETER.sub(spell, text)
+
+
+def command_hint(name: str, commands: Iterable[str]) -> str | None:
+    """What to say of a command that there is not, if anything comes near."""
+    if name in _COMMANDS:
+        return f"Here it is: poets-edge {_COMMANDS[name]}"
+    import difflib
+
+    nearest = difflib.get_close_matches(name, commands, n=1)
+    return f"Did you mean {nearest[0]!r}?" if nearest else None
+
+
+def option_hint(command: str, option: str) -> str | None:
+    """What to say of an option that a command does not have, if other programs have it."""
+    return _OPTIONS.get(option.lstrip("-").replace("_", "-"), {}).get(command)
+
+
+def _spelling(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Argument):
+        return parameter.human_readable_name
+    return next((name for name in parameter.opts if name.startswith("--")), parameter.opts[0])

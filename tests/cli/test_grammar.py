@@ -1,0 +1,80 @@
+"""One grammar for all commands, and the right line for whoever guesses another one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from poets_edge.cli import COMMANDS, cli
+from poets_edge.cli.hints import with_flags
+from tests.conftest import poets_edge
+
+STREAMING = {"watch"}
+"""Commands whose results never end: --json prints a line for each."""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in STREAMING])
+def test_every_result_is_printed_by_json_and_written_by_output(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    options = {option: parameter for parameter in command.params for option in parameter.opts}
+    assert isinstance(options["--json"], click.Option) and options["--json"].is_flag
+    assert isinstance(options["--output"], click.Option) and not options["--output"].is_flag
+
+
+def test_output_writes_what_json_prints(tmp_path: Path) -> None:
+    ran = poets_edge("doctor", "--json", "--output", tmp_path / "doctor.json").ok()
+    assert json.loads(ran.stdout) == json.loads((tmp_path / "doctor.json").read_text())
+    shown = poets_edge("doctor", "--output", tmp_path / "again.json").ok()
+    assert "cores" in shown.stdout and not shown.stdout.startswith("{")
+    assert json.loads((tmp_path / "again.json").read_text())["facts"]["cores"]
+
+
+def test_no_model_named_and_none_trained(tmp_path: Path) -> None:
+    poets_edge("label", "photo.jpg", cwd=tmp_path).failed("no model named", "tf_files/retrained_graph.pb")
+    poets_edge("evaluate", "--image_dir", "photos", cwd=tmp_path).failed("no model named")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["predict", "photo.jpg"], "poets-edge label MODEL PHOTO"),
+        (["val"], "poets-edge evaluate MODEL"),
+        (["info"], "poets-edge inspect MODEL"),
+        (["trian"], "Did you mean 'train'?"),
+        (["train", "--epochs", "3"], "--how_many_training_steps"),
+        (["train", "--lr", "0.1"], "--learning_rate"),
+        (["train", "--model", "x"], "--architecture"),
+        (["train", "--augment"], "--flip_left_right"),
+        (["train", "--batch", "8"], "--train_batch_size"),
+        (["train", "--data", "x"], "--image_dir"),
+        (["export", "--format", "tflite"], "--quantize"),
+        (["export", "--quantize", "graph.pb"], "export graph.pb --quantize int8"),
+        (["label", "--model", "x"], "poets-edge label MODEL"),
+        (["train"], "--image_dir FOLDER"),
+        (["train", "a", "b"], "one folder of photos"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_guess_gets_the_right_line(typed: list[str], told: str, tmp_path: Path) -> None:
+    ran = poets_edge(*typed, cwd=tmp_path)
+    assert ran.status not in (0, None) and told in ran.stderr
+
+
+def test_a_folder_needs_no_flag(tmp_path: Path) -> None:
+    poets_edge("train", "nowhere", cwd=tmp_path).failed("nowhere")
+    poets_edge("grid", "nowhere", cwd=tmp_path).failed("nowhere")
+
+
+def test_parameters_become_the_flags_of_the_command_that_runs() -> None:
+    @click.command
+    @click.option("--how_many_training_steps", "steps")
+    @click.option("-q", "--quiet", "quiet")
+    @click.argument("model")
+    def command() -> None: ...
+
+    said = with_flags("`steps`=1, `quiet` or `model`; `other`=2 stays, and so does a ` alone", command)
+    assert said == "--how_many_training_steps 1, --quiet or MODEL; other=2 stays, and so does a ` alone"

@@ -1,0 +1,64 @@
+"""The library's public face: whole, listed, and free of the command line."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import poets_edge
+from tests.conftest import ROOT
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert dir(poets_edge) == sorted(poets_edge.__all__)
+    for name in poets_edge.__all__:
+        assert getattr(poets_edge, name) is not None
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    source = ast.parse((ROOT / "poets_edge/__init__.py").read_text(encoding="utf-8"))
+    imported = {
+        (alias.asname, node.module)
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert imported == set(poets_edge._HOMES.items())
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    if inspect.isclass(hint) and hint.__module__.startswith("poets_edge"):
+        yield hint
+    for part in typing.get_args(hint):
+        yield from _classes(part)
+
+
+@pytest.mark.parametrize("name", [name for name in poets_edge.__all__ if name.endswith("Options")])
+def test_what_options_are_made_of_is_public(name: str) -> None:
+    """Whoever can make the options can make every part of them without looking for its module."""
+    options = getattr(poets_edge, name)
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        for part in _classes(hints[field.name]):
+            assert part.__name__ in poets_edge.__all__, f"{name}.{field.name} needs {part}"
+
+
+def test_the_library_does_not_speak_of_flags() -> None:
+    """Messages name parameters in backquotes; the command line puts its flags in their place."""
+    for path in sorted((ROOT / "poets_edge").rglob("*.py")):
+        if "cli" in path.parts:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+                found = re.search(r"(?<![\w-])--[a-z][\w-]+", ast.unparse(node))
+                commands = "poets-edge" in ast.unparse(node)  # a whole command line to type may hold them
+                assert not found or commands, f"{path.name}:{node.lineno} names {found and found[0]}"
