@@ -12,6 +12,7 @@
     ├── MeasurementError    a measurement could not be taken, or cannot be trusted
     ├── SourceError         a camera, a video or a stream gives no frames
     ├── RuntimeMissingError a package this step needs is not installed
+    ├── RemoteError         a device cannot be reached over ssh, or cannot do what it is asked
     └── OutputError         a result could not be written
 
 Each message is one line: what is wrong, where, and the way out. Parameters stand in it in backquotes; the command line
@@ -72,3 +73,11 @@ class RuntimeMissingError(PoetsEdgeError):
 
 class OutputError(PoetsEdgeError):
     """A result cannot be written: permission, full disk, or a place where outputs must not land."""
+
+
+class RemoteError(PoetsEdgeError):
+    """Another device cannot be reached, or cannot do what it is asked; `reason` in its own words where it gave one."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 DEVICE_COMMANDS = ("label", "watch", "evaluate", "inspect", "benchmark", "compare", "doctor")
 """What a plain install, without extras, can do."""
 
-DEVICE_ROOMS = frozenset({"edge", "photos", "watching", "benchmarking", "cli"})
+DEVICE_ROOMS = frozenset({"edge", "photos", "watching", "benchmarking", "remote", "cli"})
 """The folders that a plain install runs. Beside them it may use modules at the top of the package."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from poets_edge.files import distinct_names
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-benchmark-1"
+DEVICES_FORMAT = "poets_edge-benchmarks-1"
+"""Several of them, in a list called devices."""
 
 _DEFAULT_THREADS = (1, 2, 4)
 _STAGE_PHOTOS = 20
@@ -77,6 +79,7 @@ class BenchmarkResult:
     judged: dict[Path, Judged] = field(default_factory=dict)
     operators: dict[Path, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    scored: dict[Path, Scored] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[Path, str]:
@@ -104,8 +107,17 @@ class BenchmarkResult:
         }
 
 
-def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> BenchmarkResult:
+def benchmark(
+    options: BenchmarkOptions,
+    reporter: Reporter | None = None,
+    *,
+    known: Mapping[tuple[Variant, int], dict[str, Any]] | None = None,
+    keep: Callable[[Variant, int, dict[str, Any]], object] = lambda variant, number, entry: None,
+) -> BenchmarkResult:
     """Measure models on this device.
+
+    Args:
+        known, keep: rounds measured before, and where to keep new ones: see `measure_variants`.
 
     Raises:
         ModelError: a file is no model, or not one that takes a picture.
@@ -121,11 +133,13 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
         for n in threads
         if n > cores()
     ]
+    facts = machine_facts()
+    if facts["emulated"]:
+        warnings.append("this is an emulator: its times say nothing about any device.")
     scored = _score(options, reporter)
     variants = [Variant(model, n) for model in dict.fromkeys(options.models) for n in dict.fromkeys(threads)]
     photos = next(iter(scored.values())).photos[:_STAGE_PHOTOS] if scored else ()
-    facts = machine_facts()
-    rounds, troubles = measure_variants(variants, options.settings, photos, reporter)
+    rounds, troubles = measure_variants(variants, options.settings, photos, reporter, known, keep)
     names = dict(zip(options.models, distinct_names(options.models), strict=True))
     measurements = tuple(
         Measurement(variant, model_facts(variant.model, names[variant.model]), tuple(rounds[variant]))
@@ -141,6 +155,7 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
         judged=_judge(options, scored),
         operators=operators,
         warnings=tuple(warnings),
+        scored=scored,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poets_edge.benchmarking.benchmark import FORMAT
+from poets_edge.benchmarking.benchmark import DEVICES_FORMAT, FORMAT
 from poets_edge.benchmarking.machine import machine_name
 from poets_edge.errors import RecordError, UsageError
 from poets_edge.files import distinct_names
@@ -77,15 +77,21 @@ def compare(files: Sequence[Path]) -> Comparison:
         UsageError: fewer than two files.
         RecordError: a file is not what `benchmark --output` writes.
     """
-    if len(files) < 2:
+    titles = [name.removesuffix(".json") for name in distinct_names(files)]
+    named = [
+        (found["host"] if len(devices) > 1 else title, found)
+        for title, devices in zip(titles, map(read_benchmark, files), strict=True)
+        for found in devices
+    ]
+    read = [found for _, found in named]
+    if len(read) < 2:
         raise UsageError(
             "compare needs two files or more, each written by: poets-edge benchmark MODEL... --output FILE"
         )
-    read = [_read(file) for file in files]
     keyed = [_by_variant(results) for results in read]
     variants = list(dict.fromkeys(variant for results in keyed for variant in results))
     return Comparison(
-        tuple(name.removesuffix(".json") for name in distinct_names(files)),
+        tuple(title for title, _ in named),
         tuple(
             f"{machine_name(results['machine'])}, {results['machine']['interpreter']}"
             f" {results['machine']['interpreter_version']}"
@@ -99,16 +105,19 @@ def compare(files: Sequence[Path]) -> Comparison:
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_benchmark(file: Path) -> list[dict[str, Any]]:
+    """What `benchmark` wrote of one device, or of several. Raises ModelError."""
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{file}: {error.strerror or error}.") from None
     except ValueError:
         results = None
-    if not _is_result(results):
+    several = isinstance(results, dict) and results.get("format") == DEVICES_FORMAT
+    devices = results.get("devices") if several else [results]
+    if not isinstance(devices, list) or not devices or not all(map(_is_result, devices)):
         raise RecordError(f"{file}: not written by poets-edge benchmark --output.")
-    return dict(results)
+    return devices
 
 
 def _is_result(results: Any) -> bool:

@@ -82,6 +82,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "interpreter": runtime.name,
         "interpreter_version": runtime.version,
+        "emulated": _is_emulated(),
     }
 
 
@@ -149,8 +150,19 @@ def troubles_between(
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """A short name for tables: the board's, else the CPU's, with the number of cores."""
-    return f"{facts.get('board') or facts.get('cpu') or facts.get('architecture')}, {facts.get('cores')} cores"
+    """A short name for tables: the board's, else the CPU's, with the number of cores; an emulator is called one."""
+    emulated = "emulated " if facts.get("emulated") else ""
+    return (
+        f"{emulated}{facts.get('board') or facts.get('cpu') or facts.get('architecture')}, {facts.get('cores')} cores"
+    )
+
+
+def _is_emulated() -> bool:
+    """Whether another processor's programs run here (qemu's user mode): their times are no device's."""
+    if any(name.startswith("QEMU_") for name in os.environ):
+        return True
+    # qemu shows programs the kernel's own file in which an x86 says who made it. ARM processors have no such line.
+    return platform.machine() in ("aarch64", "armv7l", "armv6l") and "vendor_id" in (_text(Path("/proc/cpuinfo")) or "")
 
 
 def _cpu_name() -> str | None:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from poets_edge.benchmarking.benchmark import BenchmarkOptions, BenchmarkResult, benchmark
+from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
+from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Measurement, Settings
-from poets_edge.cli.options import FILE, labels_option, option, quiet_option, result_options, subcommand, thread_list
+from poets_edge.cli.options import (
+    FILE,
+    labels_option,
+    on_option,
+    option,
+    quiet_option,
+    remote_dir_option,
+    result_options,
+    subcommand,
+    thread_list,
+)
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.edge.evaluate import Chosen
-from poets_edge.errors import UsageError
+from poets_edge.errors import PoetsEdgeError, UsageError
 from poets_edge.files import check_writable
 from poets_edge.photos.split import SET_NAMES
+from poets_edge.remote.benchmark import DeviceResult, benchmark_on, devices_dict
 
 _DEFAULT = Settings()
 _STDOUT = Path("-")
@@ -42,6 +55,8 @@ _STDOUT = Path("-")
 @option("--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Timed inferences a variant, at least.")
 @option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes a variant.")
 @option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
+@on_option
+@remote_dir_option
 @result_options
 @quiet_option
 def command(
@@ -54,17 +69,23 @@ def command(
     runs: int,
     rounds: int,
     operators: bool,
+    hosts: tuple[str, ...],
+    remote_dir: str,
     as_json: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Measure how fast models are on this device.
+    """Measure how fast models are on this device, or on others (--on).
 
     Latency is the time of one inference with the picture already in place. Each model runs at each number of threads
     in fresh processes, in random order, after a warm-up. Photos a second are from file to scores, one at a time.
 
+    --on measures on a device that ssh can log in to, or on several in one table: the first time it installs itself
+    there, in a folder of its own. With --image_dir the device's scores are checked against this machine's.
+
     \b
     Example:
+      poets-edge benchmark retrained_graph_int8.tflite --on pi@raspberrypi.local --image_dir flower_photos
       poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --output pi4.json
       poets-edge compare desktop.json pi4.json
     """
@@ -81,9 +102,17 @@ def command(
     )
     if output is not None:
         check_writable(output)  # before minutes of measuring, not after
-    result = benchmark(options, Terminal(quiet))
-    if not give(result.as_dict(), as_json=as_json, output=output):
-        _print(result)
+    failures: Sequence[PoetsEdgeError] = ()
+    if hosts:
+        results, failures = benchmark_on(options, hosts, folder=remote_dir, reporter=Terminal(quiet))
+    else:
+        results = [DeviceResult(host="", result=benchmark(options, Terminal(quiet)))]
+    if results and not give(devices_dict(results), as_json=as_json, output=output):
+        _print(results)
+    for failure in failures[:-1]:
+        click.echo(f"Error: {failure}", err=True)
+    if failures:
+        raise failures[-1]
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
@@ -101,34 +130,48 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
     return (models, None, True) if files == [_STDOUT] else (models, files[0], False)
 
 
-def _print(result: BenchmarkResult) -> None:
-    machine = result.machine
+def _print(results: Sequence[DeviceResult]) -> None:
+    """The devices in one table, those of one model and number of threads beneath each other."""
+    for device in results:
+        machine, host = device.result.machine, f"{device.host}: " if device.host else ""
+        click.echo(f"{host}{machine_name(machine)}, {machine['interpreter']} {machine['interpreter_version']}")
+    heading = ["threads", "MB", "load", "first", "median", "p90", "p99", "spread", "XNNPACK", "peak MB"]
+    click.echo("\n" + _table("model", heading, results, _row))
     click.echo(
-        f"{machine['board'] or machine['cpu'] or machine['architecture']}, {machine['cores']} cores,"
-        f" {machine['interpreter']} {machine['interpreter_version']}\n"
+        "\n" + _table("ms, medians", ["threads", "decode", "resize", "inference", "photos/s"], results, _end_to_end)
     )
-    heading = ["model", "threads", "MB", "load", "first", "median", "p90", "p99", "spread", "XNNPACK", "peak MB"]
-    click.echo(table([heading, *(_row(measurement) for measurement in result.measurements)]))
-    heading = ["ms, medians", "threads", "decode", "resize", "inference", "photos/s"]
-    click.echo("\n" + table([heading, *(_end_to_end(measurement) for measurement in result.measurements)]))
-    if result.judged:
-        click.echo(
-            "\n"
-            + table(
-                [
-                    ["model", "accuracy", "95 % interval", "N", "cross entropy", "agrees with float32"],
-                    *_accuracy(result),
-                ]
-            )
-        )
-    for model, profile in result.operators.items():
-        click.echo(f"\n{result.names[model]}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")
+    if any(device.result.judged for device in results):
+        heading = ["accuracy", "95 % interval", "N", "cross entropy", "agrees with float32"]
+        heading += ["as here"] if any(device.checked for device in results) else []
+        several = len(results) > 1
+        rows = [row for rows in zip(*(_accuracy(device, several) for device in results), strict=True) for row in rows]
+        click.echo("\n" + table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
+    for device in results:
+        for model, profile in device.result.operators.items():
+            where = f" on {device.host}" if device.host else ""
+            name = device.result.names[model]
+            click.echo(f"\n{name}{where}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")
+
+
+def _table(
+    first: str, heading: list[str], results: Sequence[DeviceResult], row: Callable[[Measurement], list[str]]
+) -> str:
+    several = len(results) > 1
+    measured = [
+        (number, device.host, measurement)
+        for device in results
+        for number, measurement in enumerate(device.result.measurements)
+    ]
+    if several:  # devices may have been measured with different numbers of threads
+        order = list(dict.fromkeys(item.variant for _, _, item in sorted(measured, key=lambda entry: entry[0])))
+        measured.sort(key=lambda entry: order.index(entry[2].variant))
+    rows = [[item.model.name, *([host] if several else []), *row(item)] for _, host, item in measured]
+    return table([[first, *(["device"] if several else []), *heading], *rows], left=1 + several)
 
 
 def _row(measured: Measurement) -> list[str]:
     latency = measured.latency
     return [
-        measured.model.name,
         str(measured.variant.threads),
         f"{measured.model.size / 1e6:.2f}",
         f"{measured.load:.1f} ms",
@@ -144,25 +187,26 @@ def _row(measured: Measurement) -> list[str]:
 
 def _end_to_end(measured: Measurement) -> list[str]:
     return [
-        measured.model.name,
         str(measured.variant.threads),
         *(f"{milliseconds:.2f}" for milliseconds in measured.stages.values()),
         f"{measured.photos_per_second:.0f}",
     ]
 
 
-def _accuracy(result: BenchmarkResult) -> list[list[str]]:
-    rows = []
+def _accuracy(device: DeviceResult, several: bool) -> list[list[str]]:
+    result, rows = device.result, []
     for model, judged in result.judged.items():
         low, high = judged.evaluation.interval
         rows.append(
             [
                 result.names[model],
+                *([device.host] if several else []),
                 f"{100 * judged.evaluation.accuracy:.1f} %",
                 f"{100 * low:.1f} to {100 * high:.1f}",
                 str(judged.evaluation.count),
                 f"{judged.evaluation.cross_entropy:.4f}",
                 "-" if judged.agreement is None else f"{100 * judged.agreement:.1f} %",
+                *([f"{100 * device.checked[model].agreement:.1f} %"] if model in device.checked else []),
             ]
         )
     return rows

@@ -49,6 +49,17 @@ recursive_option = option(
     "--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False
 )
 
+on_option = option(
+    "--on",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Measure on this device, which ssh can log in to, as pi@raspberrypi.local; several times for several.",
+)
+remote_dir_option = option(
+    "--remote-dir", default="", help="Folder on that device for the program.", show_default="poets-edge in its cache"
+)
+
 
 def result_options(function: _Function) -> _Function:
     """`--json` and `--output`, for `poets_edge.cli.terminal.give`."""
