@@ -21,6 +21,8 @@ from poets_edge.watching.cameras.picamera import picamera2_trouble
 
 _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
+_DEVICES = Path("/dev")
+_VIDEO = "pip install 'poets-edge[camera]'"
 _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: sudo apt install python3-picamera2"
 
 
@@ -60,6 +62,7 @@ def examine() -> Diagnosis:
     runtime, trouble = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "matplotlib")}
     found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
+    absent = [entry.name for entry in ARCHITECTURES if entry.name not in found]
     facts = [
         Fact("Python", f"{platform.python_version()}, {platform.machine()}, {platform.system()}"),
         Fact("cores", str(cores())),
@@ -68,13 +71,15 @@ def examine() -> Diagnosis:
         *(Fact(name, value) for name, value in packages.items()),
         Fact("embedded weights", EMBEDDED_ARCHITECTURE),
         Fact("ImageNet weights", ", ".join(found) or "none yet; train fetches what it needs"),
+        Fact("not here yet", ", ".join(absent) or "none"),
         Fact("weights are in", f"{MODELS} or {keras_folder()}"),
         Fact("bottleneck cache", _cache(BOTTLENECKS)),
     ]
     without_tensorflow = None if packages["tensorflow"] else _EXTRA
     jobs = [
         Job("label, evaluate, inspect, benchmark", trouble),
-        Job("watch a camera or a video", trouble or _camera()),
+        Job("watch a video", trouble or (None if _is_there("cv2") else _VIDEO)),
+        Job("watch a camera", trouble or _camera()),
         Job("train, export, quickstart", trouble or without_tensorflow),
         Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
         Job("charts", None if packages["matplotlib"] else _EXTRA),
@@ -100,8 +105,14 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
+    """What is missing for a camera: a package, or the camera itself."""
     trouble = picamera2_trouble()
-    return None if trouble is None or _is_there("cv2") else trouble or _CAMERA
+    if trouble is not None and not _is_there("cv2"):
+        return trouble or _CAMERA
+    # Cameras of other systems than Linux are known only by opening them.
+    if platform.system() == "Linux" and not list(_DEVICES.glob("video*")):
+        return f"no camera is connected (no {_DEVICES}/video*)"
+    return None
 
 
 def _is_there(module: str) -> bool:

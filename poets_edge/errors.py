@@ -4,6 +4,7 @@
     ├── UsageError          an argument or a combination of arguments makes no sense
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
+    ├── TrainingError       training came to nothing
     ├── WeightsError        backbone weights are missing or damaged
     ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
@@ -37,6 +38,10 @@ class PhotoError(PoetsEdgeError):
 
 class DatasetError(PoetsEdgeError):
     """A folder of photos cannot be used as it is."""
+
+
+class TrainingError(PoetsEdgeError):
+    """Training came to nothing: it diverged."""
 
 
 class WeightsError(PoetsEdgeError):

@@ -13,6 +13,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something worth knowing: a table, a line."""
 
+    def status(self, text: str) -> None:
+        """What is being done now, in place of the status before it. One line."""
+
     def warn(self, text: str) -> None:
         """Something that may not be what the user meant. One line."""
 
@@ -24,6 +27,9 @@ class Silent:
     """Says nothing: the default of every library call."""
 
     def note(self, text: str) -> None:
+        pass
+
+    def status(self, text: str) -> None:
         pass
 
     def warn(self, text: str) -> None:

@@ -38,7 +38,7 @@ class BenchmarkOptions:
         models: `.tflite` files.
         threads: empty means 1, 2 and 4, as far as there are cores.
         image_dir: a folder of labelled photos, for accuracy, and for the times of decoding and resizing.
-        chosen: which of them to score, divided as `train` divides.
+        chosen: which of them to score; see `evaluate`.
         labels: labels file, in place of the models' own.
         operators: also time every operator inside the models.
     """
@@ -47,7 +47,7 @@ class BenchmarkOptions:
     threads: tuple[int, ...] = ()
     settings: Settings = Settings()
     image_dir: Path | None = None
-    chosen: Chosen = "test"
+    chosen: Chosen | None = None
     labels: Path | None = None
     operators: bool = False
 

@@ -18,8 +18,9 @@ from poets_edge.exporting.android import DEFAULT_APP, install_model
 def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
     """Put MODEL, a .tflite file, into the Android app, in place of the one that is there.
 
-    A model that the app could not run is refused. Build the app afterwards: in Android Studio, or with
-    android_demo/build.py.
+    The app is in android_demo of poets_edge's sources, which an installed package does not hold: run this in a
+    checkout. A model that the app could not run is refused. Build the app afterwards: in Android Studio, or with
+    python android_demo/build.py.
 
     \b
     Example:
@@ -34,3 +35,4 @@ def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
         f"{installed.path}  {installed.size / 1e6:.2f} MB, {width} x {height} {installed.input.dtype},"
         f" {len(installed.labels)} labels"
     )
+    click.echo(f"Build the app: python {app / 'build.py'}, or open {app} in Android Studio.")

@@ -41,8 +41,8 @@ _STDOUT = Path("-")
     "--set",
     "chosen",
     type=click.Choice([*SET_NAMES, "all"]),
-    default="test",
     help="Photos of --image_dir to score, divided as train divides them.",
+    show_default="as evaluate",
 )
 @labels_option
 @option(
@@ -63,7 +63,7 @@ def command(
     models: tuple[Path, ...],
     threads: str,
     image_dir: Path | None,
-    chosen: str,
+    chosen: str | None,
     labels: Path | None,
     seconds: float,
     runs: int,
@@ -96,7 +96,7 @@ def command(
         threads=thread_list(threads),
         settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
         image_dir=image_dir,
-        chosen=cast(Chosen, chosen),
+        chosen=cast("Chosen | None", chosen),
         labels=labels,
         operators=operators,
     )

@@ -20,7 +20,7 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
-from poets_edge.edge.evaluate import Chosen, evaluate
+from poets_edge.edge.evaluate import Chosen, EvaluateResult, evaluate
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.errors import UsageError
 from poets_edge.photos.split import SET_NAMES, Percentages
@@ -34,8 +34,8 @@ from poets_edge.photos.split import SET_NAMES, Percentages
     "--set",
     "chosen",
     type=click.Choice([*SET_NAMES, "all"]),
-    default="test",
     help="Photos to score, divided as train divides them.",
+    show_default="test for the folder it was trained on, all for another",
 )
 @labels_option
 @option("--testing_percentage", "testing", type=int, help="Share of the test set.", show_default="as trained, else 10")
@@ -53,7 +53,7 @@ def command(
     arguments: tuple[Path, ...],
     graph: Path | None,
     image_dir: Path | None,
-    chosen: str,
+    chosen: str | None,
     labels: Path | None,
     testing: int | None,
     validation: int | None,
@@ -64,8 +64,9 @@ def command(
 ) -> None:
     """Measure a model's accuracy on photos whose class is known.
 
-    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. The test
-    set is scored because the model has not learned from it; on its training photos any model shines.
+    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. Of the
+    folder it was trained on only the test set is scored, because on its training photos any model shines; of any
+    other folder every photo.
 
     \b
     Example:
@@ -84,7 +85,7 @@ def command(
     result = evaluate(
         models[0],
         one_folder(folders, image_dir),
-        chosen=cast(Chosen, chosen),
+        chosen=cast("Chosen | None", chosen),
         labels=labels,
         percentages=percentages,
         recursive=recursive,
@@ -92,7 +93,8 @@ def command(
     )
     wrong = result.scored.misclassified(result.labels)
     facts = {
-        "set": chosen,
+        "set": result.chosen,
+        "left_out": result.left_out,
         "labels": list(result.labels),
         **result.evaluation.as_dict(),
         "unreadable": list(result.scored.unreadable),
@@ -100,9 +102,16 @@ def command(
     }
     if give(facts, as_json=as_json, output=output):
         return
-    click.echo(f"accuracy on {chosen}: {accuracy_text(result.evaluation)}")
+    click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
     click.echo(f"cross entropy: {result.evaluation.cross_entropy:.4f}\n")
     click.echo(_matrix(result.evaluation))
+
+
+def _what(result: EvaluateResult) -> str:
+    if result.chosen == "all":
+        return "accuracy on all photos"
+    others = f" ({result.left_out} photos of the other sets left out; --set all takes them too)"
+    return f"accuracy on the {result.chosen} set{others if result.left_out else ''}"
 
 
 def _matrix(evaluation: Evaluation) -> str:

@@ -120,6 +120,7 @@ def command(
         )
     )
     click.echo(f"Judged on {tested.count} test photos." if tested else "Not judged: no test photos.")
+    click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
 
 
 def judged(file: ExportedFile) -> list[str]:

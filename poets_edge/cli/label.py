@@ -17,8 +17,8 @@ from poets_edge.cli.options import (
     result_options,
     subcommand,
 )
-from poets_edge.cli.terminal import give
-from poets_edge.edge.classifier import Label, best
+from poets_edge.cli.terminal import Terminal, give
+from poets_edge.edge.classifier import Classifier, Label, best
 from poets_edge.errors import DatasetError, PhotoError, UsageError
 
 _UNKNOWN = "unknown"
@@ -55,7 +55,7 @@ def command(
       daisy (score = 0.99071)
       roses (score = 0.00595)
     """
-    from poets_edge.edge.models import open_scorer
+    from poets_edge.edge.models import open_scorer, stale_line
 
     models, photos = models_and_rest(arguments, graph)
     if len(models) > 1:
@@ -64,6 +64,10 @@ def command(
     if not sources:
         raise UsageError("no photo given. Name one, or a folder of them, or - for standard input.")
     scorer = open_scorer(models[0], labels, threads)
+    if isinstance(scorer, Classifier):
+        scorer.check_threshold(threshold)
+        if line := stale_line(scorer):
+            Terminal().warn(line)
     answers = []
     failures = 0
     for name, source in sources:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ class Terminal:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._status = False
         self._bars: list[Any] = []
         context = click.get_current_context(silent=True)
         self._command = context.command if context else click.Command(None)
@@ -41,6 +43,17 @@ class Terminal:
         """Print a line, above the progress bar if there is one."""
         if not self._quiet:
             self._print(text)
+
+    def status(self, text: str) -> None:
+        """Show a line that the next output overwrites; where stderr is no terminal, print it."""
+        if self._quiet:
+            return
+        if self._bars or not sys.stderr.isatty():
+            self._print(text)
+            return
+        width = shutil.get_terminal_size().columns - 1
+        click.echo(f"\r{text[:width]:<{width}}", err=True, nl=False)
+        self._status = True
 
     def warn(self, text: str) -> None:
         """Print a warning, even when quiet."""
@@ -54,6 +67,7 @@ class Terminal:
             return
         from tqdm import tqdm
 
+        self._clear_status()
         form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
         interactive = sys.stderr.isatty()
         bar = tqdm(
@@ -73,8 +87,20 @@ class Terminal:
         finally:
             self._bars.pop()
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear_status()  # results are printed next
+
+    def _clear_status(self) -> None:
+        if self._status:
+            click.echo(f"\r{'':<{shutil.get_terminal_size().columns - 1}}\r", err=True, nl=False)
+            self._status = False
+
     def _print(self, text: str) -> None:
         text = with_flags(text, self._command)
+        self._clear_status()
         if self._bars:
             self._bars[-1].write(click.unstyle(text) if not sys.stderr.isatty() else text, file=sys.stderr)
         else:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
-from poets_edge.cli.terminal import Terminal, accuracy_text, give
+from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.photos.split import Percentages
+from poets_edge.places import GRAPH
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from poets_edge.training.train import TrainResult
 
 _DEFAULT = TrainOptions(image_dir=Path("photos"))
 _HEAD = _DEFAULT.head
@@ -117,6 +123,12 @@ _DISTORTIONS = _DEFAULT.distortions
     default=_DISTORTIONS.variants,
     help="Distorted copies of each photo, with the four above.",
 )
+@option(
+    "--early-stop",
+    is_flag=True,
+    help="Keep the head with the lowest validation cross entropy, not the last one.",
+    show_default=False,
+)
 @recursive_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option("--seed", type=int, default=_HEAD.seed, help="Same seed, same result.")
@@ -150,6 +162,7 @@ def command(
     random_brightness: int,
     variants: int,
     folds: int,
+    early_stop: bool,
     recursive: bool,
     strict: bool,
     seed: int,
@@ -190,6 +203,7 @@ def command(
             validation_batch_size=validation_batch_size,
             eval_step_interval=eval_step_interval,
             seed=seed,
+            early_stop=early_stop,
         ),
         test_batch_size=test_batch_size,
         distortions=Distortions(
@@ -204,7 +218,8 @@ def command(
         recursive=recursive,
         strict=strict,
     )
-    result = train(options, Terminal(quiet))
+    with Terminal(quiet) as terminal:
+        result = train(options, terminal)
     facts = {
         "graph": str(result.graph),
         "labels_file": str(result.labels_file),
@@ -221,6 +236,8 @@ def command(
     }
     if give(facts, as_json=as_json, output=output):
         return
+    click.echo(_recall(result))
+    click.echo(f"validation accuracy {accuracy_text(result.validation)}")
     click.echo(f"test accuracy {accuracy_text(result.test)}")
     if result.cross_validation:
         click.echo(f"cross-validated accuracy {accuracy_text(result.cross_validation)}")
@@ -228,3 +245,21 @@ def command(
         for name, answer, score in result.misclassified:
             click.echo(f"  {name}  answered {answer} (score = {score:.5f})")
     click.echo(f"graph   {result.graph}\nlabels  {result.labels_file}\nrecord  {result.record}")
+    named = "" if result.graph == GRAPH else f" {result.graph}"
+    click.echo(f"next    poets-edge export{named} --quantize int8")
+
+
+def _recall(result: TrainResult) -> str:
+    """Photos and recall of each class, on the test photos and, where there is one, in cross-validation."""
+    judged = {"test recall": result.test}
+    if result.cross_validation:
+        judged["cross-validated recall"] = result.cross_validation.scored.evaluation(result.labels)
+    rows = [
+        [label, str(sum(result.table[label].values())), *(_percent(judge.recall(label)) for judge in judged.values())]
+        for label in result.labels
+    ]
+    return table([["class", "photos", *judged], *rows])
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f} %"

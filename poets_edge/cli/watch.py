@@ -16,7 +16,7 @@ from poets_edge.cli.options import FILE, labels_option, option, quiet_option, su
 from poets_edge.cli.terminal import Terminal
 from poets_edge.errors import UsageError
 from poets_edge.watching.frames import FrameSource
-from poets_edge.watching.pipeline import Seen, Tally
+from poets_edge.watching.pipeline import AnswerOptions, Seen, Tally
 from poets_edge.watching.trigger import Command
 from poets_edge.watching.watch import TriggerOptions, WatchOptions, watch
 
@@ -28,7 +28,12 @@ _DEFAULT = WatchOptions(model=Path("model.tflite"))
 @option("--camera", help="A camera's number, or the path of a video device.", show_default="0, without --source")
 @option("--source", type=FILE, metavar="FILE|DIR|-", help="A video, a folder of frames, or MJPEG on standard input.")
 @labels_option
-@option("--smooth", type=int, default=_DEFAULT.smooth, help="Answer with the mean of so many frames.")
+@option(
+    "--smooth",
+    type=int,
+    help="Answer with the mean of so many frames.",
+    show_default=f"{AnswerOptions.smooth}; 1 for the pictures of a folder",
+)
 @option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -52,7 +57,7 @@ def command(
     camera: str | None,
     source: Path | None,
     labels: Path | None,
-    smooth: int,
+    smooth: int | None,
     threshold: float,
     every_frame: bool,
     keep_all: bool,
@@ -146,7 +151,8 @@ class _Printer:
 def _text_line(seen: Seen) -> str:
     if seen.problem:  # told on stderr
         return ""
-    facts = f"{seen.label} (score = {seen.score:.5f})  {seen.rate:.1f} photos/s, {1e3 * seen.latency:.1f} ms"
+    rate = f"{seen.rate:.1f} photos/s, " if seen.rate else ""
+    facts = f"{seen.label} (score = {seen.score:.5f})  {rate}{1e3 * seen.latency:.1f} ms"
     return f"{time.strftime('%H:%M:%S')}  {seen.name + '  ' if seen.name else ''}{facts}"
 
 
@@ -160,7 +166,7 @@ def _json_line(seen: Seen) -> str:
             "score": round(seen.score, 6) if seen.label else None,
             "problem": seen.problem or None,
             "latency_ms": round(1e3 * seen.latency, 3),
-            "photos_per_second": round(seen.rate, 2),
+            "photos_per_second": round(seen.rate, 2) or None,
         },
         ensure_ascii=False,
     )

@@ -97,6 +97,22 @@ class Classifier:
         self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
         self._fill = _input_filler(self.input, self.metadata)
 
+    @property
+    def highest_score(self) -> float:
+        """The highest score the model can give: 1, or a little less where its output is quantized (255/256 in int8)."""
+        if not self.output.scale:
+            return 1.0
+        largest = np.iinfo(self.output.dtype).max
+        return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
+
+    def check_threshold(self, threshold: float) -> None:
+        """Refuse a threshold that no answer can reach. Raises UsageError."""
+        if threshold > self.highest_score:
+            raise UsageError(
+                f"`threshold` {threshold:g}: no score of {self.path} can be above {self.highest_score:.6g}, so every"
+                " answer would be 'unknown'."
+            )
+
     def classify(self, photo: PhotoSource, top: int | None = None) -> list[Label]:
         """Label one photo, best first. Raises PhotoError."""
         return best(self.labels, self.scores(photo), top)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from poets_edge.edge.classifier import Classifier, Scorer
 from poets_edge.edge.metrics import Evaluation
-from poets_edge.edge.models import is_frozen_graph, open_scorer
+from poets_edge.edge.models import is_frozen_graph, open_scorer, stale_line
 from poets_edge.edge.scored import Scored, score_photos
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.sketch import overlap, sketch
 from poets_edge.photos.split import Percentages, SetName, split
 from poets_edge.progress import Reporter, Silent
 
@@ -20,9 +22,16 @@ Chosen = SetName | Literal["all"]
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """What `evaluate` found: the figures, the raw scores, and the set they are about."""
+    """What `evaluate` found.
+
+    Attributes:
+        chosen: the set that was scored.
+        left_out: photos of the folder that are in other sets.
+        scored: the raw scores.
+    """
 
     chosen: Chosen
+    left_out: int
     labels: tuple[str, ...]
     evaluation: Evaluation
     scored: Scored
@@ -32,7 +41,7 @@ def evaluate(
     model: Path,
     image_dir: Path,
     *,
-    chosen: Chosen = "test",
+    chosen: Chosen | None = None,
     labels: Path | None = None,
     percentages: Percentages | None = None,
     recursive: bool = False,
@@ -41,7 +50,8 @@ def evaluate(
     """Score the photos of a folder and compare with their folders' names.
 
     Args:
-        chosen: the set to score, divided as `train` divides; "all" takes every photo, also those it learned from.
+        chosen: the set to score, divided as `train` divides; "all" takes every photo, also those it learned from. By
+            default the test set of the folder that the model was trained on, and all of any other folder.
         percentages: shares of the sets; by default those the model was trained with, else 10 and 10.
 
     Raises:
@@ -50,7 +60,12 @@ def evaluate(
     """
     reporter = reporter or Silent()
     scorer = open_scorer(model, labels)
-    photos = _choose(scan(image_dir, recursive=recursive).photos, chosen, percentages or _percentages_of(scorer))
+    if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
+        reporter.warn(line)
+    folder = scan(image_dir, recursive=recursive)
+    if chosen is None:
+        chosen = "test" if folder.set_folders or percentages or _was_trained_on(folder.photos, scorer, model) else "all"
+    photos = _choose(folder.photos, chosen, percentages or _percentages_of(scorer))
     if not photos:
         raise DatasetError(
             f"{image_dir}: no photo is in the {chosen} set. Choose another: `chosen`=all takes every photo."
@@ -68,7 +83,8 @@ def evaluate(
         reporter.warn(f"left out: {trouble}")
     if not scored.photos:
         raise DatasetError(f"{image_dir}: no photo of the {chosen} set can be read.")
-    return EvaluateResult(chosen, scorer.labels, scored.evaluation(scorer.labels), scored)
+    left_out = len(folder.photos) - len(photos)
+    return EvaluateResult(chosen, left_out, scorer.labels, scored.evaluation(scorer.labels), scored)
 
 
 def _choose(photos: tuple[Photo, ...], chosen: Chosen, percentages: Percentages) -> list[Photo]:
@@ -76,6 +92,21 @@ def _choose(photos: tuple[Photo, ...], chosen: Chosen, percentages: Percentages)
         return list(photos)
     sets = split(photos, percentages)
     return [photo for photo in photos if sets[photo.name] == chosen]
+
+
+def _was_trained_on(photos: Sequence[Photo], scorer: Scorer, model: Path) -> bool:
+    """Whether some of these photos have taught, or tuned, the model; taken for granted where it does not say."""
+    facts = scorer.metadata.facts if isinstance(scorer, Classifier) else _record_beside(model)
+    training = facts.get("training") or facts
+    if "photos_sketch" not in training:
+        return bool(training.get("classes"))  # trained by version 0.1; models of others know no photos of ours
+    return overlap(training["photos_sketch"], sketch(photos))
+
+
+def _record_beside(graph: Path) -> dict[str, Any]:
+    from poets_edge.training.record import read_record
+
+    return read_record(graph) or {}
 
 
 def _percentages_of(scorer: Scorer) -> Percentages:

@@ -251,7 +251,16 @@ def _facts(
     record = source.record or {}
     training = {
         key: record[key]
-        for key in ("architecture", "weights", "graph_sha256", "head", "distortions", "classes", "versions")
+        for key in (
+            "architecture",
+            "weights",
+            "graph_sha256",
+            "head",
+            "distortions",
+            "classes",
+            "photos_sketch",
+            "versions",
+        )
         if key in record
     }
     return {

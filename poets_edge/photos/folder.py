@@ -3,6 +3,9 @@
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
     roses/      2414954629_3708a1a04d.jpg ...
+
+Where somebody has divided the photos already, into `train/`, `val/` and `test/` with class folders inside, each photo
+says which set it was put into.
 """
 
 from __future__ import annotations
@@ -11,28 +14,54 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from poets_edge.errors import DatasetError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
+
+SetName = Literal["training", "validation", "test"]
+
+_SET_FOLDERS: dict[str, SetName] = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What people call the folders of sets, in lower case."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One file: where it is, its path relative to the photo folder (with `/`), and its class."""
+    """One file.
+
+    Attributes:
+        name: its path relative to the photo folder, with `/`.
+        label: its class.
+        given_set: the set whose folder it lies in; None where the photos are not divided into folders of sets.
+    """
 
     path: Path
     name: str
     label: str
+    given_set: SetName | None = None
 
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """What a scan found: photos sorted by name, classes sorted, and class folders with no photo in them."""
+    """What a scan found: photos sorted by name, classes sorted, and class folders with no photo in them.
+
+    Attributes:
+        set_folders: names of the folders of sets, such as `train` and `val`; empty where class folders come first.
+    """
 
     path: Path
     photos: tuple[Photo, ...]
     empty_classes: tuple[str, ...] = ()
+    set_folders: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -43,7 +72,8 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
     """Find the photos of each class folder.
 
     Args:
-        folder: holds one folder a class; files beside those (a LICENSE.txt) are ignored.
+        folder: holds one folder a class; files beside those (a LICENSE.txt) are ignored. Or it holds folders of sets
+            (`train`, `val`, `test`, by these and similar names), each with one folder a class.
         recursive: look in folders inside a class folder too; link loops are followed once.
 
     Raises:
@@ -57,18 +87,36 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         )
     photos: list[Photo] = []
     empty: list[str] = []
-    for class_folder in _entries(folder):
-        if class_folder.is_dir():
-            found = [
-                Photo(path, path.relative_to(folder).as_posix(), class_folder.name)
-                for path in photo_files(class_folder, recursive=recursive)
-            ]
-            photos += found
-            if not found:
-                empty.append(class_folder.name)
+    set_folders = _set_folders(folder)
+    for class_folder in _subfolders(folder, *set_folders):
+        given = _SET_FOLDERS[class_folder.parent.name.lower()] if set_folders else None
+        found = [
+            Photo(path, path.relative_to(folder).as_posix(), class_folder.name, given)
+            for path in photo_files(class_folder, recursive=recursive)
+        ]
+        photos += found
+        if not found:
+            empty.append(class_folder.name)
     if not photos:
         raise DatasetError(_nothing_found(folder, empty))
-    return PhotoFolder(folder, tuple(sorted(photos, key=lambda photo: photo.name)), tuple(empty))
+    return PhotoFolder(folder, tuple(sorted(photos, key=lambda photo: photo.name)), tuple(empty), set_folders)
+
+
+def _subfolders(folder: Path, *names: str) -> list[Path]:
+    """The folders in a folder, or in those of its folders that are named."""
+    above = [folder / name for name in names] or [folder]
+    return [entry for parent in above for entry in _entries(parent) if entry.is_dir()]
+
+
+def _set_folders(folder: Path) -> tuple[str, ...]:
+    """The names of a folder's folders, if these are sets: one trains, and each holds class folders and no photos."""
+    names = [entry.name for entry in _subfolders(folder)]
+    sets = [_SET_FOLDERS.get(name.lower()) for name in names]
+    if len(names) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
+        return ()
+    if any(photo_files(folder / name) or not _subfolders(folder / name) for name in names):
+        return ()
+    return tuple(names)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -14,12 +14,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.folder import SetName as SetName
 
-SetName = Literal["training", "validation", "test"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 
 _FEWEST_GROUPS_TO_SHARE = 3
@@ -47,8 +47,25 @@ def split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetNam
     """The set of each photo, by its name.
 
     In a class of three groups or more at least one group goes to each set whose share is not 0; with fewer, all of
-    them train.
+    them train. Photos that lie in folders of sets stay in these; a set that has no folder gets its share of the
+    training photos.
     """
+    photos = list(photos)
+    given = {photo.name: photo.given_set for photo in photos if photo.given_set is not None}
+    if given:
+        there = set(given.values())
+        divided = _split(
+            [photo for photo in photos if photo.given_set in (None, "training")],
+            Percentages(
+                testing=0 if "test" in there else percentages.testing,
+                validation=0 if "validation" in there else percentages.validation,
+            ),
+        )
+        return {**given, **divided}
+    return _split(photos, percentages)
+
+
+def _split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetName]:
     groups: dict[str, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
     for photo in photos:
         groups[photo.label][group_name(photo.name)].append(photo)

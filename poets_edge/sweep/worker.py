@@ -6,8 +6,6 @@ The converter and Keras use one core each, so `grid` keeps several of these proc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from poets_edge.benchmarking.processes import Answer, answer_all
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import Quantization
 from poets_edge.photos.split import Percentages
+from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
@@ -27,20 +26,14 @@ QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 """What a grid exports of each architecture."""
 
 
-class _Warnings:
+class _Warnings(Silent):
     """A reporter that keeps the warnings, for the parent to tell each of them once."""
 
     def __init__(self) -> None:
         self.kept: list[str] = []
 
-    def note(self, text: str) -> None:
-        pass
-
     def warn(self, text: str) -> None:
         self.kept.append(text)
-
-    def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
-        return nullcontext(lambda amount: None)
 
 
 def do(question: Answer) -> Answer:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.errors import UsageError
+from poets_edge.errors import TrainingError, UsageError
+
+_LARGEST_RATE = 1000.0
+"""Of any use; the default is 0.01."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -51,7 +54,12 @@ class LabelledVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOptions:
-    """`retrain.py`'s flags of the same names; a validation batch of -1 means all of them."""
+    """`retrain.py`'s flags of the same names, and one that it has not.
+
+    Attributes:
+        validation_batch_size: -1 means all validation photos.
+        early_stop: keep the head of the evaluation whose validation cross entropy was lowest, not the last one.
+    """
 
     steps: int = 4000
     learning_rate: float = 0.01
@@ -59,6 +67,7 @@ class HeadOptions:
     validation_batch_size: int = 100
     eval_step_interval: int = 10
     seed: int = 0
+    early_stop: bool = False
 
     def __post_init__(self) -> None:
         for name in ("steps", "train_batch_size", "eval_step_interval"):
@@ -68,8 +77,10 @@ class HeadOptions:
             raise UsageError(
                 f"`validation_batch_size` must be 1 or more, or -1 for all, not {self.validation_batch_size}."
             )
-        if not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
+        if not 0 < self.learning_rate <= _LARGEST_RATE:
+            raise UsageError(
+                f"`learning_rate` must be above 0 and at most {_LARGEST_RATE:g}, not {self.learning_rate}."
+            )
         if self.seed < 0:
             raise UsageError(f"`seed` must be 0 or more, not {self.seed}.")
 
@@ -101,7 +112,11 @@ def train_head(
         on_update: called after every update with the number of updates so far; the head it gets goes on changing.
 
     Returns:
-        The head after `options.steps` steps; the same bits for the same inputs, seed and machine.
+        The head after `options.steps` steps, or with `early_stop` the best one on the way; the same bits for the same
+        inputs, seed and machine.
+
+    Raises:
+        TrainingError: the weights have grown beyond all numbers.
     """
     # Two streams, so that the size of the validation batch does not change what is trained.
     training_rng, validation_rng = (np.random.default_rng([options.seed, stream]) for stream in range(2))
@@ -110,6 +125,7 @@ def train_head(
     biases = np.zeros(class_count, np.float32)
     rate = np.float32(options.learning_rate / options.train_batch_size)
     identity = np.eye(class_count, dtype=np.float32)
+    best: tuple[float, Head] | None = None
     for step in range(options.steps):
         chosen = draw(options.train_batch_size)
         batch, truth = training.vectors[chosen], training.classes[chosen]
@@ -121,13 +137,22 @@ def train_head(
         last = step + 1 == options.steps
         if step % options.eval_step_interval == 0 or last:
             head = Head(weights.copy(), biases.copy())
-            on_step(
-                _evaluate(step, head, batch, truth, validation, options.validation_batch_size, validation_rng),
-                head,
-            )
+            _check_finite(head, step, options)
+            seen = _evaluate(step, head, batch, truth, validation, options.validation_batch_size, validation_rng)
+            on_step(seen, head)
+            if seen.validation_cross_entropy is not None and (best is None or seen.validation_cross_entropy < best[0]):
+                best = seen.validation_cross_entropy, head
         if on_update:
             on_update(step + 1, Head(weights, biases))
-    return Head(weights, biases)
+    return best[1] if options.early_stop and best is not None else Head(weights, biases)
+
+
+def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
+    if not (np.isfinite(head.weights).all() and np.isfinite(head.biases).all()):
+        raise TrainingError(
+            f"training diverged by step {step}: `learning_rate` {options.learning_rate:g} is too large. Try"
+            f" {HeadOptions.learning_rate:g}, the default."
+        )
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:

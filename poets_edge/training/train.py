@@ -14,9 +14,10 @@ import numpy as np
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.scored import Scored
 from poets_edge.errors import DatasetError
-from poets_edge.files import write_bytes, write_text
+from poets_edge.files import sha256_of, write_bytes, write_text
 from poets_edge.graphs.graphdef import serialize, with_softmax_layer, without_large_constants
 from poets_edge.photos.folder import scan
+from poets_edge.photos.sketch import sketch
 from poets_edge.photos.split import SetName
 from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import prepare_backbone
@@ -28,6 +29,7 @@ from poets_edge.training.events import event_file
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, write_record
+from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
 from poets_edge.training.weights import find_weights
 
 
@@ -69,10 +71,14 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         WeightsError, RuntimeMissingError, OutputError: see the modules that raise them.
     """
     reporter = reporter or Silent()
+    reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)
+    if folder.set_folders:
+        reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
     _check_labels(folder.classes)
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
+    reporter.status(f"preparing the backbone {options.architecture.backbone}")
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
@@ -113,6 +119,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         options.output_graph,
         _fields(options, data, result, weights.path.name, weights.digest),
     )
+    _remark(options, result, reporter)
     return result
 
 
@@ -131,7 +138,7 @@ def _train(
 
         def on_step(step: Step, head: Head) -> None:
             steps.append(step)
-            reporter.note(_line(step))
+            reporter.status(_line(step))
             histograms = {"head/weights": head.weights, "head/biases": head.biases}
             scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
             train_events.add(step.step, scalars, histograms)
@@ -219,6 +226,19 @@ def _report(
         reporter.warn(f"the same photo more than once {effect}: {where}")
 
 
+def _remark(options: TrainOptions, result: TrainResult, reporter: Reporter) -> None:
+    judged = [step.validation_accuracy for step in result.steps if step.validation_accuracy is not None]
+    if judged:
+        reporter.note(f"validation accuracy {curve(judged)} {judged[0]:.0%} to {judged[-1]:.0%}")
+    for line in (better_step(result.steps, early_stop=options.head.early_stop), thin_classes(result.table)):
+        if line:
+            reporter.warn(line)
+    stale = stale_exports(options.output_graph, sha256_of(options.output_graph))
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
+
+
 def _fields(
     options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
@@ -234,6 +254,8 @@ def _fields(
         "labels": list(data.labels),
         "classes": result.table,
         "sets": members(data.sets),
+        "set_folders": any(item.photo.given_set for item in data.photos),
+        "photos_sketch": sketch(item.photo for item in data.photos),
         "unreadable": list(result.unreadable),
         "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
         "steps": [asdict(step) for step in result.steps],

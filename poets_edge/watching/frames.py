@@ -45,18 +45,20 @@ class FrameSource:
     Attributes:
         name: what to call it in messages.
         live: frames come whether or not somebody takes them, as a camera's do; others wait.
+        still: each frame is a picture by itself, so that one says nothing of the next.
         frames: starts it. None among the frames means that nothing has come for a moment. Raises SourceError.
     """
 
     name: str
     live: bool
     frames: Callable[[], Iterator[Frame | None]]
+    still: bool = False
 
 
 def folder_source(folder: Path) -> FrameSource:
     """The pictures of a folder, `frame_2.jpg` before `frame_10.jpg`. Raises DatasetError."""
     files = sorted(photo_files(folder), key=_by_number)
-    return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files))
+    return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files), still=True)
 
 
 def mjpeg_source(path: Path) -> FrameSource:

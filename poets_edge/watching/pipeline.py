@@ -67,7 +67,7 @@ class Seen:
         label: empty where `problem` says why there is none.
         changed: the answer differs from the frame's before.
         latency: seconds from taking the frame to its answer.
-        rate: photos a second, over the last 30.
+        rate: photos a second, over the last 30; 0 for the first.
     """
 
     frame: int

@@ -26,7 +26,7 @@ def open_source(source: Path) -> FrameSource:
     if source.is_dir():
         return folder_source(source)
     if source.suffix.lower() in PHOTO_SUFFIXES:
-        return FrameSource(str(source), False, lambda: iter([Frame(source.name, source)]))
+        return FrameSource(str(source), False, lambda: iter([Frame(source.name, source)]), still=True)
     if source.suffix.lower() in _MJPEG_SUFFIXES:
         return mjpeg_source(source)
     from poets_edge.watching.cameras.opencv import video_frames

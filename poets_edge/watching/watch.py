@@ -34,7 +34,8 @@ class WatchOptions:
         source: a video, a folder of frames, a picture, MJPEG in a file or (`-`) on standard input.
         camera: a camera's number, or the path of a video device; the first one where there is no `source`.
         labels: labels file in place of the model's own.
-        smooth: an answer is the mean of this many frames' scores.
+        smooth: an answer is the mean of this many frames' scores; by default of 5, and of 1 where the frames are
+            pictures of a folder, which have nothing to do with each other.
         threshold: below this score the answer is "unknown".
         keep_all: leave out no frame of a camera or pipe; answers may come late.
         threads: CPU threads for one inference; None tries which number is fastest.
@@ -45,7 +46,7 @@ class WatchOptions:
     source: Path | None = None
     camera: str | None = None
     labels: Path | None = None
-    smooth: int = 5
+    smooth: int | None = None
     threshold: float = 0.0
     keep_all: bool = False
     threads: int | None = None
@@ -54,6 +55,8 @@ class WatchOptions:
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
             raise UsageError("`camera` and `source` are two sources; give one.")
+        if self.smooth is not None:
+            AnswerOptions(smooth=self.smooth)  # for its checks
 
 
 def watch(
@@ -75,13 +78,15 @@ def watch(
         UsageError: an option makes no sense, or a trigger waits for a label that the model does not know.
     """
     reporter = reporter or Silent()
-    answers = AnswerOptions(smooth=options.smooth, threshold=options.threshold)
     triggers = [Trigger(wanted.label, wanted.command, wanted.hold, reporter) for wanted in options.triggers]
     frames = open_source(options.source) if options.source is not None else open_camera(options.camera or "0")
+    smooth = options.smooth or (1 if frames.still else AnswerOptions.smooth)
+    answers = AnswerOptions(smooth=smooth, threshold=options.threshold)
     if options.keep_all:
         frames = replace(frames, live=False)
     threads = fastest_threads(options.model, options.labels) if options.threads is None else options.threads
     classifier = Classifier(options.model, labels=options.labels, threads=threads)
+    classifier.check_threshold(options.threshold)
     for wanted in options.triggers:
         if wanted.label not in classifier.labels:
             raise UsageError(f"`on_labels` {wanted.label}: the model knows {', '.join(classifier.labels)}.")

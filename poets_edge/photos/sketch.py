@@ -1,0 +1,36 @@
+"""Recognising a folder of photos again from a few hundred bytes: is it the one that a model was trained on?
+
+A model that meets its training folder may only be judged on the part that it has not learned from; in any other folder
+every photo counts. The model may be far from that folder, on a Raspberry Pi, so it carries a sketch of it: the smallest
+hashes of its photos' names and sizes (MinHash: Broder, "On the resemblance and containment of documents", 1997). Two
+folders that share photos share some of them; two that do not, share none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+
+from poets_edge.photos.folder import Photo
+
+_LENGTH = 128
+"""Hashes kept. A folder that holds one in 25 of the training photos shares five of them on average."""
+
+
+def sketch(photos: Iterable[Photo]) -> list[int]:
+    """The sketch of a folder: at most 128 numbers of 48 bits, ascending. Photos that are gone are left out."""
+    hashes = set()
+    for photo in photos:
+        try:
+            size = photo.path.stat().st_size
+        except OSError:
+            continue
+        # The name without the folders above: photos stay the same when classes are renamed or divided into sets.
+        text = f"{size} {photo.path.name}".encode(errors="surrogateescape")
+        hashes.add(int.from_bytes(hashlib.sha256(text).digest()[:6], "big"))
+    return sorted(hashes)[:_LENGTH]
+
+
+def overlap(one: Collection[int], other: Collection[int]) -> bool:
+    """Whether the folders of two sketches share photos, as far as the sketches show."""
+    return not set(one).isdisjoint(other)

@@ -1,0 +1,66 @@
+"""Photos that somebody has divided already, into train/, val/ and test/ with class folders inside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from poets_edge.photos.draw import draw_photos
+from poets_edge.photos.folder import scan
+from poets_edge.photos.split import Percentages, split
+from tests.conftest import poets_edge
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> Path:
+    """Nine photos a class in `train`, three in `Valid`."""
+    draw_photos(tmp_path / "drawn", per_class=12)
+    for photo in scan(tmp_path / "drawn").photos:
+        number = int(photo.path.stem.rpartition("-")[2])
+        target = tmp_path / "divided" / ("Valid" if number % 4 == 0 else "train") / photo.label / photo.path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo.path, target)
+    return tmp_path / "divided"
+
+
+def test_sets_stay_as_they_were_divided(divided: Path) -> None:
+    found = scan(divided)
+    assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
+    sets = split(found.photos, Percentages(testing=20, validation=10))
+    for name, chosen in sets.items():
+        assert (chosen == "validation") is name.startswith("Valid/"), name
+    tested = [name for name, chosen in sets.items() if chosen == "test"]
+    assert len(tested) >= 5 and all(name.startswith("train/") for name in tested), "a set without a folder is filled"
+
+
+def test_a_test_folder_is_the_test_set(divided: Path) -> None:
+    (divided / "Valid").rename(divided / "test")
+    sets = split(scan(divided).photos, Percentages(testing=50, validation=0))
+    assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())
+
+
+@pytest.mark.parametrize("names", [("train",), ("train", "daisies"), ("val", "test"), ("train", "training")])
+def test_classes_that_sound_like_sets_are_still_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+    draw_photos(tmp_path / "drawn", per_class=1)
+    photo = next((tmp_path / "drawn/daisy").iterdir())
+    for name in names:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "photos" / name / "photo.jpg")
+    assert scan(tmp_path / "photos").classes == tuple(sorted(names))
+    assert scan(tmp_path / "photos").set_folders == ()
+
+
+def test_train_export_and_evaluate_take_the_sets_as_they_are(divided: Path, tmp_path: Path) -> None:
+    backbone = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
+    ran = poets_edge("train", divided, *backbone, "--how_many_training_steps", "200", "--json", cwd=tmp_path).ok()
+    assert "sets as divided by the folders Valid, train" in ran.stderr
+    trained = json.loads(ran.stdout)
+    assert trained["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+    assert all(counts["validation"] == 3 for counts in trained["classes"].values())
+    poets_edge("export", "--quantize", "int8", "-q", cwd=tmp_path).ok()
+    model = tmp_path / "tf_files/retrained_graph_int8.tflite"
+    found = json.loads(poets_edge("evaluate", model, divided, "--set", "validation", "--json").ok().stdout)
+    assert found["photos"] == 15
