@@ -150,11 +150,11 @@ def troubles_between(
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """A short name for tables: the board's, else the CPU's, with the number of cores; an emulator is called one."""
+    """A short name for tables: the board's, else the CPU's, with the number of cores and the host, if it has one."""
     emulated = "emulated " if facts.get("emulated") else ""
-    return (
-        f"{emulated}{facts.get('board') or facts.get('cpu') or facts.get('architecture')}, {facts.get('cores')} cores"
-    )
+    name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
+    where = f" ({facts['host']})" if facts.get("host") else ""
+    return f"{emulated}{name}, {facts.get('cores')} cores{where}"
 
 
 def _is_emulated() -> bool:

@@ -104,8 +104,10 @@ class Measurement:
         return {name: statistics.median(self.samples(f"{name}_ms")) for name in ("decode", "resize", "inference")}
 
     @property
-    def photos_per_second(self) -> float:
-        """From file to scores, one photo after the other."""
+    def photos_per_second(self) -> float | None:
+        """From file to scores, one photo after the other; None where only inferences were timed."""
+        if not all("decode_ms" in entry for entry in self.rounds):
+            return None
         parts = [self.samples(f"{name}_ms") for name in ("decode", "resize", "inference")]
         return 1000 / float(statistics.median([sum(photo) for photo in zip(*parts, strict=True)]))
 

@@ -189,7 +189,7 @@ def _end_to_end(measured: Measurement) -> list[str]:
     return [
         str(measured.variant.threads),
         *(f"{milliseconds:.2f}" for milliseconds in measured.stages.values()),
-        f"{measured.photos_per_second:.0f}",
+        "-" if measured.photos_per_second is None else f"{measured.photos_per_second:.0f}",
     ]
 
 

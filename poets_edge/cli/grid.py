@@ -7,8 +7,18 @@ from pathlib import Path
 import click
 
 from poets_edge.architectures import MOBILENETS, architecture
+from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Settings
-from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
+from poets_edge.cli.options import (
+    FILE,
+    one_folder,
+    option,
+    quiet_option,
+    recursive_option,
+    remote_dir_option,
+    result_options,
+    subcommand,
+)
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.errors import BudgetError
 from poets_edge.photos.split import Percentages
@@ -75,6 +85,15 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 )
 @recursive_option
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="Same seed, same models.")
+@option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
+@remote_dir_option
+@option(
+    "--latency",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Take the times from what benchmark wrote on a device, or the app on a phone; several times for several.",
+)
 @result_options
 @quiet_option
 def command(
@@ -99,6 +118,9 @@ def command(
     calibration_count: int,
     recursive: bool,
     seed: int,
+    on: str,
+    remote_dir: str,
+    latency: tuple[Path, ...],
     as_json: bool,
     output: Path | None,
     quiet: bool,
@@ -106,12 +128,12 @@ def command(
     """Retrain, export and measure every MobileNet on your photos and this device, and say which one to ship.
 
     Writes a table, a chart (PNG and SVG) and a report (HTML) into --output-dir. A run that was stopped is resumed by
-    the same command. Run it on the device itself, or copy the models there and use benchmark: times of one machine
-    say little about another.
+    the same command. Times of one machine say little about another: --on trains and exports here and measures on the
+    device that will run the model; --latency takes times that such a device, or a phone, has written to a file.
 
     \b
     Example:
-      poets-edge grid --image_dir flower_photos --max-latency 20ms --max-size 1MB --ship
+      poets-edge grid --image_dir flower_photos --max-latency 20ms --max-size 1MB --ship --on pi@raspberrypi.local
     """
     options = GridOptions(
         image_dir=one_folder(folders, image_dir),
@@ -127,6 +149,9 @@ def command(
         settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
         budget=parse_budget(max_latency, max_size, min_accuracy),
         ship=ship,
+        on=on,
+        remote_dir=remote_dir,
+        latency=latency,
     )
     result = grid(options, Terminal(quiet))
     if not give(result.as_dict(), as_json=as_json, output=output):
@@ -144,6 +169,8 @@ def _print(result: GridResult, options: GridOptions) -> None:
         f" photos;\ntimes in ms with {result.threads} thread{'s' if result.threads > 1 else ''}."
         " ImageNet: published top-1. Pixel 3: published ms, 4 threads.\n"
     )
+    if result.machine.get("host") or options.latency:
+        click.echo(f"Times of {machine_name(result.machine)}.\n")
     if result.choice.point:
         click.echo(f"Ship {result.choice.reason}")
         if options.ship:
@@ -162,7 +189,7 @@ def _row(point: Point, result: GridResult) -> list[str]:
         f"{point.size / 1e6:.2f}",
         f"{point.latency.median:.3f}",
         f"{point.latency.p90:.3f}",
-        f"{point.photos_per_second:.0f}",
+        "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         f"{100 * point.accuracy:.1f} %",
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{point.published_top1:.1f} %",

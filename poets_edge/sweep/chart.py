@@ -71,10 +71,15 @@ def draw_chart(result: GridResult, path: Path) -> None:
             figure.savefig(temporary, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
 
 
+def _where(result: GridResult) -> str:
+    """The device whose times these are."""
+    return str(result.machine.get("host") or "this device")
+
+
 def _compose(figure: Any, result: GridResult) -> None:
     columns = (
         _Axis(
-            f"median latency on this device, ms (threads: {result.threads}; log scale)",
+            f"median latency on {_where(result)}, ms (threads: {result.threads}; log scale)",
             lambda point: point.latency.median,
             lambda published, quantization: (
                 published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms

@@ -1,4 +1,4 @@
-"""`grid`: every architecture retrained on a folder of photos, exported, and measured on this device.
+"""`grid`: every architecture retrained on a folder of photos, exported, and measured on this device or another.
 
 What is done stays done: a run that was stopped, or killed, goes on where it was.
 """
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from poets_edge.architectures import Architecture
-from poets_edge.benchmarking.machine import machine_facts
 from poets_edge.benchmarking.measurement import Measurement
 from poets_edge.benchmarking.processes import Answer
 from poets_edge.edge.scored import score_model
@@ -20,7 +19,7 @@ from poets_edge.exporting.photos import photos_of_record
 from poets_edge.files import write_bytes, write_text
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.chart import draw_chart
-from poets_edge.sweep.latency import measure_all
+from poets_edge.sweep.clock import Clock, open_clock
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.points import Point, choose, pareto_front
 from poets_edge.sweep.report import write_report
@@ -40,19 +39,25 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         WeightsError: weights of an architecture are missing; nothing has been done then.
         OutputError: a file cannot be written; finished architectures stay.
         RuntimeMissingError: TensorFlow or an interpreter is not installed.
+        RemoteError, RecordError: the device, or the files, whose times decide cannot be had.
     """
     reporter = reporter or Silent()
+    with open_clock(options, reporter) as clock:
+        return _grid(options, clock, reporter)
+
+
+def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     begin = time.monotonic()
     done = retrain_all(options, reporter)
     trained = time.monotonic()
     for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
         reporter.warn(warning)
-    facts = machine_facts()
-    measured, warnings = measure_all(options, done, facts, reporter)
+    measured, warnings = clock.measure(done)
     points = tuple(
         _point(options, architecture, file, len(answer["labels"]), measured)
         for architecture, answer in done.items()
         for file in answer["files"]
+        if options.folder(architecture) / file["file"] in measured
     )
     for warning in warnings:
         reporter.warn(warning)
@@ -61,7 +66,7 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         labels=tuple(next(iter(done.values()))["labels"]),
         front=tuple(pareto_front(points)),
         choice=choose(points, options.budget),
-        machine=facts,
+        machine=clock.machine,
         threads=options.threads,
         seconds={"retraining": trained - begin, "measuring": time.monotonic() - trained},
         warnings=tuple(warnings),

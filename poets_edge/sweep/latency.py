@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,23 @@ from poets_edge.sweep.options import GridOptions
 
 _TIMES = "latency.jsonl"
 
+Rounds = tuple[dict[Variant, list[dict[str, Any]]], list[str]]
+Measure = Callable[..., Rounds]
+"""As `measure_variants`."""
+
 
 def measure_all(
-    options: GridOptions, done: Mapping[Architecture, Answer], facts: dict[str, Any], reporter: Reporter
+    options: GridOptions,
+    done: Mapping[Architecture, Answer],
+    facts: dict[str, Any],
+    reporter: Reporter,
+    measure: Measure = measure_variants,
 ) -> tuple[dict[Path, Measurement], list[str]]:
     """The latency of every file, measured now or, on the same machine in the same way, before.
+
+    Args:
+        facts: the machine.
+        measure: does as `measure_variants` does, on that machine.
 
     Returns:
         Measurements by file, and what makes them doubtful.
@@ -51,7 +63,7 @@ def measure_all(
         fields = {"stamp": stamp, "sha256": digests[variant], "threads": variant.threads, "round": number}
         _append(log, json.dumps({**fields, "entry": entry}))
 
-    rounds, troubles = measure_variants(variants, options.settings, (), reporter, known, keep)
+    rounds, troubles = measure(variants, options.settings, (), reporter, known, keep)
     measured = {
         variant.model: Measurement(variant, model_facts(variant.model), tuple(rounds[variant])) for variant in variants
     }

@@ -27,6 +27,9 @@ class GridOptions:
         settings: how long to measure each model.
         budget: decides which point to ship.
         ship: copy that point's files to `ship` in the output folder.
+        on: a device that ssh can log in to, whose times decide in place of this machine's.
+        remote_dir: folder for the program there; by default under the user's cache folder.
+        latency: files that `benchmark` wrote on a device, whose times decide; nothing is measured.
     """
 
     image_dir: Path
@@ -42,10 +45,15 @@ class GridOptions:
     settings: Settings = Settings(seconds=1.0, runs=30, rounds=3)
     budget: Budget = Budget()
     ship: bool = False
+    on: str = ""
+    remote_dir: str = ""
+    latency: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
+        if self.on and self.latency:
+            raise UsageError("`on` and `latency` both say whose times decide; give one.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if not self.percentages.testing:

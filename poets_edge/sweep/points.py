@@ -28,7 +28,7 @@ class Point:
         correct, photos: test photos answered rightly, of so many.
         agreement: share of test photos answered as the float file answers them.
         latency: milliseconds of one inference on this device.
-        photos_per_second: from file to scores.
+        photos_per_second: from file to scores; None where the device has not timed that.
     """
 
     architecture: Architecture
@@ -40,7 +40,7 @@ class Point:
     photos: int
     agreement: float
     latency: Distribution
-    photos_per_second: float
+    photos_per_second: float | None
 
     @property
     def name(self) -> str:

@@ -130,7 +130,7 @@ def _cells(point: Point) -> list[str]:
         f"{point.size / 1e6:.2f}",
         f"{point.latency.median:.2f}",
         f"{point.latency.p90:.2f}",
-        f"{point.photos_per_second:.0f}",
+        "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         f"{100 * point.accuracy:.1f} %",
         f"{100 * low:.0f} to {100 * high:.0f}",
         f"{100 * point.agreement:.1f} %",

@@ -1,0 +1,85 @@
+"""`--on` against the systems of Raspberry Pis: a real sshd that gives an emulated one as its shell.
+
+The 32-bit one is reached through the 64-bit one's sshd (ProxyJump). Emulated times are no device's: what is looked at
+is that they are not shown as such, and how long it takes from nothing to the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Trained, poets_edge
+from tests.frames import exact_photos
+from tests.remote.conftest import QUICK
+from tests.remote.sshd import SshServer, ssh_configured, ssh_server
+from tests.venvs import CACHE, cache_to_ourselves, missing, project_wheel
+from tools.pi.boards import ImpossibleError
+from tools.pi.emulation import pretend_cpu, usual_cpu
+from tools.pi.root import build
+
+pytestmark = pytest.mark.timeout(1500)
+
+HOME = "home/pi"
+LONGEST = 180
+"""Seconds from nothing to figures."""
+
+
+@pytest.fixture(scope="module")
+def roots() -> Iterator[dict[str, Path]]:
+    with cache_to_ourselves():
+        try:
+            yield {name: build(name, CACHE / "pi", project_wheel()) for name in ("arm64", "armhf")}
+        except ImpossibleError as error:
+            missing(f"no Raspberry Pi can be emulated here: {error}")
+
+
+def _shell(root: Path, name: str) -> tuple[str, ...]:
+    """What sshd starts: the emulated system's own shell."""
+    pretend_cpu(root, name, usual_cpu(name))
+    if not (root / "usr/bin/sh").exists():
+        (root / "usr/bin/sh").symlink_to("busybox")
+    settings = ("HOME=/home/pi", "PATH=/usr/bin:/bin", f"QEMU_CPU={usual_cpu(name)}")
+    return ("/usr/bin/env", "-i", *settings, "/usr/sbin/chroot", str(root), "/bin/sh", "-c")
+
+
+@pytest.fixture
+def pis(roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, SshServer]]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    servers: dict[str, SshServer] = {}
+    with ExitStack() as stack:
+        for name, root in roots.items():
+            shutil.rmtree(root / HOME / ".cache", ignore_errors=True)
+            jump = servers.get("arm64")
+            server = ssh_server(tmp_path / name, name, shell=_shell(root, name), home=tmp_path, jump=jump)
+            servers[name] = stack.enter_context(server)
+        stack.enter_context(ssh_configured(tmp_path, *servers.values()))
+        yield servers
+
+
+@pytest.mark.parametrize("name", ["arm64", "armhf"])
+def test_from_nothing_to_figures(
+    name: str, pis: dict[str, SshServer], roots: dict[str, Path], trained: Trained, flowers: Path, tmp_path: Path
+) -> None:
+    exact_photos(flowers, 1, tmp_path / "photos")
+    began = time.monotonic()
+    judged = ("--image_dir", tmp_path / "photos", "--set", "all", "--output", tmp_path / "pi.json")
+    ran = poets_edge("benchmark", trained.model("int8"), *QUICK, "--on", name, *judged).ok()
+    assert time.monotonic() - began < LONGEST
+    result = json.loads((tmp_path / "pi.json").read_text())
+    assert result["machine"]["emulated"] is True
+    assert ran.stdout.startswith(f"{name}: emulated ")
+    assert "an emulator: its times say nothing" in ran.stderr
+    assert result["machine"]["interpreter"] == {"arm64": "ai_edge_litert", "armhf": "tflite_runtime"}[name]
+    checked = result["results"][0]["accuracy"]["checked"]
+    assert checked["photos"] == 5
+    if name == "arm64":
+        assert checked["difference"] == 0 and checked["agreement"] == 1
+    installed = {path.name for path in next((roots[name] / HOME / ".cache/poets-edge/packages").iterdir()).iterdir()}
+    assert ("numpy" in installed) is (name == "arm64"), "on 32 bits numpy is Debian's"
