@@ -17,6 +17,7 @@ from poets_edge.errors import PoetsEdgeError
 
 COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",
+    "audit": "Say which photos hurt, and whether more would help.",
     "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
     "label": "Say what is on a photo.",
     "watch": "Label what a camera sees, as it sees it.",
@@ -34,7 +35,9 @@ COMMANDS = {
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 
 
-_TRAINING_PACKAGES = frozenset({"google", "h5py", "keras", "matplotlib", "tensorboard", "tensorflow"})
+_TRAINING_PACKAGES = frozenset(
+    {"google", "h5py", "jinja2", "keras", "markupsafe", "matplotlib", "tensorboard", "tensorflow"}
+)
 """What the [train] extra brings; a plain install, as on a Raspberry Pi, lacks it."""
 
 

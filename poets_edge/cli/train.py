@@ -131,6 +131,11 @@ _DISTORTIONS = _DEFAULT.distortions
 )
 @recursive_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
+@option(
+    "--exclude",
+    type=FILE,
+    help="A list of photos to leave out, or to count as another class, as audit's page saves it.",
+)
 @option("--seed", type=int, default=_HEAD.seed, help="Same seed, same result.")
 @result_options
 @quiet_option
@@ -165,6 +170,7 @@ def command(
     early_stop: bool,
     recursive: bool,
     strict: bool,
+    exclude: Path | None,
     seed: int,
     as_json: bool,
     output: Path | None,
@@ -217,6 +223,7 @@ def command(
         folds=folds,
         recursive=recursive,
         strict=strict,
+        exclude=exclude,
     )
     with Terminal(quiet) as terminal:
         result = train(options, terminal)

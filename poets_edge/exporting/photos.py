@@ -39,8 +39,12 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     """
     folder = image_dir or Path(record["image_dir"])
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
+    other_class = record.get("exclude", {}).get("belongs_to", {})
     sets = {
-        name: [Photo(folder / photo, photo, photo.split("/")[depth]) for photo in record["sets"][name]]
+        name: [
+            Photo(folder / photo, photo, other_class.get(photo, photo.split("/")[depth]))
+            for photo in record["sets"][name]
+        ]
         for name in ("training", "test")
     }
     there = {name: tuple(photo for photo in photos if photo.path.is_file()) for name, photos in sets.items()}

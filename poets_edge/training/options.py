@@ -27,6 +27,7 @@ class TrainOptions:
         test_batch_size: photos that judge the result; -1 all of the test set.
         folds: parts of the photos for cross-validation; 0 for none.
         weights: "imagenet", "embedded", or a weights file.
+        exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
     """
 
@@ -48,6 +49,7 @@ class TrainOptions:
     final_tensor_name: str = "final_result"
     recursive: bool = False
     strict: bool = False
+    exclude: Path | None = None
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")

@@ -16,7 +16,8 @@ from poets_edge.edge.scored import Scored
 from poets_edge.errors import DatasetError
 from poets_edge.files import sha256_of, write_bytes, write_text
 from poets_edge.graphs.graphdef import serialize, with_softmax_layer, without_large_constants
-from poets_edge.photos.folder import scan
+from poets_edge.photos.exclude import Exclusions, read_exclusions
+from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
 from poets_edge.photos.split import SetName
 from poets_edge.progress import Reporter, Silent
@@ -72,7 +73,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     """
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")
-    folder = scan(options.image_dir, recursive=options.recursive)
+    folder, exclusions = _scan(options, reporter)
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
     _check_labels(folder.classes)
@@ -117,10 +118,21 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     write_record(
         options.record,
         options.output_graph,
-        _fields(options, data, result, weights.path.name, weights.digest),
+        _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()},
     )
     _remark(options, result, reporter)
     return result
+
+
+def _scan(options: TrainOptions, reporter: Reporter) -> tuple[PhotoFolder, Exclusions]:
+    folder = scan(options.image_dir, recursive=options.recursive)
+    if options.exclude is None:
+        return folder, Exclusions()
+    exclusions = read_exclusions(options.exclude)
+    unknown = exclusions.unknown(folder)
+    if unknown:
+        reporter.warn(f"{options.exclude}: {len(unknown)} of its photos are not in {folder.path}, as {unknown[0]}.")
+    return exclusions.apply(folder), exclusions
 
 
 def _train(

@@ -1,0 +1,60 @@
+"""Near-duplicates that straddle training and test: what the test accuracy is worth without them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poets_edge.audit.near_duplicates import NearDuplicates
+from poets_edge.audit.photos import AuditPhotos
+from poets_edge.photos.split import Percentages, split
+from poets_edge.training.cross_validation import NOT_JUDGED, fold_heads
+from poets_edge.training.head import HeadOptions, LabelledVectors
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Test photos that show what a training photo shows.
+
+    Attributes:
+        rows: of the test photos.
+        tested: test photos in all.
+        accuracy: of a head that learned from the training set, on all of them, 0 to 1.
+        accuracy_without: on those that have no near-duplicate in training; nan where there is none.
+    """
+
+    rows: tuple[int, ...]
+    tested: int
+    accuracy: float
+    accuracy_without: float
+
+    @property
+    def fall(self) -> float:
+        """What the accuracy falls by without them, 0 to 1; below 0 it rises."""
+        return self.accuracy - self.accuracy_without
+
+
+def find_leak(
+    photos: AuditPhotos, duplicates: NearDuplicates, percentages: Percentages, options: HeadOptions
+) -> Leak | None:
+    """The leak, or None where no near-duplicates straddle training and test."""
+    sets = split((item.photo for item in photos.photos), percentages)
+    of_row = np.array([sets[item.photo.name] for item in photos.photos])
+    leaked = []
+    for group in duplicates.groups:
+        members = np.array(group)
+        if (of_row[members] == "training").any():
+            leaked += [int(row) for row in members[of_row[members] == "test"]]
+    if not leaked:
+        return None
+    tested = np.flatnonzero(of_row == "test")
+    learned = of_row != "validation"
+    # One head that learns from all training photos and judges the "fold" of the test photos.
+    fold = np.where(of_row[learned] == "training", NOT_JUDGED, 0)
+    data = LabelledVectors(photos.vectors[learned], photos.classes[learned])
+    [[head]] = fold_heads(data, [fold], len(photos.labels), options)
+    right = head.scores(photos.vectors[tested]).argmax(axis=1) == photos.classes[tested]
+    clean = ~np.isin(tested, leaked)
+    without = float(right[clean].mean()) if clean.any() else float("nan")
+    return Leak(tuple(leaked), len(tested), float(right.mean()), without)

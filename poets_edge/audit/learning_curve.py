@@ -1,0 +1,193 @@
+"""Would more photos help? Accuracy over the number of photos, carried on to more of them, with an interval.
+
+Heads are fitted to growing shares of the cached bottlenecks and judged on the photos of the fold they never saw. Errors
+fall about as a power of the number of photos (Hestness et al., "Deep Learning Scaling is Predictable, Empirically",
+2017), so a power law through the measured points is carried on, up to four times as many photos.
+
+The interval (90 %) holds two things that nobody can know from one folder: which photos happen to lie in it, by drawing
+the photos anew many times (bootstrap), and how steep the law is beyond the last point, by a spread of its exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads
+from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
+
+Right = npt.NDArray[np.float64]
+
+_SHARES = (0.25, 0.4, 0.6, 0.8)
+"""Beside the whole. Fewer photos than a quarter say little of what more than all would do."""
+_REPEATS = 2
+_MANY = 700
+"""Photos from which on one drawing of each share is enough."""
+_FACTORS = (1.5, 2.0, 3.0, 4.0)
+_DRAWINGS = 400
+_QUANTILES = (0.05, 0.95)
+
+# Exponent of the power law, before anything is measured: errors of heads on fixed features fall slowly.
+_EXPONENT, _SPREAD = 0.2, 0.1
+_SPREAD_BEYOND = 0.1
+_HUNDRED = 100
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy that a folder of so many photos gives, judged by cross-validation, 0 to 1."""
+
+    photos: int
+    accuracy: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"photos": self.photos, "accuracy": self.accuracy}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a folder of more photos, like those that are there, will give; `interval` of 90 %."""
+
+    photos: int
+    accuracy: float
+    interval: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"photos": self.photos, "accuracy": self.accuracy, "interval90": list(self.interval)}
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """The curve.
+
+    Attributes:
+        points: measured; the last is all photos.
+        predictions: beyond, for 1.5 to 4 times as many.
+        exponent: errors fall as photos ** -exponent.
+        next_hundred: (class, gain in balanced accuracy from a hundred more photos of it), the largest gain first. It
+            supposes that the errors of each class fall as fast as those of all.
+    """
+
+    points: tuple[CurvePoint, ...]
+    predictions: tuple[Prediction, ...]
+    exponent: float
+    next_hundred: tuple[tuple[str, float], ...]
+
+    @property
+    def doubled(self) -> Prediction:
+        """What twice as many photos will give."""
+        return self.predictions[_FACTORS.index(2.0)]
+
+
+def learning_curve(
+    data: LabelledVectors,
+    fold: Indices,
+    labels: Sequence[str],
+    right: Right,
+    options: HeadOptions,
+    seed: int = 0,
+) -> LearningCurve:
+    """Measure it and carry it on.
+
+    Args:
+        data: all photos.
+        fold: of each, int64 [photos]; NOT_JUDGED where it has none.
+        right: how often the heads fitted to all other folds answer each judged photo right, 0 to 1, float64 [judged].
+    """
+    rng = np.random.default_rng([seed, 14])
+    judged = fold != NOT_JUDGED
+    sizes, answers = [], []
+    for share in _SHARES:
+        measured = [
+            _right_with(share, data, fold, len(labels), options, rng)
+            for _ in range(_REPEATS if len(fold) < _MANY else 1)
+        ]
+        usable = [one for one in measured if one is not None]
+        if usable:
+            sizes.append(share * len(fold))
+            answers.append(np.mean(usable, axis=0))
+    sizes.append(float(len(fold)))
+    answers.append(right)
+    points = tuple(CurvePoint(round(size), float(answer.mean())) for size, answer in zip(sizes, answers, strict=True))
+    matrix = np.stack(answers, axis=1)
+    exponent, _ = _fit(matrix.mean(axis=0)[None, :], np.array(sizes), int(judged.sum()))
+    predictions = _carry_on(matrix, np.array(sizes), rng)
+    gains = _gains(data.classes, data.classes[judged], right, labels, float(exponent[0]))
+    return LearningCurve(points, predictions, float(exponent[0]), gains)
+
+
+def _right_with(
+    share: float, data: LabelledVectors, fold: Indices, class_count: int, options: HeadOptions, rng: np.random.Generator
+) -> Right | None:
+    """Whether each judged photo is answered right when that share of the others teaches; None if that is too few."""
+    chosen = _stratified(data.classes, share, rng)
+    present = np.unique(fold[chosen])
+    if not set(np.unique(fold)) <= set(present):
+        return None
+    learned = LabelledVectors(data.vectors[chosen], data.classes[chosen])
+    [heads] = fold_heads(learned, [fold[chosen]], class_count, options)
+    answers = Division(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
+    return np.asarray(answers == data.classes[fold != NOT_JUDGED], np.float64)
+
+
+def _stratified(classes: Indices, share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of that share of each class, and of two photos at least, ascending."""
+    chosen = []
+    for number in np.unique(classes):
+        rows = np.flatnonzero(classes == number)
+        exact = share * len(rows)
+        wanted = int(exact) + int(rng.random() < exact % 1)
+        chosen.append(rng.permutation(rows)[: max(2, wanted)])
+    return np.sort(np.concatenate(chosen))
+
+
+def _fit(accuracies: Right, sizes: Right, count: int) -> tuple[Right, Right]:
+    """Exponent and log error at the last size, float64 [rows] each, of a power law through each row's accuracies.
+
+    Least squares of log error, weighted by what chance does to it, with a prior on the exponent.
+    """
+    errors = np.maximum(1 - accuracies, 0.5 / count)
+    logs, steps = np.log(errors), np.log(sizes[-1] / sizes)
+    # The same photos are judged at every size, so points differ from each other by less than each does from the truth.
+    weights = count * errors / np.maximum(1 - errors, 0.05) * 2
+    # log e = a + c * step
+    s0, s1, s2 = weights.sum(axis=1), (weights * steps).sum(axis=1), (weights * steps**2).sum(axis=1)
+    y0, y1 = (weights * logs).sum(axis=1), (weights * steps * logs).sum(axis=1)
+    s2, y1 = s2 + 1 / _SPREAD**2, y1 + _EXPONENT / _SPREAD**2
+    determinant = s0 * s2 - s1 * s1
+    exponent = (s0 * y1 - s1 * y0) / determinant
+    level = (s2 * y0 - s1 * y1) / determinant
+    return np.clip(exponent, 0.0, 1.0), level
+
+
+def _carry_on(answers: Right, sizes: Right, rng: np.random.Generator) -> tuple[Prediction, ...]:
+    count = len(answers)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWINGS) / count
+    exponents, levels = _fit(drawn @ answers, sizes, count)
+    exponents = np.clip(exponents + rng.normal(0, _SPREAD_BEYOND, _DRAWINGS), 0, 1)
+    exponent, level = _fit(answers.mean(axis=0)[None, :], sizes, count)
+    found = []
+    for factor in _FACTORS:
+        accuracy = 1 - math.exp(float(level[0]) - float(exponent[0]) * math.log(factor))
+        spread = 1 - np.exp(levels - exponents * math.log(factor))
+        low, high = (float(value) for value in np.quantile(np.clip(spread, 0, 1), _QUANTILES))
+        found.append(Prediction(round(factor * sizes[-1]), accuracy, (min(low, accuracy), max(high, accuracy))))
+    return tuple(found)
+
+
+def _gains(
+    classes: Indices, judged: Indices, right: Right, labels: Sequence[str], exponent: float
+) -> tuple[tuple[str, float], ...]:
+    gains = []
+    for number, label in enumerate(labels):
+        rows = judged == number
+        # Half a wrong photo more than there is: ten right ones of ten do not make a class perfect.
+        error = (float((1 - right[rows]).sum()) + 0.5) / (float(rows.sum()) + 1)
+        photos = float((classes == number).sum())
+        gains.append((label, error * (1 - (photos / (photos + _HUNDRED)) ** exponent) / len(labels)))
+    return tuple(sorted(gains, key=lambda item: -item[1]))

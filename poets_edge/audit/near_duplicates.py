@@ -1,0 +1,224 @@
+"""Photos that show the same: the same shot resized, compressed again, cropped a little, brightened or mirrored.
+
+Two photos are compared only if both their bottlenecks and their thumbnails are alike, which a blocked matrix product
+finds without ever holding all pairs. Each such pair is then laid over the other, shifted and scaled by up to a tenth
+and mirrored, and counts as near-duplicates if the pixels agree.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.audit.looks import SIDE
+from poets_edge.training.head import Matrix
+
+Pair = tuple[int, int]
+_Window = tuple[Matrix, Matrix]
+
+_SAME = 0.72
+"""Correlation of the thumbnails' detail. On flowers, copies that were resized, compressed, cropped by 5 % on each side
+and brightened all at once reach 0.82 in 49 of 50 cases; of 1,500 pairs of photos that are alike but no copies none
+reaches 0.67."""
+_ALIKE = 1.15
+"""Sum of two cosines, of bottlenecks and of thumbnails, from which on a pair is compared."""
+_ALIKE_MIRRORED = 0.75
+"""Cosine of the bottlenecks alone, from which on a pair is compared mirrored too."""
+_NEAR = 0.7
+"""Correlation of the thumbnails at 8 x 8 pixels, from which on they are laid over each other."""
+_PROMISING = 0.15
+"""Correlation of the detail in the first two ways to do so, from which on all ways are tried."""
+_MOST_NEIGHBOURS = 12
+"""Pairs a photo is compared in; in a film thousands of frames are alike, and any chain joins them."""
+_DIMENSIONS = 64
+_COARSE = 8
+_ROWS = 1024
+_PAIRS_AT_ONCE = 512
+_LARGE_GROUP = 8
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Groups of photos that show the same.
+
+    Attributes:
+        groups: row numbers, ascending; each photo is in one group at most.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair of a group; of a group of more than eight, each photo with the first."""
+        for group in self.groups:
+            if len(group) > _LARGE_GROUP:
+                yield from ((group[0], other) for other in group[1:])
+            else:
+                yield from itertools.combinations(group, 2)
+
+
+def find_near_duplicates(
+    vectors: Matrix, thumbnails: npt.NDArray[np.uint8], digests: Sequence[bytes]
+) -> NearDuplicates:
+    """Find them.
+
+    Args:
+        vectors: bottlenecks, float32 [photos, bottleneck_size].
+        thumbnails: gray, uint8 [photos, 32, 32].
+        digests: of each photo's bytes: those that are the same need no comparison.
+    """
+    first: dict[bytes, int] = {}
+    copies = [(first.setdefault(digest, row), row) for row, digest in enumerate(digests)]
+    distinct = np.array(sorted(first.values()), np.int64)
+    found: list[Pair] = [pair for pair in copies if pair[0] != pair[1]]
+    if len(distinct) > 1:
+        for pairs, cosines in _alike(vectors, thumbnails, distinct):
+            for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+                chosen = slice(start, start + _PAIRS_AT_ONCE)
+                first_of, second_of = thumbnails[pairs[chosen, 0]], thumbnails[pairs[chosen, 1]]
+                same = _same(first_of, second_of, cosines[chosen])
+                found += [(int(a), int(b)) for a, b in pairs[chosen][same]]
+    return NearDuplicates(tuple(join(len(vectors), found)))
+
+
+def join(count: int, pairs: Iterable[Pair]) -> list[tuple[int, ...]]:
+    """Groups of two and more that chains of pairs connect (union-find), each ascending, by their first."""
+    parents = list(range(count))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
+
+    touched = set()
+    for a, b in pairs:
+        low, high = sorted((root(a), root(b)))
+        parents[high] = low
+        touched |= {a, b}
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row in sorted(touched):
+        groups[root(row)].append(row)
+    return [tuple(group) for _, group in sorted(groups.items())]
+
+
+def _alike(
+    vectors: Matrix, thumbnails: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
+    """Pairs worth comparing, int64 [pairs, 2], with the cosines of their bottlenecks, a block of rows at a time."""
+    deep, coarse = unit_directions(vectors, rows), _coarse(thumbnails, rows)
+    for start in range(0, len(rows), _ROWS):
+        block = slice(start, start + _ROWS)
+        of_bottlenecks = deep[block] @ deep.T
+        # Each pair once: the second photo comes after the first.
+        later = np.arange(len(rows))[None, :] > np.arange(start, start + len(of_bottlenecks))[:, None]
+        likeness = of_bottlenecks + coarse[block] @ coarse.T
+        wanted = later & ((likeness >= _ALIKE) | (of_bottlenecks >= _ALIKE_MIRRORED))
+        np.maximum(likeness, of_bottlenecks + (_ALIKE - _ALIKE_MIRRORED), out=likeness)
+        crowded = np.flatnonzero(wanted.sum(axis=1) > _MOST_NEIGHBOURS)
+        for row in crowded:
+            others = np.flatnonzero(wanted[row])
+            wanted[row, others[np.argsort(-likeness[row, others], kind="stable")[_MOST_NEIGHBOURS:]]] = False
+        a, b = np.nonzero(wanted)
+        yield np.stack([rows[a + start], rows[b]], axis=1), of_bottlenecks[a, b]
+
+
+def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:
+    """Unit vectors along the photos' main directions of difference, float32 [rows, up to 64]."""
+    sample = vectors[rows[:: max(1, len(rows) // 4096)]].astype(np.float64)
+    mean = sample.mean(axis=0)
+    _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
+    main = axes[:, -_DIMENSIONS:].astype(np.float32)
+    return _unit(vectors[rows] @ main - (mean @ main).astype(np.float32))
+
+
+def _coarse(thumbnails: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Matrix:
+    """Thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [rows, 64]: a perceptual hash."""
+    step = SIDE // _COARSE
+    blocks = thumbnails[rows].reshape(len(rows), _COARSE, step, _COARSE, step)
+    flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(rows), -1)
+    return _unit(flat - flat.mean(axis=1, keepdims=True))
+
+
+def _unit(rows: Matrix) -> Matrix:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], cosines: Matrix) -> npt.NDArray[np.bool_]:
+    """Whether the pixels of each pair agree when one is laid over the other, bool [pairs].
+
+    Args:
+        a, b: uint8 [pairs, 32, 32].
+        cosines: of the bottlenecks.
+    """
+    same = np.zeros(len(a), np.bool_)
+    mirrored = b[:, :, ::-1]
+    for other, worth in ((b, _near(a, b)), (mirrored, _near(a, mirrored) & (cosines >= _ALIKE_MIRRORED))):
+        rows = np.flatnonzero(worth & ~same)
+        for windows, enough in ((_FIRST_WINDOWS, _PROMISING), (_WINDOWS, _SAME)):
+            agree = np.maximum(_laid_over(a[rows], other[rows], windows), _laid_over(other[rows], a[rows], windows))
+            rows = rows[agree >= enough]
+        same[rows] = True
+    return same
+
+
+def _near(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    rows = np.arange(len(a))
+    return np.asarray((_coarse(a, rows) * _coarse(b, rows)).sum(axis=1) >= _NEAR)
+
+
+def _laid_over(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windows: Sequence[_Window]) -> Matrix:
+    """The largest correlation of `inner` with any of the windows of `outer`, float32 [pairs]."""
+    pixels, target = outer.astype(np.float32), _detail(inner.astype(np.float32))
+    best = np.full(len(inner), -1, np.float32)
+    for down, across in windows:
+        np.maximum(best, _correlation(_detail(down @ pixels @ across.T), target), out=best)
+    return best
+
+
+def _detail(pixels: Matrix) -> Matrix:
+    """What differs from the surroundings; a bright sky over a dark meadow alone makes no two photos the same."""
+    return np.asarray(pixels - _MEAN_OF_FIVE @ pixels @ _MEAN_OF_FIVE.T, np.float32)
+
+
+def _correlation(x: Matrix, y: Matrix) -> Matrix:
+    """Of each pair's pixels, float32 [pairs]."""
+    # One gray step of noise a pixel: two nearly blank photos do not agree by their noise.
+    power = (np.einsum("nij,nij->n", x, x) + SIDE**2) * (np.einsum("nij,nij->n", y, y) + SIDE**2)
+    return np.asarray(np.einsum("nij,nij->n", x, y) / np.sqrt(power), np.float32)
+
+
+def _windows() -> list[_Window]:
+    """For each part of a picture to look at, what samples its rows and its columns, float32 [32, 32] each."""
+    places = [(1.0, 0.0)], [(share, place) for share in (0.95, 0.9) for place in (0.0, 0.5, 1.0)]
+    pairs = [(down, across) for some in places for down in some for across in some if down[0] == across[0]]
+    # One side cut alone.
+    pairs += [((0.95, place), (1.0, 0.0)) for place in (0.0, 0.5, 1.0)]
+    pairs += [((1.0, 0.0), (0.95, place)) for place in (0.0, 0.5, 1.0)]
+    return [(_sampler(*down), _sampler(*across)) for down, across in pairs]
+
+
+def _sampler(share: float, place: float) -> Matrix:
+    """Linear interpolation of `share` of a line, from its beginning (place 0), middle or end (1)."""
+    centres = (np.arange(SIDE) + 0.5) * share + place * SIDE * (1 - share) - 0.5
+    left = np.clip(np.floor(centres).astype(int), 0, SIDE - 2)
+    right_share = np.clip(centres - left, 0, 1)
+    sampler = np.zeros((SIDE, SIDE), np.float32)
+    sampler[np.arange(SIDE), left] += 1 - right_share
+    sampler[np.arange(SIDE), left + 1] += right_share
+    return sampler
+
+
+def _mean_of_five() -> Matrix:
+    distance = np.abs(np.arange(SIDE)[:, None] - np.arange(SIDE)[None, :])
+    near = (distance <= 2).astype(np.float32)
+    return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)
+
+
+_WINDOWS = _windows()
+_FIRST_WINDOWS = [_WINDOWS[0], _WINDOWS[5]]  # the whole, and its middle
+_MEAN_OF_FIVE = _mean_of_five()

@@ -1,0 +1,53 @@
+"""What an audit can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poets_edge.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.errors import UsageError
+from poets_edge.photos.folds import DEFAULT_FOLDS
+from poets_edge.photos.split import Percentages
+from poets_edge.places import BOTTLENECKS, MODELS, WORK
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.weights import IMAGENET
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions:
+    """Options of `audit`.
+
+    Attributes:
+        image_dir: a folder with one folder of photos a class.
+        report: where the HTML page goes; None for none.
+        weights, model_dir, bottleneck_dir, percentages, head, recursive: as for `train`.
+        folds: heads that judge the photos, each those that it did not learn from.
+        target: share of the given answers that are to be right; it decides the threshold that is suggested.
+    """
+
+    image_dir: Path
+    architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
+    report: Path | None = WORK / "audit.html"
+    weights: str = IMAGENET
+    model_dir: Path = MODELS
+    bottleneck_dir: Path = BOTTLENECKS
+    percentages: Percentages = Percentages()
+    head: HeadOptions = HeadOptions()
+    folds: int = DEFAULT_FOLDS
+    target: float = 0.95
+    recursive: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise UsageError(f"folds must be 2 or more, not {self.folds}.")
+        if not 0 < self.target < 1:
+            raise UsageError(f"target must lie between 0 and 1, not {self.target:g}.")
+        photos = self.image_dir.resolve()
+        places = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
+        for name, path in places.items():
+            if path is not None and path.resolve().is_relative_to(photos):
+                raise UsageError(
+                    f"{name} {path} lies inside the photo folder {self.image_dir}, where it would become a class."
+                    " Give a place outside."
+                )

@@ -1,0 +1,77 @@
+"""A list of photos to leave out, or to count as another class: what the audit's page saves and `train` heeds.
+
+As JSON, the form that the page saves, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; or
+written by hand, one photo a line, lines that begin with # ignored. Names are relative to the photo folder. Nothing is
+moved or deleted: the list is applied to what a scan finds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from poets_edge.errors import DatasetError
+from poets_edge.files import write_text
+from poets_edge.photos.folder import PhotoFolder
+
+FORMAT = "poets_edge-exclude-1"
+
+
+@dataclass(frozen=True)
+class Exclusions:
+    """What is to become of photos, by name.
+
+    Attributes:
+        leave_out: photos to leave out.
+        belongs_to: photos that count as another class, and which.
+    """
+
+    leave_out: frozenset[str] = frozenset()
+    belongs_to: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, folder: PhotoFolder) -> PhotoFolder:
+        """The folder as it looks with them."""
+        photos = tuple(
+            replace(photo, label=self.belongs_to.get(photo.name, photo.label))
+            for photo in folder.photos
+            if photo.name not in self.leave_out
+        )
+        return replace(folder, photos=photos)
+
+    def unknown(self, folder: PhotoFolder) -> list[str]:
+        """Names in the list that no photo of the folder has."""
+        return sorted((self.leave_out | set(self.belongs_to)) - {photo.name for photo in folder.photos})
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {"leave_out": sorted(self.leave_out), "belongs_to": dict(sorted(self.belongs_to.items()))}
+
+
+def read_exclusions(path: Path) -> Exclusions:
+    """Read a list. Raises DatasetError: it is missing, or not such a list."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path}: not a list of photos (not UTF-8 text).") from None
+    if not text.lstrip().startswith("{"):
+        lines = (line.strip() for line in text.splitlines())
+        return Exclusions(frozenset(line for line in lines if line and not line.startswith("#")))
+    try:
+        found = json.loads(text)
+        leave_out, belongs_to = found.get("leave_out", []), found.get("belongs_to", {})
+        names = [*leave_out, *belongs_to, *belongs_to.values()]
+        if isinstance(leave_out, list) and all(isinstance(name, str) and name for name in names):
+            return Exclusions(frozenset(leave_out), belongs_to)
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise DatasetError(f"{path}: not a list of photos. Save it from the audit's page, or write one photo a line.")
+
+
+def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
+    """Write a list of photos to leave out. Raises OutputError."""
+    listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).as_dict()}
+    write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,136 @@
+"""Numbers -> line charts as SVG, in the colours of the page that holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+_WIDTH, _HEIGHT = 640.0, 300.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 18.0, 14.0, 46.0
+_TICKS = 5
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through points; `style` is a class of the style sheet: "main", "second", "faint" or "dashed".
+
+    Attributes:
+        name: shown in the legend; empty for none.
+        band: (x, low, high) of a shaded area behind it.
+        dots: also mark each point, with its values as a tip.
+    """
+
+    name: str
+    points: Sequence[Place]
+    style: str = "main"
+    band: Sequence[tuple[float, float, float]] = ()
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis shows.
+
+    Attributes:
+        text: turns a value into the label of a tick.
+        logarithmic: equal distances are equal ratios; values must be above 0.
+    """
+
+    name: str
+    low: float
+    high: float
+    text: Callable[[float], str]
+    logarithmic: bool = False
+    ticks: Sequence[float] = ()
+
+    def place(self, value: float) -> float:
+        """Where a value lies, 0 to 1."""
+        low, high = self.low, self.high
+        if self.logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return (value - low) / (high - low) if high > low else 0.5
+
+    def marks(self) -> Sequence[float]:
+        """Where the ticks are."""
+        if self.ticks:
+            return self.ticks
+        step = _round_step((self.high - self.low) / _TICKS)
+        first = math.ceil(self.low / step - 1e-9)
+        return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
+    """An SVG element; `title` is what a screen reader says of it."""
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">',
+        *_grid(x, y),
+    ]
+    for line in lines:
+        if line.band:
+            edge = [(a, high) for a, _, high in line.band] + [(a, low) for a, low, _ in reversed(line.band)]
+            parts.append(f'<polygon class="band" points="{_path(edge, x, y)}"/>')
+    for line in lines:
+        parts.append(f'<polyline class="{escape(line.style)}" points="{_path(line.points, x, y)}"/>')
+        if line.dots:
+            for a, b in line.points:
+                left, top = _at(a, b, x, y)
+                tip = escape(f"{x.text(a)}: {y.text(b)}")
+                parts.append(
+                    f'<circle class="{escape(line.style)}" cx="{left:.1f}" cy="{top:.1f}" r="4"><title>{tip}</title>'
+                    "</circle>"
+                )
+    parts += [*_legend(lines), "</svg>"]
+    return Markup("".join(parts))
+
+
+def _grid(x: Axis, y: Axis) -> list[str]:
+    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    parts = []
+    for value in y.marks():
+        _, top = _at(x.low, value, x, y)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{top:.1f}" y2="{top:.1f}"/>')
+        parts.append(
+            f'<text class="tick" x="{_LEFT - 8}" y="{top + 4:.1f}" text-anchor="end">{escape(y.text(value))}</text>'
+        )
+    for value in x.marks():
+        left, _ = _at(value, y.low, x, y)
+        parts.append(f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="{_TOP}" y2="{bottom}"/>')
+        parts.append(
+            f'<text class="tick" x="{left:.1f}" y="{bottom + 17}" text-anchor="middle">{escape(x.text(value))}</text>'
+        )
+    parts.append(f'<text class="name" x="{right}" y="{_HEIGHT - 8}" text-anchor="end">{escape(x.name)}</text>')
+    parts.append(f'<text class="name" x="{_LEFT}" y="{_HEIGHT - 8}">{escape(y.name)}</text>')
+    return parts
+
+
+def _legend(lines: Sequence[Line]) -> list[str]:
+    parts = []
+    named = [line for line in lines if line.name]
+    for number, line in enumerate(named if len(named) > 1 else []):
+        top = _HEIGHT - _BOTTOM - 14 - 18 * (len(named) - 1 - number)
+        left = _WIDTH - _RIGHT - 190
+        parts.append(f'<line class="{escape(line.style)}" x1="{left}" x2="{left + 24}" y1="{top}" y2="{top}"/>')
+        parts.append(f'<text class="tick" x="{left + 32}" y="{top + 4}">{escape(line.name)}</text>')
+    return parts
+
+
+def _at(a: float, b: float, x: Axis, y: Axis) -> Place:
+    left = _LEFT + x.place(a) * (_WIDTH - _LEFT - _RIGHT)
+    return left, _TOP + (1 - y.place(b)) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _path(points: Sequence[Place], x: Axis, y: Axis) -> str:
+    places = [_at(a, b, x, y) for a, b in points]
+    return " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
+
+
+def _round_step(rough: float) -> float:
+    if rough <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
