@@ -7,33 +7,56 @@ INSTALLED := $(VENV)/.installed
 
 # Photos and weights beside the checkout, where there are any.
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
+# Percent of branches and lines, a little below what the suite reaches.
+COVERAGE_FLOOR ?= 80
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
-.PHONY: quickstart test test-pi lint types benchmark android clean
-quickstart: $(INSTALLED)
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test test-pi coverage lint types hooks docs dist benchmark android clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: $(INSTALLED) ## try every step in a minute: no network, no photos needed
 	$(BIN)/poets-edge quickstart
 
 # Two files of tests at once; the tests of one share what they set up, so they stay together.
-test: $(INSTALLED)
+test: $(INSTALLED) ## run the whole suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 # Only what needs a Raspberry Pi's system, which it makes (see tools/pi/).
-test-pi: $(INSTALLED)
+test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
 	$(BIN)/python -m pytest tests/pi $(PYTEST_ARGS)
 
-lint: $(INSTALLED)
+# The same run as `make test`, measured. What commands do in processes of their own is not counted.
+coverage: $(INSTALLED) ## run the whole suite, and print which branches it has not taken
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)
+types: $(INSTALLED) ## check types (mypy, strict)
 	$(BIN)/mypy
 
+hooks: $(INSTALLED) ## check style and types before every commit
+	$(BIN)/pre-commit install
+
+docs: $(VENV)/.installed-docs ## build the documentation into build/site
+	$(BIN)/mkdocs build --strict --quiet
+
+# The wheel is built from the sdist, so both are complete or neither is; then it is tried where this checkout is not.
+dist: $(INSTALLED) ## build the wheel and the sdist into dist, and try the wheel in bare environments
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) tools/try_wheel.py dist/*.whl
+
 # Some minutes on a quiet machine; see benchmarks/README.md.
-benchmark: $(INSTALLED)
+benchmark: $(INSTALLED) ## repeat the benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only -s $(PYTEST_ARGS)
 
 # The app's JVM tests on what Python answers, then its APK, with a flower model inside if it has no model yet.
-android: $(INSTALLED) | $(PHOTOS)
+android: $(INSTALLED) | $(PHOTOS) ## test the Android app against Python, and build its APK
 	$(if $(wildcard $(SHARED)/keras),KERAS_HOME=$(SHARED)/keras )$(BIN)/python -m tools.android_flowers --photos $(PHOTOS) --out build/android
 	test -f android_demo/app/src/main/assets/model.tflite || $(BIN)/poets-edge android build/android/flowers/retrained_graph_int8.tflite
 	$(PYTHON) android_demo/build.py --vectors build/android/vectors
@@ -47,5 +70,9 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
 	@touch $@
 
-clean:
+$(VENV)/.installed-docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist

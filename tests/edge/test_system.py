@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
+from pathlib import Path
+
 import pytest
 
-from poets_edge.edge import interpreter
+from poets_edge import edge
 from poets_edge.edge.interpreter import find_runtime
 from poets_edge.edge.system import System, install_command, support, this_system, userland
 from tests.conftest import poets_edge
@@ -62,17 +67,24 @@ def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
     assert userland("x86_64", 32) == "i686"
 
 
-def test_doctor_and_errors_name_an_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    bookworm, trixie = (
-        System("armv7l", (3, 11), "glibc", (2, 36), "armv7l"),
-        System("armv7l", (3, 13), "glibc", (2, 41)),
-    )
-    monkeypatch.setattr(interpreter, "_RUNTIMES", ())
-    for system, expected in (
-        (bookworm, "pip install 'poets-edge[tflite-runtime]'"),
-        (trixie, "no TensorFlow Lite interpreter is made for Python 3.13 on armv7l. Put Raspberry Pi OS (64-bit"),
-        (System("armv6l", (3, 11), "glibc", (2, 36)), "ARMv6 (Raspberry Pi 1, Zero and Zero W). Use a Raspberry Pi"),
-        (System("aarch64", (3, 11), "glibc", (2, 24)), "glibc 2.24 is too old"),
-    ):
-        monkeypatch.setattr(interpreter, "this_system", lambda system=system: system)
-        assert expected in poets_edge("doctor").ok().stdout
+@pytest.mark.parametrize(
+    ("machine", "glibc", "expected"),
+    [
+        ("armv6l", "2.36", "ARMv6 (Raspberry Pi 1, Zero and Zero W). Use a Raspberry Pi"),
+        ("riscv64", "2.36", "no TensorFlow Lite interpreter is made for riscv64 programs"),
+        ("aarch64", "2.24", "glibc 2.24 is too old"),
+        ("aarch64", "2.36", "pip install ai-edge-litert"),
+    ],
+)
+def test_doctor_and_errors_name_an_unsupported_system(
+    machine: str, glibc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On this Python, but as the processor and the C library of another machine answer."""
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(os, "confstr", lambda name: f"glibc {glibc}", raising=False)
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.setitem(sys.modules, f"{package}.interpreter", None)
+    assert expected in poets_edge("doctor", cwd=tmp_path).ok().stdout
+    model = Path(edge.__file__).with_name("probe.tflite")
+    poets_edge("inspect", model).failed(expected)

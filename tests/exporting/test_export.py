@@ -29,7 +29,7 @@ def test_quantize_alone_means_int8(work: Path) -> None:
     ran = poets_edge("export", "--quiet", "--json", "--quantize", cwd=work).ok()
     [file] = json.loads(ran.stdout)["files"]
     assert file["quantization"] == "int8"
-    assert file["agreement_with_float"] >= 0.97
+    assert file["agreement_with_float"] >= 0.96
     model = Classifier(work / file["path"])
     assert model.input.dtype == model.output.dtype == np.uint8
 
@@ -69,8 +69,7 @@ def test_a_quantized_architecture_exports_int8(
 
 def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
-    # Calibrated on one photo of the training set and judged on it too, int8 still loses something against a float
-    # model's certainty; to be sure of a loss, the test photos here are those the float model alone answers rightly.
+    # To be sure of a loss, the test photos here are those that float32 answers rightly and dynamic does not.
     photos = Path(record["image_dir"])
     names = [name for kind in ("test", "validation", "training") for name in record["sets"][kind]]
     poets_edge("export", "--quiet", "--quantize", "none", "--quantize", "dynamic", cwd=work).ok()

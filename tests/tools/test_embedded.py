@@ -1,4 +1,4 @@
-"""The parts of the embedded backbone's training that need no PyTorch, and the student itself where it is installed."""
+"""The parts of the embedded backbone's training that need no PyTorch (see tools/train_embedded.py for the rest)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.training.weights import EMBEDDED_FILE, Weights
-from tools.embedded.evaluate import ARCHITECTURE, features, last_layer_accuracy
+from poets_edge.training.weights import EMBEDDED_FILE
+from tools.embedded.evaluate import last_layer_accuracy
 from tools.embedded.package import package
 from tools.embedded.teacher import area_weights, crop_box
 
@@ -46,23 +46,3 @@ def test_the_shipped_form_loses_nothing_that_matters(tmp_path: Path) -> None:
     np.savez(tmp_path / "student.npz", *arrays)
     with pytest.raises(ValueError, match="too large for float16"):
         package(tmp_path / "student.npz", tmp_path / "again.npz")
-
-
-def test_the_student_computes_what_keras_computes(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="only the training of the embedded backbone needs PyTorch")
-    from tools.embedded.student import NormRelu, keras_weights, student
-
-    torch.manual_seed(0)
-    network = student()
-    images = np.random.default_rng(0).uniform(-1, 1, (8, *ARCHITECTURE.size, 3)).astype(np.float32)
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2)
-    for layer in network:
-        if isinstance(layer, NormRelu):
-            layer.momentum = 1.0
-    network.train()(pictures)
-    np.savez(tmp_path / "student.npz", *keras_weights(network))
-    with torch.no_grad():
-        ours = network.eval()(pictures).mean((2, 3)).numpy()
-    assert ours.std(axis=0).max() > 0.01
-    assert Weights(tmp_path / "student.npz", "").is_keras
-    assert features(images, tmp_path / "student.npz") == pytest.approx(ours, abs=1e-3)

@@ -23,6 +23,7 @@ def record(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.shared
 def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
     from poets_edge.architectures import architecture
     from poets_edge.training.backbone import keras_model
@@ -40,6 +41,7 @@ def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path)
             assert abs(np.corrcoef(mine.ravel(), googles.ravel())[0, 1]) < 0.3
 
 
+@pytest.mark.shared
 def test_embedded_weights_know_flowers(flowers: Path, tmp_path: Path) -> None:
     arguments = ("--image_dir", flowers, "--weights", "embedded", "--testing_percentage", "40", "--json")
     found = json.loads(
@@ -66,7 +68,7 @@ def test_a_file_of_the_users_is_taken(few_flowers: Callable[[int], Path], keras_
 
 
 def test_missing_weights_are_fetched_and_never_replaced_silently(
-    few_flowers: Callable[[int], Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(download, "_PAUSE_S", 0.0)
@@ -79,18 +81,18 @@ def test_missing_weights_are_fetched_and_never_replaced_silently(
         assert not (tmp_path / "tf_files/retrained_graph.pb").exists()
         server.content[f"/mobilenet/{name}"] = b"<html>Please log in</html>"
         poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).failed("no weights file", "proxy", "--weights embedded")
-        server.content[f"/mobilenet/{name}"] = (shared / "keras/models" / name).read_bytes()
+        server.content[f"/mobilenet/{name}"] = (keras_home / "models" / name).read_bytes()
         poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
     assert record(tmp_path)["weights"]["file"] == name  # type: ignore[index]
     poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
 
 
 def test_a_cache_that_cannot_be_written_offers_the_embedded_weights_too(
-    few_flowers: Callable[[int], Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
     name = "mobilenet_2_5_128_tf_no_top.h5"
-    with serving(Files({f"/mobilenet/{name}": (shared / "keras/models" / name).read_bytes()})) as server:
+    with serving(Files({f"/mobilenet/{name}": (keras_home / "models" / name).read_bytes()})) as server:
         monkeypatch.setattr(weights, "_KERAS_URL", server.url)
         poets_edge(*TRAIN, "--image_dir", few_flowers(4), cwd=tmp_path).failed("cannot write", "--weights embedded")

@@ -1,0 +1,95 @@
+"""What stands in for the shared photos and weights where a checkout has none beside it.
+
+The photos are drawn. The weights are the embedded backbone's, made as wide as each MobileNet by repeating channels:
+every copy computes what the original did, so the features mean something, in every architecture, and cost no network.
+Tests of how good a model is still want real photos and real weights; see the `shared` marker.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.architectures import MOBILENETS
+from poets_edge.photos.draw import draw_photo
+from poets_edge.photos.flowers import HEADS
+from poets_edge.places import keras_file
+from poets_edge.training.weights import EMBEDDED_FILE
+
+PHOTOS_A_CLASS = 60
+_BLOCKS = 13
+
+Array = npt.NDArray[np.float32]
+
+
+def draw_flowers(folder: Path, named: dict[str, int]) -> Path:
+    """Draw photos named as the codelab names its own: <number>_m.jpg.
+
+    Args:
+        named: names that tests ask for, relative to the folder, each with the number of the drawing that gets it.
+    """
+    names = {(Path(name).parent.name, number): name for name, number in named.items()}
+    for label in HEADS:
+        (folder / label).mkdir(parents=True)
+        for number in range(PHOTOS_A_CLASS):
+            name = names.get((label, number), f"{label}/{number:03}_m.jpg")
+            (folder / name).write_bytes(draw_photo(label, number))
+    return folder
+
+
+def write_keras_weights(home: Path) -> Path:
+    """Files for all MobileNets, of the names and the form of those that Keras downloads, for KERAS_HOME."""
+    models = home / "models"
+    models.mkdir(parents=True)
+    with np.load(EMBEDDED_FILE) as stored:
+        arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
+    written: dict[float, Path] = {}
+    for architecture in MOBILENETS:
+        path = models / keras_file(architecture)
+        assert architecture.alpha is not None
+        if architecture.alpha in written:  # the resolution changes no weight
+            shutil.copy(written[architecture.alpha], path)
+        else:
+            _save(path, [widened(array, round(architecture.alpha / 0.25)) for array in arrays])
+            written[architecture.alpha] = path
+    return home
+
+
+def widened(array: Array, times: int) -> Array:
+    """Weights of a layer whose channels each stand there `times` times, and which computes the same.
+
+    Args:
+        array: [channels], [3, 3, 3, out] (the first kernel), [3, 3, channels, 1] (depthwise) or [1, 1, in, out].
+    """
+    if array.ndim == 1 or array.shape[2] == 3:
+        return np.repeat(array, times, axis=-1)
+    if array.shape[-1] == 1:
+        return np.repeat(array, times, axis=2)
+    return np.asarray(np.repeat(np.repeat(array, times, axis=2), times, axis=3) / times, np.float32)
+
+
+def _save(path: Path, arrays: list[Array]) -> None:
+    import h5py
+
+    waiting = iter(arrays)
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer for layer, _ in _layers()]
+        for layer, kinds in _layers():
+            group: Any = file.create_group(layer)
+            group.attrs["weight_names"] = [f"{layer}/{kind}" for kind in kinds]
+            for kind in kinds:
+                group[f"{layer}/{kind}"] = next(waiting)
+
+
+def _layers() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Keras's layers with weights, in order, each with the names of its weights."""
+    norm = ("gamma", "beta", "moving_mean", "moving_variance")
+    yield from (("conv1", ("kernel",)), ("conv1_bn", norm))
+    for number in range(1, _BLOCKS + 1):
+        yield from ((f"conv_dw_{number}", ("kernel",)), (f"conv_dw_{number}_bn", norm))
+        yield from ((f"conv_pw_{number}", ("kernel",)), (f"conv_pw_{number}_bn", norm))
