@@ -53,10 +53,10 @@ def test_quickstart_learned_more_than_colours_and_a_second_run_agrees(quickstart
     assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3
 
 
-def test_the_session_in_the_readme_is_one_of_this_program(quickstarted: Quickstarted) -> None:
+def test_the_session_in_the_docs_is_one_of_this_program(quickstarted: Quickstarted) -> None:
     """Its numbers are of another machine; its form is that of today's program."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("```text\n")[2].partition("```")[0]
+    page = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
+    shown = page.partition("```text\n")[2].partition("```")[0]
     assert _form(shown) == _form(quickstarted.shown)
 
 

@@ -1,4 +1,4 @@
-"""Every command block of the README runs, in the README's order, in one folder."""
+"""What the README and the pages of docs/ say to type works."""
 
 from __future__ import annotations
 
@@ -12,14 +12,26 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from poets_edge import __version__ as poets_edge_version
+from poets_edge.cli import COMMANDS, cli
 from poets_edge.photos import fetch
 from tests.conftest import DAISY, ROOT, poets_edge
 from tests.photos.server import Files, serving
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("**/*.md")
+}
+PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
+RUN = ("README.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/library.md", "docs/phone.md")
+"""Pages whose blocks run, in this order, in one folder. Of other pages' lines only the spelling is checked."""
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page: (language, text)."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -49,22 +61,42 @@ def test_every_command_block_runs(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "android_demo", "android_demo")  # `android` looks for it here, and writes into it
     ran = []
-    for language, text in BLOCKS:
-        assert language in ("sh", "console", "python", "text"), f"a block of another kind: {language}"
-        if language == "python":
-            exec(compile(text, "README.md", "exec"), {})
-        for line in _commands(language, text):
-            words = shlex.split(line, comments=True)
-            ran.append(words[:2])
-            match words:
-                case ["poets-edge", *arguments]:
-                    poets_edge(*arguments, cwd=tmp_path).ok()
-                case ["make", target]:
-                    subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
-                case _:
-                    pytest.fail(f"the README's line is not known to this test: {line}")
+    for page in RUN:
+        for language, text in blocks(page):
+            assert language in ("sh", "console", "python", "text"), f"{page}: a block of another kind: {language}"
+            if language == "python":
+                exec(compile(text, page, "exec"), {})
+            for line in _commands(language, text):
+                words = shlex.split(line, comments=True)
+                ran.append(words[:2])
+                match words:
+                    case ["poets-edge", *arguments]:
+                        poets_edge(*arguments, cwd=tmp_path).ok()
+                    case ["make", target]:
+                        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+                    case _:
+                        pytest.fail(f"{page}: a line that is not known to this test: {line}")
     assert ran[:2] == [["make", "quickstart"], ["make", "test"]], "the README opens with these"
     assert served_flowers.requests
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_command_line_is_spelled_as_the_program_has_it(page: str) -> None:
+    for language, text in blocks(page):
+        for line in _commands(language, text):
+            for words in re.findall(r"(?:^|[/\s])poets-edge (\w[^|;#\n]*)", line):
+                name, *arguments = shlex.split(words)
+                group = click.Context(cli, **cli.context_settings)
+                command = cli.get_command(group, name)
+                assert command is not None, f"{page}: no command {name}"
+                context = click.Context(command, parent=group, info_name=name)
+                command.make_parser(context).parse_args(arguments)  # an option it does not have is an error
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_a_page_names_the_wheel_of_this_version(page: str) -> None:
+    for version in re.findall(r"poets_edge-([\d.]+)-py3", PAGES[page]):
+        assert version == poets_edge_version
 
 
 def _commands(language: str, text: str) -> list[str]:
@@ -74,8 +106,7 @@ def _commands(language: str, text: str) -> list[str]:
     return lines if language == "sh" else []
 
 
-def test_every_command_is_in_the_readme() -> None:
-    from poets_edge.cli import COMMANDS
-
+def test_every_command_has_its_section() -> None:
+    text = "".join(page for name, page in PAGES.items() if name != "README.md")
     for name in COMMANDS:
-        assert re.search(rf"(?:poets-edge |make |`){name}\b", README), f"{name} is not in the README"
+        assert re.search(rf"^##+ .*`(poets-edge )?{name}`", text, re.MULTILINE), f"`{name}` has no section in docs/"

@@ -46,11 +46,11 @@ def _next_steps(result: QuickstartResult) -> str:
     int8 = result.files[-1].file.path
     return f"""
 Next:
-  your own photos   one folder a class, then
+  your own photos   one folder for each class, then
                     poets-edge train --image_dir FOLDER --architecture mobilenet_0.25_128 --weights embedded
-  real weights      Google's, of sixteen sizes, fetched once: more accurate
+  real weights      Google's, in sixteen sizes, fetched once: more accurate
                     poets-edge train --image_dir FOLDER
-  your Pi           pip install poets-edge there, copy {int8.name}, then
+  your Pi           install poets_edge there (docs/raspberry-pi.md), copy {int8.name}, then
                     poets-edge label {int8.name} photo.jpg"""
 
 

@@ -1,0 +1,185 @@
+"""The pictures of the README and of docs/, made anew: a chart, a terminal, a report.
+
+    python -m tools.pictures chart                 docs/images/grid.png, of the figures in benchmarks/results
+    python -m tools.pictures terminal PHOTOS       docs/images/terminal.svg, of what `label` and `watch` print
+    python -m tools.pictures report PHOTOS         docs/images/report.png, of a small grid's report (needs chromium)
+
+PHOTOS is the folder of flower photos. The last two train: set KERAS_HOME where the weights are not to be fetched.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from PIL import Image
+
+from poets_edge.architectures import architecture
+from poets_edge.benchmarking.samples import describe
+from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.points import Budget, Point, choose, pareto_front
+from poets_edge.sweep.results import GridResult
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs/images"
+RESULTS = ROOT / "benchmarks/results"
+LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+TEST_PHOTOS = 500
+"""So many judged the accuracies in benchmarks/results/quantization_accuracy.md."""
+
+_PHOTO = "daisy/21652746_cc379e0eea_m.jpg"
+_ROW, _LETTER, _MARGIN = 19, 8.4, 18
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    pass
+
+
+@main.command()
+def chart() -> None:
+    """Draw the chart of the figures in benchmarks/results."""
+    points = tuple(recorded_points())
+    machine = {
+        "cpu": "x86-64 with AVX-512",
+        "cores": 2,
+        "interpreter": "ai_edge_litert",
+        "interpreter_version": "2.3.0",
+    }
+    result = GridResult(
+        points=points,
+        labels=LABELS,
+        front=tuple(pareto_front(points)),
+        choice=choose(points, Budget(latency=2, size=1.5e6)),
+        machine=machine,
+        threads=1,
+    )
+    draw_chart(result, IMAGES / "grid.png")
+    with Image.open(IMAGES / "grid.png") as image:
+        save_small(image, IMAGES / "grid.png", 0.8)
+
+
+@main.command()
+@click.argument("photos", type=click.Path(exists=True, path_type=Path))
+def terminal(photos: Path) -> None:
+    """Draw a terminal in which a model labels a photo and watches two folders of frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "flower_photos").symlink_to(photos.resolve())
+        frames = work / "camera"
+        frames.mkdir()
+        chosen = [path for label in ("roses", "tulips") for path in sorted((photos / label).glob("*.jpg"))[:12]]
+        for number, path in enumerate(chosen):
+            (frames / f"{number:03}.jpg").symlink_to(path.resolve())
+        run(work, "train", "flower_photos", "--quiet", "--folds", "0")
+        run(work, "export", "--quantize", "--quiet")
+        model = "tf_files/retrained_graph_int8.tflite"
+        lines = []
+        for shown in (f"label {model} flower_photos/{_PHOTO}", f"watch {model} --source camera --quiet"):
+            lines += [f"$ poets-edge {shown}", *run(work, *shown.split()).splitlines()[:9]]
+        (IMAGES / "terminal.svg").write_text(drawn_terminal(lines), encoding="utf-8")
+
+
+@main.command()
+@click.argument("photos", type=click.Path(exists=True, path_type=Path))
+def report(photos: Path) -> None:
+    """Picture the report of a grid of six architectures."""
+    names = [f"mobilenet_{width}_{size}" for width in ("0.25", "0.50") for size in (128, 160, 224)]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        chosen = [word for name in names for word in ("--architecture", name)]
+        run(
+            work,
+            "grid",
+            str(photos.resolve()),
+            *chosen,
+            "--max-latency",
+            "2ms",
+            "--testing_percentage",
+            "30",
+            "--quiet",
+        )
+        page = (work / "tf_files/grid/report.html").as_uri()
+        shot = work / "report.png"
+        arguments = (
+            "--headless",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            "--window-size=1140,1500",
+            f"--screenshot={shot}",
+        )
+        subprocess.run(["chromium", *arguments, page], check=True, capture_output=True)
+        with Image.open(shot) as image:
+            save_small(image, IMAGES / "report.png", 0.75)
+
+
+def save_small(image: Image.Image, path: Path, scale: float) -> None:
+    """A PNG of few colours."""
+    size = (round(image.width * scale), round(image.height * scale))
+    image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64).save(path, optimize=True)
+
+
+def recorded_points() -> Iterator[Point]:
+    """float32 and int8 of each architecture whose accuracy is on record."""
+    accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
+    for name, cells in table(RESULTS / "quantization_cost.md"):
+        if accuracies[name][0] == "-":
+            continue
+        float_accuracy, int8_points, agreement = (float(accuracies[name][column]) for column in (0, 3, 6))
+        int8_time, int8_size, milliseconds, megabytes = (float(cells[column]) for column in (2, 5, 6, 7))
+        for quantization, accuracy, ms, mb, agreed in (
+            ("float32", float_accuracy, milliseconds, megabytes, 100.0),
+            ("int8", float_accuracy + int8_points, milliseconds * int8_time, megabytes * int8_size, agreement),
+        ):
+            yield Point(
+                architecture=architecture(name),
+                quantization=quantization,
+                model=Path(f"{name}_{quantization}.tflite"),
+                size=round(mb * 1e6),
+                classes=len(LABELS),
+                correct=round(accuracy / 100 * TEST_PHOTOS),
+                photos=TEST_PHOTOS,
+                agreement=agreed / 100,
+                latency=describe([ms]),
+                photos_per_second=0.0,
+            )
+
+
+def table(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a Markdown table that begin with an architecture."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\| mobilenet_", line):
+            name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
+            yield name, cells
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """What a command prints to stdout."""
+    command = [sys.executable, "-m", "poets_edge", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def drawn_terminal(lines: Sequence[str]) -> str:
+    """An SVG of a dark terminal; lines that start with a dollar sign were typed."""
+    width = round(max(map(len, lines)) * _LETTER) + 2 * _MARGIN
+    height = len(lines) * _ROW + 2 * _MARGIN
+    rows = "\n".join(
+        f'<text x="{_MARGIN}" y="{_MARGIN + _ROW * (number + 0.75):.0f}" xml:space="preserve"'
+        f' fill="{"#ffcb6b" if line.startswith("$") else "#e6e6e6"}">{html.escape(line)}</text>'
+        for number, line in enumerate(lines)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        ' font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14">\n'
+        f'<rect width="{width}" height="{height}" rx="8" fill="#1e1b26"/>\n{rows}\n</svg>\n'
+    )
+
+
+if __name__ == "__main__":
+    main()
