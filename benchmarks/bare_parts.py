@@ -31,11 +31,11 @@ from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores
 from poets_edge.exporting.calibration import batches
 from poets_edge.exporting.photos import calibration_photos, photos_of_record
+from poets_edge.graphs.beside import read_trained
 from poets_edge.graphs.convert import convert
-from poets_edge.graphs.graphdef import INPUT
+from poets_edge.graphs.graphdef import INPUT, parse_graph
 from poets_edge.graphs.tensorflow import load_tensorflow
 from poets_edge.photos.folder import scan
-from poets_edge.training.record import read_record
 
 RESOLUTIONS = (128, 160, 192, 224)
 
@@ -61,9 +61,10 @@ def _share(path: Path, normalise: Any, pictures: list[Any]) -> None:
 
 def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
     """Float and int8 of each graph, one after the other."""
-    for graph, calibration in graphs:
-        convert(graph, INPUT, "final_result")
-        convert(graph, INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration))
+    for path, calibration in graphs:
+        graph = parse_graph(path.read_bytes(), str(path))
+        convert(graph, str(path), INPUT, "final_result")
+        convert(graph, str(path), INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration))
 
 
 def timed(work: Callable[[], None]) -> dict[str, float]:
@@ -73,7 +74,7 @@ def timed(work: Callable[[], None]) -> dict[str, float]:
 
 
 def main(grid_dir: Path, bottleneck_dir: Path) -> None:
-    record = read_record(grid_dir / MOBILENETS[0].name / "retrained_graph.pb")
+    record = read_trained(grid_dir / MOBILENETS[0].name / "retrained_graph.pb").record
     assert record is not None
     photos = [
         {n: fit(image, (n, n)) for n in RESOLUTIONS}

@@ -15,12 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.image import PhotoSource, Pixels, fit, normaliser, read_photo
-from poets_edge.edge.interpreter import check_is_tflite, open_model
+from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.metadata import Metadata, read_metadata, split_labels
+from poets_edge.edge.model_file import ModelFile, ModelSource, read_model
 from poets_edge.edge.normalization import BACKBONE, Normalization
 from poets_edge.errors import ModelError, UsageError
+from poets_edge.files import read_bytes
 
 Scores = npt.NDArray[np.float32]
+
+_LARGEST_LABELS = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Classifier:
 
     def __init__(
         self,
-        model: Path | str,
+        model: ModelSource,
         *,
         labels: Path | str | None = None,
         threads: int = 1,
@@ -76,7 +80,7 @@ class Classifier:
         """Load a model.
 
         Args:
-            model: a `.tflite` or `.lite` file.
+            model: a `.tflite` or `.lite` file, or what has been read of one.
             labels: a text file, one label a line, in place of those inside the model.
             threads: CPU threads for one inference, at least 1.
             unlabelled: a model that carries no labels will do, for who wants its scores or its speed only.
@@ -88,9 +92,10 @@ class Classifier:
         """
         if threads < 1:
             raise UsageError(f"`threads` must be 1 or more, not {threads}.")
-        self.path = Path(model)
-        self.metadata: Metadata = _read(self.path)
-        self._interpreter = open_model(self.path, threads)
+        self.file: ModelFile = read_model(model)
+        self.path = self.file.path
+        self.metadata: Metadata = read_metadata(self.file)
+        self._interpreter = open_model(self.file, threads)
         self.input = _only_tensor(self._interpreter.get_input_details(), self.path, "input")
         self.output = _only_tensor(self._interpreter.get_output_details(), self.path, "output")
         self.size = _image_size(self.input, self.path)
@@ -130,7 +135,7 @@ class Classifier:
         Returns:
             float32 of shape [labels]; a quantized output is de-quantized by its scale and zero point.
         """
-        return dequantize(self.raw_output(pixels), self.output)
+        return self._numbers(dequantize(self.raw_output(pixels), self.output))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
@@ -150,7 +155,12 @@ class Classifier:
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Scores of what `input_values` made: float32 of shape [labels]."""
         self._interpreter.set_tensor(self.input.index, values[None])
-        return dequantize(self._run(), self.output)
+        return self._numbers(dequantize(self._run(), self.output))
+
+    def _numbers(self, scores: Scores) -> Scores:
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
+        return scores
 
     def _run(self) -> npt.NDArray[Any]:
         self._interpreter.invoke()
@@ -177,13 +187,6 @@ def tensor_info(details: dict[str, Any]) -> TensorInfo:
         float(scale),
         int(zero_point),
     )
-
-
-def _read(path: Path) -> Metadata:
-    if path.is_dir():
-        raise ModelError(f"{path}: a folder, not a model. Name the .tflite file in it.")
-    check_is_tflite(path)
-    return read_metadata(path)
 
 
 def _only_tensor(details: list[dict[str, Any]], path: Path, end: str) -> TensorInfo:
@@ -216,7 +219,7 @@ def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: boo
 def read_labels(path: Path) -> tuple[str, ...]:
     """Read a labels file: UTF-8, one label a line. Raises ModelError."""
     try:
-        return split_labels(path.read_text(encoding="utf-8"))
+        return split_labels(read_bytes(path, _LARGEST_LABELS).decode("utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     except UnicodeDecodeError:

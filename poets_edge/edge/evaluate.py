@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,7 @@ def evaluate(
     with reporter.progress("scoring", len(photos)) as advance:
         scored = score_photos(
             photos,
-            (lambda: scorer) if shared else (lambda: open_scorer(model, labels)),
+            (lambda: scorer) if not isinstance(scorer, Classifier) else partial(Classifier, scorer.file, labels=labels),
             workers=1 if shared else None,
             advance=advance,
         )
@@ -104,9 +105,9 @@ def _was_trained_on(photos: Sequence[Photo], scorer: Scorer, model: Path) -> boo
 
 
 def _record_beside(graph: Path) -> dict[str, Any]:
-    from poets_edge.training.record import read_record
+    from poets_edge.graphs.beside import read_trained
 
-    return read_record(graph) or {}
+    return read_trained(graph, labels_needed=False).record or {}
 
 
 def _percentages_of(scorer: Scorer) -> Percentages:

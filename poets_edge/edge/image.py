@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from poets_edge.edge.normalization import Normalization
 from poets_edge.errors import PhotoError
+from poets_edge.photos.folder import Photo, read_contents
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
@@ -33,7 +34,7 @@ _SMALLEST_DECODE = (448, 448)
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
 
 
-def read_photo(source: PhotoSource) -> Image.Image:
+def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     """Decode a picture to an upright 8-bit RGB image.
 
     EXIF orientation is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, CMYK is
@@ -41,11 +42,12 @@ def read_photo(source: PhotoSource) -> Image.Image:
 
     Args:
         source: a path, the bytes of a file, an open binary file, or an image already decoded.
+        name: what to call it in messages, where the source does not say.
 
     Raises:
         PhotoError: it is missing, unreadable, not a picture, truncated, or too large to decode safely.
     """
-    name = _name_of(source)
+    name = name or _name_of(source)
     try:
         if isinstance(source, Image.Image):
             return _to_rgb(source)
@@ -62,6 +64,11 @@ def read_photo(source: PhotoSource) -> Image.Image:
         # Pillow's decoders raise all of these for damaged files.
         detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
+
+
+def open_photo(photo: Photo) -> Image.Image:
+    """Decode a photo of a folder, as `read_photo` does. Raises PhotoError, also where its bytes are not those known."""
+    return read_photo(read_contents(photo), name=str(photo.path))
 
 
 def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:

@@ -10,6 +10,7 @@ from typing import Any
 from poets_edge.edge.classifier import TensorInfo, tensor_info
 from poets_edge.edge.interpreter import is_accelerated, open_model, operator_names
 from poets_edge.edge.metadata import read_metadata
+from poets_edge.edge.model_file import read_model
 from poets_edge.edge.models import is_frozen_graph
 from poets_edge.errors import ModelError
 
@@ -63,8 +64,8 @@ def write_tensorboard_graph(model: Path, folder: Path) -> None:
     """
     if not is_frozen_graph(model):
         raise ModelError(f"{model}: TensorBoard draws frozen graphs only. Give the .pb it was exported from.")
+    from poets_edge.graphs.frozen import read_frozen_graph
     from poets_edge.graphs.graphdef import without_large_constants
-    from poets_edge.graphs.scorer import read_frozen_graph
     from poets_edge.training.events import event_file
 
     graph = read_frozen_graph(model).graph
@@ -73,17 +74,18 @@ def write_tensorboard_graph(model: Path, folder: Path) -> None:
 
 
 def _inspect_tflite(model: Path) -> Inspection:
-    interpreter = open_model(model, accelerate=False)
-    metadata = read_metadata(model)
+    file = read_model(model)
+    metadata = read_metadata(file)
+    interpreter = open_model(file, accelerate=False)
     return Inspection(
         path=model,
         kind="TensorFlow Lite",
         description=metadata.description,
-        size=model.stat().st_size,
+        size=len(file.content),
         inputs=tuple(tensor_info(details) for details in interpreter.get_input_details()),
         outputs=tuple(tensor_info(details) for details in interpreter.get_output_details()),
         operators=dict(Counter(operator_names(interpreter)).most_common()),
-        accelerated=is_accelerated(open_model(model)),
+        accelerated=is_accelerated(open_model(file)),
         mean=metadata.mean,
         std=metadata.std,
         labels=metadata.labels,
@@ -94,13 +96,10 @@ def _inspect_tflite(model: Path) -> Inspection:
 def _inspect_graph(model: Path) -> Inspection:
     import numpy as np
 
-    from poets_edge.edge.classifier import read_labels
-    from poets_edge.graphs.scorer import labels_beside, read_frozen_graph
-    from poets_edge.training.record import read_record
+    from poets_edge.graphs.beside import read_trained
 
-    frozen = read_frozen_graph(model)
-    labels = read_labels(labels_beside(model)) if labels_beside(model).is_file() else ()
-    record = read_record(model) or {}
+    trained = read_trained(model, labels_needed=False)
+    frozen, labels, record = trained.frozen, trained.labels, trained.record or {}
     float32 = np.dtype(np.float32)
     return Inspection(
         path=model,
@@ -114,7 +113,7 @@ def _inspect_graph(model: Path) -> Inspection:
         mean=(),
         std=(),
         labels=labels,
-        facts={key: value for key, value in record.items() if key not in ("steps", "sets")},
+        facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos")},
     )
 
 

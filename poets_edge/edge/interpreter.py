@@ -12,10 +12,10 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from poets_edge.edge.model_file import ModelSource, read_model
 from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
@@ -65,11 +65,11 @@ def find_runtime() -> Runtime:
     raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
 
 
-def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any:
+def open_model(model: ModelSource, threads: int = 1, *, accelerate: bool = True) -> Any:
     """Load a `.tflite` into an interpreter with its tensors allocated.
 
     Args:
-        model: a `.tflite` file. It is read whole and may change afterwards.
+        model: a `.tflite`, or what has been read of one. A file is read whole and may change afterwards.
         threads: CPU threads inside one inference.
         accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
 
@@ -78,25 +78,22 @@ def open_model(model: Path, threads: int = 1, *, accelerate: bool = True) -> Any
         RuntimeMissingError: no interpreter is installed.
     """
     runtime = find_runtime()
-    check_is_tflite(model)
+    file = read_model(model)
     options: dict[str, Any] = {"num_threads": threads}
     if not accelerate:
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
     try:
         # Read, not mapped: a mapped model changes, or takes the program down, when its file is overwritten meanwhile.
-        content = model.read_bytes()
         with silent_stderr():
-            interpreter = runtime.module.Interpreter(model_content=content, **options)
+            interpreter = runtime.module.Interpreter(model_content=file.content, **options)
             interpreter.allocate_tensors()
-    except OSError as error:
-        raise ModelError(f"{model}: {error.strerror or error}.") from None
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200] or "damaged"
         way_out = "Export it again, or copy it again."
         if "find op for builtin opcode" in reason:
             way_out = f"{runtime.name} {runtime.version} is too old for it; export it as float32 or int8."
-        raise ModelError(f"{model}: cannot be loaded ({reason}). {way_out}") from None
+        raise ModelError(f"{file.path}: cannot be loaded ({reason}). {way_out}") from None
     return interpreter
 
 
@@ -139,14 +136,3 @@ def silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-def check_is_tflite(path: Path) -> None:
-    """Raise ModelError where a file is missing, unreadable, or no `.tflite` by its first bytes."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}.") from None
-    if head[4:8] != b"TFL3":
-        raise ModelError(f"{path}: not a TensorFlow Lite model.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +21,9 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from poets_edge.edge.model_file import ModelSource, read_model
 from poets_edge.errors import ModelError
+from poets_edge.records import RecordError, model_facts, parse_json
 
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
@@ -29,6 +31,8 @@ NORMALIZATION_OPTIONS = 1
 """ProcessUnitOptions: the union's tag for NormalizationOptions."""
 TENSOR_AXIS_LABELS = 2
 """AssociatedFileType: one label a line, in the order of the output tensor."""
+
+_SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,14 @@ class Metadata:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def read_metadata(path: Path) -> Metadata:
+def read_metadata(model: ModelSource) -> Metadata:
     """Read what a `.tflite` carries.
 
     Raises:
-        ModelError: the file is missing or damaged (its checksum does not match).
+        ModelError: the file is missing, or damaged: its checksum does not match, or what it says makes no sense.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}.") from None
+    file = read_model(model)
+    path, data = file.path, file.content
     try:
         name, description, mean, std, label_file = _read_flatbuffer(data)
     except Exception:  # a damaged FlatBuffer sends the reader anywhere
@@ -62,8 +64,18 @@ def read_metadata(path: Path) -> Metadata:
     expected = facts.get("sha256")
     if expected and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
+    _check_normalization(path, mean, std)
     label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
     return Metadata(name, description, mean, std, split_labels(label_text), facts)
+
+
+def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    sound = len(mean) == len(std) and len(mean) in (0, 1, 3) and all(map(math.isfinite, (*mean, *std)))
+    if not sound or not all(_SMALLEST_STD <= value <= _LARGEST_STD for value in std):
+        raise ModelError(
+            f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) makes no sense:"
+            " one finite number or three are wanted of each, and a positive deviation. Export it again."
+        )
 
 
 def split_labels(text: str) -> tuple[str, ...]:
@@ -89,9 +101,9 @@ def _appended_files(path: Path, data: bytes) -> tuple[dict[str, bytes], int]:
 
 def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        facts = json.loads(text)
-    except ValueError:
-        raise ModelError(f"{path}: damaged ({FACTS_FILE} is not JSON). Export it again.") from None
+        facts = model_facts(parse_json(text))
+    except RecordError as error:
+        raise ModelError(f"{path}: damaged ({FACTS_FILE}: {error}). Export it again.") from None
     if not isinstance(facts, dict):
         return {}
     if facts.get("quantization") == "none":  # what version 0.1 called float32

@@ -5,18 +5,22 @@ The same code judges `poets-edge evaluate` and every file that `poets-edge expor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.edge.classifier import Classifier, Scorer
+from poets_edge.edge.classifier import Classifier, Scorer, Scores
+from poets_edge.edge.image import fit, open_photo
 from poets_edge.edge.metrics import Evaluation, evaluate_scores
+from poets_edge.edge.model_file import ModelSource, read_model
 from poets_edge.edge.parallel import run_parallel
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import Photo
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def score_photos(
 
     def score(photo: Photo, scorer: Scorer) -> npt.NDArray[np.float32] | PhotoError:
         try:
-            return scorer.scores(photo.path)
+            return scorer.scores(open_photo(photo))
         except PhotoError as error:
             return error
 
@@ -90,8 +94,58 @@ def score_photos(
     return Scored(tuple(photo for photo, _ in read), stacked, unreadable)
 
 
+def score_models(
+    photos: Sequence[Photo],
+    models: Mapping[Name, ModelSource],
+    *,
+    advance: Callable[[int], object] = lambda amount: None,
+) -> dict[Name, Scored]:
+    """Score photos with several `.tflite` files on all cores.
+
+    Each photo is read once and shown to all of them, so the scores are of the same pictures and can be compared.
+
+    Args:
+        advance: called with the number of photos scored since.
+
+    Raises:
+        ModelError: a model cannot be loaded, or answers with what is no number.
+    """
+    files = [read_model(model) for model in models.values()]
+
+    def open_all() -> list[Classifier]:
+        return [Classifier(file) for file in files]
+
+    def score(photo: Photo, classifiers: list[Classifier]) -> list[Scores] | PhotoError:
+        try:
+            image = open_photo(photo)
+        except PhotoError as error:
+            return error
+        return [classifier.score_pixels(fit(image, classifier.size)) for classifier in classifiers]
+
+    results = []
+    for result in run_parallel(photos, open_all, score):
+        results.append(result)
+        advance(1)
+    read = [(photo, scores) for photo, scores in results if not isinstance(scores, PhotoError)]
+    unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
+    widths = [len(row) for row in read[0][1]] if read else [_answers(classifier) for classifier in open_all()]
+    return {
+        name: Scored(
+            tuple(photo for photo, _ in read),
+            np.stack([scores[index] for _, scores in read]) if read else np.zeros((0, widths[index]), np.float32),
+            unreadable,
+        )
+        for index, name in enumerate(models)
+    }
+
+
 def score_model(
-    photos: Sequence[Photo], model: Path, *, advance: Callable[[int], object] = lambda amount: None
+    photos: Sequence[Photo], model: ModelSource, *, advance: Callable[[int], object] = lambda amount: None
 ) -> Scored:
     """Score photos with a `.tflite` on all cores."""
-    return score_photos(photos, lambda: Classifier(model), advance=advance)
+    return score_models(photos, {"": model}, advance=advance)[""]
+
+
+def _answers(classifier: Classifier) -> int:
+    """How many scores a model gives. A picture is shown to it, so that its trouble, if any, is noticed."""
+    return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

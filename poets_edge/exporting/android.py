@@ -65,7 +65,7 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
             f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo folder of poets_edge's sources: `app`."
         )
     classifier = _runnable(model)
-    data = model.read_bytes()
+    data = classifier.file.content
     write_bytes(app / ASSET, data)
     return InstalledModel(app / ASSET, len(data), classifier.labels, classifier.input)
 
@@ -83,7 +83,7 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
         OutputError: a file cannot be written.
     """
     classifier = _runnable(model)
-    write_bytes(folder / "model.tflite", model.read_bytes())
+    write_bytes(folder / "model.tflite", classifier.file.content)
     write_text(folder / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
     write_text(
         folder / "model.properties", _describe("input", classifier.input) + _describe("output", classifier.output)
@@ -95,7 +95,7 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
 def _runnable(model: Path) -> Classifier:
     classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
     # Dimensions that may change show as -1 in the signature, and as 1 in the shape.
-    (details,) = open_model(model).get_input_details()
+    (details,) = open_model(classifier.file).get_input_details()
     signature = [int(size) for size in details["shape_signature"]]
     if -1 in signature:
         raise ModelError(f"{model}: its input has no fixed size ({signature}). Export it again, with a batch of 1.")

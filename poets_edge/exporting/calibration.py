@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.edge.image import Pixels, fit, normaliser, read_photo
+from poets_edge.edge.image import Pixels, fit, normaliser, open_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.exporting.gptq import round_weights, sources
 from poets_edge.graphs.convert import convert
-from poets_edge.graphs.graphdef import serialize
-from poets_edge.graphs.scorer import FrozenGraph
+from poets_edge.graphs.frozen import FrozenGraph
 from poets_edge.photos.folder import Photo
 
 Batch = npt.NDArray[np.float32]
@@ -37,7 +35,7 @@ def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[P
     pixels = []
     for photo in photos:
         try:
-            pixels.append(fit(read_photo(photo.path), size))
+            pixels.append(fit(open_photo(photo), size))
         except PhotoError:  # reported when it was trained on; the others serve as well
             continue
     if not pixels:
@@ -54,22 +52,20 @@ def batches(pixels: Sequence[Pixels]) -> Iterator[Batch]:
         yield batch
 
 
-def write_rounded(frozen: FrozenGraph, calibration: Iterator[Batch], path: Path) -> None:
-    """Write the graph with its weights rounded for int8 to `path`."""
+def rounded(frozen: FrozenGraph, calibration: Iterator[Batch]) -> Any:
+    """The GraphDef with its weights rounded for int8."""
     activations = _activations(frozen, sources(frozen.graph), islice(calibration, _ROUNDING_PHOTOS))
-    path.write_bytes(serialize(round_weights(frozen.graph, activations)))
+    return round_weights(frozen.graph, activations)
 
 
 def _activations(frozen: FrozenGraph, names: Sequence[str], calibration: Iterator[Batch]) -> Iterator[dict[str, Batch]]:
     """What the named nodes answer to each picture, computed by the interpreter."""
     wanted = [name for name in names if name != frozen.input_name]
-    with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
-        model = Path(folder) / "activations.tflite"
-        model.write_bytes(convert(frozen.path, frozen.input_name, wanted, frozen.size))
-        interpreter: Any = open_model(model, threads=cores())
-        start = interpreter.get_input_details()[0]["index"]
-        ends = {details["name"]: details["index"] for details in interpreter.get_output_details()}
-        for batch in calibration:
-            interpreter.set_tensor(start, batch)
-            interpreter.invoke()
-            yield {name: interpreter.get_tensor(ends[name]) for name in wanted} | {frozen.input_name: batch}
+    model = convert(frozen.graph, str(frozen.path), frozen.input_name, wanted, frozen.size)
+    interpreter: Any = open_model(ModelFile(frozen.path, model), threads=cores())
+    start = interpreter.get_input_details()[0]["index"]
+    ends = {details["name"]: details["index"] for details in interpreter.get_output_details()}
+    for batch in calibration:
+        interpreter.set_tensor(start, batch)
+        interpreter.invoke()
+        yield {name: interpreter.get_tensor(ends[name]) for name in wanted} | {frozen.input_name: batch}

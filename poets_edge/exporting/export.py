@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from poets_edge.edge.classifier import read_labels
 from poets_edge.edge.metrics import Evaluation
-from poets_edge.edge.scored import Scored, score_model
+from poets_edge.edge.model_file import ModelFile
+from poets_edge.edge.scored import Scored, score_models
 from poets_edge.errors import DatasetError, ModelError, UsageError
-from poets_edge.exporting.calibration import batches, calibration_pixels, write_rounded
+from poets_edge.exporting.calibration import batches, calibration_pixels, rounded
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.exporting.photos import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
-from poets_edge.files import write_bytes
+from poets_edge.files import write_together
+from poets_edge.graphs.beside import read_trained
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization, convert
-from poets_edge.graphs.scorer import FrozenGraph, labels_beside, read_frozen_graph
+from poets_edge.graphs.frozen import FrozenGraph
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.split import Percentages
 from poets_edge.places import GRAPH
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.record import read_record, versions
+from poets_edge.training.record import versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +140,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
         data = with_files(models[quantization], _card(source, quantization), facts)
         path = _output_path(options, quantization)
         files.append((path, quantization, data, evaluations.get(quantization), agreement))
-    for path, _, data, _, _ in files:
-        write_bytes(path, data)
+    write_together({path: data for path, _, data, _, _ in files})
     return ExportResult(
         tuple(
             ExportedFile(
@@ -157,14 +154,11 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
 
 
 def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
-    frozen = read_frozen_graph(options.graph)
-    labels = read_labels(options.labels or labels_beside(options.graph))
-    record = read_record(options.graph)
+    trained = read_trained(options.graph, options.labels)
+    frozen, labels, record = trained.frozen, trained.labels, trained.record
     if record is not None:
         if tuple(record["labels"]) != labels:
-            raise ModelError(
-                f"{options.labels or labels_beside(options.graph)}: not the labels {options.graph} was trained with."
-            )
+            raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
         photos = photos_of_record(record, options.image_dir)
         if photos.missing:
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
@@ -184,13 +178,11 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
     frozen = source.frozen
     ends = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
-        return convert(frozen.path, *ends, quantization)
+        return convert(frozen.graph, str(frozen.path), *ends, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     samples = partial(batches, calibration_pixels(chosen, frozen.size))
-    with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
-        rounded = Path(folder) / "rounded.pb"
-        write_rounded(frozen, samples(), rounded)
-        return convert(rounded, *ends, quantization, calibration=samples, float_io=options.float_io)
+    graph = rounded(frozen, samples())
+    return convert(graph, str(frozen.path), *ends, quantization, calibration=samples, float_io=options.float_io)
 
 
 def _card(source: _Source, quantization: Quantization) -> Card:
@@ -202,19 +194,12 @@ def _card(source: _Source, quantization: Quantization) -> Card:
 def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
     """Scores of every file over the test photos; also the check that each loads and answers with numbers."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
-    scored: dict[Quantization, Scored] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="poets_edge-") as folder,
-        reporter.progress("re-scoring", len(photos) * len(models)) as advance,
-    ):
-        for quantization, model in models.items():
-            path = Path(folder) / f"{quantization}.tflite"
-            path.write_bytes(with_files(model, _card(source, quantization), {}))
-            scored[quantization] = score_model(photos, path, advance=advance)
-            if not np.isfinite(scored[quantization].scores).all():
-                raise ModelError(
-                    f"{source.frozen.path}: converted to {quantization} it answers NaN. Nothing was written."
-                )
+    files = {
+        name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
+        for name, model in models.items()
+    }
+    with reporter.progress("re-scoring", len(photos)) as advance:
+        scored = score_models(photos, files, advance=advance)
     return scored if photos else {}
 
 

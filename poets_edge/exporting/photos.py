@@ -40,9 +40,15 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     folder = image_dir or Path(record["image_dir"])
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = record.get("exclude", {}).get("belongs_to", {})
+    digests = record.get("photos") or {}  # records of version 0.1 have none
     sets = {
         name: [
-            Photo(folder / photo, photo, other_class.get(photo, photo.split("/")[depth]))
+            Photo(
+                folder / photo,
+                photo,
+                other_class.get(photo, photo.split("/")[depth]),
+                sha256=digests.get(photo, ""),
+            )
             for photo in record["sets"][name]
         ]
         for name in ("training", "test")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.interpreter import silent_stderr
-from poets_edge.errors import ModelError
+from poets_edge.errors import ModelError, OutputError
+from poets_edge.files import scratch_folder
 from poets_edge.graphs.flatbuffer import read_tree, write_tree
 from poets_edge.graphs.float_ends import put_first_layer_in_float, put_softmax_in_float
+from poets_edge.graphs.graphdef import serialize
 from poets_edge.graphs.tensorflow import load_tensorflow
 
 Quantization = Literal["float32", "dynamic", "float16", "int8"]
@@ -23,7 +24,8 @@ Samples = Callable[[], Iterator[npt.NDArray[np.float32]]]
 
 
 def convert(
-    graph: Path,
+    graph: Any,
+    source: str,
     input_name: str,
     outputs: str | Sequence[str],
     size: tuple[int, int] | None = None,
@@ -35,7 +37,8 @@ def convert(
     """Convert the part of a frozen graph between its input and one or more nodes.
 
     Args:
-        graph: file with a binary GraphDef.
+        graph: a GraphDef.
+        source: what to call it in messages.
         size: (height, width) of the input, where the graph leaves it open.
         quantization: "float32" none; "float16" weights in half precision; "dynamic" 8-bit weights, float
             arithmetic at the ends; "int8" weights and activations from the first layer's output to the logits, which
@@ -50,17 +53,23 @@ def convert(
     # The frozen-graph converter takes 0.1 s where from_keras_model takes 3 s, and unlike
     # from_concrete_functions([f], model) it has not been seen to write a model that answers NaN.
     make = tf.compat.v1.lite.TFLiteConverter.from_frozen_graph
-    with silent_stderr():
+    # The converter takes files only. Its messages must not name ours.
+    with scratch_folder() as folder, silent_stderr():
+        file = folder / "graph.pb"
+        try:
+            file.write_bytes(serialize(graph))
+        except OSError as error:
+            raise OutputError(f"cannot write {folder.parent}: {error.strerror or error}.") from None
         try:
             shapes = {input_name: [1, *size, 3]} if size else None
             names = [outputs] if isinstance(outputs, str) else list(outputs)
-            converter = make(str(graph), [input_name], names, input_shapes=shapes)
+            converter = make(str(file), [input_name], names, input_shapes=shapes)
             _set_quantization(tf, converter, quantization, calibration, float_io)
             model = bytes(converter.convert())
             return _with_float_ends(model) if quantization == "int8" else model
         except Exception as error:  # the converter raises ValueError, ConverterError, RuntimeError, TypeError
-            reason = " ".join(str(error).split())[:300]
-    raise ModelError(f"{graph}: cannot be converted to TensorFlow Lite as {quantization} ({reason}).")
+            reason = " ".join(str(error).replace(str(file), source).split())[:300]
+    raise ModelError(f"{source}: cannot be converted to TensorFlow Lite as {quantization} ({reason}).")
 
 
 def _with_float_ends(model: bytes) -> bytes:

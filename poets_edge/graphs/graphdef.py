@@ -6,6 +6,7 @@ TensorFlow, and a run that finds everything cached starts in a moment.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +14,14 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
-from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32, DT_STRING
 
 from poets_edge.errors import ModelError
 
 INPUT = "input"
 BOTTLENECK = "bottleneck"
+LABELS = "poets_edge/labels"
+"""A constant that nothing is computed from: the names of the classes, in the order of the output."""
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
@@ -86,6 +89,26 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
     return graph
 
 
+def with_labels(graph: Any, labels: Sequence[str]) -> Any:
+    """The graph carrying the names of its classes; who does not look for them does not see them."""
+    carrying = copy_of(graph)
+    node = carrying.node.add(name=LABELS, op="Const")
+    node.attr["dtype"].type = DT_STRING
+    tensor = node.attr["value"].tensor
+    tensor.dtype = DT_STRING
+    tensor.tensor_shape.dim.add(size=len(labels))
+    tensor.string_val.extend(label.encode() for label in labels)
+    return carrying
+
+
+def labels_of(graph: Any) -> tuple[str, ...]:
+    """The names that `with_labels` has put in; () where there are none."""
+    for node in graph.node:
+        if node.name == LABELS and node.op == "Const":
+            return tuple(label.decode("utf-8", errors="replace") for label in node.attr["value"].tensor.string_val)
+    return ()
+
+
 def without_large_constants(graph: Any) -> Any:
     """For TensorBoard's picture of the graph: the same nodes without megabytes of weights."""
     sketch = copy_of(graph)
@@ -114,6 +137,14 @@ def constant_of(node: Any) -> npt.NDArray[np.float32]:
     # Small or constant tensors are written as numbers, the last of which is repeated.
     values = np.array(tensor.float_val, np.float32)
     return np.pad(values, (0, int(np.prod(shape)) - len(values)), mode="edge").reshape(shape)
+
+
+def not_finite(graph: Any) -> str | None:
+    """The name of a constant that holds NaN or infinity, None where all is well."""
+    for node in graph.node:
+        if node.op == "Const" and node.attr["dtype"].type == DT_FLOAT and not np.isfinite(constant_of(node)).all():
+            return str(node.name)
+    return None
 
 
 def set_constant(node: Any, values: npt.NDArray[np.float32]) -> None:

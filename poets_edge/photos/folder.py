@@ -10,13 +10,15 @@ says which set it was put into.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from poets_edge.errors import DatasetError
+from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.files import read_bytes
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
 
@@ -34,6 +36,10 @@ _SET_FOLDERS: dict[str, SetName] = {
 """What people call the folders of sets, in lower case."""
 
 
+LARGEST_PHOTO = 256 << 20
+"""Bytes of a picture's file. A JPEG of 200 megapixels has a third of that."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """One file.
@@ -42,12 +48,14 @@ class Photo:
         name: its path relative to the photo folder, with `/`.
         label: its class.
         given_set: the set whose folder it lies in; None where the photos are not divided into folders of sets.
+        sha256: checksum that its bytes must have, hexadecimal; empty where any will do.
     """
 
     path: Path
     name: str
     label: str
     given_set: SetName | None = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,21 @@ def _set_folders(folder: Path) -> tuple[str, ...]:
     if any(photo_files(folder / name) or not _subfolders(folder / name) for name in names):
         return ()
     return tuple(names)
+
+
+def read_contents(photo: Photo) -> bytes:
+    """A photo's bytes, as they are now.
+
+    Raises:
+        PhotoError: it cannot be read, is no regular file, is larger than LARGEST_PHOTO, or has not the bytes it must.
+    """
+    try:
+        contents = read_bytes(photo.path, LARGEST_PHOTO)
+    except OSError as error:
+        raise PhotoError(f"{photo.path}: {error.strerror or error}.") from None
+    if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
+        raise PhotoError(f"{photo.path}: another picture than the model was trained on.")
+    return contents
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -16,7 +16,8 @@ from poets_edge.benchmarking.processes import Answer
 from poets_edge.edge.scored import score_model
 from poets_edge.errors import DatasetError
 from poets_edge.exporting.photos import photos_of_record
-from poets_edge.files import write_bytes, write_text
+from poets_edge.files import write_text, write_together
+from poets_edge.graphs.beside import read_trained
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.chart import draw_chart
 from poets_edge.sweep.clock import Clock, open_clock
@@ -26,7 +27,6 @@ from poets_edge.sweep.report import write_report
 from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.training import retrain_all
 from poets_edge.sweep.worker import GRAPH
-from poets_edge.training.record import read_record
 
 _LABELS = "labels.txt"
 
@@ -95,15 +95,16 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
         OutputError: the folder cannot be written.
     """
     model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
-    write_bytes(model, point.model.read_bytes())
-    write_text(folder / _LABELS, "".join(f"{label}\n" for label in labels))
+    write_together(
+        {model: point.model.read_bytes(), folder / _LABELS: "".join(f"{label}\n" for label in labels).encode()}
+    )
     return model
 
 
 def _present(options: GridOptions, result: GridResult) -> None:
     """The chart and the report, which shows the mistakes of the point to ship, or of the one that came nearest."""
     shown = result.choice.point or result.choice.nearest or result.points[0]
-    record = read_record(shown.model.with_name(GRAPH))
+    record = read_trained(shown.model.with_name(GRAPH)).record
     test = photos_of_record(record, options.image_dir).test if record else ()
     for name in ("chart.png", "chart.svg"):
         draw_chart(result, options.output_dir / name)

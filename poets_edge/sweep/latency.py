@@ -13,7 +13,8 @@ from typing import Any
 from poets_edge.architectures import Architecture
 from poets_edge.benchmarking.measurement import Measurement, Variant, measure_variants, model_facts
 from poets_edge.benchmarking.processes import Answer
-from poets_edge.errors import OutputError
+from poets_edge.errors import ModelError, OutputError
+from poets_edge.files import sha256_of
 from poets_edge.progress import Reporter
 from poets_edge.sweep.options import GridOptions
 
@@ -60,6 +61,8 @@ def measure_all(
     }
 
     def keep(variant: Variant, number: int, entry: dict[str, Any]) -> None:
+        if sha256_of(variant.model) != digests[variant]:  # replaced meanwhile: whose time is it?
+            raise ModelError(f"{variant.model}: has changed while it was being measured. Run again.")
         fields = {"stamp": stamp, "sha256": digests[variant], "threads": variant.threads, "round": number}
         _append(log, json.dumps({**fields, "entry": entry}))
 

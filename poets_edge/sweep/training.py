@@ -66,6 +66,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
 
             def work(architecture: Architecture, helper: Helper) -> Answer:
                 answer = helper.ask(_question(options, architecture), architecture.name)
+                _check_unchanged(options, photos, answer.pop("photos"))
                 # Noted at once: another architecture may fail before this one's turn comes.
                 return _write_done(options.folder(architecture), keys[architecture], answer)
 
@@ -138,6 +139,16 @@ def _fill_caches(
         found = [result for _, result in bottlenecks(photos, places, reporter)]
     if all(isinstance(result, PhotoError) for result in found):
         raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
+
+
+def _check_unchanged(options: GridOptions, photos: Sequence[HashedPhoto], trained_on: Mapping[str, str]) -> None:
+    """What is noted under the photos' checksums must follow from them, or a later run would take it for theirs."""
+    for item in photos:
+        if trained_on.get(item.photo.name, item.digest.hex()) != item.digest.hex():
+            raise DatasetError(
+                f"{options.image_dir}: {item.photo.name} has changed while the grid was at work. Run again; what is"
+                " done stays."
+            )
 
 
 def _question(options: GridOptions, architecture: Architecture) -> Answer:

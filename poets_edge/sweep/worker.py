@@ -72,6 +72,7 @@ def _retrain(question: Answer) -> Answer:
     )
     return {
         "labels": list(trained.labels),
+        "photos": trained.digests,
         "files": [_file(file) for file in exported.files],
         "warnings": list(dict.fromkeys(warnings.kept)),
     }

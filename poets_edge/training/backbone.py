@@ -24,6 +24,7 @@ from poets_edge.graphs.graphdef import (
     BOTTLENECK,
     INPUT,
     flattened,
+    not_finite,
     parse_graph,
     placeholder_shape,
     serialize,
@@ -77,8 +78,10 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
     checksums = folder / f"{stem}.json"
     if not _is_intact(backbone, checksums):
         graph = _build(architecture, weights)
+        if name := not_finite(graph):
+            raise WeightsError(f"{weights.path}: its weights hold NaN or infinity ({name}). Fetch or copy it again.")
         write_bytes(backbone.graph, serialize(graph))
-        write_bytes(backbone.model, convert(backbone.graph, INPUT, BOTTLENECK))
+        write_bytes(backbone.model, convert(graph, str(backbone.graph), INPUT, BOTTLENECK))
         # Last: its presence says that the two others are complete.
         write_text(
             checksums, json.dumps({"graph": sha256_of(backbone.graph), "model": sha256_of(backbone.model)}) + "\n"

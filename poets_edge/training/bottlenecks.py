@@ -14,7 +14,7 @@ from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
-from poets_edge.photos.folder import Photo
+from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
@@ -51,9 +51,9 @@ def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
 
     def digest(photo: Photo, _: None) -> HashedPhoto | PhotoError:
         try:
-            return HashedPhoto(photo, hashlib.sha256(photo.path.read_bytes()).digest())
-        except OSError as error:
-            return PhotoError(f"{photo.path}: {error.strerror or error}.")
+            return HashedPhoto(photo, hashlib.sha256(read_contents(photo)).digest())
+        except PhotoError as error:
+            return error
 
     return [result for _, result in run_parallel(photos, lambda: None, digest)]
 
@@ -67,7 +67,9 @@ def bottlenecks(
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
     """The vectors of each photo, place by place and in each one a variant, or why it cannot be decoded, in order.
 
-    Each is stored in its cache before it is given. A photo is decoded once for all places and variants.
+    Each is stored in its cache before it is given. A photo is decoded once for all places and variants. Where its
+    file has changed since it was hashed, what is there now counts: it comes back with its new digest, under which its
+    vectors are stored.
 
     Args:
         render: draws a variant; by default the whole picture, resized.
@@ -80,21 +82,25 @@ def bottlenecks(
     known = {photo: [places[number].cache.get(_key(photo, variant)) for number, variant in wanted] for photo in photos}
     missing = [photo for photo, vectors in known.items() if any(vector is None for vector in vectors)]
 
-    def compute(photo: HashedPhoto, extractors: list[Extractor]) -> list[Vector] | PhotoError:
+    def compute(photo: HashedPhoto, extractors: list[Extractor]) -> tuple[HashedPhoto, list[Vector] | PhotoError]:
+        # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
         try:
-            image = read_photo(photo.photo.path)
+            contents = read_contents(photo.photo)
+            image = read_photo(contents, name=str(photo.photo.path))
         except PhotoError as error:
-            return error
+            return photo, error
+        found = HashedPhoto(photo.photo, hashlib.sha256(contents).digest())
+        cached = known[photo] if found == photo else [None] * len(wanted)
         drawn: dict[tuple[tuple[int, int], str], Pixels] = {}
         vectors = []
-        for (number, variant), vector in zip(wanted, known[photo], strict=True):
+        for (number, variant), vector in zip(wanted, cached, strict=True):
             if vector is None:
                 size = places[number].backbone.architecture.size
                 if (size, variant) not in drawn:
-                    drawn[size, variant] = draw(image, size, variant, photo.digest)
+                    drawn[size, variant] = draw(image, size, variant, found.digest)
                 vector = extractors[number](drawn[size, variant])
             vectors.append(vector)
-        return vectors
+        return found, vectors
 
     def extractors() -> list[Extractor]:
         return [Extractor(place.backbone) for place in places]
@@ -109,13 +115,13 @@ def bottlenecks(
             if len(cached) == len(wanted):
                 yield photo, cached
                 continue
-            _, result = next(computed)
+            _, (found, result) = next(computed)
             if not isinstance(result, PhotoError):
                 for (number, variant), before, vector in zip(wanted, known[photo], result, strict=True):
-                    if before is None:
-                        places[number].cache.put(_key(photo, variant), vector)
+                    if before is None or found != photo:
+                        places[number].cache.put(_key(found, variant), vector)
             advance(1)
-            yield photo, result
+            yield found, result
 
 
 class Extractor:

@@ -5,21 +5,20 @@ It holds no time of day and no duration, so equal runs write equal records.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import poets_edge
 from poets_edge.edge.image import PREPROCESSING
 from poets_edge.edge.interpreter import find_runtime
-from poets_edge.errors import ModelError
-from poets_edge.files import sha256_of, write_text
 from poets_edge.photos.split import SET_NAMES, SetName
+from poets_edge.records import json_bytes
 from poets_edge.training.bottlenecks import HashedPhoto
 
 FORMAT = 1
@@ -80,29 +79,8 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(asdict(value), default=str))
 
 
-def write_record(path: Path, graph: Path, fields: Mapping[str, Any]) -> None:
-    """Write a record for the graph that lies at `graph`. Raises OutputError."""
-    digest = sha256_of(graph)
+def record_of(graph: bytes, fields: Mapping[str, Any]) -> bytes:
+    """The record of a graph: its checksum, versions and these fields, as JSON."""
+    digest = hashlib.sha256(graph).hexdigest()
     record = {"format": FORMAT, "graph_sha256": digest, "versions": versions(), **fields}
-    write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_record(graph: Path) -> dict[str, Any] | None:
-    """The record beside a graph, or None where there is none.
-
-    Raises:
-        ModelError: it is damaged, or belongs to another graph.
-    """
-    path = graph.with_suffix(".json")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        belongs = record["graph_sha256"] == sha256_of(graph)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"{path}: damaged. Train again, or delete it to export without it.") from None
-    if not belongs:
-        raise ModelError(
-            f"{path}: describes another graph than {graph}. Train again, or delete it to export without it."
-        )
-    return record if isinstance(record, dict) else None
+    return json_bytes(record)

@@ -14,8 +14,8 @@ import numpy as np
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.scored import Scored
 from poets_edge.errors import DatasetError
-from poets_edge.files import sha256_of, write_bytes, write_text
-from poets_edge.graphs.graphdef import serialize, with_softmax_layer, without_large_constants
+from poets_edge.files import sha256_of, write_bytes, write_together
+from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer, without_large_constants
 from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
@@ -29,7 +29,7 @@ from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
-from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, write_record
+from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, record_of
 from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
 from poets_edge.training.weights import find_weights
 
@@ -47,6 +47,7 @@ class TrainResult:
         duplicates: identical photos in different sets or classes.
         cross_validation: every photo judged by a head that did not learn from it; None where that was not wanted or
             cannot be done.
+        digests: SHA-256 of each photo that took part, by name, hexadecimal.
     """
 
     graph: Path
@@ -60,6 +61,7 @@ class TrainResult:
     misclassified: tuple[tuple[str, str, float], ...]
     unreadable: tuple[str, ...]
     duplicates: tuple[Duplicate, ...]
+    digests: dict[str, str]
     cross_validation: CrossValidation | None = None
 
 
@@ -94,7 +96,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     width = options.architecture.bottleneck_size
     validation = data.plain("validation", width)
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
-    head, steps = _train(options, training, validation, len(data.labels), graph_of, reporter)
+    head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
 
     test_photos = _test_photos(options, data)
     test = _score(head, data, test_photos)
@@ -111,14 +113,17 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         misclassified=misclassified,
         unreadable=unreadable,
         duplicates=tuple(duplicates),
+        digests=dict(sorted((item.photo.name, item.digest.hex()) for item in data.photos)),
         cross_validation=_cross_validate(options, data, reporter),
     )
-    write_text(options.output_labels, "".join(f"{label}\n" for label in data.labels))
-    write_bytes(options.output_graph, serialize(graph_of(head)))
-    write_record(
-        options.record,
-        options.output_graph,
-        _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()},
+    fields = _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()}
+    graph = serialize(with_labels(graph_of(head), data.labels))
+    write_together(
+        {
+            options.output_graph: graph,
+            options.output_labels: "".join(f"{label}\n" for label in data.labels).encode(),
+            options.record: record_of(graph, fields),
+        }
     )
     _remark(options, result, reporter)
     return result
@@ -139,7 +144,7 @@ def _train(
     options: TrainOptions,
     training: LabelledVectors,
     validation: LabelledVectors,
-    class_count: int,
+    labels: Sequence[str],
     graph_of: Any,
     reporter: Reporter,
 ) -> tuple[Head, list[Step]]:
@@ -165,9 +170,9 @@ def _train(
             every = options.intermediate_store_frequency
             if every and updates % every == 0:
                 path = options.intermediate_output_graphs_dir / f"intermediate_{updates}.pb"
-                write_bytes(path, serialize(graph_of(head)))
+                write_bytes(path, serialize(with_labels(graph_of(head), labels)))
 
-        head = train_head(training, validation, class_count, options.head, on_step, on_update)
+        head = train_head(training, validation, len(labels), options.head, on_step, on_update)
         train_events.add_graph(without_large_constants(graph_of(head)))
     return head, steps
 
@@ -268,6 +273,7 @@ def _fields(
         "sets": members(data.sets),
         "set_folders": any(item.photo.given_set for item in data.photos),
         "photos_sketch": sketch(item.photo for item in data.photos),
+        "photos": result.digests,
         "unreadable": list(result.unreadable),
         "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
         "steps": [asdict(step) for step in result.steps],

@@ -7,6 +7,7 @@ Three kinds of file are read: Keras's HDF5 without the classifier, the frozen gr
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from poets_edge.architectures import Architecture
 from poets_edge.download import download
 from poets_edge.errors import DownloadError, OutputError, UsageError, WeightsError
+from poets_edge.files import read_bytes, sha256_of
 from poets_edge.places import EMBEDDED_ARCHITECTURE, keras_file, keras_folder, weights_file
 from poets_edge.progress import Reporter
 
@@ -44,6 +46,16 @@ class Weights:
     path: Path
     digest: str
 
+    def read(self) -> bytes:
+        """The file's bytes, the same as were hashed. Raises WeightsError."""
+        try:
+            content = read_bytes(self.path)
+        except OSError as error:
+            raise WeightsError(f"{self.path}: cannot be read ({error.strerror or error}).") from None
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise WeightsError(f"{self.path}: has changed while it was being read. Run again.")
+        return content
+
     @property
     def is_keras(self) -> bool:
         """Whether they go into a Keras model, rather than being a graph themselves."""
@@ -53,16 +65,17 @@ class Weights:
         """Set the weights of a Keras model; raises whatever Keras and h5py raise where they do not fit."""
         if self.path.suffix == ".h5":
             model.load_weights(self.path)
+            self.read()  # Keras reads files only: was it still the same one?
             return
-        with np.load(self.path) as stored:
+        with np.load(io.BytesIO(self.read())) as stored:
             model.set_weights([stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))])
 
     def frozen_graph(self) -> bytes:
         """The GraphDef of a codelab file. Raises WeightsError."""
         if self.path.suffix != ".tgz":
-            return self.path.read_bytes()
+            return self.read()
         try:
-            with tarfile.open(self.path) as archive:
+            with tarfile.open(fileobj=io.BytesIO(self.read())) as archive:
                 for member in archive:
                     file = archive.extractfile(member) if member.name.endswith("frozen_graph.pb") else None
                     if file:
@@ -126,7 +139,6 @@ def _users_file(path: Path) -> Weights:
 
 def _weights(path: Path) -> Weights:
     try:
-        with path.open("rb") as file:
-            return Weights(path, hashlib.sha256(file.read()).hexdigest())
+        return Weights(path, sha256_of(path))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error}).") from None

@@ -1,0 +1,142 @@
+"""Temporary files and folders of this program, and who is at work in a folder.
+
+A lock is held on each of them while its owner lives, and the system drops it however the owner ends. So what a killed
+program left behind can be told from what another one is just writing, and is removed by whoever comes next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not a Unix: no locks, so nothing is taken for dead
+    fcntl = None  # type: ignore[assignment]
+
+_LOCK = ".poets_edge.lock"
+_PATIENCE_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def held(make: Callable[[], Path]) -> Iterator[Path]:
+    """Make a temporary file or folder and hold a lock on it, which says that its owner lives; remove it in the end."""
+    while True:
+        temporary = make()
+        try:
+            descriptor = os.open(temporary, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:  # taken for a dead one before it was locked
+            continue
+        if _is_ours_now(temporary, descriptor):
+            break
+        os.close(descriptor)
+    try:
+        yield temporary
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folders: Collection[Path]) -> Iterator[None]:
+    """Hold the locks of folders, against other writers. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+        for folder in sorted({folder.resolve() for folder in folders}):
+            stack.enter_context(_lock(folder / _LOCK))
+        yield
+
+
+def _is_ours_now(temporary: Path, descriptor: int) -> bool:
+    """Lock it; False where somebody else, who takes it for a dead one, was faster."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return _is_still(temporary, descriptor)
+
+
+def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], None] | None = None) -> None:
+    """Remove temporary files and folders of killed programs, and nothing else.
+
+    Args:
+        before: called under the folder's lock, where there is something to remove, for what may still want it.
+    """
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if is_temporary(entry.name, prefix, suffix)]
+        if not names:
+            return
+        with locked({folder}) if before else contextlib.nullcontext():
+            if before:
+                before()
+            for name in names:
+                with contextlib.suppress(OSError):
+                    _remove_if_dead(folder / name)
+
+
+def is_temporary(name: str, prefix: str, suffix: str) -> bool:
+    """Whether `tempfile` made this name for us."""
+    return re.fullmatch(f"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(suffix)}", name) is not None
+
+
+def _remove_if_dead(path: Path) -> None:
+    if path.is_symlink() or path.lstat().st_uid != os.geteuid():
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its owner lives
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(path, descriptor):  # else its last holder has removed it meanwhile
+                break
+        except BlockingIOError:
+            if time.monotonic() > end:
+                os.close(descriptor)
+                raise TimeoutError(errno.ETIMEDOUT, f"another program holds {path}") from None
+        except OSError:  # a file system without locks
+            break
+        os.close(descriptor)
+        time.sleep(0.002)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
