@@ -1,14 +1,20 @@
-"""The house rules that a machine can check: what runs on a Raspberry Pi imports only what a Raspberry Pi has."""
+"""The house rules that a machine can check: a device imports only what it has, and one thing has one name."""
 
 from __future__ import annotations
 
 import ast
 import functools
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from poets_edge.cli import COMMANDS, cli
+from poets_edge.photos.draw import draw_photo
 from tests.conftest import ROOT
 
 DEVICE_COMMANDS = ("label", "watch", "evaluate", "inspect", "benchmark", "compare", "doctor")
@@ -80,3 +86,107 @@ def test_rooms_of_the_device_import_only_each_other(room: str) -> None:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for imported in _imports_of(path):
             assert _room(imported) in DEVICE_ROOMS | {""}, f"{module} imports {imported}"
+
+
+def test_labelling_loads_nothing_of_training(tmp_path: Path) -> None:
+    """Seen from outside: whatever Python really imports, lazily or not."""
+    (tmp_path / "labels.txt").write_text("\n".join(map(str, range(256))))  # the probe has as many outputs
+    (tmp_path / "photo.jpg").write_bytes(draw_photo("daisy", 0))
+    probe = ROOT / "poets_edge/edge/probe.tflite"
+    arguments = ("label", probe, tmp_path / "photo.jpg", "--labels", tmp_path / "labels.txt", "--top", "1")
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "poets_edge", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0 and ended.stdout, ended.stderr[-2000:]
+    loaded = set(re.findall(r"^import time: .*\|\s+(\S+)$", ended.stderr, re.MULTILINE))
+    assert "poets_edge.edge.classifier" in loaded
+    rooms = {path.name for path in (ROOT / "poets_edge").iterdir() if path.is_dir()} - DEVICE_ROOMS
+    assert {"training", "exporting", "sweep"} <= rooms
+    strays = {name for name in loaded if name.startswith("poets_edge.") and name.split(".")[1] in rooms}
+    strays |= loaded & {"tensorflow", "keras", "matplotlib", "h5py", "tensorboard", "cv2", "sqlite3", "hypothesis"}
+    assert not strays
+
+
+SYNONYMS = {
+    "form": "quantization",
+    "forms": "quantization",
+    "precision": "quantization",
+    "precisions": "quantization",
+    "reaction": "trigger",
+}
+"""Parts of names, in code and as JSON keys and options, for which there is one word here already."""
+
+OWN_MEANING = {"precision": ("audit/", "cli/audit.py")}
+"""Where such a word is the field's own for something else: the share of a class's answers that are right."""
+
+PHRASES = {
+    r"\b(in|of|at) (every|each|all|four|which|the other) (forms?|precisions?)\b": "quantization",
+    r"\b(float32|float16|dynamic|int8) (form|precision)\b": "quantization",
+    r"\bgone on with\b": "resumed, continued",
+    r"\bgoes on where it was\b": "continues where it stopped",
+    r"\bsuch that\b": "so that",
+    r"\bfor who\b": "for those who",
+    r"\b(not|cannot|nowhere) (to )?be had\b": "is not available",
+    r"\bto be had\b": "available",
+    r"\bof somebody's\b": "somebody's",
+    r"\bmore than everything\b": "",
+}
+"""Text that has a plainer or an agreed wording, each with that."""
+
+
+def _sources() -> list[Path]:
+    return sorted((ROOT / "poets_edge").rglob("*.py"))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Whatever is named in a module: variables, functions, parameters, attributes, and texts that are only one name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg | ast.keyword):
+            yield node.arg or ""
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[\w-]+", node.value):
+            yield node.value
+
+
+@pytest.mark.parametrize("path", _sources(), ids=lambda path: path.relative_to(ROOT / "poets_edge").as_posix())
+def test_one_thing_has_one_name(path: Path) -> None:
+    name = path.relative_to(ROOT / "poets_edge").as_posix()
+    parts = {
+        part.lower()
+        for found in _names(ast.parse(path.read_text(encoding="utf-8")))
+        for part in re.split("[_-]", found)
+    }
+    wrong = {
+        part: SYNONYMS[part]
+        for part in parts & set(SYNONYMS)
+        if not name.startswith(OWN_MEANING.get(part, ("nowhere",)))
+    }
+    assert not wrong, f"say it with the word that is used elsewhere: {wrong}"
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for path in (*_sources(), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        yield f"poets-edge {name} --help", command.get_help(click.Context(command, info_name=name))
+
+
+def test_texts_are_worded_as_agreed() -> None:
+    found = [
+        f"{where}: {' '.join(match.group().split())!r}; better {better!r}"
+        for where, text in _texts()
+        for phrase, better in PHRASES.items()
+        for match in re.finditer(phrase.replace(" ", r"\s+"), text, re.IGNORECASE)
+    ]
+    assert not found, "\n".join(found)

@@ -68,14 +68,14 @@ class Terminal:
         from tqdm import tqdm
 
         self._clear_status()
-        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
+        bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
         interactive = sys.stderr.isatty()
         bar = tqdm(
             total=total,
             desc=what,
             unit=unit,
             unit_scale=unit == "B",
-            bar_format=form,
+            bar_format=bar_format,
             file=sys.stderr,
             mininterval=0.1 if interactive else 3600,
             dynamic_ncols=True,

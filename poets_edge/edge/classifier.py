@@ -83,7 +83,7 @@ class Classifier:
             model: a `.tflite` or `.lite` file, or what has been read of one.
             labels: a text file, one label a line, in place of those inside the model.
             threads: CPU threads for one inference, at least 1.
-            unlabelled: a model that carries no labels will do, for who wants its scores or its speed only.
+            unlabelled: accept a model without labels; for callers that need only its scores or its speed.
 
         Raises:
             ModelError: the model or labels are missing, damaged, or do not fit each other.

@@ -1,7 +1,8 @@
 """The two ends of an int8 model in float: its first convolution and its softmax.
 
-Between them an int8 model is integer arithmetic and says the same on every processor. So it does here: the first
-convolution's floats are chosen such that no sum is ever rounded, and the softmax's differences are too small to see.
+Between them an int8 model is integer arithmetic, which gives the same result on every processor. So do these ends:
+the first convolution's floats are chosen so that no sum is ever rounded, and the softmax's differences are too small to
+see.
 """
 
 from __future__ import annotations

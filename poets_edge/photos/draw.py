@@ -1,4 +1,4 @@
-"""Drawn photos: the codelab's five flowers where no real photo can be had.
+"""Drawn photos: the codelab's five flowers for where there are no real photos.
 
 A picture is a ground (grass, sky, soil, a wall, lights out of focus), one to four heads of one kind with stems and
 leaves, at times something in front of them, then light, blur and grain as a small camera gives them. The seed decides

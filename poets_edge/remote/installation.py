@@ -76,7 +76,7 @@ def install(
         folder: where to; by default `poets-edge` under the user's cache or data folder there.
 
     Raises:
-        RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be had.
+        RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be fetched.
     """
     reporter = reporter or Silent()
     facts = connection.ask("facts", folder=folder, kind=kind, packages=["numpy", "pillow", _CAMERA, "pip"])

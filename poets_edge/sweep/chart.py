@@ -47,7 +47,7 @@ class _Axis:
 
 
 def draw_chart(result: GridResult, path: Path) -> None:
-    """Write the picture; the suffix (.png, .svg) decides the form.
+    """Write the picture; the suffix (.png, .svg) decides the format.
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
@@ -67,8 +67,10 @@ def draw_chart(result: GridResult, path: Path) -> None:
         FigureCanvasAgg(figure)
         _compose(figure, result)
         with replacing(path) as temporary:
-            form = path.suffix.removeprefix(".")
-            figure.savefig(temporary, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+            file_format = path.suffix.removeprefix(".")
+            figure.savefig(
+                temporary, format=file_format, dpi=150, metadata={"Date": None} if file_format == "svg" else None
+            )
 
 
 def _where(result: GridResult) -> str:

@@ -1,6 +1,6 @@
 """`grid`: every architecture retrained on a folder of photos, exported, and measured on this device or another.
 
-What is done stays done: a run that was stopped, or killed, goes on where it was.
+What is done stays done: a run that was stopped, or killed, continues where it stopped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         WeightsError: weights of an architecture are missing; nothing has been done then.
         OutputError: a file cannot be written; finished architectures stay.
         RuntimeMissingError: TensorFlow or an interpreter is not installed.
-        RemoteError, RecordError: the device, or the files, whose times decide cannot be had.
+        RemoteError, RecordError: the device, or the files, whose times decide cannot be reached or read.
     """
     reporter = reporter or Silent()
     with open_clock(options, reporter) as clock:

@@ -95,7 +95,8 @@ def find_weights(
         source: "imagenet", "embedded", or a weights file.
 
     Raises:
-        WeightsError: they cannot be had; the message says where to put them and what else there is.
+        WeightsError: they are not here and cannot be fetched; the message says where to put them, and what the
+            alternatives are.
         UsageError: there are no embedded weights for this architecture.
     """
     if source == EMBEDDED:
