@@ -40,7 +40,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
 
     Args:
         labels: a labels file to take in place of the one beside the graph; it need not say the same.
-        labels_needed: False for who can do without them, where there are none.
+        labels_needed: False for those who can do without them, where there are none.
 
     Raises:
         ModelError: one of them is damaged, or they do not belong together.
