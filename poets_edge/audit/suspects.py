@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.training.cross_validation import NOT_JUDGED, fold_heads
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix
 
 _HEAD = HeadOptions(steps=1000)
 _LARGEST_SHARE_LEFT_OUT = 0.3
@@ -50,11 +50,11 @@ def find_suspects(data: LabelledVectors, fold: Indices, class_count: int) -> Sus
         data: bottlenecks and classes of all photos.
         fold: of each, int64 [photos]; NOT_JUDGED where it has none.
     """
-    logits = _out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
+    logits = out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
     found = _confidently_wrong(logits, data.classes, fold)
     kept = _without(found, data.classes, fold)
     if not kept.all():
-        logits = _out_of_fold_logits(data, fold, class_count, kept)
+        logits = out_of_fold_logits(data, fold, class_count, kept)
         found = _confidently_wrong(logits, data.classes, fold)
     rows = np.arange(len(fold))
     own = logits[rows, data.classes]
@@ -67,20 +67,16 @@ def find_suspects(data: LabelledVectors, fold: Indices, class_count: int) -> Sus
     return Suspects(order, score.astype(np.float32), others.argmax(axis=1), found)
 
 
-def _out_of_fold_logits(data: LabelledVectors, fold: Indices, class_count: int, kept: npt.NDArray[np.bool_]) -> Matrix:
+def out_of_fold_logits(data: LabelledVectors, fold: Indices, class_count: int, kept: npt.NDArray[np.bool_]) -> Matrix:
     """float32 [photos, classes], by heads that did not learn from the photo's fold, nor from photos not `kept`."""
     learned = LabelledVectors(data.vectors[kept], data.classes[kept]) if not kept.all() else data
     [heads] = fold_heads(learned, [fold[kept]], class_count, _HEAD)
     logits = np.zeros((len(fold), class_count), np.float32)
     for number, head in enumerate(heads):
         rows = fold == number
-        logits[rows] = _logits(head, data.vectors[rows])
+        # Not the scores: those of sure answers all round to 1, and could not be ranked.
+        logits[rows] = head.logits(data.vectors[rows])
     return logits
-
-
-def _logits(head: Head, vectors: Matrix) -> Matrix:
-    # Not the scores: those of sure answers all round to 1, and could not be ranked.
-    return np.asarray(vectors @ head.weights + head.biases, np.float32)
 
 
 def _confidently_wrong(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:

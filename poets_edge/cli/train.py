@@ -132,6 +132,11 @@ _DISTORTIONS = _DEFAULT.distortions
 @recursive_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option(
+    "--calibrated/--not-calibrated",
+    default=_DEFAULT.calibrated,
+    help="Make scores mean what they say: 0.9 is right nine times in ten. Changes no answer.",
+)
+@option(
     "--exclude",
     type=FILE,
     help="A list of photos to leave out, or to count as another class, as audit's page saves it.",
@@ -171,6 +176,7 @@ def command(
     recursive: bool,
     strict: bool,
     exclude: Path | None,
+    calibrated: bool,
     seed: int,
     as_json: bool,
     output: Path | None,
@@ -224,6 +230,7 @@ def command(
         recursive=recursive,
         strict=strict,
         exclude=exclude,
+        calibrated=calibrated,
     )
     with Terminal(quiet) as terminal:
         result = train(options, terminal)
@@ -237,6 +244,7 @@ def command(
         "validation": result.validation.as_dict(),
         "test": result.test.as_dict(),
         "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
+        "calibration": result.calibration.as_dict() if result.calibration else None,
         "misclassified": [
             {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
         ],

@@ -242,6 +242,7 @@ def _facts(
             "graph_sha256",
             "head",
             "distortions",
+            "calibration",
             "classes",
             "photos_sketch",
             "versions",

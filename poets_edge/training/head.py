@@ -34,6 +34,10 @@ class Head:
     weights: Matrix
     biases: Matrix
 
+    def logits(self, bottlenecks: Matrix) -> Matrix:
+        """What the softmax is taken of, float32 [photos, classes]."""
+        return np.asarray(bottlenecks @ self.weights + self.biases, np.float32)
+
     def scores(self, bottlenecks: Matrix) -> Matrix:
         """Probabilities, float32 [photos, classes]."""
         return _softmax(bottlenecks @ self.weights + self.biases)

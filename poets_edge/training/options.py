@@ -27,6 +27,7 @@ class TrainOptions:
         test_batch_size: photos that judge the result; -1 all of the test set.
         folds: parts of the photos for cross-validation; 0 for none.
         weights: "imagenet", "embedded", or a weights file.
+        calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
     """
@@ -50,6 +51,7 @@ class TrainOptions:
     recursive: bool = False
     strict: bool = False
     exclude: Path | None = None
+    calibrated: bool = True
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")

@@ -24,6 +24,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from poets_edge.training.cache import open_cache
+from poets_edge.training.calibration import HeadCalibration, calibrate_head
 from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
@@ -47,6 +48,7 @@ class TrainResult:
         duplicates: identical photos in different sets or classes.
         cross_validation: every photo judged by a head that did not learn from it; None where that was not wanted or
             cannot be done.
+        calibration: what makes the head's scores mean what they say; None where that was not wanted or cannot be done.
         digests: SHA-256 of each photo that took part, by name, hexadecimal.
     """
 
@@ -63,6 +65,7 @@ class TrainResult:
     duplicates: tuple[Duplicate, ...]
     digests: dict[str, str]
     cross_validation: CrossValidation | None = None
+    calibration: HeadCalibration | None = None
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
@@ -98,6 +101,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
     head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
 
+    head, calibration = calibrate_head(head, data, options.head) if options.calibrated else (head, None)
+
     test_photos = _test_photos(options, data)
     test = _score(head, data, test_photos)
     misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
@@ -115,6 +120,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         duplicates=tuple(duplicates),
         digests=dict(sorted((item.photo.name, item.digest.hex()) for item in data.photos)),
         cross_validation=_cross_validate(options, data, reporter),
+        calibration=calibration,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()}
     graph = serialize(with_labels(graph_of(head), data.labels))
@@ -280,6 +286,7 @@ def _fields(
         "validation": result.validation.as_dict(),
         "test": result.test.as_dict(),
         "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
+        "calibration": result.calibration.as_dict() if result.calibration else None,
         "misclassified": [
             {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
         ],

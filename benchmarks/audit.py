@@ -1,0 +1,218 @@
+"""How well `audit` finds what is wrong with photos: python -m benchmarks.audit FOLDER [--architecture NAME].
+
+On real photos, with faults put in at random, seed by seed:
+
+- wrong labels: 5 % of the photos change class; how many are among the 10 % most suspect. Beside it what cleanlab makes
+  of the same out-of-fold scores, where it is installed (AGPL: by hand, it is nobody's dependency here);
+- near-duplicates: 50 photos come back resized, compressed again, cropped by 5 % and brightened;
+- the learning curve: from 500 photos, what is said of 1,000, beside what 1,000 give;
+- calibration: a head trained on 70 % of the photos, and its expected calibration error on the others, as trained and
+  calibrated.
+
+Bottlenecks are those of `train`, in --bottleneck_dir.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageEnhance
+
+from poets_edge.architectures import architecture
+from poets_edge.audit.learning_curve import learning_curve
+from poets_edge.audit.looks import look_of
+from poets_edge.audit.near_duplicates import find_near_duplicates
+from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.photos import AuditPhotos, read_photos
+from poets_edge.audit.suspects import find_suspects, out_of_fold_logits
+from poets_edge.edge.calibration import expected_calibration_error
+from poets_edge.edge.image import fit, read_photo
+from poets_edge.photos.folds import fold_photos
+from poets_edge.progress import Silent
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import Extractor
+from poets_edge.training.calibration import calibrate_head
+from poets_edge.training.cross_validation import divide, fold_numbers, judge
+from poets_edge.training.data import Data
+from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
+from poets_edge.training.weights import find_weights
+
+SEEDS = range(10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--architecture", default="mobilenet_0.50_224")
+    parser.add_argument("--bottleneck_dir", type=Path, default=Path("tf_files/bottlenecks"))
+    parser.add_argument("--only", choices=("labels", "copies", "curve", "calibration"))
+    arguments = parser.parse_args()
+    options = AuditOptions(
+        image_dir=arguments.folder,
+        architecture=architecture(arguments.architecture),
+        bottleneck_dir=arguments.bottleneck_dir,
+    )
+    photos = read_photos(options, Silent())
+    steps: dict[str, Any] = {
+        "labels": lambda: wrong_labels(photos),
+        "copies": lambda: near_duplicates(photos, options),
+        "curve": lambda: curve(photos),
+        "calibration": lambda: calibration(photos),
+    }
+    for name, step in steps.items():
+        if arguments.only in (None, name):
+            step()
+
+
+def wrong_labels(photos: AuditPhotos) -> None:
+    count, classes = len(photos), len(photos.labels)
+    print("| seed | audit | cleanlab, self-confidence | normalized margin |\n|--:|--:|--:|--:|")
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        wrong = rng.choice(count, round(0.05 * count), replace=False)
+        labels = photos.classes.copy()
+        labels[wrong] = (labels[wrong] + rng.integers(1, classes, len(wrong))) % classes
+        fold = folds_of(photos, labels)
+        data = LabelledVectors(photos.vectors, labels)
+        top = round(0.1 * count)
+        found = np.isin(wrong, find_suspects(data, fold, classes).order[:top]).mean()
+        logits = out_of_fold_logits(data, fold, classes, np.ones(count, np.bool_))
+        others = [f"{np.isin(wrong, order[:top]).mean():.0%}" for order in cleanlab_orders(labels, logits)]
+        print(f"| {seed} | {found:.0%} | {' | '.join(others) or '- | -'} |", flush=True)
+
+
+def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
+    """The folds that these photos get under other labels."""
+    named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
+    digests = {item.photo.name: item.digest for item in photos.photos}
+    return fold_numbers(named, fold_photos(named, digests))
+
+
+def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
+    """The most suspect first, by cleanlab's two scores; nothing where it is not installed."""
+    try:
+        from cleanlab.rank import get_label_quality_scores
+    except ImportError:
+        return []
+    scores = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    scores /= scores.sum(axis=1, keepdims=True)
+    return [
+        np.argsort(get_label_quality_scores(labels, scores, method=method), kind="stable")
+        for method in ("self_confidence", "normalized_margin")
+    ]
+
+
+def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
+    backbone = prepare_backbone(
+        options.architecture, find_weights(options.architecture, options.model_dir), options.bottleneck_dir
+    )
+    extractor = Extractor(backbone)
+    digests = [item.digest for item in photos.photos]
+    before = set(find_near_duplicates(photos.vectors, photos.thumbnails, digests).pairs())
+    print(f"pairs among the photos themselves: {len(before)}")
+    print("| seed | found of 50 | other pairs |\n|--:|--:|--:|")
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(len(photos), 50, replace=False)
+        vectors, thumbnails, more = [], [], []
+        for row in chosen:
+            image = altered(read_photo(photos.photos[row].photo.path), rng)
+            vectors.append(extractor(fit(image, options.architecture.size)))
+            thumbnails.append(look_of(image, *image.size).thumbnail)
+            more.append(hashlib.sha256(image.tobytes()).digest())
+        pairs = set(
+            find_near_duplicates(
+                np.concatenate([photos.vectors, vectors]),
+                np.concatenate([photos.thumbnails, thumbnails]),
+                [*digests, *more],
+            ).pairs()
+        )
+        wanted = {(int(row), len(photos) + place) for place, row in enumerate(chosen)}
+        print(f"| {seed} | {len(pairs & wanted)} | {len(pairs - wanted - before)} |", flush=True)
+
+
+def altered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The same shot after one, or two, of four things."""
+    for way in rng.choice(4, rng.integers(1, 3), replace=False):
+        width, height = image.size
+        if way == 0:
+            share = rng.uniform(0.4, 1.3)
+            image = image.resize((round(width * share), round(height * share)))
+        elif way == 1:
+            image = compressed(image, int(rng.integers(25, 80)))
+        elif way == 2:
+            left, top = round(0.05 * width), round(0.05 * height)
+            image = image.crop((left, top, width - left, height - top))
+        else:
+            image = ImageEnhance.Brightness(image).enhance(rng.uniform(1.15, 1.5))
+    return compressed(image, 90)
+
+
+def compressed(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return read_photo(file.getvalue())
+
+
+def curve(photos: AuditPhotos) -> None:
+    count, half = min(1000, len(photos)), min(1000, len(photos)) // 2
+    truth = measured(photos, np.arange(count))[0]
+    print(f"{count} photos give {100 * truth:.1f} %")
+    print(
+        f"| seed | {half} photos | predicted for {2 * half} | interval | off by | covered |\n|--:|--:|--:|--:|--:|--:|"
+    )
+    for seed in SEEDS:
+        rows = np.sort(np.random.default_rng(seed).permutation(count)[:half])
+        accuracy, right, fold = measured(photos, rows)
+        data = LabelledVectors(photos.vectors[rows], photos.classes[rows])
+        doubled = learning_curve(data, fold, photos.labels, right, HeadOptions()).doubled
+        low, high = doubled.interval
+        print(
+            f"| {seed} | {100 * accuracy:.1f} | {100 * doubled.accuracy:.1f} | {100 * low:.1f} to {100 * high:.1f} |"
+            f" {100 * (doubled.accuracy - truth):+.1f} | {'yes' if low <= truth <= high else 'no'} |",
+            flush=True,
+        )
+
+
+def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
+    """Cross-validated accuracy of some of the photos, how often each is right, and the fold of each."""
+    some = [photos.photos[row] for row in rows]
+    folds, divisions = divide(some, photos.vectors[rows], photos.labels, HeadOptions())
+    found = judge(some, photos.vectors[rows], photos.labels, folds, divisions)
+    return found.accuracy, found.right / len(found.scores), divisions[0].fold
+
+
+def calibration(photos: AuditPhotos) -> None:
+    print("| seed | temperature | as trained | calibrated | photos |\n|--:|--:|--:|--:|--:|")
+    pooled: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Indices]] = []
+    for seed in SEEDS:
+        order = np.random.default_rng(seed).permutation(len(photos))
+        known, unseen = np.sort(order[: round(0.7 * len(order))]), order[round(0.7 * len(order)) :]
+        names = [photos.photos[row] for row in known]
+        vectors = {photos.name(int(row)): photos.vectors[row] for row in known}
+        data = Data(names, vectors, {item.photo.name: "training" for item in names}, photos.labels)
+        options = HeadOptions(eval_step_interval=4000)
+        training = LabelledVectors(photos.vectors[known], photos.classes[known])
+        nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])
+        head = train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
+        better, how = calibrate_head(head, data, options)
+        truth = photos.classes[unseen]
+        scores = [one.scores(photos.vectors[unseen]) for one in (head, better)]
+        assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()
+        pooled.append((scores[0], scores[1], truth))
+        errors = [f"{expected_calibration_error(some, truth):.3f}" for some in scores]
+        print(f"| {seed} | {how.temperature if how else 1:.2f} | {' | '.join(errors)} | {len(truth)} |", flush=True)
+    before, after, truth = (np.concatenate(parts) for parts in zip(*pooled, strict=True))
+    errors = [f"{expected_calibration_error(some, truth):.3f}" for some in (before, after)]
+    print(f"| all | | {' | '.join(errors)} | {len(truth)} |")
+
+
+if __name__ == "__main__":
+    main()

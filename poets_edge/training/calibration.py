@@ -1,0 +1,125 @@
+"""A trained head -> the same head, whose scores mean what they say: 0.9 is right nine times in ten.
+
+Logits are divided by one temperature, by dividing the head's weights and biases, so every exported form has it and no
+operator is added. Which class comes first never changes.
+
+The temperature must come from photos that the head has not learned from. The validation set alone has too few of them,
+so heads of folds judge the training photos too (see `poets_edge.training.cross_validation`). Those heads are found by
+another solver, whose logits are a little shorter than those of the steps that `train_head` takes; by how much is seen
+on photos that neither has learned from, without looking at their labels. Test photos' labels are never looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from poets_edge.edge.calibration import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folds import fold_photos
+from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, fold_numbers
+from poets_edge.training.data import Data
+from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+
+_NUDGE = 1.001
+_MOST_NUDGES = 8
+
+
+@dataclass(frozen=True)
+class HeadCalibration:
+    """How a head was calibrated.
+
+    Attributes:
+        temperature: what its logits were divided by.
+        before, after: expected calibration error on the photos that decided it, 0 to 1, each photo's temperature
+            coming from the other photos.
+        photos: how many they were.
+    """
+
+    temperature: float
+    before: float
+    after: float
+    photos: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def calibrate_head(
+    head: Head, data: Data, options: HeadOptions, *, backbone_has_learned: bool = False
+) -> tuple[Head, HeadCalibration | None]:
+    """The calibrated head, and how it came about; the same head and None where no photo can judge it.
+
+    Args:
+        options: what the head was trained with.
+        backbone_has_learned: `data` holds vectors of a backbone that was itself trained on the training photos, so that
+            only the validation photos can judge.
+    """
+    if backbone_has_learned:
+        held_out = data.plain("validation", len(head.weights))
+        scores, truth = head.scores(held_out.vectors), held_out.classes
+        fold: Indices = np.arange(len(truth)) % 2
+    else:
+        found = _out_of_fold_scores(head, data, options)
+        if found is None:
+            return head, None
+        scores, truth, fold = found
+    if not len(truth):
+        return head, None
+    temperature = best_temperature(scores, truth)
+    crossed = scores.copy()
+    for number in np.unique(fold):
+        rows = fold == number
+        crossed[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
+    calibrated, used = _divided(head, temperature, data)
+    before, after = (expected_calibration_error(some, truth) for some in (scores, crossed))
+    return calibrated, HeadCalibration(used, before, after, len(truth))
+
+
+def _out_of_fold_scores(head: Head, data: Data, options: HeadOptions) -> tuple[Matrix, Indices, Indices] | None:
+    """Scores as `head` gives them to photos it has not learned from, their classes, and the fold of each."""
+    photos = [*data.of("training"), *data.of("validation")]
+    known = data.labelled([(item, [data.vectors[item.photo.name]]) for item in photos], len(head.weights))
+    try:
+        folds = fold_photos([item.photo for item in photos], {item.photo.name: item.digest for item in photos})
+    except DatasetError:
+        return None
+    fold = fold_numbers([item.photo for item in photos], folds)
+    [heads] = fold_heads(known, [fold], len(data.labels), options)
+    scores = Division(fold, tuple(heads)).scores(known.vectors)
+    judged = fold != NOT_JUDGED
+    return with_temperature(scores, 1 / _stretch(head, data, options)), known.classes[judged], fold[judged]
+
+
+def _stretch(head: Head, data: Data, options: HeadOptions) -> float:
+    """By how much the head's logits are longer than those of a head that the folds' solver finds."""
+    training = data.plain("training", len(head.weights))
+    # The solver leaves out a fold for each head: here one photo's copy, and so nothing.
+    rows = np.append(np.arange(len(training.classes)), 0)
+    fold = np.where(np.arange(len(rows)) == len(rows) - 1, 0, NOT_JUDGED)
+    learned = LabelledVectors(training.vectors[rows], training.classes[rows])
+    [[solved]] = fold_heads(learned, [fold], len(data.labels), options)
+    unseen = [data.vectors[item.photo.name] for item in data.photos if data.sets[item.photo.name] != "training"]
+    vectors = np.stack(unseen) if unseen else training.vectors
+    mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
+    return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)
+
+
+def _centred(logits: Matrix) -> Matrix:
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True), np.float32)
+
+
+def _divided(head: Head, temperature: float, data: Data) -> tuple[Head, float]:
+    """The head with its logits divided, and by what; every photo is answered as before."""
+    vectors = np.stack(list(data.vectors.values()))
+    before = head.logits(vectors).argmax(axis=1)
+    for _ in range(_MOST_NUDGES):
+        divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))
+        # Rounding could change an answer only between two scores that are the same in all digits but the last.
+        if (divided.logits(vectors).argmax(axis=1) == before).all():
+            return divided, temperature
+        temperature *= _NUDGE
+    return head, 1.0
