@@ -199,7 +199,7 @@ def _judged(judged: Judgement, photos: AuditPhotos) -> dict[str, Any]:
         "curve": {
             "points": [point.as_dict() for point in curve.points],
             "predictions": [prediction.as_dict() for prediction in curve.predictions],
-            "exponent": curve.exponent,
+            "removable_share_of_errors": curve.removable,
             "next_hundred": [{"class": label, "balanced_accuracy_gain": gain} for label, gain in curve.next_hundred],
         },
         "calibration": {

@@ -1,16 +1,18 @@
 """Would more photos help? Accuracy over the number of photos, carried on to more of them, with an interval.
 
-Heads are fitted to growing shares of the cached bottlenecks and judged on the photos of the fold they never saw. Errors
-fall about as a power of the number of photos (Hestness et al., "Deep Learning Scaling is Predictable, Empirically",
-2017), so a power law through the measured points is carried on, up to four times as many photos.
+Heads are fitted to growing shares of the cached bottlenecks and judged on the photos of the fold they never saw. The
+error of such a head is what no number of photos removes (wrong labels, two flowers in one picture, what the backbone
+cannot see), and a part that falls with the root of the number of photos, as the excess risk of penalized regression
+does.
+On the 1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos follow
+9.9 % + 112 % / sqrt(photos) to within 0.4 points, where a pure power law through the first three is off by 1.5.
 
 The interval (90 %) holds two things that nobody can know from one folder: which photos happen to lie in it, by drawing
-the photos anew many times (bootstrap), and how steep the law is beyond the last point, by a spread of its exponent.
+the photos anew many times (bootstrap), and how fast errors fall beyond the last point, by a spread of the exponent.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +34,9 @@ _FACTORS = (1.5, 2.0, 3.0, 4.0)
 _DRAWINGS = 400
 _QUANTILES = (0.05, 0.95)
 
-# Exponent of the power law, before anything is measured: errors of heads on fixed features fall slowly.
-_EXPONENT, _SPREAD = 0.2, 0.1
-_SPREAD_BEYOND = 0.1
+_EXPONENT, _EXPONENTS = 0.5, (0.3, 0.8)
+# Share of the errors that more photos would remove, before anything is measured.
+_REMOVABLE, _REMOVABLE_SPREAD = 0.35, 0.25
 _HUNDRED = 100
 
 
@@ -68,14 +70,14 @@ class LearningCurve:
     Attributes:
         points: measured; the last is all photos.
         predictions: beyond, for 1.5 to 4 times as many.
-        exponent: errors fall as photos ** -exponent.
+        removable: share of the errors that any number of photos could remove, 0 to 1.
         next_hundred: (class, gain in balanced accuracy from a hundred more photos of it), the largest gain first. It
-            supposes that the errors of each class fall as fast as those of all.
+            supposes that this share is the same for each class.
     """
 
     points: tuple[CurvePoint, ...]
     predictions: tuple[Prediction, ...]
-    exponent: float
+    removable: float
     next_hundred: tuple[tuple[str, float], ...]
 
     @property
@@ -115,10 +117,10 @@ def learning_curve(
     answers.append(right)
     points = tuple(CurvePoint(round(size), float(answer.mean())) for size, answer in zip(sizes, answers, strict=True))
     matrix = np.stack(answers, axis=1)
-    exponent, _ = _fit(matrix.mean(axis=0)[None, :], np.array(sizes), int(judged.sum()))
+    _, removable = _fit(matrix.mean(axis=0)[None, :], np.array(sizes), len(matrix), np.full(1, _EXPONENT))
     predictions = _carry_on(matrix, np.array(sizes), rng)
-    gains = _gains(data.classes, data.classes[judged], right, labels, float(exponent[0]))
-    return LearningCurve(points, predictions, float(exponent[0]), gains)
+    gains = _gains(data.classes, data.classes[judged], right, labels, float(removable[0]))
+    return LearningCurve(points, predictions, float(removable[0]), gains)
 
 
 def _right_with(
@@ -146,42 +148,42 @@ def _stratified(classes: Indices, share: float, rng: np.random.Generator) -> npt
     return np.sort(np.concatenate(chosen))
 
 
-def _fit(accuracies: Right, sizes: Right, count: int) -> tuple[Right, Right]:
-    """Exponent and log error at the last size, float64 [rows] each, of a power law through each row's accuracies.
+def _fit(accuracies: Right, sizes: Right, count: int, exponents: Right) -> tuple[Right, Right]:
+    """Error with all photos, and the share of it that more could remove, float64 [rows] each.
 
-    Least squares of log error, weighted by what chance does to it, with a prior on the exponent.
+    For each row of accuracies, the least-squares fit of error(n) = A (1 + r ((n / all) ** -exponent - 1)), weighted by
+    what chance does to each point, with a prior on r.
     """
     errors = np.maximum(1 - accuracies, 0.5 / count)
-    logs, steps = np.log(errors), np.log(sizes[-1] / sizes)
-    # The same photos are judged at every size, so points differ from each other by less than each does from the truth.
-    weights = count * errors / np.maximum(1 - errors, 0.05) * 2
-    # log e = a + c * step
-    s0, s1, s2 = weights.sum(axis=1), (weights * steps).sum(axis=1), (weights * steps**2).sum(axis=1)
-    y0, y1 = (weights * logs).sum(axis=1), (weights * steps * logs).sum(axis=1)
-    s2, y1 = s2 + 1 / _SPREAD**2, y1 + _EXPONENT / _SPREAD**2
+    weights = count / (errors * np.maximum(1 - errors, 0.05))
+    steps = (sizes / sizes[-1])[None, :] ** -exponents[:, None] - 1
+    usual = errors[:, -1]
+    prior = 1 / (usual * _REMOVABLE_SPREAD) ** 2
+    s0, s1, s2 = weights.sum(axis=1), (weights * steps).sum(axis=1), (weights * steps**2).sum(axis=1) + prior
+    y0, y1 = (weights * errors).sum(axis=1), (weights * steps * errors).sum(axis=1) + prior * usual * _REMOVABLE
     determinant = s0 * s2 - s1 * s1
-    exponent = (s0 * y1 - s1 * y0) / determinant
-    level = (s2 * y0 - s1 * y1) / determinant
-    return np.clip(exponent, 0.0, 1.0), level
+    slope = (s0 * y1 - s1 * y0) / determinant
+    level = np.maximum((s2 * y0 - s1 * y1) / determinant, 1e-6)
+    return level, np.clip(slope / level, 0.0, 1.0)
 
 
 def _carry_on(answers: Right, sizes: Right, rng: np.random.Generator) -> tuple[Prediction, ...]:
     count = len(answers)
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWINGS) / count
-    exponents, levels = _fit(drawn @ answers, sizes, count)
-    exponents = np.clip(exponents + rng.normal(0, _SPREAD_BEYOND, _DRAWINGS), 0, 1)
-    exponent, level = _fit(answers.mean(axis=0)[None, :], sizes, count)
+    exponents = rng.uniform(*_EXPONENTS, _DRAWINGS)
+    levels, shares = _fit(drawn @ answers, sizes, count, exponents)
+    [level], [share] = _fit(answers.mean(axis=0)[None, :], sizes, count, np.full(1, _EXPONENT))
     found = []
     for factor in _FACTORS:
-        accuracy = 1 - math.exp(float(level[0]) - float(exponent[0]) * math.log(factor))
-        spread = 1 - np.exp(levels - exponents * math.log(factor))
+        accuracy = 1 - level * (1 + share * (factor**-_EXPONENT - 1))
+        spread = 1 - levels * (1 + shares * (factor**-exponents - 1))
         low, high = (float(value) for value in np.quantile(np.clip(spread, 0, 1), _QUANTILES))
         found.append(Prediction(round(factor * sizes[-1]), accuracy, (min(low, accuracy), max(high, accuracy))))
     return tuple(found)
 
 
 def _gains(
-    classes: Indices, judged: Indices, right: Right, labels: Sequence[str], exponent: float
+    classes: Indices, judged: Indices, right: Right, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
     gains = []
     for number, label in enumerate(labels):
@@ -189,5 +191,5 @@ def _gains(
         # Half a wrong photo more than there is: ten right ones of ten do not make a class perfect.
         error = (float((1 - right[rows]).sum()) + 0.5) / (float(rows.sum()) + 1)
         photos = float((classes == number).sum())
-        gains.append((label, error * (1 - (photos / (photos + _HUNDRED)) ** exponent) / len(labels)))
+        gains.append((label, error * removable * (1 - (photos / (photos + _HUNDRED)) ** _EXPONENT) / len(labels)))
     return tuple(sorted(gains, key=lambda item: -item[1]))
