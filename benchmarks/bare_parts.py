@@ -33,8 +33,9 @@ from poets_edge.exporting.calibration import batches
 from poets_edge.exporting.photos import calibration_photos, photos_of_record
 from poets_edge.graphs.beside import read_trained
 from poets_edge.graphs.convert import convert
-from poets_edge.graphs.graphdef import INPUT, parse_graph
+from poets_edge.graphs.graphdef import parse_graph
 from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.layers import INPUT
 from poets_edge.photos.folder import scan
 
 RESOLUTIONS = (128, 160, 192, 224)

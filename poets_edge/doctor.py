@@ -23,6 +23,7 @@ _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
 _DEVICES = Path("/dev")
 _VIDEO = "pip install 'poets-edge[camera]'"
+_TENSORFLOW = "pip install 'poets-edge[tensorflow]'"
 _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: sudo apt install python3-picamera2"
 
 
@@ -60,7 +61,7 @@ class Diagnosis:
 def examine() -> Diagnosis:
     """Look at this machine, from the current folder."""
     runtime, trouble = _runtime()
-    packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "matplotlib")}
+    packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
     found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
     absent = [entry.name for entry in ARCHITECTURES if entry.name not in found]
     facts = [
@@ -75,12 +76,13 @@ def examine() -> Diagnosis:
         Fact("weights are in", f"{MODELS} or {keras_folder()}"),
         Fact("bottleneck cache", _cache(BOTTLENECKS)),
     ]
-    without_tensorflow = None if packages["tensorflow"] else _EXTRA
+    untrainable = None if all(packages[name] for name in ("tensorboard", "h5py")) else _EXTRA
     jobs = [
         Job("label, evaluate, inspect, benchmark", trouble),
         Job("watch a video", trouble or (None if _is_there("cv2") else _VIDEO)),
         Job("watch a camera", trouble or _camera()),
-        Job("train, export, quickstart", trouble or without_tensorflow),
+        Job("train, export, quickstart, grid", trouble or untrainable),
+        Job("frozen graphs (.pb) of other programs", None if packages["tensorflow"] else _TENSORFLOW),
         Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
         Job("charts", None if packages["matplotlib"] else _EXTRA),
     ]

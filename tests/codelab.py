@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from poets_edge.architectures import Architecture
-from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.training.backbone import keras_model
 from poets_edge.training.weights import find_weights
+from tests.yardstick import keras_model, tensorflow
 
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
 def frozen_mobilenet(architecture: Architecture) -> bytes:
     """`frozen_graph.pb` of mobilenet_v1_<alpha>_<resolution>_frozen.tgz."""
-    tf = load_tensorflow("test")
+    tf = tensorflow()
     graph, values = tf.Graph(), _weights(architecture)
     with graph.as_default():
         _mobilenet(tf.compat.v1, architecture, values)
@@ -45,7 +44,7 @@ def frozen_tgz(architecture: Architecture, folder: Path) -> Path:
 
 def retrained_graph(architecture: Architecture, class_count: int) -> bytes:
     """`retrained_graph.pb` of the original `retrain.py`: a random head on the 1,001 logits."""
-    tf = load_tensorflow("test")
+    tf = tensorflow()
     rng = np.random.default_rng(1)
     graph, values = tf.Graph(), _weights(architecture)
     with graph.as_default():

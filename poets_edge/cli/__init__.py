@@ -35,10 +35,11 @@ COMMANDS = {
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 
 
-_TRAINING_PACKAGES = frozenset(
-    {"google", "h5py", "jinja2", "keras", "markupsafe", "matplotlib", "tensorboard", "tensorflow"}
-)
-"""What the [train] extra brings; a plain install, as on a Raspberry Pi, lacks it."""
+_EXTRAS = {
+    **dict.fromkeys(("google", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
+}
+"""Package -> the extra that brings it; a plain install, as on a Raspberry Pi, has neither."""
 
 
 class _LazyGroup(click.Group):
@@ -105,10 +106,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _TRAINING_PACKAGES:
+        if package not in _EXTRAS:
             raise
         click.echo(
-            f"Error: this needs {package}, which is not installed. Run: pip install 'poets-edge[train]'", err=True
+            f"Error: this needs {package}, which is not installed. Run: pip install 'poets-edge[{_EXTRAS[package]}]'",
+            err=True,
         )
         sys.exit(1)
     except OSError as error:

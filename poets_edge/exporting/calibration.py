@@ -23,7 +23,7 @@ from poets_edge.photos.folder import Photo
 Batch = npt.NDArray[np.float32]
 
 # More than these hardly change how weights are rounded: each photo gives over a hundred samples a layer.
-_ROUNDING_PHOTOS = 50
+ROUNDING_PHOTOS = 50
 
 
 def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[Pixels]:
@@ -54,7 +54,7 @@ def batches(pixels: Sequence[Pixels]) -> Iterator[Batch]:
 
 def rounded(frozen: FrozenGraph, calibration: Iterator[Batch]) -> Any:
     """The GraphDef with its weights rounded for int8."""
-    activations = _activations(frozen, sources(frozen.graph), islice(calibration, _ROUNDING_PHOTOS))
+    activations = _activations(frozen, sources(frozen.graph), islice(calibration, ROUNDING_PHOTOS))
     return round_weights(frozen.graph, activations)
 
 

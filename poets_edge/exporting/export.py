@@ -16,10 +16,12 @@ from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.exporting.calibration import batches, calibration_pixels, rounded
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.exporting.photos import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.exporting.quantize import network_of, quantized
 from poets_edge.files import write_together
 from poets_edge.graphs.beside import read_trained
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization, convert
 from poets_edge.graphs.frozen import FrozenGraph
+from poets_edge.graphs.network import Network
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.split import Percentages
 from poets_edge.places import GRAPH
@@ -98,7 +100,10 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class _Source:
+    """What is exported. `network` is the graph's, where it can be written without TensorFlow's converter."""
+
     frozen: FrozenGraph
+    network: Network | None
     labels: tuple[str, ...]
     record: dict[str, Any] | None
     photos: ExportPhotos | None
@@ -113,7 +118,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
         ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN, or loses more
             than `options.max_accuracy_drop`.
         DatasetError: photos are needed and not there.
-        RuntimeMissingError: TensorFlow is not installed.
+        RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
         OutputError: a file cannot be written.
     """
     reporter = reporter or Silent()
@@ -156,18 +161,19 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
 def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
     trained = read_trained(options.graph, options.labels)
     frozen, labels, record = trained.frozen, trained.labels, trained.record
+    network = network_of(frozen)
     if record is not None:
         if tuple(record["labels"]) != labels:
             raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
         photos = photos_of_record(record, options.image_dir)
         if photos.missing:
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
-        return _Source(frozen, labels, record, photos)
+        return _Source(frozen, network, labels, record, photos)
     if options.image_dir is None:
         reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
-        return _Source(frozen, labels, None, None)
+        return _Source(frozen, network, labels, None, None)
     reporter.warn("no record beside this graph: test photos may be among those it was trained on, and flatter it.")
-    return _Source(frozen, labels, None, photos_of_folder(options.image_dir, options.percentages))
+    return _Source(frozen, network, labels, None, photos_of_folder(options.image_dir, options.percentages))
 
 
 def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:
@@ -178,9 +184,13 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
     frozen = source.frozen
     ends = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
+        if source.network:
+            return quantized(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *ends, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     samples = partial(batches, calibration_pixels(chosen, frozen.size))
+    if source.network:
+        return quantized(source.network, "int8", samples(), float_io=options.float_io)
     graph = rounded(frozen, samples())
     return convert(graph, str(frozen.path), *ends, quantization, calibration=samples, float_io=options.float_io)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.graphs.graphdef import constant_of, copy_of, set_constant
+from poets_edge.graphs.graphdef import attribute, constant_of, copy_of, set_constant
 
 Array = npt.NDArray[np.float32]
 
@@ -34,27 +34,33 @@ _BLOCK = 64
 
 
 @dataclass(frozen=True)
-class Layer:
+class Convolution:
     """A convolution whose weights can be rounded.
 
     Attributes:
-        source: node that gives its input.
-        constant: node that holds its weights.
+        source: name of what gives its input.
         depthwise: each output sees one input channel.
-        weights: float32 [height, width, input channels, outputs or multiplier].
+        weights: float32 [height, width, input channels, outputs], or [height, width, channels, 1] of a depthwise one.
+        strides: (down, right).
+        padding: "SAME" or "VALID".
     """
 
-    node: Any
     source: str
-    constant: Any
     depthwise: bool
-
     weights: Array
+    strides: tuple[int, int]
+    padding: str
 
     @property
     def kernel(self) -> tuple[int, int]:
+        """(height, width)."""
         height, width = self.weights.shape[:2]
         return height, width
+
+    def can_be_rounded(self) -> bool:
+        """Whether the correlations of its inputs can be held."""
+        height, width, channels, multiplier = self.weights.shape
+        return bool(multiplier == 1 if self.depthwise else height * width * channels <= _MOST_INPUTS)
 
 
 class Hessian:
@@ -63,7 +69,7 @@ class Hessian:
     A depthwise layer has a group for each channel, with the kernel's places as inputs; an ordinary one has one group.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Convolution) -> None:
         height, width, channels, _ = layer.weights.shape
         groups, inputs = (channels, height * width) if layer.depthwise else (1, height * width * channels)
         self.sums = np.zeros((groups, inputs, inputs), np.float32)
@@ -80,21 +86,14 @@ class Hessian:
             flat = patches.reshape(len(patches), -1)
             self.sums[0] += flat.T @ flat
 
-
-def roundable_layers(graph: Any) -> list[Layer]:
-    """The convolutions of a frozen graph whose weights are constants, in the graph's order."""
-    nodes = {node.name: node for node in graph.node}
-    layers = []
-    for node in graph.node:
-        if node.op in ("Conv2D", "DepthwiseConv2dNative"):
-            source, weights = (name.partition(":")[0] for name in node.input[:2])
-            constant = nodes[weights]
-            while constant.op == "Identity":
-                constant = nodes[constant.input[0].partition(":")[0]]
-            if constant.op == "Const":
-                layer = Layer(node, source, constant, node.op != "Conv2D", constant_of(constant))
-                layers += [layer] if _can_be_rounded(layer) else []
-    return layers
+    def rounded(self) -> Array:
+        """The layer's weights on the 8-bit grid."""
+        weights = self._layer.weights
+        if self._layer.depthwise:
+            inputs, channels = weights.shape[0] * weights.shape[1], weights.shape[2]
+            by_channel = weights.reshape(inputs, channels).T[:, :, None]  # [channels, places, 1]
+            return np.reshape(_round(by_channel, self.sums)[:, :, 0].T, weights.shape)
+        return _round(weights.reshape(1, -1, weights.shape[3]), self.sums).reshape(weights.shape)
 
 
 def round_weights(graph: Any, activations: Iterable[dict[str, Array]]) -> Any:
@@ -105,39 +104,40 @@ def round_weights(graph: Any, activations: Iterable[dict[str, Array]]) -> Any:
             float32 [1, height, width, channels].
     """
     rounded = copy_of(graph)
-    layers = roundable_layers(rounded)
-    hessians = [Hessian(layer) for layer in layers]
+    layers = _convolutions(rounded)
+    hessians = [(Hessian(layer), layer, node) for layer, node in layers]
     rng = np.random.default_rng(0)
     for outputs in activations:
-        for layer, hessian in zip(layers, hessians, strict=True):
+        for hessian, layer, _ in hessians:
             hessian.add(outputs[layer.source][0], rng)
-    for layer, hessian in zip(layers, hessians, strict=True):
-        set_constant(layer.constant, _round_layer(layer, hessian.sums))
+    for hessian, _, node in hessians:
+        set_constant(node, hessian.rounded())
     return rounded
 
 
 def sources(graph: Any) -> list[str]:
     """The nodes whose outputs `round_weights` wants to see."""
-    return list(dict.fromkeys(layer.source for layer in roundable_layers(graph)))
+    return list(dict.fromkeys(layer.source for layer, _ in _convolutions(graph)))
 
 
-def _can_be_rounded(layer: Layer) -> bool:
-    height, width, channels, multiplier = layer.weights.shape
-    attributes = layer.node.attr
-    plain = set(attributes["dilations"].list.i) <= {1} and attributes["data_format"].s in (b"", b"NHWC")
-    if layer.depthwise:
-        return plain and multiplier == 1
-    return plain and height * width * channels <= _MOST_INPUTS
-
-
-def _round_layer(layer: Layer, hessian: Array) -> Array:
-    weights = layer.weights
-    if layer.depthwise:
-        channels = weights.shape[2]
-        # One group a channel: [channels, places, 1].
-        grouped = weights.reshape(-1, channels).T[:, :, None]
-        return np.reshape(_round(grouped, hessian)[:, :, 0].T, weights.shape)
-    return _round(weights.reshape(1, -1, weights.shape[3]), hessian).reshape(weights.shape)
+def _convolutions(graph: Any) -> list[tuple[Convolution, Any]]:
+    """Those of a frozen graph whose weights are constants, in the graph's order, each with its weights' node."""
+    nodes = {node.name: node for node in graph.node}
+    found = []
+    for node in graph.node:
+        if node.op not in ("Conv2D", "DepthwiseConv2dNative"):
+            continue
+        source, weights = (name.partition(":")[0] for name in node.input[:2])
+        constant = nodes[weights]
+        while constant.op == "Identity":
+            constant = nodes[constant.input[0].partition(":")[0]]
+        plain = set(attribute(node, "dilations").list.i) <= {1} and attribute(node, "data_format").s in (b"", b"NHWC")
+        if constant.op == "Const" and plain:
+            _, down, right, _ = attribute(node, "strides").list.i
+            depthwise, padding = node.op != "Conv2D", attribute(node, "padding").s.decode()
+            layer = Convolution(source, depthwise, constant_of(constant), (down, right), padding)
+            found += [(layer, constant)] if layer.can_be_rounded() else []
+    return found
 
 
 def _round(weights: Array, hessian: Array) -> Array:
@@ -170,12 +170,11 @@ def _round(weights: Array, hessian: Array) -> Array:
     return rounded.astype(np.float32)
 
 
-def _patches(pixels: Array, layer: Layer, rng: np.random.Generator) -> Array:
+def _patches(pixels: Array, layer: Convolution, rng: np.random.Generator) -> Array:
     """What the kernel sees at sampled places: [samples, places in the kernel, channels]."""
-    strides = layer.node.attr["strides"].list.i
-    padded, rows, columns = _padded(pixels, layer.kernel, (strides[1], strides[2]), layer.node.attr["padding"].s)
+    padded, rows, columns = _padded(pixels, layer.kernel, layer.strides, layer.padding)
     chosen = rng.permutation(rows * columns)[:_PLACES]
-    top, left = (chosen // columns) * strides[1], (chosen % columns) * strides[2]
+    top, left = (chosen // columns) * layer.strides[0], (chosen % columns) * layer.strides[1]
     offsets = list(_offsets(layer.kernel))
     return np.stack([padded[top + down, left + right] for down, right in offsets], axis=1)
 
@@ -184,11 +183,11 @@ def _offsets(kernel: tuple[int, int]) -> Iterator[tuple[int, int]]:
     return ((down, right) for down in range(kernel[0]) for right in range(kernel[1]))
 
 
-def _padded(pixels: Array, kernel: tuple[int, int], strides: tuple[int, int], padding: bytes) -> tuple[Array, int, int]:
+def _padded(pixels: Array, kernel: tuple[int, int], strides: tuple[int, int], padding: str) -> tuple[Array, int, int]:
     """The picture with its padding, and the output's rows and columns (TensorFlow's rules for SAME and VALID)."""
     pads, counts = [], []
     for length, size, stride in zip(pixels.shape[:2], kernel, strides, strict=True):
-        if padding == b"SAME":
+        if padding == "SAME":
             count = -(-length // stride)
             total = max((count - 1) * stride + size - length, 0)
             pads.append((total // 2, total - total // 2))

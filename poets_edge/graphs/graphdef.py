@@ -6,26 +6,29 @@ TensorFlow, and a run that finds everything cached starts in a moment.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
+from tensorboard.compat.proto.attr_value_pb2 import AttrValue
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32, DT_STRING
 
 from poets_edge.errors import ModelError
+from poets_edge.layers import BOTTLENECK
 
-INPUT = "input"
-BOTTLENECK = "bottleneck"
 LABELS = "poets_edge/labels"
 """A constant that nothing is computed from: the names of the classes, in the order of the output."""
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
 _LARGE_CONSTANT = 1024
+_PRODUCER = 27
+"""The GraphDef version of TensorFlow 1.14: nothing here needs a newer one, and older programs refuse newer ones."""
 
 
 def parse_graph(data: bytes, source: str) -> Any:
@@ -79,11 +82,11 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
     graph = copy_of(backbone)
     graph.node.extend(
         [
-            _constant("head/weights", weights),
-            _constant("head/biases", biases),
-            _operation("head/matmul", "MatMul", [BOTTLENECK, "head/weights"]),
-            _operation("head/logits", "BiasAdd", ["head/matmul", "head/biases"]),
-            _operation(final_tensor_name, "Softmax", ["head/logits"]),
+            constant("head/weights", weights),
+            constant("head/biases", biases),
+            operation("head/matmul", "MatMul", [BOTTLENECK, "head/weights"]),
+            operation("head/logits", "BiasAdd", ["head/matmul", "head/biases"]),
+            operation(final_tensor_name, "Softmax", ["head/logits"]),
         ]
     )
     return graph
@@ -121,22 +124,28 @@ def without_large_constants(graph: Any) -> Any:
 def flattened(graph: Any, tensor_name: str, length: int, new_name: str) -> Any:
     """The graph with node `new_name` behind it: `tensor_name` reshaped to [1, length]."""
     longer = copy_of(graph)
-    shape = _constant(f"{new_name}/shape", np.array([1, length], np.int32))
-    reshape = _operation(new_name, "Reshape", [tensor_name, shape.name])
+    shape = constant(f"{new_name}/shape", np.array([1, length], np.int32))
+    reshape = operation(new_name, "Reshape", [tensor_name, shape.name])
     reshape.attr["Tshape"].type = DT_INT32
     longer.node.extend([shape, reshape])
     return longer
 
 
-def constant_of(node: Any) -> npt.NDArray[np.float32]:
-    """The values of a float32 Const node."""
-    tensor = node.attr["value"].tensor
+def constant_of(node: Any) -> npt.NDArray[Any]:
+    """The values of a float32 or int32 Const node. Raises ModelError where it holds anything else, or too few."""
+    tensor = attribute(node, "value").tensor
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
-    if tensor.tensor_content:
-        return np.frombuffer(tensor.tensor_content, np.float32).reshape(shape)
+    count = math.prod(shape)
+    dtype, numbers = {DT_FLOAT: ("<f4", tensor.float_val), DT_INT32: ("<i4", tensor.int_val)}.get(
+        tensor.dtype, ("", ())
+    )
+    if dtype and len(tensor.tensor_content) == 4 * count:
+        return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
     # Small or constant tensors are written as numbers, the last of which is repeated.
-    values = np.array(tensor.float_val, np.float32)
-    return np.pad(values, (0, int(np.prod(shape)) - len(values)), mode="edge").reshape(shape)
+    values = np.array(numbers, dtype or np.float32)
+    if not dtype or tensor.tensor_content or not 0 < len(values) <= count:
+        raise ModelError(f"node {node.name} holds no numbers that can be read.")
+    return np.pad(values, (0, count - len(values)), mode="edge").reshape(shape)
 
 
 def not_finite(graph: Any) -> str | None:
@@ -164,7 +173,12 @@ def copy_of(graph: Any) -> Any:
 def placeholder_shape(graph: Any, name: str) -> list[int]:
     """The shape a placeholder declares, -1 for open lengths; [] where it says nothing."""
     node = find_node(graph, name)
-    return [dimension.size for dimension in node.attr["shape"].shape.dim]
+    return [dimension.size for dimension in attribute(node, "shape").shape.dim]
+
+
+def attribute(node: Any, name: str) -> Any:
+    """An attribute of a node, or an empty one. (`node.attr[name]` would enter an empty one, which spoils the graph.)"""
+    return node.attr[name] if name in node.attr else AttrValue()
 
 
 def find_node(graph: Any, name: str) -> Any:
@@ -175,7 +189,24 @@ def find_node(graph: Any, name: str) -> Any:
     raise ModelError(f"no node named {name!r} in the graph.")
 
 
-def _constant(name: str, values: npt.NDArray[Any]) -> Any:
+def empty_graph() -> Any:
+    """A GraphDef without nodes."""
+    graph = GraphDef()
+    graph.versions.producer = _PRODUCER
+    return graph
+
+
+def placeholder(name: str, shape: Sequence[int]) -> Any:
+    """A node for float32 pictures that are fed."""
+    node = NodeDef(name=name, op="Placeholder")
+    node.attr["dtype"].type = DT_FLOAT
+    for length in shape:
+        node.attr["shape"].shape.dim.add(size=length)
+    return node
+
+
+def constant(name: str, values: npt.NDArray[Any]) -> Any:
+    """A node that holds float32 or int32 numbers."""
     kind = {"float32": DT_FLOAT, "int32": DT_INT32}[values.dtype.name]
     node = NodeDef(name=name, op="Const")
     node.attr["dtype"].type = kind
@@ -187,7 +218,13 @@ def _constant(name: str, values: npt.NDArray[Any]) -> Any:
     return node
 
 
-def _operation(name: str, op: str, inputs: list[str]) -> Any:
+def set_index_type(node: Any, attribute: str) -> None:
+    """Say that a node's axes, or the like, are int32."""
+    node.attr[attribute].type = DT_INT32
+
+
+def operation(name: str, op: str, inputs: list[str]) -> Any:
+    """A node that computes float32 numbers; attributes beyond their type are the caller's to set."""
     node = NodeDef(name=name, op=op, input=inputs)
     node.attr["T"].type = DT_FLOAT
     return node

@@ -1,4 +1,4 @@
-"""Labelling with a frozen graph (`.pb`), ours or the original codelab's, where TensorFlow is installed."""
+"""Labelling with a frozen graph (`.pb`): one of `train` through the interpreter, any other with TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import numpy.typing as npt
 
 from poets_edge.edge.classifier import Scores
 from poets_edge.edge.image import PhotoSource, fit, normaliser, read_photo
-from poets_edge.edge.interpreter import silent_stderr
+from poets_edge.edge.interpreter import open_model, silent_stderr
+from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.errors import ModelError
 from poets_edge.graphs.beside import read_trained
 from poets_edge.graphs.frozen import FrozenGraph
+from poets_edge.graphs.network import Network
+from poets_edge.graphs.read_graph import known_network
 from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.graphs.write_model import write_float_model
 
 
 class FrozenGraphScorer:
-    """Runs a frozen graph with TensorFlow; answers like `poets_edge.Classifier`."""
+    """Runs a frozen graph; answers like `poets_edge.Classifier`."""
 
     def __init__(self, path: Path, labels: Path | None = None) -> None:
         """Load a graph.
@@ -30,7 +34,7 @@ class FrozenGraphScorer:
 
         Raises:
             ModelError: the graph or its labels are missing or damaged, or do not fit each other.
-            RuntimeMissingError: TensorFlow is not installed.
+            RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
         """
         trained = read_trained(path, labels)
         frozen = trained.frozen
@@ -57,6 +61,23 @@ class FrozenGraphScorer:
 
 
 def _load(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
+    return _in_tensorflow(frozen) if network is None else _in_interpreter(frozen.path, network)
+
+
+def _in_interpreter(path: Path, network: Network) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    interpreter = open_model(ModelFile(path, write_float_model(network)))
+    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        interpreter.set_tensor(start, pixels)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(end))
+
+    return run
+
+
+def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     tf = load_tensorflow("running a frozen graph (.pb)")
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
     with silent_stderr():

@@ -29,5 +29,5 @@ def load_tensorflow(job: str) -> Any:
             return importlib.import_module("tensorflow")
     except ImportError as error:
         raise RuntimeMissingError(
-            f"{job} needs TensorFlow, which is not installed ({error}). Run: pip install 'poets-edge[train]'"
+            f"{job} needs TensorFlow, which is not installed ({error}). Run: pip install 'poets-edge[tensorflow]'"
         ) from None

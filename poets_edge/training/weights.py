@@ -11,9 +11,6 @@ import io
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from poets_edge.architectures import Architecture
 from poets_edge.download import download
@@ -58,17 +55,8 @@ class Weights:
 
     @property
     def is_keras(self) -> bool:
-        """Whether they go into a Keras model, rather than being a graph themselves."""
+        """Whether they are arrays for Keras's model, rather than a graph themselves."""
         return self.path.suffix in (".h5", ".npz")
-
-    def load_into(self, model: Any) -> None:
-        """Set the weights of a Keras model; raises whatever Keras and h5py raise where they do not fit."""
-        if self.path.suffix == ".h5":
-            model.load_weights(self.path)
-            self.read()  # Keras reads files only: was it still the same one?
-            return
-        with np.load(io.BytesIO(self.read())) as stored:
-            model.set_weights([stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))])
 
     def frozen_graph(self) -> bytes:
         """The GraphDef of a codelab file. Raises WeightsError."""

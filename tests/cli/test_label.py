@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from poets_edge import Classifier
+from poets_edge.graphs.graphdef import find_node, operation, parse_graph, serialize
 from tests.conftest import DAISY, ROOT, ROSE, Trained, poets_edge, poets_edge_process
 
 
@@ -44,13 +45,23 @@ def test_folders_several_photos_and_standard_input(trained: Trained, flowers: Pa
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_a_frozen_graph_without_tensorflow_says_what_to_install(
-    trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_frozen_graph_of_our_own_needs_no_tensorflow_and_any_other_says_what_to_install(
+    trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    graph = parse_graph(trained.graph.read_bytes(), "trained")
+    find_node(graph, "final_result").op = "LogSoftmax"
+    graph.node.extend([operation("last", "Softmax", ["final_result"])])
+    (tmp_path / "foreign_graph.pb").write_bytes(serialize(graph))
+    shutil.copy(trained.folder / "tf_files/retrained_labels.txt", tmp_path / "foreign_labels.txt")
     for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    poets_edge("label", "--graph", trained.graph, flowers / DAISY).failed("pip install 'poets-edge[train]'")
+    ours, model = (
+        poets_edge("label", "--graph", file, flowers / DAISY).ok().stdout for file in (trained.graph, trained.model())
+    )
+    assert ours == model
+    foreign = tmp_path / "foreign_graph.pb"
+    poets_edge("label", "--graph", foreign, flowers / DAISY).failed("pip install 'poets-edge[tensorflow]'")
 
 
 def test_no_interpreter_says_what_to_install(trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:

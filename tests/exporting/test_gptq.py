@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,11 +130,7 @@ def test_the_hessian_gives_the_squared_output_that_tensorflow_computes(
     rng = np.random.default_rng(3)
     pictures = rng.normal(size=(3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
     weights = rng.normal(size=(3, 3, 4, 1)).astype(np.float32)
-    attributes: dict[str, Any] = {
-        "strides": SimpleNamespace(list=SimpleNamespace(i=[1, stride, stride, 1])),
-        "padding": SimpleNamespace(s=padding.encode()),
-    }
-    hessian = gptq.Hessian(gptq.Layer(SimpleNamespace(attr=attributes), "", None, depthwise, weights))
+    hessian = gptq.Hessian(gptq.Convolution("", depthwise, weights, (stride, stride), padding))
     for picture in pictures:
         hessian.add(picture, rng)
     convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,9 @@ import pytest
 from poets_edge.architectures import MOBILENETS, Architecture, architecture
 from poets_edge.edge.classifier import Classifier
 from poets_edge.places import keras_file
-from poets_edge.training.backbone import keras_model
 from tests import codelab
 from tests.conftest import poets_edge
+from tests.yardstick import keras_model, save_as_keras_does, tensorflow
 
 
 def train_and_export_int8(name: str, folder: Path, cwd: Path, *flags: str | Path) -> Classifier:
@@ -34,15 +33,6 @@ def share_right(classifier: Classifier, folder: Path) -> float:
     return float(np.mean([answer == photo.parent.name for answer, photo in zip(answers, photos, strict=True)]))
 
 
-def save_as_keras_does(model: Any, path: Path) -> None:
-    """Weights in the format of the files that Keras offers for download."""
-    import h5py
-    from keras.src.legacy.saving import legacy_h5_format
-
-    with h5py.File(path, "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, model)
-
-
 @pytest.mark.parametrize("entry", MOBILENETS, ids=lambda entry: entry.name)
 def test_all_sixteen_mobilenets(
     entry: Architecture, few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
@@ -57,10 +47,8 @@ def test_all_sixteen_mobilenets(
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving weights
 def test_inception_v3_on_random_weights(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     """No genuine weights can be had here: this shows that the steps fit together, not what the network knows."""
-    from poets_edge.graphs.tensorflow import load_tensorflow
-
     entry = architecture("inception_v3")
-    load_tensorflow("test").keras.utils.set_random_seed(0)
+    tensorflow().keras.utils.set_random_seed(0)
     models = tmp_path / "models"
     models.mkdir()
     save_as_keras_does(keras_model(entry), models / keras_file(entry))

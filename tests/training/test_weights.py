@@ -13,6 +13,7 @@ from poets_edge import download
 from poets_edge.training import weights
 from tests.conftest import poets_edge
 from tests.photos.server import Files, serving
+from tests.yardstick import keras_model
 
 LEAST = 0.66
 TRAIN = ("train", "--quiet", "--how_many_training_steps", "500", "--architecture", "mobilenet_0.25_128")
@@ -26,7 +27,6 @@ def record(folder: Path) -> dict[str, object]:
 @pytest.mark.shared
 def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
     from poets_edge.architectures import architecture
-    from poets_edge.training.backbone import keras_model
 
     file = weights.EMBEDDED_FILE
     assert file.stat().st_size < 1_000_000

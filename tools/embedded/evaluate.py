@@ -15,9 +15,7 @@ from poets_edge.architectures import architecture
 from poets_edge.edge.image import fit, normaliser, read_photo
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.photos.folder import scan
-from poets_edge.training.backbone import keras_model
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head
-from poets_edge.training.weights import Weights
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 
@@ -37,9 +35,14 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = keras_model(ARCHITECTURE)
-    if weights is not None:
-        Weights(weights, "").load_into(model)
+    model = keras.applications.MobileNet(
+        (*ARCHITECTURE.size, 3), alpha=ARCHITECTURE.alpha, include_top=False, weights=None
+    )
+    if weights is not None and weights.suffix == ".npz":
+        with np.load(weights) as stored:
+            model.set_weights([stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))])
+    elif weights is not None:
+        model.load_weights(weights)
     pooled: Matrix = np.asarray(model.predict(images, batch_size=50, verbose=0), np.float32).mean(axis=(1, 2))
     return pooled
 

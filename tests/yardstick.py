@@ -1,0 +1,68 @@
+"""What TensorFlow makes of the same weights and graphs: the yardstick for what is written without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.architectures import Architecture
+from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.layers import BOTTLENECK, INPUT
+
+
+def tensorflow() -> Any:
+    """TensorFlow; the test is skipped where it is not installed."""
+    pytest.importorskip("tensorflow", reason="TensorFlow, the yardstick, is not installed")
+    return load_tensorflow("the yardstick")
+
+
+def keras_model(architecture: Architecture) -> Any:
+    """The Keras model of a backbone, with random weights, up to its last feature map."""
+    applications = tensorflow().keras.applications
+    options: dict[str, Any] = {
+        "input_shape": (*architecture.size, 3),
+        "include_top": False,
+        "weights": None,
+    }
+    if architecture.alpha is None:
+        return applications.InceptionV3(**options)
+    return applications.MobileNet(alpha=architecture.alpha, **options)
+
+
+def save_as_keras_does(model: Any, path: Path) -> None:
+    """Weights in the format of the files that Keras offers for download."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+
+
+def frozen(model: Any, architecture: Architecture) -> bytes:
+    """The frozen graph of a Keras backbone with pooling, as poets-edge wrote it when TensorFlow did it."""
+    tf = tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signature = [tf.TensorSpec([1, *architecture.size, 3], tf.float32, name=INPUT)]
+    function = tf.function(
+        lambda pixels: tf.reduce_mean(model(pixels, training=False), axis=[1, 2], name=BOTTLENECK),
+        input_signature=signature,
+    )
+    graph = convert_variables_to_constants_v2(function.get_concrete_function()).graph
+    return bytes(graph.as_graph_def().SerializeToString())
+
+
+def run_graph(path: Path, inputs: Sequence[Any], output: str = "bottleneck") -> Any:
+    """What a frozen graph answers, loaded and run as the codelab's `label_image.py` does it."""
+    v1 = tensorflow().compat.v1
+    graph, definition = v1.Graph(), v1.GraphDef()
+    definition.ParseFromString(path.read_bytes())
+    with graph.as_default():
+        v1.import_graph_def(definition)
+    start, end = (graph.get_operation_by_name(f"import/{name}").outputs[0] for name in (INPUT, output))
+    with v1.Session(graph=graph) as session:
+        return np.array([session.run(end, {start: picture})[0] for picture in inputs])
