@@ -17,7 +17,7 @@ from poets_edge.edge.interpreter import find_runtime, is_accelerated, open_model
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
 from poets_edge.places import BOTTLENECKS, EMBEDDED_ARCHITECTURE, MODELS, keras_folder, weights_file
-from poets_edge.watching.cameras.picamera import picamera2_trouble
+from poets_edge.watching.cameras.picamera import is_installed, picamera2_trouble
 
 _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
@@ -109,7 +109,7 @@ def _xnnpack() -> str:
 def _camera() -> str | None:
     """What is missing for a camera: a package, or the camera itself."""
     trouble = picamera2_trouble()
-    if trouble is not None and not _is_there("cv2"):
+    if not _is_there("cv2") and (trouble or not is_installed()):
         return trouble or _CAMERA
     # Cameras of other systems than Linux are known only by opening them.
     if platform.system() == "Linux" and not list(_DEVICES.glob("video*")):

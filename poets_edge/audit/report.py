@@ -13,8 +13,9 @@ from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.edge.calibration import ReliabilityBin
 from poets_edge.photos.split import split
 from poets_edge.reports.charts import Axis, Line, line_chart
-from poets_edge.reports.page import percent, write_page
+from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
+from poets_edge.wording import percent
 
 _MOST_SUSPECTS = 60
 _FEWEST_SUSPECTS = 12

@@ -175,7 +175,7 @@ def _judge(options: BenchmarkOptions, scored: Mapping[Path, Scored]) -> dict[Pat
     judged = {}
     for model, scores in scored.items():
         twin = _float_twin(classifiers[model], classifiers)
-        agreement = _agreement(scores, scored[twin]) if twin else None
+        agreement = scores.agreement(scored[twin]) if twin else None
         judged[model] = Judged(scores.evaluation(classifiers[model].labels), agreement)
     return judged
 
@@ -190,16 +190,6 @@ def _float_twin(model: Classifier, others: Mapping[Path, Classifier]) -> Path | 
         if other.metadata.facts.get("quantization") == "float32" and graph(other) and graph(other) == graph(model):
             return path
     return None
-
-
-def _agreement(scored: Scored, reference: Scored) -> float | None:
-    answers = {photo.name: int(row.argmax()) for photo, row in zip(reference.photos, reference.scores, strict=True)}
-    same = [
-        answers[photo.name] == int(row.argmax())
-        for photo, row in zip(scored.photos, scored.scores, strict=True)
-        if photo.name in answers
-    ]
-    return sum(same) / len(same) if same else None
 
 
 def _profile(models: Sequence[Path], threads: int, warnings: list[str]) -> dict[Path, dict[str, Any]]:

@@ -14,7 +14,7 @@ from poets_edge.audit.options import AuditOptions
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.photos.exclude import write_exclusions
-from poets_edge.reports.page import percent
+from poets_edge.wording import percent
 
 _DEFAULT = AuditOptions(image_dir=Path("photos"))
 _LISTED = 10

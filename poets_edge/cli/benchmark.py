@@ -28,6 +28,7 @@ from poets_edge.errors import PoetsEdgeError, UsageError
 from poets_edge.files import check_writable
 from poets_edge.photos.split import SET_NAMES
 from poets_edge.remote.benchmark import DeviceResult, benchmark_on, devices_dict
+from poets_edge.wording import interval_text, percent
 
 _DEFAULT = Settings()
 _STDOUT = Path("-")
@@ -179,7 +180,7 @@ def _row(measured: Measurement) -> list[str]:
         f"{latency.median:.3f} ms",
         f"{latency.p90:.3f}",
         f"{latency.p99:.3f}",
-        f"{100 * latency.spread:.1f} %",
+        percent(latency.spread),
         "yes" if measured.accelerated else "no",
         "-" if measured.peak_memory is None else f"{measured.peak_memory:.0f}",
     ]
@@ -196,17 +197,16 @@ def _end_to_end(measured: Measurement) -> list[str]:
 def _accuracy(device: DeviceResult, several: bool) -> list[list[str]]:
     result, rows = device.result, []
     for model, judged in result.judged.items():
-        low, high = judged.evaluation.interval
         rows.append(
             [
                 result.names[model],
                 *([device.host] if several else []),
-                f"{100 * judged.evaluation.accuracy:.1f} %",
-                f"{100 * low:.1f} to {100 * high:.1f}",
+                percent(judged.evaluation.accuracy),
+                interval_text(judged.evaluation.interval),
                 str(judged.evaluation.count),
                 f"{judged.evaluation.cross_entropy:.4f}",
-                "-" if judged.agreement is None else f"{100 * judged.agreement:.1f} %",
-                *([f"{100 * device.checked[model].agreement:.1f} %"] if model in device.checked else []),
+                percent(judged.agreement),
+                *([percent(device.checked[model].agreement)] if model in device.checked else []),
             ]
         )
     return rows
@@ -219,7 +219,7 @@ def _operators(profile: dict[str, Any]) -> str:
     for entry in profile["operators"]:
         kinds.setdefault(entry["name"], []).append(entry["us"])
     rows = [
-        [name, str(len(times)), f"{sum(times) / 1e3:.3f}", f"{100 * sum(times) / total:.1f} %"]
+        [name, str(len(times)), f"{sum(times) / 1e3:.3f}", percent(sum(times) / total)]
         for name, times in sorted(kinds.items(), key=lambda item: -sum(item[1]))
     ]
     return table([["operator", "times", "ms", "share"], *rows])

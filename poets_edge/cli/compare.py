@@ -9,6 +9,7 @@ import click
 from poets_edge.benchmarking.compare import Cell, Comparison, compare
 from poets_edge.cli.options import FILE, result_options, subcommand
 from poets_edge.cli.terminal import give, table
+from poets_edge.wording import percent
 
 
 @subcommand("compare")
@@ -61,4 +62,4 @@ def _ratio(cell: Cell | None) -> str:
 
 
 def _accuracy(cell: Cell | None) -> str:
-    return "-" if cell is None or cell.accuracy is None else f"{100 * cell.accuracy:.1f} %"
+    return percent(cell.accuracy if cell else None)

@@ -22,8 +22,10 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.edge.evaluate import Chosen, EvaluateResult, evaluate
 from poets_edge.edge.metrics import Evaluation
+from poets_edge.edge.scored import mistakes_as_json
 from poets_edge.errors import UsageError
 from poets_edge.photos.split import SET_NAMES, Percentages
+from poets_edge.wording import percent
 
 
 @subcommand("evaluate")
@@ -98,7 +100,7 @@ def command(
         "labels": list(result.labels),
         **result.evaluation.as_dict(),
         "unreadable": list(result.scored.unreadable),
-        "misclassified": [{"photo": p.name, "answer": answer, "score": score} for p, answer, score in wrong],
+        "misclassified": mistakes_as_json((photo.name, answer, score) for photo, answer, score in wrong),
     }
     if give(facts, as_json=as_json, output=output):
         return
@@ -121,7 +123,7 @@ def _matrix(evaluation: Evaluation) -> str:
             label,
             *(str(n) for n in row),
             str(int(row.sum())),
-            f"{100 * evaluation.recall(label):.1f} %" if row.sum() else "-",
+            percent(evaluation.recall(label)),
         ]
         for label, row in zip(evaluation.labels, evaluation.confusion, strict=True)
     ]

@@ -12,6 +12,7 @@ from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
+from poets_edge.wording import interval_text, percent
 
 _DEFAULT = ExportOptions()
 JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
@@ -128,10 +129,9 @@ def judged(file: ExportedFile) -> list[str]:
     size = f"{file.size / 1e6:.2f}"
     if file.evaluation is None or not file.evaluation.count or file.agreement is None:
         return [size, "-", "-", "-"]
-    low, high = file.evaluation.interval
     return [
         size,
-        f"{100 * file.evaluation.accuracy:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{100 * file.agreement:.1f} %",
+        percent(file.evaluation.accuracy),
+        interval_text(file.evaluation.interval),
+        percent(file.agreement),
     ]

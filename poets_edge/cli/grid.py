@@ -27,6 +27,7 @@ from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.points import Point, parse_budget
 from poets_edge.sweep.results import GridResult
 from poets_edge.training.head import HeadOptions
+from poets_edge.wording import interval_text, percent
 
 _DEFAULT = GridOptions(image_dir=Path("photos"))
 
@@ -179,7 +180,6 @@ def _print(result: GridResult, options: GridOptions) -> None:
 
 
 def _row(point: Point, result: GridResult) -> list[str]:
-    low, high = point.interval
     return [
         point.architecture.name,
         point.quantization,
@@ -190,8 +190,8 @@ def _row(point: Point, result: GridResult) -> list[str]:
         f"{point.latency.median:.3f}",
         f"{point.latency.p90:.3f}",
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
-        f"{100 * point.accuracy:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{point.published_top1:.1f} %",
+        percent(point.accuracy),
+        interval_text(point.interval),
+        percent(point.published_top1 / 100),
         f"{point.published_ms:g}",
     ]

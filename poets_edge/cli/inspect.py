@@ -11,6 +11,7 @@ from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give
 from poets_edge.edge.classifier import TensorInfo
 from poets_edge.edge.inspection import Inspection, inspect, write_tensorboard_graph
+from poets_edge.wording import accuracy_text
 
 
 @subcommand("inspect")
@@ -70,14 +71,7 @@ def _provenance(facts: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("photos", ", ".join(f"{label} {count}" for label, count in counts.items())))
     test = facts.get("test")
     if test and test["photos"]:
-        low, high = test["interval95"]
-        rows.append(
-            (
-                "test accuracy",
-                f"{100 * test['accuracy']:.1f} % (N = {test['photos']},"
-                f" 95 % interval {100 * low:.1f} to {100 * high:.1f})",
-            )
-        )
+        rows.append(("test accuracy", accuracy_text(test["accuracy"], test["photos"], test["interval95"])))
     if facts.get("exported_with"):
         rows.append(
             ("exported with", ", ".join(f"{name} {version}" for name, version in facts["exported_with"].items()))

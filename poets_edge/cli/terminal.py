@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import click
 
+from poets_edge import wording
 from poets_edge.cli.hints import with_flags
 from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
@@ -147,9 +148,4 @@ def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> No
 
 def accuracy_text(evaluation: Judged) -> str:
     """`87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
-    if not evaluation.count:
-        return "not known (no photos)"
-    low, high = evaluation.interval
-    return (
-        f"{100 * evaluation.accuracy:.1f} % (N = {evaluation.count}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    )
+    return wording.accuracy_text(evaluation.accuracy, evaluation.count, evaluation.interval)

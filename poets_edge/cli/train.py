@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
+from poets_edge.edge.scored import mistakes_as_json
 from poets_edge.photos.split import Percentages
 from poets_edge.places import GRAPH
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
+from poets_edge.wording import percent
 
 if TYPE_CHECKING:
     from poets_edge.training.train import TrainResult
@@ -245,9 +246,7 @@ def command(
         "test": result.test.as_dict(),
         "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
         "calibration": result.calibration.as_dict() if result.calibration else None,
-        "misclassified": [
-            {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
-        ],
+        "misclassified": mistakes_as_json(result.misclassified),
     }
     if give(facts, as_json=as_json, output=output):
         return
@@ -270,11 +269,7 @@ def _recall(result: TrainResult) -> str:
     if result.cross_validation:
         judged["cross-validated recall"] = result.cross_validation.scored.evaluation(result.labels)
     rows = [
-        [label, str(sum(result.table[label].values())), *(_percent(judge.recall(label)) for judge in judged.values())]
+        [label, str(sum(result.table[label].values())), *(percent(judge.recall(label)) for judge in judged.values())]
         for label in result.labels
     ]
     return table([["class", "photos", *judged], *rows])
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"

@@ -12,7 +12,7 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ def split_labels(text: str) -> tuple[str, ...]:
     # Not splitlines(): it also breaks at characters that may stand inside a label.
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
     return tuple(lines) if lines != [""] else ()
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """The text of a labels file, as `split_labels` reads it."""
+    return "".join(f"{label}\n" for label in labels)
 
 
 def _appended_files(path: Path, data: bytes) -> tuple[dict[str, bytes], int]:

@@ -5,9 +5,9 @@ The same code judges `poets-edge evaluate` and every file that `poets-edge expor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,21 @@ class Scored:
             if labels[answer] != photo.label
         ]
         return sorted(wrong, key=lambda item: -item[2])
+
+    def agreement(self, reference: Scored) -> float | None:
+        """The share of photos that both answered with the same label, 0 to 1; None where they share no photo."""
+        answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
+        same = [
+            answers[photo.name] == answer
+            for photo, answer in zip(self.photos, self.scores.argmax(axis=1), strict=True)
+            if photo.name in answers
+        ]
+        return float(np.mean(same)) if same else None
+
+
+def mistakes_as_json(misclassified: Iterable[tuple[str, str, float]]) -> list[dict[str, Any]]:
+    """Misclassified photos, each as (name, answer, score), for JSON."""
+    return [{"photo": name, "answer": answer, "score": score} for name, answer, score in misclassified]
 
 
 def score_photos(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from poets_edge.edge.classifier import Classifier, TensorInfo
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.metadata import join_labels
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.files import write_bytes, write_text
 
@@ -84,7 +85,7 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
     """
     classifier = _runnable(model)
     write_bytes(folder / "model.tflite", classifier.file.content)
-    write_text(folder / "labels.txt", "".join(f"{label}\n" for label in classifier.labels))
+    write_text(folder / "labels.txt", join_labels(classifier.labels))
     write_text(
         folder / "model.properties", _describe("input", classifier.input) + _describe("output", classifier.output)
     )

@@ -140,7 +140,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     evaluations = {quantization: result.evaluation(source.labels) for quantization, result in scored.items()}
     for quantization in wanted:
         _check_drop(options, quantization, evaluations)
-        agreement = _agreement(scored[quantization], scored["float32"]) if scored else None
+        agreement = scored[quantization].agreement(scored["float32"]) if scored else None
         facts = _facts(options, source, quantization, evaluations.get(quantization), agreement)
         data = with_files(models[quantization], _card(source, quantization), facts)
         path = _output_path(options, quantization)
@@ -227,12 +227,6 @@ def _check_drop(
             f"{quantization} loses {drop:.1f} points of accuracy on {evaluations[quantization].count} test photos, more"
             f" than the {options.max_accuracy_drop:g} allowed. Nothing was written."
         )
-
-
-def _agreement(scored: Scored, reference: Scored) -> float | None:
-    if not len(scored.scores):
-        return None
-    return float((scored.scores.argmax(axis=1) == reference.scores.argmax(axis=1)).mean())
 
 
 def _facts(

@@ -19,7 +19,13 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.edge.metadata import FACTS_FILE, METADATA_NAME, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS
+from poets_edge.edge.metadata import (
+    FACTS_FILE,
+    METADATA_NAME,
+    NORMALIZATION_OPTIONS,
+    TENSOR_AXIS_LABELS,
+    join_labels,
+)
 from poets_edge.edge.normalization import BACKBONE, PIXELS, Normalization
 from poets_edge.graphs.flatbuffer import read_tree, schema, write_tree
 from poets_edge.graphs.float_ends import takes_pixels
@@ -62,7 +68,7 @@ def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:
     # Mode "a" on a buffer that holds the model makes offsets count from the start of the whole file.
     archive.write(model)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as files:
-        files.writestr(zipfile.ZipInfo(LABELS_FILE, _LONG_AGO), "".join(f"{label}\n" for label in card.labels))
+        files.writestr(zipfile.ZipInfo(LABELS_FILE, _LONG_AGO), join_labels(card.labels))
         files.writestr(zipfile.ZipInfo(FACTS_FILE, _LONG_AGO), json.dumps(signed, ensure_ascii=False, indent=1))
     return archive.getvalue()
 

@@ -42,6 +42,9 @@ class Told:
     def note(self, text: str) -> None:
         self.say(note=text)
 
+    def status(self, text: str) -> None:
+        """Not sent: it is a line that the next replaces, and there is a terminal at the other end only."""
+
     def warn(self, text: str) -> None:
         self.say(warn=text)
 

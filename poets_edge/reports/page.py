@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import poets_edge
 from poets_edge.files import write_text
+from poets_edge.wording import percent
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
@@ -25,11 +25,6 @@ def write_page(path: Path, template: str, **context: Any) -> None:
     # Names in file systems may hold bytes that are no characters; a page must be UTF-8 all the same.
     page = _environment().get_template(template).render(version=poets_edge.__version__, **context)
     write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """`87.5 %`; a dash where it is not known."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
 def _environment() -> Environment:

@@ -13,6 +13,7 @@ from pathlib import Path
 from poets_edge.architectures import Architecture
 from poets_edge.benchmarking.measurement import Measurement
 from poets_edge.benchmarking.processes import Answer
+from poets_edge.edge.metadata import join_labels
 from poets_edge.edge.scored import score_model
 from poets_edge.errors import DatasetError
 from poets_edge.exporting.photos import photos_of_record
@@ -95,9 +96,7 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
         OutputError: the folder cannot be written.
     """
     model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
-    write_together(
-        {model: point.model.read_bytes(), folder / _LABELS: "".join(f"{label}\n" for label in labels).encode()}
-    )
+    write_together({model: point.model.read_bytes(), folder / _LABELS: join_labels(labels).encode()})
     return model
 
 

@@ -18,6 +18,7 @@ from poets_edge.files import write_text
 from poets_edge.photos.folder import Photo
 from poets_edge.sweep.points import Point
 from poets_edge.sweep.results import GridResult
+from poets_edge.wording import percent
 
 _THUMBNAIL = (144, 144)
 _MOST_MISTAKES = 24
@@ -131,10 +132,10 @@ def _cells(point: Point) -> list[str]:
         f"{point.latency.median:.2f}",
         f"{point.latency.p90:.2f}",
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
-        f"{100 * point.accuracy:.1f} %",
+        percent(point.accuracy),
         f"{100 * low:.0f} to {100 * high:.0f}",
-        f"{100 * point.agreement:.1f} %",
-        f"{point.published_top1:.1f} %",
+        percent(point.agreement),
+        percent(point.published_top1 / 100),
         f"{point.published_ms:g}",
     ]
 

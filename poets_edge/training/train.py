@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from poets_edge.edge.metadata import join_labels
 from poets_edge.edge.metrics import Evaluation
-from poets_edge.edge.scored import Scored
+from poets_edge.edge.scored import Scored, mistakes_as_json
 from poets_edge.errors import DatasetError
 from poets_edge.files import sha256_of, write_bytes, write_together
 from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer, without_large_constants
@@ -127,7 +128,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     write_together(
         {
             options.output_graph: graph,
-            options.output_labels: "".join(f"{label}\n" for label in data.labels).encode(),
+            options.output_labels: join_labels(data.labels).encode(),
             options.record: record_of(graph, fields),
         }
     )
@@ -287,7 +288,5 @@ def _fields(
         "test": result.test.as_dict(),
         "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
         "calibration": result.calibration.as_dict() if result.calibration else None,
-        "misclassified": [
-            {"photo": name, "answer": answer, "score": score} for name, answer, score in result.misclassified
-        ],
+        "misclassified": mistakes_as_json(result.misclassified),
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import importlib
+import importlib.util
+import sys
 from typing import Any
 
 from PIL import Image
@@ -50,21 +52,29 @@ class PiCamera:
 
 
 def find_picamera2(number: int) -> Any | None:
-    """The picamera2 module if it is installed and knows camera `number`, else None."""
-    if picamera2_trouble() is not None:
+    """The picamera2 module if it is installed, starts, and knows camera `number`, else None."""
+    if not is_installed() or picamera2_trouble() is not None:
         return None
     import picamera2
 
     return picamera2 if number < len(picamera2.Picamera2.global_camera_info()) else None
 
 
+def is_installed() -> bool:
+    """Whether there is a picamera2 here; it may still not start."""
+    try:
+        return importlib.util.find_spec("picamera2") is not None
+    except ValueError:  # it has been imported from nowhere, or is kept from being imported
+        return sys.modules.get("picamera2") is not None
+
+
 def picamera2_trouble() -> str | None:
-    """Why picamera2 cannot be used; empty where it is merely not installed, None where it can."""
+    """Why the picamera2 that is installed does not start; None where it does, or where there is none."""
+    if not is_installed():
+        return None
     try:
         importlib.import_module("picamera2")
     except Exception as error:  # built for another numpy or another libcamera, it fails in many ways
-        if isinstance(error, ModuleNotFoundError) and error.name == "picamera2":
-            return ""
         return (
             f"picamera2 is installed but does not start ({' '.join(str(error).split())}). If this is about numpy,"
             " run: pip install 'numpy<2'"
