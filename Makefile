@@ -12,7 +12,7 @@ COVERAGE_FLOOR ?= 75
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-pi coverage lint types hooks docs dist benchmark android clean
+.PHONY: help quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,13 +61,18 @@ android: $(INSTALLED) | $(PHOTOS) ## test the Android app against Python, and bu
 	test -f android_demo/app/src/main/assets/model.tflite || $(BIN)/poets-edge android build/android/flowers/retrained_graph_int8.tflite
 	$(PYTHON) android_demo/build.py --vectors build/android/vectors
 
+# Built from web/ into the package, where it is tracked: only who changes it needs Node.
+web: $(INSTALLED) ## rebuild the page of `poets-edge web` (needs Node)
+	cd web && npm ci --ignore-scripts && npm run check && npm run build
+	$(BIN)/python -m tools.web_runtime
+
 build/flower_photos: | $(INSTALLED)
 	$(BIN)/poets-edge fetch-flowers $@
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[web,dev]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(INSTALLED)

@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "Put benchmarks of several devices side by side.",
     "grid": "Retrain and measure every MobileNet, and say which one to ship.",
     "android": "Put a model into the Android app.",
+    "web": "Make a model a web page, for any phone.",
 }
 """Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
 

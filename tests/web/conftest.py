@@ -1,0 +1,164 @@
+"""A page for small models that any machine can train, and Chromium to open it with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
+from tests.conftest import Trained, poets_edge
+
+READY_MS = 60_000  # on a machine that others use too
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Photos that were drawn, and models of the embedded backbone that know them."""
+
+    photos: Path
+    trained: Trained
+
+    def model(self, quantization: str = "int8") -> Path:
+        return self.trained.model(quantization)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Needs no network and no shared photos. Do not write into it."""
+    folder = tmp_path_factory.mktemp("drawn")
+    poets_edge("draw-photos", folder / "photos", "--per-class", "20").ok()
+    embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+    poets_edge("train", "--image_dir", folder / "photos", *embedded, cwd=folder).ok()
+    poets_edge("export", "--quantize", "float32", "--quantize", "int8", cwd=folder).ok()
+    return Drawn(folder / "photos", Trained(folder))
+
+
+@pytest.fixture(scope="session")
+def written(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with the int8 model. Copy it with `copy_page` to change it."""
+    folder = tmp_path_factory.mktemp("page") / "site"
+    write_page(drawn.model(), folder)
+    return folder
+
+
+def copy_page(written: Path, folder: Path) -> Path:
+    """Links to its files: 36 MB need not be copied. Replace files in it, never write into them."""
+    return Path(shutil.copytree(written, folder, copy_function=os.link))
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **options: Any) -> Iterator[PageServer]:
+    """Serves a folder on this machine alone."""
+    with PageServer(folder, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def server(written: Path) -> Iterator[PageServer]:
+    with serving(written) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Chromium's path; Debian's package is installed where that is possible, else the test skips."""
+    if shutil.which("chromium") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        install = "apt-get -q update && apt-get -q install -y --no-install-recommends chromium fonts-liberation"
+        subprocess.run(install, shell=True, capture_output=True, timeout=500)
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        reason = "the page's tests need Chromium (apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; CI must have it")
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the camera sees: a drawn daisy, 640 x 480, as motion JPEG."""
+    path = tmp_path_factory.mktemp("video") / "daisy.mjpeg"
+    frame = Image.new("RGB", (640, 480), "black")
+    with Image.open(daisy(drawn)) as photo:
+        frame.paste(photo.convert("RGB").resize((480, 480)), (80, 0))
+    single = path.with_suffix(".jpg")
+    frame.save(single, quality=95)
+    path.write_bytes(single.read_bytes() * 30)
+    return path
+
+
+def daisy(drawn: Drawn) -> Path:
+    """A photo that the int8 model surely takes for a daisy."""
+    from poets_edge.edge.classifier import Classifier
+
+    classifier = Classifier(drawn.model())
+    photos = sorted((drawn.photos / "daisy").iterdir())
+    return max(photos, key=lambda photo: classifier.scores(photo)[classifier.labels.index("daisy")])
+
+
+@pytest.fixture(scope="session")
+def launch(playwright: Any, chromium: str) -> Iterator[Callable[..., Any]]:
+    """Starts a browser with arguments; it is closed at the end."""
+    running: list[Any] = []
+
+    def start(*arguments: str) -> Any:
+        sandbox = [] if os.geteuid() else ["--no-sandbox"]
+        running.append(playwright.chromium.launch(executable_path=chromium, args=[*sandbox, *arguments]))
+        return running[-1]
+
+    yield start
+    for browser in running:
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Any], video: Path) -> Any:
+    """A browser whose camera sees a daisy; pages still have to be allowed to use it."""
+    return launch("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}")
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address as a visitor who was never there, and waits until the page can label."""
+    contexts: list[Any] = []
+
+    def visit(url: str, *, ready: bool = True, within: Any = None, **settings: Any) -> Any:
+        context = (within or browser).new_context(**{"permissions": ["camera"], **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(READY_MS)
+        page.goto(url)
+        if ready:
+            page.wait_for_selector("body[data-mode=idle]")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()

@@ -1,0 +1,380 @@
+"""The page in a real browser: the same answers as Python, camera, photos, offline, measuring, and what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.edge.classifier import Classifier
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
+from tests.android.resize_sums import noise
+from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
+from tests.web.conftest import PHONE, READY_MS, Drawn, copy_page, daisy, serving
+
+OpenPage = Callable[..., Any]
+
+_SCORES = """async (names) => {
+  const found = [];
+  for (const name of names) {
+    const photo = await (await fetch(name)).blob();
+    const { scores } = await poetsEdge.scorer.score(await poetsEdge.decodePhoto(photo));
+    found.push(Array.from(scores));
+  }
+  return found;
+}"""
+
+_RESIZE = """(cases) => cases.map(([width, height, newWidth, newHeight, rgba]) => {
+  const bytes = Uint8ClampedArray.from(atob(rgba), (character) => character.charCodeAt(0));
+  const resampler = new Resampler(width, height, newWidth, newHeight);
+  const rows = Math.ceil(height / 3); // in strips
+  for (let top = 0; top < height; top += rows) {
+    resampler.addRows(bytes.subarray(4 * width * top, 4 * width * Math.min(height, top + rows)), top);
+  }
+  return btoa(String.fromCharCode(...resampler.finish()));
+})"""
+
+
+def _until(page: Any, condition: str) -> None:
+    """Waits for a JavaScript condition. Playwright's own way needs `eval`, which the page forbids."""
+    end = time.monotonic() + READY_MS / 1000
+    while time.monotonic() < end:
+        try:
+            if page.evaluate(condition):
+                return
+        except Exception as error:  # Playwright's own, and those only where it is installed
+            if "context was destroyed" not in str(error):  # the page is loading itself anew
+                raise
+        page.wait_for_timeout(20)
+    raise AssertionError(condition)
+
+
+def _choose(page: Any, photo: Path | tuple[str, bytes]) -> None:
+    given = photo if isinstance(photo, Path) else {"name": photo[0], "mimeType": "image/jpeg", "buffer": photo[1]}
+    page.set_input_files("#choose-input", given)
+
+
+def _measure(page: Any) -> None:
+    page.click("#measure summary")
+    page.click("#measure-start")
+    page.wait_for_selector("#measured-files:not([hidden])")
+
+
+def _problem(page: Any) -> str:
+    page.wait_for_selector("#problem:not([hidden])")
+    sentence = str(page.inner_text("#problem"))
+    assert re.fullmatch(r"[^\n]+\.", sentence.removesuffix(" poets-edge web MODEL") + "."[sentence.endswith(".") :])
+    return sentence
+
+
+def _as_png(photos: list[Path], folder: Path) -> list[str]:
+    folder.mkdir()
+    for number, photo in enumerate(photos):
+        with Image.open(photo) as picture:
+            picture.convert("RGB").save(folder / f"{number}.png", compress_level=1)
+    return [f"{folder.name}/{number}.png" for number in range(len(photos))]
+
+
+def _differences(model: Path, photos: list[Path], folder: Path, open_page: OpenPage) -> np.ndarray[Any, Any]:
+    """Between the page's scores and Python's: [photos, labels]."""
+    write_page(model, folder)
+    names = _as_png(photos, folder / "photos")
+    with serving(folder) as server:
+        found = open_page(server.url, service_workers="block").evaluate(_SCORES, names)
+    classifier = Classifier(model)
+    expected = np.array([classifier.scores(folder / name) for name in names])
+    assert expected.std(axis=0).min() > 0.01, "a model that answers the same for all photos proves nothing"
+    return np.asarray(np.abs(np.array(found) - expected))
+
+
+@pytest.mark.parametrize("quantization", ["int8", "float32"])
+def test_same_scores_as_python(drawn: Drawn, quantization: str, open_page: OpenPage, tmp_path: Path) -> None:
+    photos = sorted(drawn.photos.glob("*/*"))
+    assert len(photos) == 100
+    differences = _differences(drawn.model(quantization), photos, tmp_path / "site", open_page)
+    assert differences.max() <= (0 if quantization == "int8" else 1e-5)
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_same_scores_as_python_on_real_photos(
+    trained: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    photos = sorted(flowers.glob("*/*.jpg"))[:: 10 if quantization in ("int8", "float32") else 100]
+    differences = _differences(trained.model(quantization), photos, tmp_path / "site", open_page)
+    if quantization == "dynamic":  # it quantizes what it computes as it goes, which rounds otherwise elsewhere
+        assert differences.max() < 0.1
+    else:
+        assert differences.max() <= (0 if quantization == "int8" else 1e-5)
+
+
+def test_same_int8_scores_in_a_browser_like_safari(
+    drawn: Drawn, written: Path, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """Safari lacks relaxed SIMD, and gets LiteRT's other build."""
+    folder = copy_page(written, tmp_path / "site")
+    script = (folder / "worker.js").read_text().replace('"litert_wasm_internal"', '"litert_wasm_compat_internal"')
+    for name in ("worker.js", "worker.js.gz"):
+        (folder / name).unlink()
+    (folder / "worker.js").write_text(script)
+    names = _as_png(sorted(drawn.photos.glob("*/*"))[::10], folder / "photos")
+    with serving(folder) as server:
+        page = open_page(server.url, service_workers="block")
+        fetched = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+        found = page.evaluate(_SCORES, names)
+    assert "compat" in str(fetched) or "compat" in script
+    classifier = Classifier(drawn.model())
+    np.testing.assert_array_equal(np.array(found, np.float32), [classifier.scores(folder / name) for name in names])
+
+
+def test_resizes_as_python_does(server: PageServer, open_page: OpenPage) -> None:
+    """The checksums that the Android app is held to."""
+    page = open_page(server.url)
+    lines = [
+        line.split() for line in (ROOT / "android_demo/app/src/test/resources/resize.txt").read_text().splitlines()
+    ]
+    assert len(lines) >= 100
+    cases = []
+    for width, height, new_width, new_height in ([int(word) for word in line[:4]] for line in lines):
+        rgba = np.dstack([noise(width, height), np.full((height, width), 255, np.uint8)])
+        cases.append([width, height, new_width, new_height, base64.b64encode(rgba.tobytes()).decode()])
+    found = [f"{zlib.crc32(base64.b64decode(resized)):08x}" for resized in page.workers[0].evaluate(_RESIZE, cases)]
+    assert found == [line[4] for line in lines]
+
+
+def test_fetches_nothing_from_elsewhere_and_little_from_here(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page("about:blank", ready=False)
+    requests: list[Any] = []
+    page.context.on("request", lambda request: requests.append(request))
+    page.goto(server.url)
+    page.wait_for_selector("body[data-mode=idle]")
+    _until(page, "document.getElementById('offline').textContent")
+    assert requests and all(request.url.startswith((server.url, "blob:")) for request in requests)
+    sent = {request.url: request.sizes()["responseBodySize"] for request in requests if request.response()}
+    runtime = {name.rpartition("/")[2] for name in sent if name.endswith(".wasm")}
+    assert runtime == {"litert_wasm_internal.wasm"}
+    assert sum(size for url, size in sent.items() if "model.tflite" not in url) < 3.5e6
+    assert page.evaluate("crossOriginIsolated")
+
+
+def test_shows_what_the_model_says_of_itself(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    assert page.inner_text("#model") == "mobilenet_0.25_128 int8 · 128 × 128 · 5 labels"
+    _choose(page, daisy(drawn))
+    page.wait_for_selector("#answers li")
+    assert page.inner_text("#verdict") == "daisy"
+    labels = page.locator("#answers .label").all_inner_texts()
+    assert labels == [label.name for label in Classifier(drawn.model()).classify(daisy(drawn), top=3)]
+    assert float(page.inner_text("#inference")) <= float(page.inner_text("#whole"))
+    page.locator("#threshold").press("End")  # 95 %
+    expected = "daisy" if float(page.locator("#answers .score").first.inner_text().split()[0]) >= 95 else "unknown"
+    assert page.inner_text("#verdict") == expected
+    _choose(page, ("even.png", _png(Image.new("RGB", (64, 64), "grey"))))
+    _until(page, "document.getElementById('verdict').textContent === 'unknown'")
+
+
+def test_a_dropped_and_a_pasted_photo_are_labelled(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    for event, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
+        page.evaluate(
+            """async ([event, field, bytes]) => {
+              const files = new DataTransfer();
+              files.items.add(new File([Uint8Array.from(bytes)], "photo.jpg", { type: "image/jpeg" }));
+              const Kind = event === "drop" ? DragEvent : ClipboardEvent;
+              document.getElementById("timing").hidden = true;
+              document.body.dispatchEvent(new Kind(event, { [field]: files, bubbles: true, cancelable: true }));
+            }""",
+            [event, field, list(daisy(drawn).read_bytes())],
+        )
+        page.wait_for_selector("#timing:not([hidden])")
+        assert page.inner_text("#verdict") == "daisy"
+
+
+def test_labels_the_camera_live_and_frozen(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page(server.url, **PHONE)
+    page.click("#camera")
+    _until(page, "document.getElementById('verdict').textContent === 'daisy'")
+    _until(page, "Number(document.getElementById('stage').dataset.frames) > 10")
+    _until(page, "document.getElementById('spoken').textContent === 'daisy'")  # for screen readers
+    page.locator("#camera").press("Enter")
+    page.wait_for_selector("body[data-mode=frozen]")
+    _until(page, "document.getElementById('rate').textContent === '–'")
+    assert page.inner_text("#verdict") == "daisy"
+    frames = page.evaluate("document.getElementById('stage').dataset.frames")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.getElementById('stage').dataset.frames") == frames
+    page.click("#camera")
+    _until(page, f"Number(document.getElementById('stage').dataset.frames) > {frames}")
+
+
+def test_works_offline_after_the_first_visit(written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path) -> None:
+    folder = copy_page(written, tmp_path / "site")
+    with serving(folder) as server:
+        page = open_page(server.url)
+        _until(page, "document.getElementById('offline').textContent")
+    page.reload()  # there is no server any more
+    page.wait_for_selector("body[data-mode=idle]")
+    assert page.evaluate("crossOriginIsolated")
+    _choose(page, daisy(drawn))
+    _until(page, "document.getElementById('verdict').textContent === 'daisy'")
+
+
+def test_a_newer_model_replaces_the_one_that_is_kept(
+    written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
+) -> None:
+    folder = copy_page(written, tmp_path / "site")
+    with serving(folder) as server:
+        page = open_page(server.url)
+        _until(page, "document.getElementById('offline').textContent")
+        write_page(drawn.model("float32"), folder)
+        page.reload()
+        _until(page, "document.getElementById('model').textContent.includes('float32')")
+
+
+def test_measures_what_compare_reads(server: PageServer, open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page(f"{server.url}#runs=25")
+    _measure(page)
+    with page.expect_download() as download:
+        page.click("#measure-save")
+    file = tmp_path / "phone.json"
+    download.value.save_as(file)
+    result = json.loads(file.read_text())
+    one = result["results"][0]
+    assert one["threads"] == 1 and one["accelerated"] and len(one["rounds"]) == 5
+    samples = [sample for entry in one["rounds"] for sample in entry["samples_ms"]]
+    assert len(samples) * one["rounds"][0]["runs_per_sample"] >= 25
+    assert one["latency_ms"]["median"] == pytest.approx(float(np.median(samples)))
+    assert one["latency_ms"]["p99"] == pytest.approx(float(np.percentile(samples, 99)))
+    assert (one["architecture"], one["quantization"]) == ("mobilenet_0.25_128", "int8")
+    assert "Chrome/" in result["machine"]["user_agent"] and result["machine"]["cores"] >= 1
+    assert page.locator("svg.histogram").count() == len(result["results"])
+    shutil.copy(file, tmp_path / "again.json")
+    ran = poets_edge("compare", file, tmp_path / "again.json").ok()
+    assert "LiteRT.js" in ran.stdout and "mobilenet_0.25_128 int8" in ran.stdout
+
+
+def test_without_a_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
+    page = open_page(server.url, within=launch())
+    page.click("#camera")
+    assert _problem(page) == "There is no camera here. Choose a photo instead."
+    assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
+
+
+def test_camera_refused(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page(server.url, permissions=[])
+    page.click("#camera")
+    assert _problem(page).startswith("The camera was refused.")
+
+
+def test_plain_http_offers_photos_and_says_why(
+    written: Path, drawn: Drawn, launch: Callable[..., Any], open_page: OpenPage
+) -> None:
+    with serving(written) as server:
+        browser = launch("--host-resolver-rules=MAP pc.test 127.0.0.1")
+        page = open_page(f"http://pc.test:{server.server_port}/", within=browser, permissions=[])
+        assert "only to pages that come over HTTPS" in page.inner_text("#hint")
+        assert page.is_hidden("#camera")
+        _choose(page, daisy(drawn))
+        _until(page, "document.getElementById('verdict').textContent === 'daisy'")
+
+
+def test_bad_photos_are_one_sentence_each(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    huge = io.BytesIO()
+    Image.new("L", (10_000, 10_000)).save(huge, "JPEG")
+    for name, data, fragment in (
+        ("huge.jpg", huge.getvalue(), "has 100 megapixels"),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200), "cannot read HEIC"),
+        ("notes.txt", b"not a picture", "not a picture that the browser can read"),
+        ("cut.png", _png(Image.effect_noise((64, 64), 50))[:60], "not a picture that the browser can read"),
+    ):
+        _choose(page, (name, data))
+        _until(page, f"document.getElementById('problem').textContent.includes({fragment!r})")
+        _problem(page)
+
+
+def test_bad_models_are_one_sentence_each(written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path) -> None:
+    good = drawn.model().read_bytes()
+    archive = good.rindex(b"PK\3\4", 0, good.rindex(b"PK\3\4"))
+    flipped = bytearray(good)
+    flipped[len(good) // 3] ^= 1
+    for name, data, fragment in (
+        ("missing", None, "There is no model.tflite"),
+        ("damaged", bytes(flipped), "damaged"),
+        ("cut", good[: len(good) // 2], "damaged"),
+        ("page", b"<html>not found</html>", "not a TensorFlow Lite model"),
+        ("foreign", good[:archive], "carries no labels"),
+    ):
+        folder = copy_page(written, tmp_path / name)
+        for file in ("model.tflite", "model.tflite.gz"):
+            (folder / file).unlink()
+        if data is not None:
+            (folder / "model.tflite").write_bytes(data)
+        with serving(folder) as server:
+            page = open_page(server.url, ready=False)
+            assert fragment in _problem(page)
+            assert page.is_disabled("#camera")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_has_no_fault_that_axe_finds(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
+    Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe  # noqa: N806
+    page = open_page(f"{server.url}#runs=5", color_scheme=scheme, bypass_csp=True, **PHONE)
+    axe = Axe()
+    _no_fault(axe, page)
+    _choose(page, daisy(drawn))
+    page.wait_for_selector("#timing:not([hidden])")
+    _no_fault(axe, page)
+    if scheme == "light":
+        _measure(page)
+        _no_fault(axe, page)
+    _choose(page, ("notes.txt", b"not a picture"))
+    _problem(page)
+    _no_fault(axe, page)
+
+
+def _no_fault(axe: Any, page: Any) -> None:
+    results = axe.run(page)
+    assert not results.violations_count, results.generate_report()
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(320, 568), (390, 844), (844, 390), (1280, 800)], ids=["small", "phone", "wide", "desktop"]
+)
+def test_everything_fits_even_with_large_text(
+    server: PageServer, drawn: Drawn, width: int, height: int, open_page: OpenPage
+) -> None:
+    page = open_page(server.url, viewport={"width": width, "height": height})
+    _choose(page, daisy(drawn))
+    page.wait_for_selector("#timing:not([hidden])")
+    for size in ("100%", "200%"):
+        page.evaluate(f"document.documentElement.style.fontSize = '{size}'")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.getElementById('stage').getBoundingClientRect().width") >= 100
+
+
+def test_can_be_used_with_a_keyboard(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    expected = ["camera", "choose-input", "threshold", "Measure this device", "Licences"]
+    assert [name for name in reached if name in expected][: len(expected)] == expected
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,84 @@
+"""Takes the screenshots of docs/web.md: `python -m tools.web_screenshots MODEL PHOTO`.
+
+A `.tflite` and a photo come in; `docs/images/web-*.png` go out. Chromium must be installed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
+
+_IMAGES = Path(__file__).resolve().parent.parent / "docs/images"
+_PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "is_mobile": True, "has_touch": True}
+_COLOURS = 128
+
+
+def main() -> None:
+    """Write all three."""
+    model, photo = Path(sys.argv[1]), Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder) / "site"
+        write_page(model, site)
+        video = _video(photo, Path(folder) / "video.mjpeg")
+        camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}"]
+        with PageServer(site) as server, sync_playwright() as playwright:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", *camera])
+            phone = _open(browser, server.url, **_PHONE)
+            phone.click("#camera")
+            phone.wait_for_timeout(4000)
+            _save(phone, "web-phone")
+            dark = _open(browser, f"{server.url}#runs=500", color_scheme="dark", **_PHONE)
+            dark.set_input_files("#choose-input", photo)
+            dark.click("#measure summary")
+            dark.click("#measure-start")
+            dark.wait_for_selector("#measured-files:not([hidden])", timeout=300_000)
+            dark.locator("#measured-files").scroll_into_view_if_needed()
+            _save(dark, "web-dark")
+            desktop = _open(browser, server.url, viewport={"width": 1100, "height": 700})
+            desktop.set_input_files("#choose-input", photo)
+            desktop.wait_for_selector("#timing:not([hidden])")
+            _save(desktop, "web-desktop")
+            browser.close()
+            server.shutdown()
+
+
+def _open(browser: Any, url: str, **settings: Any) -> Any:
+    page = browser.new_context(permissions=["camera"], **settings).new_page()
+    page.goto(url)
+    page.wait_for_selector("body[data-mode=idle]")
+    return page
+
+
+def _save(page: Any, name: str) -> None:
+    page.wait_for_timeout(500)
+    path = _IMAGES / f"{name}.png"
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+def _video(photo: Path, path: Path) -> Path:
+    """The photo as a camera would show it, 640 x 480, as motion JPEG."""
+    with Image.open(photo) as picture:
+        scale = max(640 / picture.width, 480 / picture.height)
+        large = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))
+    left, top = (large.width - 640) // 2, (large.height - 480) // 2
+    frame = path.with_suffix(".jpg")
+    large.crop((left, top, left + 640, top + 480)).save(frame, quality=95)
+    path.write_bytes(frame.read_bytes() * 30)
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+/** The page: connects camera, photos, worker and what is shown. */
+import { best } from "./answers";
+import { Camera, isFrontCamera } from "./camera";
+import type { Scored } from "./classifier";
+import { centralSquare, Live } from "./live";
+import { offerMeasuring } from "./measure-view";
+import type { ModelDescription } from "./metadata";
+import { keepOffline } from "./offline";
+import { decodePhoto, watchDropAndPaste } from "./photos";
+import { Scorer } from "./scorer";
+import { sentenceFor } from "./sentence";
+import { AnswerView, drawPhoto, find, showModel, showProblem, write } from "./view";
+
+const MODEL = "model.tflite";
+const ANSWERS = 3;
+const THRESHOLD_KEY = "poets_edge threshold";
+
+type Mode = "idle" | "live" | "frozen" | "photo";
+
+class Page {
+  private readonly video = find<HTMLVideoElement>("video");
+  private readonly cameraButton = find<HTMLButtonElement>("camera");
+  private readonly switchButton = find<HTMLButtonElement>("switch");
+  private readonly camera = new Camera(this.video);
+  private readonly answers = new AnswerView(0.5);
+  private readonly live: Live;
+  private mode: Mode = "idle";
+  private frames = 0;
+  private photos = 0;
+
+  constructor(
+    private readonly scorer: Scorer,
+    private readonly model: ModelDescription,
+  ) {
+    this.live = new Live(
+      this.video,
+      scorer,
+      (labelled) => {
+        this.show(labelled, labelled.whole, labelled.rate);
+        find("stage").dataset.frames = String(++this.frames);
+      },
+      (error) => this.fail(error),
+    );
+    showModel(model);
+    this.connectThreshold();
+    this.connectPhotos();
+    this.connectCamera();
+    offerMeasuring(MODEL, model, () => this.pause());
+    keepOffline(
+      () => write(find("offline"), "The page works offline now."),
+      (use) => this.offerNewer(use),
+    );
+  }
+
+  private connectThreshold(): void {
+    const slider = find<HTMLInputElement>("threshold");
+    slider.value = localStorage.getItem(THRESHOLD_KEY) ?? slider.value;
+    const apply = () => {
+      write(find("threshold-shown"), `${slider.value} %`);
+      localStorage.setItem(THRESHOLD_KEY, slider.value);
+      this.answers.setThreshold(Number(slider.value) / 100);
+    };
+    slider.addEventListener("input", apply);
+    apply();
+  }
+
+  private connectPhotos(): void {
+    for (const id of ["take-input", "choose-input"]) {
+      const input = find<HTMLInputElement>(id);
+      input.disabled = false;
+      input.addEventListener("change", () => {
+        const file = input.files?.[0];
+        if (file) void this.labelPhoto(file);
+        input.value = ""; // the same photo again is a change, too
+      });
+    }
+    watchDropAndPaste(
+      (file) => void this.labelPhoto(file),
+      (dragging) => document.body.classList.toggle("dragging", dragging),
+    );
+  }
+
+  private connectCamera(): void {
+    const obstacle = Camera.obstacle();
+    if (obstacle) {
+      this.cameraButton.hidden = true;
+      write(find("hint"), `${obstacle} Take or choose a photo.`);
+      return;
+    }
+    this.cameraButton.disabled = false;
+    this.cameraButton.addEventListener("click", () => void this.pressCamera());
+    this.switchButton.addEventListener("click", () => void this.runCamera(() => this.camera.next()));
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.pause();
+    });
+  }
+
+  private async pressCamera(): Promise<void> {
+    if (this.mode === "live") return this.freeze();
+    if (this.mode === "frozen" && this.camera.running) return this.runCamera(() => this.video.play());
+    return this.runCamera(() => this.camera.start());
+  }
+
+  private async runCamera(start: () => Promise<void>): Promise<void> {
+    this.live.stop();
+    this.cameraButton.disabled = this.switchButton.disabled = true;
+    try {
+      await start();
+      showProblem(undefined);
+      this.video.classList.toggle("mirrored", isFrontCamera(this.video));
+      this.enter("live");
+      this.live.start();
+    } catch (error) {
+      this.enter("idle");
+      this.fail(error);
+    } finally {
+      this.cameraButton.disabled = this.switchButton.disabled = false;
+    }
+  }
+
+  /** Stops the picture, and labels exactly the frame that is seen. */
+  private async freeze(): Promise<void> {
+    this.live.stop();
+    this.video.pause();
+    this.enter("frozen");
+    try {
+      const start = performance.now();
+      const scored = await this.scorer.score(await centralSquare(this.video));
+      if (this.mode === "frozen") this.show(scored, performance.now() - start);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private pause(): void {
+    if (this.mode === "live") void this.freeze();
+  }
+
+  private async labelPhoto(file: Blob): Promise<void> {
+    const number = ++this.photos; // of two photos the later one counts, whichever is decoded first
+    showProblem(undefined);
+    try {
+      const start = performance.now();
+      const picture = await decodePhoto(file);
+      if (number !== this.photos) return picture.close();
+      this.live.stop();
+      this.camera.stop();
+      drawPhoto(picture);
+      this.enter("photo");
+      const scored = await this.scorer.score(picture);
+      if (number === this.photos && this.mode === "photo") this.show(scored, performance.now() - start);
+    } catch (error) {
+      if (number === this.photos) this.fail(error);
+    }
+  }
+
+  private show({ scores, inference }: Scored, whole: number, rate?: number): void {
+    this.answers.show(best(this.model.labels, scores, ANSWERS));
+    write(find("inference"), inference.toFixed(1));
+    write(find("whole"), whole.toFixed(1));
+    write(find("rate"), rate === undefined ? "–" : String(rate));
+    find("timing").hidden = false;
+  }
+
+  private enter(mode: Mode): void {
+    this.mode = mode;
+    document.body.dataset.mode = mode;
+    this.video.hidden = mode !== "live" && mode !== "frozen";
+    find("photo").hidden = mode !== "photo";
+    find("placeholder").hidden = mode !== "idle";
+    this.switchButton.hidden = !(mode === "live" && this.camera.switchable);
+    const names = { idle: "Start camera", live: "Freeze", frozen: "Go on", photo: "Start camera" };
+    write(this.cameraButton, names[mode]);
+  }
+
+  private fail(error: unknown): void {
+    showProblem(sentenceFor(error));
+  }
+
+  /** A page that nobody has used yet changes to a newer version by itself. */
+  private offerNewer(use: () => void): void {
+    if (this.mode === "idle") return use();
+    find("news").hidden = false;
+    find("reload").addEventListener("click", use);
+  }
+}
+
+async function main(): Promise<void> {
+  const scorer = new Scorer();
+  try {
+    const model = await scorer.open(MODEL);
+    Object.assign(window, { poetsEdge: { scorer, decodePhoto } }); // for a console, and for the tests
+    new Page(scorer, model);
+    document.body.dataset.mode = "idle";
+    performance.mark("ready");
+  } catch (error) {
+    write(find("model"), "No model");
+    write(find("hint"), "There is nothing to label with.");
+    showProblem(sentenceFor(error));
+  }
+}
+
+void main();

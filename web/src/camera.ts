@@ -1,0 +1,104 @@
+/** The live camera: the one at the back first, any other after it. */
+import { Sentence } from "./sentence";
+
+const SIZE = { width: { ideal: 640 }, height: { ideal: 480 } };
+
+export class Camera {
+  private stream?: MediaStream;
+  private devices: MediaDeviceInfo[] = [];
+
+  constructor(private readonly video: HTMLVideoElement) {}
+
+  /** Why there can be no live camera on this page, if so. */
+  static obstacle(): string | undefined {
+    if (window.isSecureContext && "mediaDevices" in navigator) return undefined;
+    return window.isSecureContext
+      ? "This browser gives pages no camera."
+      : "Browsers give the live camera only to pages that come over HTTPS.";
+  }
+
+  get running(): boolean {
+    return this.stream !== undefined;
+  }
+
+  /** Whether there is another camera to switch to; known once one is running. */
+  get switchable(): boolean {
+    return this.devices.length > 1;
+  }
+
+  /** Starts the camera at the back. Rejects with Sentence. */
+  start(): Promise<void> {
+    return this.open({ facingMode: { ideal: "environment" } });
+  }
+
+  /** Goes on to the next camera. Rejects with Sentence. */
+  async next(): Promise<void> {
+    const current = this.stream?.getVideoTracks()[0].getSettings().deviceId;
+    const index = this.devices.findIndex((device) => device.deviceId === current);
+    const { deviceId } = this.devices[(index + 1) % this.devices.length];
+    this.stop(); // many phones open one camera at a time
+    await this.open({ deviceId: { exact: deviceId } });
+  }
+
+  stop(): void {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = undefined;
+    this.video.srcObject = null;
+  }
+
+  private async open(which: MediaTrackConstraints): Promise<void> {
+    const obstacle = Camera.obstacle();
+    if (obstacle) throw new Sentence(`${obstacle} Take or choose a photo instead.`);
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...which, ...SIZE } });
+      this.video.srcObject = this.stream;
+      await this.video.play();
+    } catch (error) {
+      this.stop();
+      throw new Sentence(explain(error));
+    }
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    this.devices = devices.filter((device) => device.kind === "videoinput");
+  }
+}
+
+/** Whether a camera's picture shows the person in front of the screen, who expects a mirror. */
+export function isFrontCamera(video: HTMLVideoElement): boolean {
+  const track = (video.srcObject as MediaStream | null)?.getVideoTracks()[0];
+  return track?.getSettings().facingMode === "user";
+}
+
+/** Calls `see` for each new frame, until the function that is given back is called. */
+export function eachFrame(video: HTMLVideoElement, see: () => void): () => void {
+  let handle = 0;
+  if ("requestVideoFrameCallback" in video) {
+    const next = () => {
+      handle = video.requestVideoFrameCallback(next);
+      see();
+    };
+    handle = video.requestVideoFrameCallback(next);
+    return () => video.cancelVideoFrameCallback(handle);
+  }
+  const next = () => {
+    handle = requestAnimationFrame(next);
+    see();
+  };
+  handle = requestAnimationFrame(next);
+  return () => cancelAnimationFrame(handle);
+}
+
+function explain(error: unknown): string {
+  switch (error instanceof DOMException ? error.name : "") {
+    case "NotAllowedError":
+    case "SecurityError":
+      return "The camera was refused. Allow it in the browser's settings for this page, or choose a photo.";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "There is no camera here. Choose a photo instead.";
+    case "NotReadableError":
+    case "AbortError":
+      return "The camera is in use by another program. Close that, or choose a photo.";
+    default:
+      return `The camera could not be started (${error}). Choose a photo instead.`;
+  }
+}

@@ -1,0 +1,72 @@
+/** A picture in, a score a label out. Lives in the worker. */
+import { describeModel, type ModelDescription } from "./metadata";
+import { type Crop, Fitter } from "./picture";
+import { type Runner, type Runtime, startRuntime } from "./runtime";
+import type { RuntimeName } from "./runtime_choice";
+import { Sentence } from "./sentence";
+import { decode, encoder, type TensorValues } from "./tensors";
+
+/** Scores of one picture, and milliseconds of its parts. */
+export interface Scored {
+  readonly scores: Float32Array;
+  /** Reading its pixels, resizing them, and filling the input tensor. */
+  readonly prepare: number;
+  readonly inference: number;
+}
+
+export class Classifier {
+  private readonly fitter: Fitter;
+  private readonly encode: (pixels: Uint8Array, out: TensorValues) => void;
+
+  private constructor(
+    readonly model: ModelDescription,
+    readonly runner: Runner,
+    /** Milliseconds from the model's bytes to a model that can run. */
+    readonly load: number,
+  ) {
+    const [, height, width] = model.input.shape;
+    this.fitter = new Fitter(width, height);
+    this.encode = encoder(model);
+  }
+
+  /** Fetches a model and the runtime, both at once. Rejects with Sentence. */
+  static async open(modelUrl: string, runtimeName: RuntimeName, threads: number): Promise<Classifier> {
+    const fetching = fetchModel(modelUrl);
+    const starting = startRuntime(runtimeName);
+    starting.catch(() => undefined); // what is wrong with the model is told first
+    const file = await fetching;
+    const model = await describeModel(file);
+    const runtime: Runtime = await starting;
+    const before = performance.now();
+    const runner = await runtime.open(file, model, threads);
+    return new Classifier(model, runner, performance.now() - before);
+  }
+
+  score(picture: ImageBitmap, crop?: Crop): Scored {
+    const start = performance.now();
+    this.fill(picture, crop);
+    const prepared = performance.now();
+    this.runner.invoke();
+    const inference = performance.now() - prepared;
+    return { scores: decode(this.runner.output(), this.model.output), prepare: prepared - start, inference };
+  }
+
+  /** Puts a picture into the input tensor. */
+  fill(picture: ImageBitmap, crop?: Crop): void {
+    const pixels = this.fitter.fit(picture, crop);
+    this.runner.setInput((values) => this.encode(pixels, values));
+  }
+}
+
+async function fetchModel(url: string): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch {
+    throw new Sentence("The model could not be fetched. Check the connection, and reload the page.");
+  }
+  if (!response.ok) {
+    throw new Sentence(`There is no model.tflite beside this page (status ${response.status}). Write the page again: poets-edge web MODEL`);
+  }
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,152 @@
+/**
+ * What a `.tflite` says about itself: its two tensors, labels, normalization, and the facts poets_edge adds.
+ *
+ * A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the label
+ * file lies in a zip archive behind it. Field numbers are those of TensorFlow's schema.fbs and metadata_schema.fbs.
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { appendedFiles } from "./archive";
+import { FlatTable } from "./flatbuffer";
+import { Sentence } from "./sentence";
+
+const METADATA = "TFLITE_METADATA";
+const FACTS = "poets_edge.json";
+const NORMALIZATION = 1; // ProcessUnitOptions
+const AXIS_LABELS = 2; // AssociatedFileType
+const MOBILENET = [127.5]; // pixel -> [-1, 1], where the model does not say
+
+const TYPES = { 0: "float32", 3: "uint8", 9: "int8" } as const; // TensorType
+export type TensorType = (typeof TYPES)[keyof typeof TYPES];
+
+/** One end of a model. Real value = (stored value - zeroPoint) * scale; scale is 0 where it is not quantized. */
+export interface Tensor {
+  readonly type: TensorType;
+  readonly shape: readonly number[];
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+export interface ModelDescription {
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly architecture: string;
+  readonly quantization: string;
+  readonly input: Tensor;
+  readonly output: Tensor;
+  /** One number, or one a colour. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly labels: readonly string[];
+}
+
+/** Reads a whole `.tflite`. Rejects with Sentence where it is no model, damaged, or no image classifier with labels. */
+export async function describeModel(file: Uint8Array): Promise<ModelDescription> {
+  if (new TextDecoder().decode(file.subarray(4, 8)) !== "TFL3") {
+    throw new Sentence("model.tflite is not a TensorFlow Lite model. Export it again, or copy it again.");
+  }
+  let description: ModelDescription;
+  try {
+    description = await read(file);
+  } catch (error) {
+    if (error instanceof Sentence) throw error;
+    throw damaged(); // a damaged FlatBuffer or archive sends the reader anywhere
+  }
+  check(description);
+  return description;
+}
+
+async function read(file: Uint8Array): Promise<ModelDescription> {
+  const archive = await appendedFiles(file);
+  const text = archive.files.get(FACTS);
+  const facts = text ? JSON.parse(new TextDecoder().decode(text)) : {};
+  if (facts.sha256 && facts.sha256 !== bytesToHex(sha256(file.subarray(0, archive.start)))) throw damaged();
+  const model = FlatTable.root(file);
+  const graph = model.tables(2)[0];
+  const tensors = graph.tables(0);
+  const metadata = findMetadata(model);
+  const subgraph = metadata?.tables(3)[0];
+  const options = subgraph && findNormalization(subgraph.tables(2));
+  const labelFile = subgraph && findLabelFile(subgraph.tables(3));
+  return {
+    name: metadata?.text(0) ?? "",
+    size: file.length,
+    sha256: bytesToHex(sha256(file)),
+    architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
+    quantization: facts.quantization === "none" ? "float32" : String(facts.quantization ?? ""),
+    input: only(graph.int32s(1), tensors, "input"),
+    output: only(graph.int32s(2), tensors, "output"),
+    mean: or(options?.float32s(0), MOBILENET),
+    std: or(options?.float32s(1), MOBILENET),
+    labels: lines(archive.files.get(labelFile ?? "")),
+  };
+}
+
+function findMetadata(model: FlatTable): FlatTable | undefined {
+  const entry = model.tables(6).find((candidate) => candidate.text(0) === METADATA);
+  return entry && FlatTable.root(model.tables(4)[entry.uint32(1)].bytes(0));
+}
+
+function findNormalization(inputs: FlatTable[]): FlatTable | undefined {
+  return inputs
+    .flatMap((input) => input.tables(4))
+    .find((unit) => unit.int8(0) === NORMALIZATION)
+    ?.table(1);
+}
+
+function findLabelFile(outputs: FlatTable[]): string | undefined {
+  return outputs
+    .flatMap((output) => output.tables(6))
+    .find((file) => file.int8(2) === AXIS_LABELS)
+    ?.text(0);
+}
+
+function only(indices: number[], tensors: FlatTable[], end: string): Tensor {
+  if (indices.length !== 1) {
+    throw new Sentence(`The model has ${indices.length} ${end}s; an image classifier has one.`);
+  }
+  const tensor = tensors[indices[0]];
+  const type = TYPES[tensor.int8(1) as keyof typeof TYPES];
+  if (!type) throw new Sentence(`The model's ${end} is of a type the page cannot handle: it takes float32, uint8, int8.`);
+  const quantization = tensor.has(4) ? tensor.table(4) : undefined;
+  return {
+    type,
+    shape: tensor.int32s(0),
+    scale: quantization?.float32s(2)[0] ?? 0,
+    zeroPoint: quantization?.int64s(3)[0] ?? 0,
+  };
+}
+
+function or(values: number[] | undefined, otherwise: number[]): number[] {
+  return values?.length ? values : otherwise;
+}
+
+function lines(file: Uint8Array | undefined): string[] {
+  if (!file) return [];
+  const text = new TextDecoder("utf-8", { ignoreBOM: false }).decode(file).replaceAll("\r\n", "\n").replace(/\n+$/, "");
+  return text ? text.split("\n") : [];
+}
+
+function check({ input, output, mean, std, labels }: ModelDescription): void {
+  const [batch, height, width, channels] = input.shape;
+  if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
+    throw new Sentence(`The model takes [${input.shape}], not one colour picture [1, height, width, 3].`);
+  }
+  for (const numbers of [mean, std]) {
+    if (numbers.length !== 1 && numbers.length !== 3) {
+      throw new Sentence(`The model's normalization has ${numbers.length} numbers; a colour picture needs 1 or 3.`);
+    }
+  }
+  const outputs = output.shape.reduce((product, size) => product * size, 1);
+  if (!labels.length) {
+    throw new Sentence("The model carries no labels, so the page cannot name what it sees. Export it with poets-edge.");
+  }
+  if (labels.length !== outputs) {
+    throw new Sentence(`The model has ${outputs} outputs but ${labels.length} labels.`);
+  }
+}
+
+function damaged(): Sentence {
+  return new Sentence("model.tflite is damaged. Export it again, or copy it again.");
+}

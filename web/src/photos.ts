@@ -1,0 +1,60 @@
+/** Pictures from files: chosen, taken with the phone's camera app, dropped, or pasted. */
+import { Sentence } from "./sentence";
+
+const MOST_MEGAPIXELS = 64; // decoded, that is 256 MB, about what a phone's browser gives a page
+
+/** Decodes a picture, upright. Rejects with Sentence. */
+export async function decodePhoto(file: Blob): Promise<ImageBitmap> {
+  const url = URL.createObjectURL(file);
+  try {
+    const image = new Image();
+    image.src = url;
+    const loaded = await new Promise<boolean>((resolve) => {
+      image.onload = () => resolve(true);
+      image.onerror = () => resolve(false);
+    });
+    if (!loaded) throw await unreadable(file);
+    const megapixels = (image.naturalWidth * image.naturalHeight) / 1e6;
+    if (megapixels > MOST_MEGAPIXELS) {
+      throw new Sentence(
+        `This photo has ${Math.round(megapixels)} megapixels; the page takes up to ${MOST_MEGAPIXELS}. Scale it down first.`,
+      );
+    }
+    try {
+      // Colours as they are in the file, as in Python: an embedded profile is not applied.
+      return await createImageBitmap(file, { colorSpaceConversion: "none" });
+    } catch {
+      throw await unreadable(file);
+    }
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Calls `take` with each picture that is dropped on the page or pasted into it. */
+export function watchDropAndPaste(take: (file: File) => void, mark: (dragging: boolean) => void): void {
+  document.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    mark(true);
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(false);
+    const file = event.dataTransfer?.files[0];
+    if (file) take(file);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = event.clipboardData?.files[0];
+    if (file) take(file);
+  });
+}
+
+async function unreadable(file: Blob): Promise<Sentence> {
+  const start = new TextDecoder("latin1").decode(await file.slice(0, 32).arrayBuffer());
+  if (/^....ftyp(hei|hev|mif1|msf1)/s.test(start)) {
+    return new Sentence("This browser cannot read HEIC photos. Choose a JPEG or PNG, or set the camera to “most compatible”.");
+  }
+  return new Sentence("This file is not a picture that the browser can read. Choose a JPEG or PNG.");
+}

@@ -1,0 +1,147 @@
+/**
+ * LiteRT in WebAssembly: a model's bytes in, a function from input numbers to output numbers out.
+ *
+ * This drives the module under @litertjs/core, not its wrapper: the wrapper asks for a GPU first, refuses int8 tensors and
+ * makes new tensors for each run. Here one input tensor is filled in place again and again, so memory stays flat. The
+ * names are those of the wrapper's wasm_binding_types.ts; the version is pinned in package.json.
+ */
+import type { ModelDescription } from "./metadata";
+import type { RuntimeName } from "./runtime_choice";
+import { Sentence } from "./sentence";
+import { type TensorValues, valuesOf } from "./tensors";
+
+interface Deletable {
+  delete(): void;
+}
+
+interface TensorType extends Deletable {
+  bytes(): number;
+}
+
+interface TensorBuffer extends Deletable {
+  lock(mode: unknown): number;
+  unlock(): void;
+}
+
+interface CompiledModel extends Deletable {
+  run(signature: number, inputs: TensorBuffer[]): TensorBuffer[];
+}
+
+interface LiteRt {
+  HEAPU8: Uint8Array;
+  _malloc(size: number): number;
+  LiteRtEnvironment: { create(device: null): Deletable };
+  LiteRtTensorBuffer: {
+    createManaged(environment: Deletable, kind: unknown, type: TensorType, size: number): TensorBuffer;
+  };
+  LiteRtTensorBufferType: { HOST_MEMORY: unknown };
+  LiteRtTensorBufferLockMode: { READ: unknown; WRITE: unknown };
+  loadModel(environment: Deletable, at: number, size: number): { getInputTensorType(s: number, i: number): TensorType };
+  compileModel(environment: Deletable, model: unknown, options: unknown): CompiledModel | Promise<CompiledModel>;
+}
+
+declare const self: WorkerGlobalScope & {
+  ModuleFactory?: (options: object) => Promise<LiteRt>;
+  importScripts(url: string): void;
+};
+
+/** One model, ready to run. Lives as long as its worker. */
+export interface Runner {
+  /** Fills the input tensor; what `fill` gets is valid during the call only. */
+  setInput(fill: (values: TensorValues) => void): void;
+  /** One inference; synchronous, so that its time can be taken. */
+  invoke(): void;
+  /** A copy of what the last inference gave. */
+  output(): TensorValues;
+  /** Whether XNNPACK took the model. */
+  readonly accelerated: boolean;
+}
+
+/** A started LiteRT, before it has a model. */
+export interface Runtime {
+  open(file: Uint8Array, model: ModelDescription, threads: number): Promise<Runner>;
+}
+
+/** Loads a build of LiteRT from beside the page. Rejects with Sentence. */
+export async function startRuntime(name: RuntimeName): Promise<Runtime> {
+  const script = new URL(`runtime/${name}.js`, globalThis.location.href).href;
+  const log: string[] = [];
+  const note = (line: string) => log.push(line);
+  try {
+    self.importScripts(script);
+    const litert = await self.ModuleFactory!({ mainScriptUrlOrBlob: script, print: note, printErr: note, locateFile });
+    return { open: (file, model, threads) => open(litert, file, model, threads, log) };
+  } catch (error) {
+    console.debug(error, log);
+    throw new Sentence("LiteRT, which runs the model, could not be started. Use a current browser, and reload the page.");
+  }
+
+  function locateFile(file: string): string {
+    return new URL(file, script).href;
+  }
+}
+
+async function open(
+  litert: LiteRt,
+  file: Uint8Array,
+  model: ModelDescription,
+  threads: number,
+  log: readonly string[],
+): Promise<Runner> {
+  try {
+    const environment = litert.LiteRtEnvironment.create(null);
+    const at = litert._malloc(file.length);
+    litert.HEAPU8.set(file, at);
+    const loaded = litert.loadModel(environment, at, file.length);
+    const compiled = await litert.compileModel(environment, loaded, {
+      environment: { liteRtEnvironment: environment },
+      accelerator: "wasm",
+      cpuOptions: { numThreads: threads },
+      gpuOptions: {},
+      webNNOptions: {},
+    });
+    const type = loaded.getInputTensorType(0, 0);
+    const { HOST_MEMORY } = litert.LiteRtTensorBufferType;
+    const input = litert.LiteRtTensorBuffer.createManaged(environment, HOST_MEMORY, type, type.bytes());
+    return new LiteRtRunner(litert, compiled, input, model, log.join("\n").includes("XNNPACK delegate"));
+  } catch (error) {
+    console.debug(error, log);
+    throw new Sentence("LiteRT cannot run this model. Export it again with poets-edge.");
+  }
+}
+
+class LiteRtRunner implements Runner {
+  private outputs: TensorBuffer[] = [];
+
+  constructor(
+    private readonly litert: LiteRt,
+    private readonly compiled: CompiledModel,
+    private readonly input: TensorBuffer,
+    private readonly model: ModelDescription,
+    readonly accelerated: boolean,
+  ) {}
+
+  setInput(fill: (values: TensorValues) => void): void {
+    const at = this.input.lock(this.litert.LiteRtTensorBufferLockMode.WRITE);
+    try {
+      fill(valuesOf(this.model.input, this.litert.HEAPU8.buffer, at));
+    } finally {
+      this.input.unlock();
+    }
+  }
+
+  invoke(): void {
+    for (const output of this.outputs) output.delete();
+    this.outputs = this.compiled.run(0, [this.input]);
+  }
+
+  output(): TensorValues {
+    const [output] = this.outputs;
+    const at = output.lock(this.litert.LiteRtTensorBufferLockMode.READ);
+    try {
+      return valuesOf(this.model.output, this.litert.HEAPU8.buffer, at).slice();
+    } finally {
+      output.unlock();
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/** What the page shows: elements by their ids, answers, times, problems. */
+import { type Answer, verdict } from "./answers";
+import type { ModelDescription } from "./metadata";
+
+const SHOWN = 3;
+const SPEAK_AFTER = 1200; // a screen reader is told of an answer that has lasted so many milliseconds
+
+/** The element of this id; the page has it. */
+export function find<T extends HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+export function showModel(model: ModelDescription): void {
+  const [, height, width] = model.input.shape;
+  const name = [model.name.replace(/^poets_edge /, ""), model.quantization].filter(Boolean).join(" ") || "model";
+  const labels = `${model.labels.length} label${model.labels.length === 1 ? "" : "s"}`;
+  find("model").textContent = `${name} · ${width} × ${height} · ${labels}`;
+}
+
+/** One sentence, or nothing. */
+export function showProblem(sentence: string | undefined): void {
+  const problem = find("problem");
+  problem.hidden = sentence === undefined;
+  problem.textContent = sentence ?? "";
+}
+
+interface Row {
+  readonly item: HTMLLIElement;
+  readonly label: HTMLElement;
+  readonly score: HTMLElement;
+  readonly bar: HTMLElement;
+}
+
+export class AnswerView {
+  private readonly rows: Row[] = [];
+  private shown: readonly Answer[] = [];
+  private spokenSoon?: { text: string; timer: number };
+
+  constructor(private threshold: number) {}
+
+  setThreshold(threshold: number): void {
+    this.threshold = threshold;
+    if (this.shown.length) this.show(this.shown);
+  }
+
+  /** The best answers, best first. */
+  show(answers: readonly Answer[]): void {
+    this.shown = answers;
+    const text = verdict(answers, this.threshold);
+    write(find("verdict"), text);
+    answers.slice(0, SHOWN).forEach((answer, place) => {
+      const row = (this.rows[place] ??= makeRow());
+      write(row.label, answer.label);
+      write(row.score, `${(100 * answer.score).toFixed(1)} %`);
+      row.bar.style.transform = `scaleX(${answer.score})`;
+      row.item.classList.toggle("below", answer.score < this.threshold);
+    });
+    this.speak(text);
+  }
+
+  private speak(text: string): void {
+    if (this.spokenSoon?.text === text) return;
+    window.clearTimeout(this.spokenSoon?.timer);
+    const timer = window.setTimeout(() => write(find("spoken"), text), SPEAK_AFTER);
+    this.spokenSoon = { text, timer };
+  }
+}
+
+/** Draws a picture, scaled down where it is larger than any screen here. */
+export function drawPhoto(picture: ImageBitmap): void {
+  const canvas = find<HTMLCanvasElement>("photo");
+  const scale = Math.min(1, 1280 / Math.max(picture.width, picture.height));
+  canvas.width = Math.max(1, Math.round(picture.width * scale));
+  canvas.height = Math.max(1, Math.round(picture.height * scale));
+  canvas.getContext("2d")!.drawImage(picture, 0, 0, canvas.width, canvas.height);
+}
+
+export function write(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function makeRow(): Row {
+  const item = document.createElement("li");
+  const [label, score, bar] = ["label", "score", "bar"].map((name) => {
+    const part = document.createElement("span");
+    part.className = name;
+    return part;
+  });
+  bar.append(document.createElement("span"));
+  item.append(label, score, bar);
+  find("answers").append(item);
+  return { item, label, score, bar: bar.firstElementChild as HTMLElement };
+}
