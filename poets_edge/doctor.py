@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found."""
+    """The findings."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]
@@ -107,7 +107,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """What is missing for a camera: a package, or the camera itself."""
+    """The way out where a camera cannot be used: a package is missing, or the camera itself."""
     trouble = picamera2_trouble()
     if not _is_there("cv2") and (trouble or not is_installed()):
         return trouble or _CAMERA

@@ -165,7 +165,7 @@ def _read(response: Any) -> bytes:
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """What is wrong with a whole file, or None."""
+    """The fault of a complete file, or None."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

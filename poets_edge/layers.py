@@ -24,7 +24,7 @@ INPUT = "input"
 BOTTLENECK = "bottleneck"
 
 _IMAGENET_CLASSES = 1001
-"""What the published figures count: ImageNet's thousand classes and one for anything else."""
+"""Classes in the published figures: ImageNet's thousand, and one for anything else."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
 
 
 def cost(layers: Sequence[Layer], size: tuple[int, int]) -> Cost:
-    """What layers take, in total."""
+    """The cost of layers, in total."""
     known = shapes(layers, size)
     macs = parameters = 0
     for layer in layers:
@@ -122,7 +122,7 @@ def cost(layers: Sequence[Layer], size: tuple[int, int]) -> Cost:
 
 
 def imagenet_cost(architecture: Architecture) -> Cost:
-    """What the published figures count: the backbone with ImageNet's classifier of 1,001 classes."""
+    """The network that the published figures are of: the backbone with ImageNet's classifier of 1,001 classes."""
     classifier = Layer("classifier", "dense", (BOTTLENECK,), _IMAGENET_CLASSES)
     return cost((*backbone_layers(architecture), classifier), architecture.size)
 

@@ -14,7 +14,7 @@ class Reporter(Protocol):
         """Something worth knowing: a table, a line."""
 
     def status(self, text: str) -> None:
-        """What is being done now, in place of the status before it. One line."""
+        """Show the current activity, in one line that replaces the previous status."""
 
     def warn(self, text: str) -> None:
         """Something that may not be what the user meant. One line."""

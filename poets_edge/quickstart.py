@@ -38,7 +38,7 @@ class TimedFile:
 
 @dataclass(frozen=True)
 class QuickstartResult:
-    """What came out.
+    """The result of `quickstart`.
 
     Attributes:
         photos: the drawn photos.

@@ -20,7 +20,7 @@ DEEPEST = 32
 
 
 class RecordError(PoetsEdgeError):
-    """What is wrong with a record, and where in it."""
+    """A record's fault, and its place in it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ JUDGED = Maybe(
         "confusion": [[COUNT]],
     }
 )
-"""What `Evaluation.as_dict` writes."""
+"""The fields that `Evaluation.as_dict` writes."""
 
 _INSIDE = Such(
     str,
@@ -140,12 +140,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def training_record(value: Any) -> dict[str, Any]:
-    """What `train` writes beside a graph. Raises RecordError."""
+    """Check the record that `train` writes beside a graph. Raises RecordError."""
     return _object(check(value, _TRAINING))
 
 
 def model_facts(value: Any) -> dict[str, Any]:
-    """What `export` writes into a model. Raises RecordError."""
+    """Check the facts that `export` writes into a model. Raises RecordError."""
     return _object(check(value, _FACTS))
 
 

@@ -29,7 +29,7 @@ _FEWEST_LISTED = 10
 
 @dataclass(frozen=True)
 class Judgement:
-    """What heads say of photos they have not learned from.
+    """The heads' answers to photos they have not learned from.
 
     Attributes:
         rows: row numbers of the photos that were judged, int64 [judged].
@@ -57,7 +57,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found.
+    """The result of `audit`.
 
     Attributes:
         judgement: None where no class has two photos, so that nothing can be judged.

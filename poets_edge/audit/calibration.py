@@ -22,7 +22,7 @@ _FINE = np.arange(0, 100) / 100
 
 @dataclass(frozen=True)
 class Threshold:
-    """What `--threshold` does.
+    """The effect of `--threshold`.
 
     Attributes:
         threshold: scores below it are answered "unknown".

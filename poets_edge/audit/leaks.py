@@ -31,7 +31,7 @@ class Leak:
 
     @property
     def fall(self) -> float:
-        """What the accuracy falls by without them, 0 to 1; below 0 it rises."""
+        """How far the accuracy falls without them, 0 to 1; below 0 it rises."""
         return self.accuracy - self.accuracy_without
 
 

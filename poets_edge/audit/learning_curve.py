@@ -53,7 +53,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a folder of more photos, like those that are there, will give; `interval` of 90 %."""
+    """The accuracy expected of more photos like those in the folder; `interval` is one of 90 %."""
 
     photos: int
     accuracy: float
@@ -82,7 +82,7 @@ class LearningCurve:
 
     @property
     def doubled(self) -> Prediction:
-        """What twice as many photos will give."""
+        """The accuracy expected of twice as many photos."""
         return self.predictions[_FACTORS.index(2.0)]
 
 

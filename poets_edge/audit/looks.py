@@ -32,7 +32,7 @@ _VARIANT = f"look-1 {PREPROCESSING}"
 _FACTS = 7
 _SHARPNESS_SIDE = 192
 _UNSENT = (126, 130)
-"""What decoders fill in where a JPEG's data are missing: mid-gray."""
+"""The colour that decoders fill in where a JPEG's data are missing: mid-gray."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _laid_over(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windo
 
 
 def _detail(pixels: Matrix) -> Matrix:
-    """What differs from the surroundings; a bright sky over a dark meadow alone makes no two photos the same."""
+    """Local contrast: a bright sky over a dark meadow alone does not make two photos the same."""
     return np.asarray(pixels - _MEAN_OF_FIVE @ pixels @ _MEAN_OF_FIVE.T, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What an audit can be told."""
+"""The options of `audit`."""
 
 from __future__ import annotations
 

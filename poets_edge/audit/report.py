@@ -37,7 +37,7 @@ def write_report(result: AuditResult, path: Path) -> None:
 
 
 class _Page:
-    """What the template shows; photos are noted while it is put together, and read all at once."""
+    """The template's content. Photos are noted while it is put together, and then read all at once."""
 
     def __init__(self, result: AuditResult) -> None:
         self._result = result

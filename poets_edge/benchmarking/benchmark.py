@@ -72,7 +72,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """What `benchmark` found, in the order asked for."""
+    """The result of `benchmark`, in the order of the models given."""
 
     machine: dict[str, Any]
     measurements: tuple[Measurement, ...]
@@ -83,7 +83,7 @@ class BenchmarkResult:
 
     @property
     def names(self) -> dict[Path, str]:
-        """What to call each model, so that no two have the same name."""
+        """A name for each model; no two are the same."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def as_dict(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def read_benchmark(file: Path) -> list[dict[str, Any]]:
-    """What `benchmark` wrote of one device, or of several. Raises ModelError."""
+    """Read what `benchmark` wrote about one device or several. Raises ModelError."""
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is known of the machine a number was measured on, and of its state while measuring.
+"""Facts about the machine a number was measured on, and its state during the measurement.
 
 Everything is read from /proc and /sys where the system has them, and left out where it has not.
 """
@@ -63,7 +63,7 @@ class State:
 
 
 def machine_facts() -> dict[str, Any]:
-    """What does not change during a measurement.
+    """The facts that do not change during a measurement.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.
@@ -87,7 +87,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine_state() -> State:
-    """What may change during a measurement."""
+    """The machine's state, which may change during a measurement."""
     busy, stolen = _cpu_seconds()
     throttled = _throttled()
     times = os.times()
@@ -117,7 +117,7 @@ def resident_peak_mb() -> float | None:
 def troubles_between(
     before: State, after: State, seconds: float, used: int, during: Sequence[Mapping[str, Any]] = ()
 ) -> list[str]:
-    """What happened to the machine that makes times doubtful, in plain words.
+    """Events on the machine that make times doubtful, in plain words.
 
     Args:
         seconds: between the two.

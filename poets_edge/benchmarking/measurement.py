@@ -53,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Variant:
-    """What is measured against each other."""
+    """One contender: a model with a number of threads."""
 
     model: Path
     threads: int
@@ -61,7 +61,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a file says of itself.
+    """The facts that a model file states about itself.
 
     Attributes:
         size: bytes.
@@ -207,7 +207,7 @@ def measure_variants(
 
 
 def model_facts(model: Path, name: str = "") -> ModelFacts:
-    """What a `.tflite` says of itself; `name` where the file's own does not tell it apart. Raises ModelError."""
+    """Describe a `.tflite`, as `name` where its own name does not tell it apart. Raises ModelError."""
     facts = read_metadata(model).facts
     training = facts.get("training") or {}
     return ModelFacts(

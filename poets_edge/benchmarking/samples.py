@@ -16,7 +16,7 @@ _STEADY = 0.03
 
 @dataclass(frozen=True)
 class Distribution:
-    """What samples say, in their own unit; nothing is clipped.
+    """A summary of samples, in their own unit; nothing is clipped.
 
     Attributes:
         spread: interquartile range over the median, 0 for perfectly repeatable samples.

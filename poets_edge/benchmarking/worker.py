@@ -33,7 +33,7 @@ _SAMPLE_SIZE = (500, 375)
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure.
+    """A request for one measurement.
 
     Attributes:
         seconds, runs: timed inferences go on until both are reached.

@@ -31,7 +31,7 @@ _COMMANDS = {
     "val": "evaluate MODEL --image_dir FOLDER",
     "validate": "evaluate MODEL --image_dir FOLDER",
 }
-"""What other programs call it -> the line to type here."""
+"""Other programs' names of commands -> the line to type here."""
 
 _STEPS = "Training counts batches, not epochs: --how_many_training_steps N (a batch has --train_batch_size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -57,7 +57,7 @@ _OPTIONS = {
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
     "steps": {"train": "Use --how_many_training_steps.", "grid": "Use --how_many_training_steps."},
 }
-"""What other programs call an option -> for each command that has the like, what it is called here."""
+"""Other programs' names of options -> for each command that has such an option, its name here."""
 
 
 def with_flags(text: str, command: click.Command) -> str:
@@ -75,7 +75,7 @@ def with_flags(text: str, command: click.Command) -> str:
 
 
 def command_hint(name: str, commands: Iterable[str]) -> str | None:
-    """What to say of a command that there is not, if anything comes near."""
+    """A hint for a command that does not exist, if one comes near."""
     if name in _COMMANDS:
         return f"Here it is: poets-edge {_COMMANDS[name]}"
     import difflib
@@ -85,7 +85,7 @@ def command_hint(name: str, commands: Iterable[str]) -> str | None:
 
 
 def option_hint(command: str, option: str) -> str | None:
-    """What to say of an option that a command does not have, if other programs have it."""
+    """A hint for an option that a command does not have, if other programs have it."""
     return _OPTIONS.get(option.lstrip("-").replace("_", "-"), {}).get(command)
 
 

@@ -1,4 +1,4 @@
-"""What the commands declare alike: options, and the arguments that name a model."""
+"""Declarations that commands share: options, and the arguments that name a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: results on stdout, progress and warnings on stderr, tables, JSON."""
+"""The commands' output: results on stdout, progress and warnings on stderr, tables, JSON."""
 
 from __future__ import annotations
 

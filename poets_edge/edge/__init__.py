@@ -1,4 +1,4 @@
-"""What runs on a Raspberry Pi: a photo in, labels with scores out; and how often they are right.
+"""The part that runs on a Raspberry Pi: photos in, labels with scores out, and how often they are right.
 
 Needs numpy, Pillow and one TensorFlow Lite interpreter (ai-edge-litert or tflite-runtime).
 """

@@ -144,7 +144,7 @@ class Classifier:
         return self._run()
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """What the model is fed with for a picture at its size: [height, width, 3] of its input's type.
+        """The input tensor for a picture at the model's size: [height, width, 3] of its input's type.
 
         Another thread may call this while `score_values` runs.
         """

@@ -23,7 +23,7 @@ Chosen = SetName | Literal["all"]
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     Attributes:
         chosen: the set that was scored.

@@ -17,7 +17,7 @@ from poets_edge.errors import ModelError
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What was found.
+    """The description of one model.
 
     Attributes:
         kind: "TensorFlow Lite" or "frozen graph".

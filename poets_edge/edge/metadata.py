@@ -1,4 +1,4 @@
-"""What a `.tflite` says about itself: labels, normalization, and the facts poets_edge adds.
+"""The metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
 
 A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the
 label file is a zip archive appended behind it. poets_edge puts `poets_edge.json` into the same archive, with a
@@ -37,7 +37,7 @@ _SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
 
 @dataclass(frozen=True)
 class Metadata:
-    """What was found; every field is empty where the file says nothing."""
+    """The metadata of a file; fields about which it says nothing are empty."""
 
     name: str = ""
     description: str = ""

@@ -1,4 +1,4 @@
-"""What a model's input takes for a pixel of 0 to 255: (pixel - mean) / std."""
+"""From pixels of 0 to 255 to the values a model's input expects: (pixel - mean) / std."""
 
 from __future__ import annotations
 

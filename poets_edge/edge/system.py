@@ -20,7 +20,7 @@ _IN_32_BIT_USERLAND = "linux32 pip install 'poets-edge[tflite-runtime]'"
 
 @dataclass(frozen=True)
 class System:
-    """What decides which wheels fit.
+    """The properties of a machine that decide which wheels fit it.
 
     Attributes:
         machine: what the programs are made for: "x86_64", "aarch64", "armv7l", "armv6l"; under a 64-bit kernel a
@@ -83,7 +83,7 @@ def this_system() -> System:
 
 
 def userland(kernel: str, bits: int) -> str:
-    """What programs are made for, from the kernel's name of the machine and the width of a pointer."""
+    """The architecture of programs, from the kernel's name for the machine and the width of a pointer."""
     narrow = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
     return narrow.get(kernel, kernel) if bits == 32 else kernel
 

@@ -59,7 +59,7 @@ def rounded(frozen: FrozenGraph, calibration: Iterator[Batch]) -> Any:
 
 
 def _activations(frozen: FrozenGraph, names: Sequence[str], calibration: Iterator[Batch]) -> Iterator[dict[str, Batch]]:
-    """What the named nodes answer to each picture, computed by the interpreter."""
+    """The named nodes' outputs for each picture, computed by the interpreter."""
     wanted = [name for name in names if name != frozen.input_name]
     model = convert(frozen.graph, str(frozen.path), frozen.input_name, wanted, frozen.size)
     interpreter: Any = open_model(ModelFile(frozen.path, model), threads=cores())

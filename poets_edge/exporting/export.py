@@ -100,7 +100,7 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported. `network` is the graph's, where it can be written without TensorFlow's converter."""
+    """The graph to export. `network` is its network, where that can be written without TensorFlow's converter."""
 
     frozen: FrozenGraph
     network: Network | None
@@ -236,7 +236,7 @@ def _facts(
     evaluation: Evaluation | None,
     agreement: float | None,
 ) -> dict[str, Any]:
-    """What travels inside the file, beside the labels."""
+    """The facts that travel inside the file, beside the labels."""
     record = source.record or {}
     training = {
         key: record[key]

@@ -171,7 +171,7 @@ def _round(weights: Array, hessian: Array) -> Array:
 
 
 def _patches(pixels: Array, layer: Convolution, rng: np.random.Generator) -> Array:
-    """What the kernel sees at sampled places: [samples, places in the kernel, channels]."""
+    """The inputs under the kernel at sampled places: [samples, places in the kernel, channels]."""
     padded, rows, columns = _padded(pixels, layer.kernel, layer.strides, layer.padding)
     chosen = rng.permutation(rows * columns)[:_PLACES]
     top, left = (chosen // columns) * layer.strides[0], (chosen % columns) * layer.strides[1]

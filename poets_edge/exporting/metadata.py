@@ -39,7 +39,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Card:
-    """What the metadata says, beside what can be read from the model."""
+    """The content of the metadata that cannot be read from the model."""
 
     name: str
     description: str

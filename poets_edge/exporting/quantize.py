@@ -32,7 +32,7 @@ Batch = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What running over the calibration photos found.
+    """The findings of a run over the calibration photos.
 
     Attributes:
         ranges: the smallest and largest value that each layer answered.

@@ -58,7 +58,7 @@ def new_tree(description: str) -> Any:
 
 
 def builtin(tree: Any, operator: Any) -> int:
-    """What an operator does: one of `schema().BuiltinOperator`."""
+    """The operator's code, one of `schema().BuiltinOperator`."""
     return int(tree.operatorCodes[operator.opcodeIndex].builtinCode)
 
 
@@ -97,7 +97,7 @@ def enter_constant(tree: Any, name: bytes, values: npt.NDArray[Any], steps: Any 
 
 
 def steps_of(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> Any:
-    """What integers stand for: scale * (integer - zero_point). One scale for all, or one for each index of `axis`."""
+    """The meaning of integers: scale * (integer - zero_point). One scale for all, or one for each index of `axis`."""
     steps = schema().QuantizationParametersT()
     steps.scale = np.atleast_1d(np.asarray(scales, np.float32))
     steps.zeroPoint = np.full(len(steps.scale), zero_point, np.int64)

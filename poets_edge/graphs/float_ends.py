@@ -135,7 +135,7 @@ def _set_steps(tensor: Any, zero: int) -> None:
 
 
 def _real_values(tree: Any, tensor: Any) -> Array:
-    """What the integers of a tensor stand for; scales are one for all, or one for each index of the first axis."""
+    """The real numbers that a tensor's integers stand for; one scale for all, or one for each index of axis 0."""
     scale = np.asarray(tensor.quantization.scale, np.float64)
     integers = constant(tree, tensor)
     return np.asarray(integers * scale.reshape(-1, *[1] * (integers.ndim - 1)))

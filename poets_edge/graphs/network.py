@@ -47,7 +47,7 @@ class Norm:
     epsilon: np.float32 = NORM_EPSILON
 
     def factors_and_offsets(self) -> tuple[Array, Array]:
-        """What it multiplies by and then adds.
+        """The factors it multiplies by, and the offsets it then adds.
 
         TensorFlow's converter does the same but for the root, which it takes from the processor's approximation,
         right to one or two last places; here it is rounded correctly, and so the same everywhere.

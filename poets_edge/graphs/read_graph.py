@@ -77,7 +77,7 @@ class _Reader:
         self._uses = Counter(_name(source) for node in graph.node for source in node.input)
         self._size = size
         self._found: dict[str, str | Array | _Padded] = {input_name: INPUT}
-        """What each node answers: the output of the layer of that name, numbers, or a padded picture."""
+        """Each node's output: the layer of that name, numbers, or a padded picture."""
         self.layers: dict[str, Layer] = {}
         self.parameters: dict[str, Parameters] = {}
 

@@ -58,7 +58,7 @@ _LARGEST_BIAS = 1 << 30
 
 @dataclass(frozen=True)
 class Steps:
-    """What the int8 values of a tensor stand for: scale * (value - zero_point)."""
+    """The meaning of a tensor's int8 values: scale * (value - zero_point)."""
 
     scale: np.float32
     zero_point: int

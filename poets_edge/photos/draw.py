@@ -72,7 +72,7 @@ def draw_photos(
 
 
 def drawn_names(per_class: int = PER_CLASS) -> set[str]:
-    """What `draw_photos` calls its photos, relative to their folder."""
+    """The names of the photos that `draw_photos` draws, relative to their folder."""
     return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 
@@ -95,7 +95,7 @@ def _name(label: str, number: int) -> str:
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """What lies behind, out of focus: two tones, patches of any colour, blades or not."""
+    """The background, out of focus: two tones, patches of any colour, with or without blades of grass."""
     width, height = size
     top, bottom = rng.choice(_GROUNDS), rng.choice(_GROUNDS)
     if rng.random() < 0.4:

@@ -21,7 +21,7 @@ FORMAT = "poets_edge-exclude-1"
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What is to become of photos, by name.
+    """The decisions about photos, by name.
 
     Attributes:
         leave_out: photos to leave out.

@@ -33,7 +33,7 @@ _SET_FOLDERS: dict[str, SetName] = {
     "test": "test",
     "testing": "test",
 }
-"""What people call the folders of sets, in lower case."""
+"""Usual names of the folders of sets, in lower case."""
 
 
 LARGEST_PHOTO = 256 << 20
@@ -60,7 +60,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """What a scan found: photos sorted by name, classes sorted, and class folders with no photo in them.
+    """The result of a scan: photos sorted by name, classes sorted, and class folders without photos.
 
     Attributes:
         set_folders: names of the folders of sets, such as `train` and `val`; empty where class folders come first.

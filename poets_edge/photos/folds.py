@@ -43,7 +43,7 @@ class Folds:
     always_trained: tuple[str, ...] = ()
 
     def remarks(self) -> list[str]:
-        """What is not as asked for, a sentence each, for a person."""
+        """Where the folds differ from what was asked for, one sentence each."""
         found = []
         if self.count < self.wanted:
             found.append(

@@ -104,7 +104,7 @@ def _split_class(groups: list[str], percentages: Percentages) -> dict[str, SetNa
 
 
 def group_name(name: str) -> str:
-    """What photos have in common that must not be parted: the name up to `_nohash_`."""
+    """The part of a name that photos share which must not be separated: up to `_nohash_`."""
     return re.sub(r"_nohash_.*$", "", name)
 
 

@@ -1,4 +1,4 @@
-"""What runs on the device: a program that is sent over the connection, and needs nothing there but Python.
+"""The program that runs on the device: it is sent over the connection, and needs nothing there but Python.
 
 Comes in, on standard input: requests, each a line of JSON, some with chunks of bytes behind them. Goes out, on standard
 output: a line with MARKER, then answers, each a line of JSON with the request's number. It exists because a device's
@@ -145,7 +145,7 @@ class Agent:
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """What decides how to install here."""
+        """The facts that decide how to install here."""
         folder = os.path.abspath(os.path.expanduser(request["folder"] or _default_folder(request["kind"])))
         return {
             "python": list(sys.version_info[:3]),

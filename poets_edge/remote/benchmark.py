@@ -53,7 +53,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceResult:
-    """What was measured on one device ("" is this machine); `result` is about the models as they lie here."""
+    """The measurements of one device ("" is this machine); `result` names the models as they lie here."""
 
     host: str
     result: BenchmarkResult
@@ -185,7 +185,7 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
 
 
 def _kept(device: Installation, options: BenchmarkOptions, models: Sequence[Path], image_dir: str | None) -> Kept:
-    """What an earlier run of the same command has left."""
+    """The results that an earlier run of the same command left."""
     settings = [*device.path, *map(sha256_of, models), str(asdict(options.settings)), str(image_dir)]
     return open_kept(digest_of(device.host, *settings))
 

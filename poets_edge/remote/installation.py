@@ -138,7 +138,7 @@ def with_way_out(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: dict[str, Any]) -> System:
-    """What the agent found, as what decides which interpreter fits."""
+    """The system that the agent found, which decides which interpreter fits."""
     name, _, version = facts["libc"].partition(" ")
     major, _, minor = version.partition(".")
     return System(

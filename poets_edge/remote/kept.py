@@ -56,7 +56,7 @@ class Kept:
 
 
 def open_kept(name: str) -> Kept:
-    """What is kept under a name; nothing where that is old or damaged."""
+    """The data kept under a name; nothing where they are old or damaged."""
     kept = Kept(cache_folder() / "measuring" / f"{name}.jsonl")
     with contextlib.suppress(OSError, ValueError, KeyError):
         if abs(time.time() - kept.path.stat().st_mtime) > _STALE_SECONDS:

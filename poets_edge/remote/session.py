@@ -25,7 +25,7 @@ _MODULE = "poets_edge.remote.measure"
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
-    """What the device is, as `machine_facts` says it there. Raises RemoteError."""
+    """Facts about the device, as `machine_facts` gives them there. Raises RemoteError."""
     facts: dict[str, Any] = _Followed(installation, reporter).run({"task": "facts"})
     return facts
 

@@ -35,7 +35,7 @@ _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
 
 @dataclass(frozen=True)
 class Needs:
-    """What has to be fetched for a device.
+    """The packages that have to be fetched for a device.
 
     Attributes:
         requirements: as pip takes them.
@@ -49,7 +49,7 @@ class Needs:
 
 
 def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
-    """What the program needs beside itself.
+    """The packages that the program needs.
 
     Args:
         runtime: the interpreter's package.

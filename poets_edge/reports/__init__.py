@@ -1,1 +1,1 @@
-"""What was found -> one HTML file that needs nothing else: to read, to send, to print."""
+"""Findings -> one HTML file that needs nothing else: to read, to send, to print."""

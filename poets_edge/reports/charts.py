@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis shows.
+    """An axis of a chart.
 
     Attributes:
         text: turns a value into the label of a tick.

@@ -38,7 +38,7 @@ _QUANTIZATIONS = ("float32", "int8")
 
 @dataclass(frozen=True)
 class _Axis:
-    """What runs along x: its name, a point's value, and the published value beside it."""
+    """A horizontal axis: its name, a point's value, and the published value beside it."""
 
     label: str
     of_point: Callable[[Point], float]

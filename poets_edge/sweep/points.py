@@ -110,7 +110,7 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a point may cost, and what it must reach; None for no limit.
+    """The most a point may cost and the least it must reach; None for no limit.
 
     Attributes:
         latency: milliseconds, of the median.

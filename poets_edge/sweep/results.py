@@ -1,4 +1,4 @@
-"""What a grid found."""
+"""The result of a grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.training.record import versions
 
 @dataclass(frozen=True, kw_only=True)
 class GridResult:
-    """What `grid` found.
+    """The result of `grid`.
 
     Attributes:
         points: float32 and int8 of each architecture, in the order asked for.

@@ -142,7 +142,7 @@ def _fill_caches(
 
 
 def _check_unchanged(options: GridOptions, photos: Sequence[HashedPhoto], trained_on: Mapping[str, str]) -> None:
-    """What is noted under the photos' checksums must follow from them, or a later run would take it for theirs."""
+    """Check that the photos are still those of the checksums their results will be noted under."""
     for item in photos:
         if trained_on.get(item.photo.name, item.digest.hex()) != item.digest.hex():
             raise DatasetError(
@@ -181,7 +181,7 @@ def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weigh
 
 
 def _read_done(folder: Path, key: str) -> Answer | None:
-    """What was noted of a finished architecture, if it is this one and its files are still as they were."""
+    """The note about a finished architecture, if it is this one and its files have not changed."""
     try:
         answer: Answer = json.loads((folder / _DONE).read_text(encoding="utf-8"))
         intact = all(sha256_of(folder / file["file"]) == file["sha256"] for file in answer["files"])

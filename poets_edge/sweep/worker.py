@@ -23,7 +23,7 @@ from poets_edge.training.weights import find_weights
 
 GRAPH = "retrained_graph.pb"
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
-"""What a grid exports of each architecture."""
+"""The quantizations that a grid exports of each architecture."""
 
 
 class _Warnings(Silent):

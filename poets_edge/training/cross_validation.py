@@ -53,7 +53,7 @@ _MOST_LOGITS = 1 << 22
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the heads of the folds answered.
+    """The answers of the heads of all folds.
 
     Attributes:
         labels: class names; a class's place is its number.

@@ -102,7 +102,7 @@ def read_data(
 def training_vectors(
     options: TrainOptions, data: Data, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabelledVectors:
-    """What the head learns from: the training set's bottlenecks, or those of its distorted copies."""
+    """The head's training data: the bottlenecks of the training set, or those of its distorted copies."""
     settings = options.distortions
     if not settings.active:
         return data.plain("training", options.architecture.bottleneck_size)

@@ -35,7 +35,7 @@ class Head:
     biases: Matrix
 
     def logits(self, bottlenecks: Matrix) -> Matrix:
-        """What the softmax is taken of, float32 [photos, classes]."""
+        """The softmax's input, float32 [photos, classes]."""
         return np.asarray(bottlenecks @ self.weights + self.biases, np.float32)
 
     def scores(self, bottlenecks: Matrix) -> Matrix:
@@ -91,7 +91,7 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class Step:
-    """What one evaluation step saw. Validation values are None where there is no validation photo."""
+    """The values of one evaluation step. Validation values are None where there is no validation photo."""
 
     step: int
     train_accuracy: float

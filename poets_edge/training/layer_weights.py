@@ -74,7 +74,7 @@ def read_backbone(architecture: Architecture, weights: Weights) -> Network:
 
 
 def _wanted(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """What a file must hold, in Keras's order: (layer, what of it, shape)."""
+    """The arrays that a file must hold, in Keras's order: (layer, kind, shape)."""
     known = shapes(layers, size)
     for layer, norm in keras_order(layers):
         if norm:
@@ -185,14 +185,14 @@ def _text(name: Any) -> str:
 
 
 def _foreign(name: str) -> str:
-    """What a name inside a file tells about who wrote it."""
+    """The program that wrote a file, judging by a name inside it."""
     if name.endswith(("data.pkl", ".weight", ".bias", "running_mean", "num_batches_tracked")) or "/data/" in name:
         return "so it is PyTorch's"
     return "which is none of Keras's arrays"
 
 
 def _kind_of(stored: Sequence[_Stored]) -> str:
-    """What a list of arrays looks like, in words."""
+    """A list of arrays described in words."""
     if not stored:
         return "holds no arrays"
     first = stored[0].shape

@@ -38,7 +38,7 @@ from poets_edge.training.weights import find_weights
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What `train` made.
+    """The result of `train`.
 
     Attributes:
         graph, labels_file, record: the files written.

@@ -24,7 +24,7 @@ IMAGENET, EMBEDDED = "imagenet", "embedded"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""What the embedded weights cost; measured in embedded/MODEL_CARD.md."""
+"""The price of the embedded weights, as measured in embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"

@@ -82,7 +82,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Tally:
-    """What a watch came to.
+    """The totals of a watch.
 
     Attributes:
         labelled, bad, dropped: frames with an answer, without one, and left out because newer ones had come.
@@ -284,7 +284,7 @@ class _Watcher:
             trigger.see(label, answer.score)
 
     def interrupt(self) -> None:
-        """What was seen so far says nothing of what comes: no label holds across a gap."""
+        """Forget what was seen so far: no label holds across a gap."""
         self._smoother.forget()
         for trigger in self._triggers:
             trigger.see("", 0.0)

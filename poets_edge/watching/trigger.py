@@ -35,7 +35,7 @@ class Command:
     limit: float = 60.0
 
     def arguments(self) -> list[str]:
-        """What to execute. Raises UsageError: an open quote, nothing to run, or no such program."""
+        """The words to execute. Raises UsageError: an open quote, nothing to run, or no such program."""
         if self.shell:
             return ["/bin/sh", "-c", self.text]
         try:
