@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
 from poets_edge.cli.options import (
     FILE,
     graph_option,
@@ -32,6 +34,7 @@ _UNKNOWN = "unknown"
 @option("--top", type=click.IntRange(min=1), default=5, help="How many labels to print.")
 @option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Below this score the answer is 'unknown'.")
 @option("--threads", type=int, default=1, help="CPU threads for one inference.")
+@codelab_options
 @result_options
 def command(
     arguments: tuple[Path, ...],
@@ -43,6 +46,7 @@ def command(
     threads: int,
     as_json: bool,
     output: Path | None,
+    **codelab: Any,
 ) -> None:
     """Print the labels of photos with their scores, best first.
 
@@ -64,6 +68,7 @@ def command(
     if not sources:
         raise UsageError("no photo given. Name one, or a folder of them, or - for standard input.")
     scorer = open_scorer(models[0], labels, threads)
+    check_codelab_options(scorer, codelab)
     if isinstance(scorer, Classifier):
         scorer.check_threshold(threshold)
         if line := stale_line(scorer):

@@ -41,6 +41,9 @@ class Scorer(Protocol):
     @property
     def labels(self) -> tuple[str, ...]: ...
 
+    @property
+    def size(self) -> tuple[int, int]: ...
+
     def scores(self, photo: PhotoSource) -> Scores: ...
 
 

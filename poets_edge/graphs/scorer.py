@@ -41,6 +41,7 @@ class FrozenGraphScorer:
         self.path = path
         self.labels: tuple[str, ...] = trained.labels
         self.size = frozen.size
+        self.ends = {"input": frozen.input_name, "output": frozen.output_name}
         self._normalise = normaliser(BACKBONE)
         self._function = _load(frozen)
         outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)))

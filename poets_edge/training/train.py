@@ -16,7 +16,8 @@ from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.scored import Scored, mistakes_as_json
 from poets_edge.errors import DatasetError
 from poets_edge.files import sha256_of, write_bytes, write_together
-from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer, without_large_constants
+from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer
+from poets_edge.graphs.picture import training_picture
 from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
@@ -180,7 +181,7 @@ def _train(
                 write_bytes(path, serialize(with_labels(graph_of(head), labels)))
 
         head = train_head(training, validation, len(labels), options.head, on_step, on_update)
-        train_events.add_graph(without_large_constants(graph_of(head)))
+        train_events.add_graph(training_picture(graph_of(head)))
     return head, steps
 
 

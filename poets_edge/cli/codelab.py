@@ -1,0 +1,46 @@
+"""`poets-edge codelab`: a folder in which the codelab's own lines run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from poets_edge.cli.options import option, result_options, subcommand
+from poets_edge.cli.terminal import give
+from poets_edge.codelab import run_lines, write_codelab
+from poets_edge.errors import UsageError
+
+
+@subcommand("codelab")
+@click.argument("arguments", metavar="DIR", nargs=-1)
+@option("--run", "script", hidden=True, help="For the scripts: do what the script of this name does.")
+@result_options
+def command(arguments: tuple[str, ...], script: str | None, as_json: bool, output: Path | None) -> None:
+    """Make DIR a folder in which the lines of "TensorFlow for Poets" run word for word.
+
+    It gets scripts/ (retrain, label_image, evaluate, count_ops, graph_pb2tb) and tf_files/, where the pages put
+    everything. The scripts do with poets-edge what the originals did.
+
+    \b
+    Example:
+      poets-edge codelab tensorflow-for-poets
+      cd tensorflow-for-poets
+      poets-edge fetch-flowers tf_files/flower_photos
+      python -m scripts.retrain --image_dir=tf_files/flower_photos --architecture=mobilenet_0.50_224
+      python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=photo.jpg
+    """
+    if script is not None:
+        for line in run_lines(script, arguments):
+            click.echo(line)
+        return
+    if len(arguments) != 1:
+        raise UsageError("name one folder, as in: poets-edge codelab tensorflow-for-poets")
+    folder = Path(arguments[0])
+    scripts = write_codelab(folder)
+    if give({"folder": str(folder), "scripts": [str(path) for path in scripts]}, as_json=as_json, output=output):
+        return
+    click.echo(f"{folder} has scripts/ and tf_files/. Next:")
+    click.echo(f"  cd {folder}")
+    click.echo("  poets-edge fetch-flowers tf_files/flower_photos")
+    click.echo("  python -m scripts.retrain --image_dir=tf_files/flower_photos")
