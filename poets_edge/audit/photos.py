@@ -92,7 +92,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     ):
         for moved in (damaged, damaged_looks):
             if moved:
-                reporter.warn(f"a cache was damaged; it was moved to {moved} and is computed anew.")
+                reporter.warn(f"a cache was damaged; it was moved to {moved}, and its values are computed again.")
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
             part = photos[start : start + _PHOTOS_AT_ONCE]
             found = zip(

@@ -13,7 +13,7 @@ from poets_edge.exporting.android import DEFAULT_APP, install_model
 
 @subcommand("android")
 @click.argument("model", type=FILE)
-@option("--app", type=FILE, default=DEFAULT_APP, help="The app's folder in poets_edge's sources.")
+@option("--app", type=FILE, default=DEFAULT_APP, help="The app's folder in a checkout of poets_edge.")
 @result_options
 def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
     """Put MODEL, a .tflite file, into the Android app, in place of the one that is there.

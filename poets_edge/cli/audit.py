@@ -24,14 +24,14 @@ EXCLUDE_FILE = "exclude.json"
 @subcommand("audit")
 @click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
 @option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
-@option("--architecture", default=DEFAULT_ARCHITECTURE, help="Through whose eyes to look: as for train.")
+@option("--architecture", default=DEFAULT_ARCHITECTURE, help="The network whose features are used, as for train.")
 @option(
     "--weights",
     default=_DEFAULT.weights,
     metavar="imagenet|embedded|FILE",
     help="The backbone's weights, as for train.",
 )
-@option("--report", type=FILE, default=_DEFAULT.report, help="Where the page goes that shows what was found.")
+@option("--report", type=FILE, default=_DEFAULT.report, help="Where the page with the findings goes.")
 @option("--open", "opened", is_flag=True, help="Show the page in a browser.", show_default=False)
 @option(
     "--move-suspects",
@@ -44,10 +44,17 @@ EXCLUDE_FILE = "exclude.json"
     "--target",
     type=float,
     default=100 * _DEFAULT.target,
-    help="Percent of the given answers that are to be right; decides the threshold that is suggested.",
+    help="Percent of the answers given that should be right; decides the suggested threshold.",
 )
-@option("--folds", type=int, default=_DEFAULT.folds, help="Parts, each judged by heads that learned from the others.")
-@option("--bottleneck_dir", type=FILE, default=_DEFAULT.bottleneck_dir, help="Where bottlenecks are kept, as train's.")
+@option(
+    "--folds", type=int, default=_DEFAULT.folds, help="Number of parts; each is judged by heads trained on the others."
+)
+@option(
+    "--bottleneck_dir",
+    type=FILE,
+    default=_DEFAULT.bottleneck_dir,
+    help="Where bottlenecks are kept; shared with train.",
+)
 @option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
 @recursive_option
 @result_options

@@ -36,8 +36,10 @@ _STDOUT = Path("-")
 
 @subcommand("benchmark")
 @click.argument("models", metavar="MODEL...", nargs=-1, type=FILE, required=True)
-@option("--threads", default="", help="CPU threads of an inference, as 1,2,4.", show_default="1,2,4, as cores allow")
-@option("--image_dir", type=FILE, help="Labelled photos: also measure accuracy, and decode real photos.")
+@option(
+    "--threads", default="", help="CPU threads for one inference, such as 1,2,4.", show_default="1,2,4, as cores allow"
+)
+@option("--image_dir", type=FILE, help="Labelled photos: also measure accuracy, and time the decoding of real photos.")
 @option(
     "--set",
     "chosen",
@@ -51,10 +53,12 @@ _STDOUT = Path("-")
     "seconds",
     type=float,
     default=_DEFAULT.seconds,
-    help="Seconds of timed inference a variant, at least.",
+    help="Least number of seconds of timed inference for each variant.",
 )
-@option("--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Timed inferences a variant, at least.")
-@option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes a variant.")
+@option(
+    "--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Least number of timed inferences for each variant."
+)
+@option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes for each variant.")
 @option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
 @on_option
 @remote_dir_option

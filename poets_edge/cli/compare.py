@@ -48,7 +48,7 @@ def _print(comparison: Comparison) -> None:
             + table([heading, *([row.model, str(row.threads), *map(_accuracy, row.cells)] for row in comparison.rows)])
         )
     if any(cell and cell.ratio is not None and not cell.clear for row in comparison.rows for cell in row.cells[1:]):
-        click.echo("\n~ the difference is no larger than that between rounds of one model: take it for none.")
+        click.echo("\n~ the difference is no larger than that between rounds of the same model, so it may be noise.")
 
 
 def _median(cell: Cell | None) -> str:

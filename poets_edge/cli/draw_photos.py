@@ -14,7 +14,7 @@ from poets_edge.photos.draw import PER_CLASS, draw_photos
 @subcommand("draw-photos")
 @click.argument("folder", metavar="DIR", type=FILE)
 @option("--per-class", type=int, default=PER_CLASS, help="Photos of each of the five flowers.")
-@option("--seed", type=int, default=0, help="Same seed, same photos.")
+@option("--seed", type=int, default=0, help="The same seed draws the same photos.")
 @result_options
 @quiet_option
 def command(folder: Path, per_class: int, seed: int, as_json: bool, output: Path | None, quiet: bool) -> None:

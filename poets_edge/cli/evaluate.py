@@ -40,12 +40,18 @@ from poets_edge.wording import percent
     show_default="test for the folder it was trained on, all for another",
 )
 @labels_option
-@option("--testing_percentage", "testing", type=int, help="Share of the test set.", show_default="as trained, else 10")
+@option(
+    "--testing_percentage",
+    "testing",
+    type=int,
+    help="Percent of the photos in the test set.",
+    show_default="as trained, else 10",
+)
 @option(
     "--validation_percentage",
     "validation",
     type=int,
-    help="Share of the validation set.",
+    help="Percent of the photos in the validation set.",
     show_default="as trained, else 10",
 )
 @recursive_option

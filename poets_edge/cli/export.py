@@ -38,7 +38,7 @@ class _Quantization(click.Choice[str]):
     is_flag=False,
     flag_value="int8",
     multiple=True,
-    help="Quantization to write; without a value int8. Give it several times for several files.",
+    help="Quantization to write; int8 without a value. Repeat it for several files.",
     show_default=False,
 )
 @option("--all", "every", is_flag=True, help="Write all four.", show_default=False)
@@ -48,21 +48,27 @@ class _Quantization(click.Choice[str]):
     help="Keep float32 input and output in the int8 file; inside, the input is rounded to 8 bits.",
     show_default=False,
 )
-@option("--image_dir", type=FILE, help="Where the photos lie now, or photos for a graph of the codelab.")
+@option("--image_dir", type=FILE, help="Where the photos are now; or the photos for a graph of the codelab.")
 @option(
     "--testing_percentage",
     "testing",
     type=int,
     default=Percentages().testing,
-    help="For --image_dir of a graph without record.",
+    help="Share of test photos in --image_dir, for a graph without a record.",
 )
-@option("--validation_percentage", "validation", type=int, default=Percentages().validation, help="The same.")
+@option(
+    "--validation_percentage",
+    "validation",
+    type=int,
+    default=Percentages().validation,
+    help="Share of validation photos, likewise.",
+)
 @option(
     "--calibration-photos",
     "calibration_count",
     type=int,
     default=_DEFAULT.calibration_count,
-    help="Training photos that set int8's ranges.",
+    help="Training photos from which int8's ranges are taken.",
 )
 @option("--max-accuracy-drop", type=float, help="Fail, and write nothing, if a file loses more points than this.")
 @result_options

@@ -17,7 +17,7 @@ from poets_edge.cli.terminal import Terminal, give_photos
 def command(folder: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Download the codelab's 3,670 flower photos (229 MB) into DIR.
 
-    An interrupted download is resumed, is checked before it is unpacked, and DIR is there whole or not at all.
+    An interrupted download is resumed, and checked before it is unpacked. DIR appears complete or not at all.
 
     \b
     Example:

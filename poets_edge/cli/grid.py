@@ -39,25 +39,36 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
     "--architecture",
     "names",
     multiple=True,
-    help="One of them; give it several times for several.",
+    help="An architecture to include; repeat it for several.",
     show_default="all 16 MobileNets",
 )
 @option("--output-dir", type=FILE, default=_DEFAULT.output_dir, help="Where models, table, chart and report go.")
-@option("--max-latency", help="Longest median time of an inference, as 20ms.")
-@option("--max-size", help="Largest file, as 1MB.")
-@option("--min-accuracy", help="Least accuracy, as 0.9 or 90%.")
+@option("--max-latency", help="Longest median latency, such as 20ms.")
+@option("--max-size", help="Largest file, such as 1MB.")
+@option("--min-accuracy", help="Lowest accuracy, such as 0.9 or 90%.")
 @option("--ship", is_flag=True, help="Copy the chosen model and its labels to <output-dir>/ship.", show_default=False)
-@option("--threads", type=int, default=_DEFAULT.threads, help="CPU threads of an inference whose time is taken.")
+@option("--threads", type=int, default=_DEFAULT.threads, help="CPU threads for timed inferences.")
 @option(
     "--min-seconds",
     "seconds",
     type=float,
     default=_DEFAULT.settings.seconds,
-    help="Seconds of timed inference a model, at least.",
+    help="Least number of seconds of timed inference for each model.",
 )
-@option("--min-runs", "runs", type=int, default=_DEFAULT.settings.runs, help="Timed inferences a model, at least.")
-@option("--rounds", type=int, default=_DEFAULT.settings.rounds, help="Fresh processes a model.")
-@option("--bottleneck_dir", type=FILE, default=_DEFAULT.bottleneck_dir, help="Where bottlenecks are kept, as train's.")
+@option(
+    "--min-runs",
+    "runs",
+    type=int,
+    default=_DEFAULT.settings.runs,
+    help="Least number of timed inferences for each model.",
+)
+@option("--rounds", type=int, default=_DEFAULT.settings.rounds, help="Fresh processes for each model.")
+@option(
+    "--bottleneck_dir",
+    type=FILE,
+    default=_DEFAULT.bottleneck_dir,
+    help="Where bottlenecks are kept; shared with train.",
+)
 @option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
 @option(
     "--how_many_training_steps", "steps", type=int, default=_DEFAULT.head.steps, help="Batches to train each head on."
@@ -68,24 +79,24 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
     "testing",
     type=int,
     default=_DEFAULT.percentages.testing,
-    help="Share of the photos that judges the result.",
+    help="Percent of the photos that judge the result.",
 )
 @option(
     "--validation_percentage",
     "validation",
     type=int,
     default=_DEFAULT.percentages.validation,
-    help="Share of the photos that watches training.",
+    help="Percent of the photos that monitor training.",
 )
 @option(
     "--calibration-photos",
     "calibration_count",
     type=int,
     default=_DEFAULT.calibration_count,
-    help="Training photos that set int8's ranges.",
+    help="Training photos from which int8's ranges are taken.",
 )
 @recursive_option
-@option("--seed", type=int, default=_DEFAULT.head.seed, help="Same seed, same models.")
+@option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
 @option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
 @remote_dir_option
 @option(
@@ -126,7 +137,7 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Retrain, export and measure every MobileNet on your photos and this device, and say which one to ship.
+    """Retrain, export and measure every MobileNet on your photos and this device, and recommend one to ship.
 
     Writes a table, a chart (PNG and SVG) and a report (HTML) into --output-dir. A run that was stopped is resumed by
     the same command. Times of one machine say little about another: --on trains and exports here and measures on the

@@ -19,7 +19,7 @@ from poets_edge.wording import accuracy_text
 @option("--tensorboard", type=FILE, metavar="DIR", help="Also write a .pb's graph there for TensorBoard.")
 @result_options
 def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path | None) -> None:
-    """Show what MODEL (.tflite or .pb) is: input, labels, quantization, operators, where it comes from.
+    """Describe MODEL (.tflite or .pb): input, labels, quantization, operators, and where it comes from.
 
     \b
     Example:

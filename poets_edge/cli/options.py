@@ -43,7 +43,7 @@ def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Fun
 
 
 quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
-labels_option = option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
+labels_option = option("--labels", type=FILE, help="Labels file, one label per line, in place of the model's own.")
 graph_option = option("--graph", type=FILE, help="The model, as the codelab names it.", show_default=False)
 recursive_option = option(
     "--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False
@@ -54,7 +54,7 @@ on_option = option(
     "hosts",
     multiple=True,
     metavar="HOST",
-    help="Measure on this device, which ssh can log in to, as pi@raspberrypi.local; several times for several.",
+    help="Measure on this device, such as pi@raspberrypi.local, over ssh; repeat it for several.",
 )
 remote_dir_option = option(
     "--remote-dir", default="", help="Folder on that device for the program.", show_default="poets-edge in its cache"

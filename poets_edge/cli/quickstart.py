@@ -35,8 +35,8 @@ def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -
     rows = [[f.file.quantization, *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.files]
     click.echo(table([heading, *rows]))
     tested = result.files[0].file.evaluation
-    click.echo(f"Judged on {tested.count if tested else 0} drawn photos. Drawn photos are a toy: yours will differ.\n")
-    click.echo(f"{result.photo.path} is, says the int8 file:")
+    click.echo(f"Judged on {tested.count if tested else 0} drawn photos. They are a toy; your results will differ.\n")
+    click.echo(f"{result.photo.path} according to the int8 file:")
     for label in result.labels:
         click.echo(f"  {label.name} (score = {label.score:.5f})")
     click.echo(_next_steps(result))

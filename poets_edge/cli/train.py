@@ -34,7 +34,7 @@ _DISTORTIONS = _DEFAULT.distortions
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
-    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, with _quantized behind it for int8, or inception_v3.",
+    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, with _quantized appended for int8, or inception_v3.",
 )
 @option(
     "--weights",
@@ -65,14 +65,14 @@ _DISTORTIONS = _DEFAULT.distortions
     "testing",
     type=int,
     default=_SPLIT.testing,
-    help="Share of the photos that judges the result.",
+    help="Percent of the photos that judge the result.",
 )
 @option(
     "--validation_percentage",
     "validation",
     type=int,
     default=_SPLIT.validation,
-    help="Share of the photos that watches training.",
+    help="Percent of the photos that monitor training.",
 )
 @option("--eval_step_interval", type=int, default=_HEAD.eval_step_interval, help="Steps between two evaluations.")
 @option(
@@ -97,7 +97,7 @@ _DISTORTIONS = _DEFAULT.distortions
     "--folds",
     type=int,
     default=_DEFAULT.folds,
-    help="Also judge every photo, by heads that learned from the other parts of so many; 0 for none.",
+    help="Also judge every photo, by heads trained on the other parts of this many; 0 for none.",
 )
 @option("--print_misclassified_test_images", is_flag=True, help="List the test photos that were answered wrongly.")
 @option("--final_tensor_name", default=_DEFAULT.final_tensor_name, help="Name of the graph's output.")
@@ -105,7 +105,7 @@ _DISTORTIONS = _DEFAULT.distortions
     "--intermediate_store_frequency",
     type=int,
     default=0,
-    help="Also write the graph every so many steps; 0 never.",
+    help="Also write the graph each time after this many steps; 0 for never.",
 )
 @option(
     "--intermediate_output_graphs_dir",
@@ -113,16 +113,18 @@ _DISTORTIONS = _DEFAULT.distortions
     default=_DEFAULT.intermediate_output_graphs_dir,
     help="Where those graphs go.",
 )
-@option("--flip_left_right", is_flag=True, help="Train on photos of which half are mirrored.")
-@option("--random_crop", type=int, default=0, help="Percent of margin to cut off at random from training photos.")
+@option("--flip_left_right", is_flag=True, help="Mirror half of the training photos at random.")
+@option("--random_crop", type=int, default=0, help="Percent of the margins to crop from training photos at random.")
 @option("--random_scale", type=int, default=0, help="Percent by which to enlarge training photos at random.")
-@option("--random_brightness", type=int, default=0, help="Percent by which to lighten or darken training photos.")
+@option(
+    "--random_brightness", type=int, default=0, help="Percent by which to brighten or darken training photos at random."
+)
 @option(
     "--distorted-variants",
     "variants",
     type=int,
     default=_DISTORTIONS.variants,
-    help="Distorted copies of each photo, with the four above.",
+    help="Distorted copies of each photo, for the four options above.",
 )
 @option(
     "--early-stop",
@@ -135,14 +137,14 @@ _DISTORTIONS = _DEFAULT.distortions
 @option(
     "--calibrated/--not-calibrated",
     default=_DEFAULT.calibrated,
-    help="Make scores mean what they say: 0.9 is right nine times in ten. Changes no answer.",
+    help="Calibrate the scores, so that 0.9 is right nine times in ten. Changes no answer.",
 )
 @option(
     "--exclude",
     type=FILE,
-    help="A list of photos to leave out, or to count as another class, as audit's page saves it.",
+    help="List of photos to leave out or to move to another class, as audit's page saves it.",
 )
-@option("--seed", type=int, default=_HEAD.seed, help="Same seed, same result.")
+@option("--seed", type=int, default=_HEAD.seed, help="The same seed gives the same result.")
 @result_options
 @quiet_option
 def command(

@@ -31,7 +31,7 @@ _DEFAULT = WatchOptions(model=Path("model.tflite"))
 @option(
     "--smooth",
     type=int,
-    help="Answer with the mean of so many frames.",
+    help="Average the answer over this many frames.",
     show_default=f"{AnswerOptions.smooth}; 1 for the pictures of a folder",
 )
 @option(
@@ -40,17 +40,17 @@ _DEFAULT = WatchOptions(model=Path("model.tflite"))
     default=_DEFAULT.threshold,
     help="Below this score the answer is 'unknown'.",
 )
-@option("--every-frame", is_flag=True, help="Print a line a frame, not only where the answer changes.")
-@option("--keep-all", is_flag=True, help="Leave out no frame of a camera or pipe either; answers may come late.")
-@option("--on-label", "on_labels", multiple=True, help="When this label holds, start what --run says.")
-@option("--run", "commands", multiple=True, metavar="COMMAND", help="Started by the --on-label before it.")
-@option("--hold", type=int, default=5, help="Frames that a label must hold to start a command.")
+@option("--every-frame", is_flag=True, help="Print a line for every frame, not only when the answer changes.")
+@option("--keep-all", is_flag=True, help="Drop no frames of a camera or pipe either; answers may then be late.")
+@option("--on-label", "on_labels", multiple=True, help="When this label holds, start the command of the next --run.")
+@option("--run", "commands", multiple=True, metavar="COMMAND", help="Command to start for the --on-label before it.")
+@option("--hold", type=int, default=5, help="Frames for which a label must hold before its command starts.")
 @option("--run-limit", type=click.FloatRange(min=0), default=60.0, help="Seconds a command may take; 0 for no limit.")
-@option("--shell", is_flag=True, help="Give the commands to /bin/sh.")
+@option("--shell", is_flag=True, help="Run the commands through /bin/sh.")
 @option(
     "--threads", type=int, help="CPU threads for one inference.", show_default="whatever is fastest, tried at start"
 )
-@option("--json", "as_json", is_flag=True, help="Print JSON, one line an answer.", show_default=False)
+@option("--json", "as_json", is_flag=True, help="Print JSON, one line for each answer.", show_default=False)
 @quiet_option
 def command(
     model: Path,
@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Label what a camera sees, or the frames of a video or folder, until it ends or you stop it (Ctrl-C).
 
-    A camera's or a pipe's frames that come while the last one is looked at are left out, so that answers are never
-    late; those of files are all looked at. A camera that goes away is waited for.
+    Frames of a camera or a pipe that arrive during an inference are dropped, so that answers are never late; frames
+    of files are all labelled. A camera that is unplugged is waited for.
 
     \b
     Example:

@@ -59,7 +59,7 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     except PIL.UnidentifiedImageError:
         raise PhotoError(f"{name}: not a picture that can be read.") from None
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: more than 178 million pixels; scale it down first.") from None
+        raise PhotoError(f"{name}: more than 178 million pixels; make it smaller first.") from None
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, OverflowError) as error:
         # Pillow's decoders raise all of these for damaged files.
         detail = getattr(error, "strerror", None) or str(error) or type(error).__name__

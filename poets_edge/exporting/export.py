@@ -172,7 +172,9 @@ def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
     if options.image_dir is None:
         reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
         return _Source(frozen, network, labels, None, None)
-    reporter.warn("no record beside this graph: test photos may be among those it was trained on, and flatter it.")
+    reporter.warn(
+        "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
+    )
     return _Source(frozen, network, labels, None, photos_of_folder(options.image_dir, options.percentages))
 
 

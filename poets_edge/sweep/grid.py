@@ -117,7 +117,7 @@ def _point(
     model = options.folder(architecture) / file["file"]
     test = file["test"]
     if not test or not test["photos"]:
-        raise DatasetError(f"{options.image_dir}: no test photo that can be read, so nothing tells the points apart.")
+        raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
     measurement = measured[model]
     return Point(
         architecture=architecture,

@@ -134,7 +134,7 @@ def _fill_caches(
             backbone = prepare_backbone(architecture, weights[architecture], options.bottleneck_dir)
             cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
             if damaged:
-                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
+                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
             places.append(Place(backbone, cache))
         found = [result for _, result in bottlenecks(photos, places, reporter)]
     if all(isinstance(result, PhotoError) for result in found):
@@ -146,8 +146,8 @@ def _check_unchanged(options: GridOptions, photos: Sequence[HashedPhoto], traine
     for item in photos:
         if trained_on.get(item.photo.name, item.digest.hex()) != item.digest.hex():
             raise DatasetError(
-                f"{options.image_dir}: {item.photo.name} has changed while the grid was at work. Run again; what is"
-                " done stays."
+                f"{options.image_dir}: {item.photo.name} changed while the grid was running. Run again; finished"
+                " work is kept."
             )
 
 

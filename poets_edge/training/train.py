@@ -91,7 +91,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
-            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is computed anew.")
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         data, unreadable = read_data(options, hash_photos(folder.photos), backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos, data.sets)
@@ -244,7 +244,7 @@ def _report(
         reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
     for label, counts in table.items():
         if tested and not counts["test"]:
-            reporter.warn(f"class {label}: no test photo, so nothing tells how well it is recognised. Add photos.")
+            reporter.warn(f"class {label}: no test photo, so its accuracy is not known. Add photos.")
     for duplicate in duplicates:
         where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
         effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"

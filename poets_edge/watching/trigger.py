@@ -90,7 +90,7 @@ class Trigger:
             self._signal(signal.SIGKILL)
         elif self._command.limit and spent > self._command.limit and not self._ending:
             self._reporter.warn(
-                f"the command {self._command.text!r} still runs after {self._command.limit:g} s; ending it"
+                f"the command {self._command.text!r} is still running after {self._command.limit:g} s; stopping it"
             )
             self._ending = True
             self._signal(signal.SIGTERM)
@@ -103,7 +103,7 @@ class Trigger:
             self.look_after()
         if self._process is None:
             return
-        self._reporter.warn(f"the command {self._command.text!r} still runs; ending it")
+        self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
@@ -112,7 +112,7 @@ class Trigger:
     def _start(self, score: float) -> None:
         self.look_after()
         if self._process is not None:
-            self._reporter.warn(f"the command {self._command.text!r} still runs; not started again")
+            self._reporter.warn(f"the command {self._command.text!r} is still running; not started again")
             return
         facts = {"POETS_EDGE_LABEL": self.label, "POETS_EDGE_SCORE": f"{score:.5f}"}
         try:

@@ -90,7 +90,7 @@ def watch(
     for wanted in options.triggers:
         if wanted.label not in classifier.labels:
             raise UsageError(f"`on_labels` {wanted.label}: the model knows {', '.join(classifier.labels)}.")
-    reporter.note(f"watching {frames.name}; Ctrl-C ends it")
+    reporter.note(f"watching {frames.name}; press Ctrl-C to stop")
     ended = False
     try:
         tally = label_frames(

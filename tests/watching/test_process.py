@@ -195,7 +195,7 @@ def test_a_command_that_hangs_is_ended_and_runs_again(start: Start, daisy: bytes
     )
     process = start("--on-label", "daisy", "--run", _python(code), "--hold", "1", "--run-limit", "0.7", *_EACH)
     _feed(process, daisy)
-    assert "still runs after 0.7 s; ending it" in _warning(process, "--run")
+    assert "is still running after 0.7 s; stopping it" in _warning(process, "--run")
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     _until(lambda: not any(_alive(pid) for pid in pids))
@@ -220,7 +220,7 @@ def test_a_command_ends_with_the_watch(start: Start, daisy: bytes, tmp_path: Pat
     pid, label, score = (tmp_path / "facts").read_text().split()
     assert label == "daisy" and 0.9 < float(score) <= 1
     process.send_signal(signal.SIGINT)
-    _warning(process, "still runs; ending it")
+    _warning(process, "is still running; stopping it")
     assert process.wait(10) == 0
     assert not _alive(int(pid))
     assert process.stdout is not None

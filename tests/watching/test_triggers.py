@@ -44,8 +44,8 @@ def test_a_command_runs_once_each_time_that_its_label_holds(model: Path, clip: P
     slow = _watch(
         *(model, clip, "--on-label", "daisy", "--run", "sleep 60", "--run-limit", "2", "--hold", "2"),
     ).ok()
-    assert slow.stderr.count("still runs; not started again") == 1, "it is not started while it runs"
-    assert slow.stderr.count("still runs after 2 s; ending it") == 1
+    assert slow.stderr.count("is still running; not started again") == 1, "it is not started while it runs"
+    assert slow.stderr.count("is still running after 2 s; stopping it") == 1
     assert "signal" not in slow.stderr, "its end is told once"
 
 
