@@ -17,7 +17,7 @@ from poets_edge.cli import COMMANDS, cli
 from poets_edge.photos.draw import draw_photo
 from tests.conftest import ROOT
 
-DEVICE_COMMANDS = ("label", "watch", "evaluate", "inspect", "benchmark", "compare", "doctor")
+DEVICE_COMMANDS = ("label", "watch", "evaluate", "inspect", "benchmark", "compare", "doctor", "deploy")
 """What a plain install, without extras, can do."""
 
 DEVICE_ROOMS = frozenset({"edge", "photos", "watching", "benchmarking", "remote", "cli"})

@@ -30,6 +30,7 @@ COMMANDS = {
     "benchmark": "Measure how fast models are on this device.",
     "compare": "Put benchmarks of several devices side by side.",
     "grid": "Retrain and measure every MobileNet, and recommend one.",
+    "deploy": "Put a model on a device as a service, over ssh.",
     "codelab": "Make a folder in which the codelab's own lines run.",
     "android": "Put a model into the Android app.",
     "web": "Make a model a web page, for any phone.",

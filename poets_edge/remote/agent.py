@@ -156,6 +156,10 @@ class Agent:
             "libc": _libc(),
             "host": platform.node(),
             "home": os.path.expanduser("~"),
+            "user": _user(),
+            "uid": os.getuid(),
+            "config": os.environ.get("XDG_CONFIG_HOME"),
+            "runtime": os.environ.get("XDG_RUNTIME_DIR"),
             "boot": _text("/proc/sys/kernel/random/boot_id"),
             "time": time.time(),
             "folder": folder,
@@ -337,6 +341,15 @@ def _existing(path: str) -> str:
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path
+
+
+def _user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _libc() -> str:

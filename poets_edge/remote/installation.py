@@ -53,6 +53,11 @@ class Installation:
     path: tuple[str, ...]
     facts: dict[str, Any]
 
+    @classmethod
+    def bare(cls, connection: Connection, facts: dict[str, Any]) -> Installation:
+        """A device with nothing on it yet, as far as is known."""
+        return cls(connection, PurePosixPath(facts["folder"]), facts["executable"], (), facts)
+
     @property
     def host(self) -> str:
         return self.connection.host

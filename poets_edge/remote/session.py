@@ -146,6 +146,8 @@ class _Followed:
             self._bars.close()
         elif "note" in message:
             self._reporter.note(f"{self._installation.host}: {message['note']}")
+        elif "status" in message:
+            self._reporter.status(f"{self._installation.host}: {message['status']}")
         elif "warn" in message:
             self._reporter.warn(f"{self._installation.host}: {message['warn']}")
         elif "machine" in message:

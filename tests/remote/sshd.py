@@ -77,7 +77,7 @@ def ssh_server(
     start = folder / "start"
     words = shlex.join(shell or ("/bin/bash", "-c"))
     start.write_text(
-        f'#!/bin/sh\nexport HOME="{home}"\nunset XDG_CACHE_HOME XDG_DATA_HOME PYTHONPATH\ncd "$HOME"\n'
+        f'#!/bin/sh\nexport HOME={shlex.quote(str(home))}\nunset XDG_CACHE_HOME XDG_DATA_HOME PYTHONPATH\ncd "$HOME"\n'
         f'exec {words} "$SSH_ORIGINAL_COMMAND"\n'
     )
     start.chmod(0o755)

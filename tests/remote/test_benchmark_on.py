@@ -16,8 +16,8 @@ import pytest
 
 from poets_edge.remote import installation
 from poets_edge.remote.connection import SSH_VARIABLE, Connection
-from tests.conftest import ROOT, Trained, poets_edge
-from tests.remote.conftest import PROBE, QUICK, share_packages
+from tests.conftest import ROOT, poets_edge
+from tests.remote.conftest import PROBE, QUICK, FlowerModel, share_packages
 from tests.remote.sshd import SshServer, need_programs, ssh_configured, ssh_server
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
@@ -76,10 +76,10 @@ def test_odd_shells_and_homes_and_several_devices_in_one_table(installed: SshSer
 
 
 def test_accuracy_is_taken_there_and_checked_against_here(
-    installed: SshServer, trained: Trained, few_flowers: Callable[[int], Path], tmp_path: Path
+    installed: SshServer, flower_model: FlowerModel, tmp_path: Path
 ) -> None:
-    photos = few_flowers(4)
-    models = (trained.model("float32"), trained.model("int8"))
+    photos = flower_model.photos
+    models = (flower_model.float32, flower_model.int8)
     judged = ("--image_dir", photos, "--set", "all", "--on", "pi", "--output", tmp_path / "pi.json")
     ran = poets_edge("benchmark", *models, *QUICK, *judged).ok()
     assert "as here" in ran.stdout

@@ -1,0 +1,84 @@
+"""`poets-edge deploy`: a model on a device, as a service that labels what its camera sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from poets_edge.cli.options import FILE, option, quiet_option, remote_dir_option, result_options, subcommand
+from poets_edge.cli.terminal import Terminal, give
+from poets_edge.cli.watch import command as watch_command
+from poets_edge.edge.classifier import Classifier
+from poets_edge.errors import UsageError
+from poets_edge.remote.deploy import DeployOptions, deploy, remove, watch_arguments
+
+_OURS = frozenset({"model", "labels", "as_json", "quiet"})
+_WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
+"""What the service's `watch` can be told."""
+
+
+@subcommand("deploy")
+@click.argument("model", type=FILE, required=False)
+@option("--on", metavar="HOST", required=True, help="The device, which ssh can log in to, as pi@raspberrypi.local.")
+@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
+@option("--remove", "undo", is_flag=True, help="Stop the service, and remove all of it.", show_default=False)
+@remote_dir_option
+@result_options
+@quiet_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    model: Path | None,
+    on: str,
+    labels: Path | None,
+    undo: bool,
+    remote_dir: str,
+    as_json: bool,
+    output: Path | None,
+    quiet: bool,
+    **watch: Any,
+) -> None:
+    """Put a model on a device as a service that labels what its camera sees, from the moment the device starts.
+
+    Installs the program there in a folder of its own, copies the model, sets up and starts the service, and shows its
+    first labels. No root is needed. The same command with another model, or other options, replaces it. The options of
+    watch are the service's.
+
+    \b
+    Example:
+      poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --on-label daisy --run "aplay bell.wav"
+      poets-edge deploy --on pi@raspberrypi.local --remove
+    """
+    terminal = Terminal(quiet)
+    if undo:
+        if not remove(on, remote_dir=remote_dir, reporter=terminal):
+            terminal.note(f"{on}: nothing is deployed there")
+        return
+    if model is None:
+        raise UsageError("no model named. Name the .tflite file to deploy.")
+    if len(watch["on_labels"]) != len(watch["commands"]):
+        raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
+    known = Classifier(model, labels=labels).labels
+    for label in watch["on_labels"]:
+        if label not in known:
+            raise UsageError(f"--on-label {label}: the model knows {', '.join(known)}.")
+    given = [
+        (parameter.opts[0], watch[str(parameter.name)])
+        for parameter in _WATCH
+        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+    ]
+    deployed = deploy(
+        DeployOptions(model=model, on=on, labels=labels, watch=watch_arguments(given), remote_dir=remote_dir), terminal
+    )
+    if give(deployed.as_dict(), as_json=as_json, output=output):
+        return
+    click.echo("\n".join(deployed.lines) or "It runs, and has said nothing yet.")
+    click.echo(f"\nMore of it: ssh {on} journalctl -t {deployed.as_dict()['service']} -f")
+    click.echo(f"Undo it:    poets-edge deploy --on {on} --remove")
+
+
+command.params[-1:-1] = _WATCH
