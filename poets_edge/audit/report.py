@@ -103,11 +103,18 @@ class _Page:
         )
         return [
             [
-                self._photo(row, set=sets[self._photos.name(row)], crosses=crosses(group))
+                self._photo(
+                    row, set=sets[self._photos.name(row)], crosses=crosses(group), likely=self._other_label(row, group)
+                )
                 for row in group[:_MOST_OF_A_GROUP]
             ]
             for group in groups[:_MOST_GROUPS]
         ]
+
+    def _other_label(self, row: int, group: tuple[int, ...]) -> str:
+        """The class of a copy that lies in another one, or nothing."""
+        mine = self._photos.label(row)
+        return next((other for other in map(self._photos.label, group) if other != mine), "")
 
     def _leak(self) -> dict[str, Any] | None:
         leak = self._result.leak

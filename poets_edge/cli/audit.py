@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from poets_edge.architectures import architecture as find_architecture
 from poets_edge.audit.audit import AuditResult, Judgement, audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
-from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.photos.exclude import write_exclusions
 from poets_edge.wording import percent
 
@@ -98,7 +97,8 @@ def command(
         target=target / 100,
         recursive=recursive,
     )
-    result = audit(options, Terminal(quiet))
+    with Terminal(quiet) as terminal:
+        result = audit(options, terminal)
     if move_suspects is not None:
         write_exclusions(move_suspects / EXCLUDE_FILE, result.held_to_be_wrong())
     if not give(result.as_dict(), as_json=as_json, output=output):
@@ -107,7 +107,7 @@ def command(
             click.echo(f"exclude {move_suspects / EXCLUDE_FILE}")
         click.echo(f"page    {report}")
     if opened:
-        webbrowser.open(report.resolve().as_uri())
+        open_page(report)
 
 
 def _lines(result: AuditResult) -> list[str]:

@@ -124,6 +124,13 @@ def give(result: dict[str, Any] | list[Any], *, as_json: bool, output: Path | No
     return as_json
 
 
+def open_page(path: Path) -> None:
+    """Show a page in the user's browser."""
+    import webbrowser
+
+    webbrowser.open(path.resolve().as_uri())
+
+
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Rows (the first is the heading) as aligned columns; the first `left` columns are text, the others numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

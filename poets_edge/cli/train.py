@@ -10,7 +10,7 @@ import click
 from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
-from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
+from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.edge.scored import mistakes_as_json
 from poets_edge.photos.split import Percentages
 from poets_edge.places import GRAPH
@@ -139,6 +139,7 @@ _DISTORTIONS = _DEFAULT.distortions
     default=_DEFAULT.calibrated,
     help="Calibrate the scores, so that 0.9 is right nine times in ten. Changes no answer.",
 )
+@option("--open", "opened", is_flag=True, help="Show the page about the run in a browser.", show_default=False)
 @option(
     "--exclude",
     type=FILE,
@@ -180,6 +181,7 @@ def command(
     strict: bool,
     exclude: Path | None,
     calibrated: bool,
+    opened: bool,
     seed: int,
     as_json: bool,
     output: Path | None,
@@ -237,6 +239,8 @@ def command(
     )
     with Terminal(quiet) as terminal:
         result = train(options, terminal)
+    if opened:
+        open_page(options.report)
     facts = {
         "graph": str(result.graph),
         "labels_file": str(result.labels_file),
@@ -260,7 +264,9 @@ def command(
     if print_misclassified_test_images:
         for name, answer, score in result.misclassified:
             click.echo(f"  {name}  answered {answer} (score = {score:.5f})")
-    click.echo(f"graph   {result.graph}\nlabels  {result.labels_file}\nrecord  {result.record}")
+    click.echo(
+        f"graph   {result.graph}\nlabels  {result.labels_file}\nrecord  {result.record}\nreport  {result.report}"
+    )
     named = "" if result.graph == GRAPH else f" {result.graph}"
     click.echo(f"next    poets-edge export{named} --quantize int8")
 

@@ -109,13 +109,14 @@ def _grid(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
+    """Below the chart, between the names of the axes, where no line can cross it."""
     parts = []
     named = [line for line in lines if line.name]
+    top = _HEIGHT - 12
     for number, line in enumerate(named if len(named) > 1 else []):
-        top = _HEIGHT - _BOTTOM - 14 - 18 * (len(named) - 1 - number)
-        left = _WIDTH - _RIGHT - 190
+        left = _WIDTH / 2 - 150 + 150 * number
         parts.append(f'<line class="{escape(line.style)}" x1="{left}" x2="{left + 24}" y1="{top}" y2="{top}"/>')
-        parts.append(f'<text class="tick" x="{left + 32}" y="{top + 4}">{escape(line.name)}</text>')
+        parts.append(f'<text class="tick" x="{left + 31}" y="{top + 4}">{escape(line.name)}</text>')
     return parts
 
 

@@ -62,6 +62,7 @@ def _retrain(question: Answer) -> Answer:
         percentages=Percentages(**question["percentages"]),
         head=HeadOptions(**question["head"]),
         recursive=question["recursive"],
+        with_report=False,
     )
     trained = train(options, warnings)
     exported = export(

@@ -27,6 +27,7 @@ class TrainOptions:
         test_batch_size: photos that judge the result; -1 all of the test set.
         folds: parts of the photos for cross-validation; 0 for none.
         weights: "imagenet", "embedded", or a weights file.
+        with_report: also write the page that shows the run, beside the graph.
         calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
@@ -52,6 +53,7 @@ class TrainOptions:
     strict: bool = False
     exclude: Path | None = None
     calibrated: bool = True
+    with_report: bool = True
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
@@ -73,6 +75,11 @@ class TrainOptions:
     def record(self) -> Path:
         """The JSON record, beside the graph."""
         return self.output_graph.with_suffix(".json")
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run, beside the graph."""
+        return self.output_graph.with_suffix(".html")
 
     def _check_outputs_outside_photos(self) -> None:
         photos = self.image_dir.resolve()

@@ -42,7 +42,7 @@ class TrainResult:
     """The result of `train`.
 
     Attributes:
-        graph, labels_file, record: the files written.
+        graph, labels_file, record, report: the files written; no report where none was wanted.
         test, validation: the finished head on those sets (all photos of the validation set).
         table: photos of each class in each set.
         misclassified: wrongly answered test photos as (name, answer, score), the surest first.
@@ -66,6 +66,7 @@ class TrainResult:
     unreadable: tuple[str, ...]
     duplicates: tuple[Duplicate, ...]
     digests: dict[str, str]
+    report: Path | None = None
     cross_validation: CrossValidation | None = None
     calibration: HeadCalibration | None = None
 
@@ -112,6 +113,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         graph=options.output_graph,
         labels_file=options.output_labels,
         record=options.record,
+        report=options.report if options.with_report else None,
         labels=data.labels,
         table=table,
         test=test.evaluation(data.labels),
@@ -133,6 +135,10 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
             options.record: record_of(graph, fields),
         }
     )
+    if result.report is not None:
+        from poets_edge.training.report import write_report  # loads the template engine
+
+        write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     _remark(options, result, reporter)
     return result
 
