@@ -125,8 +125,12 @@ class Measurement:
     @property
     def rounds_differ(self) -> float:
         """The largest round's median over the smallest's, less one."""
-        medians: list[float] = [statistics.median(entry["samples_ms"]) for entry in self.rounds]
-        return max(medians) / min(medians) - 1
+        return max(self.process_medians) / min(self.process_medians) - 1
+
+    @property
+    def process_medians(self) -> tuple[float, ...]:
+        """Milliseconds of one inference, the median of each round."""
+        return tuple(statistics.median(entry["samples_ms"]) for entry in self.rounds)
 
     def samples(self, name: str) -> list[float]:
         return [sample for entry in self.rounds for sample in entry[name]]

@@ -9,7 +9,8 @@ import click
 
 from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give, table
-from poets_edge.exporting.export import ExportedFile, ExportOptions, export
+from poets_edge.errors import AccuracyDropError
+from poets_edge.exporting.export import ExportedFile, ExportOptions, ExportResult, export
 from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
 from poets_edge.photos.split import Percentages
 from poets_edge.wording import interval_text, percent
@@ -115,7 +116,15 @@ def command(
         calibration_count=calibration_count,
         max_accuracy_drop=max_accuracy_drop,
     )
-    result = export(options, Terminal(quiet))
+    try:
+        result = export(options, Terminal(quiet))
+    except AccuracyDropError as error:
+        _print(error.result, as_json=as_json, output=None)  # what the others did is worth knowing too
+        raise
+    _print(result, as_json=as_json, output=output)
+
+
+def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
     facts = {"labels": list(result.labels), "files": [file.as_dict() for file in result.files]}
     if give(facts, as_json=as_json, output=output):
         return
@@ -127,6 +136,9 @@ def command(
         )
     )
     click.echo(f"Judged on {tested.count} test photos." if tested else "Not judged: no test photos.")
+    for file in result.files:
+        if file.beside_float and file.beside_float.photos:
+            click.echo(f"{file.quantization} beside float32: {file.beside_float}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
 
 

@@ -95,6 +95,11 @@ def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgmen
     )
 
 
+def mcnemar(worse: int, better: int) -> float:
+    """The exact two-sided p-value for so many photos on which one model alone, and the other alone, is right."""
+    return _p_value(np.repeat((-1, 1), (worse, better)).astype(np.int64))
+
+
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
     """How often the sum would be as far from 0 or farther, if each sign were a coin's."""
     sizes = np.bincount(np.abs(differences))

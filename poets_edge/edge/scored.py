@@ -48,6 +48,11 @@ class Scored:
         truth = np.array([labels.index(photo.label) for photo in self.photos], np.int64)
         return evaluate_scores(labels, self.scores, truth)
 
+    def right(self, labels: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+        """Which photos were answered right, bool [photos]."""
+        truth = np.array([labels.index(photo.label) for photo in self.photos], np.int64)
+        return np.asarray(self.scores.argmax(axis=1) == truth)
+
     def misclassified(self, labels: tuple[str, ...]) -> list[tuple[Photo, str, float]]:
         """Photos answered wrongly, with the answer and its score, the surest mistakes first."""
         answers = self.scores.argmax(axis=1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.model_file import ModelFile
+from poets_edge.edge.paired import Paired, compare_paired
 from poets_edge.edge.scored import Scored, score_models
-from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.errors import AccuracyDropError, DatasetError, ModelError, UsageError
 from poets_edge.exporting.calibration import batches, calibration_pixels, rounded
+from poets_edge.exporting.drop import exceeds, too_much, verdict
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
 from poets_edge.exporting.photos import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.quantize import network_of, quantized
@@ -42,7 +43,8 @@ class ExportOptions:
         image_dir: where the photos lie now; needed for a graph without a record.
         percentages: division of `image_dir` for a graph without a record.
         calibration_count: training photos that set the ranges of int8.
-        max_accuracy_drop: points (percent) of accuracy on the test photos a quantized file may lose.
+        max_accuracy_drop: points (percent) of accuracy on the test photos a quantized file may lose; it fails where it
+            loses more, and more than chance explains (see `poets_edge.exporting.drop`).
     """
 
     graph: Path = GRAPH
@@ -70,6 +72,8 @@ class ExportedFile:
         size: bytes.
         evaluation: over the test photos; None where there are none.
         agreement: share of test photos answered as the float32 file answers them; None where there are none.
+        beside_float: its answers beside the float32 file's, photo by photo; None for that file, and without photos.
+        scored: its scores of the test photos; None where there are none.
     """
 
     path: Path
@@ -77,6 +81,8 @@ class ExportedFile:
     size: int
     evaluation: Evaluation | None
     agreement: float | None
+    beside_float: Paired | None = None
+    scored: Scored | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -86,6 +92,7 @@ class ExportedFile:
             "size": self.size,
             "test": self.evaluation.as_dict() if self.evaluation else None,
             "agreement_with_float": self.agreement,
+            "beside_float": self.beside_float.as_dict() if self.beside_float else None,
         }
 
 
@@ -115,8 +122,8 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     Nothing is written before all are converted and judged.
 
     Raises:
-        ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN, or loses more
-            than `options.max_accuracy_drop`.
+        ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN.
+        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; it holds what was judged.
         DatasetError: photos are needed and not there.
         RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
         OutputError: a file cannot be written.
@@ -136,26 +143,18 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
             models[quantization] = with_metadata(_convert(options, source, quantization), _card(source, quantization))
             advance(1)
     scored = _rescore(models, source, reporter)
-    files = []
-    evaluations = {quantization: result.evaluation(source.labels) for quantization, result in scored.items()}
+    files, contents = [], []
     for quantization in wanted:
-        _check_drop(options, quantization, evaluations)
-        agreement = scored[quantization].agreement(scored["float32"]) if scored else None
-        facts = _facts(options, source, quantization, evaluations.get(quantization), agreement)
-        data = with_files(models[quantization], _card(source, quantization), facts)
+        judged = _judge(scored, quantization, source.labels)
+        facts = _facts(options, source, quantization, judged)
+        contents.append(with_files(models[quantization], _card(source, quantization), facts))
         path = _output_path(options, quantization)
-        files.append((path, quantization, data, evaluations.get(quantization), agreement))
-    write_together({path: data for path, _, data, _, _ in files})
-    return ExportResult(
-        tuple(
-            ExportedFile(
-                path=path, quantization=quantization, size=len(data), evaluation=evaluation, agreement=agreement
-            )
-            for path, quantization, data, evaluation, agreement in files
-        ),
-        source.labels,
-        scored["float32"].unreadable if scored else (),
-    )
+        files.append(ExportedFile(path=path, quantization=quantization, size=len(contents[-1]), **judged))
+    result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
+    if options.max_accuracy_drop is not None:
+        _check_drop(result, options.max_accuracy_drop, reporter)
+    write_together({file.path: content for file, content in zip(files, contents, strict=True)})
+    return result
 
 
 def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
@@ -215,19 +214,32 @@ def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Repor
     return scored if photos else {}
 
 
-def _check_drop(
-    options: ExportOptions, quantization: Quantization, evaluations: dict[Quantization, Evaluation]
-) -> None:
-    if options.max_accuracy_drop is None or quantization == "float32":
-        return
-    if not evaluations or not evaluations["float32"].count:
+def _judge(
+    scored: Mapping[Quantization, Scored], quantization: Quantization, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the scores of the test photos say of a file: fields of `ExportedFile`."""
+    if not scored:
+        return {"evaluation": None, "agreement": None}
+    one, reference = scored[quantization], scored["float32"]
+    return {
+        "evaluation": one.evaluation(labels),
+        "agreement": one.agreement(reference),
+        "beside_float": compare_paired(one.right(labels), reference.right(labels)) if one is not reference else None,
+        "scored": one,
+    }
+
+
+def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
+    losses = {file.quantization: file.beside_float for file in result.files if file.quantization != "float32"}
+    if any(paired is None or not paired.photos for paired in losses.values()):
         raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
-    drop = 100 * (evaluations["float32"].accuracy - evaluations[quantization].accuracy)
-    # Half a photo's worth of rounding must not decide.
-    if drop > options.max_accuracy_drop + 1e-9:
-        raise ModelError(
-            f"{quantization} loses {drop:.1f} points of accuracy on {evaluations[quantization].count} test photos, more"
-            f" than the {options.max_accuracy_drop:g} allowed. Nothing was written."
+    larger = {name: paired for name, paired in losses.items() if paired and exceeds(paired, allowed)}
+    failed = {name: paired for name, paired in larger.items() if too_much(paired, allowed)}
+    if failed:
+        raise AccuracyDropError(f"{verdict(failed, allowed)}. Nothing was written.", result)
+    if larger:
+        reporter.warn(
+            f"{verdict(larger, allowed)}; with so few photos that could be chance, so the files were written."
         )
 
 
@@ -235,10 +247,10 @@ def _facts(
     options: ExportOptions,
     source: _Source,
     quantization: Quantization,
-    evaluation: Evaluation | None,
-    agreement: float | None,
+    judged: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The facts that travel inside the file, beside the labels."""
+    evaluation = judged["evaluation"]
     record = source.record or {}
     training = {
         key: record[key]
@@ -264,7 +276,7 @@ def _facts(
         "exported_with": versions(),
         "training": training or None,
         "test": evaluation.as_dict() if evaluation else None,
-        "agreement_with_float": agreement if agreement is None or not math.isnan(agreement) else None,
+        "agreement_with_float": judged["agreement"],
     }
 
 

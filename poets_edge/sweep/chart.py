@@ -19,6 +19,7 @@ from poets_edge.errors import RuntimeMissingError
 from poets_edge.files import replacing
 from poets_edge.sweep.points import Point
 from poets_edge.sweep.results import GridResult
+from poets_edge.sweep.trend import trend
 
 _AREA_OF_MB = 40.0
 """Square points of a bubble for each MB."""
@@ -114,14 +115,14 @@ def _compose(figure: Any, result: GridResult) -> None:
     for panel, axis in zip(panels[1], columns, strict=True):
         panel.set_xlabel(axis.label)
     for row in panels:
-        row[0].set_ylabel("accuracy on your test photos, %")
-    best = max(result.points, key=lambda point: point.accuracy)
-    half = 50 * (best.interval[1] - best.interval[0])
-    figure.text(0.07, 0.958, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
+        row[0].set_ylabel("accuracy on your photos, %")
+    halves = sorted(50 * (point.interval[1] - point.interval[0]) for point in result.points)
+    figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
     figure.text(
-        0.07, 0.925,
-        f"{len(result.labels)} classes, {best.photos} test photos: each accuracy is known to ±{half:.0f} points (95 %)."
-        f"  {machine_name(result.machine)}, {result.machine['interpreter']} {result.machine['interpreter_version']}",
+        0.07, 0.93,
+        f"{len(result.labels)} classes, {result.judged_by}; bars: 95 % intervals, ±{_range(halves[0], halves[-1])}"
+        f" points.\n{machine_name(result.machine)}, {result.machine['interpreter']}"
+        f" {result.machine['interpreter_version']}",
         fontsize=10, va="center", color="#333333",
     )  # fmt: skip
     _draw_legend(figure, result)
@@ -139,9 +140,14 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[Point], quantization: 
         line.sort(key=lambda point: point.architecture.resolution)
         colour, style = _STYLES[alpha]
         panel.plot(
-            [axis.of_point(point) for point in line], [100 * point.accuracy for point in line],
+            [axis.of_point(point) for point in line], [100 * height for height in trend(line)],
             color=colour, linestyle=style, linewidth=1.5, zorder=3,
         )  # fmt: skip
+        for point in line:
+            panel.vlines(
+                axis.of_point(point), *(100 * end for end in point.interval), color=colour, linewidth=1, alpha=0.55,
+                zorder=2,
+            )  # fmt: skip
     for point in sorted(points, key=lambda point: -point.size):
         x, y = axis.of_point(point), 100 * point.accuracy
         area = _AREA_OF_MB * point.size / 1e6
@@ -176,9 +182,17 @@ def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
 
 
 def _accuracy_range(points: Sequence[Point]) -> tuple[float, float]:
-    lowest, highest = (100 * f(point.accuracy for point in points) for f in (min, max))
-    margin = max(0.12 * (highest - lowest), 1.5)
-    return lowest - margin, min(highest + margin, 102.0)
+    lowest = 100 * min(point.interval[0] for point in points)
+    highest = 100 * max(point.interval[1] for point in points)
+    margin = max(0.06 * (highest - lowest), 1.0)
+    # Room above 100 % for bubbles and their labels, not for ticks.
+    return max(lowest - margin, -2.0), min(highest + margin, 102.0)
+
+
+def _range(least: float, most: float) -> str:
+    """`2` or `2 to 3`, in whole numbers; below 1 in tenths."""
+    texts = [f"{value:.0f}" if most >= 1 else f"{value:.1f}" for value in (least, most)]
+    return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
 
 def _plain_ticks(panel: Any) -> None:
@@ -267,18 +281,23 @@ def _shared(one: Box, other: Box) -> float:
 def _draw_legend(figure: Any, result: GridResult) -> None:
     from matplotlib.lines import Line2D
 
-    alphas = sorted({point.architecture.alpha for point in result.points}, key=lambda alpha: alpha or 0)
+    resolutions: dict[float | None, set[int]] = defaultdict(set)
+    for point in result.points:
+        resolutions[point.architecture.alpha].add(point.architecture.resolution)
     lines = [
         Line2D(
             [],
             [],
             color=_STYLES[a][0],
-            linestyle=_STYLES[a][1],
+            # A width with a single resolution has no line.
+            linestyle=_STYLES[a][1] if len(resolutions[a]) > 1 else "",
+            marker="" if len(resolutions[a]) > 1 else "o",
             linewidth=1.8,
             label=f"width {a:g}" if a else "Inception V3",
         )
-        for a in alphas
+        for a in sorted(resolutions, key=lambda alpha: alpha or 0)
     ]
+    joined = any(len(sizes) > 1 for sizes in resolutions.values())
     published = Line2D(
         [], [], color="#bdbdbd", marker="o", markersize=3, linewidth=1.1, label="published (right scale)"
     )
@@ -295,8 +314,9 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
     ]  # fmt: skip
     figure.legend(
         handles=sizes, loc="lower left", bbox_to_anchor=(0.06, 0.008), ncol=len(sizes), frameon=False, fontsize=9,
-        title="bubble area = file size;  number = input resolution, px", title_fontsize=9, alignment="left",
-        handletextpad=0.8, columnspacing=2.4,
+        title="bubble area = file size;  number = input resolution, px"
+        + (";  lines = trend of a width, level where a fall could be chance" if joined else ""),
+        title_fontsize=9, alignment="left", handletextpad=0.8, columnspacing=2.4,
     )  # fmt: skip
 
 

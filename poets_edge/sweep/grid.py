@@ -10,24 +10,24 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from poets_edge.architectures import Architecture
 from poets_edge.benchmarking.measurement import Measurement
 from poets_edge.benchmarking.processes import Answer
 from poets_edge.edge.metadata import join_labels
-from poets_edge.edge.scored import score_model
 from poets_edge.errors import DatasetError
-from poets_edge.exporting.photos import photos_of_record
 from poets_edge.files import write_text, write_together
-from poets_edge.graphs.beside import read_trained
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.choice import choose
 from poets_edge.sweep.clock import Clock, open_clock
+from poets_edge.sweep.judging import judge_all
 from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.points import Point, choose, pareto_front
-from poets_edge.sweep.report import write_report
+from poets_edge.sweep.points import Point, pareto_front
+from poets_edge.sweep.report import Mistake, write_report
 from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.training import retrain_all
-from poets_edge.sweep.worker import GRAPH
 
 _LABELS = "labels.txt"
 
@@ -53,9 +53,13 @@ def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     trained = time.monotonic()
     for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
         reporter.warn(warning)
+    judged = judge_all(options, done, reporter) if options.folds else {}
+    for remark in dict.fromkeys(text for answer in judged.values() for text in answer["remarks"]):
+        reporter.warn(remark)
+    judging = time.monotonic()
     measured, warnings = clock.measure(done)
     points = tuple(
-        _point(options, architecture, file, len(answer["labels"]), measured)
+        _point(options, architecture, file, _answers(judged.get(architecture), file), len(answer["labels"]), measured)
         for architecture, answer in done.items()
         for file in answer["files"]
         if options.folder(architecture) / file["file"] in measured
@@ -69,12 +73,13 @@ def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
         choice=choose(points, options.budget),
         machine=clock.machine,
         threads=options.threads,
-        seconds={"retraining": trained - begin, "measuring": time.monotonic() - trained},
+        folds=next((answer["folds"] for answer in judged.values()), 0),
+        seconds={"retraining": trained - begin, "judging": judging - trained, "measuring": time.monotonic() - judging},
         warnings=tuple(warnings),
     )
     text = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(options.output_dir / "grid.json", text + "\n")
-    _present(options, result)
+    _present(options, result, done, judged)
     if options.ship:
         folder = options.output_dir / "ship"
         _clear(folder)
@@ -100,23 +105,41 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
     return model
 
 
-def _present(options: GridOptions, result: GridResult) -> None:
+def _answers(judged: Answer | None, file: Answer) -> Answer:
+    """What is known of a file's accuracy: on all photos, or on the test photos where there was no cross-validation."""
+    found: Answer = judged[file["quantization"]] if judged else file["test"]
+    return found
+
+
+def _present(
+    options: GridOptions,
+    result: GridResult,
+    done: Mapping[Architecture, Answer],
+    judged: Mapping[Architecture, Answer],
+) -> None:
     """The chart and the report, which shows the mistakes of the point to ship, or of the one that came nearest."""
     shown = result.choice.point or result.choice.nearest or result.points[0]
-    record = read_trained(shown.model.with_name(GRAPH)).record
-    test = photos_of_record(record, options.image_dir).test if record else ()
+    [file] = [file for file in done[shown.architecture]["files"] if file["quantization"] == shown.quantization]
+    answers = _answers(judged.get(shown.architecture), file)
     for name in ("chart.png", "chart.svg"):
         draw_chart(result, options.output_dir / name)
-    scored = score_model(test, shown.model)
-    write_report(result, shown, scored, options.output_dir / "chart.svg", options.output_dir / "report.html")
+    mistakes = [Mistake(options.image_dir / name, name, answer, score) for name, answer, score in answers["mistakes"]]
+    write_report(
+        result, shown, np.array(answers["confusion"]), mistakes, options.output_dir / "chart.svg",
+        options.output_dir / "report.html",
+    )  # fmt: skip
 
 
 def _point(
-    options: GridOptions, architecture: Architecture, file: Answer, classes: int, measured: Mapping[Path, Measurement]
+    options: GridOptions,
+    architecture: Architecture,
+    file: Answer,
+    answers: Answer,
+    classes: int,
+    measured: Mapping[Path, Measurement],
 ) -> Point:
     model = options.folder(architecture) / file["file"]
-    test = file["test"]
-    if not test or not test["photos"]:
+    if not answers or not answers["right"]:
         raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
     measurement = measured[model]
     return Point(
@@ -125,9 +148,10 @@ def _point(
         model=model,
         size=file["size"],
         classes=classes,
-        correct=test["correct"],
-        photos=test["photos"],
-        agreement=file["agreement_with_float"],
+        right=tuple(answers["right"]),
+        judgments=answers["judgments"],
+        agreement=answers["agreement_with_float"],
         latency=measurement.latency,
         photos_per_second=measurement.photos_per_second,
+        process_medians=measurement.process_medians,
     )

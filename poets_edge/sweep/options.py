@@ -8,6 +8,7 @@ from pathlib import Path
 from poets_edge.architectures import MOBILENETS, Architecture
 from poets_edge.benchmarking.measurement import Settings
 from poets_edge.errors import UsageError
+from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.places import BOTTLENECKS, MODELS, WORK
 from poets_edge.sweep.points import Budget
@@ -23,6 +24,8 @@ class GridOptions:
         image_dir: a folder with one folder of photos a class.
         output_dir: gets a folder for each architecture, and the results.
         bottleneck_dir, model_dir: as `train`'s, and shared with it.
+        folds: parts of the photos for cross-validation, which judges every point on all photos; 0 judges on the test
+            photos.
         threads: CPU threads of an inference whose latency is measured.
         settings: how long to measure each model.
         budget: decides which point to ship.
@@ -41,6 +44,7 @@ class GridOptions:
     head: HeadOptions = HeadOptions()
     calibration_count: int = 100
     recursive: bool = False
+    folds: int = DEFAULT_FOLDS
     threads: int = 1
     settings: Settings = Settings(seconds=1.0, runs=30, rounds=3)
     budget: Budget = Budget()
@@ -58,6 +62,7 @@ class GridOptions:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if not self.percentages.testing:
             raise UsageError("`testing`=0 leaves no photo to compare the architectures on.")
+        check_folds(self.folds)
         # For its checks: that no output lands among the photos.
         TrainOptions(
             image_dir=self.image_dir,

@@ -1,16 +1,21 @@
-"""The points of a grid: what is known of each, which are worth having, and which to ship."""
+"""The points of a grid: what is known of each, which are worth having, and what a point may cost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.ratios import compare_times
 from poets_edge.benchmarking.samples import Distribution
 from poets_edge.edge.metrics import wilson_interval
+from poets_edge.edge.paired import Paired, compare_paired
 from poets_edge.errors import UsageError
 
 _IMAGENET_CLASSES = 1001
@@ -25,10 +30,12 @@ class Point:
         model: the exported file.
         size: its bytes.
         classes: labels it tells apart.
-        correct, photos: test photos answered rightly, of so many.
-        agreement: share of test photos answered as the float file answers them.
+        right: how often each photo was answered right, in the same order of photos for all points of a grid.
+        judgments: of each photo; several where it was cross-validated.
+        agreement: share of the answers that are the float file's too.
         latency: milliseconds of one inference on this device.
         photos_per_second: from file to scores; None where the device has not timed that.
+        process_medians: milliseconds, the median of each process that timed it; runs within one are not independent.
     """
 
     architecture: Architecture
@@ -36,25 +43,39 @@ class Point:
     model: Path
     size: int
     classes: int
-    correct: int
-    photos: int
+    right: tuple[int, ...]
+    judgments: int
     agreement: float
     latency: Distribution
     photos_per_second: float | None
+    process_medians: tuple[float, ...]
 
     @property
     def name(self) -> str:
         return f"{self.architecture.name} {self.quantization}"
 
     @property
+    def photos(self) -> int:
+        """How many judged it."""
+        return len(self.right)
+
+    @cached_property
     def accuracy(self) -> float:
-        """On the test photos, 0 to 1."""
-        return self.correct / self.photos
+        """On photos it has not learned from, 0 to 1."""
+        return sum(self.right) / (self.photos * self.judgments)
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy."""
-        return wilson_interval(self.correct, self.photos)
+        return wilson_interval(self.accuracy * self.photos, self.photos)
+
+    def beside(self, other: Point) -> Paired:
+        """This point's answers beside another's, on the same photos."""
+        return compare_paired(np.array(self.right), np.array(other.right), self.judgments)
+
+    def as_fast_as(self, other: Point) -> bool:
+        """Whether the measurement cannot tell their times apart."""
+        return compare_times(self.process_medians, other.process_medians).could_be_equal
 
     @property
     def mmacs(self) -> float:
@@ -91,8 +112,9 @@ class Point:
             "photos_per_second": self.photos_per_second,
             "accuracy": self.accuracy,
             "interval95": list(self.interval),
-            "correct": self.correct,
             "photos": self.photos,
+            "judgments": self.judgments,
+            "right": list(self.right),
             "agreement_with_float": self.agreement,
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,
@@ -142,63 +164,6 @@ class Budget:
         if self.accuracy is not None:
             parts.append(f"at least {100 * self.accuracy:g} % accuracy")
         return ", ".join(parts) or "no limits"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The point to ship and the reason in words; or none, and the one that came nearest."""
-
-    point: Point | None
-    nearest: Point | None
-    reason: str
-
-
-def choose(points: Sequence[Point], budget: Budget) -> Choice:
-    """The most accurate point within the budget; with an accuracy to reach and nothing else, the fastest that does."""
-    within = [point for point in points if not budget.excess(point)]
-    if not within:
-        return _nearest(points, budget)
-    if budget.accuracy is not None and budget.latency is None and budget.size is None:
-        best = min(within, key=lambda point: (point.latency.median, point.size))
-        why = f"the fastest of the {len(within)} points with {budget}: {_figures(best)}."
-        return Choice(best, None, f"{best.name}: {why}")
-    best = max(within, key=lambda point: (point.accuracy, -point.latency.median))
-    why = f"the most accurate of the {len(within)} points with {budget}: {_figures(best)}."
-    return Choice(best, None, f"{best.name}: {why}{_as_good(best, within)}")
-
-
-def _as_good(best: Point, within: Sequence[Point]) -> str:
-    """A faster point whose accuracy these few test photos cannot tell from the best one's."""
-    low = best.interval[0]
-    faster = [p for p in within if p.latency.median < 0.9 * best.latency.median and p.accuracy >= low]
-    if not faster:
-        return ""
-    other = max(faster, key=lambda point: (point.accuracy, -point.latency.median))
-    return (
-        f" {best.photos} test photos leave an interval of {100 * low:.1f} to {100 * best.interval[1]:.1f} %, in which"
-        f" {other.name} lies too: {_figures(other)}."
-    )
-
-
-def _nearest(points: Sequence[Point], budget: Budget) -> Choice:
-    nearest = min(points, key=lambda point: (max(budget.excess(point).values()), point.latency.median))
-    broken = budget.excess(nearest)
-    misses = []
-    if "latency" in broken:
-        misses.append(f"it takes {nearest.latency.median:.2f} ms")
-    if "size" in broken:
-        misses.append(f"it has {nearest.size / 1e6:.2f} MB")
-    if "accuracy" in broken:
-        misses.append(f"it reaches {100 * nearest.accuracy:.1f} %")
-    return Choice(
-        None,
-        nearest,
-        f"none of the {len(points)} points has {budget}. Nearest comes {nearest.name}: {' and '.join(misses)}.",
-    )
-
-
-def _figures(point: Point) -> str:
-    return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
 
 
 _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}

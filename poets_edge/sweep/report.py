@@ -6,19 +6,21 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 from PIL import Image
 
 from poets_edge.benchmarking.machine import machine_name
 from poets_edge.edge.image import read_photo
-from poets_edge.edge.metrics import Evaluation
-from poets_edge.edge.scored import Scored
 from poets_edge.files import write_text
-from poets_edge.photos.folder import Photo
 from poets_edge.sweep.points import Point
 from poets_edge.sweep.results import GridResult
 from poets_edge.wording import percent
+
+Matrix = npt.NDArray[Any]
 
 _THUMBNAIL = (144, 144)
 _MOST_MISTAKES = 24
@@ -43,18 +45,30 @@ figcaption { overflow-wrap: anywhere; }
 """
 
 
-def write_report(result: GridResult, shown: Point, scored: Scored, chart: Path, path: Path) -> None:
+@dataclass(frozen=True)
+class Mistake:
+    """A photo that was answered wrongly: its file, its name within the photo folder, the answer and its score."""
+
+    path: Path
+    name: str
+    answer: str
+    score: float
+
+
+def write_report(
+    result: GridResult, shown: Point, confusion: Matrix, mistakes: Sequence[Mistake], chart: Path, path: Path
+) -> None:
     """Write the report.
 
     Args:
         shown: the point whose confusion matrix and mistakes are shown.
-        scored: its answers on the test photos.
+        confusion: photos of a class (row) answered as a class (column), [labels, labels].
+        mistakes: the surest first.
         chart: the picture, an SVG file.
 
     Raises:
         OutputError: it cannot be written.
     """
-    evaluation = scored.evaluation(result.labels)
     parts = [
         "<h1>Which MobileNet to ship</h1>",
         f"<p class=note>{_text(_circumstances(result))}</p>",
@@ -62,11 +76,11 @@ def write_report(result: GridResult, shown: Point, scored: Scored, chart: Path, 
         _svg(chart),
         "<h2>All points</h2>",
         _table(result),
-        f"<p class=note>{_text(_how_to_read(result))}</p>",
+        f"<p class=note>{_text(_how_to_read())}</p>",
         _warnings(result.warnings),
         f"<h2>What {_text(shown.name)} confuses</h2>",
-        _confusion(evaluation),
-        *_mistakes(scored.misclassified(result.labels)),
+        _confusion(result.labels, confusion),
+        *_mistakes(mistakes),
     ]
     body = "\n".join(parts)
     write_text(
@@ -79,10 +93,9 @@ def write_report(result: GridResult, shown: Point, scored: Scored, chart: Path, 
 
 def _circumstances(result: GridResult) -> str:
     machine = result.machine
-    photos = result.points[0].photos
     return (
-        f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), judged on {photos}"
-        f" test photos that none of them has learned from. Measured on {machine_name(machine)}, {machine['system']},"
+        f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), judged on"
+        f" {result.judged_by}. Measured on {machine_name(machine)}, {machine['system']},"
         f" {machine['interpreter']} {machine['interpreter_version']}, threads: {result.threads}."
     )
 
@@ -92,24 +105,25 @@ def _verdict(result: GridResult) -> str:
     return f"Ship {reason}" if result.choice.point else reason[:1].upper() + reason[1:]
 
 
-def _how_to_read(result: GridResult) -> str:
+def _how_to_read() -> str:
     return (
         "Bold: on the front, no other point is both faster and more accurate. Median and p90: milliseconds of one"
         " inference. Photos a second: from file to answer, one at a time, decoding and resizing included. Interval:"
-        " 95 %, Wilson; two models whose intervals overlap widely may be equally good. As float: how often int8 gives"
-        " the same answer as float32. MMACs, ImageNet top-1 and Pixel 3 milliseconds (4 threads) are published figures,"
-        " of tensorflow/models (mobilenet_v1.md, August 2018) and TensorFlow Lite's hosted models, for the ImageNet"
-        " model; parameters are of the retrained one."
+        " 95 %, Wilson. Beside the best: how a model compares with the most accurate one on the same photos; it could"
+        " be equal where the photos on which they differ could have fallen either way by chance (exact McNemar test)."
+        " Agrees with float32: how often int8 gives the same answer. MMACs, ImageNet top-1 and Pixel 3 milliseconds"
+        " (4 threads) are published figures, of tensorflow/models (mobilenet_v1.md, August 2018) and TensorFlow Lite's"
+        " hosted models, for the ImageNet model; parameters are of the retrained one."
     )
 
 
 def _table(result: GridResult) -> str:
     heading = ["architecture", "quantization", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
-               "interval", "as float", "ImageNet top-1", "Pixel 3 ms"]  # fmt: skip
-    rows = [
-        f"<tr class='{_class(point, result)}'>{''.join(f'<td>{_text(cell)}</td>' for cell in _cells(point))}</tr>"
-        for point in result.points
-    ]
+               "interval", "beside the best", "agrees with float32", "ImageNet top-1", "Pixel 3 ms"]  # fmt: skip
+    rows = []
+    for point in result.points:
+        cells = "".join(f"<td>{_text(cell)}</td>" for cell in _cells(point, result))
+        rows.append(f"<tr class='{_class(point, result)}'>{cells}</tr>")
     return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>\n{chr(10).join(rows)}</table>"
 
 
@@ -121,7 +135,7 @@ def _class(point: Point, result: GridResult) -> str:
     )
 
 
-def _cells(point: Point) -> list[str]:
+def _cells(point: Point, result: GridResult) -> list[str]:
     low, high = point.interval
     return [
         point.architecture.name,
@@ -134,6 +148,7 @@ def _cells(point: Point) -> list[str]:
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         percent(point.accuracy),
         f"{100 * low:.0f} to {100 * high:.0f}",
+        result.beside_best(point),
         percent(point.agreement),
         percent(point.published_top1 / 100),
         f"{point.published_ms:g}",
@@ -147,15 +162,15 @@ def _warnings(warnings: Sequence[str]) -> str:
     return f"<p>While measuring:</p><ul>{items}</ul>"
 
 
-def _confusion(evaluation: Evaluation) -> str:
+def _confusion(labels: Sequence[str], confusion: Matrix) -> str:
     """Rows are true classes, columns answers; the darker, the larger the share of its row."""
-    heading = "".join(f"<th>{_text(label)}</th>" for label in evaluation.labels)
+    heading = "".join(f"<th>{_text(label)}</th>" for label in labels)
     rows = []
-    for index, label in enumerate(evaluation.labels):
-        counts = evaluation.confusion[index]
-        total = max(int(counts.sum()), 1)
-        cells = "".join(_shaded(int(count), int(count) / total) for count in counts)
-        recall = f"{100 * counts[index] / total:.0f} %" if counts.sum() else "-"
+    for index, label in enumerate(labels):
+        counts = confusion[index]
+        total = float(counts.sum())
+        cells = "".join(_shaded(float(count), float(count) / total if total else 0.0) for count in counts)
+        recall = f"{100 * counts[index] / total:.0f} %" if total else "-"
         rows.append(f"<tr><td>{_text(label)}</td>{cells}<td>{recall}</td></tr>")
     return (
         f"<table class=confusion><tr><th class=text>is &#8595; &nbsp; answered &#8594;</th>{heading}<th>found</th></tr>"
@@ -163,25 +178,26 @@ def _confusion(evaluation: Evaluation) -> str:
     )
 
 
-def _shaded(count: int, share: float) -> str:
+def _shaded(count: float, share: float) -> str:
     grey = round(255 - 175 * share)
     ink = "#fff" if grey < 140 else "#1c1c1c"
-    return f"<td class=n style='background:rgb({grey},{grey},{grey});color:{ink}'>{count or ''}</td>"
+    text = f"{count:.3g}" if count else ""
+    return f"<td class=n style='background:rgb({grey},{grey},{grey});color:{ink}'>{text}</td>"
 
 
-def _mistakes(wrong: Sequence[tuple[Photo, str, float]]) -> Iterable[str]:
+def _mistakes(wrong: Sequence[Mistake]) -> Iterable[str]:
     if not wrong:
-        yield "<p>It made no mistake on the test photos.</p>"
+        yield "<p>It made no mistake.</p>"
         return
     shown = wrong[:_MOST_MISTAKES]
     which = "the surest first" if len(shown) == len(wrong) else f"here are the {len(shown)} it was surest of"
     yield f"<h2>Its mistakes</h2><p class=note>{len(wrong)} in all, {which}.</p>"
     yield "<div class=mistakes>"
-    for photo, answer, score in shown:
+    for one in shown:
         yield (
-            f"<figure><img alt='{_text(photo.name)}' src='{_thumbnail(photo.path)}'><figcaption>"
-            f"<b>{_text(photo.label)}</b>, taken for <b>{_text(answer)}</b> ({100 * score:.0f} %)<br>"
-            f"{_text(photo.name)}</figcaption></figure>"
+            f"<figure><img alt='{_text(one.name)}' src='{_thumbnail(one.path)}'><figcaption>"
+            f"<b>{_text(one.name.partition('/')[0])}</b>, taken for <b>{_text(one.answer)}</b>"
+            f" ({100 * one.score:.0f} %)<br>{_text(one.name)}</figcaption></figure>"
         )
     yield "</div>"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from poets_edge.sweep.points import Choice, Point
+from poets_edge.sweep.choice import Choice, most_accurate
+from poets_edge.sweep.points import Point
 from poets_edge.training.record import versions
 
 
@@ -16,6 +17,7 @@ class GridResult:
     Attributes:
         points: float32 and int8 of each architecture, in the order asked for.
         front: the points that no other beats in accuracy and latency at once, the fastest first.
+        folds: of the cross-validation that judged the points on all photos; 0 where the test photos judged them.
         machine: facts of this device.
         seconds: how long the parts of this run took; what had been done before took none.
     """
@@ -26,8 +28,29 @@ class GridResult:
     choice: Choice
     machine: dict[str, Any]
     threads: int
+    folds: int
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Point:
+        """The most accurate point, which the others are compared with."""
+        return most_accurate(self.points)
+
+    def beside_best(self, point: Point) -> str:
+        """`best`, `could be equal`, or the points of accuracy that are missing."""
+        if point == self.best:
+            return "best"
+        paired = point.beside(self.best)
+        return "could be equal" if paired.could_be_chance else f"{paired.gain:.1f} points"
+
+    @property
+    def judged_by(self) -> str:
+        """`1000 photos, each by heads that have not seen it (5 folds)`, or `87 test photos`."""
+        photos = self.points[0].photos
+        if not self.folds:
+            return f"{photos} test photos"
+        return f"{photos} photos, each by heads that have not seen it ({self.folds} folds)"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -36,7 +59,8 @@ class GridResult:
             "machine": self.machine,
             "threads": self.threads,
             "labels": list(self.labels),
-            "points": [point.as_dict() for point in self.points],
+            "folds": self.folds,
+            "points": [{**point.as_dict(), "beside_best": point.beside(self.best).as_dict()} for point in self.points],
             "front": [point.name for point in self.front],
             "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},
             "seconds": self.seconds,

@@ -22,6 +22,7 @@ from poets_edge.files import sha256_of, write_text
 from poets_edge.photos.folder import scan
 from poets_edge.photos.split import split
 from poets_edge.progress import Reporter
+from poets_edge.sweep.judging import FEATURES
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
@@ -30,6 +31,8 @@ from poets_edge.training.record import versions
 from poets_edge.training.weights import Weights, find_weights
 
 _DONE = "done.json"
+_FORMAT = 2
+"""Raise when the note of a finished architecture, or a file beside it, changes."""
 _MOST_HELPERS = 4
 """Processes with TensorFlow in them, of up to 1 GB each."""
 
@@ -170,6 +173,7 @@ def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weigh
     """Names everything that the exported files of an architecture follow from."""
     photos = [(item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in hashed]
     inputs = [
+        _FORMAT,
         photos,
         weights.digest,
         versions(),
@@ -185,13 +189,14 @@ def _read_done(folder: Path, key: str) -> Answer | None:
     try:
         answer: Answer = json.loads((folder / _DONE).read_text(encoding="utf-8"))
         intact = all(sha256_of(folder / file["file"]) == file["sha256"] for file in answer["files"])
-        return answer if intact and answer["key"] == key else None
+        whole = intact and sha256_of(folder / FEATURES) == answer["features_sha256"]
+        return answer if whole and answer["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _write_done(folder: Path, key: str, answer: Answer) -> Answer:
     files = [{**file, "sha256": sha256_of(folder / file["file"])} for file in answer["files"]]
-    noted = {**answer, "files": files, "key": key}
+    noted = {**answer, "files": files, "features_sha256": sha256_of(folder / FEATURES), "key": key}
     write_text(folder / _DONE, json.dumps(noted, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return noted

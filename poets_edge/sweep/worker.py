@@ -12,9 +12,12 @@ from typing import Any
 from poets_edge.architectures import architecture
 from poets_edge.benchmarking.processes import Answer, answer_all
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
+from poets_edge.files import write_bytes
 from poets_edge.graphs.convert import Quantization
+from poets_edge.graphs.int8_features import int8_features
 from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
+from poets_edge.sweep.judging import FEATURES
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
@@ -63,6 +66,7 @@ def _retrain(question: Answer) -> Answer:
         head=HeadOptions(**question["head"]),
         recursive=question["recursive"],
         with_report=False,
+        folds=0,  # `poets_edge.sweep.judge` does it, for int8 too
     )
     trained = train(options, warnings)
     exported = export(
@@ -71,21 +75,33 @@ def _retrain(question: Answer) -> Answer:
         ),
         warnings,
     )
+    [int8] = [file.path for file in exported.files if file.quantization == "int8"]
+    features, steps = int8_features(int8.read_bytes())
+    write_bytes(folder / FEATURES, features)
     return {
         "labels": list(trained.labels),
         "photos": trained.digests,
-        "files": [_file(file) for file in exported.files],
+        "int8_logits": [steps.scale, steps.zero_point],
+        "files": [_file(file, trained.labels) for file in exported.files],
         "warnings": list(dict.fromkeys(warnings.kept)),
     }
 
 
-def _file(file: ExportedFile) -> dict[str, Any]:
+def _file(file: ExportedFile, labels: tuple[str, ...]) -> dict[str, Any]:
+    scored = file.scored
     return {
         "quantization": file.quantization,
         "file": file.path.name,
         "size": file.size,
-        "test": file.evaluation.as_dict() if file.evaluation else None,
-        "agreement_with_float": file.agreement,
+        "test": None
+        if scored is None
+        else {
+            "right": scored.right(labels).astype(int).tolist(),
+            "judgments": 1,
+            "confusion": scored.evaluation(labels).confusion.tolist(),
+            "mistakes": [[photo.name, answer, score] for photo, answer, score in scored.misclassified(labels)],
+            "agreement_with_float": file.agreement,
+        },
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -38,12 +39,52 @@ Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
 """(picture, (height, width), variant, photo digest) -> uint8 pixels of that size."""
 
 
+def vector_key(photo: HashedPhoto, variant: str = PLAIN) -> bytes:
+    """Key of a photo's bottleneck in its backbone's cache."""
+    return cache_key(photo.digest, f"{PREPROCESSING} {variant}")
+
+
+class VectorSource(Protocol):
+    """What turns pixels into vectors, and the cache that keeps them."""
+
+    @property
+    def cache(self) -> BottleneckCache: ...
+
+    @property
+    def name(self) -> str:
+        """What to call it on a progress bar."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the pictures it takes."""
+
+    def key(self, photo: HashedPhoto, variant: str) -> bytes:
+        """Names everything that a photo's vector follows from, within its cache."""
+
+    def extractor(self) -> Callable[[Pixels], Vector]:
+        """What does it, for one thread."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A backbone, and the cache that keeps its vectors."""
 
     backbone: Backbone
     cache: BottleneckCache
+
+    @property
+    def name(self) -> str:
+        return self.backbone.architecture.backbone
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.backbone.architecture.size
+
+    def key(self, photo: HashedPhoto, variant: str) -> bytes:
+        return vector_key(photo, variant)
+
+    def extractor(self) -> Extractor:
+        return Extractor(self.backbone)
 
 
 def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
@@ -60,10 +101,11 @@ def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
 
 def bottlenecks(
     photos: Sequence[HashedPhoto],
-    places: Sequence[Place],
+    places: Sequence[VectorSource],
     reporter: Reporter,
     variants: Sequence[str] = (PLAIN,),
     render: Render | None = None,
+    what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
     """The vectors of each photo, place by place and in each one a variant, or why it cannot be decoded, in order.
 
@@ -73,16 +115,22 @@ def bottlenecks(
 
     Args:
         render: draws a variant; by default the whole picture, resized.
+        what: what to call the vectors on a progress bar.
 
     Raises:
         OutputError: a cache cannot be written; what is in it stays.
     """
     draw = render or (lambda image, size, variant, digest: fit(image, size))
     wanted = [(number, variant) for number in range(len(places)) for variant in variants]
-    known = {photo: [places[number].cache.get(_key(photo, variant)) for number, variant in wanted] for photo in photos}
+    known = {
+        photo: [places[number].cache.get(places[number].key(photo, variant)) for number, variant in wanted]
+        for photo in photos
+    }
     missing = [photo for photo, vectors in known.items() if any(vector is None for vector in vectors)]
 
-    def compute(photo: HashedPhoto, extractors: list[Extractor]) -> tuple[HashedPhoto, list[Vector] | PhotoError]:
+    def compute(
+        photo: HashedPhoto, extractors: list[Callable[[Pixels], Vector]]
+    ) -> tuple[HashedPhoto, list[Vector] | PhotoError]:
         # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
         try:
             contents = read_contents(photo.photo)
@@ -95,20 +143,20 @@ def bottlenecks(
         vectors = []
         for (number, variant), vector in zip(wanted, cached, strict=True):
             if vector is None:
-                size = places[number].backbone.architecture.size
+                size = places[number].size
                 if (size, variant) not in drawn:
                     drawn[size, variant] = draw(image, size, variant, found.digest)
                 vector = extractors[number](drawn[size, variant])
             vectors.append(vector)
         return found, vectors
 
-    def extractors() -> list[Extractor]:
-        return [Extractor(place.backbone) for place in places]
+    def extractors() -> list[Callable[[Pixels], Vector]]:
+        return [place.extractor() for place in places]
 
-    names = places[0].backbone.architecture.backbone if len(places) == 1 else f"{len(places)} architectures"
-    what = f"bottlenecks, {names}" + (", distorted" if render else "")
+    names = places[0].name if len(places) == 1 else f"{len(places)} architectures"
+    title = f"{what}, {names}" + (", distorted" if render else "")
     workers = max(1, min(cores(), _MOST_INTERPRETERS // len(places)))
-    with reporter.progress(what, len(missing)) as advance:
+    with reporter.progress(title, len(missing)) as advance:
         computed = run_parallel(missing, extractors, compute, workers=workers)
         for photo in photos:
             cached = [vector for vector in known[photo] if vector is not None]
@@ -119,7 +167,7 @@ def bottlenecks(
             if not isinstance(result, PhotoError):
                 for (number, variant), before, vector in zip(wanted, known[photo], result, strict=True):
                     if before is None or found != photo:
-                        places[number].cache.put(_key(found, variant), vector)
+                        places[number].cache.put(places[number].key(found, variant), vector)
             advance(1)
             yield found, result
 
@@ -138,7 +186,3 @@ class Extractor:
         self._normalise(pixels, self._interpreter.tensor(self._input)()[0])
         self._interpreter.invoke()
         return np.array(self._interpreter.tensor(self._output)()[0], np.float32)
-
-
-def _key(photo: HashedPhoto, variant: str) -> bytes:
-    return cache_key(photo.digest, f"{PREPROCESSING} {variant}")

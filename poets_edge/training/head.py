@@ -40,7 +40,7 @@ class Head:
 
     def scores(self, bottlenecks: Matrix) -> Matrix:
         """Probabilities, float32 [photos, classes]."""
-        return _softmax(bottlenecks @ self.weights + self.biases)
+        return softmax(bottlenecks @ self.weights + self.biases)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def train_head(
     for step in range(options.steps):
         chosen = draw(options.train_batch_size)
         batch, truth = training.vectors[chosen], training.classes[chosen]
-        probabilities = _softmax(batch @ weights + biases)
+        probabilities = softmax(batch @ weights + biases)
         # d(cross entropy)/d(logits) = p - y (Bishop, Pattern Recognition and Machine Learning, eq. 4.109).
         gradient = (probabilities - identity[truth]) * rate
         weights -= batch.T @ gradient
@@ -207,6 +207,7 @@ def _initial_weights(rows: int, columns: int, rng: np.random.Generator) -> Matri
     return (weights * 0.001).astype(np.float32)
 
 
-def _softmax(logits: Matrix) -> Matrix:
+def softmax(logits: Matrix) -> Matrix:
+    """Probabilities of each row, float32 [photos, classes]."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)

@@ -86,12 +86,41 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
     assert lost, "dynamic answers every photo as float does: nothing to test with"
     for path in (work / "tf_files").glob("*.tflite"):
         path.unlink()
-    record["sets"]["test"] = lost
-    (work / "tf_files/retrained_graph.json").write_text(json.dumps(record))
-    arguments = ("export", "--quiet", "--quantize", "dynamic", "--max-accuracy-drop")
-    poets_edge(*arguments, "50", cwd=work).failed("dynamic loses 100.0 points", "Nothing was written")
+    # A single photo could be chance, seven are not: it is there seven times.
+    label, copies = lost[0].partition("/")[0], work / "copies"
+    (copies / label).mkdir(parents=True)
+    names = [f"{label}/{number}.jpg" for number in range(8)]
+    for name in names:
+        (copies / name).symlink_to(photos / lost[0])
+    arguments = (
+        "export",
+        "--image_dir",
+        copies,
+        "--quantize",
+        "dynamic",
+        "--quantize",
+        "float16",
+        "--max-accuracy-drop",
+    )
+
+    def test_on(count: int) -> None:
+        record["sets"] = {"training": names[7:], "validation": [], "test": names[:count]}
+        (work / "tf_files/retrained_graph.json").write_text(json.dumps(record))
+
+    test_on(7)
+    failed = poets_edge(*arguments, "0", "-q", cwd=work)
+    failed.failed(
+        "dynamic loses 100.0 points (7 photos worse and 0 better of 7 test photos), more than the 0 allowed",
+        "Nothing was written",
+    )
+    assert "float16" in failed.stdout, "what the others did is shown all the same"
+    assert "dynamic beside float32: loses 100.0 points; 7 photos worse, 0 better; unlikely" in failed.stdout
     assert not list((work / "tf_files").glob("*.tflite"))
-    poets_edge(*arguments, "100", cwd=work).ok()
+    poets_edge(*arguments, "100", "-q", cwd=work).ok()
+    test_on(2)
+    chance = poets_edge(*arguments, "0", "-q", cwd=work).ok()
+    assert "2 photos worse and 0 better of 2 test photos), more than the 0 allowed" in chance.stderr
+    assert "could be chance" in chance.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,6 @@ def test_what_cannot_be_done_says_why() -> None:
     with pytest.raises(DatasetError, match="Add photos"):
         fold(photos({"daisy": 1, "roses": 1}))
     for wanted in (1, -3):
-        with pytest.raises(UsageError, match="folds must be 2 or more"):
+        with pytest.raises(UsageError, match="`folds` must be 2 or more"):
             check_folds(wanted)
     check_folds(0)

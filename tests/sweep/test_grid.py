@@ -110,7 +110,8 @@ def test_each_architecture_at_each_precision(done: Grid, result: dict[str, Any])
     assert set(points) == {(name, quantization) for name in NAMES for quantization in ("float32", "int8")}
     for point in points.values():
         assert point["size"] == Path(done.folder, point["model"]).stat().st_size
-        assert point["photos"] > 10
+        assert point["photos"] == 5 * PHOTOS_A_CLASS, "every photo judges it"
+        assert point["accuracy"] == pytest.approx(sum(point["right"]) / point["judgments"] / point["photos"])
         assert point["interval95"][0] <= point["accuracy"] <= point["interval95"][1]
         assert 0 < point["latency_ms"]["median"] <= point["latency_ms"]["p90"]
         assert point["photos_per_second"] > 0
@@ -122,11 +123,38 @@ def test_each_architecture_at_each_precision(done: Grid, result: dict[str, Any])
     assert small["mparams"] * 4 == pytest.approx(small["size"] / 1e6, rel=0.1)
 
 
-def test_accuracy_is_that_of_evaluate(done: Grid, result: dict[str, Any]) -> None:
-    point = result["points"][1]
+def test_points_are_compared_on_the_same_photos(done: Grid, result: dict[str, Any]) -> None:
+    best = max(result["points"], key=lambda point: point["accuracy"])
+    for point in result["points"]:
+        paired = point["beside_best"]
+        differ = [one - other for one, other in zip(point["right"], best["right"], strict=True)]
+        assert (paired["worse"], paired["better"]) == (sum(d < 0 for d in differ), sum(d > 0 for d in differ))
+    assert result["folds"] == 5
+    assert result["seconds"]["judging"] > 0
+    table = done.run().ok().stdout
+    assert "beside the best" in table
+    assert f"{5 * PHOTOS_A_CLASS} photos, each by heads that have not seen it (5 folds)" in table
+
+
+def test_without_folds_the_accuracy_is_that_of_evaluate(done: Grid) -> None:
+    ran = done.run("--folds", "0", "--json").ok()
+    point = json.loads(ran.stdout)["points"][1]
     arguments = ("--graph", point["model"], "--image_dir", done.photos, "--json")
     found = json.loads(poets_edge("evaluate", *arguments, cwd=done.folder).ok().stdout)
-    assert (found["correct"], found["photos"]) == (point["correct"], point["photos"])
+    assert (found["correct"], found["photos"]) == (sum(point["right"]), point["photos"])
+    assert "test photos" in (done.output / "report.html").read_text()
+    done.run().ok()  # the tests below look at what all photos say
+
+
+def test_int8_features_are_computed_once(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(source: object) -> None:
+        raise AssertionError(f"{source} was decoded again")
+
+    monkeypatch.setattr("poets_edge.training.bottlenecks.read_photo", fail)
+    ran = done.run("--folds", "50", "--json").ok()
+    assert f"uses {PHOTOS_A_CLASS} folds instead of 50" in ran.stderr
+    assert json.loads(ran.stdout)["folds"] == PHOTOS_A_CLASS
+    done.run().ok()
 
 
 def test_nothing_is_done_twice(done: Grid) -> None:
@@ -178,7 +206,9 @@ def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) 
     chosen = next(
         p for p in result["points"] if f"{p['architecture']} {p['quantization']}" == result["choice"]["point"]
     )
-    assert page.count("data:image/jpeg") == min(chosen["photos"] - chosen["correct"], 24)
+    judged = json.loads((done.output / chosen["architecture"] / "judged.json").read_text())
+    assert page.count("data:image/jpeg") == min(len(judged[chosen["quantization"]]["mistakes"]), 24)
+    assert "could be equal" in page
     assert result["choice"]["reason"].split(":")[0] in page
 
 
@@ -219,6 +249,7 @@ def test_bad_input(done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     grid = ("grid", "--image_dir", done.photos)
     poets_edge(*grid, "--architecture", "mobilenet_0.3_128").failed("mobilenet_0.3_128", "Nearest")
     poets_edge(*grid, "--threads", "0").failed("--threads")
+    poets_edge(*grid, "--folds", "1").failed("--folds must be 2 or more")
     poets_edge(*grid, "--testing_percentage", "0").failed("--testing_percentage 0")
     poets_edge(*grid, "--max-latency", "soon").failed("--max-latency soon", "20ms")
     poets_edge(*grid, "--output_dir", done.photos / "grid").failed("grid")

@@ -1,0 +1,89 @@
+"""Judging one architecture by cross-validation, in a process of its own: `python -m poets_edge.sweep.judge`.
+
+`grid` keeps one of these processes busy on each core. Questions and answers as in `poets_edge.benchmarking.processes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.benchmarking.processes import Answer, answer_all
+from poets_edge.graphs.int8_features import LogitSteps, round_weights
+from poets_edge.photos.folder import Photo
+from poets_edge.sweep.judging import int8_key
+from poets_edge.training.bottlenecks import HashedPhoto, vector_key
+from poets_edge.training.cache import open_cache
+from poets_edge.training.cross_validation import CrossValidation, Division, divide, judge
+from poets_edge.training.head import Head, HeadOptions, Matrix, softmax
+
+
+def do(question: Answer) -> Answer:
+    """Cross-validate float32 and int8 from cached vectors.
+
+    Raises:
+        DatasetError: no class has two photos that are not copies or variants of each other.
+    """
+    photos = [
+        HashedPhoto(Photo(Path(path), name, label), bytes.fromhex(digest))
+        for path, name, label, digest in question["photos"]
+    ]
+    digest = question["int8_digest"]
+    with (
+        open_cache(Path(question["float_cache"])) as (floats, _),
+        open_cache(Path(question["int8_cache"])) as (ints, _),
+    ):
+        rows = [(photo, floats.get(vector_key(photo)), ints.get(int8_key(photo.digest, digest))) for photo in photos]
+    known = [(photo, one, other) for photo, one, other in rows if one is not None and other is not None]
+    photos = [photo for photo, _, _ in known]
+    labels = tuple(sorted({item.photo.label for item in photos}))
+    vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
+    folds, divisions = divide(photos, vectors, labels, HeadOptions(**question["head"]), question["folds"])
+    judged = judge(photos, vectors, labels, folds, divisions)
+    steps = LogitSteps(*question["int8_logits"])
+    rounded = judge(photos, features, labels, folds, [_in_8_bits(one, steps) for one in divisions])
+    same = judged.scores.argmax(axis=2) == rounded.scores.argmax(axis=2)
+    return {
+        "labels": list(labels),
+        "folds": folds.count,
+        "remarks": folds.remarks(),
+        "photos": [photo.name for photo in judged.photos],
+        "float32": {**_answers(judged), "agreement_with_float": 1.0},
+        "int8": {**_answers(rounded), "agreement_with_float": float(same.mean())},
+    }
+
+
+@dataclass(frozen=True)
+class Int8Head(Head):
+    """A head as an int8 file holds it: weights of 8 bits, and logits rounded to the file's own steps."""
+
+    steps: LogitSteps
+
+    def scores(self, bottlenecks: Matrix) -> Matrix:
+        """Probabilities, float32 [photos, classes], from the int8 network's features."""
+        logits = np.asarray(bottlenecks @ self.weights + self.biases, np.float32)
+        return softmax(self.steps.round(logits))
+
+
+def _in_8_bits(division: Division, steps: LogitSteps) -> Division:
+    heads = tuple(Int8Head(round_weights(head.weights), head.biases, steps) for head in division.heads)
+    return Division(division.fold, heads)
+
+
+def _answers(judged: CrossValidation) -> Answer:
+    low, high = judged.interval
+    scored = judged.scored
+    return {
+        "right": judged.right.tolist(),
+        "judgments": len(judged.scores),
+        "accuracy": judged.accuracy,
+        "interval95": [low, high],
+        "confusion": judged.confusion.round(4).tolist(),
+        "mistakes": [[photo.name, answer, score] for photo, answer, score in scored.misclassified(judged.labels)],
+    }
+
+
+if __name__ == "__main__":
+    answer_all(do)

@@ -1,0 +1,176 @@
+"""How good each point of a grid is: cross-validated on every photo, float32 and int8 on the same ones.
+
+float32 is judged from the bottlenecks that training has cached. int8 is judged as well from features of its own, those
+of the exported int8 network up to its last layer, computed once for each photo and cached. The heads are those that
+were fitted to float32's bottlenecks, as the head of the exported file was; for int8 their weights and answers are
+rounded as in that file. What this estimates is in `poets_edge.training.cross_validation`; for int8 one thing more is
+not in it: the 100 photos that have set the ranges of its integers (without their classes) are among those judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.architectures import Architecture
+from poets_edge.benchmarking.processes import Answer, Helper
+from poets_edge.edge.image import PREPROCESSING, Pixels
+from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.errors import ModelError
+from poets_edge.files import sha256_of, write_text
+from poets_edge.photos.folder import scan
+from poets_edge.progress import Reporter
+from poets_edge.sweep.options import GridOptions
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.training.cache import BottleneckCache, Vector, cache_key, open_cache
+from poets_edge.training.weights import find_weights
+
+FEATURES = "int8_features.tflite"
+"""The int8 network up to its last layer, in an architecture's folder."""
+
+_JUDGED = "judged.json"
+_FORMAT = 1
+_CACHE = "int8_features.sqlite"
+_MOST_HELPERS = 4
+
+
+@dataclass(frozen=True)
+class Int8Place:
+    """The int8 network of one architecture up to its last layer, and the cache that keeps its features."""
+
+    model: Path
+    digest: str
+    name: str
+    size: tuple[int, int]
+    cache: BottleneckCache
+
+    def key(self, photo: HashedPhoto, variant: str) -> bytes:
+        """Of this very file: another calibration gives another network."""
+        return int8_key(photo.digest, self.digest)
+
+    def extractor(self) -> Callable[[Pixels], Vector]:
+        """For one thread: pixels (uint8 [height, width, 3]) -> features (float32 [bottleneck_size])."""
+        interpreter = open_model(self.model)
+        start, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        if start["dtype"] is not np.uint8:
+            raise ModelError(f"{self.model}: takes {start['dtype'].__name__}, where pixels were expected.")
+        scale, zero_point = end["quantization"]
+
+        def extract(pixels: Pixels) -> Vector:
+            interpreter.tensor(start["index"])()[0] = pixels
+            interpreter.invoke()
+            integers = interpreter.get_tensor(end["index"])[0].astype(np.float32)
+            return np.asarray((integers - np.float32(zero_point)) * np.float32(scale), np.float32)
+
+        return extract
+
+
+def int8_key(photo_digest: bytes, model_digest: str) -> bytes:
+    """Key of a photo's int8 features in the cache."""
+    return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_digest}")
+
+
+def judge_all(
+    options: GridOptions, done: Mapping[Architecture, Answer], reporter: Reporter
+) -> dict[Architecture, Answer]:
+    """Judge float32 and int8 of each architecture on all photos, now or, of the same files, before.
+
+    Args:
+        done: what `poets_edge.sweep.training.retrain_all` gave.
+
+    Returns:
+        For each what `poets_edge.sweep.judge` answered.
+
+    Raises:
+        OutputError: a file cannot be written; what is judged stays judged.
+    """
+    keys = {architecture: _key(options, answer) for architecture, answer in done.items()}
+    judged = {architecture: _read(options.folder(architecture), key) for architecture, key in keys.items()}
+    todo = [architecture for architecture, answer in judged.items() if answer is None]
+    if todo:
+        hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos)
+        photos = [item for item in hashed if isinstance(item, HashedPhoto)]
+        with ExitStack() as stack:
+            # Started first: they load their libraries while the features are computed.
+            helpers = [Helper("poets_edge.sweep.judge") for _ in range(min(len(todo), cores(), _MOST_HELPERS))]
+            for helper in helpers:
+                stack.callback(helper.close)
+            digests = _fill_caches(options, todo, photos, reporter)
+            floats = {architecture: _float_cache(options, architecture, photos, reporter) for architecture in todo}
+            files = [[str(item.photo.path), item.photo.name, item.photo.label, item.digest.hex()] for item in photos]
+            free = iter(helpers)
+
+            def work(architecture: Architecture, helper: Helper) -> Answer:
+                question = {
+                    "photos": files,
+                    "float_cache": str(floats[architecture]),
+                    "int8_cache": str(options.folder(architecture) / _CACHE),
+                    "int8_digest": digests[architecture],
+                    "int8_logits": done[architecture]["int8_logits"],
+                    "head": asdict(options.head),
+                    "folds": options.folds,
+                }
+                return _write(options.folder(architecture), keys[architecture], helper.ask(question, architecture.name))
+
+            with reporter.progress("judging on all photos", len(todo), "architecture") as advance:
+                for architecture, answer in run_parallel(todo, lambda: next(free), work, workers=len(helpers)):
+                    judged[architecture] = answer
+                    advance(1)
+    return {architecture: answer for architecture, answer in judged.items() if answer is not None}
+
+
+def _fill_caches(
+    options: GridOptions, architectures: Sequence[Architecture], photos: Sequence[HashedPhoto], reporter: Reporter
+) -> dict[Architecture, str]:
+    """Compute the int8 features of all architectures, each photo decoded once; gives the networks' checksums."""
+    digests = {architecture: sha256_of(options.folder(architecture) / FEATURES) for architecture in architectures}
+    with ExitStack() as stack:
+        places = []
+        for architecture, digest in digests.items():
+            folder = options.folder(architecture)
+            cache, _ = stack.enter_context(open_cache(folder / _CACHE))
+            name = f"{architecture.backbone} int8"
+            places.append(Int8Place(folder / FEATURES, digest, name, architecture.size, cache))
+        for _ in bottlenecks(photos, places, reporter, what="int8 features"):
+            pass  # each is in its cache before it is given; unreadable photos were reported when training
+    return digests
+
+
+def _float_cache(
+    options: GridOptions, architecture: Architecture, photos: Sequence[HashedPhoto], reporter: Reporter
+) -> Path:
+    """Where float32's bottlenecks are; those that somebody has deleted since training are computed again."""
+    weights = find_weights(architecture, options.model_dir, reporter=reporter)
+    backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
+    with open_cache(backbone.cache_file) as (cache, _):
+        for _ in bottlenecks(photos, [Place(backbone, cache)], reporter):
+            pass
+    return backbone.cache_file
+
+
+def _key(options: GridOptions, answer: Answer) -> str:
+    """Names everything that a judgment follows from: the retrained files' own key, and the folds."""
+    inputs = [_FORMAT, answer["key"], answer["features_sha256"], answer["int8_logits"], options.folds]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _read(folder: Path, key: str) -> Answer | None:
+    try:
+        answer: Answer = json.loads((folder / _JUDGED).read_text(encoding="utf-8"))
+        return answer if answer["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(folder: Path, key: str, answer: Answer) -> Answer:
+    noted = {**answer, "key": key}
+    write_text(folder / _JUDGED, json.dumps(noted, ensure_ascii=False, allow_nan=False) + "\n")
+    return noted
