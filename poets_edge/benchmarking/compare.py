@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from poets_edge.benchmarking.benchmark import DEVICES_FORMAT, FORMAT
 from poets_edge.benchmarking.machine import machine_name
+from poets_edge.benchmarking.ratios import TimeRatio, compare_times
 from poets_edge.errors import RecordError, UsageError
 from poets_edge.files import distinct_names
 
@@ -23,16 +25,22 @@ class Cell:
 
     Attributes:
         median: milliseconds.
-        ratio: its median over that in the first file; None where that has not measured it.
-        clear: the two differ by more than the rounds of each differ among themselves.
+        ratio: its time over that in the first file, with an interval; None where that has not measured it.
         accuracy: 0 to 1, or None.
     """
 
     median: float
-    ratio: float | None
-    clear: bool
+    ratio: TimeRatio | None
     size: int
     accuracy: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "median": self.median,
+            "ratio": self.ratio.as_dict() if self.ratio else None,
+            "size": self.size,
+            "accuracy": self.accuracy,
+        }
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Comparison:
                 {
                     "model": row.model,
                     "threads": row.threads,
-                    "cells": [None if cell is None else vars(cell) for cell in row.cells],
+                    "cells": [None if cell is None else cell.as_dict() for cell in row.cells],
                 }
                 for row in self.rows
             ],
@@ -152,9 +160,15 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
 def _cell(entry: dict[str, Any] | None, first: dict[str, Any] | None) -> Cell | None:
     if entry is None:
         return None
-    median = entry["latency_ms"]["median"]
-    ratio = median / first["latency_ms"]["median"] if first else None
-    noise = max(entry["rounds_differ"], first["rounds_differ"]) if first else 0.0
-    clear = ratio is not None and not 1 / (1 + noise) <= ratio <= 1 + noise
+    ratio = compare_times(_process_medians(entry), _process_medians(first)) if first else None
     accuracy = entry["accuracy"]["accuracy"] if "accuracy" in entry else None
-    return Cell(median, ratio, clear, entry["size"], accuracy)
+    return Cell(entry["latency_ms"]["median"], ratio, entry["size"], accuracy)
+
+
+def _process_medians(entry: dict[str, Any]) -> list[float]:
+    """The median of each process that measured a variant; without raw samples all there is, as if it were one."""
+    try:
+        medians = [statistics.median(process["samples_ms"]) for process in entry["rounds"]]
+    except (KeyError, TypeError, statistics.StatisticsError):
+        medians = []
+    return medians or [entry["latency_ms"]["median"]]

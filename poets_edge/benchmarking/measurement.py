@@ -35,12 +35,13 @@ class Settings:
 
     Attributes:
         seconds, runs: timed inferences of one variant, over all rounds; both are reached.
-        rounds: fresh processes a variant.
+        rounds: fresh processes a variant. Ten find a slowdown of 5 % where processes differ by 2 %, as on a quiet
+            machine; five would miss one in six (see `benchmarks/results/compare.md`).
     """
 
     seconds: float = 3.0
     runs: int = 50
-    rounds: int = 5
+    rounds: int = 10
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf"):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
 from poets_edge.benchmarking.compare import Cell, Comparison, compare
+from poets_edge.benchmarking.ratios import NO_DIFFERENCE
 from poets_edge.cli.options import FILE, result_options, subcommand
 from poets_edge.cli.terminal import give, table
 from poets_edge.wording import percent
+
+_MEANINGS = {
+    "no difference": f"{100 * NO_DIFFERENCE:g} % at most, either way.",
+    "cannot tell": "the times of single processes differ too much. More --rounds on a quiet machine tell.",
+}
 
 
 @subcommand("compare")
@@ -18,8 +25,9 @@ from poets_edge.wording import percent
 def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
     """Put benchmarks of several devices, or of several versions, side by side.
 
-    FILES are what benchmark --output wrote. Ratios are to the first: 2.00x takes twice as long. Models that poets-edge
-    exported are matched by architecture and quantization, others by their file names.
+    FILES are what benchmark --output wrote. Ratios are to the first: 2.00x takes twice as long. Each has an interval,
+    from how much the processes that measured it differ, and what it allows to say. Models that poets-edge exported are
+    matched by architecture and quantization, others by their file names.
 
     \b
     Example:
@@ -34,10 +42,15 @@ def _print(comparison: Comparison) -> None:
     for name, machine, warnings in zip(comparison.names, comparison.machines, comparison.warnings, strict=True):
         click.echo(f"{name}: {machine}" + (f"; {len(warnings)} warnings when it was measured" if warnings else ""))
     first, *others = comparison.names
-    heading = ["median ms", "threads", first, *(title for name in others for title in (name, "ratio"))]
+    heading = [
+        "median ms",
+        "threads",
+        first,
+        *(title for name in others for title in (name, "ratio", "95 % interval", "")),
+    ]
     rows = [
         [row.model, str(row.threads), _median(row.cells[0])]
-        + [text for cell in row.cells[1:] for text in (_median(cell), _ratio(cell))]
+        + [text for cell in row.cells[1:] for text in (_median(cell), *_ratio(cell))]
         for row in comparison.rows
     ]
     click.echo("\n" + table([heading, *rows]))
@@ -47,18 +60,22 @@ def _print(comparison: Comparison) -> None:
             "\n"
             + table([heading, *([row.model, str(row.threads), *map(_accuracy, row.cells)] for row in comparison.rows)])
         )
-    if any(cell and cell.ratio is not None and not cell.clear for row in comparison.rows for cell in row.cells[1:]):
-        click.echo("\n~ the difference is no larger than that between rounds of the same model, so it may be noise.")
+    verdicts = {cell.ratio.verdict for row in comparison.rows for cell in row.cells[1:] if cell and cell.ratio}
+    for verdict, meaning in _MEANINGS.items():
+        if verdict in verdicts:
+            click.echo(f"\n{verdict}: {meaning}")
 
 
 def _median(cell: Cell | None) -> str:
     return "-" if cell is None else f"{cell.median:.3f}"
 
 
-def _ratio(cell: Cell | None) -> str:
+def _ratio(cell: Cell | None) -> tuple[str, str, str]:
     if cell is None or cell.ratio is None:
-        return "-"
-    return f"{'' if cell.clear else '~'}{cell.ratio:.2f}x"
+        return "-", "-", ""
+    known = math.isfinite(cell.ratio.high)
+    interval = f"{cell.ratio.low:.2f} to {cell.ratio.high:.2f}" if known else "not known"
+    return f"{cell.ratio.ratio:.2f}x", interval, cell.ratio.verdict
 
 
 def _accuracy(cell: Cell | None) -> str:

@@ -153,16 +153,27 @@ def test_compare_puts_devices_side_by_side(measured: Path, tmp_path: Path) -> No
     slower["machine"]["board"] = "Raspberry Pi 9"
     for result in slower["results"]:
         result["latency_ms"]["median"] *= 3
-        result["rounds_differ"] = 0.01
+        for process in result["rounds"]:
+            process["samples_ms"] = [3 * sample for sample in process["samples_ms"]]
     (tmp_path / "pi9.json").write_text(json.dumps(slower))
     printed = poets_edge("compare", measured, tmp_path / "pi9.json").ok().stdout
     assert "Raspberry Pi 9" in printed
     assert "3.00x" in printed
     assert "mobilenet_0.50_224 int8" in printed
     rows = json.loads(poets_edge("compare", measured, tmp_path / "pi9.json", "--json").ok().stdout)["rows"]
-    assert [row["cells"][1]["ratio"] for row in rows] == pytest.approx([3.0, 3.0])
+    assert [row["cells"][1]["ratio"]["ratio"] for row in rows] == pytest.approx([3.0, 3.0])
     same = json.loads(poets_edge("compare", measured, measured, "--json").ok().stdout)["rows"]
-    assert [row["cells"][1]["clear"] for row in same] == [False, False]
+    assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
+
+
+def test_compare_says_what_one_process_cannot_tell(measured: Path, tmp_path: Path) -> None:
+    single = json.loads(measured.read_text())
+    for result in single["results"]:
+        result["rounds"] = result["rounds"][:1]
+    (tmp_path / "single.json").write_text(json.dumps(single))
+    printed = poets_edge("compare", measured, tmp_path / "single.json").ok().stdout
+    assert printed.count("not known") == len(single["results"])
+    assert "cannot tell: the times of single processes differ too much. More --rounds" in printed
 
 
 def test_compare_refuses_what_it_cannot_read(measured: Path, tmp_path: Path) -> None:
