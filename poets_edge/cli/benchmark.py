@@ -11,6 +11,8 @@ import click
 from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
 from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Measurement, Settings
+from poets_edge.benchmarking.sustained import Sustained, SustainedOptions, parse_duration, sustain
+from poets_edge.benchmarking.sustained_chart import check_chart, clock_text, draw_sustained
 from poets_edge.cli.options import (
     FILE,
     labels_option,
@@ -60,6 +62,11 @@ _STDOUT = Path("-")
 )
 @option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes for each variant.")
 @option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
+@option(
+    "--sustained", metavar="TIME", help="Keep each model under load for so long, as 10m, and say when it slows down."
+)
+@option("--rate", type=float, help="With --sustained: inferences a second, as of a camera.", show_default="full load")
+@option("--chart", type=FILE, help="With --sustained: draw latency over time to this SVG file.")
 @on_option
 @remote_dir_option
 @result_options
@@ -74,6 +81,9 @@ def command(
     runs: int,
     rounds: int,
     operators: bool,
+    sustained: str | None,
+    rate: float | None,
+    chart: Path | None,
     hosts: tuple[str, ...],
     remote_dir: str,
     as_json: bool,
@@ -93,9 +103,20 @@ def command(
       poets-edge benchmark retrained_graph_int8.tflite --on pi@raspberrypi.local --image_dir flower_photos
       poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --output pi4.json
       poets-edge compare desktop.json pi4.json
+      poets-edge benchmark retrained_graph_int8.tflite --sustained 10m --rate 15 --chart heat.svg
     """
     if as_json:
         models, output, as_json = _as_version_0_1(models, output)
+    if output is not None:
+        check_writable(output)  # before minutes of measuring, not after
+    if sustained is not None:
+        if hosts or operators or image_dir:
+            raise UsageError("--sustained runs on this machine, and does nothing else: leave out --on, --operators and"
+                             " --image_dir.")  # fmt: skip
+        _sustain(models, sustained, thread_list(threads), rate, chart, as_json, output, Terminal(quiet))
+        return
+    if rate is not None or chart is not None:
+        raise UsageError("--rate and --chart belong to --sustained TIME.")
     options = BenchmarkOptions(
         models=models,
         threads=thread_list(threads),
@@ -105,8 +126,6 @@ def command(
         labels=labels,
         operators=operators,
     )
-    if output is not None:
-        check_writable(output)  # before minutes of measuring, not after
     failures: Sequence[PoetsEdgeError] = ()
     if hosts:
         results, failures = benchmark_on(options, hosts, folder=remote_dir, reporter=Terminal(quiet))
@@ -118,6 +137,49 @@ def command(
         click.echo(f"Error: {failure}", err=True)
     if failures:
         raise failures[-1]
+
+
+def _sustain(
+    models: tuple[Path, ...],
+    duration: str,
+    threads: tuple[int, ...],
+    rate: float | None,
+    chart: Path | None,
+    as_json: bool,
+    output: Path | None,
+    terminal: Terminal,
+) -> None:
+    if len(threads) > 1:
+        raise UsageError("--sustained takes one number of --threads.")
+    if chart is not None:
+        check_chart(chart)
+        check_writable(chart)
+    options = SustainedOptions(
+        models=models, seconds=parse_duration(duration), threads=threads[0] if threads else 1, rate=rate
+    )
+    result = sustain(options, terminal)
+    if chart is not None:
+        draw_sustained(result, chart)
+    if give(result.as_dict(), as_json=as_json, output=output):
+        return
+    heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "held back by", "frames missed"]
+    click.echo(table([heading, *(_sustained_row(model, options) for model in result.models)]))
+    if chart is not None:
+        click.echo(f"Chart: {chart}")
+
+
+def _sustained_row(model: Sustained, options: SustainedOptions) -> list[str]:
+    slow, hottest = model.slowdown, model.hottest
+    return [
+        model.name,
+        str(sum(window["runs"] for window in model.windows)),
+        f"{model.medians[0]:.3f}",
+        f"{model.medians[-1]:.3f}",
+        f"by {100 * (slow.ratio - 1):.0f} % after {clock_text(slow.after)}" if slow else "no",
+        "-" if hottest is None else f"{hottest:.0f} °C",
+        ", ".join(model.limits) or "nothing known",
+        str(model.late) if options.rate else "-",
+    ]
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
