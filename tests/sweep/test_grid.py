@@ -180,9 +180,9 @@ def test_a_photo_is_decoded_once_for_all_architectures(
 ) -> None:
     decoded = []
 
-    def counting(source: Path) -> Image.Image:
-        decoded.append(source)
-        return read_photo(source)
+    def counting(source: bytes, *, name: str) -> Image.Image:
+        decoded.append(name)
+        return read_photo(source, name=name)
 
     monkeypatch.setattr("poets_edge.training.bottlenecks.read_photo", counting)
     photos = [item for item in hash_photos(scan(done.photos).photos[:6]) if isinstance(item, HashedPhoto)]
