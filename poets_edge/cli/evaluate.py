@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -20,16 +21,17 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
-from poets_edge.edge.evaluate import Chosen, EvaluateResult, evaluate
+from poets_edge.edge.evaluate import Chosen, EvaluateResult, compare_results, evaluate
 from poets_edge.edge.metrics import Evaluation
+from poets_edge.edge.paired import Paired
 from poets_edge.edge.scored import mistakes_as_json
-from poets_edge.errors import UsageError
+from poets_edge.files import distinct_names
 from poets_edge.photos.split import SET_NAMES, Percentages
 from poets_edge.wording import percent
 
 
 @subcommand("evaluate")
-@click.argument("arguments", metavar="[MODEL]", nargs=-1, type=FILE)
+@click.argument("arguments", metavar="[MODEL]...", nargs=-1, type=FILE)
 @graph_option
 @option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
 @option(
@@ -72,17 +74,17 @@ def command(
 ) -> None:
     """Measure a model's accuracy on photos whose class is known.
 
-    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. Of the
+    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. Several are
+    compared with the first, photo by photo: whether one is better, or whether that could be chance. Of the
     folder it was trained on only the test set is scored, because on its training photos any model shines; of any
     other folder every photo.
 
     \b
     Example:
       poets-edge evaluate retrained_graph_int8.tflite --image_dir flower_photos
+      poets-edge evaluate retrained_graph.tflite retrained_graph_int8.tflite --image_dir flower_photos
     """
     models, folders = models_and_rest(arguments, graph)
-    if len(models) > 1:
-        raise UsageError(f"one model is evaluated at a time, not {len(models)}: {', '.join(map(str, models))}.")
     percentages = None
     if testing is not None or validation is not None:
         default = Percentages()
@@ -90,17 +92,36 @@ def command(
             testing=default.testing if testing is None else testing,
             validation=default.validation if validation is None else validation,
         )
-    result = evaluate(
-        models[0],
-        one_folder(folders, image_dir),
-        chosen=cast("Chosen | None", chosen),
-        labels=labels,
-        percentages=percentages,
-        recursive=recursive,
-        reporter=Terminal(quiet),
-    )
+    folder, terminal = one_folder(folders, image_dir), Terminal(quiet)
+    results: list[EvaluateResult] = []
+    for model in models:
+        results.append(
+            evaluate(
+                model,
+                folder,
+                # All of the same set, so that they answer the same photos.
+                chosen=results[0].chosen if results else cast("Chosen | None", chosen),
+                labels=labels,
+                percentages=percentages,
+                recursive=recursive,
+                reporter=terminal,
+            )
+        )
+    paired = [compare_results(result, results[0]) for result in results[1:]]
+    facts = [_facts(result) for result in results]
+    if len(results) == 1:
+        if not give(facts[0], as_json=as_json, output=output):
+            _print(results[0])
+        return
+    beside: list[dict[str, Any]] = [{}, *({"beside_first": one.as_dict()} for one in paired)]
+    named = [{"model": str(model), **fact, **more} for model, fact, more in zip(models, facts, beside, strict=True)]
+    if not give({"models": named}, as_json=as_json, output=output):
+        _print_several(distinct_names(models), results, paired)
+
+
+def _facts(result: EvaluateResult) -> dict[str, Any]:
     wrong = result.scored.misclassified(result.labels)
-    facts = {
+    return {
         "set": result.chosen,
         "left_out": result.left_out,
         "labels": list(result.labels),
@@ -108,11 +129,31 @@ def command(
         "unreadable": list(result.scored.unreadable),
         "misclassified": mistakes_as_json((photo.name, answer, score) for photo, answer, score in wrong),
     }
-    if give(facts, as_json=as_json, output=output):
-        return
+
+
+def _print(result: EvaluateResult) -> None:
     click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
     click.echo(f"cross entropy: {result.evaluation.cross_entropy:.4f}\n")
     click.echo(_matrix(result.evaluation))
+
+
+def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], paired: Sequence[Paired]) -> None:
+    click.echo(f"{_what(results[0])}:\n")
+    rows = []
+    for name, result in zip(names, results, strict=True):
+        low, high = result.evaluation.interval
+        rows.append(
+            [
+                name,
+                f"{100 * result.evaluation.accuracy:.1f} %",
+                f"{100 * low:.1f} to {100 * high:.1f}",
+                str(result.evaluation.count),
+                f"{result.evaluation.cross_entropy:.4f}",
+            ]
+        )
+    click.echo(table([["model", "accuracy", "95 % interval", "N", "cross entropy"], *rows]) + "\n")
+    for name, one in zip(names[1:], paired, strict=True):
+        click.echo(f"{name} beside {names[0]}, on {one.photos} photos: {one}.")
 
 
 def _what(result: EvaluateResult) -> str:

@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from poets_edge.edge.classifier import Classifier, Scorer
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.models import is_frozen_graph, open_scorer, stale_line
+from poets_edge.edge.paired import Paired, compare_paired
 from poets_edge.edge.scored import Scored, score_photos
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
@@ -86,6 +89,22 @@ def evaluate(
         raise DatasetError(f"{image_dir}: no photo of the {chosen} set can be read.")
     left_out = len(folder.photos) - len(photos)
     return EvaluateResult(chosen, left_out, scorer.labels, scored.evaluation(scorer.labels), scored)
+
+
+def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
+    """Two models by the photos that both have answered, which are test photos of both where sets were scored.
+
+    Raises:
+        DatasetError: they have no photo in common.
+    """
+    right, expected = (
+        dict(zip((photo.name for photo in one.scored.photos), one.scored.right(one.labels), strict=True))
+        for one in (result, reference)
+    )
+    common = sorted(right.keys() & expected.keys())
+    if not common:
+        raise DatasetError("no photo was scored with both models: they divide the folder differently.")
+    return compare_paired(np.array([right[name] for name in common]), np.array([expected[name] for name in common]))
 
 
 def _choose(photos: tuple[Photo, ...], chosen: Chosen, percentages: Percentages) -> list[Photo]:

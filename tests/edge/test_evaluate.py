@@ -66,3 +66,15 @@ def test_a_threshold_that_no_score_reaches_is_refused(drawn: Trained) -> None:
     for command in (("label", drawn.model("int8"), photo), ("watch", drawn.model("int8"), "--source", photo)):
         poets_edge(*command, "--threshold", "0.999").failed("0.996094", "--threshold 0.999")
         poets_edge(*command, "--threshold", "0.99").ok()
+
+
+def test_several_models_are_compared_photo_by_photo(drawn: Trained) -> None:
+    models = (drawn.graph, drawn.model("int8"))
+    ran = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "--json").ok()
+    first, second = json.loads(ran.stdout)["models"]
+    wrong, others = ({entry["photo"] for entry in one["misclassified"]} for one in (first, second))
+    paired = second["beside_first"]
+    assert paired["photos"] == first["photos"] == second["photos"] == 60
+    assert (paired["worse"], paired["better"]) == (len(others - wrong), len(wrong - others))
+    shown = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "-q").ok().stdout
+    assert "retrained_graph_int8.tflite beside retrained_graph.pb, on 60 photos: " in shown
