@@ -1,1 +1,1 @@
-"""A folder of photos -> which of them hurt, which are there twice, and whether more of them would help."""
+"""A folder of photos -> which of them hurt, which are duplicates, and whether more would help."""

@@ -1,4 +1,4 @@
-"""`audit`: from a folder of photos to what is wrong with it, and what more photos would bring."""
+"""`audit`: what is wrong with a folder of photos, and what more photos would bring."""
 
 from __future__ import annotations
 

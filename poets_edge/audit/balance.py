@@ -1,4 +1,4 @@
-"""Out-of-fold answers -> how each class fares, and which two are taken for each other, with the photos that show it."""
+"""Out-of-fold answers -> how good each class is, and which classes are confused, with the photos that show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Would more photos help? Accuracy over the number of photos, carried on to more of them, with an interval.
+"""Would more photos help? Accuracy over the number of photos, extrapolated to more of them, with an interval.
 
 Heads are fitted to growing shares of the cached bottlenecks and judged on the photos of the fold they never saw. The
 error of such a head is what no number of photos removes (wrong labels, two flowers in one picture, what the backbone

@@ -1,4 +1,4 @@
-"""The command line: a thin skin over the library. One small file a command, loaded only when it is called."""
+"""The command line: a thin skin over the library. One small file for each command, loaded only when it is called."""
 
 from __future__ import annotations
 

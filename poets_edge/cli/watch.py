@@ -1,4 +1,4 @@
-"""`poets-edge watch`: labels of a camera's, a video's or a folder's frames as they come."""
+"""`poets-edge watch`: labels of a camera's, a video's or a folder's frames as they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doing the same to many things on all cores, in order, with little in memory.
+"""Applying one function to many items on all cores, in order, with little in memory.
 
 Threads are enough: decoding, resizing and inference all release Python's lock.
 """

@@ -1,4 +1,4 @@
-"""Rounding convolution weights to 8 bits so that the errors cancel in what the layer answers.
+"""Rounding convolution weights to 8 bits so that the errors cancel in the layer's output.
 
 The converter rounds each weight by itself. Here weights are rounded one input after the other, and the error each
 makes is spread over those still to come, as the Hessian of the layer's squared error over the calibration photos says

@@ -1,6 +1,6 @@
 """`grid`: every architecture retrained on a folder of photos, exported, and measured on this device or another.
 
-What is done stays done: a run that was stopped, or killed, continues where it stopped.
+Finished work is kept: a run that was stopped, or killed, continues where it stopped.
 """
 
 from __future__ import annotations

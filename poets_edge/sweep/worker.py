@@ -1,6 +1,6 @@
-"""The parts of `grid` that need TensorFlow, one architecture at a time: `python -m poets_edge.sweep.worker`.
+"""Retraining and exporting for `grid`, one architecture at a time: `python -m poets_edge.sweep.worker`.
 
-The converter and Keras use one core each, so `grid` keeps several of these processes busy. Questions and answers as in
+Much of it uses one core, so `grid` keeps several of these processes busy. Questions and answers as in
 `poets_edge.benchmarking.processes`.
 """
 

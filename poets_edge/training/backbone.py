@@ -1,4 +1,4 @@
-"""A backbone without its classifier, in the two forms a run needs, built once and kept beside the bottlenecks.
+"""A backbone without its classifier, as the two files a run needs, built once and kept beside the bottlenecks.
 
 - a frozen graph from `input` (float32 [1, R, R, 3], normalised) to `bottleneck` (float32 [1, size]), onto which
   the head is put;

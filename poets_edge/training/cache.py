@@ -1,4 +1,4 @@
-"""Bottlenecks on disk: one SQLite file a backbone, one row a photo.
+"""Bottlenecks on disk: one SQLite file for each backbone, one row for each photo.
 
 A row's key is a hash of everything its vector follows from, so a stale value cannot be found; vectors are committed
 a few at a time, so killing the program loses those in flight and no more; SQLite's locks let two runs share one file.

@@ -1,6 +1,6 @@
-"""A trained head -> the same head, whose scores mean what they say: 0.9 is right nine times in ten.
+"""A trained head -> the same head with calibrated scores: 0.9 is right nine times in ten.
 
-Logits are divided by one temperature, by dividing the head's weights and biases, so every exported form has it and no
+Logits are divided by one temperature, by dividing the head's weights and biases, so every quantization has it and no
 operator is added. Which class comes first never changes.
 
 The temperature must come from photos that the head has not learned from. The validation set alone has too few of them,

@@ -1,1 +1,1 @@
-"""Frames of cameras, videos, folders and streams, labelled as they come. Runs on a Raspberry Pi."""
+"""Frames of cameras, videos, folders and streams, labelled as they arrive. Runs on a Raspberry Pi."""

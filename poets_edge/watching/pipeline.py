@@ -1,6 +1,6 @@
 """Labelling frame after frame until told to stop: the part of `watch` that does the work.
 
-    source -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, reacted to
+    source -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, acted on
 
 No inference waits for what Python does around it. A live source has a thread of its own before these, which empties
 it. Everything kept is bounded, so memory stays flat however long it runs.

@@ -1,4 +1,4 @@
-"""Starting a command when a label holds, and looking after it: it may fail, hang, or still run the next time."""
+"""Starting a command when a label holds, and supervising it: it may fail, hang, or still be running the next time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`watch`: labels of a camera's, a video's, a folder's or a stream's frames as they come."""
+"""`watch`: labels of a camera's, a video's, a folder's or a stream's frames as they arrive."""
 
 from __future__ import annotations
 
