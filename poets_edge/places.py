@@ -19,6 +19,7 @@ GRAPH = WORK / "retrained_graph.pb"
 LABELS = WORK / "retrained_labels.txt"
 BOTTLENECKS = WORK / "bottlenecks"
 MODELS = WORK / "models"
+RUNS = WORK / "runs"
 
 EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 """The one backbone whose weights come with the package."""

@@ -72,6 +72,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
             output_labels=folder / "retrained_labels.txt",
             bottleneck_dir=folder / "bottlenecks",
             summaries_dir=folder / "training_summaries",
+            runs_dir=folder / "runs",
             percentages=_SETS,
             head=HeadOptions(eval_step_interval=1000),
         ),

@@ -13,14 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from poets_edge.errors import PoetsEdgeError
+from poets_edge.errors import RecordError
 
 DEEPEST = 32
 """Levels of nesting; ours have seven. Deeper ones could exhaust the parser's stack."""
-
-
-class RecordError(PoetsEdgeError):
-    """A record's fault, and its place in it."""
 
 
 @dataclass(frozen=True)

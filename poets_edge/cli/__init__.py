@@ -18,6 +18,7 @@ from poets_edge.errors import PoetsEdgeError
 COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",
     "audit": "Say which photos hurt, and whether more would help.",
+    "runs": "List training runs, and put two side by side.",
     "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
     "label": "Label photos.",
     "watch": "Label what a camera sees, live.",

@@ -37,7 +37,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 @option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
 @option(
     "--architecture",
-    "names",
+    "architectures",
     multiple=True,
     help="An architecture to include; repeat it for several.",
     show_default="all 16 MobileNets",
@@ -117,7 +117,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 def command(
     folders: tuple[Path, ...],
     image_dir: Path | None,
-    names: tuple[str, ...],
+    architectures: tuple[str, ...],
     output_dir: Path,
     max_latency: str | None,
     max_size: str | None,
@@ -156,7 +156,8 @@ def command(
     """
     options = GridOptions(
         image_dir=one_folder(folders, image_dir),
-        architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in names)) or MOBILENETS,
+        architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in architectures))
+        or MOBILENETS,
         output_dir=output_dir,
         bottleneck_dir=bottleneck_dir,
         model_dir=model_dir,

@@ -132,6 +132,7 @@ _DISTORTIONS = _DEFAULT.distortions
     help="Keep the head with the lowest validation cross entropy, not the last one.",
     show_default=False,
 )
+@option("--runs-dir", type=FILE, default=_DEFAULT.runs_dir, help="Where a note of each run is kept, for runs.")
 @recursive_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option(
@@ -175,6 +176,7 @@ def command(
     random_scale: int,
     random_brightness: int,
     variants: int,
+    runs_dir: Path,
     folds: int,
     early_stop: bool,
     recursive: bool,
@@ -233,6 +235,7 @@ def command(
         final_tensor_name=final_tensor_name,
         folds=folds,
         recursive=recursive,
+        runs_dir=runs_dir,
         strict=strict,
         exclude=exclude,
         calibrated=calibrated,

@@ -22,8 +22,8 @@ from flatbuffers import number_types
 from flatbuffers.table import Table
 
 from poets_edge.edge.model_file import ModelSource, read_model
-from poets_edge.errors import ModelError
-from poets_edge.records import RecordError, model_facts, parse_json
+from poets_edge.errors import ModelError, RecordError
+from poets_edge.records import model_facts, parse_json
 
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.edge.classifier import read_labels
-from poets_edge.errors import ModelError
+from poets_edge.errors import ModelError, RecordError
 from poets_edge.files import finish_pending, read_bytes
 from poets_edge.graphs.frozen import FrozenGraph, read_frozen_graph
-from poets_edge.records import RecordError, parse_json, training_record
+from poets_edge.records import parse_json, training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
 """Files that do not fit each other may be just being written."""

@@ -132,8 +132,8 @@ def send(
 def with_way_out(error: RemoteError) -> RemoteError:
     """The error, with what to do where the device cannot keep a file."""
     hints = {
-        "No space left": "Free some space there, or name a folder on another disk with --remote-dir.",
-        "Read-only": "Name a folder that can be written with --remote-dir, such as /tmp/poets-edge.",
+        "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
+        "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp/poets-edge.",
         "Operation not permitted": "Name a folder that can be written with --remote-dir.",
         "Permission denied": "Name a folder that can be written with --remote-dir.",
         "Disk quota": "Free some space there, or name another folder with --remote-dir.",
@@ -168,13 +168,13 @@ def _install_packages(
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
     if not facts["writable"]:
         raise RemoteError(
-            f"{connection.host}: {facts['folder']} cannot be written. Name another folder with --remote-dir, such as"
+            f"{connection.host}: {facts['folder']} cannot be written. Name another folder with `remote_dir`, such as"
             " /tmp/poets-edge."
         )
     if facts["free"] < room:
         raise RemoteError(
             f"{connection.host}: {facts['folder']}: {facts['free'] / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
-            " needed. Free some space there, or name a folder on another disk with --remote-dir."
+            " needed. Free some space there, or name a folder on another disk with `remote_dir`."
         )
     reporter.note(f"{connection.host}: first time: fetching what {system.machine} and its Python need")
     with ExitStack() as stack:

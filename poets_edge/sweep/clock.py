@@ -189,7 +189,7 @@ def _from_files(options: GridOptions, done: Done, entries: Sequence[dict[str, An
     if not measured:
         raise RecordError(
             f"{options.latency[0]}: holds no times of these models. Measure the files in {options.output_dir} on the"
-            " device, or name the architectures that it has measured with --architecture."
+            " device, or name the architectures that it has measured with `architectures`."
         )
     warnings = [f"left out, because no times of them are given: {', '.join(without)}."] if without else []
     return measured, warnings

@@ -67,6 +67,7 @@ def _retrain(question: Answer) -> Answer:
         recursive=question["recursive"],
         with_report=False,
         folds=0,  # `poets_edge.sweep.judge` does it, for int8 too
+        runs_dir=None,
     )
     trained = train(options, warnings)
     exported = export(

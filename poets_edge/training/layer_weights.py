@@ -213,7 +213,7 @@ def _kind_of(stored: Sequence[_Stored]) -> str:
 def _refusal(path: Path, architecture: Architecture, what: str) -> WeightsError:
     return WeightsError(
         f"{path}: not the weights of {architecture.backbone}: {what}. Wanted are {_SOURCE}; delete it to have it"
-        " fetched again, or give another file or --architecture."
+        " fetched again, or give another file or `architecture`."
     )
 
 

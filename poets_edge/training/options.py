@@ -9,7 +9,7 @@ from poets_edge.architectures import DEFAULT_ARCHITECTURE, Architecture, archite
 from poets_edge.errors import UsageError
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
-from poets_edge.places import BOTTLENECKS, GRAPH, LABELS, MODELS, WORK
+from poets_edge.places import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS, WORK
 from poets_edge.training.distort import Distortions
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.weights import IMAGENET
@@ -30,6 +30,7 @@ class TrainOptions:
         with_report: also write the page that shows the run, beside the graph.
         calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
+        runs_dir: where a note of the run is kept, for `list_runs`; None keeps none.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
     """
 
@@ -54,6 +55,7 @@ class TrainOptions:
     exclude: Path | None = None
     calibrated: bool = True
     with_report: bool = True
+    runs_dir: Path | None = RUNS
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
@@ -89,6 +91,7 @@ class TrainOptions:
             "bottleneck_dir": self.bottleneck_dir,
             "model_dir": self.model_dir,
             "summaries_dir": self.summaries,
+            "runs_dir": self.runs_dir or self.summaries,
             "intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
         }.items():
             if path.resolve().is_relative_to(photos):

@@ -34,6 +34,7 @@ from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, record_of
 from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
+from poets_edge.training.runs import keep_run
 from poets_edge.training.weights import find_weights
 
 
@@ -139,6 +140,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         from poets_edge.training.report import write_report  # loads the template engine
 
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
+    if options.runs_dir is not None:
+        keep_run(options.runs_dir, fields, options.summaries)
     _remark(options, result, reporter)
     return result
 
