@@ -7,8 +7,8 @@ INSTALLED := $(VENV)/.installed
 
 # Photos and weights beside the checkout, where there are any.
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
-# Percent of branches and lines, a little below what the suite reaches.
-COVERAGE_FLOOR ?= 75
+# Percent of lines and branches that the suite must take in its own process.
+COVERAGE_FLOOR ?= 70
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
