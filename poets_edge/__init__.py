@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from poets_edge.training.options import TrainOptions as TrainOptions
     from poets_edge.training.train import TrainResult as TrainResult
     from poets_edge.training.train import train as train
+    from poets_edge.watching.collect import CollectOptions as CollectOptions
     from poets_edge.watching.pipeline import Seen as Seen
     from poets_edge.watching.pipeline import Tally as Tally
     from poets_edge.watching.trigger import Command as Command
@@ -65,6 +66,7 @@ _HOMES = {
     "BenchmarkResult": "poets_edge.benchmarking.benchmark",
     "Budget": "poets_edge.sweep.points",
     "Classifier": "poets_edge.edge.classifier",
+    "CollectOptions": "poets_edge.watching.collect",
     "Command": "poets_edge.watching.trigger",
     "Comparison": "poets_edge.benchmarking.compare",
     "Distortions": "poets_edge.training.distort",

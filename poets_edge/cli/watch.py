@@ -15,6 +15,7 @@ from poets_edge.cli.lines import Lines
 from poets_edge.cli.options import FILE, labels_option, option, quiet_option, subcommand
 from poets_edge.cli.terminal import Terminal
 from poets_edge.errors import UsageError
+from poets_edge.watching.collect import CollectOptions
 from poets_edge.watching.frames import FrameSource
 from poets_edge.watching.pipeline import AnswerOptions, Seen, Tally
 from poets_edge.watching.trigger import Command
@@ -50,6 +51,15 @@ _DEFAULT = WatchOptions(model=Path("model.tflite"))
 @option(
     "--threads", type=int, help="CPU threads for one inference.", show_default="whatever is fastest, tried at start"
 )
+@option(
+    "--collect",
+    type=FILE,
+    metavar="DIR",
+    help="Keep frames the model is unsure of in DIR/<best label>/, to correct and train on. Never the same scene twice"
+    " in a row.",
+)
+@option("--below", type=float, help="Score below which it is unsure.", show_default=f"{CollectOptions.below:g}")
+@option("--collect-most", type=int, help="Frames DIR may come to hold.", show_default=f"{CollectOptions.most}")
 @option("--json", "as_json", is_flag=True, help="Print JSON, one line for each answer.", show_default=False)
 @quiet_option
 def command(
@@ -67,6 +77,9 @@ def command(
     run_limit: float,
     shell: bool,
     threads: int | None,
+    collect: Path | None,
+    below: float | None,
+    collect_most: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -79,6 +92,7 @@ def command(
     Example:
       poets-edge watch retrained_graph_int8.tflite
       poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
+      poets-edge watch retrained_graph_int8.tflite --collect unsure --below 0.6
       rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
     """
     if len(on_labels) != len(commands):
@@ -96,6 +110,7 @@ def command(
             TriggerOptions(label=label, command=Command(text, shell, run_limit), hold=hold)
             for label, text in zip(on_labels, commands, strict=True)
         ),
+        collect=_collect(collect, below, collect_most),
     )
     terminal = Terminal(quiet)
     with _Stop() as stop:
@@ -105,6 +120,18 @@ def command(
 
         tally = watch(options, display=display, reporter=terminal, stopped=stop)
     terminal.note(_summary(tally))
+
+
+def _collect(folder: Path | None, below: float | None, most: int | None) -> CollectOptions | None:
+    if folder is None:
+        if below is not None or most is not None:
+            raise UsageError("--below and --collect-most need --collect DIR.")
+        return None
+    return CollectOptions(
+        folder=folder,
+        below=CollectOptions.below if below is None else below,
+        most=CollectOptions.most if most is None else most,
+    )
 
 
 class _Stop:

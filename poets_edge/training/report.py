@@ -11,10 +11,11 @@ from markupsafe import Markup
 from poets_edge.edge.scored import Scored
 from poets_edge.places import GRAPH
 from poets_edge.reports.charts import Axis, Line, Place, line_chart
-from poets_edge.reports.page import percent, write_page
+from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.training.head import Step
 from poets_edge.training.options import TrainOptions
+from poets_edge.wording import percent
 
 if TYPE_CHECKING:
     from poets_edge.training.train import TrainResult

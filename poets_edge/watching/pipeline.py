@@ -23,6 +23,7 @@ from poets_edge.edge.classifier import Classifier, Scores, best
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.errors import PhotoError, SourceError, UsageError
 from poets_edge.progress import Reporter
+from poets_edge.watching.collect import Collector
 from poets_edge.watching.frames import Frame, FrameSource
 from poets_edge.watching.prefetch import Prefetch
 from poets_edge.watching.trigger import Trigger
@@ -137,18 +138,20 @@ def label_frames(
     display: Display,
     reporter: Reporter,
     triggers: Sequence[Trigger] = (),
+    collector: Collector | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """Label the frames of a source until it ends or `stopped`.
 
     Args:
         triggers: commands that labels start.
+        collector: keeps frames that the model is unsure of.
         stopped: asked after every frame, and five times a second where none comes.
 
     Raises:
         SourceError: the source cannot be opened, or gave no frame that could be labelled.
     """
-    watcher = _Watcher(classifier.labels, options, display, reporter, triggers)
+    watcher = _Watcher(classifier.labels, options, display, reporter, triggers, collector)
     frames = _numbered(source.frames())
     limit = _LONGEST_CLOSE_SECONDS
     taken = Prefetch(frames, newest_only=True, gives_up_after=limit) if source.live else None
@@ -252,12 +255,14 @@ class _Watcher:
         display: Display,
         reporter: Reporter,
         triggers: Sequence[Trigger],
+        collector: Collector | None,
     ) -> None:
         self._labels = labels
         self._options = options
         self._display = display
         self._reporter = reporter
         self._triggers = triggers
+        self._collector = collector
         self._smoother = Smoother(options.smooth)
         self._before: str | None = None
         self._labelled = self._bad = 0
@@ -282,6 +287,8 @@ class _Watcher:
         self._show(item, label, answer.score, "")
         for trigger in self._triggers:
             trigger.see(label, answer.score)
+        if self._collector is not None and item.frame.photo is not None:
+            self._collector.see(item.frame.photo, item.scores)
 
     def interrupt(self) -> None:
         """Forget what was seen so far: no label holds across a gap."""

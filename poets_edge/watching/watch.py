@@ -9,6 +9,7 @@ from pathlib import Path
 from poets_edge.edge.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
+from poets_edge.watching.collect import CollectOptions, Collector
 from poets_edge.watching.frames import FrameSource
 from poets_edge.watching.pipeline import AnswerOptions, Display, Tally, label_frames
 from poets_edge.watching.sources import open_camera, open_source
@@ -40,6 +41,7 @@ class WatchOptions:
         keep_all: leave out no frame of a camera or pipe; answers may come late.
         threads: CPU threads for one inference; None tries which number is fastest.
         triggers: commands that labels start.
+        collect: keep frames that the model is unsure of; None keeps none.
     """
 
     model: Path
@@ -51,6 +53,7 @@ class WatchOptions:
     keep_all: bool = False
     threads: int | None = None
     triggers: tuple[TriggerOptions, ...] = ()
+    collect: CollectOptions | None = None
 
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
@@ -90,6 +93,7 @@ def watch(
     for wanted in options.triggers:
         if wanted.label not in classifier.labels:
             raise UsageError(f"`on_labels` {wanted.label}: the model knows {', '.join(classifier.labels)}.")
+    collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
     reporter.note(f"watching {frames.name}; press Ctrl-C to stop")
     ended = False
     try:
@@ -100,10 +104,13 @@ def watch(
             display=display(frames),
             reporter=reporter,
             triggers=triggers,
+            collector=collector,
             stopped=stopped,
         )
         ended = True
     finally:
         for trigger in triggers:
             trigger.close(lambda: stopped() or not ended)
+    if collector and options.collect:
+        reporter.note(f"kept {collector.kept} frames in {options.collect.folder}")
     return tally
