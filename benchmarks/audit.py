@@ -113,7 +113,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
     backbone = prepare_backbone(
         options.architecture, find_weights(options.architecture, options.model_dir), options.bottleneck_dir
     )
-    extractor = Extractor(backbone)
+    extractor = Extractor(backbone.model)
     digests = [item.digest for item in photos.photos]
     before = set(find_near_duplicates(photos.vectors, photos.thumbnails, digests).pairs())
     print(f"pairs among the photos themselves: {len(before)}")

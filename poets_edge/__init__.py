@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from poets_edge.sweep.points import Budget as Budget
     from poets_edge.sweep.results import GridResult as GridResult
     from poets_edge.training.distort import Distortions as Distortions
+    from poets_edge.training.fine_tuning.options import FineTuning as FineTuning
     from poets_edge.training.head import HeadOptions as HeadOptions
     from poets_edge.training.options import TrainOptions as TrainOptions
     from poets_edge.training.train import TrainResult as TrainResult
@@ -74,6 +75,7 @@ _HOMES = {
     "Evaluation": "poets_edge.edge.metrics",
     "ExportOptions": "poets_edge.exporting.export",
     "ExportResult": "poets_edge.exporting.export",
+    "FineTuning": "poets_edge.training.fine_tuning.options",
     "GridOptions": "poets_edge.sweep.options",
     "GridResult": "poets_edge.sweep.results",
     "HeadOptions": "poets_edge.training.head",

@@ -24,6 +24,7 @@ COMMANDS = {
     "watch": "Label what a camera sees, live.",
     "evaluate": "Measure a model's accuracy on labelled photos.",
     "inspect": "Show what a model is and what it carries.",
+    "cache": "Show what training has kept for the next run, or remove it.",
     "quickstart": "Try everything in a minute, with no network and no photos.",
     "doctor": "Show what this machine has, and what is missing for which job.",
     "fetch-flowers": "Download the codelab's flower photos.",

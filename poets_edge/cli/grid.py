@@ -26,6 +26,7 @@ from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.points import Point, parse_budget
 from poets_edge.sweep.results import GridResult
+from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.wording import interval_text, percent
 
@@ -101,6 +102,14 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
     default=_DEFAULT.calibration_count,
     help="Training photos from which int8's ranges are taken.",
 )
+@option(
+    "--fine-tune",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Also train the last N blocks of each, as train does: minutes and up to 2 GB of disk an architecture.",
+)
+@option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
 @option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
@@ -135,6 +144,8 @@ def command(
     testing: int,
     validation: int,
     calibration_count: int,
+    fine_tune: int,
+    fine_tune_epochs: int,
     recursive: bool,
     seed: int,
     on: str,
@@ -164,6 +175,7 @@ def command(
         percentages=Percentages(testing=testing, validation=validation),
         head=HeadOptions(steps=steps, learning_rate=learning_rate, seed=seed),
         calibration_count=calibration_count,
+        fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
         recursive=recursive,
         folds=folds,
         threads=threads,

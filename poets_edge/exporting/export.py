@@ -252,7 +252,7 @@ def _facts(
     """The facts that travel inside the file, beside the labels."""
     evaluation = judged["evaluation"]
     record = source.record or {}
-    training = {
+    training: dict[str, Any] = {
         key: record[key]
         for key in (
             "architecture",
@@ -267,6 +267,8 @@ def _facts(
         )
         if key in record
     }
+    if tuned := record.get("fine_tuning"):  # without its curve, which is the record's
+        training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
     return {
         "format": 1,
         "quantization": quantization,

@@ -53,7 +53,7 @@ def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     trained = time.monotonic()
     for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
         reporter.warn(warning)
-    judged = judge_all(options, done, reporter) if options.folds else {}
+    judged = judge_all(options, done, reporter) if options.judged_by_folds else {}
     for remark in dict.fromkeys(text for answer in judged.values() for text in answer["remarks"]):
         reporter.warn(remark)
     judging = time.monotonic()

@@ -12,6 +12,7 @@ from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.places import BOTTLENECKS, MODELS, WORK
 from poets_edge.sweep.points import Budget
+from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 
@@ -29,6 +30,7 @@ class GridOptions:
         threads: CPU threads of an inference whose latency is measured.
         settings: how long to measure each model.
         budget: decides which point to ship.
+        fine_tuning: whether the last blocks of each are trained too, and how.
         ship: copy that point's files to `ship` in the output folder.
         on: a device that ssh can log in to, whose times decide in place of this machine's.
         remote_dir: folder for the program there; by default under the user's cache folder.
@@ -42,6 +44,7 @@ class GridOptions:
     model_dir: Path = MODELS
     percentages: Percentages = Percentages()
     head: HeadOptions = HeadOptions()
+    fine_tuning: FineTuning = FineTuning()
     calibration_count: int = 100
     recursive: bool = False
     folds: int = DEFAULT_FOLDS
@@ -63,6 +66,8 @@ class GridOptions:
         if not self.percentages.testing:
             raise UsageError("`testing`=0 leaves no photo to compare the architectures on.")
         check_folds(self.folds)
+        for architecture in self.architectures:
+            self.fine_tuning.check(architecture)
         # For its checks: that no output lands among the photos.
         TrainOptions(
             image_dir=self.image_dir,
@@ -71,6 +76,12 @@ class GridOptions:
             model_dir=self.model_dir,
             summaries_dir=self.output_dir,
         )
+
+    @property
+    def judged_by_folds(self) -> bool:
+        """Whether every photo judges the points. What was fine-tuned has learned from all training photos, so the test
+        set alone judges it, and for comparison whatever stands beside it."""
+        return self.folds > 0 and not self.fine_tuning.blocks
 
     def folder(self, architecture: Architecture) -> Path:
         """Where an architecture's files go."""

@@ -164,6 +164,7 @@ def _question(options: GridOptions, architecture: Architecture) -> Answer:
         "bottleneck_dir": str(options.bottleneck_dir),
         "percentages": asdict(options.percentages),
         "head": asdict(options.head),
+        "fine_tuning": asdict(options.fine_tuning),
         "recursive": options.recursive,
         "calibration_count": options.calibration_count,
     }
@@ -180,6 +181,7 @@ def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weigh
         asdict(options.percentages),
         asdict(options.head),
         options.calibration_count,
+        *([asdict(options.fine_tuning)] if options.fine_tuning.blocks else []),
     ]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 

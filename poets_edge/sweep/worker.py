@@ -19,6 +19,7 @@ from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
 from poets_edge.sweep.judging import FEATURES
 from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
@@ -68,6 +69,7 @@ def _retrain(question: Answer) -> Answer:
         with_report=False,
         folds=0,  # `poets_edge.sweep.judge` does it, for int8 too
         runs_dir=None,
+        fine_tuning=FineTuning(**question["fine_tuning"]),
     )
     trained = train(options, warnings)
     exported = export(

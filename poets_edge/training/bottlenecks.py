@@ -12,6 +12,7 @@ from PIL import Image
 
 from poets_edge.edge.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
 from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.model_file import ModelSource
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
@@ -84,7 +85,7 @@ class Place:
         return vector_key(photo, variant)
 
     def extractor(self) -> Extractor:
-        return Extractor(self.backbone)
+        return Extractor(self.backbone.model)
 
 
 def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
@@ -175,8 +176,8 @@ def bottlenecks(
 class Extractor:
     """A backbone in an interpreter of its own, for one thread."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._interpreter = open_model(backbone.model)
+    def __init__(self, model: ModelSource) -> None:
+        self._interpreter = open_model(model)
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._normalise = normaliser(BACKBONE)

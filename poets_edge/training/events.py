@@ -61,12 +61,24 @@ def event_file(folder: Path) -> Iterator[EventFile]:
     Raises:
         OutputError: it cannot be written.
     """
-    earlier = list(folder.glob(f"events.out.tfevents.*.{_OURS}")) if folder.is_dir() else []
+    earlier = _event_files(folder)
     path = folder / f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{_OURS}"
     with replacing(path) as temporary, temporary.open("wb") as file:
         yield EventFile(RecordWriter(file))
     for old in earlier:
         old.unlink(missing_ok=True)
+
+
+def remove_event_files(folder: Path) -> None:
+    """Remove poets_edge's event files in `folder`, and the folder if it is empty then."""
+    for old in _event_files(folder):
+        old.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _event_files(folder: Path) -> list[Path]:
+    return list(folder.glob(f"events.out.tfevents.*.{_OURS}")) if folder.is_dir() else []
 
 
 def _histogram(values: npt.NDArray[np.float32]) -> Any:

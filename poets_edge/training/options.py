@@ -11,6 +11,7 @@ from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.places import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS, WORK
 from poets_edge.training.distort import Distortions
+from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.weights import IMAGENET
 
@@ -32,6 +33,7 @@ class TrainOptions:
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         runs_dir: where a note of the run is kept, for `list_runs`; None keeps none.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
+        fine_tuning: whether the last blocks are trained together with the head, and how.
     """
 
     image_dir: Path
@@ -56,6 +58,7 @@ class TrainOptions:
     calibrated: bool = True
     with_report: bool = True
     runs_dir: Path | None = RUNS
+    fine_tuning: FineTuning = FineTuning()
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
@@ -66,6 +69,7 @@ class TrainOptions:
             raise UsageError(
                 f"`final_tensor_name` {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
             )
+        self.fine_tuning.check(self.architecture)
         self._check_outputs_outside_photos()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
 from poets_edge.photos.split import SetName
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.calibration import HeadCalibration, calibrate_head
 from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
+from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
+from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
+from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, record_of
@@ -53,6 +56,7 @@ class TrainResult:
             cannot be done.
         calibration: what makes the head's scores mean what they say; None where that was not wanted or cannot be done.
         digests: SHA-256 of each photo that took part, by name, hexadecimal.
+        fine_tuned: what became of the last blocks; None where they were not to be trained.
     """
 
     graph: Path
@@ -70,10 +74,11 @@ class TrainResult:
     report: Path | None = None
     cross_validation: CrossValidation | None = None
     calibration: HeadCalibration | None = None
+    fine_tuned: FineTuned | None = None
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
-    """Train a head on a folder of photos and write graph, labels, record and event files.
+    """Train a head on a folder of photos, and the last blocks if asked to; write graph, labels, record and event files.
 
     Raises:
         DatasetError: the folder cannot be trained on.
@@ -104,8 +109,15 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     validation = data.plain("validation", width)
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
     head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
+    fine_tuned = _fine_tune(options, data, backbone, head, reporter)
+    if fine_tuned is not None:
+        head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)
+        graph_of = partial(_graph, fine_tuned.graph, options.final_tensor_name)
 
-    head, calibration = calibrate_head(head, data, options.head) if options.calibrated else (head, None)
+    learned = fine_tuned is not None and fine_tuned.written == "fine-tuned"
+    head, calibration = (
+        calibrate_head(head, data, options.head, backbone_has_learned=learned) if options.calibrated else (head, None)
+    )
 
     test_photos = _test_photos(options, data)
     test = _score(head, data, test_photos)
@@ -124,8 +136,9 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=dict(sorted((item.photo.name, item.digest.hex()) for item in data.photos)),
-        cross_validation=_cross_validate(options, data, reporter),
+        cross_validation=_cross_validate(options, data, fine_tuned, reporter),
         calibration=calibration,
+        fine_tuned=fine_tuned,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()}
     graph = serialize(with_labels(graph_of(head), data.labels))
@@ -136,6 +149,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
             options.record: record_of(graph, fields),
         }
     )
+    if fine_tuned is not None and fine_tuned.checkpoint is not None:
+        fine_tuned.checkpoint.unlink(missing_ok=True)
     if result.report is not None:
         from poets_edge.training.report import write_report  # loads the template engine
 
@@ -194,8 +209,16 @@ def _train(
     return head, steps
 
 
-def _cross_validate(options: TrainOptions, data: Data, reporter: Reporter) -> CrossValidation | None:
+def _cross_validate(
+    options: TrainOptions, data: Data, fine_tuned: FineTuned | None, reporter: Reporter
+) -> CrossValidation | None:
     if not options.folds:
+        return None
+    if fine_tuned is not None and fine_tuned.written == "fine-tuned":
+        reporter.note(
+            "no cross-validation: the last blocks have learned from every training photo, so no fold of these can judge"
+            f" them. What judges is the test set, N = {len(_test_photos(options, data))}."
+        )
         return None
     if options.distortions.active:
         reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
@@ -209,6 +232,21 @@ def _cross_validate(options: TrainOptions, data: Data, reporter: Reporter) -> Cr
     for remark in found.folds.remarks():
         reporter.warn(remark)
     return found
+
+
+def _fine_tune(
+    options: TrainOptions, data: Data, backbone: Backbone, head: Head, reporter: Reporter
+) -> FineTuned | None:
+    """The last blocks trained together with the head, where that is asked for."""
+    if not options.fine_tuning.blocks:
+        remove_curves(options.summaries)
+        return None
+    views = Views(options.distortions, options.distortions.variants or DEFAULT_VIEWS)
+    result = fine_tune(
+        data, backbone, head, options.fine_tuning, views, options.head.seed, options.bottleneck_dir, reporter
+    )
+    write_curves(options.summaries, result.epochs, result.head)
+    return result
 
 
 def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
@@ -284,6 +322,7 @@ def _fields(
         "percentages": asdict(options.percentages),
         "head": asdict(options.head),
         "distortions": asdict(options.distortions) if options.distortions.active else None,
+        "fine_tuning": result.fine_tuned.as_dict(options.fine_tuning) if result.fine_tuned else None,
         "final_tensor_name": options.final_tensor_name,
         "labels": list(data.labels),
         "classes": result.table,

@@ -1,0 +1,96 @@
+"""What lies in a bottleneck folder: its caches by name, what each takes, and removing one.
+
+Only files that `train` writes are seen; whatever else lies there is neither listed nor touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from poets_edge.errors import OutputError, UsageError
+
+Kind = Literal["bottlenecks", "activations"]
+
+_NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
+_FILE = re.compile(
+    rf"{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+)
+_TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite"}
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One of them.
+
+    Attributes:
+        name: what it is removed by.
+        kind: bottlenecks of a backbone (with the backbone itself), or activations below its last blocks (with what
+            killed runs left to go on from).
+        rows: vectors or activations in it; None where its file is damaged.
+        size: bytes on disk, of all its files.
+        files: these.
+    """
+
+    name: str
+    kind: Kind
+    rows: int | None
+    size: int
+    files: tuple[Path, ...]
+
+
+def caches(folder: Path) -> list[Cache]:
+    """Those in a folder, sorted by name; none where there is no such folder."""
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_file() and (match := _FILE.fullmatch(path.name)):
+            files[match["backbone"] + (match["cut"] or "")].append(path)
+    return [_cache(folder, name, of_it) for name, of_it in sorted(files.items())]
+
+
+def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
+    """Remove caches by name.
+
+    Returns:
+        Those removed.
+
+    Raises:
+        UsageError: there is none of such a name; nothing was removed then.
+        OutputError: a file cannot be removed.
+    """
+    there = {cache.name: cache for cache in caches(folder)}
+    for name in names:
+        if name not in there:
+            raise UsageError(f"no cache named {name!r} in {folder}. There are: {', '.join(there) or 'none'}.")
+    removed = [there[name] for name in dict.fromkeys(names)]
+    for path in (path for cache in removed for path in cache.files):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {error.strerror or error}.") from None
+    return removed
+
+
+def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
+    kind: Kind = "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+    sizes = 0
+    for path in files:
+        with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
+            sizes += path.stat().st_size
+    return Cache(name, kind, _rows(folder / f"{name}{_TABLES[kind]}", kind), sizes, tuple(files))
+
+
+def _rows(path: Path, table: Kind) -> int | None:
+    if not path.is_file():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error:
+        return None

@@ -1,0 +1,65 @@
+"""How far a training has come, in a file: a run that was killed goes on from its last whole epoch, to the same bits.
+
+The file's name holds a checksum of everything the training follows from, so another run never takes it for its own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.files import write_bytes
+from poets_edge.training.fine_tuning.trainer import Epoch
+
+Arrays = Sequence[npt.NDArray[Any]]
+
+SUFFIX = ".checkpoint.npz"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training goes on from.
+
+    Attributes:
+        epochs: those that are done.
+        chosen: how many epochs the weights had that would be kept now; 0 none.
+        state: of the trainer.
+        kept: the weights that would be kept now.
+    """
+
+    epochs: tuple[Epoch, ...]
+    chosen: int
+    state: Arrays
+    kept: Arrays
+
+
+def save(path: Path, progress: Progress) -> None:
+    """Write it atomically. Raises OutputError."""
+    notes = {"chosen": progress.chosen, "epochs": [asdict(epoch) for epoch in progress.epochs]}
+    arrays = {f"state_{number:03}": array for number, array in enumerate(progress.state)}
+    arrays |= {f"kept_{number:03}": array for number, array in enumerate(progress.kept)}
+    buffer = io.BytesIO()
+    np.savez(buffer, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path) -> Progress | None:
+    """Read it; None where there is none, or it is damaged: then training begins anew."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            notes = json.loads(str(stored["notes"]))
+            state, kept = (
+                [stored[name] for name in sorted(stored.files) if name.startswith(kind)] for kind in ("state", "kept")
+            )
+            epochs = tuple(Epoch(**fields) for fields in notes["epochs"])
+            return Progress(epochs, int(notes["chosen"]), state, kept)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None

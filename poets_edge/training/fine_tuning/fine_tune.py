@@ -1,0 +1,167 @@
+"""`train --fine_tune N`: from a trained head to the last blocks trained with it, if that is any better.
+
+Comes in: the photos with their sets, the backbone, and the head that was trained on it. Goes out: a backbone graph and
+a head, either changed or as they were, and how the two compare on the validation photos.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from poets_edge.edge.image import fit, open_photo
+from poets_edge.edge.model_file import ModelFile
+from poets_edge.edge.paired import Paired, compare_paired
+from poets_edge.edge.parallel import run_parallel
+from poets_edge.graphs.network import Network
+from poets_edge.graphs.write_graph import graph_of
+from poets_edge.graphs.write_model import write_float_model
+from poets_edge.progress import Reporter
+from poets_edge.training.backbone import Backbone
+from poets_edge.training.bottlenecks import Extractor, HashedPhoto
+from poets_edge.training.cache import Vector
+from poets_edge.training.data import Data
+from poets_edge.training.fine_tuning.activations import open_activations
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.schedule import Schedule
+from poets_edge.training.fine_tuning.tail import backbone_network, read_tail, with_tail
+from poets_edge.training.fine_tuning.trainer import Epoch
+from poets_edge.training.fine_tuning.tuning import DivergedError, Judges, Tuned, tune
+from poets_edge.training.fine_tuning.views import Views
+from poets_edge.training.head import Head
+
+Written = Literal["fine-tuned", "frozen"]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What came of it, and what is to be written.
+
+    Attributes:
+        graph: GraphDef of the backbone that is to be written.
+        head: the head that goes onto it.
+        vectors: bottlenecks of the validation and the test photos from that backbone, by name.
+        epochs: the curve; it ends early where training came apart.
+        chosen: the epoch whose weights these are, counted from 1; 0 for the frozen backbone.
+        written: which of the two is to be written.
+        paired: fine-tuned beside frozen on the validation photos; None where it came to no result.
+        verdict: the line that says which and by how much.
+        checkpoint: to be removed once all is written; None where there is none.
+        views: names of those that each training photo was shown as.
+    """
+
+    graph: Any
+    head: Head
+    vectors: dict[str, Vector]
+    epochs: tuple[Epoch, ...]
+    chosen: int
+    written: Written
+    paired: Paired | None
+    verdict: str
+    checkpoint: Path | None
+    views: tuple[str, ...]
+
+    def as_dict(self, options: FineTuning) -> dict[str, Any]:
+        """For the record."""
+        return {
+            **asdict(options),
+            "views": self.views,
+            "epochs_run": [asdict(epoch) for epoch in self.epochs],
+            "chosen_epoch": self.chosen,
+            "written": self.written,
+            "validation_against_frozen": self.paired.as_dict() if self.paired else None,
+            "verdict": self.verdict,
+        }
+
+
+def fine_tune(
+    data: Data, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
+    reporter: Reporter,
+) -> FineTuned:  # fmt: skip
+    """Train the last blocks, and compare with the head on the frozen backbone.
+
+    Args:
+        data: with the frozen backbone's bottlenecks of the validation and test photos.
+        views: what the training photos are shown as.
+        folder: where activations and the checkpoint are kept.
+
+    Raises:
+        UsageError: the backbone has no such blocks, or fewer.
+        OutputError: there is no room for the activations; what is there stays.
+        PhotoError: a photo changed since its bottleneck was computed.
+        RuntimeMissingError: TensorFlow is not installed.
+    """
+    network = backbone_network(backbone)
+    tail = read_tail(network, options.blocks, backbone.architecture.name)
+    training, validation = data.of("training"), data.of("validation")
+    schedule = Schedule(training, _classes(data, training), views.names, options.batch_size, seed)
+    judges = Judges(validation, _classes(data, validation))
+    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names)
+    with open_activations(backbone, network, tail, views, folder, reporter) as activations:
+        activations.compute([*schedule.everything(), *judges.views], reporter)
+        try:
+            tuned, checkpoint = tune((tail, head), schedule, judges, activations, options, folder, reporter)
+        except DivergedError as error:
+            verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
+            reporter.warn(verdict)
+            return replace(frozen, epochs=error.epochs, verdict=verdict)
+    return _compared(data, backbone, network, replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint), tuned)
+
+
+def _compared(data: Data, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
+    changed = with_tail(network, tuned.tail)
+    validation = data.of("validation")
+    judged = [*validation, *data.of("test")]
+    vectors = _bottlenecks(changed, backbone, judged)
+    if not validation:
+        verdict = "fine-tuned: no validation photo tells whether it is better than the frozen backbone."
+        return replace(
+            frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen,
+            written="fine-tuned", verdict=verdict,
+        )  # fmt: skip
+    classes = _classes(data, validation)
+
+    def right(head: Head, of: dict[str, Vector]) -> Any:
+        rows = np.stack([of[item.photo.name] for item in validation])
+        return head.scores(rows).argmax(axis=1) == classes
+
+    before, after = right(frozen.head, data.vectors), right(tuned.head, vectors)
+    paired = compare_paired(after, before)
+    count = len(validation)
+    beside = f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {count} validation photos right: {paired}."
+    if frozen_is_better(paired):
+        return replace(frozen, paired=paired, verdict=f"{beside} The frozen one is written.")
+    return replace(
+        frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned",
+        paired=paired, verdict=f"{beside} The fine-tuned one is written (epoch {tuned.chosen}).",
+    )  # fmt: skip
+
+
+def frozen_is_better(paired: Paired) -> bool:
+    """Whether the frozen backbone is better by more than one standard error of the difference.
+
+    That is the square root of the number of photos on which the two disagree (McNemar). Within it the validation
+    photos do not tell the two apart, and what is known beforehand decides: `benchmarks/results/fine_tuning.md`.
+    """
+    return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
+
+
+def _bottlenecks(network: Network, backbone: Backbone, photos: Sequence[HashedPhoto]) -> dict[str, Vector]:
+    """What a changed backbone answers to photos, by name."""
+    model = ModelFile(backbone.model, write_float_model(network))
+
+    def work(item: HashedPhoto, extractor: Extractor) -> Vector:
+        photo = replace(item.photo, sha256=item.digest.hex())
+        return extractor(fit(open_photo(photo), backbone.architecture.size))
+
+    return {item.photo.name: vector for item, vector in run_parallel(photos, partial(Extractor, model), work)}
+
+
+def _classes(data: Data, photos: Sequence[HashedPhoto]) -> Any:
+    return np.array([data.labels.index(item.photo.label) for item in photos], np.int64)

@@ -1,0 +1,58 @@
+"""What fine-tuning can be told; the defaults are those that `benchmarks/results/fine_tuning.md` arrived at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poets_edge.architectures import Architecture
+from poets_edge.errors import UsageError
+
+_MOBILENET_BLOCKS = 13
+"""Howard et al., "MobileNets", 2017, table 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How the last blocks are trained.
+
+    Attributes:
+        blocks: how many, counted from the end; 0 leaves the backbone as it is.
+        epochs: how often every training photo is shown; also the length of the cosine.
+        batch_size: photos a step.
+        learning_rate: of AdamW, at its highest: it rises during the first epoch and falls to 0 along a cosine.
+        weight_decay: of AdamW; kernels only.
+        label_smoothing: share of the truth that is spread over all classes.
+        averaging: the weights that are judged and kept are a moving average; this share of it stays at each step.
+    """
+
+    blocks: int = 0
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    averaging: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name, least in {"blocks": 0, "epochs": 1, "batch_size": 1}.items():
+            if getattr(self, name) < least:
+                parameter = {"blocks": "fine_tune", "epochs": "fine_tune_epochs"}.get(name, name)
+                raise UsageError(f"`{parameter}` must be {least} or more, not {getattr(self, name)}.")
+        if not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
+        for name in ("weight_decay", "label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"`{name}` must be from 0 to below 1, not {getattr(self, name)}.")
+
+    def check(self, architecture: Architecture) -> None:
+        """Raises UsageError where an architecture has no such blocks."""
+        if self.blocks and architecture.alpha is None:
+            raise UsageError(
+                f"`fine_tune`: {architecture.name} is no chain of depthwise and pointwise convolutions, as MobileNets"
+                " are, so its last blocks cannot be trained. Take a MobileNet, or leave `fine_tune` at 0."
+            )
+        if self.blocks > _MOBILENET_BLOCKS:
+            raise UsageError(
+                f"`fine_tune` must be {_MOBILENET_BLOCKS} or less, for {architecture.name} has so many blocks;"
+                f" not {self.blocks}."
+            )

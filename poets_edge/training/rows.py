@@ -1,0 +1,143 @@
+"""Rows of bytes on disk that a computation can go on from: one SQLite file, one row a result.
+
+Bottlenecks and activations are kept so. A row's key is a hash of everything it follows from, so a stale row cannot be
+found; rows are committed a few at a time, so killing the program loses those in flight and no more; SQLite's locks
+let two runs share one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from poets_edge.errors import OutputError
+
+_BUSY_SECONDS = 60.0
+
+# As many as are under way on two cores anyway. One commit each would cost a tenth of the time of a photo.
+_ROWS_A_COMMIT = 16
+
+LOG_BYTES = 16 << 20
+"""What the write-ahead log beside a file takes at most, about."""
+
+
+class Rows:
+    """Reads and writes one table of one file; made by `open_rows`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, table: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._table = table
+        self._uncommitted = 0
+
+    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Which of these have no row, in order. Whether a row is intact shows when it is read."""
+        return [key for key in keys if self._row(key, "1") is None]
+
+    def read(self, key: bytes) -> bytes | None:
+        """A row, or None where it is absent or its checksum is wrong."""
+        row = self._row(key, "*")
+        if row is None or not isinstance(row[2], bytes) or zlib.crc32(row[2]) != row[1]:
+            return None
+        return row[2]
+
+    def write(self, key: bytes, data: bytes) -> None:
+        """Store a row, soon. Raises OutputError where the disk is full or the file damaged."""
+        try:
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data)
+            )
+        except sqlite3.Error as error:
+            raise self._cannot_write(error) from None
+        self._uncommitted += 1
+        if self._uncommitted == _ROWS_A_COMMIT:
+            self.commit()
+
+    def commit(self) -> None:
+        """Store at once what was written. Raises OutputError like `write`."""
+        self._uncommitted = 0
+        try:
+            self._connection.commit()
+        except sqlite3.Error as error:
+            raise self._cannot_write(error) from None
+
+    def _row(self, key: bytes, columns: str) -> tuple[bytes, int, object] | None:
+        try:
+            found: tuple[bytes, int, object] | None = self._connection.execute(
+                f"SELECT {columns} FROM {self._table} WHERE key = ?", (key,)
+            ).fetchone()
+        except sqlite3.DatabaseError:  # a damaged page: the row is simply computed again
+            return None
+        return found
+
+    def _cannot_write(self, error: sqlite3.Error) -> OutputError:
+        return OutputError(
+            f"cannot write {self._path}: {error}. What is in it stays; free some space, or give another"
+            " `bottleneck_dir`, and run again."
+        )
+
+
+@contextlib.contextmanager
+def open_rows(path: Path, table: str) -> Iterator[tuple[Rows, Path | None]]:
+    """Open, or begin, a file with one table.
+
+    Yields:
+        The rows, and the place where a damaged file was moved aside to, if there was one.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    moved = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = _connect(path, table)
+        except sqlite3.OperationalError:
+            raise  # locked, or not writable: nothing is wrong with what is in it
+        except sqlite3.DatabaseError:
+            moved = _set_aside(path)
+            connection = _connect(path, table)
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f"cannot write {path}: {error}. Give another `bottleneck_dir`.") from None
+    with contextlib.closing(connection):
+        rows = Rows(connection, path, table)
+        try:
+            yield rows, moved
+        except BaseException:
+            with contextlib.suppress(OutputError):  # the error that brought us here matters more
+                rows.commit()
+            raise
+        rows.commit()
+
+
+def _connect(path: Path, table: str) -> sqlite3.Connection:
+    # One thread at a time uses a connection, but not always the one that opened it.
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        # A write-ahead log makes a commit an append, and never leaves the file torn.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, crc INTEGER NOT NULL, vector BLOB NOT NULL)"
+        )
+        connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
