@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # No trailing work when nothing changed: the stamp is newer than what it was made from.
 INSTALLED := $(VENV)/.installed
+# What the program itself needs, without TensorFlow and the tools of development.
+TRAINABLE := $(VENV)/.installed-train
 
 # Photos and weights beside the checkout, where there are any.
 SHARED := $(or $(POETS_EDGE_SHARED),../shared)
@@ -17,7 +19,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-quickstart: $(INSTALLED) ## try every step in a minute: no network, no photos needed
+quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos needed
 	$(BIN)/poets-edge quickstart
 
 # Two files of tests at once; the tests of one share what they set up, so they stay together.
@@ -73,6 +75,11 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[web,dev]'
+	@touch $@ $(TRAINABLE)
+
+$(TRAINABLE): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(INSTALLED)

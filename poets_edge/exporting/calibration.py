@@ -24,13 +24,15 @@ Batch = npt.NDArray[np.float32]
 
 # More than these hardly change how weights are rounded: each photo gives over a hundred samples a layer.
 ROUNDING_PHOTOS = 50
+_LEAST_CONTRAST = 8
+"""Between the darkest and the brightest value of a picture that shows something, of 255."""
 
 
 def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[Pixels]:
     """The photos at a model's size, uint8 [height, width, 3]; unreadable ones are left out.
 
     Raises:
-        DatasetError: none can be read.
+        DatasetError: none can be read, or none shows anything.
     """
     pixels = []
     for photo in photos:
@@ -38,6 +40,11 @@ def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[P
             pixels.append(fit(open_photo(photo), size))
         except PhotoError:  # reported when it was trained on; the others serve as well
             continue
+    if pixels and all(np.ptp(picture) < _LEAST_CONTRAST for picture in pixels):
+        raise DatasetError(
+            "int8 needs training photos that show something to calibrate with, and these are all of one color. Give"
+            " others as `image_dir`."
+        )
     if not pixels:
         raise DatasetError("int8 needs training photos to calibrate with, and none can be read. Give `image_dir`.")
     return pixels

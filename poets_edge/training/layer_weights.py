@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 
 _CODELAB_POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
-_KERAS_FILE_NAME = re.compile(r"mobilenet_(1_0|7_5|5_0|2_5)_(\d+)_tf")
+_KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
 """A MobileNet's width, by the outputs of its first convolution."""
 _SOURCE = "Keras's weights without the classifier"
@@ -57,14 +57,19 @@ def read_backbone(architecture: Architecture, weights: Weights) -> Network:
     """
     if not weights.is_keras:
         return _from_codelab(architecture, weights)
+    named = _KERAS_FILE_NAME.match(weights.path.name)
+    if named and int(named[1]) != architecture.resolution:
+        raise _refusal(weights.path, architecture, f"by its name it was trained on pictures of {named[1]} pixels")
     layers = backbone_layers(architecture)
     with _opened(weights.path, weights.read()) as stored:
         wanted = list(_wanted(layers, architecture.size))
         if [entry.shape for entry in stored] != [shape for _, _, shape in wanted]:
             raise _refusal(weights.path, architecture, _kind_of(stored))
-        unusual = [entry for entry in stored if entry.dtype not in (np.float32, np.float16)]
+        # The embedded weights are of half precision, and so may those be that are made as they were.
+        usual = (np.float32, np.float16) if weights.path.suffix == ".npz" else (np.float32,)
+        unusual = next((entry.dtype for entry in stored if entry.dtype not in usual), None)
         if unusual:
-            raise _refusal(weights.path, architecture, f"holds {unusual[0].dtype} numbers, not float32")
+            raise _refusal(weights.path, architecture, f"holds {unusual} numbers, not float32")
         arrays = [np.asarray(entry.read(), np.float32) for entry in stored]
     parameters = _folded(layers, wanted, arrays)
     try:
@@ -138,10 +143,11 @@ def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
     """The arrays of an `.npz` named arr_0, arr_1, ..., as `numpy.savez` names them."""
     entries = []
     for member in archive.infolist():
-        number = _ARRAY_NAME.fullmatch(member.filename.removesuffix(".npy"))
+        name = member.filename.removesuffix(".npy")
+        number = _ARRAY_NAME.fullmatch(name)
         if number is None:
             raise WeightsError(
-                f"{path}: holds {member.filename!r}, {_foreign(member.filename)}; wanted are {_SOURCE}, its arrays as"
+                f"{path}: holds {name!r}, {_foreign(name)}; wanted are {_SOURCE}, its arrays as"
                 " numpy.savez(file, *model.get_weights()) writes them."
             )
         with archive.open(member) as file:
