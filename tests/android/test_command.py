@@ -73,7 +73,7 @@ def test_a_refused_model_leaves_the_last_one_alone(trained: Trained, app: Path, 
 
 
 def test_another_folder_is_not_the_app(trained: Trained, tmp_path: Path) -> None:
-    poets_edge("android", trained.model("int8"), "--app", tmp_path).failed("not the app", "--app DIR")
+    poets_edge("android", trained.model("int8"), "--app", tmp_path).failed("not the app", "--app")
     assert list(tmp_path.iterdir()) == []
 
 
