@@ -42,8 +42,7 @@ def do(question: Answer) -> Answer:
     vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
     folds, divisions = divide(photos, vectors, labels, HeadOptions(**question["head"]), question["folds"])
     judged = judge(photos, vectors, labels, folds, divisions)
-    steps = LogitSteps(*question["int8_logits"])
-    rounded = judge(photos, features, labels, folds, [_in_8_bits(one, steps) for one in divisions])
+    rounded = judge(photos, features, labels, folds, [_in_8_bits(one, features) for one in divisions])
     same = judged.scores.argmax(axis=2) == rounded.scores.argmax(axis=2)
     return {
         "labels": list(labels),
@@ -57,7 +56,7 @@ def do(question: Answer) -> Answer:
 
 @dataclass(frozen=True)
 class Int8Head(Head):
-    """A head as an int8 file holds it: weights of 8 bits, and logits rounded to the file's own steps."""
+    """A head as an int8 file holds it: weights of 8 bits, and logits rounded to as many steps as 8 bits have."""
 
     steps: LogitSteps
 
@@ -67,9 +66,13 @@ class Int8Head(Head):
         return softmax(self.steps.round(logits))
 
 
-def _in_8_bits(division: Division, steps: LogitSteps) -> Division:
-    heads = tuple(Int8Head(round_weights(head.weights), head.biases, steps) for head in division.heads)
-    return Division(division.fold, heads)
+def _in_8_bits(division: Division, features: Matrix) -> Division:
+    heads = []
+    for head in division.heads:
+        weights = round_weights(head.weights)
+        logits = np.asarray(features @ weights + head.biases, np.float32)
+        heads.append(Int8Head(weights, head.biases, LogitSteps.spanning(logits)))
+    return Division(division.fold, tuple(heads))
 
 
 def _answers(judged: CrossValidation) -> Answer:

@@ -2,9 +2,10 @@
 
 float32 is judged from the bottlenecks that training has cached. int8 is judged as well from features of its own, those
 of the exported int8 network up to its last layer, computed once for each photo and cached. The heads are those that
-were fitted to float32's bottlenecks, as the head of the exported file was; for int8 their weights and answers are
-rounded as in that file. What this estimates is in `poets_edge.training.cross_validation`; for int8 one thing more is
-not in it: the 100 photos that have set the ranges of its integers (without their classes) are among those judged.
+were fitted to float32's bottlenecks, as the head of the exported file was; for int8 their weights and logits are
+rounded to 8 bits as the converter rounds that file's. What this estimates is in
+`poets_edge.training.cross_validation`; for int8 one thing more is not in it: the photos that have set the ranges of its
+integers (without their classes) are among those judged.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ FEATURES = "int8_features.tflite"
 """The int8 network up to its last layer, in an architecture's folder."""
 
 _JUDGED = "judged.json"
-_FORMAT = 1
+_FORMAT = 2
 _CACHE = "int8_features.sqlite"
 _MOST_HELPERS = 4
 
@@ -114,7 +115,6 @@ def judge_all(
                     "float_cache": str(floats[architecture]),
                     "int8_cache": str(options.folder(architecture) / _CACHE),
                     "int8_digest": digests[architecture],
-                    "int8_logits": done[architecture]["int8_logits"],
                     "head": asdict(options.head),
                     "folds": options.folds,
                 }
@@ -158,7 +158,7 @@ def _float_cache(
 
 def _key(options: GridOptions, answer: Answer) -> str:
     """Names everything that a judgment follows from: the retrained files' own key, and the folds."""
-    inputs = [_FORMAT, answer["key"], answer["features_sha256"], answer["int8_logits"], options.folds]
+    inputs = [_FORMAT, answer["key"], answer["features_sha256"], options.folds]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 

@@ -79,12 +79,10 @@ def _retrain(question: Answer) -> Answer:
         warnings,
     )
     [int8] = [file.path for file in exported.files if file.quantization == "int8"]
-    features, steps = int8_features(int8.read_bytes())
-    write_bytes(folder / FEATURES, features)
+    write_bytes(folder / FEATURES, int8_features(int8.read_bytes()))
     return {
         "labels": list(trained.labels),
         "photos": trained.digests,
-        "int8_logits": [steps.scale, steps.zero_point],
         "files": [_file(file, trained.labels) for file in exported.files],
         "warnings": list(dict.fromkeys(warnings.kept)),
     }

@@ -11,7 +11,7 @@ from poets_edge import Classifier
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.errors import ModelError
 from poets_edge.graphs.flatbuffer import builtin, constant, read_tree, schema
-from poets_edge.graphs.int8_features import int8_features, round_weights
+from poets_edge.graphs.int8_features import LogitSteps, int8_features, round_weights
 from poets_edge.photos.folder import scan
 from poets_edge.sweep.judge import Int8Head
 from poets_edge.sweep.judging import Int8Place
@@ -32,38 +32,42 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def last_layer(model: Path) -> Head:
-    """The 8-bit weights and the biases of a file's last layer, as the floats they stand for."""
+def last_layer(model: Path) -> tuple[Head, LogitSteps]:
+    """The 8-bit weights and the biases of a file's last layer, as the floats they stand for, and its output's steps."""
     tree = read_tree(model.read_bytes())
     [layer] = [
         operator
         for operator in tree.subgraphs[0].operators
         if builtin(tree, operator) == schema().BuiltinOperator.FULLY_CONNECTED
     ]
-    weights, bias = (tree.subgraphs[0].tensors[index] for index in layer.inputs[1:3])
+    weights, bias, output = (tree.subgraphs[0].tensors[index] for index in [*layer.inputs[1:3], *layer.outputs])
     values: Matrix = (constant(tree, weights).T * weights.quantization.scale).astype(np.float32)
-    return Head(values, (constant(tree, bias) * bias.quantization.scale).astype(np.float32))
+    head = Head(values, (constant(tree, bias) * bias.quantization.scale).astype(np.float32))
+    return head, LogitSteps(float(output.quantization.scale[0]), int(output.quantization.zeroPoint[0]))
 
 
 def test_features_and_head_give_the_scores_of_the_file(exported: Path, tmp_path: Path) -> None:
     model = exported / "tf_files/retrained_graph_int8.tflite"
-    features, steps = int8_features(model.read_bytes())
-    (tmp_path / "features.tflite").write_bytes(features)
-    head = last_layer(model)
+    (tmp_path / "features.tflite").write_bytes(int8_features(model.read_bytes()))
+    head, steps = last_layer(model)
     assert round_weights(head.weights) == pytest.approx(head.weights, abs=1e-6), "the converter's own grid"
     judge = Int8Head(head.weights, head.biases, steps)
     classifier = Classifier(model)
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
         extract = Int8Place(tmp_path / "features.tflite", "digest", "int8", (128, 128), cache).extractor()
-        found, expected = [], []
+        found, expected, logits = [], [], []
         for photo in scan(exported / "photos").photos[::3]:
             pixels = fit(read_photo(photo.path), (128, 128))
-            found.append(judge.scores(extract(pixels)[None])[0])
+            features = extract(pixels)[None]
+            logits.append((features @ head.weights + head.biases)[0])
+            found.append(judge.scores(features)[0])
             expected.append(classifier.score_pixels(pixels))
     assert np.std(expected) > 0.1
     # The file's own scores are rounded to steps of 1/256, and its logits from sums of integers.
     assert np.abs(np.array(found) - np.array(expected)).max() < 0.03
     assert (np.array(found).argmax(axis=1) == np.array(expected).argmax(axis=1)).all()
+    # A fold's head has no file: its steps follow from the logits of these photos, the file's from those that calibrated it.
+    assert LogitSteps.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
 def test_a_float_file_has_no_int8_features(exported: Path) -> None:
