@@ -19,9 +19,11 @@ NO_DIFFERENCE = 0.05
 """Two times are called equal when all of the interval lies this close to a ratio of 1, as a share."""
 
 _RESAMPLES = 2000
-_TAIL = 2.5
-"""Percent to either side of the interval."""
-_NORMAL = 1.959964
+CONFIDENCE = 98
+"""Percent. At 95 % the same model measured twice would be called different in 5 % on average, and so more often in
+every other series of comparisons."""
+_TAIL = (100 - CONFIDENCE) / 2
+_NORMAL = 2.326348
 """The normal distribution's quantile for that tail."""
 
 
@@ -31,7 +33,7 @@ class TimeRatio:
 
     Attributes:
         ratio: of the typical times; 2 takes twice as long.
-        low, high: 95 % interval; 0 and infinity where one process alone says nothing of how processes differ.
+        low, high: 98 % interval; 0 and infinity where one process alone says nothing of how processes differ.
     """
 
     ratio: float
@@ -101,7 +103,7 @@ def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> 
 
 
 def _student(freedom: float) -> float:
-    """Student's quantile for a tail of 2.5 %, within 1 % from 2 degrees of freedom on.
+    """Student's quantile for a tail of 1 %, within 1 % from 4 degrees of freedom on.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from poets_edge.benchmarking.compare import Cell, Comparison, compare
-from poets_edge.benchmarking.ratios import NO_DIFFERENCE
+from poets_edge.benchmarking.ratios import CONFIDENCE, NO_DIFFERENCE
 from poets_edge.cli.options import FILE, result_options, subcommand
 from poets_edge.cli.terminal import give, table
 from poets_edge.wording import percent
@@ -46,7 +46,7 @@ def _print(comparison: Comparison) -> None:
         "median ms",
         "threads",
         first,
-        *(title for name in others for title in (name, "ratio", "95 % interval", "")),
+        *(title for name in others for title in (name, "ratio", f"{CONFIDENCE} % interval", "")),
     ]
     rows = [
         [row.model, str(row.threads), _median(row.cells[0])]

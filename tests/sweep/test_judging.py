@@ -66,7 +66,7 @@ def test_features_and_head_give_the_scores_of_the_file(exported: Path, tmp_path:
     # The file's own scores are rounded to steps of 1/256, and its logits from sums of integers.
     assert np.abs(np.array(found) - np.array(expected)).max() < 0.03
     assert (np.array(found).argmax(axis=1) == np.array(expected).argmax(axis=1)).all()
-    # A fold's head has no file: its steps follow from the logits of these photos, the file's from those that calibrated it.
+    # A fold's head has no file: its steps follow from these photos, the file's from those that calibrated it.
     assert LogitSteps.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 

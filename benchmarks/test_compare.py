@@ -1,0 +1,88 @@
+"""Does `compare` tell: how often it calls the same model different, and how often it finds a slowdown of 5 %.
+
+Many processes measure one model, as `benchmark` lets them by default. A comparison is simulated by drawing two runs of
+as many processes as `benchmark` takes from these recorded samples, and making every sample of the second 5 % longer.
+$POETS_EDGE_PROCESSES sets how many processes are recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.tables import RESULTS, load, publish
+from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
+from poets_edge.benchmarking.ratios import compare_times
+from tests.conftest import Trained
+
+_COMPARISONS = 200
+_SLOWDOWN = 1.05
+_RECORDED = int(os.environ.get("POETS_EDGE_PROCESSES", "100"))
+
+
+@pytest.mark.benchmark(group="compare")
+@pytest.mark.timeout(3600)
+def test_simulated_comparisons(benchmark: Any, trained: Trained) -> None:
+    variants = [Variant(trained.model(quantization), 1) for quantization in ("float32", "int8")]
+    default = Settings()
+    # As long for each process as by default, and so many processes.
+    settings = Settings(seconds=default.seconds / default.rounds * _RECORDED, runs=default.runs, rounds=_RECORDED)
+    recorded: dict[Variant, list[dict[str, Any]]] = {}
+
+    def record() -> None:
+        recorded.update(measure_variants(variants, settings)[0])
+
+    benchmark.pedantic(record, rounds=1, iterations=1)
+    rows = [["model", "processes", "their medians differ by (sd)", "same model called different", "5 % slower found"]]
+    kept = {}
+    for variant, entries in recorded.items():
+        medians = [statistics.median(entry["samples_ms"]) for entry in entries]
+        kept[variant.model.name] = [round(median, 5) for median in medians]
+        same, slower = simulate(np.array(medians), default.rounds)
+        spread = statistics.stdev(np.log(medians))
+        rows.append(
+            [variant.model.stem, str(len(medians)), f"{100 * spread:.1f} %", f"**{100 * same:.1f} %**",
+             f"**{100 * slower:.1f} %**"]
+        )  # fmt: skip
+        assert same <= 0.05, f"{variant.model.name}: the same model was called different in {100 * same:.1f} %"
+    (RESULTS / "compare_processes.json").write_text(json.dumps(kept) + "\n")
+    publish(
+        "compare",
+        f"What `compare` tells: {_COMPARISONS} simulated comparisons",
+        rows,
+        [
+            f"Each comparison draws two runs of {default.rounds} processes, the default of `benchmark`, without"
+            " replacement from the recorded ones (`compare_processes.json` has the median of each). Found means that"
+            " the verdict is `slower`. How small a slowdown can be found is a matter of how much processes differ, and"
+            f" so of the machine and of what else it does. Load average at the end: {load():.1f}.",
+        ],
+    )
+
+
+def simulate(medians: np.ndarray[Any, Any], rounds: int) -> tuple[float, float]:
+    """How often the same model is called different, and one that takes 5 % longer slower."""
+    rng = np.random.default_rng(0)
+    different = slower = 0
+    for _ in range(_COMPARISONS):
+        drawn = rng.permutation(medians)[: 2 * rounds]
+        one, other = list(drawn[:rounds]), drawn[rounds:]
+        different += not compare_times(list(other), one).could_be_equal
+        slower += compare_times(list(other * _SLOWDOWN), one).verdict == "slower"
+    return different / _COMPARISONS, slower / _COMPARISONS
+
+
+def replay(path: Path = RESULTS / "compare_processes.json") -> None:
+    """Simulate again from what was recorded: `python -m benchmarks.test_compare`."""
+    for name, medians in json.loads(path.read_text()).items():
+        same, slower = simulate(np.array(medians), Settings().rounds)
+        print(f"{name}: called different {100 * same:.1f} %, 5 % slower found {100 * slower:.1f} %")
+
+
+if __name__ == "__main__":
+    replay()
