@@ -1,10 +1,9 @@
-"""The pictures of the README and of docs/, made anew: a chart, a terminal, a report.
+"""Pictures of the README and of docs/, made anew: a chart, a terminal.
 
     python -m tools.pictures chart                 docs/images/grid.png, of the figures in benchmarks/results
     python -m tools.pictures terminal PHOTOS       docs/images/terminal.svg, of what `label` and `watch` print
-    python -m tools.pictures report PHOTOS         docs/images/report.png, of a small grid's report (needs chromium)
 
-PHOTOS is the folder of flower photos. The last two train: set KERAS_HOME where the weights are not to be fetched.
+PHOTOS is the folder of flower photos. The second trains: set KERAS_HOME where the weights are not to be fetched.
 """
 
 from __future__ import annotations
@@ -88,39 +87,6 @@ def terminal(photos: Path) -> None:
             # Without the times at the ends of lines: they tell how busy this machine was.
             lines += [f"$ poets-edge {shown}", *(re.sub(r"(\(score = [\d.]+\)).*", r"\1", line) for line in printed)]
         (IMAGES / "terminal.svg").write_text(drawn_terminal(lines), encoding="utf-8")
-
-
-@main.command()
-@click.argument("photos", type=click.Path(exists=True, path_type=Path))
-def report(photos: Path) -> None:
-    """Picture the report of a grid of four architectures."""
-    names = [f"mobilenet_{width}_{size}" for width in ("0.25", "0.50") for size in (128, 192)]
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        chosen = [word for name in names for word in ("--architecture", name)]
-        run(
-            work,
-            "grid",
-            str(photos.resolve()),
-            *chosen,
-            "--max-latency",
-            "2ms",
-            "--testing_percentage",
-            "30",
-            "--quiet",
-        )
-        page = (work / "tf_files/grid/report.html").as_uri()
-        shot = work / "report.png"
-        arguments = (
-            "--headless",
-            "--no-sandbox",
-            "--hide-scrollbars",
-            "--window-size=1140,1500",
-            f"--screenshot={shot}",
-        )
-        subprocess.run(["chromium", *arguments, page], check=True, capture_output=True)
-        with Image.open(shot) as image:
-            save_small(image, IMAGES / "report.png", 0.75)
 
 
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
