@@ -19,7 +19,7 @@ from poets_edge.cli.options import (
     result_options,
     subcommand,
 )
-from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.errors import BudgetError
 from poets_edge.photos.split import Percentages
 from poets_edge.sweep.grid import grid
@@ -54,6 +54,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
     default=_DEFAULT.folds,
     help="Judge on all photos, by heads that learned from the other parts of so many; 0 judges on the test photos.",
 )
+@option("--open", "opened", is_flag=True, help="Show the report in a browser.", show_default=False)
 @option("--threads", type=int, default=_DEFAULT.threads, help="CPU threads for timed inferences.")
 @option(
     "--min-seconds",
@@ -132,6 +133,7 @@ def command(
     max_size: str | None,
     min_accuracy: str | None,
     ship: bool,
+    opened: bool,
     folds: int,
     threads: int,
     seconds: float,
@@ -187,6 +189,8 @@ def command(
         latency=latency,
     )
     result = grid(options, Terminal(quiet))
+    if opened:
+        open_page(options.output_dir / "report.html")
     if not give(result.as_dict(), as_json=as_json, output=output):
         _print(result, options)
     if result.choice.point is None:
