@@ -14,7 +14,8 @@ COVERAGE_FLOOR ?= 70
 PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
+SECONDS ?= 300
+.PHONY: help fuzz quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
 # The same run as `make test`, measured. What commands do in processes of their own is not counted.
 coverage: $(INSTALLED) ## run the whole suite, and print which branches it has not taken
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+
+fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
+	$(BIN)/python -m tools.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
 
 lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .

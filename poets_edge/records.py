@@ -89,6 +89,10 @@ _TRAINING = {
     "classes": Each({"training": COUNT, "validation": COUNT, "test": COUNT}),
     "sets": {"training": [_INSIDE], "validation": [_INSIDE], "test": [_INSIDE]},
     "photos": Maybe(Each(SHA256)),
+    "photos_sketch": Maybe([int]),
+    "set_folders": Maybe(bool),
+    "exclude": Maybe({"belongs_to": Maybe(Each(str))}),
+    "final_tensor_name": Maybe(str),
     "head": dict,
     "distortions": Maybe(dict),
     "versions": Each(str),
@@ -105,11 +109,41 @@ _FACTS = {
             "classes": Maybe(Each(Each(COUNT))),
             "versions": Maybe(Each(str)),
             "graph_sha256": Maybe(SHA256),
+            "photos_sketch": Maybe([int]),
         }
     ),
     "test": JUDGED,
     "agreement_with_float": Maybe(SHARE),
     "exported_with": Maybe(Each(str)),
+}
+
+
+_POSITIVE = Such(float, "a positive number", lambda value: value > 0)
+_BENCHMARK = {
+    "format": str,
+    "warnings": [str],
+    "machine": {
+        "interpreter": str,
+        "interpreter_version": str,
+        "board": Maybe(str),
+        "cpu": Maybe(str),
+        "architecture": Maybe(str),
+        "cores": Maybe(int),
+        "host": Maybe(str),
+    },
+    "results": [
+        {
+            "name": str,
+            "threads": int,
+            "latency_ms": {"median": _POSITIVE},
+            "rounds_differ": float,
+            "size": COUNT,
+            "architecture": Maybe(str),
+            "quantization": Maybe(str),
+            "accuracy": Maybe({"accuracy": Maybe(SHARE)}),
+            "rounds": Maybe([{"samples_ms": Maybe([_POSITIVE])}]),
+        }
+    ],
 }
 
 
@@ -138,6 +172,11 @@ def json_bytes(value: Any) -> bytes:
 def training_record(value: Any) -> dict[str, Any]:
     """Check the record that `train` writes beside a graph. Raises RecordError."""
     return _object(check(value, _TRAINING))
+
+
+def benchmark_results(value: Any) -> dict[str, Any]:
+    """Check what `benchmark` writes about one device. Raises RecordError."""
+    return _object(check(value, _BENCHMARK))
 
 
 def model_facts(value: Any) -> dict[str, Any]:

@@ -27,10 +27,16 @@ _PATIENCE_SECONDS = 60.0
 @contextlib.contextmanager
 def held(make: Callable[[], Path]) -> Iterator[Path]:
     """Make a temporary file or folder and hold a lock on it, which says that its owner lives; remove it in the end."""
+    if fcntl is None:  # Windows renames nothing that is open
+        temporary = make()
+        with contextlib.ExitStack() as stack:
+            stack.callback(_remove, temporary)
+            yield temporary
+        return
     while True:
         temporary = make()
         try:
-            descriptor = os.open(temporary, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # taken for a dead one before it was locked
             continue
         if _is_ours_now(temporary, descriptor):
@@ -39,11 +45,15 @@ def held(make: Callable[[], Path]) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -57,8 +67,6 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
     """Lock it; False where somebody else, who takes it for a dead one, was faster."""
-    if fcntl is None:
-        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

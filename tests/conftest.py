@@ -27,11 +27,21 @@ QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 if os.name == "nt":  # these ask for limits, locks and signals that only POSIX systems have
     collect_ignore = [
         "edge/test_interpreters.py",
+        "exporting/test_consistency.py",
+        "test_files.py",
         "pi",
         "sweep/test_grid.py",
         "training/test_crashes.py",
         "watching/test_process.py",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test depends on what was verified on this machine before, nor leaves a note in the user's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @dataclass(frozen=True)

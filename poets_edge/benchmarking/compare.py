@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from poets_edge.benchmarking.benchmark import DEVICES_FORMAT, FORMAT
 from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.ratios import TimeRatio, compare_times
 from poets_edge.errors import RecordError, UsageError
-from poets_edge.files import distinct_names
-
-_FIELDS = {"name", "threads", "latency_ms", "rounds_differ", "size", "architecture", "quantization"}
+from poets_edge.files import distinct_names, read_bytes
+from poets_edge.records import benchmark_results, parse_json
 
 
 @dataclass(frozen=True)
@@ -116,28 +114,23 @@ def compare(files: Sequence[Path]) -> Comparison:
 def read_benchmark(file: Path) -> list[dict[str, Any]]:
     """Read what `benchmark` wrote about one device or several. Raises ModelError."""
     try:
-        results = json.loads(file.read_text(encoding="utf-8"))
+        results = parse_json(read_bytes(file))
+        several = isinstance(results, dict) and results.get("format") == DEVICES_FORMAT
+        devices = results.get("devices") if several else [results]
+        if not isinstance(devices, list) or not devices:
+            raise RecordError("devices is missing")
+        read = [benchmark_results(device) for device in devices]
+        if any(device["format"] != FORMAT for device in read) or (several and not all(map(_has_host, read))):
+            raise RecordError(f"format is not {FORMAT}, or host is missing")
     except OSError as error:
         raise RecordError(f"{file}: {error.strerror or error}.") from None
-    except ValueError:
-        results = None
-    several = isinstance(results, dict) and results.get("format") == DEVICES_FORMAT
-    devices = results.get("devices") if several else [results]
-    if not isinstance(devices, list) or not devices or not all(map(_is_result, devices)):
-        raise RecordError(f"{file}: not written by poets-edge benchmark --output.")
-    return devices
+    except RecordError as error:
+        raise RecordError(f"{file}: not written by poets-edge benchmark --output ({error}).") from None
+    return read
 
 
-def _is_result(results: Any) -> bool:
-    try:
-        return (
-            results["format"] == FORMAT
-            and isinstance(results["warnings"], list)
-            and set(results["machine"]) >= {"interpreter", "interpreter_version"}
-            and all(set(entry) >= _FIELDS and entry["latency_ms"]["median"] > 0 for entry in results["results"])
-        )
-    except (KeyError, TypeError):
-        return False
+def _has_host(device: dict[str, Any]) -> bool:
+    return isinstance(device.get("host"), str)
 
 
 def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -145,8 +138,8 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in results["results"]:
         # Version 0.1 wrote "none" for float32.
-        quantization = "float32" if entry["quantization"] == "none" else entry["quantization"]
-        known = entry["architecture"] and quantization
+        quantization = "float32" if entry.get("quantization") == "none" else entry.get("quantization")
+        known = entry.get("architecture") and quantization
         name = f"{entry['architecture']} {quantization}" if known else entry["name"]
         if (name, entry["threads"]) in found:
             name = f"{name} ({entry['name']})"
@@ -161,7 +154,7 @@ def _cell(entry: dict[str, Any] | None, first: dict[str, Any] | None) -> Cell | 
     if entry is None:
         return None
     ratio = compare_times(_process_medians(entry), _process_medians(first)) if first else None
-    accuracy = entry["accuracy"]["accuracy"] if "accuracy" in entry else None
+    accuracy = (entry.get("accuracy") or {}).get("accuracy")
     return Cell(entry["latency_ms"]["median"], ratio, entry["size"], accuracy)
 
 

@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ import poets_edge
 from poets_edge import errors
 from poets_edge.errors import ModelError, PoetsEdgeError
 
+_LOOK_SECONDS = 0.5
 _PATIENCE = 600.0
 """Seconds, beyond what the work itself may take, after which a process is given up."""
 
@@ -88,6 +91,18 @@ class Helper:
         self._stderr.close()
 
 
+def end_with_parent() -> None:
+    """In the process: end it soon after its parent has ended, however that came; nobody waits for the answer."""
+    parent = os.getppid()
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def answer(work: Callable[[], Answer]) -> None:
     """In the process: print what `work` gives, or why it could not, as one line."""
     try:
@@ -102,6 +117,7 @@ def answer_all(work: Callable[[Answer], Answer]) -> None:
 
     Native libraries that print on standard output must not get between the answers: it is theirs no longer.
     """
+    end_with_parent()
     sys.stdout = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from poets_edge.benchmarking.machine import machine_state, resident_peak_mb
-from poets_edge.benchmarking.processes import answer
+from poets_edge.benchmarking.processes import answer, end_with_parent
 from poets_edge.benchmarking.samples import warm_up
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
@@ -131,5 +131,6 @@ def _since(before: float) -> float:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     arguments = json.loads(sys.argv[1])
     answer(lambda: measure(Request(**{**arguments, "photos": tuple(arguments["photos"])})))

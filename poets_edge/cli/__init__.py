@@ -13,6 +13,7 @@ import click
 
 import poets_edge
 from poets_edge.cli.hints import command_hint, with_flags
+from poets_edge.cli.streams import escaped, guarded
 from poets_edge.errors import PoetsEdgeError
 
 COMMANDS = {
@@ -72,7 +73,7 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except PoetsEdgeError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "") or self
-            raise click.ClickException(with_flags(str(error), command)) from error
+            raise click.ClickException(escaped(with_flags(str(error), command), line=True)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # Without loading every command for its first line of help.
@@ -102,8 +103,18 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
+        with guarded():
+            _run()
+    except OSError:  # what stdout or stderr is sent to has failed, and that is said, if it can be
+        sys.exit(1)
+
+
+def _run() -> None:
+    try:
         cli.main(prog_name="poets-edge", standalone_mode=False)
-    except click.exceptions.Abort:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except click.ClickException as error:
@@ -123,6 +134,6 @@ def main() -> None:
         # (A reader that has gone, as head does, is click's business.)
         with contextlib.suppress(OSError, ValueError):  # no real file, as in a test
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"Error: {where}{error.strerror or error}.", err=True)
+        where = error.filename or "standard output"
+        click.echo(escaped(f"Error: {where}: {error.strerror or error}.", line=True), err=True)
         sys.exit(1)

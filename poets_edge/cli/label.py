@@ -19,6 +19,7 @@ from poets_edge.cli.options import (
     result_options,
     subcommand,
 )
+from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.edge.classifier import Classifier, Label, best
 from poets_edge.errors import DatasetError, PhotoError, UsageError
@@ -79,7 +80,7 @@ def command(
         try:
             scores = scorer.scores(source)
         except PhotoError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(escaped(f"Error: {error}", line=True), err=True)
             failures += 1
             continue
         found = [label for label in best(scorer.labels, scores, top) if label.score >= threshold]

@@ -15,6 +15,7 @@ import click
 
 from poets_edge import wording
 from poets_edge.cli.hints import with_flags
+from poets_edge.cli.streams import escaped
 from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
 
@@ -43,12 +44,13 @@ class Terminal:
     def note(self, text: str) -> None:
         """Print a line, above the progress bar if there is one."""
         if not self._quiet:
-            self._print(text)
+            self._print(escaped(text))
 
     def status(self, text: str) -> None:
         """Show a line that the next output overwrites; where stderr is no terminal, print it."""
         if self._quiet:
             return
+        text = escaped(text, line=True)
         if self._bars or not sys.stderr.isatty():
             self._print(text)
             return
@@ -58,7 +60,7 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """Print a warning, even when quiet."""
-        self._print(click.style("warning: ", fg="yellow") + text)
+        self._print(click.style("warning: ", fg="yellow") + escaped(text, line=True))
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:

@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
+from poets_edge.edge.budget import BUDGET, HEADER_BYTES, bytes_needed, format_of, most_megapixels
 from poets_edge.edge.normalization import Normalization
 from poets_edge.errors import PhotoError
-from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.files import read_bytes
+from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
@@ -32,6 +35,8 @@ PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
 _SMALLEST_DECODE = (448, 448)
 
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
+_LARGE = 1 << 24
+"""Pixels from which on a picture is converted in strips."""
 
 
 def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
@@ -51,19 +56,43 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     try:
         if isinstance(source, Image.Image):
             return _to_rgb(source)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        if isinstance(source, (str, Path)):
+            source = read_bytes(Path(source), LARGEST_PHOTO)
+        with _open(source) as image:
+            full = image.size
             image.draft("RGB", _SMALLEST_DECODE)
+            if bytes_needed(image, full) > BUDGET:
+                raise PhotoError(
+                    f"{name}: {full[0] * full[1] / 1e6:.0f} megapixels, and a picture of its kind ({image.format},"
+                    f" {image.mode}) may have {most_megapixels(image, full):.0f}. Scale it down first."
+                )
             return _to_rgb(_upright(image))
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file.") from None
     except PIL.UnidentifiedImageError:
         raise PhotoError(f"{name}: not a picture that can be read.") from None
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: more than 178 million pixels; make it smaller first.") from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, OverflowError) as error:
-        # Pillow's decoders raise all of these for damaged files.
-        detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PhotoError(f"{name}: more than 178 megapixels; make it smaller first.") from None
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+        detail = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
         raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
+
+
+def _open(source: BinaryIO | bytes) -> Image.Image:
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    start = file.tell()
+    kind = format_of(file.read(HEADER_BYTES))
+    file.seek(start)
+    try:
+        return Image.open(file, formats=[kind])
+    except Image.DecompressionBombError:
+        # Pillow's limit is about what it decodes in full. A JPEG is decoded at an eighth, in a 64th of the memory.
+        if kind != "JPEG":
+            raise
+        file.seek(start)
+        return JpegImageFile(file)
 
 
 def open_photo(photo: Photo) -> Image.Image:
@@ -122,6 +151,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         image.load()
         return image
+    if image.width * image.height > _LARGE:
+        return _in_strips(image)
     if image.mode in _SIXTEEN_BIT_MODES:
         return _sixteen_bit_to_grey(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -131,10 +162,28 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _sixteen_bit_to_grey(image: Image.Image) -> Image.Image:
+def _in_strips(image: Image.Image) -> Image.Image:
+    """The same for a large picture, some rows at a time: what is made in between takes little memory."""
+    image.load()
+    deep = image.mode in _SIXTEEN_BIT_MODES and _extreme(image) > 255
+    whole = Image.new("RGB", image.size)
+    rows = max(1, _LARGE // 16 // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        strip.info = image.info
+        whole.paste(_sixteen_bit_to_grey(strip, deep).convert("RGB") if deep else _to_rgb(strip), (0, top))
+    return whole
+
+
+def _extreme(image: Image.Image) -> float:
+    highest = image.getextrema()[1]
+    return highest[1] if isinstance(highest, tuple) else highest
+
+
+def _sixteen_bit_to_grey(image: Image.Image, deep: bool = False) -> Image.Image:
     # Pillow's own conversion clips at 255 instead of scaling.
     values = np.asarray(image).astype(np.int64)
-    if values.max(initial=0) > 255:
+    if deep or values.max(initial=0) > 255:
         values = values >> 8
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 

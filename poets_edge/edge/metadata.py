@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,9 @@ TENSOR_AXIS_LABELS = 2
 """AssociatedFileType: one label a line, in the order of the output tensor."""
 
 _SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
+_LARGEST_MEMBER = 16 << 20
+"""Bytes of a file behind the model: of its labels, its facts, and the list of them."""
+_MOST_MEMBERS = 1000
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,10 @@ def read_metadata(model: ModelSource) -> Metadata:
         name, description, mean, std, label_file = _read_flatbuffer(data)
     except Exception:  # a damaged FlatBuffer sends the reader anywhere
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
-    files, start = _appended_files(path, data)
+    files, start = _appended_files(path, data, {FACTS_FILE, label_file})
     facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
     expected = facts.get("sha256")
-    if expected and hashlib.sha256(data[:start]).hexdigest() != expected:
+    if expected and not file.known and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
     _check_normalization(path, mean, std)
     label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
@@ -90,18 +95,43 @@ def join_labels(labels: Iterable[str]) -> str:
     return "".join(f"{label}\n" for label in labels)
 
 
-def _appended_files(path: Path, data: bytes) -> tuple[dict[str, bytes], int]:
-    """Name -> content of the archive behind the model, and where it starts."""
+def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
+    """Name -> content of those wanted of the archive behind the model, and where the archive starts."""
     # From the bytes already read: the file may be swapped meanwhile, and then checksum and labels would not fit.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):
         return {}, len(data)
     try:
+        _check_directory(data)
         with zipfile.ZipFile(stream) as archive:
-            files = {info.filename: archive.read(info) for info in archive.infolist()}
-            return files, min((info.header_offset for info in archive.infolist()), default=len(data))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
+            members = archive.infolist()
+            files = {info.filename: _member(archive, info) for info in members if info.filename in wanted}
+            return files, min((info.header_offset for info in members), default=len(data))
+    # Python's reader raises all of these for damaged archives.
+    except (
+        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError),
+        *(ValueError, struct.error, zlib.error, LookupError, OverflowError, MemoryError),
+    ):
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
+
+
+def _check_directory(data: bytes) -> None:
+    """Its archive has few members: their list is read whole."""
+    end = data.rfind(b"PK\x05\x06")
+    count, size = struct.unpack_from("<HI", data, end + 10)
+    if end < 0 or count > _MOST_MEMBERS or size > _LARGEST_MEMBER:
+        raise ValueError(f"{count} members")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member's content, unpacked no further than what a label file may have."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"compressed by method {info.compress_type}")
+    with archive.open(info) as file:
+        content = file.read(_LARGEST_MEMBER + 1)
+    if len(content) > _LARGEST_MEMBER:
+        raise ValueError("too large")
+    return content
 
 
 def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:

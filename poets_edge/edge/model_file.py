@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from poets_edge.edge.verification.memory import is_known, remember
 from poets_edge.errors import ModelError
 from poets_edge.files import read_bytes
 
@@ -18,20 +19,27 @@ LARGEST_MODEL = 512 << 20
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The bytes of a `.tflite`, and what to call it in messages."""
+    """The bytes of a `.tflite`.
+
+    Attributes:
+        path: what to call it in messages.
+        known: these very bytes have been verified on this machine before.
+    """
 
     path: Path
     content: bytes = field(repr=False)
+    known: bool = False
 
 
 ModelSource: TypeAlias = "ModelFile | Path | str"
 
 
 def read_model(model: ModelSource) -> ModelFile:
-    """Read a model once; what has been read already is given back.
+    """Read a model once, and verify it where it is new to this machine; what has been read already is given back.
 
     Raises:
-        ModelError: it is missing, unreadable, no regular file, too large, or no `.tflite` by its first bytes.
+        ModelError: it is missing, unreadable, no regular file, too large, no `.tflite`, damaged, or not to be trusted
+            with an interpreter.
     """
     if isinstance(model, ModelFile):
         return model
@@ -44,4 +52,14 @@ def read_model(model: ModelSource) -> ModelFile:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path}: not a TensorFlow Lite model.")
-    return ModelFile(path, content)
+    if is_known(content):
+        return ModelFile(path, content, known=True)
+    # Loaded only here: for a model that is known it would take as long as an inference.
+    from poets_edge.edge.metadata import read_metadata
+    from poets_edge.edge.verification.verify import verify
+
+    file = ModelFile(path, content)
+    verify(file.path, content)
+    read_metadata(file)
+    remember(content)
+    return file

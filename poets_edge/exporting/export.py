@@ -12,6 +12,7 @@ from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.paired import Paired, compare_paired
 from poets_edge.edge.scored import Scored, score_models
+from poets_edge.edge.verification.memory import remember
 from poets_edge.errors import AccuracyDropError, DatasetError, ModelError, UsageError
 from poets_edge.exporting.calibration import batches, calibration_pixels, rounded
 from poets_edge.exporting.drop import exceeds, too_much, verdict
@@ -154,6 +155,8 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
     write_together({file.path: content for file, content in zip(files, contents, strict=True)})
+    for content in contents:  # just converted and judged here: it need not be verified again
+        remember(content)
     return result
 
 

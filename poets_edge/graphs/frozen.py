@@ -14,6 +14,54 @@ from poets_edge.graphs.graphdef import labels_of, not_finite, parse_graph, place
 # The codelab's Inception graph is fed behind its own decoding and scaling, at node `Mul`.
 _INPUTS = ("input", "Mul")
 _OUTPUT = "final_result"
+_OPERATIONS = frozenset(
+    {
+        "Add",
+        "AddV2",
+        "AvgPool",
+        "BatchNormWithGlobalNormalization",
+        "BiasAdd",
+        "Cast",
+        "CheckNumerics",
+        "Concat",
+        "ConcatV2",
+        "Const",
+        "Conv2D",
+        "DecodeJpeg",
+        "DepthwiseConv2dNative",
+        "ExpandDims",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "Identity",
+        "LRN",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "Maximum",
+        "Mean",
+        "Min",
+        "Minimum",
+        "Mul",
+        "NoOp",
+        "Pack",
+        "Pad",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "RealDiv",
+        "Relu",
+        "Relu6",
+        "Reshape",
+        "ResizeBilinear",
+        "Rsqrt",
+        "Shape",
+        "Softmax",
+        "Squeeze",
+        "StridedSlice",
+        "Sub",
+    }
+)
+"""Of MobileNets and Inceptions, ours and the codelab's. Others may write files, or read them, when a graph is run."""
 _LARGEST_GRAPH = 512 << 20
 """Bytes; Inception V3, the largest network here, has 95 MB."""
 
@@ -56,7 +104,18 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     shape = placeholder_shape(graph, inputs[0])
     if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
         raise ModelError(f"{path}: input shape {shape} is not a picture of known size.")
+    _check_operations(graph, path)
     if name := not_finite(graph):
         raise ModelError(f"{path}: its weights {name!r} hold NaN or infinity. Train again, or copy it again.")
     digest = hashlib.sha256(content).hexdigest()
     return FrozenGraph(path, graph, inputs[0], outputs[-1], (shape[1], shape[2]), labels_of(graph), digest)
+
+
+def _check_operations(graph: Any, path: Path) -> None:
+    strangers = sorted({node.op for node in graph.node} - _OPERATIONS)
+    if strangers or len(graph.library.function):
+        what = ", ".join(strangers)[:100] or "functions of its own"
+        raise ModelError(
+            f"{path}: holds {what}, which no network for pictures needs, and which may do anything when it is run. It"
+            " is not run."
+        )

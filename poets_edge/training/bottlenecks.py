@@ -171,6 +171,9 @@ def bottlenecks(
                         places[number].cache.put(places[number].key(found, variant), vector)
             advance(1)
             yield found, result
+    for place in places:
+        for aside in place.cache.take_set_aside():
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {aside} and is computed anew.")
 
 
 class Extractor:

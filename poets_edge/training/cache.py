@@ -40,6 +40,12 @@ class BottleneckCache:
         """Store a vector, soon. Raises OutputError where the disk is full or damaged."""
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
+    def take_set_aside(self) -> list[Path]:
+        """Where damaged files were moved to since this was last asked."""
+        moved = list(self._rows.set_aside)
+        self._rows.set_aside.clear()
+        return moved
+
     def commit(self) -> None:
         """Store at once what was put. Raises OutputError like `put`."""
         self._rows.commit()

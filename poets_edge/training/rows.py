@@ -32,6 +32,8 @@ class Rows:
         self._path = path
         self._table = table
         self._uncommitted = 0
+        self.set_aside: list[Path] = []
+        """Damaged files, moved there since this one was opened."""
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Which of these have no row, in order. Whether a row is intact shows when it is read."""
@@ -47,13 +49,10 @@ class Rows:
     def write(self, key: bytes, data: bytes) -> None:
         """Store a row, soon. Raises OutputError where the disk is full or the file damaged."""
         try:
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data)
-            )
+            self._insert(key, data)
         except sqlite3.Error as error:
-            raise self._cannot_write(error) from None
+            self._begin_anew(error)
+            self._insert(key, data)
         self._uncommitted += 1
         if self._uncommitted == _ROWS_A_COMMIT:
             self.commit()
@@ -64,7 +63,33 @@ class Rows:
         try:
             self._connection.commit()
         except sqlite3.Error as error:
+            self._begin_anew(error)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _insert(self, key: bytes, data: bytes) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data)
+        )
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """Where a page is damaged, set the file aside and go on with an empty one; what is lost is computed again.
+
+        Raises:
+            OutputError: it is not damage, but a full disk or a lock; or a new file cannot be begun.
+        """
+        if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
             raise self._cannot_write(error) from None
+        self._connection.close()
+        try:
+            self.set_aside.append(_set_aside(self._path))
+            self._connection = _connect(self._path, self._table)
+        except (OSError, sqlite3.Error) as trouble:
+            raise self._cannot_write(trouble) from None
 
     def _row(self, key: bytes, columns: str) -> tuple[bytes, int, object] | None:
         try:
@@ -75,7 +100,7 @@ class Rows:
             return None
         return found
 
-    def _cannot_write(self, error: sqlite3.Error) -> OutputError:
+    def _cannot_write(self, error: Exception) -> OutputError:
         return OutputError(
             f"cannot write {self._path}: {error}. What is in it stays; free some space, or give another"
             " `bottleneck_dir`, and run again."
@@ -104,8 +129,7 @@ def open_rows(path: Path, table: str) -> Iterator[tuple[Rows, Path | None]]:
             connection = _connect(path, table)
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f"cannot write {path}: {error}. Give another `bottleneck_dir`.") from None
-    with contextlib.closing(connection):
-        rows = Rows(connection, path, table)
+    with contextlib.closing(Rows(connection, path, table)) as rows:
         try:
             yield rows, moved
         except BaseException:

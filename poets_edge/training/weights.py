@@ -6,9 +6,11 @@ Three kinds of file are read: Keras's HDF5 without the classifier, the frozen gr
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,8 @@ EMBEDDED_COST = (
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
+_LARGEST = 512 << 20
+"""Bytes of a weights file, and of what is packed in it. Inception V3, the largest, has 88 MB."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -46,7 +50,7 @@ class Weights:
     def read(self) -> bytes:
         """The file's bytes, the same as were hashed. Raises WeightsError."""
         try:
-            content = read_bytes(self.path)
+            content = read_bytes(self.path, _LARGEST)
         except OSError as error:
             raise WeightsError(f"{self.path}: cannot be read ({error.strerror or error}).") from None
         if hashlib.sha256(content).hexdigest() != self.digest:
@@ -63,14 +67,32 @@ class Weights:
         if self.path.suffix != ".tgz":
             return self.read()
         try:
-            with tarfile.open(fileobj=io.BytesIO(self.read())) as archive:
+            unpacked = _Unpacked(self.read())
+            with tarfile.open(fileobj=unpacked, mode="r|") as archive:  # type: ignore[call-overload]
                 for member in archive:
-                    file = archive.extractfile(member) if member.name.endswith("frozen_graph.pb") else None
+                    # A link could lead anywhere, also to itself.
+                    wanted = member.name.endswith("frozen_graph.pb") and member.isreg()
+                    file = archive.extractfile(member) if wanted else None
                     if file:
-                        return file.read()
-        except (tarfile.TarError, OSError, EOFError):
+                        return bytes(file.read())
+        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error):
             raise WeightsError(f"{self.path}: damaged archive. Delete it, or fetch it again.") from None
         raise WeightsError(f"{self.path}: no frozen_graph.pb inside.")
+
+
+class _Unpacked:
+    """The tar inside a `.tgz`, unpacked as it is read, up to a limit."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file = gzip.GzipFile(fileobj=io.BytesIO(content))
+        self._left = _LARGEST
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(min(size, self._left + 1))
+        self._left -= len(block)
+        if self._left < 0:
+            raise ValueError(f"more than {_LARGEST:,} bytes")
+        return block
 
 
 def find_weights(

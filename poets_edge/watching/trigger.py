@@ -18,6 +18,9 @@ from poets_edge.progress import Reporter
 _GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
 _STDERR = 2
+_SETPRIV = shutil.which("setpriv")
+_ENDING_WITH_US = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
+"""Of util-linux, part of every Debian: the command ends when we do, be it by SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Trigger:
         try:
             # A session of its own: the terminal's Ctrl-C is ours alone, and its children can be ended with it.
             self._process = subprocess.Popen(
-                self._arguments,
+                _ENDING_WITH_US + self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=_STDERR,
                 env={**os.environ, **facts},

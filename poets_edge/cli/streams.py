@@ -1,0 +1,104 @@
+"""Standard streams that can be written whatever they are: closed, full, not UTF-8, or a terminal that obeys.
+
+Names of files and classes come from anywhere. A control character in one could clear the screen or change what was
+printed before, so each is shown as `\\u001b`; so is what the stream's encoding lacks, and what was no UTF-8. Read as a
+JSON escape it gives the character back, in text and in JSON alike.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_ERRORS = "poets_edge.escape"
+_OURS = "\x1b[33mwarning: \x1b[0m"
+"""The one colour that we use, at the start of a line on stderr."""
+
+
+def escaped(text: str, *, line: bool = False) -> str:
+    """The text without control characters; with `line`, line ends and tabs are escaped too."""
+    if line:
+        text = re.sub("[\t\n]", _escape, text)
+    return _CONTROLS.sub(_escape, text)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Standard output and errors as described above, for as long as the command runs."""
+    _open_closed()
+    codecs.register_error(_ERRORS, _replace)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _wrapped(sys.stdout, _Screen), _wrapped(sys.stderr, _ErrorScreen)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, _Screen):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+                with contextlib.suppress(OSError, ValueError):
+                    stream.detach()
+        sys.stdout, sys.stderr = before
+
+
+class _Screen(io.TextIOWrapper):
+    ascii_only = False
+
+    def write(self, text: str) -> int:
+        self._put(escaped(text))
+        return len(text)
+
+    def _put(self, text: str) -> None:
+        if self.ascii_only:
+            text = text.encode("ascii", _ERRORS).decode("ascii")
+        super().write(text)
+
+
+class _ErrorScreen(_Screen):
+    """Also carriage returns and cursor movements, of a progress bar; `Terminal` escapes those of others before."""
+
+    def write(self, text: str) -> int:
+        start = next((ours for ours in (_OURS, "\r", "\x1b[A") if text.startswith(ours)), "")
+        end = "\r" if text.endswith("\r") and len(text) > 1 else ""
+        self._put(start + escaped(text[len(start) : len(text) - len(end)]) + end)
+        return len(text)
+
+
+def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:  # closed, or not a real stream, as in a test
+        return stream
+    stream.flush()
+    # click would take a stream that calls itself ASCII for a mistake, and write UTF-8 past it.
+    ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+    encoding = "utf-8" if ascii_only else stream.encoding
+    screen = kind(buffer, encoding, _ERRORS, line_buffering=True, write_through=kind is _ErrorScreen)
+    screen.ascii_only = ascii_only
+    return screen
+
+
+def _open_closed() -> None:
+    """Give closed descriptors to the null device, or the next file opened would be written what others print."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)), error.end

@@ -1,0 +1,28 @@
+"""A short run of the fuzzer: hostile files are answered, or refused with one line. `make fuzz` runs it for longer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux and its pidfd_open")
+
+
+def test_hostile_files_are_answered_or_refused_with_one_line(tmp_path: Path) -> None:
+    tries = "models=80,photos=80,records=60,weights=12,caches=4"
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.fuzz", "--tries", tries, "--seed", "2026", "--keep", tmp_path / "faults"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=550,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("| ") > 5, "no table"

@@ -1,0 +1,337 @@
+"""Give the program hostile files, and see that it answers, or refuses with one line.
+
+    python -m tools.fuzz --seconds 60 --seed 1 --kinds models,photos
+    python -m tools.fuzz --tries models=10000,photos=2000 --report fuzzing.md
+
+A file is made from a seed number, so a run with the same seed tries the same files. What ends in a fault (a signal, a
+hang, a traceback, more than a gigabyte, a score that is no number, a failure without a word) is kept under --keep, with
+the command that shows it, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from tools.fuzz import graphs, models, photos, records
+from tools.fuzz.seeds import SEEDS
+from tools.fuzz.server import Outcome, run
+
+ROOT = Path(__file__).resolve().parents[2]
+Case = tuple[list[str], list[Path]]
+"""A command, and the files that make it what it is."""
+
+
+def _model(seeds: Path, work: Path, rng: Random) -> Case:
+    source = rng.choice(sorted(seeds.glob("*.tflite")))
+    file = work / "model.tflite"
+    file.write_bytes(models.mutate(source.read_bytes(), rng))
+    commands = [
+        ["label", str(file), "photo.png", "--json"],
+        ["label", str(file), "photo.png"],
+        ["inspect", str(file), "--json"],
+        ["evaluate", str(file), "folder", "--set", "all", "--json"],
+        ["watch", str(file), "--source", "folder/daisy", "--json", "--threads", "1"],
+        ["android", str(file), "--app", str(ROOT / "android_demo")],
+    ]
+    command = rng.choices(commands, (8, 2, 3, 2, 3, 0))[0]
+    return command, [file]
+
+
+def _photo(seeds: Path, work: Path, rng: Random) -> Case:
+    suffix, content = photos.make(rng)
+    file = work / f"picture{suffix}"
+    file.write_bytes(content)
+    model = str(seeds / "seed_graph.tflite")
+    if rng.random() < 0.8:
+        return ["label", model, str(file), "--json"], [file]
+    (work / "folder/daisy").mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, work / "folder/daisy" / f"x{suffix}")
+    return ["evaluate", model, "folder", "--set", "all", "--json"], [file]
+
+
+def _graph(seeds: Path, work: Path, rng: Random) -> Case:
+    file = work / "seed_graph.pb"
+    file.write_bytes(graphs.mutate((seeds / "seed_graph.pb").read_bytes(), rng))
+    if rng.random() < 0.5:
+        shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
+    if rng.random() < 0.9:  # an export of what is none of our networks loads TensorFlow
+        return ["inspect", str(file), "--json"], [file]
+    return ["export", str(file), "--output_dir", "out", "--json"], [file]
+
+
+def _record(seeds: Path, work: Path, rng: Random) -> Case:
+    for name in ("seed_graph.pb", "seed_labels.txt"):
+        shutil.copy(seeds / name, work / name)
+    if rng.random() < 0.35:
+        one, other = work / "one.json", work / "other.json"
+        other.write_bytes((seeds / "benchmark.json").read_bytes())
+        one.write_bytes(records.mutate(other.read_bytes(), rng))
+        return ["compare", str(one), str(other), "--json"], [one]
+    file = work / "seed_graph.json"
+    file.write_bytes(records.mutate((seeds / "seed_graph.json").read_bytes(), rng))
+    if rng.random() < 0.5:
+        return ["inspect", str(work / "seed_graph.pb")], [file]
+    return ["export", str(work / "seed_graph.pb"), "--output_dir", "out", "--json"], [file]
+
+
+def _weights(seeds: Path, work: Path, rng: Random) -> Case:
+    from poets_edge.training.weights import EMBEDDED_FILE
+
+    genuine = EMBEDDED_FILE.read_bytes()
+    kind = rng.randrange(5)
+    file = work / f"weights.{('npz', 'npz', 'npz', 'tgz', 'h5')[kind]}"
+    if kind == 0:
+        content = records.break_bytes(genuine, rng)
+    elif kind == 1:
+        content = _other_arrays(genuine, rng)
+    elif kind == 2:
+        content = _bomb(rng)
+    elif kind == 3:
+        content = _archive(rng)
+    else:
+        content = b"\x89HDF\r\n\x1a\n" + rng.randbytes(rng.randrange(4000))
+    file.write_bytes(content)
+    flags = ["--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "1", "--quiet", "--folds", "0"]
+    return ["train", "folder", "--weights", str(file), *flags], [file]
+
+
+def _other_arrays(genuine: bytes, rng: Random) -> bytes:
+    with np.load(io.BytesIO(genuine)) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    name = rng.choice(sorted(arrays))
+    action = rng.randrange(5)
+    if action == 0:
+        del arrays[name]
+    elif action == 1:
+        arrays[name] = arrays[name].reshape(-1)
+    elif action == 2:
+        arrays[name] = np.full_like(arrays[name], rng.choice((np.nan, np.inf, 6e4)))
+    elif action == 3:
+        arrays[name] = arrays[name].astype(rng.choice(("U8", "c8", "i8", "f8", "O")))
+    else:
+        arrays["../../x"] = arrays.pop(name)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _bomb(rng: Random) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(rng.choice((1, 3, 136))):
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                header, {"descr": "<f4", "fortran_order": False, "shape": (rng.choice((16, 1 << 20, 1 << 40)),)}
+            )
+            archive.writestr(f"arr_{index}.npy", header.getvalue() + bytes(rng.choice((64, 64 << 20))))
+    return file.getvalue()
+
+
+def _archive(rng: Random) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        member = tarfile.TarInfo("mobilenet/frozen_graph.pb")
+        kind = rng.randrange(4)
+        if kind == 0:
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        elif kind == 1:
+            member.type, member.linkname = tarfile.LNKTYPE, "mobilenet/frozen_graph.pb"
+        elif kind == 2:
+            member.size = 600 << 20
+            archive.addfile(member, _Zeros())
+            return file.getvalue()
+        else:
+            member.size = 100
+        archive.addfile(member, io.BytesIO(bytes(member.size)) if member.size else None)
+    data = file.getvalue()
+    return records.break_bytes(data, rng) if rng.random() < 0.3 else data
+
+
+class _Zeros(io.RawIOBase):
+    def read(self, size: int = -1) -> bytes:
+        return bytes(size)
+
+
+def _cache(seeds: Path, work: Path, rng: Random) -> Case:
+    folder = work / "tf_files/bottlenecks"
+    shutil.copytree(seeds / "bottlenecks", folder)
+    file = rng.choice(sorted(folder.iterdir()))
+    content = bytearray(file.read_bytes())
+    page = 4096 * rng.randrange(max(1, len(content) // 4096))
+    if rng.random() < 0.5:
+        content[page : page + 4096] = rng.randbytes(4096)
+        file.write_bytes(content)
+    else:
+        file.write_bytes(records.break_bytes(bytes(content), rng))
+    flags = [
+        "--weights",
+        "embedded",
+        "--architecture",
+        "mobilenet_0.25_128",
+        "--how_many_training_steps",
+        "1",
+        "--quiet",
+        "--folds",
+        "0",
+    ]
+    return ["train", "folder", *flags], [file]
+
+
+KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
+    "models": _model,
+    "photos": _photo,
+    "graphs": _graph,
+    "records": _record,
+    "weights": _weights,
+    "caches": _cache,
+}
+
+
+def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
+    """Make the n-th file of a kind, run a command on it, and keep it where that ended in a fault."""
+    rng = Random(f"{seed} {kind} {number}")
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        work = Path(name)
+        for label in ("daisy", "roses"):
+            (work / "folder" / label).mkdir(parents=True)
+            for index in range(2):
+                shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
+                Image.new("RGB", (40, 30), shade).save(work / "folder" / label / f"{index}.png")
+        shutil.copy(work / "folder/daisy/0.png", work / "photo.png")
+        command, files = KINDS[kind](seeds, work, rng)
+        outcome = run(command, work)
+        if outcome.is_fault and keep:
+            keep.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                if file.stat().st_size < 100_000:
+                    shutil.copy(file, keep / f"{kind}-{seed}-{number}{file.suffix}")
+            line = " ".join(command).replace(name, "").replace(str(ROOT), "")
+            print(f"{kind} {number}: {outcome.kind}: {outcome.detail} | {line}", flush=True)
+    return outcome
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long, over all kinds; without --tries")
+    parser.add_argument("--tries", default="", help="how many of each kind instead: models=10000,photos=2000")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds, %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="where faults are kept, %(default)s")
+    parser.add_argument("--report", type=Path, help="write the table there as Markdown")
+    given = parser.parse_args()
+    tries = {name: int(count) for name, count in (part.split("=") for part in given.tries.split(",") if part)}
+    kinds = list(tries) or given.kinds.split(",")
+    outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="fuzz-seeds-") as name:
+        seeds = prepare(Path(name), kinds)
+        for kind in kinds:
+            end = time.monotonic() + given.seconds / len(kinds)
+            number = 0
+            while number < tries[kind] if tries else time.monotonic() < end:
+                outcomes[kind].append(fuzz(kind, number, given.seed, seeds, given.keep))
+                number += 1
+    text = table(outcomes, given.seed)
+    print(text)
+    if given.report:
+        given.report.write_text(text)
+    return int(any(outcome.is_fault for several in outcomes.values() for outcome in several))
+
+
+def prepare(folder: Path, kinds: list[str]) -> Path:
+    """The seeds with what is too large, or too much of its machine, to keep: caches, and the result of a benchmark."""
+    import os
+
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    os.environ["KERAS_HOME"] = str(folder / "no-weights")
+    seeds = folder / "seeds"
+    shutil.copytree(ROOT / SEEDS, seeds)
+    (folder / "work").mkdir()
+    import poets_edge.cli.export
+    import poets_edge.cli.label
+    import poets_edge.cli.train
+    import poets_edge.edge.verification.verify  # noqa: F401 - loaded once, for all forks
+    from poets_edge.edge.interpreter import find_runtime
+
+    find_runtime()
+    _draw_photos(seeds)
+    if "records" in kinds:
+        measured = [
+            "benchmark",
+            "seed_graph.tflite",
+            "--min-seconds",
+            "0.1",
+            "--rounds",
+            "1",
+            "--output",
+            "benchmark.json",
+        ]
+        made = run(measured, seeds)
+        assert made.kind == "answered", made
+    if "caches" in kinds:
+        cases = folder / "work"
+        for label in ("daisy", "roses"):
+            (cases / "folder" / label).mkdir(parents=True)
+            for index in range(2):
+                shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
+                Image.new("RGB", (40, 30), shade).save(cases / "folder" / label / f"{index}.png")
+        flags = [
+            "--weights",
+            "embedded",
+            "--architecture",
+            "mobilenet_0.25_128",
+            "--how_many_training_steps",
+            "1",
+            "--folds",
+            "0",
+        ]
+        made = run(["train", "folder", *flags], cases)
+        assert made.kind == "answered", made
+        shutil.copytree(cases / "tf_files/bottlenecks", seeds / "bottlenecks")
+    return seeds
+
+
+def _draw_photos(seeds: Path) -> None:
+    """The photos that the seeds' record names, so that an export has something to judge with."""
+    record = json.loads((seeds / "seed_graph.json").read_bytes())
+    for number, name in enumerate(record["photos"]):
+        path = seeds / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (10 * number, 200 - 5 * number, 90)).save(path)
+        record["photos"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (seeds / "seed_graph.json").write_text(json.dumps({**record, "image_dir": str(seeds / "photos")}))
+
+
+def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
+    """How many tries of each kind ended in what."""
+    kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent")
+    lines = [
+        f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",
+        f"|---|{'--:|' * (len(kinds) + 3)}",
+    ]
+    for name, several in outcomes.items():
+        counts = Counter(outcome.kind for outcome in several)
+        cells = " | ".join(str(counts[kind]) for kind in kinds)
+        largest = max(outcome.megabytes for outcome in several)
+        slowest = max(outcome.seconds for outcome in several)
+        lines.append(f"| {name} | {len(several)} | {cells} | {largest} | {slowest:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

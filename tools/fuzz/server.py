@@ -1,0 +1,124 @@
+"""Runs the command line over one file after the other, each time in a fork of this process.
+
+Python, numpy and the interpreter are loaded once; a fork takes a millisecond or two, so thousands of files an hour are
+many. Each run has limits of memory and time of its own, and nothing that it breaks survives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 120.0
+"""Loading TensorFlow, for a graph that is none of our own networks, takes a tenth of it on a busy machine."""
+MOST_BYTES = 1 << 30
+_NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        kind: "answered", "one line", or a fault: "signal", "hang", "traceback", "memory", "no number", "silent".
+        detail: the last line it said, or what signal ended it.
+        megabytes: its largest size in memory.
+    """
+
+    kind: str
+    detail: str
+    seconds: float
+    megabytes: int
+
+    @property
+    def is_fault(self) -> bool:
+        return self.kind not in ("answered", "one line")
+
+
+def run(arguments: Sequence[str], cwd: Path) -> Outcome:
+    """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        before = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _be_child(arguments, cwd, out.fileno(), err.fileno())
+        status, usage = _wait(child, before + SECONDS)
+        seconds = time.monotonic() - before
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read(1 << 20).decode(errors="replace"))
+    return _judge(status, texts[0], texts[1], seconds, usage.ru_maxrss // 1024)
+
+
+def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int) -> None:
+    status = 70
+    try:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        os.chdir(cwd)
+        sys.argv = ["poets-edge", *arguments]
+        from poets_edge.cli import main
+
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(child: int, end: float) -> tuple[int, resource.struct_rusage]:
+    """The status of a child, which is ended when its time is over; -SIGXCPU says so."""
+    descriptor = os.pidfd_open(child)
+    try:
+        if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+            os.killpg(child, signal.SIGKILL)
+            _, _, usage = os.wait4(child, 0)
+            return -signal.SIGXCPU, usage
+    finally:
+        os.close(descriptor)
+    _, status, usage = os.wait4(child, 0)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)  # what it may have left behind
+    return os.waitstatus_to_exitcode(status), usage
+
+
+def _judge(status: int, out: str, err: str, seconds: float, megabytes: int) -> Outcome:
+    lines = [line for line in err.splitlines() if line.strip()]
+    last = lines[-1][:200] if lines else ""
+    if status == -signal.SIGXCPU:
+        kind, last = "hang", f"more than {SECONDS:.0f} s; {last}"
+    elif status < 0:
+        kind, last = "signal", signal.Signals(-status).name
+    elif "Traceback (most recent call last)" in err or status == 70:
+        kind = "traceback"
+    elif megabytes > MOST_BYTES >> 20:
+        kind = "memory"
+    elif status == 0:
+        kind = "no number" if _NO_NUMBER.search(out) else "answered"
+    else:
+        kind = "one line" if last.startswith("Error: ") else "silent"
+    return Outcome(kind, last, round(seconds, 3), megabytes)
