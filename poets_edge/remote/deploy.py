@@ -179,8 +179,8 @@ class _Systemd:
         """`systemctl --user`. Raises RemoteError where it fails and must not."""
         ended, lines = self._call("systemctl", "--user", *arguments)
         if must and ended.status:
-            words = ended.last_words.rstrip(".")
-            raise RemoteError(f"{self._device.host}: systemctl --user {' '.join(arguments)} failed there ({words}).")
+            command = f"systemctl --user {' '.join(arguments)}"
+            raise RemoteError(f"{self._device.host}: {command} failed there ({ended.last_words.rstrip('.')}).")
         return "\n".join(lines).strip()
 
     def loginctl(self, *arguments: str) -> str | None:

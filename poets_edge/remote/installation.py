@@ -134,9 +134,9 @@ def with_way_out(error: RemoteError) -> RemoteError:
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
         "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp/poets-edge.",
-        "Operation not permitted": "Name a folder that can be written with --remote-dir.",
-        "Permission denied": "Name a folder that can be written with --remote-dir.",
-        "Disk quota": "Free some space there, or name another folder with --remote-dir.",
+        "Operation not permitted": "Name a folder that can be written with `remote_dir`.",
+        "Permission denied": "Name a folder that can be written with `remote_dir`.",
+        "Disk quota": "Free some space there, or name another folder with `remote_dir`.",
     }
     way_out = next((hint for start, hint in hints.items() if error.reason.startswith(start)), "")
     return RemoteError(f"{error} {way_out}".strip(), reason=error.reason)
