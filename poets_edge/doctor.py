@@ -23,6 +23,7 @@ _PROBE = Path(__file__).with_name("edge") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
 _DEVICES = Path("/dev")
 _VIDEO = "pip install 'poets-edge[camera]'"
+_WEB = "pip install 'poets-edge[web]'"
 _TENSORFLOW = "pip install 'poets-edge[tensorflow]'"
 _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: sudo apt install python3-picamera2"
 
@@ -84,6 +85,7 @@ def examine() -> Diagnosis:
         Job("train, export, quickstart, grid", trouble or untrainable),
         Job("frozen graphs (.pb) of other programs", None if packages["tensorflow"] else _TENSORFLOW),
         Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
+        Job("web page for phones (QR code, HTTPS)", None if _is_there("cryptography") and _is_there("segno") else _WEB),
         Job("charts", None if packages["matplotlib"] else _EXTRA),
     ]
     return Diagnosis(tuple(facts), tuple(jobs))

@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
         write_page(model, site)
-        video = _video(photo, Path(folder) / "video.mjpeg")
+        video = make_video(photo, Path(folder) / "video.mjpeg")
         camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}"]
         with PageServer(site) as server, sync_playwright() as playwright:
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -68,7 +68,7 @@ def _save(page: Any, name: str) -> None:
     small.save(path, optimize=True)
 
 
-def _video(photo: Path, path: Path) -> Path:
+def make_video(photo: Path, path: Path) -> Path:
     """The photo as a camera would show it, 640 x 480, as motion JPEG."""
     with Image.open(photo) as picture:
         scale = max(640 / picture.width, 480 / picture.height)

@@ -22,13 +22,13 @@ await build({
 for (const name of STATIC) await copyFile(`src/${name}`, `${OUT}/${name}`);
 const licences = [
   ["poets_edge", "../LICENSE"],
-  [`LiteRT.js ${version} (@litertjs/core), Copyright Google LLC, under the Apache License 2.0, as above`, undefined],
+  [`LiteRT.js ${version} (@litertjs/core), Copyright Google LLC, under the Apache License 2.0, as above`, "NOTICE.txt"],
   ["@noble/hashes", "node_modules/@noble/hashes/LICENSE"],
 ];
 const texts = await Promise.all(
-  licences.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${file ? await readFile(file, "utf8") : ""}`),
+  licences.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${(await readFile(file, "utf8")).trimEnd()}`),
 );
-await writeFile(`${OUT}/LICENSES.txt`, `${texts.join("\n\n").trimEnd()}\n`);
+await writeFile(`${OUT}/LICENSES.txt`, `${texts.join("\n\n\n")}\n`);
 
 // The builds of LiteRT that the page chooses from; WebGPU's and JSPI's are not among them.
 const RUNTIME = "build/runtime";

@@ -14,6 +14,7 @@ _PARAMETER = re.compile(r"`(\w+)`(=?)")
 
 _COMMANDS = {
     "bench": "benchmark MODEL",
+    "browser": "web MODEL --serve",
     "camera": "watch MODEL",
     "classify": "label MODEL PHOTO",
     "convert": "export",
@@ -25,6 +26,7 @@ _COMMANDS = {
     "predict": "label MODEL PHOTO",
     "quantize": "export --quantize",
     "retrain": "train --image_dir FOLDER",
+    "serve": "web MODEL --serve",
     "run": "label MODEL PHOTO",
     "show": "inspect MODEL",
     "test": "evaluate MODEL --image_dir FOLDER",

@@ -8,7 +8,8 @@ import type { ModelDescription } from "./metadata";
 import { keepOffline } from "./offline";
 import { decodePhoto, watchDropAndPaste } from "./photos";
 import { Scorer } from "./scorer";
-import { sentenceFor } from "./sentence";
+import { Sentence, sentenceFor } from "./sentence";
+import { recall, remember } from "./settings";
 import { AnswerView, drawPhoto, find, showModel, showProblem, write } from "./view";
 
 const MODEL = "model.tflite";
@@ -21,7 +22,12 @@ class Page {
   private readonly video = find<HTMLVideoElement>("video");
   private readonly cameraButton = find<HTMLButtonElement>("camera");
   private readonly switchButton = find<HTMLButtonElement>("switch");
-  private readonly camera = new Camera(this.video);
+  private readonly camera = new Camera(this.video, () => {
+    this.live.stop();
+    this.camera.stop();
+    this.enter("idle");
+    this.fail(new Sentence("The camera has gone away. Start it again, or choose a photo."));
+  });
   private readonly answers = new AnswerView(0.5);
   private readonly live: Live;
   private mode: Mode = "idle";
@@ -54,10 +60,10 @@ class Page {
 
   private connectThreshold(): void {
     const slider = find<HTMLInputElement>("threshold");
-    slider.value = localStorage.getItem(THRESHOLD_KEY) ?? slider.value;
+    slider.value = recall(THRESHOLD_KEY) ?? slider.value;
     const apply = () => {
       write(find("threshold-shown"), `${slider.value} %`);
-      localStorage.setItem(THRESHOLD_KEY, slider.value);
+      remember(THRESHOLD_KEY, slider.value);
       this.answers.setThreshold(Number(slider.value) / 100);
     };
     slider.addEventListener("input", apply);

@@ -7,7 +7,11 @@ export class Camera {
   private stream?: MediaStream;
   private devices: MediaDeviceInfo[] = [];
 
-  constructor(private readonly video: HTMLVideoElement) {}
+  /** @param lost called when the camera goes away by itself: unplugged, or taken by the system */
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly lost: () => void,
+  ) {}
 
   /** Why there can be no live camera on this page, if so. */
   static obstacle(): string | undefined {
@@ -51,6 +55,7 @@ export class Camera {
     if (obstacle) throw new Sentence(`${obstacle} Take or choose a photo instead.`);
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...which, ...SIZE } });
+      this.stream.getVideoTracks()[0].addEventListener("ended", this.lost);
       this.video.srcObject = this.stream;
       await this.video.play();
     } catch (error) {

@@ -43,7 +43,7 @@ export async function measureRound({ model, threads, runs, milliseconds, photo }
   classifier.fill(picture);
   const { runner } = classifier;
   const first = timed(() => runner.invoke());
-  const warm = warmUp(() => runner.invoke(), LONGEST_WARM_UP);
+  const warm = warmUp(() => runner.invoke(), Math.min(LONGEST_WARM_UP, milliseconds));
   const once = timed(() => repeat(20, () => runner.invoke())) / 20;
   const runsPerSample = Math.max(1, Math.ceil(clockStep() / (FINE * once)));
   const samples: number[] = [];

@@ -52,7 +52,7 @@ export class AnswerView {
       const row = (this.rows[place] ??= makeRow());
       write(row.label, answer.label);
       write(row.score, `${(100 * answer.score).toFixed(1)} %`);
-      row.bar.style.transform = `scaleX(${answer.score})`;
+      row.bar.style.transform = `scaleX(${Math.max(0, Math.min(1, answer.score))})`;
       row.item.classList.toggle("below", answer.score < this.threshold);
     });
     this.speak(text);
