@@ -143,7 +143,7 @@ class Measurement:
         if self.rounds_differ > _ROUNDS_DIFFER:
             found.append(
                 f"{name}: noisy. The medians of its rounds differ by {100 * self.rounds_differ:.0f} %;"
-                " take smaller differences between models for nothing."
+                " smaller differences between models may be noise."
             )
         elif self.latency.spread > _WIDE_SPREAD:
             found.append(f"{name}: half of its times spread over {100 * self.latency.spread:.0f} % of the median.")

@@ -75,7 +75,7 @@ def measure_all(
         worst = max(noisy, key=lambda measurement: measurement.rounds_differ)
         troubles.append(
             f"the times of {len(noisy)} of {len(measured)} models are noisy: medians of one model's rounds differ by"
-            f" up to {100 * worst.rounds_differ:.0f} %. Take smaller differences for nothing."
+            f" up to {100 * worst.rounds_differ:.0f} %. Smaller differences may be noise."
         )
     return measured, troubles
 
