@@ -263,7 +263,7 @@ def command(
         "labels": list(result.labels),
         "classes": result.table,
         "unreadable": list(result.unreadable),
-        "fine_tuning": result.fine_tuned.as_dict(options.fine_tuning) if result.fine_tuned else None,
+        "fine_tuning": result.fine_tuned.as_dict() if result.fine_tuned else None,
         "validation": result.validation.as_dict(),
         "test": result.test.as_dict(),
         "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,

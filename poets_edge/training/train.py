@@ -322,7 +322,7 @@ def _fields(
         "percentages": asdict(options.percentages),
         "head": asdict(options.head),
         "distortions": asdict(options.distortions) if options.distortions.active else None,
-        "fine_tuning": result.fine_tuned.as_dict(options.fine_tuning) if result.fine_tuned else None,
+        "fine_tuning": result.fine_tuned.as_dict() if result.fine_tuned else None,
         "final_tensor_name": options.final_tensor_name,
         "labels": list(data.labels),
         "classes": result.table,

@@ -54,6 +54,7 @@ class FineTuned:
         verdict: the line that says which and by how much.
         checkpoint: to be removed once all is written; None where there is none.
         views: names of those that each training photo was shown as.
+        options: what it was trained with, the learning rate resolved.
     """
 
     graph: Any
@@ -66,11 +67,12 @@ class FineTuned:
     verdict: str
     checkpoint: Path | None
     views: tuple[str, ...]
+    options: FineTuning
 
-    def as_dict(self, options: FineTuning) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """For the record."""
         return {
-            **asdict(options),
+            **asdict(self.options),
             "views": self.views,
             "epochs_run": [asdict(epoch) for epoch in self.epochs],
             "chosen_epoch": self.chosen,
@@ -97,12 +99,13 @@ def fine_tune(
         PhotoError: a photo changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
     """
+    options = options.resolved(backbone.architecture)
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
     training, validation = data.of("training"), data.of("validation")
     schedule = Schedule(training, _classes(data, training), views.names, options.batch_size, seed)
     judges = Judges(validation, _classes(data, validation))
-    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names)
+    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
     with open_activations(backbone, network, tail, views, folder, reporter) as activations:
         activations.compute([*schedule.everything(), *judges.views], reporter)
         try:

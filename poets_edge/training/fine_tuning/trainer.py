@@ -86,6 +86,7 @@ class Trainer:
         """
         step, warm = self._step, self._steps_an_epoch
         total = self._options.epochs * self._steps_an_epoch
+        assert self._options.learning_rate is not None, "resolve the options first"
         rate = self._options.learning_rate * min(1.0, (step + 1) / warm) * (1 + np.cos(np.pi * step / total)) / 2
         # An average over few steps must not hold on to where it began.
         kept = min(self._options.averaging, (step + 2) / (step + 11))
