@@ -15,7 +15,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
 SECONDS ?= 300
-.PHONY: help fuzz quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
+.PHONY: help fuzz crash-test quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ coverage: $(INSTALLED) ## run the whole suite, and print which branches it has n
 
 fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 	$(BIN)/python -m tools.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
+
+crash-test: $(INSTALLED) ## kill train and export KILLS=200 times, and look at what they leave
+	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 20
 
 lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import os
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,7 +128,21 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
         headers["Range"] = f"bytes={offset}-"
         if validator and not validator.startswith("W/"):
             headers["If-Range"] = validator
-    return urllib.request.urlopen(urllib.request.Request(wanted.url, headers=headers), timeout=_TIMEOUT_S)
+    if wanted.sha256 is None:
+        _check_vouched_for(wanted.url)
+    response = urllib.request.urlopen(urllib.request.Request(wanted.url, headers=headers), timeout=_TIMEOUT_S)
+    if wanted.sha256 is None:  # it may have been sent on elsewhere
+        _check_vouched_for(response.geturl())
+    return response
+
+
+def _check_vouched_for(url: str) -> None:
+    """Without a checksum nothing but the connection tells that a file is the one meant; this machine needs none."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise DownloadError(
+            f"{url}: not an https address, and there is no checksum to tell whether the right file came."
+        )
 
 
 def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:

@@ -126,3 +126,9 @@ def test_a_place_that_cannot_be_written_is_named(files: Files, tmp_path: Path) -
     with pytest.raises(OutputError, match=r"cannot write .*taken"):
         download(f"{files.url}/file", tmp_path / "taken" / "file")
     assert files.requests == []
+
+
+def test_without_a_checksum_only_tls_will_do(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="not an https address"):
+        download("http://example.invalid/weights.h5", tmp_path / "weights.h5")
+    assert not list(tmp_path.iterdir())
