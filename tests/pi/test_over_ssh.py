@@ -7,6 +7,7 @@ is that they are not shown as such, and how long it takes from nothing to the en
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,16 +16,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Trained, poets_edge
+from poets_edge.edge.parallel import cores
+from tests.conftest import poets_edge
 from tests.frames import exact_photos
-from tests.remote.conftest import QUICK
+from tests.remote.conftest import QUICK, FlowerModel, flower_model
 from tests.remote.sshd import SshServer, ssh_configured, ssh_server
-from tests.venvs import CACHE, cache_to_ourselves, missing, project_wheel
+from tests.venvs import CACHE, cache_to_ourselves, missing
 from tools.pi.boards import ImpossibleError
 from tools.pi.emulation import pretend_cpu, usual_cpu
-from tools.pi.root import build
+from tools.pi.root import system
 
 pytestmark = pytest.mark.timeout(1500)
+
+__all__ = ["flower_model"]
 
 HOME = "home/pi"
 LONGEST = 180
@@ -35,7 +39,7 @@ LONGEST = 180
 def roots() -> Iterator[dict[str, Path]]:
     with cache_to_ourselves():
         try:
-            yield {name: build(name, CACHE / "pi", project_wheel()) for name in ("arm64", "armhf")}
+            yield {name: system(name, CACHE / "pi") for name in ("arm64", "armhf")}
         except ImpossibleError as error:
             missing(f"no Raspberry Pi can be emulated here: {error}")
 
@@ -65,13 +69,14 @@ def pis(roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
 def test_from_nothing_to_figures(
-    name: str, pis: dict[str, SshServer], roots: dict[str, Path], trained: Trained, flowers: Path, tmp_path: Path
+    name: str, pis: dict[str, SshServer], roots: dict[str, Path], flower_model: FlowerModel, tmp_path: Path
 ) -> None:
-    exact_photos(flowers, 1, tmp_path / "photos")
+    exact_photos(flower_model.photos, 1, tmp_path / "photos")
     began = time.monotonic()
     judged = ("--image_dir", tmp_path / "photos", "--set", "all", "--output", tmp_path / "pi.json")
-    ran = poets_edge("benchmark", trained.model("int8"), *QUICK, "--on", name, *judged).ok()
-    assert time.monotonic() - began < LONGEST
+    ran = poets_edge("benchmark", flower_model.int8, *QUICK, "--on", name, *judged).ok()
+    seconds = time.monotonic() - began
+    assert seconds < LONGEST or os.getloadavg()[0] > 2 * cores(), f"{seconds:.0f} s on a machine that had time"
     result = json.loads((tmp_path / "pi.json").read_text())
     assert result["machine"]["emulated"] is True
     assert ran.stdout.startswith(f"{name}: emulated ")

@@ -12,6 +12,7 @@ says why, where such a system cannot be made here.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tools.pi.boards import ARCHITECTURES, PYTHON, VENV, Architecture, ImpossibleError
@@ -36,19 +38,39 @@ def build(name: str, folder: Path, wheel: Path) -> Path:
         ImpossibleError: not on this machine.
         subprocess.CalledProcessError: a step failed.
     """
-    architecture = ARCHITECTURES[name]
+    with _locked(folder, name):
+        root = _system(name, folder)
+        _install(name, root, wheel)
+    return root
+
+
+def system(name: str, folder: Path) -> Path:
+    """Make `folder/name` without the wheel: what a Raspberry Pi has before anything of ours is on it.
+
+    Raises:
+        ImpossibleError, subprocess.CalledProcessError: as `build`.
+    """
+    with _locked(folder, name):
+        return _system(name, folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    root = folder / name
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        prepare_host(architecture)
-        sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-        stamp = hashlib.sha256(sources + name.encode()).hexdigest()
-        if not _is_stamped(root, "system", stamp):
-            shutil.rmtree(root, ignore_errors=True)
-            _make_system(name, architecture, root)
-            _set_stamp(root, "system", stamp)
-        _install(name, root, wheel)
+        yield
+
+
+def _system(name: str, folder: Path) -> Path:
+    architecture, root = ARCHITECTURES[name], folder / name
+    prepare_host(architecture)
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    stamp = hashlib.sha256(sources + name.encode()).hexdigest()
+    if not _is_stamped(root, "system", stamp):
+        shutil.rmtree(root, ignore_errors=True)
+        _make_system(name, architecture, root)
+        _set_stamp(root, "system", stamp)
     return root
 
 
