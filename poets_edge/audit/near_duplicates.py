@@ -33,7 +33,7 @@ _NEAR = 0.7
 """Correlation of the thumbnails at 8 x 8 pixels, from which on they are laid over each other."""
 _PROMISING = 0.15
 """Correlation of the detail in the first two ways to do so, from which on all ways are tried."""
-_MOST_NEIGHBOURS = 12
+_MOST_NEIGHBOURS = 6
 """Pairs a photo is compared in; in a film thousands of frames are alike, and any chain joins them."""
 _DIMENSIONS = 64
 _COARSE = 8
