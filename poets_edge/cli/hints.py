@@ -38,7 +38,10 @@ _COMMANDS = {
 _STEPS = "Training counts batches, not epochs: --how_many_training_steps N (a batch has --train_batch_size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
 _DISTORT = "Use --flip_left_right, --random_crop, --random_scale or --random_brightness."
-_QUANTIZE = "Use --quantize float32, float16, dynamic or int8, or --all."
+_QUANTIZE = (
+    "TensorFlow Lite is what export writes: --quantize float32, float16, dynamic or int8, or --all. For ONNX, Core ML,"
+    " ncnn and Edge TPU another program converts these files: see docs/other-formats.md."
+)
 
 _OPTIONS = {
     "augment": {"train": _DISTORT},

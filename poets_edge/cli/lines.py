@@ -26,7 +26,8 @@ class Lines:
         self._waiting = b""
         try:
             sys.stdout.flush()
-            self._descriptor = sys.stdout.fileno()
+            # On Windows select knows sockets only, so a full pipe is waited for there.
+            self._descriptor = -1 if sys.platform == "win32" else sys.stdout.fileno()
         except (io.UnsupportedOperation, ValueError):  # not a real file: it cannot be full
             self._descriptor = -1
 

@@ -12,7 +12,17 @@ from poets_edge.cli.hints import option_hint
 from poets_edge.errors import UsageError
 from poets_edge.places import GRAPH
 
-FILE = click.Path(path_type=Path)
+
+class _File(click.Path):
+    """A path on this machine; addresses of other machines are told apart from files that are missing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).startswith(("http://", "https://")):
+            self.fail(f"{value} is an address, and files are read from this machine. Fetch it first.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(path_type=Path)
 
 MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
 

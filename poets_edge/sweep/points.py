@@ -168,6 +168,8 @@ class Budget:
 
 _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
+_SMALLEST_PLAIN_SIZE = 10_000
+"""Bytes. A smaller number without a unit is meant as megabytes, or kilobytes: no model is that small."""
 _SHARE_UNITS = {"": 1.0, "%": 0.01}
 
 
@@ -176,6 +178,8 @@ def parse_budget(latency: str | None, size: str | None, accuracy: str | None) ->
     share = _quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
     if share is not None and share > 1:
         raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")
+    if size is not None and size.strip().isdecimal() and int(size) < _SMALLEST_PLAIN_SIZE:
+        raise UsageError(f"`max_size` {size}: that is {size} bytes. Write {size}MB or {size}kB.")
     return Budget(
         _quantity("max_latency", latency, _LATENCY_UNITS, "20ms"),
         _quantity("max_size", size, _SIZE_UNITS, "1MB"),

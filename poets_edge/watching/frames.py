@@ -141,7 +141,8 @@ def _mjpeg_file(path: Path) -> Iterator[Frame | None]:
 def _read_when_ready(descriptor: int) -> Iterator[bytes | None]:
     # Not sys.stdin.buffer: a thread that waits in it holds its lock when the program ends.
     while True:
-        if not select.select([descriptor], [], [], TICK_SECONDS)[0]:
+        # On Windows select knows sockets only; there a silent pipe is waited for.
+        if sys.platform != "win32" and not select.select([descriptor], [], [], TICK_SECONDS)[0]:
             yield None
             continue
         chunk = os.read(descriptor, _CHUNK)

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class Command:
 
     Attributes:
         text: as it was typed.
-        shell: give it to /bin/sh. Otherwise it is a program and its arguments, and nothing in it is expanded.
+        shell: give it to /bin/sh, or to cmd.exe on Windows. Otherwise it is a program and its arguments, and nothing
+            in it is expanded.
         limit: seconds after which it is ended; 0 for none.
     """
 
@@ -40,7 +42,11 @@ class Command:
     def arguments(self) -> list[str]:
         """The words to execute. Raises UsageError: an open quote, nothing to run, or no such program."""
         if self.shell:
-            return ["/bin/sh", "-c", self.text]
+            return (
+                [os.environ.get("COMSPEC", "cmd.exe"), "/c", self.text]
+                if os.name == "nt"
+                else ["/bin/sh", "-c", self.text]
+            )
         try:
             arguments = shlex.split(self.text)
         except ValueError as error:
@@ -90,13 +96,13 @@ class Trigger:
                 how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
                 self._reporter.warn(f"the command {self._command.text!r} {how}")
         elif self._ending and spent > self._command.limit + _GRACE_SECONDS:
-            self._signal(signal.SIGKILL)
+            self._stop(force=True)
         elif self._command.limit and spent > self._command.limit and not self._ending:
             self._reporter.warn(
                 f"the command {self._command.text!r} is still running after {self._command.limit:g} s; stopping it"
             )
             self._ending = True
-            self._signal(signal.SIGTERM)
+            self._stop()
 
     def close(self, stopped: Callable[[], bool]) -> None:
         """See a command to its end, or to its limit; as soon as `stopped`, end it, within two seconds."""
@@ -107,7 +113,7 @@ class Trigger:
         if self._process is None:
             return
         self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
-        self._signal(signal.SIGTERM)
+        self._stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
         self._forget()
@@ -133,11 +139,15 @@ class Trigger:
 
     def _forget(self) -> None:
         if self._ending or (self._process is not None and self._process.returncode is None):
-            self._signal(signal.SIGKILL)  # what it has started, too
+            self._stop(force=True)  # what it has started, too
         self._process = None
         self._ending = False
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+    def _stop(self, *, force: bool = False) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform == "win32":  # it has no process groups: what the command has started goes on
+                self._process.kill() if force else self._process.terminate()
+            else:
+                os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)

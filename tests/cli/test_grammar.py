@@ -52,6 +52,8 @@ def test_no_model_named_and_none_trained(tmp_path: Path) -> None:
         (["train", "--batch", "8"], "--train_batch_size"),
         (["train", "--data", "x"], "--image_dir"),
         (["export", "--format", "tflite"], "--quantize"),
+        (["export", "--format", "onnx"], "docs/other-formats.md"),
+        (["label", "https://example.org/model.tflite"], "Fetch it first"),
         (["export", "--quantize", "graph.pb"], "export graph.pb --quantize int8"),
         (["label", "--model", "x"], "poets-edge label MODEL"),
         (["train"], "--image_dir FOLDER"),

@@ -135,6 +135,7 @@ def test_budget_is_read_as_people_write_it(texts: tuple[str | None, ...], budget
         ((None, "1 foot", None), "max_size", "1MB"),
         ((None, None, "90"), "min_accuracy", "90%"),
         (("0", None, None), "max_latency", "20ms"),
+        ((None, "1", None), "max_size", "1MB"),
     ],
 )
 def test_nonsense_is_refused(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
