@@ -55,6 +55,7 @@ def served_flowers(
         yield server
 
 
+@pytest.mark.timeout(1500)  # every command once, two benchmarks among them: minutes, on a busy machine
 def test_every_command_block_runs(
     served_flowers: Files, keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
