@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from poets_edge.benchmarking.compare import read_benchmark
 from poets_edge.edge.classifier import Classifier
 from poets_edge.exporting.android import install_model
 from recipe.project import BuildError, read_project
 from recipe.verify import verify_apk
 from tests.android.conftest import BUILD_SECONDS, Built, build, copy_app
 from tests.android.resize_sums import lines
-from tests.conftest import ROOT, Trained
+from tests.conftest import ROOT, Trained, poets_edge
 
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 
@@ -24,6 +26,15 @@ def test_java_gives_what_python_gives(built: Built) -> None:
     passed = re.search(r"^OK \((\d+) tests\)$", built.printed, re.MULTILINE)
     assert passed and int(passed.group(1)) >= 50, built.printed
     assert (built.out / "screenshots/portrait.png").stat().st_size > 10_000
+
+
+def test_compare_reads_what_a_phone_measured(built: Built, tmp_path: Path) -> None:
+    shared = built.out / "screenshots/benchmark.json"
+    rows = json.loads(poets_edge("compare", shared, shared, "--json").ok().stdout)["rows"]
+    assert rows and all(row["model"].startswith("mobilenet_0.50_224 ") for row in rows)
+    [found] = read_benchmark(shared)
+    assert all(entry["latency_ms"]["count"] == sum(len(turn["samples_ms"]) for turn in entry["rounds"])
+               for entry in found["results"])  # fmt: skip
 
 
 def test_resize_sums_are_those_of_python() -> None:

@@ -6,7 +6,9 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import org.poetsedge.demo.core.Benchmark;
 import org.poetsedge.demo.core.ModelOpener;
+import org.tensorflow.lite.TensorFlowLite;
 
 /** Says where the model comes from and what runs it; tests replace either. */
 public class DemoApplication extends Application {
@@ -24,5 +26,15 @@ public class DemoApplication extends Application {
 
     protected ModelOpener modelOpener() {
         return TfliteModel.OPENER;
+    }
+
+    /** Of TensorFlow Lite. */
+    protected String interpreterVersion() {
+        return TensorFlowLite.runtimeVersion();
+    }
+
+    /** How many inferences of one number of threads are timed. */
+    protected int benchmarkRuns() {
+        return Benchmark.RUNS;
     }
 }

@@ -16,6 +16,7 @@ import android.os.Bundle;
 import android.provider.Settings;
 import android.view.View;
 import android.view.WindowInsets;
+import android.view.WindowManager;
 import android.widget.Button;
 import android.widget.ImageView;
 import android.widget.ProgressBar;
@@ -44,6 +45,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     private boolean front;
     private boolean askedForCamera;
     private Uri chosenPicture; // null while the camera is looked through
+    private boolean measuring;
 
     @Override
     protected void onCreate(Bundle state) {
@@ -75,6 +77,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     @Override
     protected void onPause() {
         resumed = false;
+        recognizer.stopMeasuring(); // what runs out of sight runs on the slow processors
         camera.stop();
         super.onPause();
     }
@@ -175,7 +178,41 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
                                 useThreads(choices.get(chosen));
                             }
                         })
+                .setNeutralButton(
+                        R.string.measure,
+                        new DialogInterface.OnClickListener() {
+                            @Override
+                            public void onClick(DialogInterface dialog, int which) {
+                                measure();
+                            }
+                        })
                 .show();
+    }
+
+    /** Times the model with 1, 2 and 4 threads, as poets-edge benchmark does, and offers the result to other apps. */
+    private void measure() {
+        if (classifier == null || !resumed) {
+            return;
+        }
+        classifier = null; // until it is open again
+        measuring = true;
+        camera.stop();
+        clearAnswers();
+        getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        showMeasuring(0);
+        recognizer.measure(threads());
+    }
+
+    private void showMeasuring(int percent) {
+        showMessage(
+                getString(R.string.measuring, percent),
+                R.string.stop,
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        recognizer.stopMeasuring();
+                    }
+                });
     }
 
     private void useThreads(int count) {
@@ -211,6 +248,9 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
 
     /** Brings up the chosen picture or the camera, once there is a model to label it. */
     private void showSource() {
+        if (measuring) {
+            return;
+        }
         boolean live = chosenPicture == null;
         List<Boolean> facings = camera.facings();
         show(R.id.switch_camera, live && facings.size() == 2);
@@ -322,6 +362,7 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
 
     @Override
     public void onModelRefused(String reason) {
+        measuring = false;
         showMessage(reason, 0, null);
     }
 
@@ -329,6 +370,26 @@ public final class MainActivity extends Activity implements Recognizer.Listener,
     public void onAnswers(Recognizer.Answers answers) {
         if (answers.live == (chosenPicture == null)) {
             showAnswers(answers);
+        }
+    }
+
+    @Override
+    public void onMeasuring(int done, int total) {
+        showMeasuring(100 * done / total);
+    }
+
+    @Override
+    public void onMeasured(String json) {
+        measuring = false;
+        getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        if (json == null) {
+            return; // stopped; the model is opened again, and the picture comes back with it
+        }
+        try {
+            String name = Build.MODEL.replaceAll("[^A-Za-z0-9]+", "-") + ".json";
+            startActivity(ShareProvider.share(this, name, json));
+        } catch (IOException full) {
+            showMessage(getString(R.string.measurement_lost), R.string.back_to_camera, sourceAgain);
         }
     }
 

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.poetsedge.demo.core.Answer;
+import org.poetsedge.demo.core.Benchmark;
 import org.poetsedge.demo.core.Classifier;
 import org.poetsedge.demo.core.Model;
 import org.poetsedge.demo.core.ModelException;
@@ -32,6 +33,11 @@ final class Recognizer {
         void onModelRefused(String reason);
 
         void onAnswers(Answers answers);
+
+        void onMeasuring(int done, int total);
+
+        /** @param json as `poets-edge benchmark` writes it; null where it was stopped */
+        void onMeasured(String json);
     }
 
     /** What one picture gave. */
@@ -56,6 +62,7 @@ final class Recognizer {
     private final Handler worker;
     private final AtomicBoolean busy = new AtomicBoolean(true); // until a model is open
     private volatile boolean closed;
+    private volatile boolean stopped;
     // Used on the worker thread alone:
     private final Smoother smoother = new Smoother(NEWEST_FRAME);
     private Classifier classifier;
@@ -119,6 +126,58 @@ final class Recognizer {
                         smoother.reset();
                     }
                 });
+    }
+
+    /**
+     * Measures how fast the model is, with nothing else running here, and opens it again.
+     *
+     * @param threads for labelling, afterwards
+     */
+    void measure(final int threads) {
+        busy.set(true);
+        stopped = false;
+        worker.post(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        closeClassifier();
+                        String json = null;
+                        try {
+                            json = measured();
+                        } catch (IOException | ModelException | IllegalArgumentException | IllegalStateException error) {
+                            tellRefused("The model cannot be measured: " + error.getMessage());
+                            return;
+                        }
+                        tellMeasured(json);
+                        load(threads);
+                    }
+                });
+    }
+
+    /** Ends a measurement, which then has no result. */
+    void stopMeasuring() {
+        stopped = true;
+    }
+
+    private String measured() throws IOException, ModelException {
+        ByteBuffer file = app.modelFile();
+        final BenchmarkFile result = new BenchmarkFile(file, Device.facts(app));
+        new Benchmark(app.modelOpener(), file, app.benchmarkRuns(), Benchmark.SECONDS)
+                .measure(
+                        Benchmark.threads(Runtime.getRuntime().availableProcessors()),
+                        new Benchmark.Progress() {
+                            @Override
+                            public void done(Benchmark.Round round, int done, int total) {
+                                result.add(round, Device.state(app));
+                                tellMeasuring(done, total);
+                            }
+
+                            @Override
+                            public boolean stopped() {
+                                return stopped || closed;
+                            }
+                        });
+        return stopped || closed ? null : result.json();
     }
 
     /** Ends the thread once its current work is done. */
@@ -212,6 +271,26 @@ final class Recognizer {
                     @Override
                     public void run() {
                         listener.onAnswers(answers);
+                    }
+                });
+    }
+
+    private void tellMeasuring(final int done, final int total) {
+        tell(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        listener.onMeasuring(done, total);
+                    }
+                });
+    }
+
+    private void tellMeasured(final String json) {
+        tell(
+                new Runnable() {
+                    @Override
+                    public void run() {
+                        listener.onMeasured(json);
                     }
                 });
     }

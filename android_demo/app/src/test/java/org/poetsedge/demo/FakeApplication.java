@@ -18,6 +18,7 @@ public final class FakeApplication extends DemoApplication {
     static int opened;
     static int closed;
     static int lastThreads;
+    static int inferenceMillis;
 
     static void reset(byte[] modelFile) {
         file = modelFile;
@@ -25,6 +26,7 @@ public final class FakeApplication extends DemoApplication {
         fails = false;
         opened = 0;
         closed = 0;
+        inferenceMillis = 0;
     }
 
     @Override
@@ -49,6 +51,16 @@ public final class FakeApplication extends DemoApplication {
         };
     }
 
+    @Override
+    protected String interpreterVersion() {
+        return "2.16.1";
+    }
+
+    @Override
+    protected int benchmarkRuns() {
+        return 50;
+    }
+
     /** Answers the same to everything. */
     private static final class FakeModel implements Model {
         @Override
@@ -66,7 +78,18 @@ public final class FakeApplication extends DemoApplication {
             if (fails) {
                 throw new IllegalStateException("operator 7 failed");
             }
+            if (inferenceMillis > 0) {
+                pause(inferenceMillis);
+            }
             output.asFloatBuffer().put(scores);
+        }
+
+        private static void pause(int millis) {
+            try {
+                Thread.sleep(millis);
+            } catch (InterruptedException ended) {
+                Thread.currentThread().interrupt();
+            }
         }
 
         @Override

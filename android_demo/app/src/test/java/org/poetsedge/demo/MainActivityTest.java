@@ -32,6 +32,7 @@ import java.io.File;
 import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.concurrent.Callable;
+import org.json.JSONObject;
 import org.junit.Assume;
 import org.junit.Before;
 import org.junit.Test;
@@ -184,6 +185,67 @@ public final class MainActivityTest {
         turn();
         waitUntil("the model to be opened again", () -> FakeApplication.opened == 3);
         assertEquals(1, FakeApplication.lastThreads);
+    }
+
+    /** Writes what is shared beside the screenshots; Python's `compare` reads it in tests/android. */
+    @Test
+    public void measuringSharesWhatCompareReads() throws Exception {
+        allowCamera();
+        start();
+        waitForModel();
+        click(R.id.threads);
+        AlertDialog dialog = (AlertDialog) ShadowDialog.getLatestDialog();
+        dialog.getButton(AlertDialog.BUTTON_NEUTRAL).performClick();
+        waitUntil(
+                "the measurement is shared",
+                new Callable<Boolean>() {
+                    @Override
+                    public Boolean call() {
+                        return shadowOf(activity).peekNextStartedActivity() != null;
+                    }
+                });
+        Intent send = shadowOf(activity).getNextStartedActivity().getParcelableExtra(Intent.EXTRA_INTENT, Intent.class);
+        Uri uri = send.getParcelableExtra(Intent.EXTRA_STREAM, Uri.class);
+        ShareProvider provider = Robolectric.setupContentProvider(ShareProvider.class, uri.getAuthority());
+        File shared = new File(new File(activity.getCacheDir(), "shared"), uri.getLastPathSegment());
+        byte[] bytes = Files.readAllBytes(shared.toPath());
+        try (android.database.Cursor row = provider.query(uri, null, null, null, null)) {
+            assertTrue(row.moveToFirst());
+            assertEquals(bytes.length, row.getLong(1));
+        }
+        JSONObject found = new JSONObject(new String(bytes, java.nio.charset.StandardCharsets.UTF_8));
+        assertEquals("poets_edge-benchmark-1", found.getString("format"));
+        JSONObject machine = found.getJSONObject("machine");
+        assertEquals("tensorflow-lite", machine.getString("interpreter"));
+        assertEquals(android.os.Build.MANUFACTURER + " " + android.os.Build.MODEL, machine.getString("board"));
+        JSONObject result = found.getJSONArray("results").getJSONObject(0);
+        assertEquals(model.length, result.getInt("size"));
+        assertEquals("float32", result.getString("quantization").replace("none", "float32"));
+        assertEquals(5, result.getJSONArray("rounds").length());
+        assertEquals(50, result.getJSONObject("latency_ms").getInt("count"));
+        assertTrue(result.getJSONArray("rounds").getJSONObject(0).getJSONObject("state").has("thermal_status"));
+        String folder = System.getProperty("poetsedge.screenshots");
+        if (folder != null) {
+            Files.write(new File(folder, "benchmark.json").toPath(), bytes);
+        }
+        waitUntil("the camera is back", () -> !isShown(R.id.message));
+    }
+
+    @Test
+    public void aMeasurementEndsWhenTheAppIsLeft() {
+        allowCamera();
+        start();
+        waitForModel();
+        FakeApplication.inferenceMillis = 5;
+        click(R.id.threads);
+        ((AlertDialog) ShadowDialog.getLatestDialog()).getButton(AlertDialog.BUTTON_NEUTRAL).performClick();
+        settle();
+        assertTrue(isShown(R.id.message));
+        controller.pause();
+        settle();
+        controller.resume();
+        waitUntil("the camera is back", () -> !isShown(R.id.message));
+        assertEquals(null, shadowOf(activity).peekNextStartedActivity());
     }
 
     @Test

@@ -28,7 +28,11 @@ public final class ModelMetadata {
     public final float[] std;
     public final List<String> labels;
 
-    private ModelMetadata(float[] mean, float[] std, List<String> labels) {
+    /** What poets-edge noted when it exported the model, as JSON; "{}" in models of others. */
+    public final String facts;
+
+    private ModelMetadata(float[] mean, float[] std, List<String> labels, String facts) {
+        this.facts = facts;
         this.mean = mean;
         this.std = std;
         this.labels = Collections.unmodifiableList(labels);
@@ -69,7 +73,9 @@ public final class ModelMetadata {
                 labels = lines(new String(text, StandardCharsets.UTF_8));
             }
         }
-        return new ModelMetadata(mean, std, labels);
+        byte[] facts = appended.files.get(FACTS);
+        return new ModelMetadata(
+                mean, std, labels, facts == null ? "{}" : new String(facts, StandardCharsets.UTF_8));
     }
 
     private static FlatTable find(FlatTable model) {
@@ -157,6 +163,11 @@ public final class ModelMetadata {
             end += json.charAt(end) == '\\' ? 2 : 1;
         }
         return Math.min(end, json.length());
+    }
+
+    /** Checksum of a whole file, hexadecimal. */
+    public static String sha256(ByteBuffer file) {
+        return sha256(file, file.limit());
     }
 
     private static String sha256(ByteBuffer file, int length) {
