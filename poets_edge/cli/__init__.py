@@ -88,7 +88,8 @@ class _LazyGroup(click.Group):
         "help_option_names": ["-h", "--help"],
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
-    epilog="Start with: poets-edge train --image_dir FOLDER, where FOLDER holds one folder of photos for each class.",
+    epilog="Start with: poets-edge train FOLDER, where FOLDER holds one folder of photos for each class."
+    " No photos yet: poets-edge quickstart",
 )
 @click.version_option(poets_edge.__version__, prog_name="poets-edge")
 def cli() -> None:

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from poets_edge.edge.classifier import Classifier, TensorInfo
 from poets_edge.edge.image import fit, read_photo
-from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.metadata import join_labels
-from poets_edge.errors import ModelError, UsageError
+from poets_edge.errors import UsageError
+from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.files import write_bytes, write_text
 
 DEFAULT_APP = Path("android_demo")
@@ -28,7 +28,6 @@ ASSET = Path("app/src/main/assets/model.tflite")
 """Where the app looks for its model."""
 
 _MANIFEST = Path("app/src/main/AndroidManifest.xml")
-_TYPES = ("float32", "uint8", "int8")
 _VECTOR_TOP = 3
 
 
@@ -65,7 +64,7 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
         raise UsageError(
             f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo folder of poets_edge's sources: `app`."
         )
-    classifier = _runnable(model)
+    classifier = open_for_other_readers(model, "the app")
     data = classifier.file.content
     write_bytes(app / ASSET, data)
     return InstalledModel(app / ASSET, len(data), classifier.labels, classifier.input)
@@ -83,7 +82,7 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
         PhotoError: a photo cannot be read.
         OutputError: a file cannot be written.
     """
-    classifier = _runnable(model)
+    classifier = open_for_other_readers(model, "the app")
     write_bytes(folder / "model.tflite", classifier.file.content)
     write_text(folder / "labels.txt", join_labels(classifier.labels))
     write_text(
@@ -91,22 +90,6 @@ def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
     )
     for number, photo in enumerate(photos):
         write_bytes(folder / f"{number:03}.bin", _vector(classifier, photo))
-
-
-def _runnable(model: Path) -> Classifier:
-    classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
-    # Dimensions that may change show as -1 in the signature, and as 1 in the shape.
-    (details,) = open_model(classifier.file).get_input_details()
-    signature = [int(size) for size in details["shape_signature"]]
-    if -1 in signature:
-        raise ModelError(f"{model}: its input has no fixed size ({signature}). Export it again, with a batch of 1.")
-    for tensor in (classifier.input, classifier.output):
-        if tensor.dtype.name not in _TYPES:
-            raise ModelError(f"{model}: {tensor.name} is {tensor.dtype}; the app takes {', '.join(_TYPES)}.")
-    for numbers in (classifier.metadata.mean, classifier.metadata.std):
-        if len(numbers) not in (0, 1, 3):
-            raise ModelError(f"{model}: its normalization has {len(numbers)} numbers; an RGB picture needs 1 or 3.")
-    return classifier
 
 
 def _vector(classifier: Classifier, photo: Path) -> bytes:

@@ -15,9 +15,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.edge.classifier import Classifier, TensorInfo
-from poets_edge.edge.interpreter import open_model
-from poets_edge.errors import ModelError, OutputError
+from poets_edge.edge.classifier import TensorInfo
+from poets_edge.errors import OutputError
+from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.files import write_together
 
 PAGE = Path(__file__).parent / "page"
@@ -28,7 +28,6 @@ _WORKER = "service-worker.js"
 _SITE = b"const SITE="
 """What the service worker of every folder written here begins with: its list of files."""
 
-_TYPES = ("float32", "uint8", "int8")
 _PLAIN = {".png"}
 """Gain nothing from compression."""
 
@@ -65,7 +64,7 @@ def write_page(model: Path, folder: Path) -> WrittenPage:
         ModelError: the model is missing or damaged, carries no labels, or is not one the page can run.
         OutputError: something else is in the folder, or it cannot be written.
     """
-    classifier = _check(model)
+    classifier = open_for_other_readers(model, "the page")
     _check_folder(folder)
     contents = _contents(classifier.file.content)
     script = contents.pop(_WORKER)
@@ -114,19 +113,3 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(
             f"{folder}: there is something already. Name a folder that is new or empty, or holds an older page."
         )
-
-
-def _check(model: Path) -> Classifier:
-    """Raises ModelError unless the page can run this model."""
-    classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
-    (details,) = open_model(classifier.file).get_input_details()
-    signature = [int(size) for size in details["shape_signature"]]
-    if -1 in signature:
-        raise ModelError(f"{model}: its input has no fixed size ({signature}). Export it again, with a batch of 1.")
-    for tensor in (classifier.input, classifier.output):
-        if tensor.dtype.name not in _TYPES:
-            raise ModelError(f"{model}: {tensor.name} is {tensor.dtype}; the page takes {', '.join(_TYPES)}.")
-    for numbers in (classifier.metadata.mean, classifier.metadata.std):
-        if len(numbers) not in (0, 1, 3):
-            raise ModelError(f"{model}: its normalization has {len(numbers)} numbers; an RGB picture needs 1 or 3.")
-    return classifier
