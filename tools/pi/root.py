@@ -29,18 +29,23 @@ from tools.pi.emulation import REAL_PYTHON, checked, emulate, emulate_python, pr
 
 IMPOSSIBLE = 3
 _PIP = "/usr/share/python-wheels"
+_PIP_SECONDS = 900
 
 
-def build(name: str, folder: Path, wheel: Path) -> Path:
+def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
     """Make `folder/name`, a root folder with the wheel installed in `home/pi/poets`, or bring it up to date.
+
+    Args:
+        extra: also install what this extra of the wheel needs, in a system of its own, `folder/name-extra`.
 
     Raises:
         ImpossibleError: not on this machine.
         subprocess.CalledProcessError: a step failed.
     """
-    with _locked(folder, name):
-        root = _system(name, folder)
-        _install(name, root, wheel)
+    root = folder / (f"{name}-{extra}" if extra else name)
+    with _locked(folder, root.name):
+        _system(name, root)
+        _install(name, root, wheel, extra)
     return root
 
 
@@ -51,7 +56,7 @@ def system(name: str, folder: Path) -> Path:
         ImpossibleError, subprocess.CalledProcessError: as `build`.
     """
     with _locked(folder, name):
-        return _system(name, folder)
+        return _system(name, folder / name)
 
 
 @contextlib.contextmanager
@@ -62,8 +67,8 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _system(name: str, folder: Path) -> Path:
-    architecture, root = ARCHITECTURES[name], folder / name
+def _system(name: str, root: Path) -> Path:
+    architecture = ARCHITECTURES[name]
     prepare_host(architecture)
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     stamp = hashlib.sha256(sources + name.encode()).hexdigest()
@@ -82,12 +87,12 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
         (root / folder).symlink_to(f"usr/{folder}")
     for folder in ("dev", "etc", "home/pi", "proc", "tmp"):
         (root / folder).mkdir(parents=True)
-    for deb in download_debs(name, root.with_name(f"{name}.apt"), packages):
+    for deb in download_debs(name, root.with_name(f"{root.name}.apt"), packages):
         unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(deb)], check=True, capture_output=True).stdout
         subprocess.run(
             ["tar", "-x", "-C", str(root), "--keep-directory-symlink"], input=unpacked, check=True, capture_output=True
         )
-    shutil.rmtree(root.with_name(f"{name}.apt"))
+    shutil.rmtree(root.with_name(f"{root.name}.apt"))
     for link, target in architecture.links:
         (root / link).symlink_to(target)
     (root / "dev/null").touch()  # a file will do: what is written there is thrown away with the folder
@@ -99,7 +104,7 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
     checked(emulate(root, usual_cpu(name), *make_venv))
 
 
-def _install(name: str, root: Path, wheel: Path) -> None:
+def _install(name: str, root: Path, wheel: Path, extra: str) -> None:
     """Install the wheel as a user does; later versions of it alone as long as it needs the same packages."""
     needs = hashlib.sha256("\n".join(_requirements(wheel)).encode()).hexdigest()
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -107,8 +112,8 @@ def _install(name: str, root: Path, wheel: Path) -> None:
     if not _is_stamped(root, "needs", needs):
         shutil.rmtree(wheels, ignore_errors=True)
         wheels.mkdir()
-        _download_wheels(ARCHITECTURES[name], wheels, wheel)
-        _pip_install(name, root, ARCHITECTURES[name].install)
+        _download_wheels(ARCHITECTURES[name], wheels, wheel, extra)
+        _pip_install(name, root, f"poets-edge[{extra}]" if extra else ARCHITECTURES[name].install)
         _set_stamp(root, "needs", needs)
     elif not _is_stamped(root, "wheel", content):
         for old in wheels.glob("poets_edge-*.whl"):
@@ -118,10 +123,12 @@ def _install(name: str, root: Path, wheel: Path) -> None:
     _set_stamp(root, "wheel", content)
 
 
-def _download_wheels(architecture: Architecture, folder: Path, wheel: Path) -> None:
+def _download_wheels(architecture: Architecture, folder: Path, wheel: Path, extra: str) -> None:
     platforms = [option for name in architecture.platforms for option in ("--platform", name)]
     # The host's pip judges "only on this machine" by the host, so where it matters the packages are named.
-    wanted = ["--no-deps", *architecture.wheels] if architecture.wheels else [str(wheel)]
+    wanted = (
+        ["--no-deps", *architecture.wheels] if architecture.wheels else [f"{wheel}[{extra}]" if extra else str(wheel)]
+    )
     try:
         run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), "--only-binary=:all:"),
@@ -147,8 +154,10 @@ def _pip_install(name: str, root: Path, *arguments: str) -> None:
             usual_cpu(name),
             *(f"/usr/bin/{ARCHITECTURES[name].qemu}", "-0", f"/{VENV}/bin/real-python", f"/{REAL_PYTHON}"),
             *(f"{_PIP}/{pip.name}/pip", "--quiet", "--disable-pip-version-check", "install", "--no-index"),
-            *("--find-links", "/home/pi/wheels", "--root-user-action", "ignore"),
+            # Without compiling, which under emulation takes longer than all the rest.
+            *("--find-links", "/home/pi/wheels", "--root-user-action", "ignore", "--no-compile"),
             *arguments,
+            timeout=_PIP_SECONDS,
         )
     )
 
