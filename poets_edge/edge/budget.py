@@ -29,6 +29,8 @@ _MAGIC = {
     "HEIF": rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)",
 }
 _PLUGINS = {"WEBP": "WebP"}
+_HEIF_PLUGINS = ("pi_heif", "pillow_heif")
+"""Pillow itself has none. The first only decodes, and is free of GPL code, which the second brings along."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 """Of a pixel in Pillow's memory; 4 in all other modes."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
@@ -38,21 +40,43 @@ _COEFFICIENTS = 6
 _RGB = 4
 
 
+_WAYS_OUT = {
+    "HEIF": "a HEIC photo, which Pillow does not decode by itself. Run: pip install pi-heif",
+    "AVIF": "an AVIF photo, which this Pillow does not decode. Run: pip install --upgrade pillow",
+}
+
+
+class MissingDecoderError(UnidentifiedImageError):
+    """A format that photos have, and no decoder for it; the message says how to get one."""
+
+
 def format_of(header: bytes) -> str:
     """The format that a file's first bytes tell, whatever its name; its decoder is loaded, and no other.
 
     Only formats that photos have are decoded. Others lead elsewhere: an EPS starts Ghostscript.
 
     Raises:
+        MissingDecoderError: one of these, but nothing that decodes it is installed.
         PIL.UnidentifiedImageError: none of these.
     """
     for name, pattern in _MAGIC.items():
         if re.match(pattern, header, re.DOTALL):
-            with contextlib.suppress(ImportError):  # Pillow has no HEIF; a package of its own brings it
-                importlib.import_module(f"PIL.{_PLUGINS.get(name, name.title())}ImagePlugin")
+            if name == "HEIF":
+                _register_heif()
+            else:
+                with contextlib.suppress(ImportError):  # an old Pillow has no AVIF
+                    importlib.import_module(f"PIL.{_PLUGINS.get(name, name.title())}ImagePlugin")
             if name in Image.OPEN:
                 return name
+            raise MissingDecoderError(_WAYS_OUT.get(name, f"a {name} picture, which this Pillow does not decode."))
     raise UnidentifiedImageError("none of the formats that photos have")
+
+
+def _register_heif() -> None:
+    for module in _HEIF_PLUGINS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module).register_heif_opener()
+            return
 
 
 def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:

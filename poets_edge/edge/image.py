@@ -17,7 +17,7 @@ import PIL
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
-from poets_edge.edge.budget import BUDGET, HEADER_BYTES, bytes_needed, format_of, most_megapixels
+from poets_edge.edge.budget import BUDGET, HEADER_BYTES, MissingDecoderError, bytes_needed, format_of, most_megapixels
 from poets_edge.edge.normalization import Normalization
 from poets_edge.errors import PhotoError
 from poets_edge.files import read_bytes
@@ -69,6 +69,8 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
             return _to_rgb(_upright(image))
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file.") from None
+    except MissingDecoderError as error:
+        raise PhotoError(f"{name}: {error}") from None
     except PIL.UnidentifiedImageError:
         raise PhotoError(f"{name}: not a picture that can be read.") from None
     except Image.DecompressionBombError:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.edge import budget
 from poets_edge.edge.image import read_photo
 from poets_edge.errors import PhotoError
 from tests.conftest import ROOT, poets_edge
@@ -80,3 +81,20 @@ def test_what_is_no_file_is_skipped_and_listed(tmp_path: Path) -> None:
     ran = poets_edge("evaluate", MODEL, "--image_dir", tmp_path, "--set", "all").ok()
     assert sum("left out:" in line for line in ran.stderr.splitlines()) == 4
     poets_edge("label", MODEL, tmp_path / "daisy/pipe.jpg").failed("not a regular file")
+
+
+HEIC = Path(__file__).with_name("drawn_daisy.heic")
+"""A drawn daisy of 96 x 64 pixels, as a phone's camera would store it."""
+
+
+def test_a_heic_photo_is_read_where_its_decoder_is_installed() -> None:
+    pytest.importorskip("pi_heif")
+    pixels = np.asarray(read_photo(HEIC))
+    assert pixels.shape == (64, 96, 3) and pixels.std() > 10
+
+
+def test_a_heic_photo_names_the_decoder_that_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(budget, "_HEIF_PLUGINS", ("no_such_decoder",))
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):
+        read_photo(HEIC)
