@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from poets_edge.benchmarking.compare import Comparison as Comparison
     from poets_edge.benchmarking.compare import compare as compare
     from poets_edge.benchmarking.measurement import Settings as Settings
+    from poets_edge.benchmarking.sustained import SustainedOptions as SustainedOptions
+    from poets_edge.benchmarking.sustained import sustain as sustain
     from poets_edge.edge.classifier import Classifier as Classifier
     from poets_edge.edge.classifier import Label as Label
     from poets_edge.edge.evaluate import EvaluateResult as EvaluateResult
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from poets_edge.exporting.export import export as export
     from poets_edge.photos.split import Percentages as Percentages
     from poets_edge.progress import Reporter as Reporter
+    from poets_edge.remote.benchmark import benchmark_on as benchmark_on
+    from poets_edge.remote.deploy import Deployed as Deployed
+    from poets_edge.remote.deploy import DeployOptions as DeployOptions
+    from poets_edge.remote.deploy import deploy as deploy
     from poets_edge.sweep.grid import grid as grid
     from poets_edge.sweep.options import GridOptions as GridOptions
     from poets_edge.sweep.points import Budget as Budget
@@ -70,6 +76,8 @@ _HOMES = {
     "CollectOptions": "poets_edge.watching.collect",
     "Command": "poets_edge.watching.trigger",
     "Comparison": "poets_edge.benchmarking.compare",
+    "DeployOptions": "poets_edge.remote.deploy",
+    "Deployed": "poets_edge.remote.deploy",
     "Distortions": "poets_edge.training.distort",
     "EvaluateResult": "poets_edge.edge.evaluate",
     "Evaluation": "poets_edge.edge.metrics",
@@ -86,6 +94,7 @@ _HOMES = {
     "Reporter": "poets_edge.progress",
     "Seen": "poets_edge.watching.pipeline",
     "Settings": "poets_edge.benchmarking.measurement",
+    "SustainedOptions": "poets_edge.benchmarking.sustained",
     "Tally": "poets_edge.watching.pipeline",
     "TrainOptions": "poets_edge.training.options",
     "TrainResult": "poets_edge.training.train",
@@ -94,11 +103,14 @@ _HOMES = {
     "architecture": "poets_edge.architectures",
     "audit": "poets_edge.audit.audit",
     "benchmark": "poets_edge.benchmarking.benchmark",
+    "benchmark_on": "poets_edge.remote.benchmark",
     "compare": "poets_edge.benchmarking.compare",
+    "deploy": "poets_edge.remote.deploy",
     "evaluate": "poets_edge.edge.evaluate",
     "export": "poets_edge.exporting.export",
     "grid": "poets_edge.sweep.grid",
     "inspect": "poets_edge.edge.inspection",
+    "sustain": "poets_edge.benchmarking.sustained",
     "train": "poets_edge.training.train",
     "watch": "poets_edge.watching.watch",
 }
