@@ -19,9 +19,9 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from poets_edge.architectures import Architecture as Architecture
     from poets_edge.architectures import architecture as architecture
-    from poets_edge.audit.audit import AuditResult as AuditResult
     from poets_edge.audit.audit import audit as audit
     from poets_edge.audit.options import AuditOptions as AuditOptions
+    from poets_edge.audit.results import AuditResult as AuditResult
     from poets_edge.benchmarking.benchmark import BenchmarkOptions as BenchmarkOptions
     from poets_edge.benchmarking.benchmark import BenchmarkResult as BenchmarkResult
     from poets_edge.benchmarking.benchmark import benchmark as benchmark
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Architecture": "poets_edge.architectures",
     "AuditOptions": "poets_edge.audit.options",
-    "AuditResult": "poets_edge.audit.audit",
+    "AuditResult": "poets_edge.audit.results",
     "BenchmarkOptions": "poets_edge.benchmarking.benchmark",
     "BenchmarkResult": "poets_edge.benchmarking.benchmark",
     "Budget": "poets_edge.sweep.points",

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from poets_edge.audit.audit import AuditResult, Judgement
 from poets_edge.audit.learning_curve import LearningCurve
+from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.edge.calibration import ReliabilityBin
 from poets_edge.photos.split import split
 from poets_edge.reports.charts import Axis, Line, line_chart

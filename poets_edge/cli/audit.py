@@ -8,8 +8,9 @@ import click
 
 from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
-from poets_edge.audit.audit import AuditResult, Judgement, audit
+from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.photos.exclude import write_exclusions
