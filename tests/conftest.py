@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,11 @@ def poets_edge_process(*arguments: str | Path, cwd: Path | None = None, stdin: b
 
 SHARED = Path(os.environ.get("POETS_EDGE_SHARED", ROOT.parent / "shared")).resolve()
 HAS_SHARED = (SHARED / "data/flower_photos").is_dir()
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts what runs in its background so, and programs under test would inherit it and never see Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

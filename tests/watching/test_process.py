@@ -195,7 +195,7 @@ def test_a_command_that_hangs_is_ended_and_runs_again(start: Start, daisy: bytes
     )
     process = start("--on-label", "daisy", "--run", _python(code), "--hold", "1", "--run-limit", "0.7", *_EACH)
     _feed(process, daisy)
-    assert "is still running after 0.7 s; stopping it" in _warning(process, "--run")
+    assert "is still running after 0.7 s; stopping it" in _warning(process, "the command")
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     _until(lambda: not any(_alive(pid) for pid in pids))
@@ -208,7 +208,7 @@ def test_a_command_that_hangs_is_ended_and_runs_again(start: Start, daisy: bytes
 def test_a_command_that_fails_is_told_of(start: Start, daisy: bytes) -> None:
     process = start("--on-label", "daisy", "--run", _python("raise SystemExit(7)"), "--hold", "1")
     _feed(process, daisy)
-    assert "failed with status 7" in _warning(process, "--run")
+    assert "failed with status 7" in _warning(process, "the command")
     assert b"daisy" in _line(process), "and the watch goes on"
 
 
