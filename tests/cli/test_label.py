@@ -50,7 +50,7 @@ def test_a_frozen_graph_of_our_own_needs_no_tensorflow_and_any_other_says_what_t
     trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = parse_graph(trained.graph.read_bytes(), "trained")
-    find_node(graph, "final_result").op = "LogSoftmax"
+    find_node(graph, "head/logits").op = "Maximum"
     graph.node.extend([operation("last", "Softmax", ["final_result"])])
     (tmp_path / "foreign_graph.pb").write_bytes(serialize(graph))
     shutil.copy(trained.folder / "tf_files/retrained_labels.txt", tmp_path / "foreign_labels.txt")
@@ -77,7 +77,7 @@ def test_no_interpreter_says_what_to_install(trained: Trained, flowers: Path, mo
         (None, "No such file"),
         (b"", "not a TensorFlow Lite model"),
         (b"PK\x03\x04 an archive", "not a TensorFlow Lite model"),
-        (b"\x1c\x00\x00\x00TFL3" + bytes(400), "cannot be loaded"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(400), "damaged"),
     ],
 )
 def test_files_that_are_no_model(flowers: Path, tmp_path: Path, content: bytes | None, said: str) -> None:

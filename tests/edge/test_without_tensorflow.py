@@ -80,7 +80,7 @@ def test_a_grid(work: Path, keras_home: Path) -> None:
 
 def test_what_needs_it_says_how_to_install_it(work: Path, tmp_path: Path) -> None:
     graph = parse_graph((work / "tf_files/retrained_graph.pb").read_bytes(), "trained")
-    find_node(graph, "final_result").op = "LogSoftmax"
+    find_node(graph, "head/logits").op = "Maximum"
     graph.node.extend([operation("last", "Softmax", ["final_result"])])
     (tmp_path / "x.pb").write_bytes(serialize(graph))
     (tmp_path / "x_labels.txt").write_bytes((work / "tf_files/retrained_labels.txt").read_bytes())

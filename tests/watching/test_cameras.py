@@ -24,6 +24,7 @@ from poets_edge.progress import Silent
 from poets_edge.watching.frames import Frame, FrameSource
 from poets_edge.watching.pipeline import AnswerOptions, Seen, label_frames
 from poets_edge.watching.sources import open_camera
+from poets_edge.watching.watch import WatchOptions, watch
 from tests.conftest import DAISY, Trained, poets_edge
 
 GONE, TORN = "gone", "torn"
@@ -204,9 +205,16 @@ def test_the_whole_command_on_a_camera(
 def _stopping_after(labelled: int) -> Any:
     """`watch`, with somebody who presses Ctrl-C after so many labelled frames."""
 
-    def run(*arguments: Any, display: Any, stopped: Any, **more: Any) -> Any:
-        counted = _Counter(display)
-        return label_frames(*arguments, display=counted, stopped=lambda: counted.labelled >= labelled, **more)
+    def run(options: WatchOptions, *, display: Any, stopped: Any, **more: Any) -> Any:
+        counted: list[_Counter] = []
+
+        def counting(source: FrameSource) -> _Counter:
+            counted.append(_Counter(display(source)))
+            return counted[0]
+
+        return watch(
+            options, display=counting, stopped=lambda: bool(counted) and counted[0].labelled >= labelled, **more
+        )
 
     return run
 
