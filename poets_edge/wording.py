@@ -22,3 +22,8 @@ def accuracy_text(accuracy: float | None, photos: int, interval: Sequence[float]
     if not photos or accuracy is None or interval is None:
         return "not known (no photos)"
     return f"{percent(accuracy)} (N = {photos}, 95 % interval {interval_text(interval)})"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 photo`, `2 photos`: a number and a noun whose plural takes an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

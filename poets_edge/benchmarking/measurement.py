@@ -146,7 +146,9 @@ class Measurement:
                 " smaller differences between models may be noise."
             )
         elif self.latency.spread > _WIDE_SPREAD:
-            found.append(f"{name}: half of its times spread over {100 * self.latency.spread:.0f} % of the median.")
+            found.append(
+                f"{name}: its times vary by {100 * self.latency.spread:.0f} % of the median (interquartile range)."
+            )
         if not all(entry["steady"] for entry in self.rounds):
             found.append(f"{name}: the times had not settled after the warm-up.")
         return found

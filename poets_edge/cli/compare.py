@@ -11,7 +11,7 @@ from poets_edge.benchmarking.compare import Cell, Comparison, compare
 from poets_edge.benchmarking.ratios import CONFIDENCE, NO_DIFFERENCE
 from poets_edge.cli.options import FILE, result_options, subcommand
 from poets_edge.cli.terminal import give, table
-from poets_edge.wording import percent
+from poets_edge.wording import counted, percent
 
 _MEANINGS = {
     "no difference": f"{100 * NO_DIFFERENCE:g} % at most, either way.",
@@ -40,7 +40,9 @@ def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None
 
 def _print(comparison: Comparison) -> None:
     for name, machine, warnings in zip(comparison.names, comparison.machines, comparison.warnings, strict=True):
-        click.echo(f"{name}: {machine}" + (f"; {len(warnings)} warnings when it was measured" if warnings else ""))
+        click.echo(
+            f"{name}: {machine}" + (f"; {counted(len(warnings), 'warning')} when it was measured" if warnings else "")
+        )
     first, *others = comparison.names
     heading = [
         "median ms",

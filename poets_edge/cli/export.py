@@ -140,6 +140,7 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
         if file.beside_float and file.beside_float.photos:
             click.echo(f"{file.quantization} beside float32: {file.beside_float}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
+    click.echo("To find the network that suits your device: poets-edge grid FOLDER")
 
 
 def judged(file: ExportedFile) -> list[str]:

@@ -56,7 +56,7 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
     )
     rows.append(("operators", ", ".join(f"{count} {name}" for name, count in found.operators.items())))
     if found.accelerated is not None:
-        rows.append(("XNNPACK", "takes it" if found.accelerated else "does not take it"))
+        rows.append(("XNNPACK", "runs it" if found.accelerated else "does not run it: slower on this machine"))
     return rows + _provenance(found.facts)
 
 

@@ -1,0 +1,56 @@
+"""A newcomer who types only what the program has printed: from `poets-edge` to a labelled photo and a chosen model.
+
+With drawn photos and the embedded backbone, so it runs anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from tests.conftest import Ran, poets_edge
+
+_BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
+
+
+def _printed_line(ran: Ran, command: str) -> list[str]:
+    """The words behind `poets-edge` of a line that a command has printed."""
+    found = re.search(rf"poets-edge ({command}\b[^\n]*)", ran.stdout + ran.stderr)
+    assert found, f"no line to type for {command} in:\n{ran.stdout}{ran.stderr}"
+    return shlex.split(found[1])
+
+
+def test_each_output_names_the_next_line(tmp_path: Path) -> None:
+    start = poets_edge(cwd=tmp_path)
+    assert _printed_line(start, "train")[:2] == ["train", "FOLDER,"]
+
+    tried = poets_edge(*_printed_line(start, "quickstart"), cwd=tmp_path).ok()
+    photo = "quickstart/photos/daisy/daisy-001.jpg"
+    label = [photo if word == "photo.jpg" else word for word in _printed_line(tried, "label")]
+    # The line is meant for the Pi, to which the model has been copied.
+    model = next((tmp_path / "quickstart").rglob(next(word for word in label if word.endswith(".tflite"))))
+    answered = poets_edge(*(str(model) if word == model.name else word for word in label), cwd=tmp_path).ok()
+    assert "daisy" in answered.stdout
+
+    train = ["quickstart/photos" if word == "FOLDER" else word for word in _printed_line(tried, "train")]
+    assert train[-4:] == list(_BACKBONE), "what quickstart suggests for one's own photos needs no network"
+    trained = poets_edge(*train, "--how_many_training_steps", "500", cwd=tmp_path).ok()
+
+    exported = poets_edge(*_printed_line(trained, "export"), cwd=tmp_path).ok()
+    label = [photo if word == "PHOTO" else word for word in _printed_line(exported, "label")]
+    answered = poets_edge(*label, cwd=tmp_path).ok()
+    assert answered.stdout.count("(score = ") == 5
+    assert _printed_line(exported, "grid") == ["grid", "FOLDER"], "which network to ship is the last question"
+
+
+def test_whoever_forgets_something_is_told_the_line(tmp_path: Path) -> None:
+    for typed, told in (
+        (("train",), "--image_dir FOLDER"),
+        (("label", "photo.jpg"), "train has not written tf_files/retrained_graph.pb"),
+        (("export",), "tf_files/retrained_graph.pb"),
+        (("evaluate",), "no model named"),
+        (("runs",), "poets-edge train --image_dir FOLDER"),
+    ):
+        ran = poets_edge(*typed, cwd=tmp_path)
+        assert told in ran.stdout + ran.stderr and "Traceback" not in ran.stderr
