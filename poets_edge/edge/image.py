@@ -87,14 +87,14 @@ def _open(source: BinaryIO | bytes) -> Image.Image:
     start = file.tell()
     kind = format_of(file.read(HEADER_BYTES))
     file.seek(start)
-    try:
+    if kind != "JPEG":
         return Image.open(file, formats=[kind])
-    except Image.DecompressionBombError:
-        # Pillow's limit is about what it decodes in full. A JPEG is decoded at an eighth, in a 64th of the memory.
-        if kind != "JPEG":
-            raise
-        file.seek(start)
+    # Directly: Image.open loads the plug-ins of five formats first. It also refuses 178 megapixels and more, which is
+    # about what it decodes in full; a JPEG is decoded at an eighth, in a 64th of the memory.
+    try:
         return JpegImageFile(file)
+    except SyntaxError:
+        raise PIL.UnidentifiedImageError(kind) from None
 
 
 def open_photo(photo: Photo) -> Image.Image:
