@@ -156,3 +156,21 @@ def test_an_archive_that_swells_is_refused(tmp_path: Path, photo: Path, method: 
         archive.writestr("labels.txt", bytes(300 << 20))
     (tmp_path / "bomb.tflite").write_bytes(file.getvalue())
     poets_edge("label", tmp_path / "bomb.tflite", photo).failed("bomb.tflite", "damaged")
+
+
+@pytest.mark.parametrize(
+    ("operator", "said"),
+    [
+        ("edgetpu-custom-op", "compiled for a Coral Edge TPU"),
+        ("TFLite_Detection_PostProcess", "an object detector"),
+        ("SomethingElse", "no image classifier: it holds the operator SomethingElse"),
+    ],
+)
+def test_models_of_other_kinds_are_named(operator: str, said: str, tmp_path: Path, photo: Path) -> None:
+    def foreign(tree: Any) -> None:
+        code = tree.operatorCodes[0]
+        code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, operator  # BuiltinOperator.CUSTOM
+
+    (tmp_path / "model.tflite").write_bytes(changed(foreign))
+    ran = poets_edge("label", tmp_path / "model.tflite", photo).failed("model.tflite", said)
+    assert "Export it again" not in ran.stderr, "it is not damaged"

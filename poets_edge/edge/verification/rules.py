@@ -15,7 +15,7 @@ import numpy as np
 
 from poets_edge.edge.verification import shapes
 from poets_edge.edge.verification.shapes import Call, Infer
-from poets_edge.edge.verification.tables import FlawError
+from poets_edge.edge.verification.tables import FlawError, OtherNetworkError
 
 FLOAT32, FLOAT16, INT32, UINT8, INT64, INT8 = 0, 1, 2, 3, 4, 9
 _DTYPES = {FLOAT32: "<f4", FLOAT16: "<f2", INT32: "<i4", UINT8: "<u1", INT64: "<i8", INT8: "<i1"}
@@ -263,12 +263,21 @@ class _Graph:
             raise FlawError(f"types {types} that do not go together")
 
 
+_OTHER_NETWORKS = {
+    "edgetpu-custom-op": "compiled for a Coral Edge TPU, which is not used here. Use the .tflite it was compiled from.",
+    "TFLite_Detection_PostProcess": "an object detector. Only image classifiers are run here.",
+}
+"""Names of custom operators that tell what a model is."""
+
+
 def _rule(code: Mapping[str, Any]) -> Rule:
     # The old field holds numbers below 127; the new one, where it is written, is the same or larger.
     number = max(code["code"], code["deprecated_code"])
     if number not in RULES or code["custom_code"]:
         name = code["custom_code"] or f"number {number}"
-        raise FlawError(f"operator {name[:60]}, which is none of those that networks for pictures need")
+        raise OtherNetworkError(
+            _OTHER_NETWORKS.get(name, f"no image classifier: it holds the operator {name[:60]}, which none needs.")
+        )
     if not 1 <= code["version"] <= 64:
         raise FlawError(f"version {code['version']} of {RULES[number].name}")
     return RULES[number]

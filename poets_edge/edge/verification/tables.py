@@ -23,6 +23,10 @@ class FlawError(ValueError):
     """What is wrong with a buffer, in words that follow "damaged (" in a message."""
 
 
+class OtherNetworkError(FlawError):
+    """A model may be sound, but is of a kind that is not run here; the message says which, as a sentence."""
+
+
 @dataclass(frozen=True)
 class Union:
     """A table whose kind the field before it tells; `kinds` maps its number to the name of a table.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poets_edge.edge.verification.rules import Cost, check_model
 from poets_edge.edge.verification.schema import METADATA, MODEL
-from poets_edge.edge.verification.tables import FlawError, parse
+from poets_edge.edge.verification.tables import FlawError, OtherNetworkError, parse
 from poets_edge.edge.verification.trial import run_trial
 from poets_edge.errors import ModelError
 
@@ -25,6 +25,8 @@ def verify(path: Path, content: bytes) -> None:
     try:
         cost = check(content)
         run_trial(content, cost)
+    except OtherNetworkError as other:
+        raise ModelError(f"{path}: {other}") from None
     except FlawError as flaw:
         raise ModelError(
             f"{path}: damaged, or no classifier of pictures ({flaw}). Export it again, or copy it again."
