@@ -8,7 +8,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import org.poetsedge.demo.core.Benchmark;
 import org.poetsedge.demo.core.ModelOpener;
-import org.tensorflow.lite.TensorFlowLite;
 
 /** Says where the model comes from and what runs it; tests replace either. */
 public class DemoApplication extends Application {
@@ -30,7 +29,7 @@ public class DemoApplication extends Application {
 
     /** Of TensorFlow Lite. */
     protected String interpreterVersion() {
-        return TensorFlowLite.runtimeVersion();
+        return TfliteModel.version();
     }
 
     /** How many inferences of one number of threads are timed. */

@@ -8,6 +8,7 @@ import org.poetsedge.demo.core.TensorSpec;
 import org.tensorflow.lite.DataType;
 import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.Tensor;
+import org.tensorflow.lite.TensorFlowLite;
 
 /** A model in TensorFlow Lite's interpreter, on the CPU. */
 final class TfliteModel implements Model {
@@ -18,6 +19,11 @@ final class TfliteModel implements Model {
                     return TfliteModel.open(file, threads);
                 }
             };
+
+    /** Of the TensorFlow Lite library in the app. */
+    static String version() {
+        return TensorFlowLite.runtimeVersion();
+    }
 
     private final Interpreter interpreter;
     private final TensorSpec input;
