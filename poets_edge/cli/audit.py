@@ -11,7 +11,18 @@ from poets_edge.architectures import architecture as find_architecture
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.results import AuditResult, Judgement
-from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
+from poets_edge.cli.options import (
+    FILE,
+    bottleneck_dir_option,
+    image_dir_option,
+    model_dir_option,
+    one_folder,
+    option,
+    quiet_option,
+    recursive_option,
+    result_options,
+    subcommand,
+)
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.photos.exclude import write_exclusions
 from poets_edge.wording import percent
@@ -23,7 +34,7 @@ EXCLUDE_FILE = "exclude.json"
 
 @subcommand("audit")
 @click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
-@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+@image_dir_option
 @option("--architecture", default=DEFAULT_ARCHITECTURE, help="The network whose features are used, as for train.")
 @option(
     "--weights",
@@ -49,13 +60,8 @@ EXCLUDE_FILE = "exclude.json"
 @option(
     "--folds", type=int, default=_DEFAULT.folds, help="Number of parts; each is judged by heads trained on the others."
 )
-@option(
-    "--bottleneck_dir",
-    type=FILE,
-    default=_DEFAULT.bottleneck_dir,
-    help="Where bottlenecks are kept; shared with train.",
-)
-@option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
+@bottleneck_dir_option
+@model_dir_option
 @recursive_option
 @result_options
 @quiet_option

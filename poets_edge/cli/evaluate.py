@@ -11,6 +11,7 @@ import click
 from poets_edge.cli.options import (
     FILE,
     graph_option,
+    image_dir_option,
     labels_option,
     models_and_rest,
     one_folder,
@@ -33,7 +34,7 @@ from poets_edge.wording import percent
 @subcommand("evaluate")
 @click.argument("arguments", metavar="[MODEL]...", nargs=-1, type=FILE)
 @graph_option
-@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+@image_dir_option
 @option(
     "--set",
     "chosen",

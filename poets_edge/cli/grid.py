@@ -11,6 +11,9 @@ from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Settings
 from poets_edge.cli.options import (
     FILE,
+    bottleneck_dir_option,
+    image_dir_option,
+    model_dir_option,
     one_folder,
     option,
     quiet_option,
@@ -35,7 +38,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 
 @subcommand("grid")
 @click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
-@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+@image_dir_option
 @option(
     "--architecture",
     "architectures",
@@ -71,13 +74,8 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
     help="Least number of timed inferences for each model.",
 )
 @option("--rounds", type=int, default=_DEFAULT.settings.rounds, help="Fresh processes for each model.")
-@option(
-    "--bottleneck_dir",
-    type=FILE,
-    default=_DEFAULT.bottleneck_dir,
-    help="Where bottlenecks are kept; shared with train.",
-)
-@option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
+@bottleneck_dir_option
+@model_dir_option
 @option(
     "--how_many_training_steps", "steps", type=int, default=_DEFAULT.head.steps, help="Batches to train each head on."
 )

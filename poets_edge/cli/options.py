@@ -10,7 +10,7 @@ import click
 
 from poets_edge.cli.hints import option_hint
 from poets_edge.errors import UsageError
-from poets_edge.places import GRAPH
+from poets_edge.places import BOTTLENECKS, GRAPH, MODELS
 
 
 class _File(click.Path):
@@ -55,6 +55,11 @@ def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Fun
 quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
 labels_option = option("--labels", type=FILE, help="Labels file, one label per line, in place of the model's own.")
 graph_option = option("--graph", type=FILE, help="The model, as the codelab names it.", show_default=False)
+image_dir_option = option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+bottleneck_dir_option = option(
+    "--bottleneck_dir", type=FILE, default=BOTTLENECKS, help="Where bottlenecks are kept; shared by all commands."
+)
+model_dir_option = option("--model_dir", type=FILE, default=MODELS, help="Where weights files are looked for first.")
 recursive_option = option(
     "--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False
 )

@@ -9,7 +9,18 @@ import click
 
 from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
-from poets_edge.cli.options import FILE, one_folder, option, quiet_option, recursive_option, result_options, subcommand
+from poets_edge.cli.options import (
+    FILE,
+    bottleneck_dir_option,
+    image_dir_option,
+    model_dir_option,
+    one_folder,
+    option,
+    quiet_option,
+    recursive_option,
+    result_options,
+    subcommand,
+)
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.edge.scored import mistakes_as_json
 from poets_edge.photos.split import Percentages
@@ -30,7 +41,7 @@ _SPLIT = _DEFAULT.percentages
 
 @subcommand("train")
 @click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
-@option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+@image_dir_option
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
@@ -45,13 +56,8 @@ _SPLIT = _DEFAULT.percentages
 )
 @option("--output_graph", type=FILE, default=_DEFAULT.output_graph, help="Where the trained graph goes.")
 @option("--output_labels", type=FILE, default=_DEFAULT.output_labels, help="Where its labels go.")
-@option(
-    "--bottleneck_dir",
-    type=FILE,
-    default=_DEFAULT.bottleneck_dir,
-    help="Where computed bottlenecks are kept.",
-)
-@option("--model_dir", type=FILE, default=_DEFAULT.model_dir, help="Where weights files are looked for first.")
+@bottleneck_dir_option
+@model_dir_option
 @option(
     "--summaries_dir",
     type=FILE,

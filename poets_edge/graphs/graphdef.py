@@ -121,16 +121,6 @@ def without_large_constants(graph: Any) -> Any:
     return sketch
 
 
-def flattened(graph: Any, tensor_name: str, length: int, new_name: str) -> Any:
-    """The graph with node `new_name` behind it: `tensor_name` reshaped to [1, length]."""
-    longer = copy_of(graph)
-    shape = constant(f"{new_name}/shape", np.array([1, length], np.int32))
-    reshape = operation(new_name, "Reshape", [tensor_name, shape.name])
-    reshape.attr["Tshape"].type = DT_INT32
-    longer.node.extend([shape, reshape])
-    return longer
-
-
 def constant_of(node: Any) -> npt.NDArray[Any]:
     """The values of a float32 or int32 Const node. Raises ModelError where it holds anything else, or too few."""
     tensor = attribute(node, "value").tensor

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from poets_edge.training.train import TrainResult
 
 _MOST_MISTAKES = 24
-_RIGHT_A_CLASS = 2
 _MOST_RIGHT = 18
 _MOST_LISTED = 40
 

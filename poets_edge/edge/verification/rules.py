@@ -30,7 +30,6 @@ _LONGEST = 1 << 20
 _DEEPEST_RANK = 6
 _SCALES = (1e-20, 1e20)
 _ACTIVATIONS = (0, 1, 2, 3)
-_PLACEHOLDER_CODE = 127
 
 
 @dataclass(frozen=True)
