@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -143,6 +142,8 @@ def unused_folder(folder: Path) -> Iterator[Path]:
             raise OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_dead(folder.parent, f".{folder.name}.", ".tmp")
+        import tempfile
+
         make = lambda: Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))  # noqa: E731
         with held(make) as temporary:
             yield temporary
@@ -159,6 +160,8 @@ def scratch_folder() -> Iterator[Path]:
     Raises:
         OutputError: the system's folder for temporary files cannot be written.
     """
+    import tempfile
+
     place = Path(tempfile.gettempdir())
     remove_dead(place, _SCRATCH, "")
     with contextlib.ExitStack() as stack:
@@ -171,6 +174,8 @@ def check_writable(path: Path) -> None:
     """Find out now whether `path` can be written later. Raises OutputError."""
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile
+
         with tempfile.NamedTemporaryFile(dir=path.parent):
             pass
 
@@ -205,6 +210,8 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
         remove_dead(path.parent, prefix, ".tmp", lambda: _complete(path.parent / _JOURNAL))
 
     def make() -> Path:
+        import tempfile
+
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
         os.close(handle)
         return Path(name)

@@ -3,6 +3,7 @@
 Bytes come in, plain Python values that can be relied on go out; a RecordError names the first wrong field by its path
 (`results[3].latency_ms.median`). Shapes are written as they look: `{"labels": [str], "test": Maybe({...})}`. It is our
 own because compiled validators (msgspec, pydantic) have no wheels for a 32-bit Raspberry Pi, where `compare` runs too.
+Its parts are named tuples, which are made in a tenth of the time of dataclasses: every `label` makes them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from poets_edge.errors import RecordError
 
@@ -19,29 +19,25 @@ DEEPEST = 32
 """Levels of nesting; ours have seven. Deeper ones could exhaust the parser's stack."""
 
 
-@dataclass(frozen=True)
-class Maybe:
+class Maybe(NamedTuple):
     """A field that may be missing or null."""
 
     shape: Shape
 
 
-@dataclass(frozen=True)
-class Each:
+class Each(NamedTuple):
     """An object of any keys, each with a value of this shape."""
 
     shape: Shape
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(NamedTuple):
     """One of these values."""
 
     values: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Such:
+class Such(NamedTuple):
     """A value of a shape for which `holds` is true; `what` says what that is."""
 
     shape: Shape

@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 from poets_edge.edge.model_file import ModelSource, read_model
-from poets_edge.edge.system import install_command, support, this_system
 from poets_edge.errors import ModelError, RuntimeMissingError
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
@@ -58,6 +57,8 @@ def find_runtime() -> Runtime:
             continue
         except Exception as error:  # a wheel for other numpy or glibc versions fails in many ways
             troubles.append(f"{package} does not start ({' '.join(str(error).split())})")
+    from poets_edge.edge.system import install_command, support, this_system
+
     system = this_system()
     found = support(system)
     way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"
