@@ -38,7 +38,7 @@ from poets_edge.photos.folds import fold_photos
 from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
-from poets_edge.training.calibration import calibrate_head
+from poets_edge.training.calibration import calibrate_head, judge_held_out
 from poets_edge.training.cross_validation import divide, fold_numbers, judge
 from poets_edge.training.data import Data
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
@@ -202,7 +202,7 @@ def calibration(photos: AuditPhotos) -> None:
         training = LabelledVectors(photos.vectors[known], photos.classes[known])
         nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])
         head = train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
-        better, how = calibrate_head(head, data, options)
+        better, how = calibrate_head(head, data, judge_held_out(data, len(head.weights), options))
         truth = photos.classes[unseen]
         scores = [one.scores(photos.vectors[unseen]) for one in (head, better)]
         assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()

@@ -21,7 +21,7 @@ class AuditOptions:
     Attributes:
         image_dir: a folder with one folder of photos a class.
         report: where the HTML page goes; None for none.
-        weights, model_dir, bottleneck_dir, percentages, head, recursive: as for `train`.
+        weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
         folds: heads that judge the photos, each those that it did not learn from.
         target: share of the given answers that are to be right; it decides the threshold that is suggested.
     """
@@ -37,6 +37,7 @@ class AuditOptions:
     folds: int = DEFAULT_FOLDS
     target: float = 0.95
     recursive: bool = False
+    rehash: bool = False
 
     def __post_init__(self) -> None:
         if self.folds < 2:

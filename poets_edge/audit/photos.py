@@ -83,7 +83,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
-    photos, unreadable = _hashed(folder.photos)
+    photos, unreadable = _hashed(folder.photos, options)
     table = _Table(len(photos), options.architecture.bottleneck_size)
     kept: list[HashedPhoto] = []
     with (
@@ -155,10 +155,10 @@ def _array(shape: tuple[int, ...], kind: type) -> npt.NDArray[Any]:
     return np.memmap(tempfile.TemporaryFile(prefix="poets_edge-"), dtype=kind, mode="w+", shape=shape)
 
 
-def _hashed(photos: Sequence[Photo]) -> tuple[list[HashedPhoto], list[tuple[str, str]]]:
+def _hashed(photos: Sequence[Photo], options: AuditOptions) -> tuple[list[HashedPhoto], list[tuple[str, str]]]:
     good: list[HashedPhoto] = []
     bad: list[tuple[str, str]] = []
-    for photo, result in zip(photos, hash_photos(photos), strict=True):
+    for photo, result in zip(photos, hash_photos(photos, options.bottleneck_dir, rehash=options.rehash), strict=True):
         if isinstance(result, PhotoError):
             bad.append((photo.name, _reason(photo, result)))
         else:

@@ -50,7 +50,6 @@ _EXTRAS = {
 """Package -> the extra that brings it; a plain install, as on a Raspberry Pi, has neither."""
 
 
-_NO_MATRICES = ("inspect", "label", "watch")
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """What OpenBLAS heeds."""
 
@@ -64,7 +63,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        with _quick_start(cmd_name):
+        with _quick_start():
             module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -108,22 +107,21 @@ def cli() -> None:
 
 
 @contextlib.contextmanager
-def _quick_start(command: str) -> Iterator[None]:
-    """Import what a command needs, and nothing beside it.
+def _quick_start() -> Iterator[None]:
+    """For importing what a command needs: nothing is looked for that is not there, and no thread waits for work.
 
-    No garbage is looked for: an import makes none, and the search takes a tenth of its time. Where photos are only
-    labelled, numpy's OpenBLAS gets one thread: it would start one for each core, which wait in a loop for a tenth of
-    a second.
+    An import makes no garbage, and looking for it takes a tenth of its time. numpy's OpenBLAS starts a thread for each
+    core, which wait for work in a loop; what is worth more than one core here runs in threads or processes of our own.
     """
-    alone = command in _NO_MATRICES and not any(name in os.environ for name in _BLAS_THREADS)
+    chosen = any(name in os.environ for name in _BLAS_THREADS)
     gc.disable()
-    if alone:
+    if not chosen:
         os.environ[_BLAS_THREADS[0]] = "1"
     try:
         yield
     finally:
         gc.enable()
-        if alone:  # not for the programs that `watch` runs
+        if not chosen and "numpy" in sys.modules:  # which has read it; the programs that `watch` runs shall not
             del os.environ[_BLAS_THREADS[0]]
 
 

@@ -20,6 +20,7 @@ from poets_edge.cli.options import (
     option,
     quiet_option,
     recursive_option,
+    rehash_option,
     result_options,
     subcommand,
 )
@@ -63,6 +64,7 @@ EXCLUDE_FILE = "exclude.json"
 @bottleneck_dir_option
 @model_dir_option
 @recursive_option
+@rehash_option
 @result_options
 @quiet_option
 def command(
@@ -78,6 +80,7 @@ def command(
     bottleneck_dir: Path,
     model_dir: Path,
     recursive: bool,
+    rehash: bool,
     as_json: bool,
     output: Path | None,
     quiet: bool,
@@ -103,6 +106,7 @@ def command(
         folds=folds,
         target=target / 100,
         recursive=recursive,
+        rehash=rehash,
     )
     with Terminal(quiet) as terminal:
         result = audit(options, terminal)

@@ -18,6 +18,7 @@ from poets_edge.cli.options import (
     option,
     quiet_option,
     recursive_option,
+    rehash_option,
     remote_dir_option,
     result_options,
     subcommand,
@@ -110,6 +111,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 )
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
+@rehash_option
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
 @option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
 @remote_dir_option
@@ -147,6 +149,7 @@ def command(
     fine_tune: int,
     fine_tune_epochs: int,
     recursive: bool,
+    rehash: bool,
     seed: int,
     on: str,
     remote_dir: str,
@@ -177,6 +180,7 @@ def command(
         calibration_count=calibration_count,
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
         recursive=recursive,
+        rehash=rehash,
         folds=folds,
         threads=threads,
         settings=Settings(seconds=seconds, runs=runs, rounds=rounds),

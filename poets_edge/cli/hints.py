@@ -70,6 +70,8 @@ def with_flags(text: str, command: click.Command) -> str:
 
     A parameter that the command has no flag for keeps its name, without the quotes.
     """
+    if "`" not in text:
+        return text
     spelled = {parameter.name: _spelling(parameter) for parameter in command.params}
 
     def spell(match: re.Match[str]) -> str:

@@ -63,6 +63,12 @@ model_dir_option = option("--model_dir", type=FILE, default=MODELS, help="Where 
 recursive_option = option(
     "--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False
 )
+rehash_option = option(
+    "--rehash",
+    is_flag=True,
+    help="Read every photo again; by default one whose size, times and inode are unchanged is known.",
+    show_default=False,
+)
 
 on_option = option(
     "--on",

@@ -18,6 +18,7 @@ from poets_edge.cli.options import (
     option,
     quiet_option,
     recursive_option,
+    rehash_option,
     result_options,
     subcommand,
 )
@@ -149,6 +150,7 @@ _SPLIT = _DEFAULT.percentages
 )
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
+@rehash_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option(
     "--calibrated/--not-calibrated",
@@ -197,6 +199,7 @@ def command(
     folds: int,
     early_stop: bool,
     recursive: bool,
+    rehash: bool,
     strict: bool,
     exclude: Path | None,
     calibrated: bool,
@@ -253,6 +256,7 @@ def command(
         final_tensor_name=final_tensor_name,
         folds=folds,
         recursive=recursive,
+        rehash=rehash,
         runs_dir=runs_dir,
         strict=strict,
         exclude=exclude,

@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos.folder import Photo
@@ -124,18 +123,20 @@ def _spread(groups: Sequence[list[Photo]], count: int, repeat: int) -> dict[str,
     """Large groups first, then by a hash of the name; each goes where its classes have the fewest photos so far."""
     of: dict[str, int] = {}
     sizes = Counter(photo.label for group in groups for photo in group)
-    filled: list[Counter[str]] = [Counter() for _ in range(count)]
-
-    def fullness(fold: int, labels: Collection[str]) -> tuple[float, int, int]:
-        # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
-        return sum(filled[fold][label] / sizes[label] for label in labels), filled[fold].total(), fold
-
+    counts = [dict.fromkeys(sizes, 0) for _ in range(count)]
+    filled = [0] * count
     for group in sorted(groups, key=lambda group: (-len(group), _place(group, repeat))):
         labels = sorted({photo.label for photo in group})
-        fold = min(range(count), key=partial(fullness, labels=labels))
+        # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
+        fullness = [
+            (sum([of_class[label] / sizes[label] for label in labels]), photos)
+            for of_class, photos in zip(counts, filled, strict=True)
+        ]
+        fold = min(range(count), key=fullness.__getitem__)
+        filled[fold] += len(group)
         for photo in group:
             of[photo.name] = fold
-            filled[fold][photo.label] += 1
+            counts[fold][photo.label] += 1
     return of
 
 

@@ -97,7 +97,7 @@ def judge_all(
     judged = {architecture: _read(options.folder(architecture), key) for architecture, key in keys.items()}
     todo = [architecture for architecture, answer in judged.items() if answer is None]
     if todo:
-        hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos)
+        hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos, options.bottleneck_dir)
         photos = [item for item in hashed if isinstance(item, HashedPhoto)]
         with ExitStack() as stack:
             # Started first: they load their libraries while the features are computed.

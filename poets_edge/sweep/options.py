@@ -24,7 +24,7 @@ class GridOptions:
     Attributes:
         image_dir: a folder with one folder of photos a class.
         output_dir: gets a folder for each architecture, and the results.
-        bottleneck_dir, model_dir: as `train`'s, and shared with it.
+        bottleneck_dir, model_dir, rehash: as `train`'s, and the first two shared with it.
         folds: parts of the photos for cross-validation, which judges every point on all photos; 0 judges on the test
             photos.
         threads: CPU threads of an inference whose latency is measured.
@@ -47,6 +47,7 @@ class GridOptions:
     fine_tuning: FineTuning = FineTuning()
     calibration_count: int = 100
     recursive: bool = False
+    rehash: bool = False
     folds: int = DEFAULT_FOLDS
     threads: int = 1
     settings: Settings = Settings(seconds=1.0, runs=30, rounds=3)

@@ -55,7 +55,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         architecture: find_weights(architecture, options.model_dir, reporter=reporter)
         for architecture in options.architectures
     }
-    hashed = hash_photos(folder.photos)
+    hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
     keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}
     done = {architecture: _read_done(options.folder(architecture), key) for architecture, key in keys.items()}
     todo = [architecture for architecture, answer in done.items() if answer is None]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +20,7 @@ from poets_edge.edge.model_file import ModelSource
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
+from poets_edge.photos.digests import open_digests
 from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
@@ -88,16 +93,40 @@ class Place:
         return Extractor(self.backbone.model)
 
 
-def hash_photos(photos: Sequence[Photo]) -> list[HashedPhoto | PhotoError]:
-    """The digest of each photo, or why its file cannot be read, in order."""
+def hash_photos(
+    photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, rehash: bool = False
+) -> list[HashedPhoto | PhotoError]:
+    """The digest of each photo, or why its file cannot be read, in order.
 
-    def digest(photo: Photo, _: None) -> HashedPhoto | PhotoError:
-        try:
-            return HashedPhoto(photo, hashlib.sha256(read_contents(photo)).digest())
-        except PhotoError as error:
-            return error
+    Args:
+        bottleneck_dir: keeps the digests, so that a photo that has not changed since is not read again.
+        rehash: read them all, and keep what is found.
+    """
+    with open_digests(bottleneck_dir, rehash=rehash) as known:
+        kept = [known.find(photo.path) for photo in photos]
+        unknown = [photo for photo, digest in zip(photos, kept, strict=True) if digest is None]
+        hashed = run_parallel(unknown, lambda: None, _hash)
+        found: list[HashedPhoto | PhotoError] = []
+        for photo, digest in zip(photos, kept, strict=True):
+            if digest is None:
+                _, (result, seen, at) = next(hashed)
+                if isinstance(result, HashedPhoto) and seen is not None:
+                    known.keep(photo.path, seen, at, result.digest)
+                found.append(result)
+            else:
+                found.append(HashedPhoto(photo, digest))
+    return found
 
-    return [result for _, result in run_parallel(photos, lambda: None, digest)]
+
+def _hash(photo: Photo, _: None) -> tuple[HashedPhoto | PhotoError, os.stat_result | None, float]:
+    """With what the file system said of the file before it was read, and when."""
+    at, seen = time.time(), None
+    try:
+        with contextlib.suppress(OSError):  # what is wrong with it shows when it is read
+            seen = photo.path.stat()
+        return HashedPhoto(photo, hashlib.sha256(read_contents(photo)).digest()), seen, at
+    except PhotoError as error:
+        return error, None, at
 
 
 def bottlenecks(

@@ -16,13 +16,13 @@ from typing import Literal
 
 from poets_edge.errors import OutputError, UsageError
 
-Kind = Literal["bottlenecks", "activations"]
+Kind = Literal["bottlenecks", "activations", "digests"]
 
 _NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
 _FILE = re.compile(
-    rf"{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+    rf"(?P<digests>photos)\.sqlite(-journal)?|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
-_TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite"}
+_TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite", "digests": ".sqlite"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Cache:
     Attributes:
         name: what it is removed by.
         kind: bottlenecks of a backbone (with the backbone itself), or activations below its last blocks (with what
-            killed runs left to go on from).
+            killed runs left to go on from), or digests of photos.
         rows: vectors or activations in it; None where its file is damaged.
         size: bytes on disk, of all its files.
         files: these.
@@ -50,7 +50,7 @@ def caches(folder: Path) -> list[Cache]:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
-            files[match["backbone"] + (match["cut"] or "")].append(path)
+            files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
     return [_cache(folder, name, of_it) for name, of_it in sorted(files.items())]
 
 
@@ -78,7 +78,7 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
 
 
 def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
-    kind: Kind = "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+    kind: Kind = "digests" if name == "photos" else "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
     sizes = 0
     for path in files:
         with contextlib.suppress(OSError):  # another run has just removed its write-ahead log

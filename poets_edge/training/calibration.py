@@ -21,7 +21,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import fold_photos
 from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, fold_numbers
 from poets_edge.training.data import Data
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 
 _NUDGE = 1.001
 _MOST_NUDGES = 8
@@ -48,25 +48,65 @@ class HeadCalibration:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Training and validation photos as heads judge them that have not learned from them.
+
+    Attributes:
+        scores: float32 [photos, classes].
+        truth: the class of each, int64 [photos].
+        fold: the fold of each, int64 [photos].
+        solved: a head for all training photos, found as those of the folds were.
+    """
+
+    scores: Matrix
+    truth: Indices
+    fold: Indices
+    solved: Head
+
+
+def judge_held_out(data: Data, width: int, options: HeadOptions) -> HeldOut | None:
+    """What calibration needs beside the trained head; None where no photo can be judged.
+
+    Args:
+        width: length of the vectors.
+        options: what the head is trained with.
+    """
+    photos = [*data.of("training"), *data.of("validation")]
+    known = data.labelled([(item, [data.vectors[item.photo.name]]) for item in photos], width)
+    try:
+        folds = fold_photos([item.photo for item in photos], {item.photo.name: item.digest for item in photos})
+    except DatasetError:
+        return None
+    fold = fold_numbers([item.photo for item in photos], folds)
+    # Another division: the training photos train, the validation photos are held out.
+    trained = np.array([NOT_JUDGED if data.sets[item.photo.name] == "training" else 0 for item in photos], np.int64)
+    heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
+    judged = fold != NOT_JUDGED
+    scores = Division(fold, tuple(heads)).scores(known.vectors)
+    # Without validation photos a head of four fifths stands for that of all.
+    return HeldOut(scores, known.classes[judged], fold[judged], (solved or heads)[0])
+
+
 def calibrate_head(
-    head: Head, data: Data, options: HeadOptions, *, backbone_has_learned: bool = False
+    head: Head, data: Data, held_out: HeldOut | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
     """The calibrated head, and how it came about; the same head and None where no photo can judge it.
 
     Args:
-        options: what the head was trained with.
+        held_out: from `judge_held_out`.
         backbone_has_learned: `data` holds vectors of a backbone that was itself trained on the training photos, so that
             only the validation photos can judge.
     """
     if backbone_has_learned:
-        held_out = data.plain("validation", len(head.weights))
-        scores, truth = head.scores(held_out.vectors), held_out.classes
+        validation = data.plain("validation", len(head.weights))
+        scores, truth = head.scores(validation.vectors), validation.classes
         fold: Indices = np.arange(len(truth)) % 2
+    elif held_out is not None:
+        scores = with_temperature(held_out.scores, 1 / _stretch(head, held_out.solved, data))
+        truth, fold = held_out.truth, held_out.fold
     else:
-        found = _out_of_fold_scores(head, data, options)
-        if found is None:
-            return head, None
-        scores, truth, fold = found
+        return head, None
     if not len(truth):
         return head, None
     temperature = best_temperature(scores, truth)
@@ -79,31 +119,10 @@ def calibrate_head(
     return calibrated, HeadCalibration(used, before, after, len(truth))
 
 
-def _out_of_fold_scores(head: Head, data: Data, options: HeadOptions) -> tuple[Matrix, Indices, Indices] | None:
-    """Scores as `head` gives them to photos it has not learned from, their classes, and the fold of each."""
-    photos = [*data.of("training"), *data.of("validation")]
-    known = data.labelled([(item, [data.vectors[item.photo.name]]) for item in photos], len(head.weights))
-    try:
-        folds = fold_photos([item.photo for item in photos], {item.photo.name: item.digest for item in photos})
-    except DatasetError:
-        return None
-    fold = fold_numbers([item.photo for item in photos], folds)
-    [heads] = fold_heads(known, [fold], len(data.labels), options)
-    scores = Division(fold, tuple(heads)).scores(known.vectors)
-    judged = fold != NOT_JUDGED
-    return with_temperature(scores, 1 / _stretch(head, data, options)), known.classes[judged], fold[judged]
-
-
-def _stretch(head: Head, data: Data, options: HeadOptions) -> float:
+def _stretch(head: Head, solved: Head, data: Data) -> float:
     """By how much the head's logits are longer than those of a head that the folds' solver finds."""
-    training = data.plain("training", len(head.weights))
-    # The solver leaves out a fold for each head: here one photo's copy, and so nothing.
-    rows = np.append(np.arange(len(training.classes)), 0)
-    fold = np.where(np.arange(len(rows)) == len(rows) - 1, 0, NOT_JUDGED)
-    learned = LabelledVectors(training.vectors[rows], training.classes[rows])
-    [[solved]] = fold_heads(learned, [fold], len(data.labels), options)
     unseen = [data.vectors[item.photo.name] for item in data.photos if data.sets[item.photo.name] != "training"]
-    vectors = np.stack(unseen) if unseen else training.vectors
+    vectors = np.stack(unseen or list(data.vectors.values()))
     mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
     return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)
 

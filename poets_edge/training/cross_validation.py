@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.metrics import wilson_interval
+from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.edge.scored import Scored
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import DEFAULT_FOLDS, Folds, fold_photos
@@ -48,7 +49,7 @@ _MOST_UPDATES = 300
 _TOLERANCE = 3e-3
 """Of the gradient's length, relative to its first: a tenth of it changes accuracies by 0.1 points at most."""
 _MOST_LOGITS = 1 << 22
-"""Photos x classes x heads that are fitted at once: bounds memory."""
+"""Photos x classes x heads that are fitted at once, on all cores: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -233,15 +234,17 @@ def fold_heads(
     penalty = np.float32(1 / (options.steps * options.learning_rate))
     shares = np.concatenate([_shares(data.classes, fold, class_count) for fold in folds], axis=1)
     preconditioner = _preconditioner(inputs, shares.max(axis=1), penalty)
-    at_once = max(1, _MOST_LOGITS // (len(truth) * class_count))
-    heads: list[Head] = []
-    for start in range(0, shares.shape[1], at_once):
+    at_once = min(-(-shares.shape[1] // cores()), max(1, _MOST_LOGITS // (len(truth) * class_count * cores())))
+
+    def fit(start: int, _: None) -> list[Head]:
         some = shares[:, start : start + at_once]
         gradient = partial(_gradient, inputs, truth, some, penalty)
         weights = _minimize(gradient, preconditioner, some.shape[1] * class_count)
         by_head = weights.reshape(-1, class_count, some.shape[1])
-        heads += [Head(by_head[:-1, :, k].copy(), by_head[-1, :, k].copy()) for k in range(some.shape[1])]
-    rest = iter(heads)
+        return [Head(by_head[:-1, :, k].copy(), by_head[-1, :, k].copy()) for k in range(some.shape[1])]
+
+    starts = range(0, shares.shape[1], at_once)
+    rest = iter([head for _, heads in run_parallel(starts, lambda: None, fit) for head in heads])
     return [list(islice(rest, int(fold.max()) + 1)) for fold in folds]
 
 

@@ -23,6 +23,7 @@ class TrainOptions:
     Attributes:
         image_dir: a folder with one folder of photos a class.
         recursive: also look in folders inside a class folder.
+        rehash: read every photo, also those that have not changed since they were read last (see `photos.digests`).
         strict: stop at a photo that cannot be read, instead of leaving it out.
         intermediate_store_frequency: write the graph every so many steps; 0 never.
         test_batch_size: photos that judge the result; -1 all of the test set.
@@ -53,6 +54,7 @@ class TrainOptions:
     distortions: Distortions = Distortions()
     final_tensor_name: str = "final_result"
     recursive: bool = False
+    rehash: bool = False
     strict: bool = False
     exclude: Path | None = None
     calibrated: bool = True

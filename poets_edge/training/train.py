@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from poets_edge.training.cache import open_cache
-from poets_edge.training.calibration import HeadCalibration, calibrate_head
+from poets_edge.training.calibration import HeadCalibration, calibrate_head, judge_held_out
 from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
@@ -39,6 +40,9 @@ from poets_edge.training.record import Duplicate, as_json, class_table, find_dup
 from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
 from poets_edge.training.runs import keep_run
 from poets_edge.training.weights import find_weights
+
+_EVALUATIONS_A_HISTOGRAM = 8
+"""Of the 401 evaluations of a run; TensorBoard keeps 50 histograms of each tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,13 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        data, unreadable = read_data(options, hash_photos(folder.photos), backbone, cache, reporter)
+        data, unreadable = read_data(
+            options,
+            hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash),
+            backbone,
+            cache,
+            reporter,
+        )
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos, data.sets)
         _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
@@ -108,16 +118,20 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     width = options.architecture.bottleneck_size
     validation = data.plain("validation", width)
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
-    head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
+    with ThreadPoolExecutor(1) as beside:
+        # The steps follow one another on one core; meanwhile another judges.
+        judging = beside.submit(_cross_validate, options, data)
+        holding_out = beside.submit(judge_held_out, data, width, options.head) if options.calibrated else None
+        head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
         head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)
         graph_of = partial(_graph, fine_tuned.graph, options.final_tensor_name)
 
     learned = fine_tuned is not None and fine_tuned.written == "fine-tuned"
-    head, calibration = (
-        calibrate_head(head, data, options.head, backbone_has_learned=learned) if options.calibrated else (head, None)
-    )
+    calibration = None
+    if holding_out is not None:
+        head, calibration = calibrate_head(head, data, holding_out.result(), backbone_has_learned=learned)
 
     test_photos = _test_photos(options, data)
     test = _score(head, data, test_photos)
@@ -136,7 +150,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=dict(sorted((item.photo.name, item.digest.hex()) for item in data.photos)),
-        cross_validation=_cross_validate(options, data, fine_tuned, reporter),
+        cross_validation=_cross_validated(judging, options, data, reporter, backbone_has_learned=learned),
         calibration=calibration,
         fine_tuned=fine_tuned,
     )
@@ -189,6 +203,8 @@ def _train(
             steps.append(step)
             reporter.status(_line(step))
             histograms = {"head/weights": head.weights, "head/biases": head.biases}
+            if (len(steps) - 1) % _EVALUATIONS_A_HISTOGRAM and step.step + 1 < options.head.steps:
+                histograms = {}
             scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
             train_events.add(step.step, scalars, histograms)
             if step.validation_accuracy is not None and step.validation_cross_entropy is not None:
@@ -209,12 +225,25 @@ def _train(
     return head, steps
 
 
-def _cross_validate(
-    options: TrainOptions, data: Data, fine_tuned: FineTuned | None, reporter: Reporter
+def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None:
+    if not options.folds or options.distortions.active:
+        return None
+    vectors = np.stack([data.vectors[item.photo.name] for item in data.photos])
+    return cross_validate(data.photos, vectors, data.labels, options.head, options.folds)
+
+
+def _cross_validated(
+    judging: Future[CrossValidation | None],
+    options: TrainOptions,
+    data: Data,
+    reporter: Reporter,
+    *,
+    backbone_has_learned: bool,
 ) -> CrossValidation | None:
+    """What `_cross_validate` found, where it holds for what was trained, and what is to be said of it."""
     if not options.folds:
         return None
-    if fine_tuned is not None and fine_tuned.written == "fine-tuned":
+    if backbone_has_learned:
         reporter.note(
             "no cross-validation: the last blocks have learned from every training photo, so no fold of these can judge"
             f" them. What judges is the test set, N = {len(_test_photos(options, data))}."
@@ -223,13 +252,12 @@ def _cross_validate(
     if options.distortions.active:
         reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
         return None
-    vectors = np.stack([data.vectors[item.photo.name] for item in data.photos])
     try:
-        found = cross_validate(data.photos, vectors, data.labels, options.head, options.folds)
+        found = judging.result()
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
         return None
-    for remark in found.folds.remarks():
+    for remark in found.folds.remarks() if found else ():
         reporter.warn(remark)
     return found
 

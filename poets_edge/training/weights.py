@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.architectures import Architecture
-from poets_edge.download import download
 from poets_edge.errors import DownloadError, OutputError, UsageError, WeightsError
 from poets_edge.files import read_bytes, sha256_of
 from poets_edge.places import EMBEDDED_ARCHITECTURE, keras_file, keras_folder, weights_file
@@ -126,6 +125,8 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
     cached = keras_folder() / keras_file(architecture)
     url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
     try:
+        from poets_edge.download import download  # loads an HTTP client
+
         path = download(url, cached, reporter=reporter)
         with path.open("rb") as file:
             genuine = file.read(len(_HDF5)) == _HDF5

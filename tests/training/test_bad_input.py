@@ -189,7 +189,7 @@ def test_damaged_cache_is_set_aside_and_computed_anew(photos: Path, tmp_path: Pa
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
     graph = tmp_path / "tf_files/retrained_graph.pb"
     before = graph.read_bytes()
-    [cache] = (tmp_path / "tf_files/bottlenecks").glob("*.sqlite")
+    [cache] = (tmp_path / "tf_files/bottlenecks").glob("mobilenet_*.sqlite")
     [model] = (tmp_path / "tf_files/bottlenecks").glob("*.tflite")
     for damage in (b"not a database", cache.read_bytes()[:5000]):
         cache.write_bytes(damage)
@@ -205,7 +205,7 @@ def test_a_flipped_bit_in_a_vector_is_noticed(photos: Path, tmp_path: Path) -> N
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
     graph = tmp_path / "tf_files/retrained_graph.pb"
     before = graph.read_bytes()
-    [cache] = (tmp_path / "tf_files/bottlenecks").glob("*.sqlite")
+    [cache] = (tmp_path / "tf_files/bottlenecks").glob("mobilenet_*.sqlite")
     connection = sqlite3.connect(cache)
     connection.execute("UPDATE bottlenecks SET vector = zeroblob(length(vector))")
     connection.commit()

@@ -37,7 +37,7 @@ def test_photos_replaced_while_they_are_read_do_not_poison_the_cache(
         shutil.copytree(genuine / one, swapped / other)
     from poets_edge.training.bottlenecks import hash_photos
 
-    def hash_and_replace(found: Sequence[Any]) -> Any:
+    def hash_and_replace(found: Sequence[Any], *_: Any, **__: Any) -> Any:
         hashed = hash_photos(found)
         for label in ("daisy", "roses"):
             for old, new in zip(sorted((photos / label).iterdir()), sorted((swapped / label).iterdir()), strict=True):

@@ -45,7 +45,7 @@ def vectors(cwd: Path) -> int:
     import contextlib
     import sqlite3
 
-    for cache in (cwd / "tf_files/bottlenecks").glob("*.sqlite"):
+    for cache in (cwd / "tf_files/bottlenecks").glob("mobilenet_*.sqlite"):
         with contextlib.closing(sqlite3.connect(cache)) as connection, contextlib.suppress(sqlite3.OperationalError):
             return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
     return 0

@@ -30,7 +30,7 @@ def graph(cwd: Path) -> bytes:
 
 
 def vectors(cwd: Path) -> int:
-    [cache] = (cwd / "tf_files/bottlenecks").glob("*.sqlite")
+    [cache] = (cwd / "tf_files/bottlenecks").glob("mobilenet_*.sqlite")
     with closing(sqlite3.connect(cache)) as connection:
         return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
 

@@ -1,0 +1,142 @@
+"""SHA-256 of photos, kept by what the file system says of each file, so that an unchanged photo is not read again.
+
+A digest counts as long as the file's size, modification time, change time and inode are those it was computed for, as
+in git's index. A file that was changed just before it was hashed could be changed once more within the same tick of
+the file system's clock; its digest is not kept ("racily clean" in git's words), so it is hashed again next time. What
+no clock shows is not seen: bits that rot on the disk, or a network drive whose server and client disagree about the
+time by more than `RACY_SECONDS`. `rehash` is for these.
+
+This is a cache and no more: where its file cannot be read or written, photos are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = "photos.sqlite"
+"""Its name in the bottleneck folder."""
+TABLE = "digests"
+
+RACY_SECONDS = 2.0
+"""The coarsest clock of a file system in use is FAT's, which ticks every two seconds."""
+
+_BUSY_SECONDS = 10.0
+
+
+class Digests:
+    """The digests in one file; made by `open_digests`. Not for use by two threads at once."""
+
+    def __init__(self, connection: sqlite3.Connection | None, *, rehash: bool = False) -> None:
+        self._connection = connection
+        self._rehash = rehash
+        self._folder: bytes | None = None
+        self._of_folder: dict[bytes, tuple[str, bytes]] = {}
+
+    def find(self, path: Path) -> bytes | None:
+        """The SHA-256 of a file's bytes as they are now, or None where it is not known."""
+        folder, name = _place(path)
+        if folder != self._folder:  # photos come folder by folder: one query for each, and one folder in memory
+            self._folder, self._of_folder = folder, self._read(folder)
+        known = self._of_folder.get(name)
+        if known is None:
+            return None
+        with contextlib.suppress(OSError):
+            now = os.stat(path)  # noqa: PTH116 - a million times
+            if stat.S_ISREG(now.st_mode) and _identity(now) == known[0]:
+                return known[1]
+        return None
+
+    def keep(self, path: Path, seen: os.stat_result, at: float, digest: bytes) -> None:
+        """Note a digest, unless the file was changed a moment before it was read, or will be.
+
+        Args:
+            seen: what the file system said of the file before it was read.
+            at: when that was, in seconds since the epoch.
+        """
+        if max(seen.st_mtime, seen.st_ctime) >= at - RACY_SECONDS:
+            return
+        self._execute(f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)", (*_place(path), _identity(seen), digest))
+
+    def commit(self) -> None:
+        """Store what was noted."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.commit()
+
+    def _read(self, folder: bytes) -> dict[bytes, tuple[str, bytes]]:
+        if self._rehash:
+            return {}
+        rows = self._execute(f"SELECT name, seen, digest FROM {TABLE} WHERE folder = ?", (folder,))
+        return {name: (seen, digest) for name, seen, digest in rows}
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+        if self._connection is None:
+            return []
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error:  # damaged, locked, or the disk is full: it goes on without
+            self._connection.close()
+            self._connection = None
+            return []
+
+
+@contextlib.contextmanager
+def open_digests(folder: Path | None, *, rehash: bool = False) -> Iterator[Digests]:
+    """The digests kept in a bottleneck folder; without one, none is known and none is kept.
+
+    Args:
+        rehash: forget those of the photos that are asked for, and keep new ones.
+    """
+    if folder is None:
+        yield Digests(None)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = _connect(folder / FILE)
+    except (OSError, sqlite3.Error):
+        yield Digests(None)
+        return
+    with contextlib.closing(connection):
+        digests = Digests(connection, rehash=rehash)
+        yield digests
+        digests.commit()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return _opened(path)
+    except sqlite3.OperationalError:  # locked, or not to be written
+        raise
+    except sqlite3.DatabaseError:  # damaged: what is in it can be had again
+        path.unlink()
+        return _opened(path)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {TABLE} (folder BLOB, name BLOB, seen TEXT, digest BLOB,"
+            " PRIMARY KEY (folder, name)) WITHOUT ROWID"
+        )
+        connection.execute(f"SELECT folder, name, seen, digest FROM {TABLE} LIMIT 1").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _place(path: Path) -> tuple[bytes, bytes]:
+    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - as it is named, links and all
+    return os.fsencode(folder), os.fsencode(name)
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"

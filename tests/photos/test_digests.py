@@ -1,0 +1,162 @@
+"""Digests of photos that are kept by what the file system says: a photo that has changed is never taken for the old."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from poets_edge.photos import digests
+from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.training import bottlenecks
+from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
+from tests.conftest import poets_edge
+
+
+class Folder:
+    """Photos (of any bytes), and which of them were read by the last call."""
+
+    def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
+        self.path, self.kept, self.reads = path / "photos", path / "bottlenecks", list[str]()
+        patch.setattr(bottlenecks, "read_contents", self._read)
+        for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg"):
+            self.write(name, name.encode())
+
+    def write(self, name: str, contents: bytes) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents)
+        return path
+
+    def hash(self, *, rehash: bool = False) -> list[str]:
+        """Hash all photos, check that each digest is that of the bytes there are, and say which were read."""
+        self.reads.clear()
+        paths = sorted(self.path.rglob("*.jpg"))
+        photos = [Photo(path, path.relative_to(self.path).as_posix(), path.parent.name) for path in paths]
+        for photo, found in zip(photos, hash_photos(photos, self.kept, rehash=rehash), strict=True):
+            assert isinstance(found, HashedPhoto) and found.photo == photo
+            assert found.digest == hashlib.sha256(photo.path.read_bytes()).digest(), photo.name
+        return sorted(self.reads)
+
+    def _read(self, photo: Photo) -> bytes:
+        self.reads.append(photo.name)
+        return read_contents(photo)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """Photos that a clock of microseconds can tell from changed ones, as if they had lain there for a while."""
+    monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
+    made = Folder(tmp_path, monkeypatch)
+    time.sleep(0.05)
+    return made
+
+
+ALL = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
+
+
+def test_unchanged_photos_are_read_once(folder: Folder) -> None:
+    assert folder.hash() == ALL
+    assert folder.hash() == []
+    assert folder.hash(rehash=True) == ALL
+    assert folder.hash() == []
+
+
+def _rewritten(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _rewritten_with_its_old_times(path: Path) -> None:
+    before = path.stat()
+    _rewritten(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _replaced_by_a_rename(path: Path) -> None:
+    before, other = path.stat(), path.with_suffix(".new")
+    other.write_bytes(bytes(before.st_size))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+
+def _replaced_by_a_link(path: Path) -> None:
+    target = path.parents[2] / "elsewhere.jpg"
+    target.write_bytes(bytes(path.stat().st_size))
+    path.unlink()
+    path.symlink_to(target)
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+@pytest.mark.parametrize(
+    "change", [_rewritten, _rewritten_with_its_old_times, _replaced_by_a_rename, _replaced_by_a_link, _longer]
+)
+def test_a_changed_photo_is_read_again(folder: Folder, change: Callable[[Path], None]) -> None:
+    folder.hash()
+    change(folder.path / "a/2.jpg")
+    assert folder.hash() == ["a/2.jpg"]
+
+
+def test_what_was_changed_a_moment_ago_is_not_known(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could be changed again within one tick of the clock, and look the same."""
+    monkeypatch.setattr(digests, "RACY_SECONDS", 2.0)
+    folder.hash()
+    assert folder.hash() == ALL
+    os.utime(folder.path / "a/1.jpg", (time.time() + 3600,) * 2)
+    monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
+    time.sleep(0.05)
+    folder.hash()
+    assert folder.hash() == ["a/1.jpg"], "a time in the future says nothing"
+
+
+def test_names_are_any_bytes(folder: Folder) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder.path) + b"/b/\xff.jpg"))
+    odd.write_bytes(b"odd")
+    time.sleep(0.05)
+    assert len(folder.hash()) == 4
+    assert folder.hash() == []
+
+
+@pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncated", "a page of zeros", "a folder"])
+def test_damage_costs_time_only(folder: Folder, damage: str) -> None:
+    for number in range(300):
+        folder.write(f"c/{number}.jpg", b"%d" % number)
+    time.sleep(0.05)
+    folder.hash()
+    kept = folder.kept / digests.FILE
+    contents = bytearray(kept.read_bytes())
+    if damage == "truncated":
+        kept.write_bytes(contents[: len(contents) // 2])
+    elif damage == "a page of zeros":
+        contents[4096:8192] = bytes(4096)
+        kept.write_bytes(contents)
+    elif damage == "a folder":
+        kept.unlink()
+        kept.mkdir()
+    else:
+        kept.write_text(damage)
+    folder.hash()
+    folder.hash()
+
+
+def test_train_notices_a_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
+    photos = tmp_path / "photos"
+    few = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q")
+    poets_edge("draw-photos", photos, "--per_class", "5", "--quiet").ok()
+
+    def trained(*more: str) -> bytes:
+        poets_edge("train", "--image_dir", photos, *few, *more, cwd=tmp_path).ok()
+        return (tmp_path / "tf_files/retrained_graph.pb").read_bytes()
+
+    first = trained()
+    assert trained() == trained("--rehash") == first
+    one, other = sorted((photos / "daisy").iterdir())[0], sorted((photos / "roses").iterdir())[0]
+    one.write_bytes(other.read_bytes())
+    assert trained() != first
