@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,15 +152,15 @@ def _by_variant(results: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]
 def _cell(entry: dict[str, Any] | None, first: dict[str, Any] | None) -> Cell | None:
     if entry is None:
         return None
-    ratio = compare_times(_process_medians(entry), _process_medians(first)) if first else None
+    ratio = compare_times(_fastest(entry), _fastest(first)) if first else None
     accuracy = (entry.get("accuracy") or {}).get("accuracy")
     return Cell(entry["latency_ms"]["median"], ratio, entry["size"], accuracy)
 
 
-def _process_medians(entry: dict[str, Any]) -> list[float]:
-    """The median of each process that measured a variant; without raw samples all there is, as if it were one."""
+def _fastest(entry: dict[str, Any]) -> list[float]:
+    """The fastest inference of each process that measured a variant; without raw samples all there is, as if of one."""
     try:
-        medians = [statistics.median(process["samples_ms"]) for process in entry["rounds"]]
-    except (KeyError, TypeError, statistics.StatisticsError):
-        medians = []
-    return medians or [entry["latency_ms"]["median"]]
+        times = [min(process["samples_ms"]) for process in entry["rounds"]]
+    except (KeyError, TypeError, ValueError):
+        times = []
+    return times or [entry["latency_ms"]["median"]]

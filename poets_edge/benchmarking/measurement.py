@@ -27,6 +27,8 @@ from poets_edge.progress import Reporter, Silent
 
 _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
+_PATIENCE_SECONDS = 60.0
+"""For all rounds of one variant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +36,17 @@ class Settings:
     """How long to measure.
 
     Attributes:
-        seconds, runs: timed inferences of one variant, over all rounds; both are reached.
-        rounds: fresh processes a variant. Ten find a slowdown of 5 % where processes differ by 2 %, as on a quiet
-            machine; five would miss one in six (see `benchmarks/results/compare.md`).
+        seconds, runs: timed inferences of one variant, over all rounds; both are reached unless it ends early.
+        rounds: fresh processes a variant. 30 find a slowdown of 5 % even where other programs run; 10 find it where
+            processes differ by 2 %, as on a quiet machine (see `benchmarks/results/compare.md`).
+        enough: rounds after which measuring ends early where a variant has taken a minute, as on a device that needs
+            seconds to start a process.
     """
 
-    seconds: float = 3.0
+    seconds: float = 12.0
     runs: int = 50
-    rounds: int = 10
+    rounds: int = 30
+    enough: int = 10
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf"):
@@ -199,9 +204,12 @@ def measure_variants(
     rounds = {
         variant: [known[variant, n] for n in range(settings.rounds) if (variant, n) in known] for variant in variants
     }
+    first = {number: variant for variant, number in reversed(todo)}
     before, begin = machine_state(), time.monotonic()
     with (reporter or Silent()).progress("measuring", len(todo), "run") as advance:
         for variant, number in todo:
+            if number >= settings.enough and variant == first[number] and _too_long(begin, variants):
+                break
             entry = _run_worker(variant, settings, photos)
             rounds[variant].append(entry)
             keep(variant, number, entry)
@@ -211,6 +219,10 @@ def measure_variants(
     # Rounds that an earlier run has measured bring their states along.
     during = [entry["state"] for entries in rounds.values() for entry in entries]
     return rounds, troubles_between(before, machine_state() if todo else before, elapsed, used, during)
+
+
+def _too_long(begin: float, variants: Sequence[Variant]) -> bool:
+    return time.monotonic() - begin > _PATIENCE_SECONDS * len(variants)
 
 
 def model_facts(model: Path, name: str = "") -> ModelFacts:

@@ -27,7 +27,7 @@ from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import find_runtime, is_accelerated
 
 _LONGEST_WARM_UP = 5.0
-_STAGE_RUNS = 20
+_STAGE_RUNS = 8
 _SAMPLE_SIZE = (500, 375)
 
 

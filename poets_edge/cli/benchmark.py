@@ -60,7 +60,12 @@ _STDOUT = Path("-")
 @option(
     "--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Least number of timed inferences for each variant."
 )
-@option("--rounds", type=int, default=_DEFAULT.rounds, help="Fresh processes for each variant.")
+@option(
+    "--rounds",
+    type=int,
+    help="Fresh processes for each variant.",
+    show_default=f"{_DEFAULT.rounds}; {_DEFAULT.enough} where a minute does not hold more",
+)
 @option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
 @option(
     "--sustained", metavar="TIME", help="Keep each model under load for so long, as 10m, and say when it slows down."
@@ -79,7 +84,7 @@ def command(
     labels: Path | None,
     seconds: float,
     runs: int,
-    rounds: int,
+    rounds: int | None,
     operators: bool,
     sustained: str | None,
     rate: float | None,
@@ -120,7 +125,7 @@ def command(
     options = BenchmarkOptions(
         models=models,
         threads=thread_list(threads),
-        settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
+        settings=_settings(seconds, runs, rounds),
         image_dir=image_dir,
         chosen=cast("Chosen | None", chosen),
         labels=labels,
@@ -180,6 +185,12 @@ def _sustained_row(model: Sustained, options: SustainedOptions) -> list[str]:
         ", ".join(model.limits) or "nothing known",
         str(model.late) if options.rate else "-",
     ]
+
+
+def _settings(seconds: float, runs: int, rounds: int | None) -> Settings:
+    if rounds is None:
+        return Settings(seconds=seconds, runs=runs)
+    return Settings(seconds=seconds, runs=runs, rounds=rounds, enough=rounds)
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:

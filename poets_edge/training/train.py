@@ -330,9 +330,10 @@ def _remark(options: TrainOptions, result: TrainResult, reporter: Reporter) -> N
     judged = [step.validation_accuracy for step in result.steps if step.validation_accuracy is not None]
     if judged:
         reporter.note(f"validation accuracy {curve(judged)} {judged[0]:.0%} to {judged[-1]:.0%}")
-    for line in (better_step(result.steps, early_stop=options.head.early_stop), thin_classes(result.table)):
-        if line:
-            reporter.warn(line)
+    if line := better_step(result.steps, early_stop=options.head.early_stop):
+        reporter.note(line)
+    if line := thin_classes(result.table):
+        reporter.warn(line)
     stale = stale_exports(options.output_graph, sha256_of(options.output_graph))
     if stale:
         names = ", ".join(path.name for path in stale)

@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from poets_edge.benchmarking.measurement import Settings
 from poets_edge.benchmarking.ratios import compare_times
 
 COMPARISONS = 200
 
 
-def processes(rng: np.random.Generator, spread: float, count: int = Settings().rounds) -> list[float]:
+def processes(rng: np.random.Generator, spread: float, count: int = 10) -> list[float]:
     """Median times of processes, which differ as those of a machine do: most a little, one in eight a good deal."""
     slowed = rng.random(count) < 0.125
     return list(2.0 * np.exp(spread * rng.standard_normal(count) + slowed * 2 * spread * rng.random(count)))
