@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from poets_edge.remote.deploy import Deployed as Deployed
     from poets_edge.remote.deploy import DeployOptions as DeployOptions
     from poets_edge.remote.deploy import deploy as deploy
+    from poets_edge.remote.sustained import sustain_on as sustain_on
     from poets_edge.sweep.grid import grid as grid
     from poets_edge.sweep.options import GridOptions as GridOptions
     from poets_edge.sweep.points import Budget as Budget
@@ -111,6 +112,7 @@ _HOMES = {
     "grid": "poets_edge.sweep.grid",
     "inspect": "poets_edge.edge.inspection",
     "sustain": "poets_edge.benchmarking.sustained",
+    "sustain_on": "poets_edge.remote.sustained",
     "train": "poets_edge.training.train",
     "watch": "poets_edge.watching.watch",
 }

@@ -145,16 +145,18 @@ class Sustained:
 
 @dataclass(frozen=True)
 class SustainedResult:
-    """What `sustain` found, in the order asked for."""
+    """What `sustain` found, in the order asked for; `host` is the device, "" this machine."""
 
     machine: dict[str, Any]
     options: SustainedOptions
     models: tuple[Sustained, ...]
     warnings: tuple[str, ...]
+    host: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
+            **({"host": self.host} if self.host else {}),
             "format": FORMAT,
             "poets_edge": poets_edge.__version__,
             "machine": self.machine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import click
 from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
 from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Measurement, Settings
-from poets_edge.benchmarking.sustained import Sustained, SustainedOptions, parse_duration, sustain
+from poets_edge.benchmarking.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
 from poets_edge.benchmarking.sustained_chart import check_chart, clock_text, draw_sustained
 from poets_edge.cli.options import (
     FILE,
@@ -30,6 +31,7 @@ from poets_edge.errors import PoetsEdgeError, UsageError
 from poets_edge.files import check_writable
 from poets_edge.photos.split import SET_NAMES
 from poets_edge.remote.benchmark import DeviceResult, benchmark_on, devices_dict
+from poets_edge.remote.sustained import sustain_on
 from poets_edge.wording import interval_text, percent
 
 _DEFAULT = Settings()
@@ -115,10 +117,12 @@ def command(
     if output is not None:
         check_writable(output)  # before minutes of measuring, not after
     if sustained is not None:
-        if hosts or operators or image_dir:
-            raise UsageError("--sustained runs on this machine, and does nothing else: leave out --on, --operators and"
-                             " --image_dir.")  # fmt: skip
-        _sustain(models, sustained, thread_list(threads), rate, chart, as_json, output, Terminal(quiet))
+        if operators or image_dir:
+            raise UsageError("--sustained does nothing else: leave out --operators and --image_dir.")
+        if len(hosts) > 1:
+            raise UsageError("--sustained loads one device at a time: give --on once.")
+        measure = partial(sustain_on, host=hosts[0], folder=remote_dir) if hosts else sustain
+        _sustain(models, sustained, thread_list(threads), rate, chart, measure, as_json, output, Terminal(quiet))
         return
     if rate is not None or chart is not None:
         raise UsageError("--rate and --chart belong to --sustained TIME.")
@@ -150,6 +154,7 @@ def _sustain(
     threads: tuple[int, ...],
     rate: float | None,
     chart: Path | None,
+    measure: Callable[..., SustainedResult],
     as_json: bool,
     output: Path | None,
     terminal: Terminal,
@@ -162,7 +167,7 @@ def _sustain(
     options = SustainedOptions(
         models=models, seconds=parse_duration(duration), threads=threads[0] if threads else 1, rate=rate
     )
-    result = sustain(options, terminal)
+    result = measure(options, reporter=terminal)
     if chart is not None:
         draw_sustained(result, chart)
     if give(result.as_dict(), as_json=as_json, output=output):

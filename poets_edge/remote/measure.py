@@ -4,6 +4,7 @@ on standard input, lines of JSON on standard output.
     {"task": "facts"}      the machine
     {"task": "benchmark"}  all that `benchmark` gives, and the scores, for checking against another machine's
     {"task": "rounds"}     the times alone
+    {"task": "sustained"}  all that `sustain` gives
 
 A line holds one of: begin (of progress), advance, end, note, warn, machine, round, result, or error with its kind. It
 exists so that the device is measured by the same code that measures this machine, and no round is lost when it goes.
@@ -24,6 +25,7 @@ from typing import IO, Any
 from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
 from poets_edge.benchmarking.machine import machine_facts
 from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
+from poets_edge.benchmarking.sustained import SustainedOptions, sustain
 from poets_edge.errors import PoetsEdgeError, RemoteError
 
 Request = dict[str, Any]
@@ -68,6 +70,10 @@ def measure(request: Request, told: Told) -> Any:
     if request["task"] == "facts":
         return facts
     models = [Path(model) for model in request["models"]]
+    if request["task"] == "sustained":
+        load = {name: request[name] for name in ("seconds", "threads", "rate")}
+        with _alone():
+            return sustain(SustainedOptions(models=tuple(models), **load), told).as_dict()
     numbers = {model: number for number, model in enumerate(models)}
     settings = Settings(**request["settings"])
     same = request["known"].get("machine") == facts

@@ -26,8 +26,13 @@ _MODULE = "poets_edge.remote.measure"
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
     """Facts about the device, as `machine_facts` gives them there. Raises RemoteError."""
-    facts: dict[str, Any] = _Followed(installation, reporter).run({"task": "facts"})
+    facts: dict[str, Any] = ask_there(installation, {"task": "facts"}, reporter)
     return facts
+
+
+def ask_there(installation: Installation, request: dict[str, Any], reporter: Reporter) -> Any:
+    """What `poets_edge.remote.measure` answers to a request there. Raises RemoteError, or what the device raised."""
+    return _Followed(installation, reporter).run(request)
 
 
 def send_models(installation: Installation, models: Sequence[Path], reporter: Reporter) -> list[str]:

@@ -54,6 +54,16 @@ def test_a_first_run_installs_and_a_second_one_measures_at_once(pi: SshServer, t
     assert json.loads(again.stdout)["results"][0]["latency_ms"]["median"] > 0
 
 
+def test_a_device_is_kept_under_load(installed: SshServer, tmp_path: Path) -> None:
+    load = ("--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "--output", tmp_path / "s.json")
+    ran = poets_edge("benchmark", PROBE, *load, "--on", "pi").ok()
+    assert "probe.tflite" in ran.stdout and "Chart:" in ran.stdout and (tmp_path / "c.svg").exists()
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["host"] == "pi" and found["models"][0]["name"] == PROBE.name
+    assert sum(one["seconds"] for one in found["models"][0]["windows"]) == pytest.approx(2, abs=0.7)
+    poets_edge("benchmark", PROBE, *load, "--on", "pi", "--on", "other").failed("--on once")
+
+
 def test_odd_shells_and_homes_and_several_devices_in_one_table(installed: SshServer, tmp_path: Path) -> None:
     need_programs("fish")
     noisy = ("/bin/bash", "-c", 'set -e; echo "Welcome to {}!"; printf "no line end"; eval "$1"', "bash")
