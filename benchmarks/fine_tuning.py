@@ -1,4 +1,4 @@
-"""What `train --fine-tune` brings, and how fast: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
+"""The gain of `train --fine-tune`, and its speed: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
 - accuracy: the photos in five parts, each judged by a network that learned from the other four; with the last blocks
   frozen and fine-tuned, on the same photos, so the two are compared photo by photo.

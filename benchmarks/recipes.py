@@ -1,4 +1,4 @@
-"""What a user would write instead, plainly and fairly: same weights, same photos, same machine."""
+"""The code that a user would write instead, plainly and fairly: same weights, same photos, same machine."""
 
 from __future__ import annotations
 

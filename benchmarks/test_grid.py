@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def _run(*arguments: str | Path, cwd: Path) -> tuple[str, float, float]:
-    """What a Python process prints, and its seconds of the clock and of all cores."""
+    """The output of a Python process, and its seconds of the clock and of all cores."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     ended = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],

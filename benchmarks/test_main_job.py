@@ -27,7 +27,7 @@ Rows = list[list[str]]
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """What the benchmarks of this file find; published when all of them have run."""
+    """Findings of the benchmarks of this file; published when all of them have run."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 7:

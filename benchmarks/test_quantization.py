@@ -1,4 +1,4 @@
-"""What quantization costs and gives: all 16 MobileNets, float16, dynamic and int8 beside float32."""
+"""Costs and gains of quantization: all 16 MobileNets, float16, dynamic and int8 beside float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `watch` costs beside the interpreter: frames a second from a folder of 320 x 240 JPEGs, at one thread."""
+"""The cost of `watch` beside the interpreter: frames a second from a folder of 320 x 240 JPEGs, at one thread."""
 
 from __future__ import annotations
 

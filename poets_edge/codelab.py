@@ -66,7 +66,7 @@ _COMMANDS = {"retrain": ["train"], "label_image": ["label"]}
 
 
 def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
-    """What `evaluate`, `count_ops` or `graph_pb2tb` print, line by line.
+    """The output of `evaluate`, `count_ops` or `graph_pb2tb`, line by line.
 
     Args:
         arguments: as the original's: a graph; a graph and, if only one name counts, that name; a folder and a graph.

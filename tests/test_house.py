@@ -134,6 +134,7 @@ PHRASES = {
     r"\bto be had\b": "available",
     r"\bof somebody's\b": "somebody's",
     r"\bmore than everything\b": "",
+    r'"""What\b': "a docstring that names the thing",
 }
 """Text that has a plainer or an agreed wording, each with that."""
 

@@ -132,7 +132,7 @@ def table(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """What a command prints to stdout."""
+    """A command's stdout."""
     command = [sys.executable, "-m", "poets_edge", *arguments]
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -31,6 +31,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     """
     reporter = reporter or Silent()
     photos = read_photos(options, reporter)
+    reporter.status(f"looking through {len(photos.photos)} photos")
     digests = [item.digest for item in photos.photos]
     duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, digests)
     remarks: list[str] = []

@@ -78,6 +78,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         DatasetError: the folder is missing, or fewer than two classes have photos that can be read.
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
+    reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")

@@ -126,7 +126,7 @@ class Sustained:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
+        """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
         return tuple(sorted({limit for window in self.windows for limit in window["state"]["throttled"] or ()}))
 
     def as_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Sustained:
 
 @dataclass(frozen=True)
 class SustainedResult:
-    """What `sustain` found, in the order asked for; `host` is the device, "" this machine."""
+    """The result of `sustain`, in the order asked for; `host` is the device, "" this machine."""
 
     machine: dict[str, Any]
     options: SustainedOptions
@@ -232,7 +232,7 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _troubles(name: str, before: State, seconds: float, options: SustainedOptions) -> list[str]:
-    """What others did meanwhile; heat and throttling are what is measured here, and stand in the result."""
+    """Disturbances by other programs; heat and throttling are what is measured here, and stand in the result."""
     after = machine_state()
     found = troubles_between(before, after, seconds, options.threads)
     return [f"{name}: {trouble}" for trouble in found if "other programs" in trouble or "hypervisor" in trouble]

@@ -51,7 +51,7 @@ _EXTRAS = {
 
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-"""What OpenBLAS heeds."""
+"""The variables that OpenBLAS heeds."""
 
 
 class _LazyGroup(click.Group):

@@ -1,4 +1,4 @@
-"""What `label_image.py` had to be told of a model, and what a model of today knows of itself.
+"""The options that `label_image.py` needed to know a model by, which a model of today states itself.
 
 The options are accepted where they agree with the model, and refused, with both values, where they do not.
 """

@@ -17,7 +17,7 @@ from poets_edge.remote.deploy import DeployOptions, deploy, remove, watch_argume
 
 _OURS = frozenset({"model", "labels", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
-"""What the service's `watch` can be told."""
+"""The options of `watch` that the service can be given."""
 
 
 @subcommand("deploy")

@@ -220,7 +220,7 @@ def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Repor
 def _judge(
     scored: Mapping[Quantization, Scored], quantization: Quantization, labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What the scores of the test photos say of a file: fields of `ExportedFile`."""
+    """The judgement of a file by its scores on the test photos: fields of `ExportedFile`."""
     if not scored:
         return {"evaluation": None, "agreement": None}
     one, reference = scored[quantization], scored["float32"]

@@ -26,7 +26,7 @@ MODEL_NAME = "model.tflite"
 
 _WORKER = "service-worker.js"
 _SITE = b"const SITE="
-"""What the service worker of every folder written here begins with: its list of files."""
+"""The first line of the service worker in every folder written here: its list of files."""
 
 _PLAIN = {".png"}
 """Gain nothing from compression."""
@@ -96,7 +96,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:
-    """What the service worker keeps: files with the checksums that `fetch` verifies, and a name for them all."""
+    """The files that the service worker keeps, with the checksums that `fetch` verifies, and a name for them all."""
     digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
     files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
     return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}

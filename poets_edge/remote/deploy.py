@@ -142,7 +142,7 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
 
 
 def _note(device: Installation) -> dict[str, Any]:
-    """What an earlier `deploy` has left there; nothing where there was none."""
+    """The files that an earlier `deploy` has left there; none where there was none."""
     lines: list[str] = []
     ended = device.connection.run(["cat", str(device.folder / _NOTE)], line=lines.append)
     found: dict[str, Any] = json.loads("\n".join(lines)) if ended.status == 0 else {}
@@ -184,7 +184,7 @@ class _Systemd:
         return "\n".join(lines).strip()
 
     def loginctl(self, *arguments: str) -> str | None:
-        """What it prints; None where it fails."""
+        """Its output; None where it fails."""
         try:
             ended, lines = self._call("loginctl", *arguments, self._device.facts["user"])
         except RemoteError:
@@ -205,7 +205,7 @@ class _Systemd:
         return False
 
     def first_lines(self, reporter: Reporter) -> list[str]:
-        """What the service says first. Raises RemoteError where it ends instead."""
+        """The service's first words. Raises RemoteError where it ends instead."""
         end = time.monotonic() + _FIRST_LABELS_SECONDS
         lines: list[str] = []
         with reporter.progress(f"{self._device.host}: first labels", _ENOUGH_LINES, "line") as advance:

@@ -31,7 +31,7 @@ def device_facts(installation: Installation, reporter: Reporter) -> dict[str, An
 
 
 def ask_there(installation: Installation, request: dict[str, Any], reporter: Reporter) -> Any:
-    """What `poets_edge.remote.measure` answers to a request there. Raises RemoteError, or what the device raised."""
+    """The answer of `poets_edge.remote.measure` there to a request. Raises RemoteError, or what the device raised."""
     return _Followed(installation, reporter).run(request)
 
 

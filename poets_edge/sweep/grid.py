@@ -106,7 +106,7 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
 
 
 def _answers(judged: Answer | None, file: Answer) -> Answer:
-    """What is known of a file's accuracy: on all photos, or on the test photos where there was no cross-validation."""
+    """A file's accuracy: on all photos, or on the test photos where there was no cross-validation."""
     found: Answer = judged[file["quantization"]] if judged else file["test"]
     return found
 

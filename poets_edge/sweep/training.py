@@ -48,6 +48,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         WeightsError: weights of an architecture are missing; nothing has been done then.
         OutputError: a file cannot be written; finished architectures stay.
     """
+    reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")

@@ -51,14 +51,14 @@ def vector_key(photo: HashedPhoto, variant: str = PLAIN) -> bytes:
 
 
 class VectorSource(Protocol):
-    """What turns pixels into vectors, and the cache that keeps them."""
+    """A function from pixels to vectors, and the cache that keeps them."""
 
     @property
     def cache(self) -> BottleneckCache: ...
 
     @property
     def name(self) -> str:
-        """What to call it on a progress bar."""
+        """Its name on a progress bar."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,7 +68,7 @@ class VectorSource(Protocol):
         """Names everything that a photo's vector follows from, within its cache."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """What does it, for one thread."""
+        """The function, for one thread."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What lies in a bottleneck folder: its caches by name, what each takes, and removing one.
+"""The caches in a bottleneck folder: their names and sizes, and removing one.
 
 Only files that `train` writes are seen; whatever else lies there is neither listed nor touched.
 """

@@ -66,7 +66,7 @@ class HeldOut:
 
 
 def judge_held_out(data: Data, width: int, options: HeadOptions) -> HeldOut | None:
-    """What calibration needs beside the trained head; None where no photo can be judged.
+    """The answers that calibration needs beside the trained head; None where no photo can be judged.
 
     Args:
         width: length of the vectors.

@@ -150,7 +150,7 @@ def _thinned(points: Sequence[Place], most: int = 120) -> list[Place]:
 
 
 def _next(options: TrainOptions, result: TrainResult) -> list[tuple[str, str]]:
-    """What is done with each command that comes next, and the command."""
+    """The commands that come next, each with its purpose."""
     named = "" if result.graph == GRAPH else f" {result.graph}"
     model = result.graph.with_name(f"{result.graph.stem}_int8.tflite")
     weights = f" --weights {options.weights}" if options.weights != "imagenet" else ""

@@ -21,7 +21,7 @@ _BUSY_SECONDS = 60.0
 _ROWS_A_COMMIT = 16
 
 LOG_BYTES = 16 << 20
-"""What the write-ahead log beside a file takes at most, about."""
+"""Bytes of the write-ahead log beside a file, at most, about."""
 
 
 class Rows:

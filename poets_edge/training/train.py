@@ -240,7 +240,7 @@ def _cross_validated(
     *,
     backbone_has_learned: bool,
 ) -> CrossValidation | None:
-    """What `_cross_validate` found, where it holds for what was trained, and what is to be said of it."""
+    """The result of `_cross_validate`, where it holds for what was trained, with the remarks reported."""
     if not options.folds:
         return None
     if backbone_has_learned:

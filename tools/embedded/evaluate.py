@@ -1,4 +1,4 @@
-"""What a backbone is worth: last-layer accuracy on photos that it has never seen.
+"""The worth of a backbone: last-layer accuracy on photos that it has never seen.
 
 In: a folder of photos, one sub-folder a class, and weights. The photos are split in half by a fixed draw; the
 program's own head is trained on one half with its default options and tested on the other, then the other way round,

@@ -88,7 +88,7 @@ def _debian_mirror() -> str:
 
 
 def run(*command: str) -> str:
-    """What a program of the host prints. Raises CalledProcessError."""
+    """The output of a program of the host. Raises CalledProcessError."""
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
 
 

@@ -1,4 +1,4 @@
-"""What a `.tflite` may hold: the operators, types, shapes and sizes of networks that label pictures, and nothing else.
+"""The contents a `.tflite` may have: operators, types, shapes and sizes of networks that label pictures, nothing else.
 
 A model parsed by `tables` comes in. Every index, type and shape is followed from the input to the output as an
 interpreter would, and what it will take of memory and arithmetic is summed up on the way.
@@ -34,7 +34,7 @@ _ACTIVATIONS = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Rule:
-    """What an operator takes.
+    """The inputs of an operator.
 
     Attributes:
         inputs: how many, at least and at most.
@@ -97,7 +97,7 @@ _CONVERSIONS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What running a model once takes: bytes of memory, multiplications."""
+    """The cost of running a model once: bytes of memory, multiplications."""
 
     memory: int
     multiplications: int

@@ -1,4 +1,4 @@
-"""What shape an operator's answer has, from the shapes of what it is given.
+"""The shape of an operator's output, from the shapes of its inputs.
 
 An interpreter works these out by itself and takes the memory they ask for, whatever the model's file declares. So they
 are worked out here before, and a file that declares others is refused. Shapes are tuples of ints, pictures [batch,

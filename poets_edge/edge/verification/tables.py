@@ -20,7 +20,7 @@ DEEPEST = 16
 
 
 class FlawError(ValueError):
-    """What is wrong with a buffer, in words that follow "damaged (" in a message."""
+    """The fault of a buffer, in words that follow "damaged (" in a message."""
 
 
 class OtherNetworkError(FlawError):

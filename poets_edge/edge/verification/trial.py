@@ -18,7 +18,7 @@ from poets_edge.edge.verification.rules import Cost
 from poets_edge.edge.verification.tables import FlawError
 
 _SPARE_BYTES = 512 << 20
-"""What an interpreter takes beside a model: threads, tables, its own code."""
+"""Memory of an interpreter beside a model: threads, tables, its own code."""
 _SECONDS = 60.0
 _MULTIPLICATIONS_A_SECOND = 50e6
 """A Raspberry Pi Zero does three times as many."""
@@ -62,7 +62,7 @@ def run_trial(content: bytes, cost: Cost) -> None:
 
 
 def _try(content: bytes) -> str:
-    """What is wrong with a model when it runs; empty where nothing is."""
+    """The fault that a model shows when it runs; empty where there is none."""
     import numpy as np
 
     from poets_edge.edge.interpreter import open_model

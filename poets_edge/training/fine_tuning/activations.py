@@ -1,4 +1,4 @@
-"""What the layers below a cut answer to views of photos, kept on disk: fine-tuning computes each of them once.
+"""Activations of the layers below a cut for views of photos, kept on disk: fine-tuning computes each of them once.
 
 A number is kept in 8 bits: it is the output of a relu6, so it lies from 0 to 6, and a step is 6 / 255. That costs no
 accuracy (`benchmarks/results/fine_tuning.md`) and a quarter of the space: 50 kB a view at 0.50_224 and 3 blocks.
@@ -35,7 +35,7 @@ from poets_edge.training.rows import LOG_BYTES, Rows, open_rows
 Activation = npt.NDArray[np.uint8]
 
 STEP = 6 / 255
-"""What an activation's 1 stands for."""
+"""The real value of an activation's 1."""
 
 _CODE = "uint8-1"
 """Names how activations become bytes; raise its number when that changes."""

@@ -26,7 +26,7 @@ SUFFIX = ".checkpoint.npz"
 
 @dataclass(frozen=True)
 class Progress:
-    """What a training goes on from.
+    """The state that a training run resumes from.
 
     Attributes:
         epochs: those that are done.

@@ -41,7 +41,7 @@ Written = Literal["fine-tuned", "frozen"]
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What came of it, and what is to be written.
+    """The result, and the network to write.
 
     Attributes:
         graph: GraphDef of the backbone that is to be written.
@@ -156,7 +156,7 @@ def frozen_is_better(paired: Paired) -> bool:
 
 
 def _bottlenecks(network: Network, backbone: Backbone, photos: Sequence[HashedPhoto]) -> dict[str, Vector]:
-    """What a changed backbone answers to photos, by name."""
+    """Bottlenecks of photos from a changed backbone, by name."""
     model = ModelFile(backbone.model, write_float_model(network))
 
     def work(item: HashedPhoto, extractor: Extractor) -> Vector:

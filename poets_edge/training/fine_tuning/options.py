@@ -1,4 +1,4 @@
-"""What fine-tuning can be told; the defaults are those that `benchmarks/results/fine_tuning.md` arrived at."""
+"""Options of fine-tuning; the defaults are those that `benchmarks/results/fine_tuning.md` arrived at."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Tail:
-    """What is trained.
+    """The part that is trained.
 
     Attributes:
         blocks: how many of the last blocks. Of the first of them the pointwise convolution alone: the depthwise one

@@ -28,7 +28,7 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. Validation values are None where there is no validation photo.
+    """The result of one epoch. Validation values are None where there is no validation photo.
 
     Attributes:
         epoch: 1, 2, ...
@@ -95,7 +95,7 @@ class Trainer:
         return float(loss), int(right)
 
     def scores(self, activations: Activation) -> Array:
-        """What the averaged weights answer: probabilities, float32 [batch, classes]."""
+        """The scores of the averaged weights: probabilities, float32 [batch, classes]."""
         return np.asarray(self._predict(activations), np.float32)
 
     def averaged(self) -> tuple[Tail, Head]:

@@ -53,7 +53,7 @@ class Judges:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of it.
+    """The result.
 
     Attributes:
         tail, head: the averaged weights of the epoch that was kept.

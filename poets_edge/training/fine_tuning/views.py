@@ -30,7 +30,7 @@ _CROP = "crop-1"
 
 @dataclass(frozen=True)
 class Views:
-    """What views a photo has.
+    """The views of a photo.
 
     Attributes:
         distortions: those of `retrain.py`'s flags; where none is asked for, crops and mirroring.
