@@ -174,3 +174,15 @@ def test_models_of_other_kinds_are_named(operator: str, said: str, tmp_path: Pat
     (tmp_path / "model.tflite").write_bytes(changed(foreign))
     ran = poets_edge("label", tmp_path / "model.tflite", photo).failed("model.tflite", said)
     assert "Export it again" not in ran.stderr, "it is not damaged"
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 257, 257, 21), (1, 1, 17, 3), (1, 25200, 85)], ids=["segments", "poses", "boxes"]
+)
+def test_answers_of_other_kinds_are_named(shape: tuple[int, ...], tmp_path: Path, photo: Path) -> None:
+    def maps(tree: Any) -> None:
+        tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]].shape = list(shape)
+
+    (tmp_path / "model.tflite").write_bytes(changed(maps))
+    ran = poets_edge("label", tmp_path / "model.tflite", photo).failed("model.tflite", "segmentation, poses")
+    assert "Export it again" not in ran.stderr and "labels" not in ran.stderr

@@ -118,6 +118,7 @@ def check_model(model: Mapping[str, Any]) -> Cost:
     if any(not 0 <= index < len(model["buffers"]) for index in model["metadata_buffer"]):
         raise FlawError("metadata that lead nowhere")
     _check_signatures(model)
+    _check_kind(model)
     return _Graph(model).check()
 
 
@@ -129,6 +130,25 @@ def _check_signatures(model: Mapping[str, Any]) -> None:
             raise FlawError("a signature of no graph")
         if any(end["tensor_index"] >= tensors or not end["name"] for end in ends):
             raise FlawError("a signature that leads nowhere")
+
+
+def _check_kind(model: Mapping[str, Any]) -> None:
+    """Name a network of another kind, by its operators or by its answer."""
+    for code in model["operator_codes"]:
+        if code["custom_code"] in _OTHER_NETWORKS:
+            raise OtherNetworkError(_OTHER_NETWORKS[code["custom_code"]])
+    graph = model["subgraphs"][0]
+    for index in graph["outputs"]:
+        shape = [length for length in graph["tensors"][index]["shape"] if length > 1] if _is_in(index, graph) else []
+        if len(shape) > 1:
+            raise OtherNetworkError(
+                f"no image classifier: it answers with {' x '.join(map(str, shape[:4]))} numbers, as networks for"
+                " segmentation, poses or detection do, and not with one score for each label."
+            )
+
+
+def _is_in(index: int, graph: Mapping[str, Any]) -> bool:
+    return 0 <= index < len(graph["tensors"])
 
 
 class _Graph:
@@ -274,9 +294,7 @@ def _rule(code: Mapping[str, Any]) -> Rule:
     number = max(code["code"], code["deprecated_code"])
     if number not in RULES or code["custom_code"]:
         name = code["custom_code"] or f"number {number}"
-        raise OtherNetworkError(
-            _OTHER_NETWORKS.get(name, f"no image classifier: it holds the operator {name[:60]}, which none needs.")
-        )
+        raise OtherNetworkError(f"no image classifier: it holds the operator {name[:60]}, which none needs.")
     if not 1 <= code["version"] <= 64:
         raise FlawError(f"version {code['version']} of {RULES[number].name}")
     return RULES[number]
