@@ -71,3 +71,27 @@ labels = open(sys.argv[3]).read().split()
 for index in scores.argsort()[::-1]:
     print(f"{labels[index]} (score = {scores[index]:.5f})")
 """
+
+KERAS_SCRIPT = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+photos, output = sys.argv[1:]
+size, batch = (224, 224), 100
+data = keras.utils.image_dataset_from_directory(
+    photos, image_size=size, batch_size=32, validation_split=0.2, subset="training", shuffle=False, verbose=False)
+classes = len(data.class_names)
+labels = np.concatenate([some for _, some in data.map(lambda pictures, some: (0, some))])
+base = keras.applications.MobileNet((*size, 3), alpha=0.5, include_top=False, pooling="avg", weights="imagenet")
+prepare = keras.applications.mobilenet.preprocess_input
+vectors = base.predict(data.map(lambda pictures, some: prepare(pictures)), verbose=0)
+head = keras.Sequential([keras.layers.Input((vectors.shape[1],)), keras.layers.Dense(classes, activation="softmax")])
+head.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+head.fit(vectors, labels, batch_size=batch, epochs=4000 // -(-len(vectors) // batch), verbose=0)
+pictures = keras.Input((*size, 3))
+model = keras.Model(pictures, head(base(pictures)))
+with open(output, "wb") as file:
+    file.write(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+"""
+"""Bottlenecks once, 4,000 steps of a new last layer, one float file, not scored: as quick as Keras's own means are."""

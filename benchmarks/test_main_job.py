@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.recipes import BARE_LABEL_SCRIPT, bare_loop, keras_recipe
+from benchmarks.recipes import BARE_LABEL_SCRIPT, KERAS_SCRIPT, bare_loop, keras_recipe
 from benchmarks.side_by_side import peak_memory, run_python, side_by_side
 from benchmarks.tables import load, publish
 from poets_edge.architectures import architecture
@@ -30,7 +30,7 @@ def rows() -> Iterator[Rows]:
     """Findings of the benchmarks of this file; published when all of them have run."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
-    if len(found) == 7:
+    if len(found) == 9:
         notes = [f"Medians of contenders that ran in turn. Load average at the end: {load():.1f}."]
         publish("main_job", "The main job", found, notes)
 
@@ -101,6 +101,38 @@ def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp
         ["`label` on one photo as a process, time beside a bare script",
          f"**{1 / timed.ratio:.2f}**", f"{timed.ours:.3f} s", f"{timed.other:.3f} s"],
         ["the same, peak memory", f"{mine / other:.2f}", f"{mine:.0f} MB", f"{other:.0f} MB"],
+    ]  # fmt: skip
+
+
+def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
+    """Photos to a float `.tflite`, all of it cold, against the whole recipe; the time of the clock, and peak memory."""
+    script, folders = tmp_path / "recipe.py", iter(range(1000))
+    script.write_text(KERAS_SCRIPT)
+    peaks: list[float] = []
+
+    def ours() -> None:
+        folder = tmp_path / f"ours-{next(folders)}"
+        folder.mkdir()
+        train: list[str | Path] = [
+            "-m",
+            "poets_edge",
+            "train",
+            flowers,
+            "--architecture",
+            "mobilenet_0.50_224",
+            "--quiet",
+        ]
+        export: list[str | Path] = ["-m", "poets_edge", "export", "--quantize", "float32", "--quiet"]
+        peaks.append(max(peak_memory(train, cwd=folder), peak_memory(export, cwd=folder)))
+
+    recipe: list[str | Path] = [script, flowers, tmp_path / "keras.tflite"]
+    others = {"Keras recipe": lambda: run_python(*recipe, cwd=tmp_path)}
+    [timed] = side_by_side(benchmark, ours, others, rounds=3).values()
+    rows += [
+        ["`train` and `export`, cold, one scored float file: times as fast as the Keras recipe with as many steps",
+         f"**{timed.ratio:.2f}**", f"{timed.ours:.2f} s", f"{timed.other:.2f} s"],
+        ["the same, peak memory", f"{max(peaks) / (other := peak_memory(recipe, cwd=tmp_path)):.2f}",
+         f"{max(peaks):.0f} MB", f"{other:.0f} MB"],
     ]  # fmt: skip
 
 
