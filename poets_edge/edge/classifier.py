@@ -19,6 +19,7 @@ from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.metadata import Metadata, read_metadata, split_labels
 from poets_edge.edge.model_file import ModelFile, ModelSource, read_model
 from poets_edge.edge.normalization import BACKBONE, Normalization
+from poets_edge.edge.verification.answers import other_answer
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.files import read_bytes
 
@@ -212,6 +213,8 @@ def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: boo
         names, source = model.metadata.labels, str(model.path)
     if not names and unlabelled and labels is None:
         return ()
+    if other := other_answer([model.output.shape]):
+        raise ModelError(f"{model.path}: {other}")
     if not names:
         raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
     if len(names) != outputs:

@@ -7,13 +7,14 @@ interpreter would, and what it will take of memory and arithmetic is summed up o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from poets_edge.edge.verification import shapes
+from poets_edge.edge.verification.answers import other_answer
 from poets_edge.edge.verification.shapes import Call, Infer
 from poets_edge.edge.verification.tables import FlawError, OtherNetworkError
 
@@ -118,7 +119,7 @@ def check_model(model: Mapping[str, Any]) -> Cost:
     if any(not 0 <= index < len(model["buffers"]) for index in model["metadata_buffer"]):
         raise FlawError("metadata that lead nowhere")
     _check_signatures(model)
-    _check_kind(model)
+    _check_operators(model)
     return _Graph(model).check()
 
 
@@ -132,23 +133,22 @@ def _check_signatures(model: Mapping[str, Any]) -> None:
             raise FlawError("a signature that leads nowhere")
 
 
-def _check_kind(model: Mapping[str, Any]) -> None:
-    """Name a network of another kind, by its operators or by its answer."""
-    for code in model["operator_codes"]:
-        if code["custom_code"] in _OTHER_NETWORKS:
-            raise OtherNetworkError(_OTHER_NETWORKS[code["custom_code"]])
-    graph = model["subgraphs"][0]
-    for index in graph["outputs"]:
-        shape = [length for length in graph["tensors"][index]["shape"] if length > 1] if _is_in(index, graph) else []
-        if len(shape) > 1:
-            raise OtherNetworkError(
-                f"no image classifier: it answers with {' x '.join(map(str, shape[:4]))} numbers, as networks for"
-                " segmentation, poses or detection do, and not with one score for each label."
-            )
+def _check_operators(model: Mapping[str, Any]) -> None:
+    """Refuse operators that no image classifier needs, and say what kind of network has them, where that shows."""
+    unknown = [name for code in model["operator_codes"] if (name := _unknown_operator(code))]
+    if not unknown:
+        return
+    known_kind = next((_OTHER_NETWORKS[name] for name in unknown if name in _OTHER_NETWORKS), None)
+    raise OtherNetworkError(
+        known_kind
+        or other_answer(_answers(model["subgraphs"][0]))
+        or f"no image classifier: it holds the operator {unknown[0][:60]}, which none needs."
+    )
 
 
-def _is_in(index: int, graph: Mapping[str, Any]) -> bool:
-    return 0 <= index < len(graph["tensors"])
+def _answers(graph: Mapping[str, Any]) -> list[Sequence[int]]:
+    """Shapes of the outputs, as far as there are such tensors."""
+    return [graph["tensors"][index]["shape"] for index in graph["outputs"] if 0 <= index < len(graph["tensors"])]
 
 
 class _Graph:
@@ -289,15 +289,22 @@ _OTHER_NETWORKS = {
 """Names of custom operators that tell what a model is."""
 
 
-def _rule(code: Mapping[str, Any]) -> Rule:
+def _unknown_operator(code: Mapping[str, Any]) -> str:
+    """Its name; "" where it is one of RULES."""
+    known = _number(code) in RULES and not code["custom_code"]
+    return "" if known else code["custom_code"] or f"number {_number(code)}"
+
+
+def _number(code: Mapping[str, Any]) -> int:
     # The old field holds numbers below 127; the new one, where it is written, is the same or larger.
-    number = max(code["code"], code["deprecated_code"])
-    if number not in RULES or code["custom_code"]:
-        name = code["custom_code"] or f"number {number}"
-        raise OtherNetworkError(f"no image classifier: it holds the operator {name[:60]}, which none needs.")
+    return int(max(code["code"], code["deprecated_code"]))
+
+
+def _rule(code: Mapping[str, Any]) -> Rule:
+    rule = RULES[_number(code)]
     if not 1 <= code["version"] <= 64:
-        raise FlawError(f"version {code['version']} of {RULES[number].name}")
-    return RULES[number]
+        raise FlawError(f"version {code['version']} of {rule.name}")
+    return rule
 
 
 def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
