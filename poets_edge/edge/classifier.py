@@ -213,7 +213,7 @@ def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: boo
         names, source = model.metadata.labels, str(model.path)
     if not names and unlabelled and labels is None:
         return ()
-    if other := other_answer([model.output.shape]):
+    if not names and (other := other_answer([model.output.shape])):
         raise ModelError(f"{model.path}: {other}")
     if not names:
         raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
