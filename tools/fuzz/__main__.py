@@ -30,9 +30,10 @@ from PIL import Image
 
 from tools.fuzz import graphs, models, photos, records
 from tools.fuzz.seeds import SEEDS
-from tools.fuzz.server import Outcome, run
+from tools.fuzz.server import ROOT, Outcome, run
 
-ROOT = Path(__file__).resolve().parents[2]
+_SHORT = ("--min-seconds", "0.01", "--rounds", "1")
+_TRIES_A_REPORT = 100
 Case = tuple[list[str], list[Path]]
 """A command, and the files that make it what it is."""
 
@@ -47,9 +48,14 @@ def _model(seeds: Path, work: Path, rng: Random) -> Case:
         ["inspect", str(file), "--json"],
         ["evaluate", str(file), "folder", "--set", "all", "--json"],
         ["watch", str(file), "--source", "folder/daisy", "--json", "--threads", "1"],
-        ["android", str(file), "--app", str(ROOT / "android_demo")],
+        ["android", str(file), "--app", "app", "--json"],
+        ["benchmark", str(file), *_SHORT, "--json"],
     ]
-    command = rng.choices(commands, (8, 2, 3, 2, 3, 0))[0]
+    # A stand-in for the app: the model is checked and copied, nothing is built.
+    manifest = work / "app/app/src/main/AndroidManifest.xml"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("<manifest/>\n")
+    command = rng.choices(commands, (8, 2, 3, 2, 3, 3, 1))[0]
     return command, [file]
 
 
@@ -70,8 +76,17 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
     file.write_bytes(graphs.mutate((seeds / "seed_graph.pb").read_bytes(), rng))
     if rng.random() < 0.5:
         shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
-    # Not exported: what is none of our networks loads TensorFlow, which does not survive a fork.
     return ["inspect", str(file), "--json"], [file]
+
+
+def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
+    """A graph that is labelled with or exported: what is none of our networks loads TensorFlow, some seconds each."""
+    file = work / "seed_graph.pb"
+    file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
+    shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
+    if rng.random() < 0.5:
+        return ["label", str(file), "photo.png", "--json"], [file]
+    return ["export", str(file), "--quantize", "float32", "--output_dir", "out", "--json"], [file]
 
 
 def _record(seeds: Path, work: Path, rng: Random) -> Case:
@@ -196,6 +211,7 @@ KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "models": _model,
     "photos": _photo,
     "graphs": _graph,
+    "run-graphs": _run_graph,
     "records": _record,
     "weights": _weights,
     "caches": _cache,
@@ -214,7 +230,7 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
                 Image.new("RGB", (40, 30), shade).save(work / "folder" / label / f"{index}.png")
         shutil.copy(work / "folder/daisy/0.png", work / "photo.png")
         command, files = KINDS[kind](seeds, work, rng)
-        outcome = run(command, work)
+        outcome = run(command, work, apart=kind == "run-graphs")
         if outcome.is_fault and keep:
             keep.mkdir(parents=True, exist_ok=True)
             for file in files:
@@ -245,6 +261,8 @@ def main() -> int:
             while number < tries[kind] if tries else time.monotonic() < end:
                 outcomes[kind].append(fuzz(kind, number, given.seed, seeds, given.keep))
                 number += 1
+                if given.report and number % _TRIES_A_REPORT == 0:  # a long run that is ended has said what it reached
+                    given.report.write_text(table(outcomes, given.seed))
     text = table(outcomes, given.seed)
     print(text)
     if given.report:

@@ -22,9 +22,12 @@ _OPERATIONS = (
 
 
 def mutate(graph: bytes, rng: Random) -> bytes:
-    """A graph with one to three things changed."""
-    if rng.random() < 0.4:
-        return break_bytes(graph, rng)
+    """A graph with one to three things changed, or its bytes broken."""
+    return break_bytes(graph, rng) if rng.random() < 0.4 else mutate_nodes(graph, rng)
+
+
+def mutate_nodes(graph: bytes, rng: Random) -> bytes:
+    """A sound protocol buffer with one to three things changed."""
     changed = GraphDef.FromString(graph)
     for _ in range(rng.randint(1, 3)):
         node = rng.choice(changed.node)

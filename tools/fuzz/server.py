@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
 """Loading TensorFlow, for a graph that is none of our own networks, takes a tenth of it on a busy machine."""
 MOST_BYTES = 1 << 30
@@ -46,13 +47,17 @@ class Outcome:
         return self.kind not in ("answered", "one line")
 
 
-def run(arguments: Sequence[str], cwd: Path) -> Outcome:
-    """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own."""
+def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False) -> Outcome:
+    """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own.
+
+    Args:
+        apart: in a fresh Python, for what loads TensorFlow: its threads do not survive a fork.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before = time.monotonic()
         child = os.fork()
         if child == 0:
-            _be_child(arguments, cwd, out.fileno(), err.fileno())
+            _be_child(arguments, cwd, out.fileno(), err.fileno(), apart)
         status, usage = _wait(child, before + SECONDS)
         seconds = time.monotonic() - before
         texts = []
@@ -62,7 +67,7 @@ def run(arguments: Sequence[str], cwd: Path) -> Outcome:
     return _judge(status, texts[0], texts[1], seconds, usage.ru_maxrss // 1024)
 
 
-def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int) -> None:
+def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bool) -> None:
     status = 70
     try:
         os.setsid()
@@ -73,6 +78,9 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int) -> None:
         os.dup2(err, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(cwd)
+        if apart:
+            os.environ["PYTHONPATH"] = str(ROOT)
+            os.execv(sys.executable, [sys.executable, "-m", "poets_edge", *arguments])
         sys.argv = ["poets-edge", *arguments]
         from poets_edge.cli import main
 
