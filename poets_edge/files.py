@@ -234,7 +234,7 @@ def _complete(journal: Path) -> None:
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError):  # not ours
+    except (OSError, ValueError, TypeError, RecursionError):  # not ours
         renames = []
     for temporary, path in renames:
         ours = temporary.parent == path.parent and is_temporary(temporary.name, f".{path.name}.", ".tmp")

@@ -143,6 +143,21 @@ _BENCHMARK = {
 }
 
 
+_MILLISECONDS = Maybe([_POSITIVE])
+_ROUND = {
+    "load_ms": float,
+    "first_ms": float,
+    "steady": bool,
+    "samples_ms": Such([_POSITIVE], "at least one time", bool),
+    "decode_ms": _MILLISECONDS,
+    "resize_ms": _MILLISECONDS,
+    "inference_ms": _MILLISECONDS,
+    "peak_memory_mb": Maybe(float),
+    "accelerated": bool,
+    "state": {"throttled": Maybe([str]), "temperature_c": Maybe(float)},
+}
+
+
 def parse_json(data: bytes | str) -> Any:
     """JSON text -> values: no NaN, no infinity, not deeper than DEEPEST. Raises RecordError."""
     try:
@@ -173,6 +188,11 @@ def training_record(value: Any) -> dict[str, Any]:
 def benchmark_results(value: Any) -> dict[str, Any]:
     """Check what `benchmark` writes about one device. Raises RecordError."""
     return _object(check(value, _BENCHMARK))
+
+
+def measured_round(value: Any) -> dict[str, Any]:
+    """Check what one process has measured of one model. Raises RecordError."""
+    return _object(check(value, _ROUND))
 
 
 def model_facts(value: Any) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poets_edge.errors import DatasetError
+from poets_edge.errors import DatasetError, RecordError
 from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
+from poets_edge.records import Each, Maybe, Such, check, parse_json
 
 FORMAT = "poets_edge-exclude-1"
+_TEXT = Such(str, "a name", bool)
+_SHAPE = {"leave_out": Maybe([_TEXT]), "belongs_to": Maybe(Each(_TEXT))}
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,12 @@ def read_exclusions(path: Path) -> Exclusions:
         lines = (line.strip() for line in text.splitlines())
         return Exclusions(frozenset(line for line in lines if line and not line.startswith("#")))
     try:
-        found = json.loads(text)
-        leave_out, belongs_to = found.get("leave_out", []), found.get("belongs_to", {})
-        names = [*leave_out, *belongs_to, *belongs_to.values()]
-        if isinstance(leave_out, list) and all(isinstance(name, str) and name for name in names):
-            return Exclusions(frozenset(leave_out), belongs_to)
-    except (ValueError, AttributeError, TypeError):
-        pass
-    raise DatasetError(f"{path}: not a list of photos. Save it from the audit's page, or write one photo a line.")
+        found = check(parse_json(text), _SHAPE)
+    except RecordError as error:
+        raise DatasetError(
+            f"{path}: not a list of photos ({error}). Save it from the audit's page, or write one photo a line."
+        ) from None
+    return Exclusions(frozenset(found.get("leave_out") or ()), found.get("belongs_to") or {})
 
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.edge.classifier import Classifier
-from poets_edge.errors import RemoteError
+from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter, Silent
+from poets_edge.records import check, parse_json
 from poets_edge.remote.connection import Connection, Ended, check_host
 from poets_edge.remote.installation import Installation, install, with_way_out
 from poets_edge.remote.unit import NAME, unit_text
@@ -145,8 +146,14 @@ def _note(device: Installation) -> dict[str, Any]:
     """The files that an earlier `deploy` has left there; none where there was none."""
     lines: list[str] = []
     ended = device.connection.run(["cat", str(device.folder / _NOTE)], line=lines.append)
-    found: dict[str, Any] = json.loads("\n".join(lines)) if ended.status == 0 else {}
-    return found
+    if ended.status != 0:
+        return {}
+    try:
+        found: dict[str, Any] = check(parse_json("\n".join(lines)), {"model": str, "unit": str, "lingered": bool})
+        return found
+    except RecordError as error:
+        place = f"{device.folder}/{_NOTE}"
+        raise RemoteError(f"{device.connection.host}: {place}: {error}. Delete it there, and run again.") from None
 
 
 class _Systemd:

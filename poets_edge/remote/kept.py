@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poets_edge.errors import RecordError
+from poets_edge.files import read_bytes
+from poets_edge.records import check, measured_round, parse_json
+
 _STALE_SECONDS = 86400.0
 """A device warms up, gets updates: rounds of yesterday are not put beside today's."""
 
@@ -58,13 +62,13 @@ class Kept:
 def open_kept(name: str) -> Kept:
     """The data kept under a name; nothing where they are old or damaged."""
     kept = Kept(cache_folder() / "measuring" / f"{name}.jsonl")
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, RecordError):
         if abs(time.time() - kept.path.stat().st_mtime) > _STALE_SECONDS:
             return kept
-        lines = kept.path.read_text(encoding="utf-8").splitlines()
-        kept.machine = json.loads(lines[0])["machine"]
+        lines = read_bytes(kept.path).decode("utf-8", errors="replace").splitlines()
+        kept.machine = check(parse_json(lines[0] if lines else ""), {"machine": dict})["machine"]
         for line in lines[1:]:  # the last one may have been cut short
-            noted = json.loads(line)
+            noted = check(parse_json(line), {"key": (str, int, int), "entry": dict})
             sha256, threads, number = noted["key"]
-            kept.rounds[sha256, threads, number] = noted["entry"]
+            kept.rounds[sha256, threads, number] = measured_round(noted["entry"])
     return kept

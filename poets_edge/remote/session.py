@@ -14,14 +14,29 @@ from typing import Any
 
 from poets_edge import errors
 from poets_edge.benchmarking.measurement import Settings
-from poets_edge.errors import PoetsEdgeError, RemoteError
+from poets_edge.errors import AccuracyDropError, PoetsEdgeError, RecordError, RemoteError
 from poets_edge.files import sha256_of
 from poets_edge.progress import Reporter
+from poets_edge.records import Maybe, check, parse_json
 from poets_edge.remote.installation import Installation, send
 from poets_edge.remote.kept import Kept
 from poets_edge.remote.wheels import digest_of
 
 _MODULE = "poets_edge.remote.measure"
+_MESSAGE = {
+    "begin": Maybe(str),
+    "total": Maybe(int),
+    "unit": Maybe(str),
+    "advance": Maybe(int),
+    "note": Maybe(str),
+    "status": Maybe(str),
+    "warn": Maybe(str),
+    "machine": Maybe(dict),
+    "round": Maybe((int, int, int, dict)),
+    "error": Maybe(str),
+    "kind": Maybe(str),
+}
+"""What `poets_edge.remote.measure` says, a line each; its result is checked by who asked."""
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
@@ -134,14 +149,19 @@ class _Followed:
         with self._bars:
             ended = self._installation.run(_MODULE, text=json.dumps(request), line=self._read)
         if "error" in self._last:
-            kind = getattr(errors, self._last["kind"], PoetsEdgeError)
+            kind: Any = getattr(errors, self._last.get("kind") or "", None)
+            if not (isinstance(kind, type) and issubclass(kind, PoetsEdgeError)) or kind is AccuracyDropError:
+                kind = PoetsEdgeError
             raise kind(f"{host}: {self._last['error']}")
         if "result" not in self._last:
             raise RemoteError(f"{host}: the measurement ended early there ({ended.last_words[:200]}).")
         return self._last["result"]
 
     def _read(self, line: str) -> None:
-        message = json.loads(line)
+        try:
+            message = check(parse_json(line), _MESSAGE)
+        except RecordError as error:
+            raise RemoteError(f"{self._installation.host}: it answers what is not understood here ({error}).") from None
         if "begin" in message:
             what = f"{self._installation.host}: {message['begin']}"
             self._advance = self._bars.enter_context(self._reporter.progress(what, message["total"], message["unit"]))

@@ -28,6 +28,7 @@ from poets_edge.errors import ModelError
 from poets_edge.files import sha256_of, write_text
 from poets_edge.photos.folder import scan
 from poets_edge.progress import Reporter
+from poets_edge.sweep.notes import JUDGED, read_note
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
@@ -94,7 +95,10 @@ def judge_all(
         OutputError: a file cannot be written; what is judged stays judged.
     """
     keys = {architecture: _key(options, answer) for architecture, answer in done.items()}
-    judged = {architecture: _read(options.folder(architecture), key) for architecture, key in keys.items()}
+    judged = {
+        architecture: read_note(options.folder(architecture) / _JUDGED, JUDGED, key, reporter)
+        for architecture, key in keys.items()
+    }
     todo = [architecture for architecture, answer in judged.items() if answer is None]
     if todo:
         hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos, options.bottleneck_dir)
@@ -160,14 +164,6 @@ def _key(options: GridOptions, answer: Answer) -> str:
     """Names everything that a judgment follows from: the retrained files' own key, and the folds."""
     inputs = [_FORMAT, answer["key"], answer["features_sha256"], options.folds]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-
-
-def _read(folder: Path, key: str) -> Answer | None:
-    try:
-        answer: Answer = json.loads((folder / _JUDGED).read_text(encoding="utf-8"))
-        return answer if answer["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _write(folder: Path, key: str, answer: Answer) -> Answer:

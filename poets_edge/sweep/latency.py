@@ -13,9 +13,10 @@ from typing import Any
 from poets_edge.architectures import Architecture
 from poets_edge.benchmarking.measurement import Measurement, Variant, measure_variants, model_facts
 from poets_edge.benchmarking.processes import Answer
-from poets_edge.errors import ModelError, OutputError
-from poets_edge.files import sha256_of
+from poets_edge.errors import ModelError, OutputError, RecordError
+from poets_edge.files import read_bytes, sha256_of
 from poets_edge.progress import Reporter
+from poets_edge.sweep.notes import timed_round
 from poets_edge.sweep.options import GridOptions
 
 _TIMES = "latency.jsonl"
@@ -52,7 +53,7 @@ def measure_all(
     variants = list(digests)
     log = options.output_dir / _TIMES
     stamp = hashlib.sha256(json.dumps([facts, asdict(options.settings)], sort_keys=True).encode()).hexdigest()[:16]
-    noted = _read_times(log, stamp)
+    noted = _read_times(log, stamp, reporter)
     known = {
         (variant, number): noted[digests[variant], options.threads, number]
         for variant in variants
@@ -80,20 +81,21 @@ def measure_all(
     return measured, troubles
 
 
-def _read_times(log: Path, stamp: str) -> dict[tuple[str, int, int], dict[str, Any]]:
+def _read_times(log: Path, stamp: str, reporter: Reporter) -> dict[tuple[str, int, int], dict[str, Any]]:
     """(file's checksum, threads, round) -> what was measured with this stamp."""
     found = {}
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(log).decode("utf-8", errors="replace").splitlines()
     except OSError:
         return {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
-            noted = json.loads(line)
-        except ValueError:  # the line that was being written when the program was killed
-            continue
-        if noted["stamp"] == stamp:
-            found[noted["sha256"], noted["threads"], noted["round"]] = noted["entry"]
+            if timed := timed_round(line, stamp):
+                found[timed[0]] = timed[1]
+        except RecordError as error:
+            # A line that was being written when the program was killed is nothing to speak of.
+            if line.endswith("}"):
+                reporter.warn(f"{log}, line {number}: {error}. That round is measured again.")
     return found
 
 

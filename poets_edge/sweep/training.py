@@ -23,6 +23,7 @@ from poets_edge.photos.folder import scan
 from poets_edge.photos.split import split
 from poets_edge.progress import Reporter
 from poets_edge.sweep.judging import FEATURES
+from poets_edge.sweep.notes import RETRAINED, read_note
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
@@ -58,7 +59,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
     }
     hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
     keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}
-    done = {architecture: _read_done(options.folder(architecture), key) for architecture, key in keys.items()}
+    done = {architecture: _read_done(options.folder(architecture), key, reporter) for architecture, key in keys.items()}
     todo = [architecture for architecture, answer in done.items() if answer is None]
     if len(todo) < len(done):
         reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
@@ -187,14 +188,15 @@ def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weigh
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
-def _read_done(folder: Path, key: str) -> Answer | None:
+def _read_done(folder: Path, key: str, reporter: Reporter | None = None) -> Answer | None:
     """The note about a finished architecture, if it is this one and its files have not changed."""
+    answer = read_note(folder / _DONE, RETRAINED, key, reporter)
+    if answer is None:
+        return None
     try:
-        answer: Answer = json.loads((folder / _DONE).read_text(encoding="utf-8"))
         intact = all(sha256_of(folder / file["file"]) == file["sha256"] for file in answer["files"])
-        whole = intact and sha256_of(folder / FEATURES) == answer["features_sha256"]
-        return answer if whole and answer["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return answer if intact and sha256_of(folder / FEATURES) == answer["features_sha256"] else None
+    except OSError:
         return None
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.architectures import Architecture
-from poets_edge.files import sha256_of, write_bytes, write_text
+from poets_edge.errors import RecordError
+from poets_edge.files import read_bytes, sha256_of, write_bytes, write_text
 from poets_edge.graphs.graphdef import parse_graph, serialize
 from poets_edge.graphs.network import Network
 from poets_edge.graphs.write_graph import graph_of
 from poets_edge.graphs.write_model import write_float_model
+from poets_edge.records import parse_json
 from poets_edge.training.layer_weights import read_backbone
 from poets_edge.training.weights import Weights
 
@@ -91,6 +93,6 @@ def _sums(backbone: Backbone) -> dict[str, str]:
 
 def _is_intact(backbone: Backbone) -> bool:
     try:
-        return bool(json.loads(_checksums(backbone).read_text()) == _sums(backbone))
-    except (OSError, ValueError):
+        return bool(parse_json(read_bytes(_checksums(backbone))) == _sums(backbone))
+    except (OSError, RecordError):
         return False

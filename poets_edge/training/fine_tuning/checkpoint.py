@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +17,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.errors import RecordError
 from poets_edge.files import write_bytes
+from poets_edge.records import COUNT, Maybe, check, parse_json
 from poets_edge.training.fine_tuning.trainer import Epoch
 
 Arrays = Sequence[npt.NDArray[Any]]
 
 SUFFIX = ".checkpoint.npz"
+_EPOCH = {
+    "epoch": COUNT,
+    "train_accuracy": float,
+    "train_cross_entropy": float,
+    "validation_accuracy": Maybe(float),
+    "validation_cross_entropy": Maybe(float),
+}
+_NOTES = {"chosen": COUNT, "epochs": [_EPOCH]}
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,11 @@ def load(path: Path) -> Progress | None:
     """Read it; None where there is none, or it is damaged: then training begins anew."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            notes = json.loads(str(stored["notes"]))
+            notes = check(parse_json(str(stored["notes"])), _NOTES)
             state, kept = (
                 [stored[name] for name in sorted(stored.files) if name.startswith(kind)] for kind in ("state", "kept")
             )
             epochs = tuple(Epoch(**fields) for fields in notes["epochs"])
             return Progress(epochs, int(notes["chosen"]), state, kept)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, RecordError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
