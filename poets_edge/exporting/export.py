@@ -155,7 +155,7 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
     write_together({file.path: content for file, content in zip(files, contents, strict=True)})
-    for content in contents:  # just converted and judged here: it need not be verified again
+    for content in contents if scored else ():  # just converted and judged here: it need not be verified again
         remember(content)
     return result
 

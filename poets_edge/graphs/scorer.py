@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from poets_edge.graphs.network import Network
 from poets_edge.graphs.read_graph import known_network
 from poets_edge.graphs.tensorflow import load_tensorflow
 from poets_edge.graphs.write_model import write_float_model
+
+_TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stack trace")
 
 
 class FrozenGraphScorer:
@@ -55,7 +58,10 @@ class FrozenGraphScorer:
     def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         values = np.empty((1, *pixels.shape), np.float32)
         self._normalise(pixels, values[0])
-        scores = np.asarray(self._function(values)[0], np.float32)
+        answer = self._function(values)
+        if answer.ndim != 2 or len(answer) != 1:
+            raise ModelError(f"{self.path}: answers with the shape {list(answer.shape)}, not with [1, labels].")
+        scores = np.asarray(answer[0], np.float32)
         if not np.isfinite(scores).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Train again.")
         return scores
@@ -81,11 +87,28 @@ def _in_interpreter(path: Path, network: Network) -> Callable[[npt.NDArray[np.fl
 def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     tf = load_tensorflow("running a frozen graph (.pb)")
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
-    with silent_stderr():
-        try:
-            wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-            function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
-            return lambda pixels: np.asarray(function(tf.constant(pixels)))
-        except Exception as error:  # a foreign graph can break TensorFlow's importer in many ways
-            reason = " ".join(str(error).split())[:200]
-    raise ModelError(f"{frozen.path}: TensorFlow cannot load it ({reason}).")
+    with silent_stderr(), _saying_what_tensorflow_says(frozen.path, "load"):
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+        function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+
+    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with _saying_what_tensorflow_says(frozen.path, "run"):
+            return np.asarray(function(tf.constant(pixels)), np.float32)
+
+    return run
+
+
+@contextlib.contextmanager
+def _saying_what_tensorflow_says(path: Path, what: str) -> Iterator[None]:
+    """A foreign graph can break TensorFlow in many ways; each is one line. Raises ModelError."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(f"{path}: TensorFlow cannot {what} it ({_reason(error)}).") from None
+
+
+def _reason(error: Exception) -> str:
+    """What it says without the lines of Python that led there, which are ours."""
+    lines = str(error).splitlines()
+    said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
+    return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

@@ -27,13 +27,17 @@ RACY_SECONDS = 2.0
 """The coarsest clock of a file system in use is FAT's, which ticks every two seconds."""
 
 _BUSY_SECONDS = 10.0
+_DIGEST_BYTES = 32
 
 
 class Digests:
     """The digests in one file; made by `open_digests`. Not for use by two threads at once."""
 
-    def __init__(self, connection: sqlite3.Connection | None, *, rehash: bool = False) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection | None, path: Path | None = None, *, rehash: bool = False
+    ) -> None:
         self._connection = connection
+        self._path = path
         self._rehash = rehash
         self._folder: bytes | None = None
         self._of_folder: dict[bytes, tuple[str, bytes]] = {}
@@ -49,7 +53,9 @@ class Digests:
         with contextlib.suppress(OSError):
             now = os.stat(path)  # noqa: PTH116 - a million times
             if stat.S_ISREG(now.st_mode) and _identity(now) == known[0]:
-                return known[1]
+                digest = known[1]
+                # Anything may be in a damaged file. (A wrong digest of the right length shows when a photo is read.)
+                return digest if isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES else None
         return None
 
     def keep(self, path: Path, seen: os.stat_result, at: float, digest: bytes) -> None:
@@ -80,9 +86,12 @@ class Digests:
             return []
         try:
             return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error:  # damaged, locked, or the disk is full: it goes on without
+        except sqlite3.Error as error:  # damaged, locked, or the disk is full: it goes on without
             self._connection.close()
             self._connection = None
+            if self._path and not isinstance(error, sqlite3.OperationalError):  # damaged: the next run begins anew
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
             return []
 
 
@@ -103,7 +112,7 @@ def open_digests(folder: Path | None, *, rehash: bool = False) -> Iterator[Diges
         yield Digests(None)
         return
     with contextlib.closing(connection):
-        digests = Digests(connection, rehash=rehash)
+        digests = Digests(connection, folder / FILE, rehash=rehash)
         yield digests
         digests.commit()
 

@@ -140,7 +140,9 @@ def _fill_caches(
         places = []
         for architecture, digest in digests.items():
             folder = options.folder(architecture)
-            cache, _ = stack.enter_context(open_cache(folder / _CACHE))
+            cache, damaged = stack.enter_context(open_cache(folder / _CACHE))
+            if damaged:
+                reporter.warn(f"{folder / _CACHE} was damaged; it was moved to {damaged} and is made again.")
             name = f"{architecture.backbone} int8"
             places.append(Int8Place(folder / FEATURES, digest, name, architecture.size, cache))
         for _ in bottlenecks(photos, places, reporter, what="int8 features"):
@@ -154,7 +156,9 @@ def _float_cache(
     """Where float32's bottlenecks are; those that somebody has deleted since training are computed again."""
     weights = find_weights(architecture, options.model_dir, reporter=reporter)
     backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
-    with open_cache(backbone.cache_file) as (cache, _):
+    with open_cache(backbone.cache_file) as (cache, damaged):
+        if damaged:
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         for _ in bottlenecks(photos, [Place(backbone, cache)], reporter):
             pass
     return backbone.cache_file

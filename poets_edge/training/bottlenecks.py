@@ -201,8 +201,8 @@ def bottlenecks(
             advance(1)
             yield found, result
     for place in places:
-        for aside in place.cache.take_set_aside():
-            reporter.warn(f"the bottleneck cache was damaged; it was moved to {aside} and is computed anew.")
+        for damage in place.cache.take_damage():
+            reporter.warn(damage)
 
 
 class Extractor:

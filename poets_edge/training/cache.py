@@ -40,11 +40,17 @@ class BottleneckCache:
         """Store a vector, soon. Raises OutputError where the disk is full or damaged."""
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
-    def take_set_aside(self) -> list[Path]:
-        """Where damaged files were moved to since this was last asked."""
-        moved = list(self._rows.set_aside)
+    def take_damage(self) -> list[str]:
+        """What was found damaged since this was last asked, as sentences."""
+        found = [
+            f"the bottleneck cache was damaged; it was moved to {moved} and is computed anew."
+            for moved in self._rows.set_aside
+        ]
+        if self._rows.damaged:
+            found.append(f"{self._rows.damaged} results in the bottleneck cache were damaged; they are computed anew.")
         self._rows.set_aside.clear()
-        return moved
+        self._rows.damaged = 0
+        return found
 
     def commit(self) -> None:
         """Store at once what was put. Raises OutputError like `put`."""

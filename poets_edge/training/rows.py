@@ -32,8 +32,11 @@ class Rows:
         self._path = path
         self._table = table
         self._uncommitted = 0
+        self._torn = False
         self.set_aside: list[Path] = []
         """Damaged files, moved there since this one was opened."""
+        self.damaged = 0
+        """Rows whose checksum was wrong."""
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
         """Which of these have no row, in order. Whether a row is intact shows when it is read."""
@@ -42,13 +45,18 @@ class Rows:
     def read(self, key: bytes) -> bytes | None:
         """A row, or None where it is absent or its checksum is wrong."""
         row = self._row(key, "*")
-        if row is None or not isinstance(row[2], bytes) or zlib.crc32(row[2]) != row[1]:
+        if row is None:
+            return None
+        if not isinstance(row[2], bytes) or zlib.crc32(row[2]) != row[1]:
+            self.damaged += 1
             return None
         return row[2]
 
     def write(self, key: bytes, data: bytes) -> None:
         """Store a row, soon. Raises OutputError where the disk is full or the file damaged."""
         try:
+            if self._torn:  # what can no longer be read is not written to
+                raise sqlite3.DatabaseError("damaged")
             self._insert(key, data)
         except sqlite3.Error as error:
             self._begin_anew(error)
@@ -87,6 +95,7 @@ class Rows:
         self._connection.close()
         try:
             self.set_aside.append(_set_aside(self._path))
+            self._torn = False
             self._connection = _connect(self._path, self._table)
         except (OSError, sqlite3.Error) as trouble:
             raise self._cannot_write(trouble) from None
@@ -96,7 +105,8 @@ class Rows:
             found: tuple[bytes, int, object] | None = self._connection.execute(
                 f"SELECT {columns} FROM {self._table} WHERE key = ?", (key,)
             ).fetchone()
-        except sqlite3.DatabaseError:  # a damaged page: the row is simply computed again
+        except sqlite3.DatabaseError as error:  # a damaged page: the row is simply computed again
+            self._torn |= not isinstance(error, sqlite3.OperationalError)
             return None
         return found
 

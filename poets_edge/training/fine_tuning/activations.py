@@ -150,6 +150,8 @@ def open_activations(
             reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
         model = ModelFile(file, write_float_model(below(network, tail.cut)))
         yield Activations(backbone, model, rows, file, views)
+        for moved in rows.set_aside:
+            reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed anew.")
 
 
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
