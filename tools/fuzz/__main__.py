@@ -11,7 +11,9 @@ the command that shows it, and the exit status is 1.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
+import importlib
 import io
 import json
 import shutil
@@ -33,6 +35,15 @@ from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, Outcome, run
 
 _SHORT = ("--min-seconds", "0.01", "--rounds", "1")
+_LATE = (
+    "poets_edge.edge.verification.verify",
+    "poets_edge.watching.sources",
+    "poets_edge.graphs.beside",
+    "poets_edge.graphs.scorer",
+    "PIL.PngImagePlugin",
+    "PIL.JpegImagePlugin",
+)
+"""Imported by functions, when they are called."""
 _TRIES_A_REPORT = 100
 Case = tuple[list[str], list[Path]]
 """A command, and the files that make it what it is."""
@@ -279,13 +290,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
     seeds = folder / "seeds"
     shutil.copytree(ROOT / SEEDS, seeds)
     (folder / "work").mkdir()
-    import poets_edge.cli.export
-    import poets_edge.cli.label
-    import poets_edge.cli.train
-    import poets_edge.edge.verification.verify  # noqa: F401 - loaded once, for all forks
-    from poets_edge.edge.interpreter import find_runtime
-
-    find_runtime()
+    _load_all()
     _draw_photos(seeds)
     if "records" in kinds:
         measured = [
@@ -321,6 +326,21 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
         assert made.kind == "answered", made
         shutil.copytree(cases / "tf_files/bottlenecks", seeds / "bottlenecks")
     return seeds
+
+
+def _load_all() -> None:
+    """Load what commands import, once for all forks."""
+    from poets_edge.cli import COMMANDS
+    from poets_edge.edge.interpreter import find_runtime
+
+    for command in COMMANDS:
+        importlib.import_module(f"poets_edge.cli.{command.replace('-', '_')}")
+    for module in _LATE:
+        importlib.import_module(module)
+    find_runtime()
+    # A search for garbage in a fork would touch, and so copy, every page of what is loaded here.
+    gc.collect()
+    gc.freeze()
 
 
 def _draw_photos(seeds: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zipfile
@@ -82,12 +83,17 @@ class _Places(tables._Parser):
         return values
 
 
+@functools.lru_cache
+def _places(body: bytes) -> list[tuple[int, str]]:
+    found = _Places(memoryview(body))
+    found.table("Model", struct.unpack_from("<I", body)[0], 0)
+    return found.places
+
+
 def _by_places(body: bytes, rng: Random) -> bytes:
-    places = _Places(memoryview(body))
-    places.table("Model", struct.unpack_from("<I", body)[0], 0)
     changed = bytearray(body)
     for _ in range(rng.randint(1, 4)):
-        place, code = rng.choice(places.places)
+        place, code = rng.choice(_places(body))
         _set(changed, place, code, rng)
     return bytes(changed)
 
@@ -182,15 +188,16 @@ def _archive(body: bytes, rest: bytes, rng: Random) -> bytes:
     kind = rng.randrange(6)
     if kind == 0 or not rest:
         return body + _by_bytes(rest or b"PK\x05\x06" + bytes(18), rng)
+    method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    if kind == 1:
+        data = _bomb(body, rest, method)
+        return _by_bytes(data, rng) if rng.random() < 0.2 else data
     target = io.BytesIO()
     target.write(body)
-    method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
     with zipfile.ZipFile(io.BytesIO(rest)) as archive, zipfile.ZipFile(target, "a", method) as written:
         for name in archive.namelist():
             content = archive.read(name)
-            if kind == 1:
-                content = bytes(64 << 20) if name.endswith(".txt") else content
-            elif kind == 2:
+            if kind == 2:
                 content = _by_bytes(content, rng)
             elif kind == 3 and name.endswith(".json"):
                 content = b"[" * 100_000
@@ -202,3 +209,14 @@ def _archive(body: bytes, rest: bytes, rng: Random) -> bytes:
                 written.writestr(f"{number}", b"")
     data = target.getvalue()
     return _by_bytes(data, rng) if rng.random() < 0.2 else data
+
+
+@functools.lru_cache(maxsize=32)
+def _bomb(body: bytes, rest: bytes, method: int) -> bytes:
+    """A model whose labels are 64 MB of zeros; made once, since that takes seconds."""
+    target = io.BytesIO()
+    target.write(body)
+    with zipfile.ZipFile(io.BytesIO(rest)) as archive, zipfile.ZipFile(target, "a", method) as written:
+        for name in archive.namelist():
+            written.writestr(name, bytes(64 << 20) if name.endswith(".txt") else archive.read(name))
+    return target.getvalue()
