@@ -11,8 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,8 +19,8 @@ from typing import IO, Any
 import poets_edge
 from poets_edge import errors
 from poets_edge.errors import ModelError, PoetsEdgeError
+from poets_edge.orphans import end_with_parent, helper_environment
 
-_LOOK_SECONDS = 0.5
 _PATIENCE = 600.0
 """Seconds, beyond what the work itself may take, after which a process is given up."""
 
@@ -91,18 +89,6 @@ class Helper:
         self._stderr.close()
 
 
-def end_with_parent() -> None:
-    """In the process: end it soon after its parent has ended, however that came; nobody waits for the answer."""
-    parent = os.getppid()
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOK_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=look, daemon=True).start()
-
-
 def answer(work: Callable[[], Answer]) -> None:
     """In the process: print what `work` gives, or why it could not, as one line."""
     try:
@@ -140,4 +126,7 @@ def _read(line: str, status: int, stderr: str, subject: str) -> Answer:
 def _environment() -> dict[str, str]:
     """This one, in which this package is found also where it is not installed."""
     root = str(Path(poets_edge.__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+    return {
+        **helper_environment(),
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+    }

@@ -20,11 +20,12 @@ import numpy as np
 from PIL import Image
 
 from poets_edge.benchmarking.machine import machine_state, resident_peak_mb
-from poets_edge.benchmarking.processes import answer, end_with_parent
+from poets_edge.benchmarking.processes import answer
 from poets_edge.benchmarking.samples import warm_up
 from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import find_runtime, is_accelerated
+from poets_edge.orphans import end_with_parent
 
 _LONGEST_WARM_UP = 5.0
 _STAGE_RUNS = 8

@@ -17,6 +17,7 @@ import poets_edge
 from poets_edge.cli.hints import command_hint, with_flags
 from poets_edge.cli.streams import escaped, guarded
 from poets_edge.errors import PoetsEdgeError
+from poets_edge.interrupts import heeded_interrupts
 
 COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",
@@ -138,7 +139,8 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        cli.main(prog_name="poets-edge", standalone_mode=False)
+        with heeded_interrupts():
+            cli.main(prog_name="poets-edge", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):

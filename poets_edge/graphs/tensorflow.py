@@ -9,6 +9,7 @@ from typing import Any
 
 from poets_edge.edge.interpreter import silent_stderr
 from poets_edge.errors import RuntimeMissingError
+from poets_edge.interrupts import heeded_interrupts
 
 
 def load_tensorflow(job: str) -> Any:
@@ -25,7 +26,7 @@ def load_tensorflow(job: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with silent_stderr():
+        with heeded_interrupts(swallowed=True), silent_stderr():
             return importlib.import_module("tensorflow")
     except ImportError as error:
         raise RuntimeMissingError(

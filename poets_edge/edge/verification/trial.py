@@ -16,6 +16,7 @@ from pathlib import Path
 import poets_edge
 from poets_edge.edge.verification.rules import Cost
 from poets_edge.edge.verification.tables import FlawError
+from poets_edge.orphans import end_with_parent, helper_environment
 
 _SPARE_BYTES = 512 << 20
 """Memory of an interpreter beside a model: threads, tables, its own code."""
@@ -39,7 +40,7 @@ def run_trial(content: bytes, cost: Cost) -> None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**helper_environment(), "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is its parent's to deal with
         )
     except OSError:
@@ -98,6 +99,7 @@ def _limit(memory: int) -> None:
 if __name__ == "__main__":
     from poets_edge.edge.interpreter import find_runtime
 
+    end_with_parent()
     find_runtime()
     model = sys.stdin.buffer.read()
     _limit(int(sys.argv[1]))
