@@ -108,7 +108,7 @@ def _saying_what_tensorflow_says(path: Path, what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What it says without the lines of Python that led there, which are ours."""
+    """Its message without the lines of Python that led there, which are ours."""
     lines = str(error).splitlines()
     said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
     return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

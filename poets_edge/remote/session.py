@@ -36,7 +36,7 @@ _MESSAGE = {
     "error": Maybe(str),
     "kind": Maybe(str),
 }
-"""What `poets_edge.remote.measure` says, a line each; its result is checked by who asked."""
+"""Messages of `poets_edge.remote.measure`, a line each; its result is checked by who asked."""
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a grid has noted of finished work, read back: what holds all that it must is taken, the rest is done again.
+"""A grid's notes of finished work, read back: what holds all that it must is taken, the rest is done again.
 
 A note is JSON in the folder of an architecture, or a line of `latency.jsonl`. It is the program's own, but it lies
 where anything may happen to it; what is wrong with it is said, by the path of the field.
@@ -32,7 +32,7 @@ RETRAINED: Mapping[str, Any] = {
     "features_sha256": SHA256,
     "warnings": [str],
 }
-"""What `poets_edge.sweep.training` notes of an architecture."""
+"""The note that `poets_edge.sweep.training` makes of an architecture."""
 JUDGED: Mapping[str, Any] = {
     "key": str,
     "labels": [str],
@@ -42,7 +42,7 @@ JUDGED: Mapping[str, Any] = {
     "float32": _ANSWERS,
     "int8": _ANSWERS,
 }
-"""What `poets_edge.sweep.judging` notes of an architecture."""
+"""The note that `poets_edge.sweep.judging` makes of an architecture."""
 _TIMED = {"stamp": str, "sha256": str, "threads": int, "round": COUNT}
 
 

@@ -41,7 +41,7 @@ class BottleneckCache:
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
-        """What was found damaged since this was last asked, as sentences."""
+        """Sentences about the damage that was found since this was last asked."""
         found = [
             f"the bottleneck cache was damaged; it was moved to {moved} and is computed anew."
             for moved in self._rows.set_aside
