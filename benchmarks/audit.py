@@ -196,13 +196,12 @@ def calibration(photos: AuditPhotos) -> None:
         order = np.random.default_rng(seed).permutation(len(photos))
         known, unseen = np.sort(order[: round(0.7 * len(order))]), order[round(0.7 * len(order)) :]
         names = [photos.photos[row] for row in known]
-        vectors = {photos.name(int(row)): photos.vectors[row] for row in known}
-        data = Data(names, vectors, {item.photo.name: "training" for item in names}, photos.labels)
+        data = Data.of(names, photos.vectors[known], np.zeros(len(names), np.int8), photos.labels)  # all train
         options = HeadOptions(eval_step_interval=4000)
         training = LabelledVectors(photos.vectors[known], photos.classes[known])
         nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])
         head = train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
-        better, how = calibrate_head(head, data, judge_held_out(data, len(head.weights), options))
+        better, how = calibrate_head(head, data, judge_held_out(data, options))
         truth = photos.classes[unseen]
         scores = [one.scores(photos.vectors[unseen]) for one in (head, better)]
         assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()

@@ -83,7 +83,7 @@ _TRAINING = {
     "percentages": PERCENTAGES,
     "labels": [str],
     "classes": Each({"training": COUNT, "validation": COUNT, "test": COUNT}),
-    "sets": {"training": [_INSIDE], "validation": [_INSIDE], "test": [_INSIDE]},
+    "sets": Maybe({"training": [_INSIDE], "validation": [_INSIDE], "test": [_INSIDE]}),
     "photos": Maybe(Each(SHA256)),
     "photos_sketch": Maybe([int]),
     "set_folders": Maybe(bool),

@@ -107,7 +107,7 @@ def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired
     return compare_paired(np.array([right[name] for name in common]), np.array([expected[name] for name in common]))
 
 
-def _choose(photos: tuple[Photo, ...], chosen: Chosen, percentages: Percentages) -> list[Photo]:
+def _choose(photos: Sequence[Photo], chosen: Chosen, percentages: Percentages) -> list[Photo]:
     if chosen == "all":
         return list(photos)
     sets = split(photos, percentages)

@@ -18,7 +18,7 @@ from poets_edge.edge.metrics import Evaluation, evaluate_scores
 from poets_edge.edge.model_file import ModelSource, read_model
 from poets_edge.edge.parallel import run_parallel
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.folder import Photo
+from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 
 Name = TypeVar("Name", bound=str)
 
@@ -33,33 +33,32 @@ class Scored:
         unreadable: one line each.
     """
 
-    photos: tuple[Photo, ...]
+    photos: Sequence[Photo]
     scores: npt.NDArray[np.float32]
     unreadable: tuple[str, ...]
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
         """How good the scores are. Raises DatasetError where a photo's class is not among `labels`."""
-        strangers = sorted({photo.label for photo in self.photos} - set(labels))
+        strangers = sorted(set(PhotoTable.of(self.photos).present) - set(labels))
         if strangers:
             raise DatasetError(
                 f"class {', '.join(strangers)}: not among the model's labels ({', '.join(labels)})."
                 " Rename the folder, or evaluate the model that was trained on it."
             )
-        truth = np.array([labels.index(photo.label) for photo in self.photos], np.int64)
+        truth = class_numbers(self.photos, labels)
         return evaluate_scores(labels, self.scores, truth)
 
     def right(self, labels: tuple[str, ...]) -> npt.NDArray[np.bool_]:
         """Which photos were answered right, bool [photos]."""
-        truth = np.array([labels.index(photo.label) for photo in self.photos], np.int64)
+        truth = class_numbers(self.photos, labels)
         return np.asarray(self.scores.argmax(axis=1) == truth)
 
     def misclassified(self, labels: tuple[str, ...]) -> list[tuple[Photo, str, float]]:
         """Photos answered wrongly, with the answer and its score, the surest mistakes first."""
         answers = self.scores.argmax(axis=1)
         wrong = [
-            (photo, labels[answer], float(row[answer]))
-            for photo, answer, row in zip(self.photos, answers, self.scores, strict=True)
-            if labels[answer] != photo.label
+            (self.photos[place], labels[answers[place]], float(self.scores[place, answers[place]]))
+            for place in np.flatnonzero(~self.right(labels)).tolist()
         ]
         return sorted(wrong, key=lambda item: -item[2])
 

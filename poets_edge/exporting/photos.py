@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poets_edge.errors import DatasetError
+from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.split import Percentages, set_numbers
+from poets_edge.photos.table import SET_NAMES, PhotoTable
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class ExportPhotos:
         missing: how many of those the training run knew are no longer there.
     """
 
-    training: tuple[Photo, ...]
-    test: tuple[Photo, ...]
+    training: Sequence[Photo]
+    test: Sequence[Photo]
     missing: int = 0
 
 
@@ -38,6 +40,8 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
         DatasetError: none of them is there.
     """
     folder = image_dir or Path(record["image_dir"])
+    if record.get("sets") is None:
+        return _divided_again(record, folder)
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = record.get("exclude", {}).get("belongs_to", {})
     digests = record.get("photos") or {}  # records of version 0.1 have none
@@ -62,14 +66,24 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     return ExportPhotos(there["training"], there["test"], missing)
 
 
+def _divided_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
+    """Where the photos are too many to be named in the record: the folder as it is now, divided as it was then."""
+    excluded = record.get("exclude") or {}
+    exclusions = Exclusions(frozenset(excluded.get("leave_out", ())), excluded.get("belongs_to", {}))
+    found = exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
+    known = sum(sum(sets.values()) for sets in record["classes"].values())
+    return replace(_divided(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
+
+
 def photos_of_folder(folder: Path, percentages: Percentages) -> ExportPhotos:
     """Photos of a folder, divided as `train` would. Raises DatasetError."""
-    found = scan(folder).photos
-    sets = split(found, percentages)
-    return ExportPhotos(
-        tuple(photo for photo in found if sets[photo.name] == "training"),
-        tuple(photo for photo in found if sets[photo.name] == "test"),
-    )
+    return _divided(scan(folder).photos, percentages)
+
+
+def _divided(photos: PhotoTable, percentages: Percentages) -> ExportPhotos:
+    numbers = set_numbers(photos, percentages)
+    training, test = (photos.take(np.flatnonzero(numbers == SET_NAMES.index(name))) for name in ("training", "test"))
+    return ExportPhotos(training, test)
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:

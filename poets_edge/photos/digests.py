@@ -15,7 +15,9 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ RACY_SECONDS = 2.0
 
 _BUSY_SECONDS = 10.0
 _DIGEST_BYTES = 32
+_NAMES_A_QUERY = 500
+"""Older SQLites take 999 values."""
 
 
 class Digests:
@@ -39,24 +43,20 @@ class Digests:
         self._connection = connection
         self._path = path
         self._rehash = rehash
-        self._folder: bytes | None = None
-        self._of_folder: dict[bytes, tuple[str, bytes]] = {}
+        self._folders: dict[str, bytes] = {}
 
-    def find(self, path: Path) -> bytes | None:
-        """The SHA-256 of a file's bytes as they are now, or None where it is not known."""
-        folder, name = _place(path)
-        if folder != self._folder:  # photos come folder by folder: one query for each, and one folder in memory
-            self._folder, self._of_folder = folder, self._read(folder)
-        known = self._of_folder.get(name)
-        if known is None:
-            return None
-        with contextlib.suppress(OSError):
-            now = os.stat(path)  # noqa: PTH116 - a million times
-            if stat.S_ISREG(now.st_mode) and _identity(now) == known[0]:
-                digest = known[1]
+    def find(self, paths: Sequence[str]) -> list[bytes | None]:
+        """The SHA-256 of each file's bytes as they are now, or None where it is not known."""
+        found: list[bytes | None] = []
+        for folder, places in groupby(map(self._place, paths), key=itemgetter(0)):
+            names = [name for _, name in places]
+            known = self._read(folder, names)
+            for path, name in zip(paths[len(found) : len(found) + len(names)], names, strict=True):
+                seen, digest = known.get(name, (None, None))
                 # Anything may be in a damaged file. (A wrong digest of the right length shows when a photo is read.)
-                return digest if isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES else None
-        return None
+                sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
+                found.append(digest if sound and seen == _identity_now(path) else None)
+        return found
 
     def keep(self, path: Path, seen: os.stat_result, at: float, digest: bytes) -> None:
         """Note a digest, unless the file was changed a moment before it was read, or will be.
@@ -67,7 +67,16 @@ class Digests:
         """
         if max(seen.st_mtime, seen.st_ctime) >= at - RACY_SECONDS:
             return
-        self._execute(f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)", (*_place(path), _identity(seen), digest))
+        self._execute(
+            f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)", (*self._place(str(path)), _identity(seen), digest)
+        )
+
+    def _place(self, path: str) -> tuple[bytes, bytes]:
+        folder, name = os.path.split(path)
+        absolute = self._folders.get(folder)
+        if absolute is None:  # as it is named, links and all
+            absolute = self._folders[folder] = os.fsencode(os.path.abspath(folder))  # noqa: PTH100
+        return absolute, os.fsencode(name)
 
     def commit(self) -> None:
         """Store what was noted."""
@@ -75,11 +84,16 @@ class Digests:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.commit()
 
-    def _read(self, folder: bytes) -> dict[bytes, tuple[str, bytes]]:
+    def _read(self, folder: bytes, names: Sequence[bytes]) -> dict[bytes, tuple[Any, Any]]:
         if self._rehash:
             return {}
-        rows = self._execute(f"SELECT name, seen, digest FROM {TABLE} WHERE folder = ?", (folder,))
-        return {name: (seen, digest) for name, seen, digest in rows}
+        found = {}
+        for start in range(0, len(names), _NAMES_A_QUERY):
+            some = names[start : start + _NAMES_A_QUERY]
+            places = ",".join("?" * len(some))
+            query = f"SELECT name, seen, digest FROM {TABLE} WHERE folder = ? AND name IN ({places})"
+            found.update({name: (seen, digest) for name, seen, digest in self._execute(query, (folder, *some))})
+        return found
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
         if self._connection is None:
@@ -142,9 +156,12 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _place(path: Path) -> tuple[bytes, bytes]:
-    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - as it is named, links and all
-    return os.fsencode(folder), os.fsencode(name)
+def _identity_now(path: str) -> str | None:
+    try:
+        now = os.stat(path)  # noqa: PTH116 - a million times
+    except OSError:
+        return None
+    return _identity(now) if stat.S_ISREG(now.st_mode) else None
 
 
 def _identity(status: os.stat_result) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from poets_edge.errors import DatasetError, RecordError
 from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
@@ -36,16 +38,15 @@ class Exclusions:
 
     def apply(self, folder: PhotoFolder) -> PhotoFolder:
         """The folder as it looks with them."""
-        photos = tuple(
-            replace(photo, label=self.belongs_to.get(photo.name, photo.label))
-            for photo in folder.photos
-            if photo.name not in self.leave_out
-        )
-        return replace(folder, photos=photos)
+        stays = [row for row, name in enumerate(folder.photos.names) if name not in self.leave_out]
+        photos = folder.photos.take(np.array(stays, np.int64))
+        moved = {row: self.belongs_to[name] for row, name in enumerate(photos.names) if name in self.belongs_to}
+        labels = tuple(dict.fromkeys([*photos.labels, *moved.values()]))
+        return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
         """Names in the list that no photo of the folder has."""
-        return sorted((self.leave_out | set(self.belongs_to)) - {photo.name for photo in folder.photos})
+        return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""

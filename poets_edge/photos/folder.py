@@ -15,14 +15,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.files import read_bytes
+from poets_edge.photos.table import NO_SET, SET_NAMES, Names, PhotoTable
+from poets_edge.photos.table import Photo as Photo
+from poets_edge.photos.table import SetName as SetName
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
-
-SetName = Literal["training", "validation", "test"]
 
 _SET_FOLDERS: dict[str, SetName] = {
     "train": "training",
@@ -41,24 +43,6 @@ LARGEST_PHOTO = 256 << 20
 
 
 @dataclass(frozen=True)
-class Photo:
-    """One file.
-
-    Attributes:
-        name: its path relative to the photo folder, with `/`.
-        label: its class.
-        given_set: the set whose folder it lies in; None where the photos are not divided into folders of sets.
-        sha256: checksum that its bytes must have, hexadecimal; empty where any will do.
-    """
-
-    path: Path
-    name: str
-    label: str
-    given_set: SetName | None = None
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
 class PhotoFolder:
     """The result of a scan: photos sorted by name, classes sorted, and class folders without photos.
 
@@ -67,13 +51,13 @@ class PhotoFolder:
     """
 
     path: Path
-    photos: tuple[Photo, ...]
+    photos: PhotoTable
     empty_classes: tuple[str, ...] = ()
     set_folders: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(sorted({photo.label for photo in self.photos}))
+        return self.photos.present
 
 
 def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
@@ -93,27 +77,38 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         raise DatasetError(
             f"{folder}: a file, not a folder. Give the one that holds a folder of photos for each class."
         )
-    photos: list[Photo] = []
+    names: list[str] = []
+    classes: list[int] = []
+    given: list[int] = []
+    labels: dict[str, int] = {}
     empty: list[str] = []
     set_folders = _set_folders(folder)
+    above = len(os.path.join(folder, ""))  # noqa: PTH118
     for class_folder in _subfolders(folder, *set_folders):
-        given = _SET_FOLDERS[class_folder.parent.name.lower()] if set_folders else None
-        found = [
-            Photo(path, path.relative_to(folder).as_posix(), class_folder.name, given)
-            for path in photo_files(class_folder, recursive=recursive)
-        ]
-        photos += found
+        of_set = SET_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SET
+        found = [path[above:].replace(os.sep, "/") for path in _photo_paths(class_folder, recursive=recursive)]
+        names += found
+        classes += [labels.setdefault(class_folder.name, len(labels))] * len(found)
+        given += [of_set] * len(found)
         if not found:
             empty.append(class_folder.name)
-    if not photos:
+    if not names:
         raise DatasetError(_nothing_found(folder, empty))
-    return PhotoFolder(folder, tuple(sorted(photos, key=lambda photo: photo.name)), tuple(empty), set_folders)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    photos = PhotoTable(
+        folder=str(folder),
+        names=Names(names[row] for row in order),
+        labels=tuple(labels),
+        classes=np.array(classes, np.int32)[order],
+        given=np.array(given, np.int8)[order],
+    )
+    return PhotoFolder(folder, photos, tuple(empty), set_folders)
 
 
 def _subfolders(folder: Path, *names: str) -> list[Path]:
     """The folders in a folder, or in those of its folders that are named."""
     above = [folder / name for name in names] or [folder]
-    return [entry for parent in above for entry in _entries(parent) if entry.is_dir()]
+    return [found for parent in above for found in _folders(parent)]
 
 
 def _set_folders(folder: Path) -> tuple[str, ...]:
@@ -148,19 +143,43 @@ def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     Raises:
         DatasetError: the folder cannot be read.
     """
-    return sorted(_walk(folder, recursive, frozenset()))
+    return sorted(map(Path, _photo_paths(folder, recursive=recursive)))
 
 
-def _walk(folder: Path, recursive: bool, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:  # a link that leads back up
-        return
-    for entry in _entries(folder):
-        if entry.suffix.lower() in PHOTO_SUFFIXES and not entry.is_dir():
-            yield entry
-        elif recursive and entry.is_dir():
-            yield from _walk(entry, recursive, above | {here})
+def _photo_paths(folder: Path, *, recursive: bool) -> Iterator[str]:
+    return _walk(str(folder), recursive, frozenset())
+
+
+def _walk(folder: str, recursive: bool, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - paths as text: there may be a million
+        here = (status.st_dev, status.st_ino)
+        if here in above:  # a link that leads back up
+            return
+        with os.scandir(folder) as entries:
+            listed = [(entry.path, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
+    for path, is_folder in listed:
+        if not is_folder and os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122
+            yield path
+        elif is_folder and recursive:
+            yield from _walk(path, recursive, above | {here})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
 
 
 def _entries(folder: Path) -> list[Path]:

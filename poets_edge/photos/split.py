@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import get_args
+
+import numpy as np
 
 from poets_edge.errors import UsageError
-from poets_edge.photos.folder import Photo
-from poets_edge.photos.folder import SetName as SetName
+from poets_edge.photos.table import NO_SET, Photo, PhotoTable, SetNumbers
+from poets_edge.photos.table import SET_NAMES as SET_NAMES
+from poets_edge.photos.table import SetName as SetName
 
-SET_NAMES: tuple[SetName, ...] = get_args(SetName)
+_TRAINING, _VALIDATION, _TEST = (SET_NAMES.index(name) for name in ("training", "validation", "test"))
 
 _FEWEST_GROUPS_TO_SHARE = 3
 
@@ -44,73 +46,74 @@ class Percentages:
 
 
 def split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetName]:
-    """The set of each photo, by its name.
+    """The set of each photo, by its name; as `set_numbers` says."""
+    table = PhotoTable.of(photos)
+    return {name: SET_NAMES[number] for name, number in zip(table.names, set_numbers(table, percentages), strict=True)}
+
+
+def set_numbers(photos: PhotoTable, percentages: Percentages) -> SetNumbers:
+    """The set of each photo, as its place in SET_NAMES, int8 [photos].
 
     In a class of three groups or more at least one group goes to each set whose share is not 0; with fewer, all of
     them train. Photos that lie in folders of sets stay in these; a set that has no folder gets its share of the
     training photos.
     """
-    photos = list(photos)
-    given = {photo.name: photo.given_set for photo in photos if photo.given_set is not None}
-    if given:
-        there = set(given.values())
-        divided = _split(
-            [photo for photo in photos if photo.given_set in (None, "training")],
-            Percentages(
-                testing=0 if "test" in there else percentages.testing,
-                validation=0 if "validation" in there else percentages.validation,
-            ),
+    numbers: SetNumbers = photos.given.copy()
+    there = {SET_NAMES[number] for number in np.unique(numbers) if number != NO_SET}
+    if there:
+        percentages = Percentages(
+            testing=0 if "test" in there else percentages.testing,
+            validation=0 if "validation" in there else percentages.validation,
         )
-        return {**given, **divided}
-    return _split(photos, percentages)
+    free = np.flatnonzero((numbers == NO_SET) | (numbers == _TRAINING))
+    places = np.array([_place(group_name(name)) for name in photos.names], np.float64)[free]
+    chosen = np.full(len(free), _TRAINING, np.int8)
+    chosen[places < percentages.validation + percentages.testing] = _TEST
+    chosen[places < percentages.validation] = _VALIDATION
+    wanted = _wanted(percentages)
+    for number in np.unique(photos.classes[free]):
+        own = np.flatnonzero(photos.classes[free] == number)
+        met = set(chosen[own].tolist())
+        if len(np.unique(places[own])) < _FEWEST_GROUPS_TO_SHARE or any(one not in met for one, _ in wanted):
+            groups = [group_name(photos.names[row]) for row in free[own].tolist()]
+            of = _fill(dict(zip(groups, chosen[own].tolist(), strict=True)), wanted)
+            chosen[own] = [of[group] for group in groups]
+    numbers[free] = chosen
+    return numbers
 
 
-def _split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetName]:
-    groups: dict[str, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
-    for photo in photos:
-        groups[photo.label][group_name(photo.name)].append(photo)
-    return {
-        photo.name: chosen
-        for members in groups.values()
-        for group, chosen in _split_class(list(members), percentages).items()
-        for photo in members[group]
-    }
-
-
-def _split_class(groups: list[str], percentages: Percentages) -> dict[str, SetName]:
-    if len(groups) < _FEWEST_GROUPS_TO_SHARE:
-        return dict.fromkeys(groups, "training")
-    places = {group: _place(group) for group in groups}
-    chosen: dict[str, SetName] = {}
-    for group, place in places.items():
-        if place < percentages.validation:
-            chosen[group] = "validation"
-        elif place < percentages.validation + percentages.testing:
-            chosen[group] = "test"
-        else:
-            chosen[group] = "training"
-    # Small classes can miss a set by chance. Then the nearest group by hash fills it, from a set that has two.
-    wanted: list[tuple[SetName, float]] = [("training", 100.0)]
+def _wanted(percentages: Percentages) -> list[tuple[int, float]]:
+    """The sets that every class should have, each with the place that is the most its own."""
+    wanted = [(_TRAINING, 100.0)]
     if percentages.validation:
-        wanted.append(("validation", 0.0))
+        wanted.append((_VALIDATION, 0.0))
     if percentages.testing:
-        wanted.append(("test", float(percentages.validation)))
-    for name, ideal in wanted:
-        if name not in chosen.values():
-            sizes = {other: list(chosen.values()).count(other) for other in SET_NAMES}
-            donors = [group for group in groups if sizes[chosen[group]] > 1]
-            chosen[min(donors, key=lambda group: (abs(places[group] - ideal), group))] = name
+        wanted.append((_TEST, float(percentages.validation)))
+    return wanted
+
+
+def _fill(chosen: dict[str, int], wanted: Sequence[tuple[int, float]]) -> dict[str, int]:
+    """The sets of a class's groups, where it has too few to share, or misses a set by chance."""
+    if len(chosen) < _FEWEST_GROUPS_TO_SHARE:
+        return dict.fromkeys(chosen, _TRAINING)
+    places = {group: _place(group) for group in chosen}
+    for number, ideal in wanted:
+        if number not in chosen.values():
+            # The nearest group by hash fills it, from a set that has two.
+            sizes = Counter(chosen.values())
+            donors = [group for group, of in chosen.items() if sizes[of] > 1]
+            chosen[min(donors, key=lambda group: (abs(places[group] - ideal), group))] = number
     return chosen
 
 
 def group_name(name: str) -> str:
     """The part of a name that photos share which must not be separated: up to `_nohash_`."""
-    return re.sub(r"_nohash_.*$", "", name)
+    return re.sub(r"_nohash_.*$", "", name) if "_nohash_" in name else name
 
 
 def _place(group: str) -> float:
     """Where a group falls between 0 and 100."""
     # macOS stores é as e + accent; the same photo must not change sets on another machine.
-    text = unicodedata.normalize("NFC", group)
+    text = group if group.isascii() else unicodedata.normalize("NFC", group)
     digest = hashlib.sha1(text.encode("utf-8", errors="surrogateescape"), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 * 100

@@ -18,6 +18,7 @@ from poets_edge.training.bottlenecks import HashedPhoto, vector_key
 from poets_edge.training.cache import open_cache
 from poets_edge.training.cross_validation import CrossValidation, Division, divide, judge
 from poets_edge.training.head import Head, HeadOptions, Matrix, softmax
+from poets_edge.training.vectors import Vectors
 
 
 def do(question: Answer) -> Answer:
@@ -35,7 +36,9 @@ def do(question: Answer) -> Answer:
         open_cache(Path(question["float_cache"])) as (floats, _),
         open_cache(Path(question["int8_cache"])) as (ints, _),
     ):
-        rows = [(photo, floats.get(vector_key(photo)), ints.get(int8_key(photo.digest, digest))) for photo in photos]
+        found_floats = floats.get_many([vector_key(photo.digest) for photo in photos])
+        found_ints = ints.get_many([int8_key(photo.digest, digest) for photo in photos])
+    rows = zip(photos, found_floats, found_ints, strict=True)
     known = [(photo, one, other) for photo, one, other in rows if one is not None and other is not None]
     photos = [photo for photo, _, _ in known]
     labels = tuple(sorted({item.photo.label for item in photos}))
@@ -60,10 +63,9 @@ class Int8Head(Head):
 
     steps: LogitSteps
 
-    def scores(self, bottlenecks: Matrix) -> Matrix:
+    def scores(self, bottlenecks: Vectors) -> Matrix:
         """Probabilities, float32 [photos, classes], from the int8 network's features."""
-        logits = np.asarray(bottlenecks @ self.weights + self.biases, np.float32)
-        return softmax(self.steps.round(logits))
+        return softmax(self.steps.round(self.logits(bottlenecks)))
 
 
 def _in_8_bits(division: Division, features: Matrix) -> Division:

@@ -54,9 +54,9 @@ class Int8Place:
     size: tuple[int, int]
     cache: BottleneckCache
 
-    def key(self, photo: HashedPhoto, variant: str) -> bytes:
+    def key(self, digest: bytes, variant: str) -> bytes:
         """Of this very file: another calibration gives another network."""
-        return int8_key(photo.digest, self.digest)
+        return int8_key(digest, self.digest)
 
     def extractor(self) -> Callable[[Pixels], Vector]:
         """For one thread: pixels (uint8 [height, width, 3]) -> features (float32 [bottleneck_size])."""
@@ -102,7 +102,7 @@ def judge_all(
     todo = [architecture for architecture, answer in judged.items() if answer is None]
     if todo:
         hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos, options.bottleneck_dir)
-        photos = [item for item in hashed if isinstance(item, HashedPhoto)]
+        photos = hashed.readable
         with ExitStack() as stack:
             # Started first: they load their libraries while the features are computed.
             helpers = [Helper("poets_edge.sweep.judge") for _ in range(min(len(todo), cores(), _MOST_HELPERS))]

@@ -64,7 +64,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
     if len(todo) < len(done):
         reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
     if todo:
-        photos = [item for item in hashed if isinstance(item, HashedPhoto)]
+        photos = hashed.readable
         with _helpers(len(todo)) as helpers, _saying_what_stays(options, keys):
             _build_backbones(options, todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos, reporter)
@@ -141,8 +141,8 @@ def _fill_caches(
             if damaged:
                 reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
             places.append(Place(backbone, cache))
-        found = [result for _, result in bottlenecks(photos, places, reporter)]
-    if all(isinstance(result, PhotoError) for result in found):
+        readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, places, reporter))
+    if not readable:
         raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
 
 

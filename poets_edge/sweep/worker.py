@@ -82,7 +82,7 @@ def _retrain(question: Answer) -> Answer:
     write_bytes(folder / FEATURES, int8_features(int8.read_bytes()))
     return {
         "labels": list(trained.labels),
-        "photos": trained.digests,
+        "photos": dict(trained.digests),
         "files": [_file(file, trained.labels) for file in exported.files],
         "warnings": list(dict.fromkeys(warnings.kept)),
     }

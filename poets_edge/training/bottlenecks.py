@@ -7,9 +7,10 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,8 @@ from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.digests import open_digests
 from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.table import Digest, HashedPhotos, PhotoTable
+from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
@@ -29,25 +32,20 @@ from poets_edge.training.cache import BottleneckCache, Vector, cache_key
 _MOST_INTERPRETERS = 256
 """Over all threads: each holds its model's weights, 17 MB for the largest MobileNet."""
 
+_AT_ONCE = 4096
+"""Photos, or vectors of photos, that are looked for together: bounds memory."""
+
 PLAIN = ""
 """The variant that is the photo itself, undistorted."""
-
-
-@dataclass(frozen=True)
-class HashedPhoto:
-    """A photo and the SHA-256 of its bytes."""
-
-    photo: Photo
-    digest: bytes
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
 """(picture, (height, width), variant, photo digest) -> uint8 pixels of that size."""
 
 
-def vector_key(photo: HashedPhoto, variant: str = PLAIN) -> bytes:
-    """Key of a photo's bottleneck in its backbone's cache."""
-    return cache_key(photo.digest, f"{PREPROCESSING} {variant}")
+def vector_key(digest: bytes, variant: str = PLAIN) -> bytes:
+    """Key of the bottleneck of a photo of this digest in its backbone's cache."""
+    return cache_key(digest, f"{PREPROCESSING} {variant}")
 
 
 class VectorSource(Protocol):
@@ -64,8 +62,8 @@ class VectorSource(Protocol):
     def size(self) -> tuple[int, int]:
         """(height, width) of the pictures it takes."""
 
-    def key(self, photo: HashedPhoto, variant: str) -> bytes:
-        """Names everything that a photo's vector follows from, within its cache."""
+    def key(self, digest: bytes, variant: str) -> bytes:
+        """Names everything that the vector of a photo of this digest follows from, within its cache."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
         """The function, for one thread."""
@@ -86,47 +84,101 @@ class Place:
     def size(self) -> tuple[int, int]:
         return self.backbone.architecture.size
 
-    def key(self, photo: HashedPhoto, variant: str) -> bytes:
-        return vector_key(photo, variant)
+    def key(self, digest: bytes, variant: str) -> bytes:
+        return vector_key(digest, variant)
 
     def extractor(self) -> Extractor:
         return Extractor(self.backbone.model)
 
 
-def hash_photos(
-    photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, rehash: bool = False
-) -> list[HashedPhoto | PhotoError]:
+class Hashed(Sequence["HashedPhoto | PhotoError"]):
+    """What `hash_photos` found.
+
+    Attributes:
+        photos: all that were asked for.
+        digests: uint8 [photos, 32]; zeros where a file cannot be read.
+        errors: why, by the photo's place.
+    """
+
+    def __init__(self, photos: PhotoTable, digests: Digest, errors: dict[int, PhotoError]) -> None:
+        self.photos, self.digests, self.errors = photos, digests, errors
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @overload
+    def __getitem__(self, place: int) -> HashedPhoto | PhotoError: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[HashedPhoto | PhotoError]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return [self[row] for row in range(len(self))[place]]
+        error = self.errors.get(range(len(self))[place])
+        return error or HashedPhoto(self.photos[place], self.digests[place].tobytes())
+
+    @property
+    def readable(self) -> HashedPhotos:
+        """Those that can be read."""
+        readable = HashedPhotos(self.photos, self.digests)
+        if not self.errors:
+            return readable
+        return readable.take(np.array([row for row in range(len(self)) if row not in self.errors], np.int64))
+
+
+def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, rehash: bool = False) -> Hashed:
     """The digest of each photo, or why its file cannot be read, in order.
 
     Args:
         bottleneck_dir: keeps the digests, so that a photo that has not changed since is not read again.
         rehash: read them all, and keep what is found.
     """
+    table = PhotoTable.of(photos)
+    digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
+    errors: dict[int, PhotoError] = {}
+    paths = table.paths()
     with open_digests(bottleneck_dir, rehash=rehash) as known:
-        kept = [known.find(photo.path) for photo in photos]
-        unknown = [photo for photo, digest in zip(photos, kept, strict=True) if digest is None]
-        hashed = run_parallel(unknown, lambda: None, _hash)
-        found: list[HashedPhoto | PhotoError] = []
-        for photo, digest in zip(photos, kept, strict=True):
-            if digest is None:
-                _, (result, seen, at) = next(hashed)
-                if isinstance(result, HashedPhoto) and seen is not None:
-                    known.keep(photo.path, seen, at, result.digest)
-                found.append(result)
-            else:
-                found.append(HashedPhoto(photo, digest))
-    return found
+        for start in range(0, len(table), _AT_ONCE):
+            kept = known.find(list(islice(paths, _AT_ONCE)))
+            unknown = []
+            for row, digest in enumerate(kept, start):
+                if digest is None:
+                    unknown.append(row)
+                else:
+                    digests[row] = np.frombuffer(digest, np.uint8)
+            for row, (result, seen, at) in run_parallel(unknown, lambda: None, lambda row, _: _hash(table[row])):
+                if isinstance(result, PhotoError):
+                    errors[row] = result
+                    continue
+                digests[row] = np.frombuffer(result, np.uint8)
+                if seen is not None:
+                    known.keep(table[row].path, seen, at, result)
+    return Hashed(table, digests, errors)
 
 
-def _hash(photo: Photo, _: None) -> tuple[HashedPhoto | PhotoError, os.stat_result | None, float]:
+def _hash(photo: Photo) -> tuple[bytes | PhotoError, os.stat_result | None, float]:
     """With what the file system said of the file before it was read, and when."""
     at, seen = time.time(), None
     try:
         with contextlib.suppress(OSError):  # what is wrong with it shows when it is read
             seen = photo.path.stat()
-        return HashedPhoto(photo, hashlib.sha256(read_contents(photo)).digest()), seen, at
+        return hashlib.sha256(read_contents(photo)).digest(), seen, at
     except PhotoError as error:
         return error, None, at
+
+
+@dataclass(frozen=True)
+class Block:
+    """Vectors of some photos that follow one another.
+
+    Attributes:
+        photos: as they were asked for.
+        vectors: of each, place by place and in each one a variant; or why it cannot be decoded.
+        changed: digests of those whose files have changed since they were hashed, by their place in `photos`.
+    """
+
+    photos: HashedPhotos
+    vectors: list[list[Vector] | PhotoError]
+    changed: dict[int, bytes]
 
 
 def bottlenecks(
@@ -137,11 +189,24 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """The vectors of each photo, place by place and in each one a variant, or why it cannot be decoded, in order.
+    """The same photo by photo, each with the digest that its file had when it was decoded."""
+    for block in bottleneck_blocks(HashedPhotos.of(photos), places, reporter, variants, render, what):
+        for row, (photo, vectors) in enumerate(zip(block.photos, block.vectors, strict=True)):
+            yield replace(photo, digest=block.changed.get(row, photo.digest)), vectors
+
+
+def bottleneck_blocks(
+    photos: HashedPhotos,
+    places: Sequence[VectorSource],
+    reporter: Reporter,
+    variants: Sequence[str] = (PLAIN,),
+    render: Render | None = None,
+    what: str = "bottlenecks",
+) -> Iterator[Block]:
+    """The vectors of all photos, some thousands of photos at a time, in order.
 
     Each is stored in its cache before it is given. A photo is decoded once for all places and variants. Where its
-    file has changed since it was hashed, what is there now counts: it comes back with its new digest, under which its
-    vectors are stored.
+    file has changed since it was hashed, what is there now counts: its vectors are stored under its new digest.
 
     Args:
         render: draws a variant; by default the whole picture, resized.
@@ -151,58 +216,71 @@ def bottlenecks(
         OutputError: a cache cannot be written; what is in it stays.
     """
     draw = render or (lambda image, size, variant, digest: fit(image, size))
-    wanted = [(number, variant) for number in range(len(places)) for variant in variants]
-    known = {
-        photo: [places[number].cache.get(places[number].key(photo, variant)) for number, variant in wanted]
-        for photo in photos
-    }
-    missing = [photo for photo, vectors in known.items() if any(vector is None for vector in vectors)]
+    wanted = [(place, variant) for place in places for variant in variants]
+    at_once = max(1, _AT_ONCE // len(wanted))
+    names = places[0].name if len(places) == 1 else f"{len(places)} architectures"
+    title = f"{what}, {names}" + (", distorted" if render else "")
+    workers = max(1, min(cores(), _MOST_INTERPRETERS // len(places)))
+
+    def extractors() -> list[Callable[[Pixels], Vector]]:
+        return [extractor for place in places for extractor in [place.extractor()] * len(variants)]
 
     def compute(
-        photo: HashedPhoto, extractors: list[Callable[[Pixels], Vector]]
-    ) -> tuple[HashedPhoto, list[Vector] | PhotoError]:
+        item: tuple[HashedPhoto, list[Vector | None]], tools: list[Callable[[Pixels], Vector]]
+    ) -> tuple[bytes, list[Vector] | PhotoError]:
+        photo, known = item
         # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
         try:
             contents = read_contents(photo.photo)
             image = read_photo(contents, name=str(photo.photo.path))
         except PhotoError as error:
-            return photo, error
-        found = HashedPhoto(photo.photo, hashlib.sha256(contents).digest())
-        cached = known[photo] if found == photo else [None] * len(wanted)
+            return photo.digest, error
+        digest = hashlib.sha256(contents).digest()
         drawn: dict[tuple[tuple[int, int], str], Pixels] = {}
         vectors = []
-        for (number, variant), vector in zip(wanted, cached, strict=True):
-            if vector is None:
-                size = places[number].size
-                if (size, variant) not in drawn:
-                    drawn[size, variant] = draw(image, size, variant, found.digest)
-                vector = extractors[number](drawn[size, variant])
+        for (place, variant), extract, vector in zip(wanted, tools, known, strict=True):
+            if vector is None or digest != photo.digest:
+                if (place.size, variant) not in drawn:
+                    drawn[place.size, variant] = draw(image, place.size, variant, digest)
+                vector = extract(drawn[place.size, variant])
             vectors.append(vector)
-        return found, vectors
+        return digest, vectors
 
-    def extractors() -> list[Callable[[Pixels], Vector]]:
-        return [place.extractor() for place in places]
-
-    names = places[0].name if len(places) == 1 else f"{len(places)} architectures"
-    title = f"{what}, {names}" + (", distorted" if render else "")
-    workers = max(1, min(cores(), _MOST_INTERPRETERS // len(places)))
-    with reporter.progress(title, len(missing)) as advance:
-        computed = run_parallel(missing, extractors, compute, workers=workers)
-        for photo in photos:
-            cached = [vector for vector in known[photo] if vector is not None]
-            if len(cached) == len(wanted):
-                yield photo, cached
-                continue
-            _, (found, result) = next(computed)
-            if not isinstance(result, PhotoError):
-                for (number, variant), before, vector in zip(wanted, known[photo], result, strict=True):
-                    if before is None or found != photo:
-                        places[number].cache.put(places[number].key(found, variant), vector)
-            advance(1)
-            yield found, result
+    with reporter.progress(title, _count_missing(photos, wanted, at_once)) as advance:
+        for start in range(0, len(photos), at_once):
+            block = photos[start : start + at_once] if len(photos) > at_once else photos
+            columns = [
+                place.cache.get_many([place.key(digest.tobytes(), variant) for digest in block.digests])
+                for place, variant in wanted
+            ]
+            known = list(zip(*columns, strict=True))
+            missing = [row for row, vectors in enumerate(known) if any(vector is None for vector in vectors)]
+            found: list[Any] = known
+            changed: dict[int, bytes] = {}
+            items = [(block[row], list(known[row])) for row in missing]
+            computed = run_parallel(items, extractors, compute, workers=workers)
+            for row, ((photo, before), (digest, vectors)) in zip(missing, computed, strict=True):
+                if digest != photo.digest:
+                    changed[row] = digest
+                if not isinstance(vectors, PhotoError):
+                    for (place, variant), old, vector in zip(wanted, before, vectors, strict=True):
+                        if old is None or digest != photo.digest:
+                            place.cache.put(place.key(digest, variant), vector)
+                found[row] = vectors
+                advance(1)
+            yield Block(block, found, changed)
     for place in places:
         for damage in place.cache.take_damage():
             reporter.warn(damage)
+
+
+def _count_missing(photos: HashedPhotos, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
+    """Photos that have to be decoded, about: at least those that lack the first vector."""
+    place, variant = wanted[0]
+    return sum(
+        len(part) - place.cache.count([place.key(digest.tobytes(), variant) for digest in part])
+        for part in (photos.digests[start : start + at_once] for start in range(0, len(photos), at_once))
+    )
 
 
 class Extractor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,14 @@ class BottleneckCache:
         """The vector (float32 [bottleneck_size]), or None where it is absent or its checksum is wrong."""
         data = self._rows.read(key)
         return None if data is None else np.frombuffer(data, np.float32)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
+        """The same of several vectors, in order."""
+        return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
+
+    def count(self, keys: Sequence[bytes]) -> int:
+        """How many of these there are; whether they are intact shows when they are read."""
+        return len(keys) - len(self._rows.missing(keys))
 
     def put(self, key: bytes, vector: Vector) -> None:
         """Store a vector, soon. Raises OutputError where the disk is full or damaged."""

@@ -7,6 +7,7 @@ The temperature must come from photos that the head has not learned from. The va
 so heads of folds judge the training photos too (see `poets_edge.training.cross_validation`). Those heads are found by
 another solver, whose logits are a little shorter than those of the steps that `train_head` takes; by how much is seen
 on photos that neither has learned from, without looking at their labels. Test photos' labels are never looked at.
+Of more than `MOST_JUDGED` photos a random sample of so many decides.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy as np
 from poets_edge.edge.calibration import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import fold_photos
-from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, fold_numbers
+from poets_edge.photos.table import SET_NAMES
+from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, fold_numbers, some_of
 from poets_edge.training.data import Data
-from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
+from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.vectors import Vectors, take
 
 _NUDGE = 1.001
 _MOST_NUDGES = 8
@@ -35,7 +38,7 @@ class HeadCalibration:
         temperature: what its logits were divided by.
         before, after: expected calibration error on the photos that decided it, 0 to 1, each photo's temperature
             coming from the other photos.
-        photos: how many they were.
+        photos: how many they were, `MOST_JUDGED` at most.
     """
 
     temperature: float
@@ -65,22 +68,22 @@ class HeldOut:
     solved: Head
 
 
-def judge_held_out(data: Data, width: int, options: HeadOptions) -> HeldOut | None:
+def judge_held_out(data: Data, options: HeadOptions) -> HeldOut | None:
     """The answers that calibration needs beside the trained head; None where no photo can be judged.
 
     Args:
-        width: length of the vectors.
         options: what the head is trained with.
     """
-    photos = [*data.of("training"), *data.of("validation")]
-    known = data.labelled([(item, [data.vectors[item.photo.name]]) for item in photos], width)
+    rows = some_of(data.rows("training", "validation"), options.seed)
+    photos, known = data.photos.take(rows), data.labelled(rows)
+    known = LabelledVectors(known.vectors[:], known.classes)
     try:
-        folds = fold_photos([item.photo for item in photos], {item.photo.name: item.digest for item in photos})
+        folds = fold_photos(list(photos.photos), {item.photo.name: item.digest for item in photos})
     except DatasetError:
         return None
-    fold = fold_numbers([item.photo for item in photos], folds)
+    fold = fold_numbers(photos.photos, folds)
     # Another division: the training photos train, the validation photos are held out.
-    trained = np.array([NOT_JUDGED if data.sets[item.photo.name] == "training" else 0 for item in photos], np.int64)
+    trained = np.where(data.sets[rows] == SET_NAMES.index("training"), NOT_JUDGED, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
     judged = fold != NOT_JUDGED
     scores = Division(fold, tuple(heads)).scores(known.vectors)
@@ -99,7 +102,7 @@ def calibrate_head(
             only the validation photos can judge.
     """
     if backbone_has_learned:
-        validation = data.plain("validation", len(head.weights))
+        validation = data.plain("validation")
         scores, truth = head.scores(validation.vectors), validation.classes
         fold: Indices = np.arange(len(truth)) % 2
     elif held_out is not None:
@@ -114,15 +117,16 @@ def calibrate_head(
     for number in np.unique(fold):
         rows = fold == number
         crossed[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
-    calibrated, used = _divided(head, temperature, data)
+    rows = data.rows("validation", "test") if backbone_has_learned else np.arange(len(data.photos))
+    calibrated, used = _divided(head, temperature, take(data.vectors, rows))
     before, after = (expected_calibration_error(some, truth) for some in (scores, crossed))
     return calibrated, HeadCalibration(used, before, after, len(truth))
 
 
 def _stretch(head: Head, solved: Head, data: Data) -> float:
     """By how much the head's logits are longer than those of a head that the folds' solver finds."""
-    unseen = [data.vectors[item.photo.name] for item in data.photos if data.sets[item.photo.name] != "training"]
-    vectors = np.stack(unseen or list(data.vectors.values()))
+    unseen = np.flatnonzero(data.sets != SET_NAMES.index("training"))
+    vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
     return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)
 
@@ -131,9 +135,8 @@ def _centred(logits: Matrix) -> Matrix:
     return np.asarray(logits - logits.mean(axis=1, keepdims=True), np.float32)
 
 
-def _divided(head: Head, temperature: float, data: Data) -> tuple[Head, float]:
+def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, float]:
     """The head with its logits divided, and by what; every photo is answered as before."""
-    vectors = np.stack(list(data.vectors.values()))
     before = head.logits(vectors).argmax(axis=1)
     for _ in range(_MOST_NUDGES):
         divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))

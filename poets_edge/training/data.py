@@ -8,53 +8,59 @@ from dataclasses import dataclass
 import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.split import SetName, split
+from poets_edge.photos.split import SetName, set_numbers
+from poets_edge.photos.table import SET_NAMES, HashedPhoto, HashedPhotos, Rows, SetNumbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks
-from poets_edge.training.cache import BottleneckCache, Vector
+from poets_edge.training.bottlenecks import Hashed, Place, bottleneck_blocks
+from poets_edge.training.cache import BottleneckCache
 from poets_edge.training.distort import distort
 from poets_edge.training.head import LabelledVectors
 from poets_edge.training.options import TrainOptions
+from poets_edge.training.vectors import Vectors, VectorTable, take
 
 
 @dataclass(frozen=True)
 class Data:
-    """Readable photos.
+    """Readable photos, each with the same row number everywhere.
 
     Attributes:
-        vectors: the undistorted bottleneck of each, by name, float32 [bottleneck_size].
-        sets: the set of each, by name.
-        labels: class names, sorted; a class's place is its number.
+        photos: with their digests.
+        vectors: the undistorted bottleneck of each, float32 [photos, bottleneck_size].
+        sets: the place of each one's set in SET_NAMES, int8 [photos].
+        labels: class names, sorted; a class's place is its number, also in the classes of `photos`.
     """
 
-    photos: list[HashedPhoto]
-    vectors: dict[str, Vector]
-    sets: dict[str, SetName]
+    photos: HashedPhotos
+    vectors: Vectors
+    sets: SetNumbers
     labels: tuple[str, ...]
 
-    def of(self, wanted: SetName) -> list[HashedPhoto]:
+    @staticmethod
+    def of(photos: Sequence[HashedPhoto], vectors: Vectors, sets: SetNumbers, labels: tuple[str, ...]) -> Data:
+        """From photos in any form."""
+        columns = HashedPhotos.of(photos)
+        return Data(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
+
+    def rows(self, *wanted: SetName) -> Rows:
+        """The row numbers of sets, one set after the other, int64 [photos]."""
+        return np.concatenate([np.flatnonzero(self.sets == SET_NAMES.index(name)) for name in wanted])
+
+    def named(self, wanted: SetName) -> HashedPhotos:
         """The photos of a set."""
-        return [item for item in self.photos if self.sets[item.photo.name] == wanted]
+        return self.photos.take(self.rows(wanted))
 
-    def plain(self, wanted: SetName, width: int) -> LabelledVectors:
-        """The undistorted vectors of a set, of this length."""
-        return self.labelled([(item, [self.vectors[item.photo.name]]) for item in self.of(wanted)], width)
+    def labelled(self, rows: Rows) -> LabelledVectors:
+        """The undistorted vectors of some photos, with their classes."""
+        return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
-    def labelled(self, rows: Sequence[tuple[HashedPhoto, list[Vector]]], width: int) -> LabelledVectors:
-        """Photos with several vectors each as one array of rows."""
-        vectors = [vector for _, several in rows for vector in several]
-        classes = [self.labels.index(item.photo.label) for item, several in rows for _ in several]
-        stacked = np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
-        return LabelledVectors(stacked, np.array(classes, np.int64))
+    def plain(self, wanted: SetName) -> LabelledVectors:
+        """The undistorted vectors of a set."""
+        return self.labelled(self.rows(wanted))
 
 
 def read_data(
-    options: TrainOptions,
-    hashed: Sequence[HashedPhoto | PhotoError],
-    backbone: Backbone,
-    cache: BottleneckCache,
-    reporter: Reporter,
+    options: TrainOptions, hashed: Hashed, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> tuple[Data, tuple[str, ...]]:
     """Compute, or find, the bottlenecks of all photos that can be read, and divide them into sets.
 
@@ -64,39 +70,47 @@ def read_data(
     Raises:
         DatasetError: fewer than two classes are left.
         PhotoError: a photo cannot be read, with `options.strict`.
+        OutputError: there is no room for the vectors.
     """
     troubles: list[PhotoError] = []
-    files: list[HashedPhoto] = []
-    readable: list[HashedPhoto] = []
-    vectors: dict[str, Vector] = {}
 
     def trouble(error: PhotoError) -> None:
         if options.strict:
             raise PhotoError(f"{error} (Without `strict` it would be left out.)")
         troubles.append(error)
 
-    for item in hashed:
-        if isinstance(item, PhotoError):
-            trouble(item)
-        else:
-            files.append(item)
-    for photo, result in bottlenecks(files, [Place(backbone, cache)], reporter):
-        if isinstance(result, PhotoError):
-            trouble(result)
-        else:
-            readable.append(photo)
-            vectors[photo.photo.name] = result[0]
+    for error in hashed.errors.values():
+        trouble(error)
+    files = hashed.readable
+    digests, kept = files.digests.copy(), np.ones(len(files), np.bool_)
+    table = VectorTable(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
+    start = 0
+    for block in bottleneck_blocks(files, [Place(backbone, cache)], reporter):
+        vectors = []
+        for row, result in enumerate(block.vectors, start):
+            if isinstance(result, PhotoError):
+                trouble(result)
+                kept[row] = False
+            else:
+                vectors.append(result[0])
+        if vectors:
+            table.append(np.stack(vectors))
+        for row, digest in block.changed.items():
+            digests[start + row] = np.frombuffer(digest, np.uint8)
+        start += len(block.photos)
     for error in troubles:
         reporter.warn(f"left out: {error}")
-    labels = tuple(sorted({item.photo.label for item in readable}))
+    photos = files.photos if kept.all() else files.photos.take(np.flatnonzero(kept))
+    labels = photos.present
     if len(labels) < 2:
         found = f"only {labels[0]!r}" if labels else "none"
         raise DatasetError(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {found}."
         )
-    sets = split((item.photo for item in readable), options.percentages)
-    return Data(readable, vectors, sets, labels), tuple(str(error) for error in troubles)
+    sets = set_numbers(photos, options.percentages)
+    readable = HashedPhotos(photos.in_classes(labels), digests[kept])
+    return Data(readable, table.finish(), sets, labels), tuple(str(error) for error in troubles)
 
 
 def training_vectors(
@@ -105,13 +119,19 @@ def training_vectors(
     """The head's training data: the bottlenecks of the training set, or those of its distorted copies."""
     settings = options.distortions
     if not settings.active:
-        return data.plain("training", options.architecture.bottleneck_size)
-    found = bottlenecks(
-        data.of("training"),
+        return data.plain("training")
+    photos, variants = data.named("training"), settings.names()
+    table = VectorTable(len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir)
+    counts = []
+    for block in bottleneck_blocks(
+        photos,
         [Place(backbone, cache)],
         reporter,
-        settings.names(),
+        variants,
         lambda image, size, name, digest: distort(image, size, settings, name, digest),
-    )
-    rows = [(item, vectors) for item, vectors in found if not isinstance(vectors, PhotoError)]
-    return data.labelled(rows, options.architecture.bottleneck_size)
+    ):
+        for vectors in block.vectors:
+            counts.append(0 if isinstance(vectors, PhotoError) else len(variants))
+            if not isinstance(vectors, PhotoError):
+                table.append(np.stack(vectors))
+    return LabelledVectors(table.finish(), np.repeat(photos.photos.classes, counts).astype(np.int64))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import TrainingError, UsageError
+from poets_edge.training.vectors import Vectors, apply
 
 _LARGEST_RATE = 1000.0
 """Of any use; the default is 0.01."""
@@ -34,13 +35,13 @@ class Head:
     weights: Matrix
     biases: Matrix
 
-    def logits(self, bottlenecks: Matrix) -> Matrix:
+    def logits(self, bottlenecks: Vectors) -> Matrix:
         """The softmax's input, float32 [photos, classes]."""
-        return np.asarray(bottlenecks @ self.weights + self.biases, np.float32)
+        return apply(lambda part: np.asarray(part @ self.weights + self.biases, np.float32), bottlenecks)
 
-    def scores(self, bottlenecks: Matrix) -> Matrix:
+    def scores(self, bottlenecks: Vectors) -> Matrix:
         """Probabilities, float32 [photos, classes]."""
-        return softmax(bottlenecks @ self.weights + self.biases)
+        return apply(lambda part: softmax(part @ self.weights + self.biases), bottlenecks)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LabelledVectors:
         classes: int64 [photos].
     """
 
-    vectors: Matrix
+    vectors: Vectors
     classes: Indices
 
 
@@ -193,7 +194,7 @@ def _evaluate(
     return Step(step, train_accuracy, train_loss, *_measure(head, vectors, classes))
 
 
-def _measure(head: Head, vectors: Matrix, classes: Indices) -> tuple[float, float]:
+def _measure(head: Head, vectors: Vectors, classes: Indices) -> tuple[float, float]:
     scores = head.scores(vectors)
     of_truth = np.maximum(scores[np.arange(len(classes)), classes], np.float32(1e-12))
     return float((scores.argmax(axis=1) == classes).mean()), float(-np.log(of_truth).mean())

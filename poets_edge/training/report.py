@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 
 from poets_edge.edge.scored import Scored
+from poets_edge.photos.table import class_numbers
 from poets_edge.places import GRAPH
 from poets_edge.reports.charts import Axis, Line, Place, line_chart
 from poets_edge.reports.page import write_page
@@ -96,13 +98,12 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 def _right(test: Scored, labels: tuple[str, ...]) -> list[dict[str, Any]]:
     """For each class in turn the surest and the least sure right answer."""
     found = []
-    answers = test.scores.argmax(axis=1) if len(test.photos) else []
+    answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
-        mine = [
-            (float(row[number]), photo)
-            for photo, answer, row in zip(test.photos, answers, test.scores, strict=True)
-            if answer == number and photo.label == label
-        ]
+        places = np.flatnonzero((answers == number) & (truth == number))
+        scores = test.scores[places, number]
+        extreme = (scores == scores.max(initial=0)) | (scores == scores.min(initial=1))
+        mine = [(float(scores[end]), test.photos[int(places[end])]) for end in np.flatnonzero(extreme)]
         mine.sort(key=lambda item: (-item[0], item[1].name))
         for score, photo in dict.fromkeys([*mine[:1], *mine[-1:]]):
             found.append({"path": photo.path, "name": photo.name, "label": label, "score": score})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -23,12 +23,13 @@ from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
 from poets_edge.photos.split import SetName
+from poets_edge.photos.table import NO_SET, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
+from poets_edge.training.bottlenecks import hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.calibration import HeadCalibration, calibrate_head, judge_held_out
-from poets_edge.training.cross_validation import CrossValidation, cross_validate
+from poets_edge.training.cross_validation import MOST_JUDGED, CrossValidation, cross_validate, some_of
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
@@ -36,9 +37,10 @@ from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
-from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, members, record_of
+from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, photo_fields, record_of
 from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
 from poets_edge.training.runs import keep_run
+from poets_edge.training.vectors import take
 from poets_edge.training.weights import find_weights
 
 _EVALUATIONS_A_HISTOGRAM = 8
@@ -74,7 +76,7 @@ class TrainResult:
     misclassified: tuple[tuple[str, str, float], ...]
     unreadable: tuple[str, ...]
     duplicates: tuple[Duplicate, ...]
-    digests: dict[str, str]
+    digests: Mapping[str, str]
     report: Path | None = None
     cross_validation: CrossValidation | None = None
     calibration: HeadCalibration | None = None
@@ -111,17 +113,16 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
             reporter,
         )
         duplicates = find_duplicates(data.photos, data.sets)
-        table = class_table(data.photos, data.sets)
+        table = class_table(data.photos.photos, data.sets)
         _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
         training = training_vectors(options, data, backbone, cache, reporter)
 
-    width = options.architecture.bottleneck_size
-    validation = data.plain("validation", width)
+    validation = data.plain("validation")
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
     with ThreadPoolExecutor(1) as beside:
         # The steps follow one another on one core; meanwhile another judges.
         judging = beside.submit(_cross_validate, options, data)
-        holding_out = beside.submit(judge_held_out, data, width, options.head) if options.calibrated else None
+        holding_out = beside.submit(judge_held_out, data, options.head) if options.calibrated else None
         head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -133,8 +134,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     if holding_out is not None:
         head, calibration = calibrate_head(head, data, holding_out.result(), backbone_has_learned=learned)
 
-    test_photos = _test_photos(options, data)
-    test = _score(head, data, test_photos)
+    test = _score(head, data, _test_rows(options, data))
     misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
     result = TrainResult(
         graph=options.output_graph,
@@ -144,12 +144,12 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         labels=data.labels,
         table=table,
         test=test.evaluation(data.labels),
-        validation=_score(head, data, data.of("validation")).evaluation(data.labels),
+        validation=_score(head, data, data.rows("validation")).evaluation(data.labels),
         steps=tuple(steps),
         misclassified=misclassified,
         unreadable=unreadable,
         duplicates=tuple(duplicates),
-        digests=dict(sorted((item.photo.name, item.digest.hex()) for item in data.photos)),
+        digests=PhotoDigests(data.photos),
         cross_validation=_cross_validated(judging, options, data, reporter, backbone_has_learned=learned),
         calibration=calibration,
         fine_tuned=fine_tuned,
@@ -228,8 +228,8 @@ def _train(
 def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None:
     if not options.folds or options.distortions.active:
         return None
-    vectors = np.stack([data.vectors[item.photo.name] for item in data.photos])
-    return cross_validate(data.photos, vectors, data.labels, options.head, options.folds)
+    rows = some_of(np.arange(len(data.photos)), options.head.seed)
+    return cross_validate(data.photos.take(rows), data.vectors[rows], data.labels, options.head, options.folds)
 
 
 def _cross_validated(
@@ -246,7 +246,7 @@ def _cross_validated(
     if backbone_has_learned:
         reporter.note(
             "no cross-validation: the last blocks have learned from every training photo, so no fold of these can judge"
-            f" them. What judges is the test set, N = {len(_test_photos(options, data))}."
+            f" them. What judges is the test set, N = {len(_test_rows(options, data))}."
         )
         return None
     if options.distortions.active:
@@ -257,6 +257,8 @@ def _cross_validated(
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
         return None
+    if found and len(data.photos) > MOST_JUDGED:
+        reporter.note(f"cross-validation judges a random {found.count:,} of the {len(data.photos):,} photos")
     for remark in found.folds.remarks() if found else ():
         reporter.warn(remark)
     return found
@@ -288,18 +290,16 @@ def _line(step: Step) -> str:
     return line
 
 
-def _test_photos(options: TrainOptions, data: Data) -> list[HashedPhoto]:
-    photos = data.of("test")
-    if options.test_batch_size == -1 or options.test_batch_size >= len(photos):
-        return photos
+def _test_rows(options: TrainOptions, data: Data) -> Rows:
+    rows = data.rows("test")
+    if options.test_batch_size == -1 or options.test_batch_size >= len(rows):
+        return rows
     rng = np.random.default_rng([options.head.seed, 2])
-    return [photos[index] for index in sorted(rng.permutation(len(photos))[: options.test_batch_size])]
+    return np.asarray(rows[np.sort(rng.permutation(len(rows))[: options.test_batch_size])])
 
 
-def _score(head: Head, data: Data, photos: Sequence[HashedPhoto]) -> Scored:
-    width = head.weights.shape[0]
-    vectors = np.array([data.vectors[item.photo.name] for item in photos], np.float32).reshape(len(photos), width)
-    return Scored(tuple(item.photo for item in photos), head.scores(vectors), ())
+def _score(head: Head, data: Data, rows: Rows) -> Scored:
+    return Scored(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
 
 
 def _check_labels(labels: Sequence[str]) -> None:
@@ -355,10 +355,9 @@ def _fields(
         "final_tensor_name": options.final_tensor_name,
         "labels": list(data.labels),
         "classes": result.table,
-        "sets": members(data.sets),
-        "set_folders": any(item.photo.given_set for item in data.photos),
-        "photos_sketch": sketch(item.photo for item in data.photos),
-        "photos": result.digests,
+        "set_folders": bool((data.photos.photos.given != NO_SET).any()),
+        "photos_sketch": sketch(data.photos.photos),
+        **photo_fields(data.photos, data.sets),
         "unreadable": list(result.unreadable),
         "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
         "steps": [asdict(step) for step in result.steps],

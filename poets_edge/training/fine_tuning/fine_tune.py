@@ -7,7 +7,6 @@ a head, either changed or as they were, and how the two compare on the validatio
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from poets_edge.graphs.write_graph import graph_of
 from poets_edge.graphs.write_model import write_float_model
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
-from poets_edge.training.bottlenecks import Extractor, HashedPhoto
+from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cache import Vector
 from poets_edge.training.data import Data
 from poets_edge.training.fine_tuning.activations import open_activations
@@ -35,6 +34,7 @@ from poets_edge.training.fine_tuning.trainer import Epoch
 from poets_edge.training.fine_tuning.tuning import DivergedError, Judges, Tuned, tune
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.head import Head
+from poets_edge.training.vectors import Vectors, take
 
 Written = Literal["fine-tuned", "frozen"]
 
@@ -46,7 +46,7 @@ class FineTuned:
     Attributes:
         graph: GraphDef of the backbone that is to be written.
         head: the head that goes onto it.
-        vectors: bottlenecks of the validation and the test photos from that backbone, by name.
+        vectors: bottlenecks of the validation and the test photos from that backbone, in their rows.
         epochs: the curve; it ends early where training came apart.
         chosen: the epoch whose weights these are, counted from 1; 0 for the frozen backbone.
         written: which of the two is to be written.
@@ -59,7 +59,7 @@ class FineTuned:
 
     graph: Any
     head: Head
-    vectors: dict[str, Vector]
+    vectors: Vectors
     epochs: tuple[Epoch, ...]
     chosen: int
     written: Written
@@ -102,9 +102,9 @@ def fine_tune(
     options = options.resolved(backbone.architecture)
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
-    training, validation = data.of("training"), data.of("validation")
-    schedule = Schedule(training, _classes(data, training), views.names, options.batch_size, seed)
-    judges = Judges(validation, _classes(data, validation))
+    training, validation = list(data.named("training")), list(data.named("validation"))
+    schedule = Schedule(training, data.plain("training").classes, views.names, options.batch_size, seed)
+    judges = Judges(validation, data.plain("validation").classes)
     frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
     with open_activations(backbone, network, tail, views, folder, reporter) as activations:
         activations.compute([*schedule.everything(), *judges.views], reporter)
@@ -119,20 +119,18 @@ def fine_tune(
 
 def _compared(data: Data, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
     changed = with_tail(network, tuned.tail)
-    validation = data.of("validation")
-    judged = [*validation, *data.of("test")]
-    vectors = _bottlenecks(changed, backbone, judged)
-    if not validation:
+    vectors = _bottlenecks(changed, backbone, data)
+    validation = data.rows("validation")
+    if not len(validation):
         verdict = "fine-tuned: no validation photo tells whether it is better than the frozen backbone."
         return replace(
             frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen,
             written="fine-tuned", verdict=verdict,
         )  # fmt: skip
-    classes = _classes(data, validation)
+    classes = data.plain("validation").classes
 
-    def right(head: Head, of: dict[str, Vector]) -> Any:
-        rows = np.stack([of[item.photo.name] for item in validation])
-        return head.scores(rows).argmax(axis=1) == classes
+    def right(head: Head, of: Vectors) -> Any:
+        return head.scores(take(of, validation)).argmax(axis=1) == classes
 
     before, after = right(frozen.head, data.vectors), right(tuned.head, vectors)
     paired = compare_paired(after, before)
@@ -155,16 +153,17 @@ def frozen_is_better(paired: Paired) -> bool:
     return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
 
 
-def _bottlenecks(network: Network, backbone: Backbone, photos: Sequence[HashedPhoto]) -> dict[str, Vector]:
-    """Bottlenecks of photos from a changed backbone, by name."""
+def _bottlenecks(network: Network, backbone: Backbone, data: Data) -> Vectors:
+    """Bottlenecks of the validation and test photos from a changed backbone, in their rows; zeros in all others."""
     model = ModelFile(backbone.model, write_float_model(network))
+    rows = data.rows("validation", "test").tolist()
+    vectors = np.zeros(data.vectors.shape, np.float32)
 
-    def work(item: HashedPhoto, extractor: Extractor) -> Vector:
+    def work(row: int, extractor: Extractor) -> Vector:
+        item = data.photos[row]
         photo = replace(item.photo, sha256=item.digest.hex())
         return extractor(fit(open_photo(photo), backbone.architecture.size))
 
-    return {item.photo.name: vector for item, vector in run_parallel(photos, partial(Extractor, model), work)}
-
-
-def _classes(data: Data, photos: Sequence[HashedPhoto]) -> Any:
-    return np.array([data.labels.index(item.photo.label) for item in photos], np.int64)
+    for row, vector in run_parallel(rows, partial(Extractor, model), work):
+        vectors[row] = vector
+    return vectors

@@ -1,0 +1,84 @@
+"""Photos as columns are the photos they were made of, and are divided as they always were."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.photos.exclude import Exclusions
+from poets_edge.photos.folder import scan
+from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, Names, Photo, PhotoDigests, PhotoTable, class_numbers
+
+NAMES = ["a/1.jpg", "a/é.jpg", os.fsdecode(b"a/\xff.jpg"), "b/2.jpg", "b/日本.jpg"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def test_a_table_reads_like_a_tuple(folder: Path) -> None:
+    found = scan(folder).photos
+    listed = [Photo(folder / name, name, name[0]) for name in sorted(NAMES)]
+    assert list(found) == listed and [found[row] for row in range(-len(found), 0)] == listed
+    assert list(found[1:4]) == listed[1:4] and list(found[::-1]) == listed[::-1]
+    assert list(found.paths()) == [str(photo.path) for photo in listed]
+    assert list(PhotoTable.of(listed)) == listed and PhotoTable.of(found) is found
+    assert all(photo.path.exists() for photo in found)
+    with pytest.raises(IndexError):
+        found[len(found)]
+
+
+def test_names_of_any_bytes_come_back() -> None:
+    assert list(Names(NAMES)) == NAMES and list(Names([])) == [] and list(Names(NAMES)[1:3]) == NAMES[1:3]
+    many = [f"{number}" for number in range(10_000)]
+    assert list(Names(many)) == many, "they are cut up some thousands at a time"
+
+
+def test_exclusions_leave_out_and_move(folder: Path) -> None:
+    changed = Exclusions(frozenset({"a/1.jpg"}), {"b/2.jpg": "c", "b/日本.jpg": "a"}).apply(scan(folder))
+    assert {photo.name: photo.label for photo in changed.photos} == {
+        NAMES[1]: "a", NAMES[2]: "a", "b/2.jpg": "c", "b/日本.jpg": "a"
+    }  # fmt: skip
+    assert changed.classes == ("a", "c")
+    assert (
+        class_numbers(changed.photos, ("a", "b")).tolist() == class_numbers(list(changed.photos), ("a", "b")).tolist()
+    )
+    assert Exclusions(frozenset({"a/1.jpg", "x"})).unknown(scan(folder)) == ["x"]
+
+
+def test_digests_by_name(folder: Path) -> None:
+    listed = [HashedPhoto(photo, bytes([row]) * 32) for row, photo in enumerate(scan(folder).photos)]
+    columns = HashedPhotos.of(listed)
+    assert list(columns) == listed and list(columns[1:3]) == listed[1:3]
+    assert list(columns.take(np.array([3, 0]))) == [listed[3], listed[0]]
+    assert dict(PhotoDigests(columns)) == {item.photo.name: item.digest.hex() for item in listed}
+
+
+def test_photos_stay_in_the_sets_they_were_in() -> None:
+    """As version 0.2.0 divided these names: large classes, small ones, groups, and ones that miss a set by chance."""
+    names = [f"large/{number}.jpg" for number in range(60)] + [f"group/{n % 4}_nohash_{n}.jpg" for n in range(12)]
+    names += [f"small/{number}.jpg" for number in range(3)] + ["two/1.jpg", "two/2.jpg", "é/e\u0301.jpg"]
+    sets = split([Photo(Path(name), name, name.partition("/")[0]) for name in names], Percentages())
+    assert {one: [name for name in names if sets[name] == one] for one in ("test", "validation")} == EXPECTED
+
+
+EXPECTED = {
+    "test": [
+        *(f"large/{number}.jpg" for number in (26, 34, 44, 59)),
+        *(f"group/2_nohash_{number}.jpg" for number in (2, 6, 10)),
+        "small/0.jpg",
+    ],
+    "validation": [
+        *(f"large/{number}.jpg" for number in (0, 6, 9, 19, 23, 41)),
+        *(f"group/1_nohash_{number}.jpg" for number in (1, 5, 9)),
+        "small/1.jpg",
+    ],
+}
