@@ -290,7 +290,8 @@ def test_the_cache_is_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_pa
     shutil.copytree(tuned[0], work)
     folder = work / "tf_files/bottlenecks"
     (folder / "holiday.sqlite").write_bytes(b"somebody else's")
-    found = json.loads(poets_edge("cache", "--json", cwd=work).ok().stdout)["caches"]
+    listed = json.loads(poets_edge("cache", "--json", cwd=work).ok().stdout)["caches"]
+    found = [each for each in listed if each["kind"] != "digests"]
     bottlenecks, kept = sorted(found, key=lambda each: str(each["kind"]), reverse=True)
     assert kept["name"] == f"{bottlenecks['name']}-last2" and bottlenecks["rows"] == 100
     assert kept["rows"] == activations(work) and kept["bytes"] > kept["rows"] * 4 * 4 * 128
