@@ -92,7 +92,7 @@ class Place:
 
 
 class Hashed(Sequence["HashedPhoto | PhotoError"]):
-    """What `hash_photos` found.
+    """The digests that `hash_photos` found.
 
     Attributes:
         photos: all that were asked for.

@@ -78,7 +78,7 @@ MOST_LISTED = 100_000
 
 
 def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
-    """What a record says of single photos: `sets`, names by set, and `photos`, digests by name.
+    """The fields of a record about single photos: `sets`, names by set, and `photos`, digests by name.
 
     Where they are more than MOST_LISTED, both are null, and `photos_sha256` is one checksum of all of them.
     """

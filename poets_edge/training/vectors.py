@@ -129,7 +129,7 @@ class VectorTable:
         self._count += len(rows)
 
     def finish(self) -> Vectors:
-        """What was added."""
+        """The table of all that was added."""
         if self._array is not None:
             return self._array[: self._count]
         return StoredVectors(self._file, self._width, np.arange(self._count))
