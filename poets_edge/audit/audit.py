@@ -13,6 +13,7 @@ from poets_edge.audit.learning_curve import learning_curve
 from poets_edge.audit.near_duplicates import NearDuplicates, find_near_duplicates
 from poets_edge.audit.oddities import find_oddities
 from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.orientation import find_turned
 from poets_edge.audit.photos import AuditPhotos, read_photos
 from poets_edge.audit.report import write_report
 from poets_edge.audit.results import AuditResult, Judgement
@@ -35,11 +36,13 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     digests = [item.digest for item in photos.photos]
     duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, digests)
     remarks: list[str] = []
+    found_turned = find_turned(photos, options, reporter) if options.orientation else None
+    turned = () if found_turned is None else (found_turned,)
     result = AuditResult(
         options,
         photos,
         duplicates,
-        tuple(find_oddities(photos, min(options.architecture.size))),
+        (*find_oddities(photos, min(options.architecture.size)), *turned),
         find_leak(photos, duplicates, options.percentages, options.head),
         _judge(options, photos, duplicates, remarks),
         tuple(remarks),

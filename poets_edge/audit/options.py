@@ -23,6 +23,7 @@ class AuditOptions:
         report: where the HTML page goes; None for none.
         weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
         folds: heads that judge the photos, each those that it did not learn from.
+        orientation: also look for photos that lie on their side; takes three more inferences a photo the first time.
         target: share of the given answers that are to be right; it decides the threshold that is suggested.
     """
 
@@ -38,6 +39,7 @@ class AuditOptions:
     target: float = 0.95
     recursive: bool = False
     rehash: bool = False
+    orientation: bool = False
 
     def __post_init__(self) -> None:
         if self.folds < 2:

@@ -101,7 +101,9 @@ class AuditResult:
             "suspects": list(self.suspects()),
             "near_duplicates": [[name(a), name(b)] for a, b in self.near_duplicates.pairs()],
             "leak": self._leak(),
-            "oddities": [{"reason": one.reason, "photos": list(one.names)} for one in self.oddities],
+            "oddities": [
+                {"reason": one.reason, "photos": list(one.names), "details": list(one.details)} for one in self.oddities
+            ],
             **(_judged(judged, self.photos) if judged else {}),
             "remarks": list(self.remarks),
         }

@@ -61,6 +61,12 @@ EXCLUDE_FILE = "exclude.json"
 @option(
     "--folds", type=int, default=_DEFAULT.folds, help="Number of parts; each is judged by heads trained on the others."
 )
+@option(
+    "--orientation",
+    is_flag=True,
+    help="Also look for photos that lie on their side: three more inferences for each photo the first time.",
+    show_default=False,
+)
 @bottleneck_dir_option
 @model_dir_option
 @recursive_option
@@ -77,6 +83,7 @@ def command(
     move_suspects: Path | None,
     target: float,
     folds: int,
+    orientation: bool,
     bottleneck_dir: Path,
     model_dir: Path,
     recursive: bool,
@@ -106,6 +113,7 @@ def command(
         folds=folds,
         target=target / 100,
         recursive=recursive,
+        orientation=orientation,
         rehash=rehash,
     )
     with Terminal(quiet) as terminal:
