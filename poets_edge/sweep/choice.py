@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from poets_edge.sweep.points import Budget, Point
 
+_AS_LARGE = 1.05
+"""Files that differ by less than this are as large."""
 _CLEARLY_FASTER = 1.05
 """From this ratio of times on it is worth a word."""
 
@@ -53,10 +55,12 @@ def most_accurate(points: Sequence[Point]) -> Point:
 
 
 def fastest(points: Sequence[Point]) -> Point:
-    """The smallest file of those whose times cannot be told from the fastest one's."""
+    """The smallest file of those whose times cannot be told from the fastest one's; of as large ones the faster."""
     first = min(points, key=lambda point: (point.latency.median, point.size))
     tied = [point for point in points if point == first or point.as_fast_as(first)]
-    return min(tied, key=lambda point: (point.size, point.latency.median))
+    # Files of one width differ by a few bytes of metadata, which are no reason.
+    smallest = _AS_LARGE * min(point.size for point in tied)
+    return min((point for point in tied if point.size <= smallest), key=lambda point: point.latency.median)
 
 
 def indistinguishable(points: Sequence[Point]) -> list[Point]:

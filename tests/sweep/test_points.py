@@ -92,6 +92,18 @@ def test_of_equally_fast_points_the_smaller_file_is_chosen() -> None:
     assert fastest((quick, slow)) == quick, "3 % apart is told apart where the processes agree within 0.1 %"
 
 
+def test_a_measurement_that_tells_nothing_does_not_ship_the_slower() -> None:
+    """One process each, and the same width at two sizes: its files differ by some bytes of metadata."""
+    fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
+    slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
+    assert choose((slow, fast), Budget()).point == fast
+    noisy = (0.9, 1.0, 1.9)
+    near = point("mobilenet_0.75_192", 8.2, range(0), 2.0508, processes=noisy)
+    far = point("mobilenet_0.75_224", 8.3, range(0), 2.0507, processes=noisy)
+    assert choose((far, near), Budget()).point == near, "as large, so the faster"
+    assert choose((far, point("mobilenet_0.25_224", 8.9, range(0), 0.3, processes=noisy)), Budget()).point != far
+
+
 def test_a_trend_falls_only_where_photos_show_a_fall() -> None:
     low, dent, high = (point("mobilenet_0.50_128", 1, wrong) for wrong in (range(20), range(22), range(10)))
     assert trend([low, dent, high]) == pytest.approx([0.79, 0.79, 0.90])
