@@ -12,6 +12,7 @@ from poets_edge.benchmarking.measurement import Settings
 from poets_edge.cli.options import (
     FILE,
     bottleneck_dir_option,
+    cluster_option,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -112,6 +113,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
 @rehash_option
+@cluster_option
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
 @option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
 @remote_dir_option
@@ -150,6 +152,7 @@ def command(
     fine_tune_epochs: int,
     recursive: bool,
     rehash: bool,
+    cluster: str,
     seed: int,
     on: str,
     remote_dir: str,
@@ -181,6 +184,7 @@ def command(
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
         recursive=recursive,
         rehash=rehash,
+        cluster=cluster,
         folds=folds,
         threads=threads,
         settings=Settings(seconds=seconds, runs=runs, rounds=rounds),

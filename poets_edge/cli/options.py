@@ -69,6 +69,14 @@ rehash_option = option(
     help="Read every photo again; by default one whose size, times and inode are unchanged is known.",
     show_default=False,
 )
+cluster_option = option(
+    "--cluster",
+    default="",
+    metavar="ADDRESS|local:N",
+    help="Compute bottlenecks on the workers of this Dask scheduler, or in N processes here. They must see photos and"
+    " --bottleneck_dir under the same paths.",
+    show_default="threads of this process",
+)
 
 on_option = option(
     "--on",

@@ -12,6 +12,7 @@ from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import (
     FILE,
     bottleneck_dir_option,
+    cluster_option,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -151,6 +152,7 @@ _SPLIT = _DEFAULT.percentages
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
 @rehash_option
+@cluster_option
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option(
     "--calibrated/--not-calibrated",
@@ -200,6 +202,7 @@ def command(
     early_stop: bool,
     recursive: bool,
     rehash: bool,
+    cluster: str,
     strict: bool,
     exclude: Path | None,
     calibrated: bool,
@@ -257,6 +260,7 @@ def command(
         folds=folds,
         recursive=recursive,
         rehash=rehash,
+        cluster=cluster,
         runs_dir=runs_dir,
         strict=strict,
         exclude=exclude,

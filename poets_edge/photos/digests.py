@@ -21,6 +21,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from poets_edge.mounts import network_type
+
 FILE = "photos.sqlite"
 """Its name in the bottleneck folder."""
 TABLE = "digests"
@@ -111,12 +113,12 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, *, rehash: bool = False) -> Iterator[Digests]:
-    """The digests kept in a bottleneck folder; without one, none is known and none is kept.
+    """The digests kept in a bottleneck folder; without one, or on a network file system, none is known or kept.
 
     Args:
         rehash: forget those of the photos that are asked for, and keep new ones.
     """
-    if folder is None:
+    if folder is None or network_type(folder):
         yield Digests(None)
         return
     try:

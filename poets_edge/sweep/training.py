@@ -19,8 +19,10 @@ from poets_edge.benchmarking.processes import Answer, Helper
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import DatasetError, OutputError, PhotoError
 from poets_edge.files import sha256_of, write_text
+from poets_edge.mounts import on_network_remark
 from poets_edge.photos.folder import scan
 from poets_edge.photos.split import split
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.sweep.judging import FEATURES
 from poets_edge.sweep.notes import RETRAINED, read_note
@@ -28,6 +30,7 @@ from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import open_cache
+from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.record import versions
 from poets_edge.training.weights import Weights, find_weights
 
@@ -53,6 +56,8 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
     folder = scan(options.image_dir, recursive=options.recursive)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
+    if remark := on_network_remark(options.bottleneck_dir):
+        reporter.warn(remark)
     weights = {
         architecture: find_weights(architecture, options.model_dir, reporter=reporter)
         for architecture in options.architectures
@@ -129,7 +134,7 @@ def _fill_caches(
     options: GridOptions,
     architectures: Sequence[Architecture],
     weights: Mapping[Architecture, Weights],
-    photos: Sequence[HashedPhoto],
+    photos: HashedPhotos,
     reporter: Reporter,
 ) -> None:
     """Compute the bottlenecks of all architectures; `train` finds them afterwards."""
@@ -141,6 +146,8 @@ def _fill_caches(
             if damaged:
                 reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
             places.append(Place(backbone, cache))
+        if options.cluster:
+            compute_on_cluster(options.cluster, photos, places, reporter)
         readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, places, reporter))
     if not readable:
         raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")

@@ -278,7 +278,7 @@ def _count_missing(photos: HashedPhotos, wanted: Sequence[tuple[VectorSource, st
     """Photos that have to be decoded, about: at least those that lack the first vector."""
     place, variant = wanted[0]
     return sum(
-        len(part) - place.cache.count([place.key(digest.tobytes(), variant) for digest in part])
+        len(place.cache.missing([place.key(digest.tobytes(), variant) for digest in part]))
         for part in (photos.digests[start : start + at_once] for start in range(0, len(photos), at_once))
     )
 

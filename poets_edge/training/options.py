@@ -15,6 +15,9 @@ from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.weights import IMAGENET
 
+LOCAL = "local:"
+"""Begins a `cluster` of processes on this machine."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -31,6 +34,8 @@ class TrainOptions:
         weights: "imagenet", "embedded", or a weights file.
         with_report: also write the page that shows the run, beside the graph.
         calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
+        cluster: where bottlenecks are computed: `local:N` for N processes here, or a Dask scheduler's address; by
+            default the threads of this process.
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         runs_dir: where a note of the run is kept, for `list_runs`; None keeps none.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
@@ -61,12 +66,14 @@ class TrainOptions:
     with_report: bool = True
     runs_dir: Path | None = RUNS
     fine_tuning: FineTuning = FineTuning()
+    cluster: str = ""
 
     def __post_init__(self) -> None:
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
         check_folds(self.folds)
+        _check_cluster(self.cluster)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(
                 f"`final_tensor_name` {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
@@ -105,6 +112,14 @@ class TrainOptions:
                     f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."
                 )
+
+
+def _check_cluster(address: str) -> None:
+    number = address.removeprefix(LOCAL)
+    if address.startswith(LOCAL) and not (number.isdecimal() and int(number) > 0):
+        raise UsageError(f"`cluster` {address}: wanted a number of processes, as local:2.")
+    if address and not address.startswith(LOCAL) and ":" not in address:
+        raise UsageError(f"`cluster` {address}: wanted local:2, or a Dask scheduler's address as tcp://10.0.0.5:8786.")
 
 
 def _at_least(value: int, least: int, name: str, more: str = "") -> None:

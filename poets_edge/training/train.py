@@ -19,6 +19,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.files import sha256_of, write_bytes, write_together
 from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.graphs.picture import training_picture
+from poets_edge.mounts import on_network_remark
 from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.sketch import sketch
@@ -26,9 +27,10 @@ from poets_edge.photos.split import SetName
 from poets_edge.photos.table import NO_SET, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import hash_photos
+from poets_edge.training.bottlenecks import Place, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.calibration import HeadCalibration, calibrate_head, judge_held_out
+from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.cross_validation import MOST_JUDGED, CrossValidation, cross_validate, some_of
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
@@ -100,18 +102,17 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     reporter.status(f"preparing the backbone {options.architecture.backbone}")
+    if remark := on_network_remark(options.bottleneck_dir):
+        reporter.warn(remark)
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        data, unreadable = read_data(
-            options,
-            hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash),
-            backbone,
-            cache,
-            reporter,
-        )
+        hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+        if options.cluster:
+            compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
+        data, unreadable = read_data(options, hashed, backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
         _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
