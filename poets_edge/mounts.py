@@ -28,7 +28,7 @@ def network_type(folder: Path) -> str | None:
 
 
 def on_network_remark(folder: Path) -> str | None:
-    """What a user whose `bottleneck_dir` is on a network file system is told; None where it is not."""
+    """A warning for a user whose `bottleneck_dir` is on a network file system; None where it is not."""
     kind = network_type(folder)
     if kind is None:
         return None

@@ -15,6 +15,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,11 @@ def _computed(client: Any, photos: HashedPhotos, missing: Sequence[int], targets
 
     starts = iter(range(0, len(missing), VECTORS))
     threads = sum(client.nthreads().values()) or 1
-    under_way = as_completed([submit(start) for start, _ in zip(starts, range(threads * _IN_FLIGHT), strict=False)])
+    under_way = as_completed([submit(start) for start in islice(starts, threads * _IN_FLIGHT)])
     for future in under_way:
         yield future.result()
-        for start in starts:
+        for start in islice(starts, 1):
             under_way.add(submit(start))
-            break
 
 
 def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target]) -> int:
