@@ -187,8 +187,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically as UTF-8 with Unix line ends. Raises OutputError."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write `text` to `path` atomically as UTF-8 with Unix line ends. Raises OutputError.
+
+    Of file names that are no text, the bytes are escaped as JSON and Python escape them: `\\udce9`.
+    """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextlib.contextmanager

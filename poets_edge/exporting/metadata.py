@@ -64,12 +64,13 @@ def with_metadata(model: bytes, card: Card) -> bytes:
 def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:
     """The model with the label file and `poets_edge.json` appended; the facts get a checksum of the model."""
     signed = {**facts, "sha256": hashlib.sha256(model).hexdigest()}
+    text = json.dumps(signed, ensure_ascii=False, indent=1)
     archive = io.BytesIO()
     # Mode "a" on a buffer that holds the model makes offsets count from the start of the whole file.
     archive.write(model)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as files:
         files.writestr(zipfile.ZipInfo(LABELS_FILE, _LONG_AGO), join_labels(card.labels))
-        files.writestr(zipfile.ZipInfo(FACTS_FILE, _LONG_AGO), json.dumps(signed, ensure_ascii=False, indent=1))
+        files.writestr(zipfile.ZipInfo(FACTS_FILE, _LONG_AGO), text.encode(errors="backslashreplace"))
     return archive.getvalue()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from poets_edge.errors import DatasetError
 from poets_edge.photos.exclude import Exclusions
-from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.folder import Photo, class_name, scan
 from poets_edge.photos.split import Percentages, set_numbers
 from poets_edge.photos.table import SET_NAMES, PhotoTable
 
@@ -50,7 +50,7 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
             Photo(
                 folder / photo,
                 photo,
-                other_class.get(photo, photo.split("/")[depth]),
+                other_class.get(photo, class_name(photo.split("/")[depth])),
                 sha256=digests.get(photo, ""),
             )
             for photo in record["sets"][name]

@@ -69,7 +69,8 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         recursive: look in folders inside a class folder too; link loops are followed once.
 
     Raises:
-        DatasetError: the folder is missing, is a file, cannot be read, or holds no class with a photo.
+        DatasetError: the folder is missing, is a file, cannot be read, or holds no class with a photo; or the name of a
+            class is no line of text.
     """
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder. Give the one that holds a folder of photos for each class.")
@@ -85,13 +86,14 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
     set_folders = _set_folders(folder)
     above = len(os.path.join(folder, ""))  # noqa: PTH118
     for class_folder in _subfolders(folder, *set_folders):
+        label = class_name(class_folder.name)
         of_set = SET_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SET
         found = [path[above:].replace(os.sep, "/") for path in _photo_paths(class_folder, recursive=recursive)]
         names += found
-        classes += [labels.setdefault(class_folder.name, len(labels))] * len(found)
+        classes += [labels.setdefault(label, len(labels))] * len(found)
         given += [of_set] * len(found)
         if not found:
-            empty.append(class_folder.name)
+            empty.append(label)
     if not names:
         raise DatasetError(_nothing_found(folder, empty))
     order = sorted(range(len(names)), key=names.__getitem__)
@@ -103,6 +105,17 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         given=np.array(given, np.int8)[order],
     )
     return PhotoFolder(folder, photos, tuple(empty), set_folders)
+
+
+def class_name(folder: str) -> str:
+    """The class of a folder of that name, UTF-8 whatever the locale says. Raises DatasetError: no line of text."""
+    try:
+        name = folder if folder.isascii() else os.fsencode(folder).decode("utf-8")
+    except UnicodeError:
+        raise DatasetError(f"{folder}: the name of this class is not UTF-8. Rename the folder.") from None
+    if len(name.splitlines()) > 1:
+        raise DatasetError(f"{folder}: the name of this class has more than one line. Rename the folder.")
+    return name
 
 
 def _subfolders(folder: Path, *names: str) -> list[Path]:

@@ -1,0 +1,25 @@
+"""Files on which a command once ended in a fault; each is answered now, or refused with one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, poets_edge
+from tools.fuzz.__main__ import _draw_photos
+
+CORPUS = ROOT / "tests/corpus"
+
+
+@pytest.mark.parametrize("record", sorted((CORPUS / "records").iterdir()), ids=lambda path: path.name)
+def test_records(tmp_path: Path, record: Path) -> None:
+    for name in ("seed_graph.pb", "seed_labels.txt"):
+        shutil.copy(CORPUS / "seeds" / name, tmp_path / name)
+    shutil.copy(record, tmp_path / "seed_graph.json")
+    _draw_photos(tmp_path)
+    for command in ("inspect", "export"):
+        ran = poets_edge(command, tmp_path / "seed_graph.pb", "--json", cwd=tmp_path)
+        if ran.status:
+            ran.failed(str(tmp_path))

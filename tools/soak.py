@@ -1,0 +1,211 @@
+"""A day of `watch` in minutes: `python -m tools.soak --frames 1000000 --losses 1000`.
+
+A camera that goes away and comes back, then a stream of small JPEGs, a quarter of them damaged. All of it runs
+through what `watch` runs (splitting, decoding, the model, smoothing, a trigger that starts a command, a folder that
+collects), as fast as it goes. Memory, file handles, threads and child processes are noted on the way, and must be as
+many at the end as after the first tenth.
+
+Accelerated are the pictures (24 x 18 pixels, the same thousand again and again), the model (32 x 32 pixels), and the
+second that `watch` lets pass before it looks for a camera again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+
+from poets_edge.edge.classifier import Classifier
+from poets_edge.errors import SourceError
+from poets_edge.progress import Silent
+from poets_edge.watching.cameras import device
+from poets_edge.watching.collect import CollectOptions, Collector
+from poets_edge.watching.frames import Frame, FrameSource, split_jpegs
+from poets_edge.watching.pipeline import AnswerOptions, Seen, label_frames
+from poets_edge.watching.trigger import Command, Trigger
+
+MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
+MOST_GROWTH = 4.0
+"""MB from the first tenth to the end: an allocator's pools still fill for a while, a leak of 10 bytes a frame shows."""
+_PICTURES = 1000
+_FRAMES_A_LOSS = 5
+_SAMPLES = 50
+
+
+@dataclass(frozen=True)
+class Sample:
+    """This process after so many frames: MB resident, open files, threads, children."""
+
+    frames: int
+    megabytes: float
+    files: int
+    threads: int
+    children: int
+
+
+class Sampler:
+    """A display that counts, and looks at this process now and then."""
+
+    def __init__(self, frames: int) -> None:
+        self.every = max(1, frames // _SAMPLES)
+        self.samples: list[Sample] = []
+        self.labelled = self.bad = 0
+        self._end = frames
+
+    def seen(self, seen: Seen) -> None:
+        self.bad += bool(seen.problem)
+        self.labelled += not seen.problem
+        count = self.labelled + self.bad
+        if count % self.every == 0:
+            self.samples.append(sample(count))
+            print(self.samples[-1], flush=True)
+
+    def idle(self) -> None:
+        pass
+
+    def done(self) -> bool:
+        return self.labelled + self.bad >= self._end
+
+
+def sample(frames: int) -> Sample:
+    """Look at this process."""
+    status = Path("/proc/self/status").read_text()
+    megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    children = sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
+    return Sample(frames, megabytes, files, threading.active_count(), children)
+
+
+def pictures(rng: Random) -> list[bytes]:
+    """Small JPEGs: three in four sound, the others cut short, with bytes changed, or none at all."""
+    found = []
+    for number in range(_PICTURES):
+        file = io.BytesIO()
+        image = Image.frombytes("RGB", (24, 18), rng.randbytes(24 * 18 * 3))
+        image.resize((48, 36)).save(file, "JPEG", quality=80)
+        data = bytearray(file.getvalue())
+        if number % 4 == 3:
+            kind = rng.randrange(4)
+            if kind == 0:
+                del data[rng.randrange(2, len(data)) :]
+            elif kind == 1:
+                for _ in range(rng.randrange(1, 30)):
+                    data[rng.randrange(2, len(data))] = rng.randrange(256)
+            elif kind == 2:
+                data[2:2] = rng.randbytes(rng.randrange(1, 300))
+            else:
+                data = bytearray(rng.randbytes(rng.randrange(1, 3000)))
+        found.append(bytes(data))
+    return found
+
+
+def stream(rng: Random) -> FrameSource:
+    """Pictures that follow each other for ever, in chunks that begin and end anywhere."""
+    data = b"".join(pictures(rng))
+
+    def frames() -> Iterator[Frame | None]:
+        chunks = (data[start : start + 5000] for _ in itertools.count() for start in range(0, len(data), 5000))
+        return (None if picture is None else Frame(photo=picture) for picture in split_jpegs(chunks))
+
+    return FrameSource("stream", False, frames)
+
+
+class LostCamera:
+    """Gives a few pictures and is unplugged; every second time it cannot be opened at first."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        type(self).opened += 1
+        if self.opened % 3 == 2:
+            raise SourceError("no such camera.")
+        self._left = _FRAMES_A_LOSS - 1
+        self._handle = os.open(os.devnull, os.O_RDONLY)
+        self._image = Image.new("RGB", (48, 36), (200, 30 * (self.opened % 8), 90))
+
+    def read(self) -> Image.Image | None:
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError("it has gone.")
+        return self._image.copy()
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
+def camera() -> FrameSource:
+    device._RETRY_SECONDS = 0.0
+    LostCamera.opened = 0
+    return FrameSource("camera", False, lambda: device.camera_frames("camera", LostCamera))
+
+
+def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
+    """Watch so many frames; gives what was not as it should be."""
+    classifier = Classifier(MODEL, threads=1)
+    sampler = Sampler(frames)
+    trigger = Trigger(classifier.labels[0], Command("true"), 1, Silent())
+    collector = Collector(CollectOptions(folder=folder, below=1.0, most=20), classifier.labels, Silent())
+    began = time.monotonic()
+    try:
+        tally = label_frames(
+            classifier,
+            source,
+            AnswerOptions(),
+            display=sampler,
+            reporter=Silent(),
+            triggers=[trigger],
+            collector=collector,
+            stopped=sampler.done,
+        )
+    finally:
+        trigger.close(lambda: False)
+    seconds = time.monotonic() - began
+    print(
+        f"{source.name}: {tally.labelled} labelled, {tally.bad} bad, {seconds:.0f} s, {frames / seconds:.0f} frames/s"
+    )
+    return judge(source.name, sampler.samples)
+
+
+def judge(name: str, samples: list[Sample]) -> list[str]:
+    """Compare the end with the end of the first tenth."""
+    first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
+    wrong = []
+    growth = max(one.megabytes for one in samples[-3:]) - first.megabytes
+    if growth > MOST_GROWTH:
+        wrong.append(f"{name}: memory grew by {growth:.1f} MB")
+    # The trigger's command is there at some moments: one child.
+    for what in ("files", "threads", "children"):
+        if getattr(last, what) > getattr(first, what) + 1:
+            wrong.append(f"{name}: {what} {getattr(first, what)} -> {getattr(last, what)}")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--losses", type=int, default=100, help="of the camera")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    wrong = []
+    with tempfile.TemporaryDirectory() as name:
+        if given.losses:
+            wrong += soak(camera(), _FRAMES_A_LOSS * given.losses, Path(name) / "camera")
+        if given.frames:
+            wrong += soak(stream(Random(given.seed)), given.frames, Path(name) / "stream")
+    print("\n".join(wrong) or "flat: memory, files, threads, children")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
