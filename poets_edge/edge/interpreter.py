@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from poets_edge.edge.model_file import ModelSource, read_model
+from poets_edge.edge.verification.memory import RUNTIMES
 from poets_edge.errors import ModelError, RuntimeMissingError
 
-_RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 _TAKEN = "DELEGATE"
 """The name of what stands for operators that XNNPACK has taken."""
 _WIDEN = "DEQUANTIZE"
@@ -50,7 +50,7 @@ def find_runtime() -> Runtime:
         RuntimeMissingError: there is none, or none that starts.
     """
     troubles = []
-    for package in _RUNTIMES:
+    for package in RUNTIMES:
         try:
             return Runtime(package, importlib.import_module(f"{package}.interpreter"))
         except ModuleNotFoundError:

@@ -29,6 +29,11 @@ EMBEDDED_COST = (
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
+_PUBLISHED_MD5 = {
+    # keras/src/applications/inception_v3.py, Keras 3.15: file_hash of the weights without the classifier.
+    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5": "bcbd6486424b2319ff4ef7d526e38f63",
+}
+"""Checksums by which Keras knows its own files. mobilenet.py, beside that one, names none."""
 _LARGEST = 512 << 20
 """Bytes of a weights file, and of what is packed in it. Inception V3, the largest, has 88 MB."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -128,11 +133,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
         from poets_edge.download import download  # loads an HTTP client
 
         path = download(url, cached, reporter=reporter)
-        with path.open("rb") as file:
-            genuine = file.read(len(_HDF5)) == _HDF5
-        if not genuine:  # a page that asks to log in, for example
-            path.unlink()
-            raise DownloadError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
+        _check_genuine(path, url)
     except (DownloadError, OutputError) as error:
         raise WeightsError(
             f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
@@ -141,6 +142,18 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
             f" {EMBEDDED_COST}."
         ) from None
     return path
+
+
+def _check_genuine(path: Path, url: str) -> None:
+    """Check what was downloaded, and remove what is not Keras's file. Raises DownloadError."""
+    content = path.read_bytes()
+    if not content.startswith(_HDF5):  # a page that asks to log in, for example
+        path.unlink()
+        raise DownloadError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
+    wanted = _PUBLISHED_MD5.get(path.name)
+    if wanted and hashlib.md5(content, usedforsecurity=False).hexdigest() != wanted:
+        path.unlink()
+        raise DownloadError(f"{url}: what arrived has another checksum (MD5) than Keras publishes for it")
 
 
 def _users_file(path: Path) -> Weights:

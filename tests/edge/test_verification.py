@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poets_edge.edge.verification import memory
 from poets_edge.edge.verification.tables import FlawError
 from poets_edge.edge.verification.verify import check
 from tests.conftest import ROOT, poets_edge
@@ -194,3 +196,16 @@ def test_answers_of_other_kinds_are_named(shape: tuple[int, ...], tmp_path: Path
 
 def test_a_map_is_no_answer_though_its_operators_are_known(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/edge/probe.tflite", photo).failed("8 x 8 x 4 numbers", "segmentation")
+
+
+def test_what_another_interpreter_has_run_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "ai_edge_litert/interpreter.py"
+    file.parent.mkdir()
+    (file.parent / "__init__.py").touch()
+    file.write_text("# 2.3.0")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    memory.remember(b"a model")
+    assert memory.is_known(b"a model") and not memory.is_known(b"another")
+    file.write_text("# 2.4.0, of another size")
+    assert not memory.is_known(b"a model")

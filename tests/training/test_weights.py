@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 from poets_edge import download
+from poets_edge.architectures import architecture
+from poets_edge.errors import WeightsError
+from poets_edge.places import keras_file
 from poets_edge.training import weights
 from tests.conftest import poets_edge
 from tests.photos.server import Files, serving
@@ -26,8 +30,6 @@ def record(folder: Path) -> dict[str, object]:
 
 @pytest.mark.shared
 def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
-    from poets_edge.architectures import architecture
-
     file = weights.EMBEDDED_FILE
     assert file.stat().st_size < 1_000_000
     model = keras_model(architecture("mobilenet_0.25_128"))
@@ -96,3 +98,19 @@ def test_a_cache_that_cannot_be_written_offers_the_embedded_weights_too(
     with serving(Files({f"/mobilenet/{name}": (keras_home / "models" / name).read_bytes()})) as server:
         monkeypatch.setattr(weights, "_KERAS_URL", server.url)
         poets_edge(*TRAIN, "--image_dir", few_flowers(4), cwd=tmp_path).failed("cannot write", "--weights embedded")
+
+
+def test_inception_is_the_file_that_keras_publishes_a_checksum_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    content, name = b"\x89HDF\r\n\x1a\n" + bytes(1000), keras_file(architecture("inception_v3"))
+    with serving(Files()) as server:
+        monkeypatch.setattr(weights, "_KERAS_URL", server.url)
+        server.content[f"/inception_v3/{name}"] = content
+        with pytest.raises(WeightsError, match=r"another checksum \(MD5\) than Keras publishes"):
+            weights.find_weights(architecture("inception_v3"), tmp_path)
+        assert not (tmp_path / "keras/models" / name).exists()
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        monkeypatch.setitem(weights._PUBLISHED_MD5, name, digest)
+        assert weights.find_weights(architecture("inception_v3"), tmp_path).path.name == name

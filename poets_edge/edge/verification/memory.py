@@ -1,4 +1,4 @@
-"""Which models have been verified on this machine, by their checksum.
+"""Which models have been verified on this machine, by their checksum and the interpreter that ran them.
 
 One empty file a model in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache).
 Where that cannot be written, a model is verified each time. Deleting the folder costs a moment for each model.
@@ -9,9 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
-_RULES = 1
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+"""Packages that hold an interpreter, the best first."""
+
+_RULES = 2
 """Raise when what is verified changes: what was verified by other rules is verified again."""
 
 
@@ -33,4 +38,24 @@ def remember(content: bytes) -> None:
 def _note(content: bytes) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME")
     folder = Path(cache) if cache else Path.home() / ".cache"  # RuntimeError where there is no home
-    return folder / "poets_edge" / "verified" / f"{hashlib.sha256(content).hexdigest()}-{_RULES}"
+    interpreter = hashlib.sha256(_interpreter().encode()).hexdigest()[:16]
+    return folder / "poets_edge" / "verified" / f"{hashlib.sha256(content).hexdigest()}-{interpreter}-{_RULES}"
+
+
+def _interpreter() -> str:
+    """Tells one installed interpreter from another, without loading it.
+
+    By its file's size and time, which an upgrade changes: to ask for its version takes as long as an inference.
+    """
+    for package in RUNTIMES:
+        spec = PathFinder.find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            with contextlib.suppress(OSError):
+                status = os.stat(os.path.join(place, "interpreter.py"))  # noqa: PTH116, PTH118 - each label does it
+                return f"{package} {status.st_size} {status.st_mtime_ns} {sys.implementation.cache_tag} {_machine()}"
+    return ""
+
+
+def _machine() -> str:
+    """A home folder may be shared by machines of several kinds."""
+    return os.uname().machine if hasattr(os, "uname") else ""
