@@ -92,7 +92,9 @@ def terminal(photos: Path) -> None:
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
     """A PNG of few colours."""
     size = (round(image.width * scale), round(image.height * scale))
-    image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
 
 
 def recorded_points() -> Iterator[Point]:

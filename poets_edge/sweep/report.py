@@ -68,7 +68,7 @@ def write_report(
         mistakes=[
             {
                 "name": one.name,
-                "label": one.name.partition("/")[0],
+                "label": _label(one.name, result.labels),
                 "answer": one.answer,
                 "score": one.score,
                 "picture": pictures[one.path],
@@ -77,6 +77,11 @@ def write_report(
         ],
         mistake_count=len(mistakes),
     )
+
+
+def _label(name: str, labels: Sequence[str]) -> str:
+    """The class of a photo by its name; where there are folders of sets, the class's folder is the second."""
+    return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 
 def _circumstances(result: GridResult) -> str:
