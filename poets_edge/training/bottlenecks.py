@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -246,7 +247,8 @@ def bottleneck_blocks(
             vectors.append(vector)
         return digest, vectors
 
-    with reporter.progress(title, _count_missing(photos, wanted, at_once)) as advance:
+    with ExitStack() as stack:
+        advance: Callable[[int], object] | None = None
         for start in range(0, len(photos), at_once):
             block = photos[start : start + at_once] if len(photos) > at_once else photos
             columns = [
@@ -255,6 +257,11 @@ def bottleneck_blocks(
             ]
             known = list(zip(*columns, strict=True))
             missing = [row for row, vectors in enumerate(known) if any(vector is None for vector in vectors)]
+            if missing and advance is None:  # counted only where there are some: it takes seconds for a million
+                later = photos.digests[start + at_once :]
+                advance = stack.enter_context(
+                    reporter.progress(title, len(missing) + _count_missing(later, wanted, at_once))
+                )
             found: list[Any] = known
             changed: dict[int, bytes] = {}
             items = [(block[row], list(known[row])) for row in missing]
@@ -267,19 +274,20 @@ def bottleneck_blocks(
                         if old is None or digest != photo.digest:
                             place.cache.put(place.key(digest, variant), vector)
                 found[row] = vectors
-                advance(1)
+                if advance is not None:
+                    advance(1)
             yield Block(block, found, changed)
     for place in places:
         for damage in place.cache.take_damage():
             reporter.warn(damage)
 
 
-def _count_missing(photos: HashedPhotos, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
+def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
     """Photos that have to be decoded, about: at least those that lack the first vector."""
     place, variant = wanted[0]
     return sum(
         len(place.cache.missing([place.key(digest.tobytes(), variant) for digest in part]))
-        for part in (photos.digests[start : start + at_once] for start in range(0, len(photos), at_once))
+        for part in (digests[start : start + at_once] for start in range(0, len(digests), at_once))
     )
 
 
