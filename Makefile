@@ -38,8 +38,8 @@ coverage: $(INSTALLED) ## run the whole suite, and print which branches it has n
 fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 	$(BIN)/python -m tools.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
 
-crash-test: $(INSTALLED) ## kill train and export KILLS=200 times, and look at what they leave
-	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 20
+crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, and look at what they leave
+	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 100 --points all
 
 lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .

@@ -82,11 +82,16 @@ def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], Non
     Args:
         before: called under the folder's lock, where there is something to remove, for what may still want it.
     """
+    remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)
+
+
+def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] | None = None) -> None:
+    """As `remove_dead`, of files whose own names are new each time: `pattern` matches the whole of them."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if is_temporary(entry.name, prefix, suffix)]
+            names = [entry.name for entry in entries if re.fullmatch(pattern, entry.name)]
         if not names:
             return
         with locked({folder}) if before else contextlib.nullcontext():
@@ -99,7 +104,16 @@ def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], Non
 
 def is_temporary(name: str, prefix: str, suffix: str) -> bool:
     """Whether `tempfile` made this name for us."""
-    return re.fullmatch(f"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(suffix)}", name) is not None
+    return re.fullmatch(_made_with(re.escape(prefix), suffix), name) is not None
+
+
+def temporary_pattern(name: str) -> str:
+    """Matches the temporary files and folders beside those that the pattern `name` matches."""
+    return _made_with(rf"\.{name}\.", ".tmp")
+
+
+def _made_with(prefix: str, suffix: str) -> str:
+    return f"{prefix}[a-z0-9_]{{8}}{re.escape(suffix)}"
 
 
 def _remove_if_dead(path: Path) -> None:

@@ -19,6 +19,7 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from poets_edge.files import replacing
+from poets_edge.temporary import remove_dead_matching, temporary_pattern
 
 _OURS = "poets_edge"
 _HISTOGRAM_BINS = 30
@@ -63,6 +64,7 @@ def event_file(folder: Path) -> Iterator[EventFile]:
         OutputError: it cannot be written.
     """
     earlier = _event_files(folder)
+    remove_dead_matching(folder, temporary_pattern(rf"events\.out\.tfevents\.\d{{20}}\..*\.{_OURS}"))
     path = folder / f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{_OURS}"
     with replacing(path) as temporary, temporary.open("wb") as file:
         yield EventFile(RecordWriter(file))

@@ -16,6 +16,7 @@ from typing import Any
 from poets_edge.errors import OutputError, RecordError
 from poets_edge.files import unused_folder
 from poets_edge.records import SHARE, Each, Maybe, check, json_bytes, parse_json
+from poets_edge.temporary import remove_dead_matching, temporary_pattern
 
 _NOTE = "run.json"
 _ACCURACY = {"accuracy": Maybe(SHARE), "photos": int}
@@ -79,6 +80,7 @@ def keep_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
         "recall": record["test"]["recall"],
     }
     target = folder / f"{now:%Y%m%d-%H%M%S-%f}-{record['architecture']}"
+    remove_dead_matching(folder, temporary_pattern(r"\d{8}-\d{6}-\d{6}-[\w.]+"))
     with unused_folder(target) as temporary:
         try:
             for curves in (summaries / "train", summaries / "validation"):
