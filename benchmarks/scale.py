@@ -1,4 +1,4 @@
-"""What many photos cost: memory and seconds of `train`, photos made here. Prints the tables of `results/scale.md`.
+"""Memory and seconds of `train` on many photos, which are made here. Prints the figures of `results/scale.md`.
 
     python -m benchmarks.scale unchanged 100000     # a second run over photos that have not changed
     python -m benchmarks.scale cold 20000 200000    # real JPEGs, small, nothing cached
@@ -53,7 +53,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
-    """A vector for each photo, as far from the others of its class as from those of other classes, about."""
+    """Make a vector for each photo, hardly nearer to those of its own class than to others, and cache it."""
     wanted = architecture(NETWORK)
     backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
     hashed = hash_photos(scan(photos).photos, bottleneck_dir)
