@@ -5,7 +5,7 @@ through what `watch` runs (splitting, decoding, the model, smoothing, a trigger 
 collects), as fast as it goes. Memory, file handles, threads and child processes are noted on the way, and must be as
 many at the end as after the first tenth.
 
-Accelerated are the pictures (24 x 18 pixels, the same thousand again and again), the model (32 x 32 pixels), and the
+Accelerated are the pictures (48 x 36 pixels, the same thousand again and again), the model (32 x 32 pixels), and the
 second that `watch` lets pass before it looks for a camera again.
 """
 

@@ -25,6 +25,8 @@ SECONDS = 120.0
 """Loading TensorFlow, for a graph that is none of our own networks, takes a tenth of it on a busy machine."""
 MOST_BYTES = 1 << 30
 _NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+"""A text in JSON: what a model says of itself may hold any word."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _judge(status: int, out: str, err: str, seconds: float, megabytes: int) -> O
     elif megabytes > MOST_BYTES >> 20:
         kind = "memory"
     elif status == 0:
-        kind = "no number" if _NO_NUMBER.search(out) else "answered"
+        kind = "no number" if _NO_NUMBER.search(_TEXT.sub("", out)) else "answered"
     else:
         kind = "one line" if last.startswith("Error: ") else "silent"
     return Outcome(kind, last, round(seconds, 3), megabytes)
