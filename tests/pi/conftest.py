@@ -1,4 +1,5 @@
-"""Emulated Raspberry Pis take minutes: these tests run in CI and by `make test-pi`, and skip elsewhere."""
+"""Emulated Raspberry Pis take minutes, and drawn photos tell little of them: where there are no shared photos, these
+tests run by `make test-pi` only."""
 
 from __future__ import annotations
 
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HAS_SHARED
+
 _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip them, unless somebody asked for them."""
+    """Skip them there, unless somebody asked for them."""
     named = any(Path(argument.partition("::")[0]).resolve().is_relative_to(_HERE) for argument in config.args)
-    if named or os.environ.get("CI"):
+    if named or HAS_SHARED or os.environ.get("CI"):
         return
     for item in items:
         if item.path.is_relative_to(_HERE):
