@@ -7,7 +7,8 @@ On real photos, with faults put in at random, seed by seed:
 - near-duplicates: 50 photos come back resized, compressed again, cropped by 5 % and brightened;
 - the learning curve: from 500 photos, what is said of 1,000, beside what 1,000 give;
 - calibration: a head trained on 70 % of the photos, and its expected calibration error on the others, as trained and
-  calibrated.
+  calibrated;
+- exported: `train` and `export` on 70 % of the photos, and the expected calibration error of the files on the others.
 
 Bottlenecks are those of `train`, in --bottleneck_dir.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,9 @@ from poets_edge.audit.photos import AuditPhotos, read_photos
 from poets_edge.audit.suspects import find_suspects, out_of_fold_logits
 from poets_edge.edge.calibration import expected_calibration_error
 from poets_edge.edge.image import fit, read_photo
+from poets_edge.edge.scored import score_model
+from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.photos.folder import scan
 from poets_edge.photos.folds import fold_photos
 from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
@@ -42,6 +47,8 @@ from poets_edge.training.calibration import calibrate_head, judge_held_out
 from poets_edge.training.cross_validation import divide, fold_numbers, judge
 from poets_edge.training.data import Data
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 from poets_edge.training.weights import find_weights
 
 SEEDS = range(10)
@@ -52,7 +59,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--architecture", default="mobilenet_0.50_224")
     parser.add_argument("--bottleneck_dir", type=Path, default=Path("tf_files/bottlenecks"))
-    parser.add_argument("--only", choices=("labels", "copies", "curve", "calibration"))
+    parser.add_argument("--only", choices=("labels", "copies", "curve", "calibration", "exported"))
     arguments = parser.parse_args()
     options = AuditOptions(
         image_dir=arguments.folder,
@@ -65,6 +72,7 @@ def main() -> None:
         "copies": lambda: near_duplicates(photos, options),
         "curve": lambda: curve(photos),
         "calibration": lambda: calibration(photos),
+        "exported": lambda: exported(photos, options),
     }
     for name, step in steps.items():
         if arguments.only in (None, name):
@@ -211,6 +219,42 @@ def calibration(photos: AuditPhotos) -> None:
     before, after, truth = (np.concatenate(parts) for parts in zip(*pooled, strict=True))
     errors = [f"{expected_calibration_error(some, truth):.3f}" for some in (before, after)]
     print(f"| all | | {' | '.join(errors)} | {len(truth)} |")
+
+
+def exported(photos: AuditPhotos, options: AuditOptions) -> None:
+    """Of three divisions, all photos that a file was not trained on together."""
+    pooled: dict[str, list[tuple[npt.NDArray[np.float32], Indices]]] = {}
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(photos))
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            for place, row in enumerate(order):
+                photo = photos.photos[int(row)].photo
+                to = work / "photos" / ("train" if place < 0.7 * len(order) else "test") / photo.label
+                to.mkdir(parents=True, exist_ok=True)
+                (to / photo.path.name).symlink_to(photo.path.resolve())
+            training = TrainOptions(
+                image_dir=work / "photos",
+                architecture=options.architecture,
+                bottleneck_dir=options.bottleneck_dir,
+                model_dir=options.model_dir,
+                output_graph=work / "graph.pb",
+                output_labels=work / "labels.txt",
+                summaries_dir=work / "summaries",
+                runs_dir=None,
+                folds=0,
+            )
+            train(training)
+            files = export(ExportOptions(graph=work / "graph.pb", quantizations=("float32", "int8"))).files
+            unseen = [photo for photo in scan(work / "photos").photos if photo.given_set == "test"]
+            for file in files:
+                scored = score_model(unseen, file.path)
+                truth = np.array([photos.labels.index(photo.label) for photo in scored.photos], np.int64)
+                pooled.setdefault(file.quantization, []).append((scored.scores, truth))
+    print("| quantization | expected calibration error | photos |\n|---|--:|--:|")
+    for quantization, parts in pooled.items():
+        scores, truth = (np.concatenate(of) for of in zip(*parts, strict=True))
+        print(f"| {quantization} | {expected_calibration_error(scores, truth):.3f} | {len(truth)} |")
 
 
 if __name__ == "__main__":
