@@ -99,7 +99,7 @@ def test_models_that_the_page_could_not_run_are_refused(tmp_path: Path) -> None:
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(wrong.read_bytes()[:300])
     for path, fragment in (
-        (unlabelled, "no labels"),
+        (unlabelled, "8 x 8 x 4 numbers"),
         (wrong, "256 outputs"),
         (cut, "damaged"),
         (tmp_path / "no", "no"),

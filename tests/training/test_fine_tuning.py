@@ -298,7 +298,7 @@ def test_the_cache_is_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_pa
     poets_edge("cache", "--remove", "last2", cwd=work).failed("no cache named 'last2'", kept["name"])
     removed = poets_edge("cache", "--remove", kept["name"], cwd=work).ok()
     assert "removed" in removed.stdout and not list(folder.glob("*last2*"))
-    poets_edge("cache", "--remove", bottlenecks["name"], cwd=work).ok()
+    poets_edge("cache", "--remove", bottlenecks["name"], "--remove", "photos", cwd=work).ok()
     assert [path.name for path in folder.iterdir()] == ["holiday.sqlite"]
     assert "nothing in" in poets_edge("cache", cwd=work).ok().stdout
 
