@@ -25,7 +25,7 @@ quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos ne
 
 # Two files of tests at once; the tests of one share what they set up, so they stay together.
 test: $(INSTALLED) ## run the whole suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Only what needs a Raspberry Pi's system, which it makes (see tools/pi/).
 test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
@@ -33,7 +33,7 @@ test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
 
 # The same run as `make test`, measured. What commands do in processes of their own is not counted.
 coverage: $(INSTALLED) ## run the whole suite, and print which branches it has not taken
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
 
 fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 	$(BIN)/python -m tools.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)

@@ -124,6 +124,23 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_LONGEST = (
+    "test_fuzz.py", "pi/", "android/test_build.py", "test_readme.py", "sweep/test_grid.py",
+    "training/test_fine_tuning.py", "edge/test_interpreters.py",
+)  # fmt: skip
+"""Files that take longest, each run by one process: begun first, so that none is left alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first; the rest stays as it is."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT / "tests") else ""
+        return next((number for number, long in enumerate(_LONGEST) if name.startswith(long)), len(_LONGEST))
+
+    items.sort(key=place)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `shared` skip where there is nothing shared; on CI they fail."""
     if item.get_closest_marker("shared") and not HAS_SHARED:

@@ -71,6 +71,8 @@ def test_every_command_block_runs(
                 words = shlex.split(line, comments=True)
                 ran.append(words[:2])
                 match words:
+                    case ["poets-edge", "benchmark", *arguments]:
+                        poets_edge("benchmark", *arguments, "--rounds", "2", "--min-seconds", "0.2", cwd=tmp_path).ok()
                     case ["poets-edge", *arguments]:
                         poets_edge(*arguments, cwd=tmp_path).ok()
                     case ["make", target]:

@@ -34,7 +34,7 @@ def _python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
         ("evaluate", "--graph", "MODEL", "--image_dir", "PHOTOS", "--set", "all"),
         ("inspect", "MODEL"),
         ("watch", "MODEL", "--source", "FRAMES", "--threads", "1"),
-        ("benchmark", "MODEL", "--threads", "1", "--min-seconds", "0.05", "--min-runs", "2", "--json", "-"),
+        ("benchmark", "MODEL", "--threads", "1", "--min-seconds", "0.05", "--min-runs", "2", "--rounds", "2", "--json"),
         ("doctor",),
         ("--help",),
     ],
