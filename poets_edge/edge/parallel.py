@@ -32,12 +32,14 @@ def run_parallel(
     work: Callable[[Item, Tool], Result],
     *,
     workers: int | None = None,
+    tools: list[Tool] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item, tool)) in the order of `items`.
 
     Args:
         make_tool: makes what one worker needs for itself (an interpreter); called `workers` times at most.
         workers: threads; by default one a core.
+        tools: those that earlier calls have made, which are used first; those made now are added.
 
     Raises:
         whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
@@ -46,16 +48,19 @@ def run_parallel(
     if not todo:
         return
     count = min(workers or cores(), len(todo))
-    tools: SimpleQueue[Tool] = SimpleQueue()
-    for _ in range(count):
-        tools.put(make_tool())
+    made = [] if tools is None else tools
+    while len(made) < count:
+        made.append(make_tool())
+    free: SimpleQueue[Tool] = SimpleQueue()
+    for tool in made[:count]:
+        free.put(tool)
 
     def run(item: Item) -> Result:
-        tool = tools.get()
+        tool = free.get()
         try:
             return work(item, tool)
         finally:
-            tools.put(tool)
+            free.put(tool)
 
     with ThreadPoolExecutor(count) as pool:
         waiting: deque[tuple[Item, Future[Result]]] = deque()

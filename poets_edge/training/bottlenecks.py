@@ -247,6 +247,7 @@ def bottleneck_blocks(
             vectors.append(vector)
         return digest, vectors
 
+    made: list[list[Callable[[Pixels], Vector]]] = []  # interpreters serve all blocks
     with ExitStack() as stack:
         advance: Callable[[int], object] | None = None
         for start in range(0, len(photos), at_once):
@@ -265,7 +266,7 @@ def bottleneck_blocks(
             found: list[Any] = known
             changed: dict[int, bytes] = {}
             items = [(block[row], list(known[row])) for row in missing]
-            computed = run_parallel(items, extractors, compute, workers=workers)
+            computed = run_parallel(items, extractors, compute, workers=workers, tools=made)
             for row, ((photo, before), (digest, vectors)) in zip(missing, computed, strict=True):
                 if digest != photo.digest:
                     changed[row] = digest
