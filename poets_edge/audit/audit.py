@@ -36,8 +36,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     digests = [item.digest for item in photos.photos]
     duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, digests)
     remarks: list[str] = []
-    found_turned = find_turned(photos, options, reporter) if options.orientation else None
-    turned = () if found_turned is None else (found_turned,)
+    turned = find_turned(photos, options, reporter) if options.orientation else []
     result = AuditResult(
         options,
         photos,

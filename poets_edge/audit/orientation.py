@@ -13,17 +13,15 @@ from PIL import Image
 
 from poets_edge.audit.oddities import Oddity
 from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.photos import AuditPhotos
+from poets_edge.audit.photos import AuditPhotos, find_backbone
 from poets_edge.edge.image import Pixels, fit
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folds import fold_photos
 from poets_edge.progress import Reporter
-from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Place, bottlenecks
 from poets_edge.training.cache import open_cache
 from poets_edge.training.cross_validation import fold_heads, fold_numbers
 from poets_edge.training.head import LabelledVectors, Matrix
-from poets_edge.training.weights import find_weights
 
 _ANGLES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
 """By how much a photo is turned anticlockwise -> what sets it right."""
@@ -33,8 +31,8 @@ _MOST_LEARNED = 2000
 """Photos that heads learn from: bounds memory."""
 
 
-def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> Oddity | None:
-    """Those that are surely turned, the surest first; None where there is none, or too few photos to tell.
+def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[Oddity]:
+    """Those that are surely turned, the surest first, as one group; no group where none is, or too few photos to tell.
 
     Each photo takes three more inferences the first time; their results are kept with the other bottlenecks.
 
@@ -45,7 +43,7 @@ def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) 
     try:
         folds = fold_photos(named, digests, options.folds)
     except DatasetError:
-        return None
+        return []
     # float32 [4, photos, bottleneck_size], as stored first
     vectors = np.concatenate([photos.vectors[None], _turned_vectors(photos, options, reporter)])
     fold = fold_numbers(named, folds)
@@ -61,20 +59,22 @@ def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) 
     rows = np.flatnonzero(sure >= _SURE)
     rows = rows[np.argsort(-sure[rows], kind="stable")]
     if not len(rows):
-        return None
-    return Oddity(
-        "turned",
-        "It seems to lie on its side or upside down. Turn it, unless the camera will see such pictures later.",
-        tuple(photos.name(int(row)) for row in rows),
-        tuple(list(_ANGLES.values())[int(scores[row, 1:].argmax())] for row in rows),
-    )
+        return []
+    remedies = list(_ANGLES.values())
+    return [
+        Oddity(
+            "turned",
+            "It seems to lie on its side or upside down. Turn it, unless the camera will see such pictures later.",
+            tuple(photos.name(int(row)) for row in rows),
+            tuple(remedies[int(scores[row, 1:].argmax())] for row in rows),
+        )
+    ]
 
 
 def _turned_vectors(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> Matrix:
     """Bottlenecks of the photos turned anticlockwise, float32 [3, photos, bottleneck_size]; those of photos that have
     become unreadable meanwhile are those of the photo as it was."""
-    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
-    backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
+    backbone = find_backbone(options, reporter)
     found = np.repeat(photos.vectors[None], len(_ANGLES), axis=0)
     with open_cache(backbone.cache_file) as (cache, _):
         computed = bottlenecks(

@@ -15,7 +15,7 @@ from poets_edge.audit.options import AuditOptions
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.progress import Reporter
-from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.head import Indices, LabelledVectors, Matrix
@@ -82,8 +82,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     folder = scan(options.image_dir, recursive=options.recursive)
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
-    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
-    backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
+    backbone = find_backbone(options, reporter)
     photos, unreadable = _hashed(folder.photos, options)
     table = _Table(len(photos), options.architecture.bottleneck_size)
     kept: list[HashedPhoto] = []
@@ -133,6 +132,12 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         thumbnails=table.thumbnails[:count],
         unreadable=tuple(sorted(unreadable)),
     )
+
+
+def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
+    """The network whose bottlenecks describe the photos. Raises WeightsError, OutputError: as for `train`."""
+    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
+    return prepare_backbone(options.architecture, weights, options.bottleneck_dir)
 
 
 class _Table:

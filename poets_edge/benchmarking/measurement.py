@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -204,25 +206,21 @@ def measure_variants(
     rounds = {
         variant: [known[variant, n] for n in range(settings.rounds) if (variant, n) in known] for variant in variants
     }
-    first = {number: variant for variant, number in reversed(todo)}
     before, begin = machine_state(), time.monotonic()
     with (reporter or Silent()).progress("measuring", len(todo), "run") as advance:
-        for variant, number in todo:
-            if number >= settings.enough and variant == first[number] and _too_long(begin, variants):
+        for number, of_round in groupby(todo, key=itemgetter(1)):
+            if number >= settings.enough and time.monotonic() - begin > _PATIENCE_SECONDS * len(variants):
                 break
-            entry = _run_worker(variant, settings, photos)
-            rounds[variant].append(entry)
-            keep(variant, number, entry)
-            advance(1)
+            for variant, _ in of_round:
+                entry = _run_worker(variant, settings, photos)
+                rounds[variant].append(entry)
+                keep(variant, number, entry)
+                advance(1)
     used = max((variant.threads for variant, _ in todo), default=0)
     elapsed = time.monotonic() - begin
     # Rounds that an earlier run has measured bring their states along.
     during = [entry["state"] for entries in rounds.values() for entry in entries]
     return rounds, troubles_between(before, machine_state() if todo else before, elapsed, used, during)
-
-
-def _too_long(begin: float, variants: Sequence[Variant]) -> bool:
-    return time.monotonic() - begin > _PATIENCE_SECONDS * len(variants)
 
 
 def model_facts(model: Path, name: str = "") -> ModelFacts:

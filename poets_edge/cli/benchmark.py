@@ -121,8 +121,9 @@ def command(
             raise UsageError("--sustained does nothing else: leave out --operators and --image_dir.")
         if len(hosts) > 1:
             raise UsageError("--sustained loads one device at a time: give --on once.")
+        load = _sustained_options(models, sustained, thread_list(threads), rate, chart)
         measure = partial(sustain_on, host=hosts[0], folder=remote_dir) if hosts else sustain
-        _sustain(models, sustained, thread_list(threads), rate, chart, measure, as_json, output, Terminal(quiet))
+        _give_sustained(measure(load, reporter=Terminal(quiet)), chart, as_json=as_json, output=output)
         return
     if rate is not None or chart is not None:
         raise UsageError("--rate and --chart belong to --sustained TIME.")
@@ -148,32 +149,27 @@ def command(
         raise failures[-1]
 
 
-def _sustain(
-    models: tuple[Path, ...],
-    duration: str,
-    threads: tuple[int, ...],
-    rate: float | None,
-    chart: Path | None,
-    measure: Callable[..., SustainedResult],
-    as_json: bool,
-    output: Path | None,
-    terminal: Terminal,
-) -> None:
+def _sustained_options(
+    models: tuple[Path, ...], duration: str, threads: tuple[int, ...], rate: float | None, chart: Path | None
+) -> SustainedOptions:
+    """All that can be wrong is found here, before minutes of load and not after."""
     if len(threads) > 1:
         raise UsageError("--sustained takes one number of --threads.")
     if chart is not None:
         check_chart(chart)
         check_writable(chart)
-    options = SustainedOptions(
+    return SustainedOptions(
         models=models, seconds=parse_duration(duration), threads=threads[0] if threads else 1, rate=rate
     )
-    result = measure(options, reporter=terminal)
+
+
+def _give_sustained(result: SustainedResult, chart: Path | None, *, as_json: bool, output: Path | None) -> None:
     if chart is not None:
         draw_sustained(result, chart)
     if give(result.as_dict(), as_json=as_json, output=output):
         return
     heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "held back by", "frames missed"]
-    click.echo(table([heading, *(_sustained_row(model, options) for model in result.models)]))
+    click.echo(table([heading, *(_sustained_row(model, result.options) for model in result.models)]))
     if chart is not None:
         click.echo(f"Chart: {chart}")
 

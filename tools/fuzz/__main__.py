@@ -193,6 +193,13 @@ class _Zeros(io.RawIOBase):
         return bytes(size)
 
 
+_TRAIN = [
+    *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
+    *("--how_many_training_steps", "1", "--folds", "0"),
+]
+"""Fills the caches of a case, and reads them once they are damaged."""
+
+
 def _cache(seeds: Path, work: Path, rng: Random) -> Case:
     folder = work / "tf_files/bottlenecks"
     shutil.copytree(seeds / "bottlenecks", folder)
@@ -204,18 +211,7 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
         file.write_bytes(content)
     else:
         file.write_bytes(records.break_bytes(bytes(content), rng))
-    flags = [
-        "--weights",
-        "embedded",
-        "--architecture",
-        "mobilenet_0.25_128",
-        "--how_many_training_steps",
-        "1",
-        "--quiet",
-        "--folds",
-        "0",
-    ]
-    return ["train", "folder", *flags], [file]
+    return [*_TRAIN, "--quiet"], [file]
 
 
 KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
@@ -312,17 +308,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
             for index in range(2):
                 shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
                 Image.new("RGB", (40, 30), shade).save(cases / "folder" / label / f"{index}.png")
-        flags = [
-            "--weights",
-            "embedded",
-            "--architecture",
-            "mobilenet_0.25_128",
-            "--how_many_training_steps",
-            "1",
-            "--folds",
-            "0",
-        ]
-        made = run(["train", "folder", *flags], cases)
+        made = run(_TRAIN, cases)
         assert made.kind == "answered", made
         shutil.copytree(cases / "tf_files/bottlenecks", seeds / "bottlenecks")
     return seeds
