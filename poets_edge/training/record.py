@@ -125,8 +125,7 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(asdict(value), default=str))
 
 
-def record_of(graph: bytes, fields: Mapping[str, Any]) -> bytes:
-    """The record of a graph: its checksum, versions and these fields, as JSON."""
-    digest = hashlib.sha256(graph).hexdigest()
-    record = {"format": FORMAT, "graph_sha256": digest, "versions": versions(), **fields}
+def record_of(graph_sha256: str, fields: Mapping[str, Any]) -> bytes:
+    """The record of a graph: the SHA-256 of its file (hexadecimal), versions and these fields, as JSON."""
+    record = {"format": FORMAT, "graph_sha256": graph_sha256, "versions": versions(), **fields}
     return json_bytes(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from poets_edge.edge.metadata import join_labels
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.scored import Scored, mistakes_as_json
 from poets_edge.errors import DatasetError
-from poets_edge.files import sha256_of, write_bytes, write_together
+from poets_edge.files import write_bytes, write_together
 from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.graphs.picture import training_picture
 from poets_edge.mounts import on_network_remark
@@ -40,7 +41,7 @@ from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate, as_json, class_table, find_duplicates, photo_fields, record_of
-from poets_edge.training.remarks import better_step, curve, stale_exports, thin_classes
+from poets_edge.training.remarks import remark_on, report_sets, step_line
 from poets_edge.training.runs import keep_run
 from poets_edge.training.vectors import take
 from poets_edge.training.weights import find_weights
@@ -115,7 +116,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         data, unreadable = read_data(options, hashed, backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
-        _report(reporter, table, duplicates, tested=options.percentages.testing > 0)
+        report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
         training = training_vectors(options, data, backbone, cache, reporter)
 
     validation = data.plain("validation")
@@ -157,11 +158,12 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()}
     graph = serialize(with_labels(graph_of(head), data.labels))
+    graph_sha256 = hashlib.sha256(graph).hexdigest()
     write_together(
         {
             options.output_graph: graph,
             options.output_labels: join_labels(data.labels).encode(),
-            options.record: record_of(graph, fields),
+            options.record: record_of(graph_sha256, fields),
         }
     )
     if fine_tuned is not None and fine_tuned.checkpoint is not None:
@@ -172,7 +174,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     if options.runs_dir is not None:
         keep_run(options.runs_dir, fields, options.summaries)
-    _remark(options, result, reporter)
+    remark_on(options, result.steps, table, graph_sha256, reporter)
     return result
 
 
@@ -202,7 +204,7 @@ def _train(
 
         def on_step(step: Step, head: Head) -> None:
             steps.append(step)
-            reporter.status(_line(step))
+            reporter.status(step_line(step))
             histograms = {"head/weights": head.weights, "head/biases": head.biases}
             if (len(steps) - 1) % _EVALUATIONS_A_HISTOGRAM and step.step + 1 < options.head.steps:
                 histograms = {}
@@ -284,13 +286,6 @@ def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
     return with_softmax_layer(backbone, head.weights, head.biases, final_tensor_name)
 
 
-def _line(step: Step) -> str:
-    line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
-    if step.validation_accuracy is not None:
-        line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
-    return line
-
-
 def _test_rows(options: TrainOptions, data: Data) -> Rows:
     rows = data.rows("test")
     if options.test_batch_size == -1 or options.test_batch_size >= len(rows):
@@ -309,36 +304,6 @@ def _check_labels(labels: Sequence[str]) -> None:
             raise DatasetError(
                 f"class folder {label!r}: a line break in its name cannot stand in a labels file. Rename it."
             )
-
-
-def _report(
-    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
-) -> None:
-    width = max(len("class"), *(len(label) for label in table))
-    reporter.note(f"{'class':<{width}}  training  validation  test")
-    for label, counts in table.items():
-        reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
-    for label, counts in table.items():
-        if tested and not counts["test"]:
-            reporter.warn(f"class {label}: no test photo, so its accuracy is not known. Add photos.")
-    for duplicate in duplicates:
-        where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
-        effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"
-        reporter.warn(f"the same photo more than once {effect}: {where}")
-
-
-def _remark(options: TrainOptions, result: TrainResult, reporter: Reporter) -> None:
-    judged = [step.validation_accuracy for step in result.steps if step.validation_accuracy is not None]
-    if judged:
-        reporter.note(f"validation accuracy {curve(judged)} {judged[0]:.0%} to {judged[-1]:.0%}")
-    if line := better_step(result.steps, early_stop=options.head.early_stop):
-        reporter.note(line)
-    if line := thin_classes(result.table):
-        reporter.warn(line)
-    stale = stale_exports(options.output_graph, sha256_of(options.output_graph))
-    if stale:
-        names = ", ".join(path.name for path in stale)
-        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
 
 
 def _fields(

@@ -68,7 +68,7 @@ def write_seeds(folder: Path) -> None:
     }
     (folder / "seed_graph.pb").write_bytes(graph)
     (folder / "seed_labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
-    (folder / "seed_graph.json").write_bytes(record_of(graph, fields))
+    (folder / "seed_graph.json").write_bytes(record_of(hashlib.sha256(graph).hexdigest(), fields))
     export(ExportOptions(graph=folder / "seed_graph.pb", quantizations=("float32", "float16", "dynamic", "int8")))
     record = json.loads((folder / "seed_graph.json").read_bytes())
     record["image_dir"] = "photos"
