@@ -26,7 +26,7 @@ from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
 from poets_edge.benchmarking.machine import machine_facts
 from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
 from poets_edge.benchmarking.sustained import SustainedOptions, sustain
-from poets_edge.errors import PoetsEdgeError, RemoteError
+from poets_edge.errors import PoetsEdgeError
 
 Request = dict[str, Any]
 
@@ -72,7 +72,7 @@ def measure(request: Request, told: Told) -> Any:
     models = [Path(model) for model in request["models"]]
     if request["task"] == "sustained":
         load = {name: request[name] for name in ("seconds", "threads", "rate")}
-        with _alone():
+        with _alone(told):
             return sustain(SustainedOptions(models=tuple(models), **load), told).as_dict()
     numbers = {model: number for number, model in enumerate(models)}
     settings = Settings(**request["settings"])
@@ -85,7 +85,7 @@ def measure(request: Request, told: Told) -> Any:
     def keep(variant: Variant, number: int, entry: dict[str, Any]) -> None:
         told.say(round=[numbers[variant.model], variant.threads, number, entry])
 
-    with _alone():
+    with _alone(told):
         if request["task"] == "rounds":
             variants = [Variant(model, threads) for model in models for threads in request["threads"]]
             rounds, troubles = measure_variants(variants, settings, (), told, known, keep)
@@ -111,14 +111,15 @@ def measure(request: Request, told: Told) -> Any:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Two measurements at once would measure each other. Raises RemoteError."""
+def _alone(told: Told) -> Iterator[None]:
+    """Two measurements at once would measure each other, so the second waits: the lock goes with the process."""
     path = Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}"
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RemoteError("another poets-edge is measuring there. Wait for it.") from None
+            told.note("another poets-edge is measuring there; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

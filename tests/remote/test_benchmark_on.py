@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import signal
@@ -137,6 +138,16 @@ def _start(*arguments: str | Path) -> subprocess.Popen[str]:
 def _ssh_of(process: subprocess.Popen[str]) -> int:
     found = subprocess.run(["pgrep", "-P", str(process.pid), "ssh"], check=True, capture_output=True, text=True)
     return int(found.stdout.split()[0])
+
+
+def test_a_second_measurement_waits_for_the_first(installed: SshServer) -> None:
+    with Path(f"/tmp/poets-edge-measuring-{os.getuid()}").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = _start("benchmark", PROBE, *QUICK, "--on", "pi")
+        assert second.stderr is not None
+        assert any("pi: another poets-edge is measuring there; waiting" in line for line in second.stderr)
+        assert second.poll() is None
+    assert second.communicate(timeout=60)[0].startswith("pi: ") and second.returncode == 0
 
 
 @pytest.mark.parametrize("how", ["ssh dies", "Ctrl-C"])
