@@ -37,7 +37,8 @@ _MOST_NEIGHBOURS = 6
 """Pairs a photo is compared in; in a film thousands of frames are alike, and any chain joins them."""
 _DIMENSIONS = 64
 _COARSE = 8
-_ROWS = 1024
+_CELLS = 1 << 21
+"""Of a block of the matrix of all pairs: it takes some 30 MB, however many photos there are."""
 _PAIRS_AT_ONCE = 512
 _LARGE_GROUP = 8
 
@@ -111,20 +112,23 @@ def _alike(
 ) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
     """Pairs worth comparing, int64 [pairs, 2], with the cosines of their bottlenecks, a block of rows at a time."""
     deep, coarse = unit_directions(vectors, rows), _coarse(thumbnails, rows)
-    for start in range(0, len(rows), _ROWS):
-        block = slice(start, start + _ROWS)
-        of_bottlenecks = deep[block] @ deep.T
-        # Each pair once: the second photo comes after the first.
-        later = np.arange(len(rows))[None, :] > np.arange(start, start + len(of_bottlenecks))[:, None]
-        likeness = of_bottlenecks + coarse[block] @ coarse.T
-        wanted = later & ((likeness >= _ALIKE) | (of_bottlenecks >= _ALIKE_MIRRORED))
-        np.maximum(likeness, of_bottlenecks + (_ALIKE - _ALIKE_MIRRORED), out=likeness)
-        crowded = np.flatnonzero(wanted.sum(axis=1) > _MOST_NEIGHBOURS)
-        for row in crowded:
-            others = np.flatnonzero(wanted[row])
-            wanted[row, others[np.argsort(-likeness[row, others], kind="stable")[_MOST_NEIGHBOURS:]]] = False
-        a, b = np.nonzero(wanted)
-        yield np.stack([rows[a + start], rows[b]], axis=1), of_bottlenecks[a, b]
+    start = 0
+    while start < len(rows):
+        block = slice(start, start + max(1, _CELLS // (len(rows) - start)))
+        of_bottlenecks = deep[block] @ deep[start:].T
+        likeness = of_bottlenecks + coarse[block] @ coarse[start:].T
+        a, b = np.nonzero((likeness >= _ALIKE) | (of_bottlenecks >= _ALIKE_MIRRORED))
+        a, b = a[b > a], b[b > a]  # each pair once
+        cosines = of_bottlenecks[a, b]
+        kept = _nearest(a, np.maximum(likeness[a, b], cosines + (_ALIKE - _ALIKE_MIRRORED)))
+        yield rows[start + np.stack([a[kept], b[kept]], axis=1)], cosines[kept]
+        start = block.stop
+
+
+def _nearest(a: npt.NDArray[np.int64], likeness: Matrix) -> npt.NDArray[np.int64]:
+    """Places of each photo's few most alike pairs, ascending. `a` is ascending, the photo of each pair."""
+    order = np.lexsort((-likeness, a))
+    return np.sort(order[np.arange(len(a)) - np.searchsorted(a, a) < _MOST_NEIGHBOURS])
 
 
 def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:
