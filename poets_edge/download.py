@@ -1,7 +1,8 @@
 """One file from the network: resumed after a break, checked, and under its name only when it is whole.
 
 What has arrived lies in `NAME.part` beside the destination. A break is bridged by asking for the rest; a later call
-goes on from the part too, where a checksum will tell whether old and new fit together.
+goes on from the part too, where a checksum will tell whether old and new fit together. Of several programs that want
+the same file in the same place, one fetches it and the others wait for it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Any
 
 from poets_edge.errors import DownloadError, OutputError
 from poets_edge.progress import Reporter, Silent
+from poets_edge.temporary import owned
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
 """Connections in a row that bring nothing new, before giving up."""
 _PAUSE_S = 0.5
+_PATIENCE_S = 900.0
+"""For another program that fetches the same file. One that hangs gives up sooner by itself."""
 _BLOCK = 1 << 18
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -35,6 +39,7 @@ class _Wanted:
     url: str
     size: int | None
     sha256: str | None
+    check: Callable[[Path], str | None] | None
 
 
 def download(
@@ -43,15 +48,19 @@ def download(
     *,
     size: int | None = None,
     sha256: str | None = None,
+    check: Callable[[Path], str | None] | None = None,
     label: str | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Fetch `url` to `path`; nothing is fetched where a file that passes the checks is there already.
 
+    A file has its name only once it has passed all checks, so one that bears it can be relied on.
+
     Args:
         url: http or https.
         size: expected bytes.
         sha256: expected digest, hexadecimal.
+        check: gives the fault of the whole file, which has another name then; None where it has none.
         label: what the progress bar says; by default the file's name.
 
     Returns:
@@ -61,36 +70,52 @@ def download(
         DownloadError: the server cannot be reached, goes on breaking off, or sends something else.
         OutputError: the file cannot be written.
     """
-    wanted = _Wanted(url, size, sha256)
-    part = path.with_name(f"{path.name}.part")
+    wanted = _Wanted(url, size, sha256, check)
     try:
-        if (size or sha256) and path.is_file() and _fault(path, wanted) is None:
-            return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        if sha256 is None:  # nothing would tell that an old part belongs to another file
-            part.unlink(missing_ok=True)
-        resumed = part.exists()
-        _fetch(wanted, part, label or path.name, reporter or Silent())
-        fault = _fault(part, wanted)
-        if fault and resumed:
-            part.unlink()
-            _fetch(wanted, part, label or path.name, reporter or Silent())
-            fault = _fault(part, wanted)
-        if fault:
-            part.unlink()
-            raise DownloadError(f"{url}: {fault}. It was thrown away; try again later, or from another network.")
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        return part.replace(path)
+        part = path.with_name(f"{path.name}.part")
+        with owned(part, _PATIENCE_S):
+            if _is_checked(wanted) and path.is_file() and _fault(path, wanted) is None:
+                part.unlink()
+                return path
+            try:
+                _fetch_whole(wanted, part, label or path.name, reporter or Silent())
+            except BaseException:
+                if not part.stat().st_size:
+                    part.unlink()
+                raise
+            return part.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}.") from None
+
+
+def _is_checked(wanted: _Wanted) -> bool:
+    return (wanted.size, wanted.sha256, wanted.check) != (None, None, None)
+
+
+def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
+    """Fetch into the part, which is there, and check it."""
+    if wanted.sha256 is None:  # nothing would tell that an old part belongs to another file
+        os.truncate(part, 0)
+    resumed = part.stat().st_size > 0
+    _fetch(wanted, part, label, reporter)
+    fault = _fault(part, wanted)
+    if fault and resumed:
+        os.truncate(part, 0)
+        _fetch(wanted, part, label, reporter)
+        fault = _fault(part, wanted)
+    if fault:
+        os.truncate(part, 0)
+        raise DownloadError(f"{wanted.url}: {fault}. It was thrown away; try again later, or from another network.")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
     """Connect until the part is whole, as far as the server's word goes."""
     fruitless, furthest, validator = 0, 0, None
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        before = part.stat().st_size
         if wanted.size is not None and before >= wanted.size:
             return
         try:
@@ -102,7 +127,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:  # no such rest: the part belongs to another file
-                part.unlink(missing_ok=True)
+                os.truncate(part, 0)
             elif error.code not in _BUSY:
                 raise DownloadError(f"{wanted.url}: the server answers {error.code} {error.reason}.") from None
             reason = f"the server answers {error.code} {error.reason}"
@@ -110,7 +135,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
             reason = _plain(error.reason)
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = _plain(error)
-        arrived = part.stat().st_size if part.exists() else 0
+        arrived = part.stat().st_size
         fruitless = 0 if arrived > max(before, furthest) else fruitless + 1
         furthest = max(arrived, furthest)
         if fruitless == _ATTEMPTS:
@@ -191,7 +216,7 @@ def _fault(path: Path, wanted: _Wanted) -> str | None:
                 digest.update(block)
         if digest.hexdigest() != wanted.sha256.lower():
             return "what arrived has another checksum (SHA-256) than expected"
-    return None
+    return wanted.check(path) if wanted.check else None
 
 
 def _plain(error: object) -> str:

@@ -65,6 +65,27 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def owned(path: Path, patience: float) -> Iterator[None]:
+    """Be the only program that writes a file, which is made where there is none; its owner may rename it.
+
+    Args:
+        patience: seconds to wait for another owner.
+
+    Raises:
+        OSError: it cannot be had in that time, or cannot be written.
+    """
+    if fcntl is None:
+        path.touch()
+        yield
+        return
+    descriptor = _acquire(path, patience)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
     """Lock it; False where somebody else, who takes it for a dead one, was faster."""
     try:
@@ -135,26 +156,31 @@ def _lock(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):  # else its last holder has removed it meanwhile
-                break
-        except BlockingIOError:
-            if time.monotonic() > end:
-                os.close(descriptor)
-                raise TimeoutError(errno.ETIMEDOUT, f"another program holds {path}") from None
-        except OSError:  # a file system without locks
-            break
-        os.close(descriptor)
-        time.sleep(0.002)
+    descriptor = _acquire(path, _PATIENCE_SECONDS)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _acquire(path: Path, patience: float) -> int:
+    """Open and lock a file, which is made where there is none. Raises TimeoutError after `patience` seconds."""
+    end = time.monotonic() + patience
+    while True:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(path, descriptor):  # else its last holder has removed or renamed it meanwhile
+                return descriptor
+        except BlockingIOError:
+            if time.monotonic() > end:
+                os.close(descriptor)
+                raise TimeoutError(errno.ETIMEDOUT, f"another program holds {path}") from None
+        except OSError:  # a file system without locks
+            return descriptor
+        os.close(descriptor)
+        time.sleep(0.002)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

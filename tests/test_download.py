@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from poets_edge import download as module
 from poets_edge.download import download
 from poets_edge.errors import DownloadError, OutputError
+from tests.conftest import ROOT
 from tests.photos.server import Files, serving
 
 BODY = random.Random(0).randbytes(700_000)
@@ -100,6 +104,44 @@ def test_another_file_of_the_same_size_is_thrown_away(files: Files, tmp_path: Pa
     with pytest.raises(DownloadError, match="another checksum"):
         fetch(files, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_has_its_name_only_once_it_has_been_checked(files: Files, tmp_path: Path) -> None:
+    """A program that is killed during the check must not leave a file that is taken for a checked one."""
+    seen = []
+
+    def check(path: Path) -> str | None:
+        assert path.read_bytes() == BODY
+        seen.append([there.name for there in tmp_path.iterdir()])
+        return "is not the one" if len(seen) == 1 else None
+
+    with pytest.raises(DownloadError, match="is not the one"):
+        download(f"{files.url}/file", tmp_path / "file", check=check)
+    assert seen == [["file.part"]] and not list(tmp_path.iterdir())
+    download(f"{files.url}/file", tmp_path / "file", check=check)
+    assert seen[1:] == [["file.part"]] and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="of POSIX locks")
+def test_of_several_that_want_a_file_one_fetches_it(files: Files, tmp_path: Path) -> None:
+    """Each in a process of its own, as two trainings on a new machine; two that write one part would mix."""
+    code = f"""
+from pathlib import Path
+from poets_edge.download import download
+download("{files.url}/file", Path("file"), check=lambda path: path.stat().st_size < {len(BODY)} and "short" or None)
+"""
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    assert [process.communicate()[1] for process in several] == [b"", b"", b""]
+    assert len(files.requests) == 1
+    assert (tmp_path / "file").read_bytes() == BODY and [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(files: Files, tmp_path: Path) -> None:

@@ -191,3 +191,26 @@ def test_texts_are_worded_as_agreed() -> None:
         for match in re.finditer(phrase.replace(" ", r"\s+"), text, re.IGNORECASE)
     ]
     assert not found, "\n".join(found)
+
+
+_OWN_PROTOCOL = {
+    "records.py": "the one place",
+    "files.py": "its own journal, whose every path is checked",
+    "benchmarking/processes.py": "between a process and its own helpers",
+    "benchmarking/worker.py": "between a process and its own helpers",
+    "edge/verification/trial.py": "between a process and its own helpers",
+    "remote/agent.py": "runs on a device that has no poets_edge yet",
+    "remote/measure.py": "what the other end of the connection asks for",
+    "training/record.py": "what it has written itself, a line above",
+}
+
+
+def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None:
+    """`poets_edge.records` parses it strictly and checks its shape; a bare `json.loads` does neither."""
+    readers = {
+        path.relative_to(ROOT / "poets_edge").as_posix()
+        for path in (ROOT / "poets_edge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.loads", "json.load")
+    }
+    assert readers == set(_OWN_PROTOCOL)

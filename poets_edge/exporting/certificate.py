@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from poets_edge.errors import OutputError, RuntimeMissingError
+from poets_edge.temporary import held, remove_dead
 
 _DAYS = 397  # Apple's devices take no more than 398
 _ENOUGH = datetime.timedelta(days=7)
@@ -78,17 +79,21 @@ def _make(host: str) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    temporary: Path | None = None
+    """Write a file for the user's eyes only; of a killed program, not even a part of a key stays."""
+    prefix = f".{path.name}."
+
+    def make() -> Path:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        return Path(name)
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # for the user's eyes only
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
+        remove_dead(path.parent, prefix, ".tmp")
+        with held(make) as temporary:
+            temporary.write_bytes(data)
+            temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}.") from None
 
 

@@ -200,6 +200,7 @@ class Agent:
         path = request["path"]
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
+            _tidy(os.path.dirname(path))
             handle, temporary = tempfile.mkstemp(prefix=".incoming-", dir=os.path.dirname(path))
             try:
                 with open(handle, "wb") as file:
@@ -277,9 +278,7 @@ class Agent:
     def _new_folder(self, folder: str) -> Iterator[str]:
         parent = os.path.dirname(folder)
         os.makedirs(parent, exist_ok=True)
-        for entry in os.scandir(parent):
-            if entry.name.startswith(".incoming-") and abs(time.time() - entry.stat().st_mtime) > _LEFT_OVER:
-                shutil.rmtree(entry.path, ignore_errors=True)
+        _tidy(parent)
         staging = tempfile.mkdtemp(prefix=".incoming-", dir=parent)
         self._staging.add(staging)
         try:
@@ -294,6 +293,17 @@ class Agent:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             self._staging.discard(staging)
+
+
+def _tidy(folder: str) -> None:
+    """Remove what agents that were killed, or lost their power, had begun in a folder."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(".incoming-") and abs(time.time() - entry.stat().st_mtime) > _LEFT_OVER:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
 
 def _lines(stream: IO[bytes] | None) -> Iterator[str]:

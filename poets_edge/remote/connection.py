@@ -24,7 +24,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-from poets_edge.errors import RemoteError, UsageError
+from poets_edge.errors import RecordError, RemoteError, UsageError
+from poets_edge.records import check, parse_json
 from poets_edge.remote.agent import MARKER, SILENCE, Message
 
 SSH_VARIABLE = "POETS_EDGE_SSH"
@@ -268,8 +269,8 @@ class Connection:
         stream: IO[bytes] = self._ssh.stdout  # type: ignore[assignment]
         for line in stream:
             if self._ready.is_set():
-                with contextlib.suppress(ValueError):
-                    self._answers.put(json.loads(line))
+                with contextlib.suppress(RecordError):
+                    self._answers.put(check(parse_json(line), {"id": int}))
             elif line.strip() == MARKER.encode():
                 self._ready.set()
         self._answers.put(None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.errors import OutputError, RecordError
-from poets_edge.files import unused_folder
+from poets_edge.files import read_bytes, unused_folder
 from poets_edge.records import SHARE, Each, Maybe, check, json_bytes, parse_json
 from poets_edge.temporary import remove_dead_matching, temporary_pattern
 
@@ -107,7 +107,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 def _read(path: Path) -> Run:
     try:
-        note = check(parse_json(path.read_bytes()), _SHAPE)
+        note = check(parse_json(read_bytes(path)), _SHAPE)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror or error}.") from None
     except RecordError as error:

@@ -12,6 +12,7 @@ import io
 import tarfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from poets_edge.architectures import Architecture
@@ -132,8 +133,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
     try:
         from poets_edge.download import download  # loads an HTTP client
 
-        path = download(url, cached, reporter=reporter)
-        _check_genuine(path, url)
+        return download(url, cached, check=partial(_fault, name=cached.name), reporter=reporter)
     except (DownloadError, OutputError) as error:
         raise WeightsError(
             f"no weights for {architecture.backbone}: {cached.name} is neither in {model_dir} nor in {cached.parent},"
@@ -141,19 +141,17 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
             f" without a network: `weights`=embedded `architecture`={EMBEDDED_ARCHITECTURE}, at a cost:"
             f" {EMBEDDED_COST}."
         ) from None
-    return path
 
 
-def _check_genuine(path: Path, url: str) -> None:
-    """Check what was downloaded, and remove what is not Keras's file. Raises DownloadError."""
+def _fault(path: Path, name: str) -> str | None:
+    """Whether what was downloaded is not the file that Keras publishes under this name."""
     content = path.read_bytes()
     if not content.startswith(_HDF5):  # a page that asks to log in, for example
-        path.unlink()
-        raise DownloadError(f"{url}: what arrived is no weights file. Does a proxy answer in its place?")
-    wanted = _PUBLISHED_MD5.get(path.name)
+        return "what arrived is no weights file, maybe from a proxy that answers in its place"
+    wanted = _PUBLISHED_MD5.get(name)
     if wanted and hashlib.md5(content, usedforsecurity=False).hexdigest() != wanted:
-        path.unlink()
-        raise DownloadError(f"{url}: what arrived has another checksum (MD5) than Keras publishes for it")
+        return "what arrived has another checksum (MD5) than Keras publishes for it"
+    return None
 
 
 def _users_file(path: Path) -> Weights:

@@ -155,6 +155,12 @@ def test_https_with_a_certificate_for_this_address(site: Path, tmp_path: Path) -
     if os.name == "posix":
         assert certificate.stat().st_mode & 0o077 == 0  # the key is in it
     assert certificate_for("127.0.0.1", tmp_path / "settings").read_bytes() == certificate.read_bytes()
+    other = tmp_path / "settings/.web-127.0.0.1.pem.0123abcd.tmp"  # of one that was killed
+    other.write_bytes(certificate.read_bytes()[:100])
+    certificate.write_bytes(b"")
+    certificate = certificate_for("127.0.0.1", tmp_path / "settings")
+    assert [path.name for path in certificate.parent.iterdir()] == [certificate.name]
+    assert certificate.stat().st_mode & 0o077 == 0
     trusting = ssl.create_default_context(cafile=str(certificate))
     with serving(site, certificate=certificate) as server:
         with urllib.request.urlopen(server.url, context=trusting, timeout=10) as response:
