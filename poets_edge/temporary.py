@@ -73,7 +73,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
         patience: seconds to wait for another owner.
 
     Raises:
-        OSError: it cannot be had in that time, or cannot be written.
+        OSError: another owner keeps it longer, or it cannot be written.
     """
     if fcntl is None:
         path.touch()
