@@ -172,12 +172,8 @@ def scratch_folder() -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Find out now whether `path` can be written later. Raises OutputError."""
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        import tempfile
-
-        with tempfile.NamedTemporaryFile(dir=path.parent):
-            pass
+    with _writing(path), _temporary_file(path):
+        pass
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -214,3 +214,23 @@ def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.loads", "json.load")
     }
     assert readers == set(_OWN_PROTOCOL)
+
+
+_OWN_TEMPORARIES = {
+    "files.py": "the one place",
+    "exporting/certificate.py": "a private file; dead ones are removed",
+    "remote/agent.py": "runs on a device that has no poets_edge yet; dead ones are removed",
+}
+
+
+def test_temporary_files_that_have_names_are_made_where_dead_ones_are_removed() -> None:
+    """Those of a program that was killed stay for good otherwise."""
+    named = {"mkdtemp", "mkstemp", "NamedTemporaryFile", "TemporaryDirectory"}
+    makers = {
+        path.relative_to(ROOT / "poets_edge").as_posix()
+        for path in (ROOT / "poets_edge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in named)
+        or (isinstance(node, ast.ImportFrom) and node.module == "tempfile")
+    }
+    assert makers == set(_OWN_TEMPORARIES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from poets_edge.cli.terminal import give
 from poets_edge.exporting.certificate import certificate_for
 from poets_edge.exporting.serving import LOOPBACK, PageServer, network_address
 from poets_edge.exporting.web import WrittenPage, write_page
+from poets_edge.files import scratch_folder
 
 _FOLDER = Path("site")
 _PORT = 8000
@@ -75,8 +75,8 @@ def command(
 @contextlib.contextmanager
 def _folder(output: Path | None, serving: bool) -> Iterator[Path]:
     if output is None and serving:
-        with tempfile.TemporaryDirectory(prefix="poets_edge-") as folder:
-            yield Path(folder)
+        with scratch_folder() as folder:
+            yield folder
     else:
         yield output or _FOLDER
 

@@ -11,7 +11,6 @@ runs it and is never changed: packages are unpacked into the folder and found by
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from poets_edge.edge.system import System, support, userland
 from poets_edge.errors import RemoteError
+from poets_edge.files import scratch_folder
 from poets_edge.progress import Reporter, Silent
 from poets_edge.remote.connection import Connection, Ended
 from poets_edge.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
@@ -93,8 +93,8 @@ def install(
     wanted = needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())
     _check_system_packages(connection.host, wanted, facts)
     root = PurePosixPath(facts["folder"])
-    with tempfile.TemporaryDirectory(prefix="poets-edge-") as temporary:
-        wheel = own_wheel(Path(temporary))
+    with scratch_folder() as temporary:
+        wheel = own_wheel(temporary)
         packages = root / "packages" / digest_of(*wanted.requirements, *map(str, facts["python"][:2]), system.machine)
         program = root / "program" / digest_of(wheel.read_bytes())
         have = connection.ask("have", paths=[str(packages), str(program)])["paths"]

@@ -10,10 +10,8 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from pathlib import Path
 import poets_edge
 from poets_edge.edge.system import System
 from poets_edge.errors import RemoteError
+from poets_edge.files import scratch_folder
 
 _NAME = "poets_edge"
 _OLDEST_GLIBC = 17
@@ -120,8 +119,7 @@ def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
     Raises:
         RemoteError: this machine has no pip or no network, or there is no such wheel; `reason` is pip's.
     """
-    folder = Path(tempfile.mkdtemp(prefix="poets-edge-wheels-"))
-    try:
+    with scratch_folder() as folder:
         major, minor = system.python
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         command += ["--dest", str(folder), "--only-binary=:all:", "--implementation", "cp"]
@@ -142,8 +140,6 @@ def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
             raise RemoteError(f"wheels for {system.machine} cannot be fetched here ({reason}).", reason=reason)
         left_out = set(wanted.system)
         yield sorted(path for path in folder.glob("*.whl") if package_name(path.name.split("-")[0]) not in left_out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def platform_tags(system: System) -> list[str]:

@@ -22,6 +22,7 @@ from poets_edge.edge.image import PhotoSource, read_photo
 from poets_edge.errors import OutputError, PhotoError, UsageError
 from poets_edge.files import check_writable, write_bytes
 from poets_edge.progress import Reporter
+from poets_edge.temporary import remove_dead_matching, temporary_pattern
 
 _PREFIX = "collected"
 _LARGEST = (1024, 1024)
@@ -57,6 +58,8 @@ class Collector:
         self._options = options
         self._folders = [options.folder / _folder_name(label) for label in labels]
         self._reporter = reporter
+        for place in self._folders:  # a frame that was being written when an earlier watch was killed
+            remove_dead_matching(place, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
         self._there = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
         self._scene: npt.NDArray[np.float32] | None = None
         self._full = False

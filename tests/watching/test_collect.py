@@ -105,3 +105,12 @@ def test_the_command_keeps_them(trained: Trained, tmp_path: Path) -> None:
     poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "60").failed("below")
     (tmp_path / "file").write_text("")
     poets_edge(*watch, "--collect", tmp_path / "file").failed("file")
+
+
+def test_what_a_killed_watch_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "daisy"
+    folder.mkdir()
+    (folder / ".collected-20261125-012345-00007.jpg.abcd_123.tmp").write_bytes(b"half a frame")
+    (folder / ".mine.tmp").write_bytes(b"of somebody else")
+    Collector(CollectOptions(folder=tmp_path), ["daisy"], Silent())
+    assert [path.name for path in folder.iterdir()] == [".mine.tmp"]
