@@ -32,6 +32,7 @@ RACY_SECONDS = 2.0
 
 _BUSY_SECONDS = 10.0
 _DIGEST_BYTES = 32
+_UNKNOWN = (None, None)
 _NAMES_A_QUERY = 500
 """Older SQLites take 999 values."""
 
@@ -54,7 +55,7 @@ class Digests:
             names = [name for _, name in places]
             known = self._read(folder, names)
             for path, name in zip(paths[len(found) : len(found) + len(names)], names, strict=True):
-                seen, digest = known.get(name, (None, None))
+                seen, digest = known.get(name, _UNKNOWN)
                 # Anything may be in a damaged file. (A wrong digest of the right length shows when a photo is read.)
                 sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
                 found.append(digest if sound and seen == _identity_now(path) else None)

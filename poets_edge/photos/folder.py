@@ -174,7 +174,7 @@ def _walk(folder: str, recursive: bool, above: frozenset[tuple[int, int]]) -> It
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
     for path, is_folder in listed:
-        if not is_folder and os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122
+        if not is_folder and path[path.rfind(".") :].lower() in PHOTO_SUFFIXES:
             yield path
         elif is_folder and recursive:
             yield from _walk(path, recursive, above | {here})

@@ -140,12 +140,9 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     with open_digests(bottleneck_dir, rehash=rehash) as known:
         for start in range(0, len(table), _AT_ONCE):
             kept = known.find(list(islice(paths, _AT_ONCE)))
-            unknown = []
-            for row, digest in enumerate(kept, start):
-                if digest is None:
-                    unknown.append(row)
-                else:
-                    digests[row] = np.frombuffer(digest, np.uint8)
+            unknown = [row for row, digest in enumerate(kept, start) if digest is None]
+            joined = b"".join(digest or bytes(digests.shape[1]) for digest in kept)
+            digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
             for row, (result, seen, at) in run_parallel(unknown, lambda: None, lambda row, _: _hash(table[row])):
                 if isinstance(result, PhotoError):
                     errors[row] = result
@@ -257,7 +254,7 @@ def bottleneck_blocks(
                 for place, variant in wanted
             ]
             known = list(zip(*columns, strict=True))
-            missing = [row for row, vectors in enumerate(known) if any(vector is None for vector in vectors)]
+            missing = sorted({row for column in columns for row, vector in enumerate(column) if vector is None})
             if missing and advance is None:  # counted only where there are some: it takes seconds for a million
                 later = photos.digests[start + at_once :]
                 advance = stack.enter_context(

@@ -40,6 +40,9 @@ def test_names_of_any_bytes_come_back() -> None:
     assert list(Names(NAMES)) == NAMES and list(Names([])) == [] and list(Names(NAMES)[1:3]) == NAMES[1:3]
     many = [f"{number}" for number in range(10_000)]
     assert list(Names(many)) == many, "they are cut up some thousands at a time"
+    rows = np.random.default_rng(0).integers(len(many), size=9_000)
+    assert list(Names(many).take(rows)) == [many[row] for row in rows] and list(Names(many)[5000:]) == many[5000:]
+    assert list(Names(NAMES).take(np.array([4, 2, 2]))) == [NAMES[4], NAMES[2], NAMES[2]]
 
 
 def test_exclusions_leave_out_and_move(folder: Path) -> None:
