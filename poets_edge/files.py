@@ -139,7 +139,7 @@ def unused_folder(folder: Path) -> Iterator[Path]:
         raise OutputError(f"{folder}: give the name of a new folder.")
     with _writing(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
+            raise _taken(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_dead(folder.parent, f".{folder.name}.", ".tmp")
         import tempfile
@@ -148,9 +148,18 @@ def unused_folder(folder: Path) -> Iterator[Path]:
         with held(make) as temporary:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            if folder.exists():
-                folder.rmdir()
-            temporary.rename(folder)
+            try:
+                if folder.exists():
+                    folder.rmdir()
+                temporary.rename(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise _taken(folder) from None  # by another program, meanwhile
+
+
+def _taken(folder: Path) -> OutputError:
+    return OutputError(f"{folder}: there is something already. Give a folder that is new or empty.")
 
 
 @contextlib.contextmanager

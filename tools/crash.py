@@ -1,199 +1,294 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
-Random kills are of `train` and `export`; those at renames and commits of `train`, fine-tuning, `export` and `grid`.
-After each the files are either those of a whole run or refused; the next run, undisturbed, gives the very bits of a run
-that was never disturbed, and leaves no temporary file. With --writers, two and three trainings into one place at once,
-on different photos: labels, graph and record must be of one of them.
+After each kill every file is the earlier one or that of a whole run, none is lost, and graph, labels and record are of
+one training. The next run, undisturbed, gives the very bits of a run that was never disturbed, and leaves no file that
+such a run does not leave. With --writers, two and three at once in one place: trainings on different photos, exports,
+downloads. What is there must be of one of them.
+
+Bits are compared of those files in which two undisturbed runs agree; reports with times in them are not among them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from poets_edge.errors import ModelError
 from poets_edge.graphs.beside import read_trained
-from tools import crash_points
+from tests.photos.server import Files, serving
+from tools.crash_commands import COMMANDS, Command, Line, files, names, train, words
+from tools.crash_points import Point, When, environment
 
-ROOT = Path(__file__).resolve().parents[1]
-_TRAIN = ["--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "50", "--quiet"]
-_FINE_TUNE = ("--fine-tune", "1", "--fine-tune-epochs", "2")
-_GRID = (
-    *("--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "50", "--calibration_photos", "3"),
-    *("--testing_percentage", "40", "--min-seconds", "0.02", "--min-runs", "2", "--rounds", "1", "--quiet"),
-)
-"""Needs Keras's weights of that architecture; its models are compared, its times are new each time."""
-POINTS = ("train", "fine-tune", "export", "grid")
-_RESULTS = ("retrained_graph.pb", "retrained_labels.txt", "retrained_graph.json")
+_A_CHECK = 5
+"""Kills of one command, one after the other, before it is left undisturbed and looked at."""
+_LARGE = 30 << 20
+"""Bytes in the archive that no program could fetch and unpack in no time."""
 
 
-def command(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
-    """Start `poets-edge ARGUMENTS`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "poets_edge", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+@dataclass(frozen=True)
+class Ground:
+    """What all commands share: folders of photos, and the address of an archive."""
+
+    work: Path
+    photos: tuple[Path, ...]
+    archive: str
+
+    def start(self, line: Line, cwd: Path, point: Point | None = None) -> subprocess.Popen[bytes]:
+        """Start `poets-edge LINE`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "poets_edge", *words(line, self.photos, cwd)],
+            cwd=cwd,
+            env=environment(cwd, point, self.archive if line[0] == "fetch-flowers" else ""),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
+        """Run it to its end; gives its status, and the last line it said."""
+        process = self.start(line, cwd, point)
+        _, said = process.communicate()
+        return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
-def train(photos: Path, cwd: Path) -> subprocess.Popen[bytes]:
-    return command("train", "--image_dir", str(photos), "--folds", "0", *_TRAIN, cwd=cwd)
+class Trial:
+    """One command on its ground: what is there before, what an undisturbed run makes of it, and what is wrong."""
+
+    def __init__(self, command: Command, ground: Ground) -> None:
+        self.command, self.ground = command, ground
+        self.place = ground.work / command.name
+        self.place.mkdir(parents=True)
+        self._ready, self.torn = self.place / "ready", self.place / "torn"
+        (self._ready / "app/app/src/main").mkdir(parents=True)
+        (self._ready / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
+        for line in command.first:
+            self._succeed(line, self._ready)
+        self.before = files(self._ready)
+        calm = [self.place / "calm", self.place / "calm-2"]
+        for folder in calm:
+            shutil.copytree(self._ready, folder)
+            start = time.monotonic()
+            self._succeed(command.line, folder)
+            self.seconds = time.monotonic() - start
+            if command.after:
+                self._succeed(command.after, folder)
+        one, other = map(files, calm)
+        self.wanted = {name: content for name, content in one.items() if other.get(name) == content}
+        self._names = names(calm[0])
+        shutil.rmtree(calm[1])
+
+    def begin(self) -> Path:
+        """A folder to disturb the command in."""
+        shutil.rmtree(self.torn, ignore_errors=True)
+        shutil.copytree(self._ready, self.torn)
+        return self.torn
+
+    def after_kill(self) -> list[str]:
+        """What is wrong right after a kill."""
+        there = files(self.torn)
+        changed = {name for name, content in self.wanted.items() if self.before.get(name) != content}
+        wrong = [f"{name} is lost" for name in self.before if name in self.wanted and name not in there]
+        for name, content in there.items():
+            if name in self.wanted and content not in (self.wanted[name], self.before.get(name)):
+                wrong.append(f"{name} is neither the earlier one nor the new one")
+        if self.command.once and there.keys() & changed and not changed <= there.keys():
+            wrong.append("a part of what is there whole or not at all")
+        wrong += _mixed(self.torn)
+        return wrong
+
+    def after_next(self) -> list[str]:
+        """Leave the next run undisturbed; gives what is wrong then."""
+        done = self.command.once and self.wanted.keys() <= files(self.torn).keys()
+        status, said = self.ground.run(self.command.after or self.command.line, self.torn)
+        if status and not done:
+            return [f"the next run failed: {said}"]
+        there = files(self.torn)
+        wrong = [f"{name} has other bits" for name, content in self.wanted.items() if there.get(name) != content]
+        extra = names(self.torn) - self._names
+        return wrong + [f"{name} was left behind" for name in extra]
+
+    def _succeed(self, line: Line, cwd: Path) -> None:
+        status, said = self.ground.run(line, cwd)
+        assert status == 0, f"{line}: {said}"
 
 
-def export(cwd: Path) -> subprocess.Popen[bytes]:
-    return command("export", "--all", "--quiet", cwd=cwd)
+def _mixed(cwd: Path) -> list[str]:
+    """Whether graph, labels and record are not of one training, as a reader sees them."""
+    graph = cwd / "tf_files/retrained_graph.pb"
+    try:
+        if graph.exists():
+            read_trained(graph)
+    except ModelError as error:
+        return [f"mixed: {error}"]
+    return []
 
 
-def files(cwd: Path) -> dict[str, bytes]:
-    """The results: of a training, and what was exported of it."""
-    folder = cwd / "tf_files"
-    found = [folder / name for name in _RESULTS if (folder / name).exists()]
-    found += [path for path in folder.rglob("*.tflite") if "bottlenecks" not in path.parts]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
+def every_point(trial: Trial) -> tuple[int, list[str]]:
+    """Kill a command before and after its renames and commits; gives how often, and what was wrong."""
+    command = trial.command
+    counter = trial.place / "points"
+    trial.ground.run(command.line, trial.begin(), Point(counter, removals=command.removals))
+    points = Point(counter).passed()
+    whens: tuple[When, ...] = ("before", "after")
+    kills = [(number, when) for number in range(1, points + 1) for when in whens]
+    if command.most and len(kills) > command.most:
+        kills = [kills[index * (len(kills) - 1) // (command.most - 1)] for index in range(command.most)]
+    done, wrong = 0, []
+    for number, when in kills:
+        status, _ = trial.ground.run(command.line, trial.begin(), Point(counter, number, when, command.removals))
+        done += status == -signal.SIGKILL
+        for fault in (*trial.after_kill(), *trial.after_next()):
+            wrong.append(f"{command.name}, {when} point {number} of {points}: {fault}")
+    return done, wrong
 
 
-def leftovers(cwd: Path) -> list[Path]:
-    """Temporary files of ours."""
-    return [path for path in cwd.rglob(".*") if path.suffix == ".tmp" or path.name.startswith(".poets_edge.")]
-
-
-def kills(count: int, seed: int, work: Path, photos: Path) -> list[str]:
-    """Kill one of the two at a random moment, so many times; gives what was wrong."""
+def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """Kill commands at random moments; gives how often each was killed while it ran, and what was wrong."""
     rng, wrong = Random(seed), []
-    calm, torn = work / "calm", work / "torn"
-    for folder in (calm, torn):
-        folder.mkdir()
-    before = time.monotonic()
-    assert train(photos, calm).wait() == 0
-    middle = time.monotonic()
-    assert export(calm).wait() == 0
-    spans = {"train": middle - before, "export": time.monotonic() - middle}
-    wanted = files(calm)
-    for number in range(count):
-        what = rng.choice(("train", "export")) if (torn / "tf_files/retrained_graph.pb").exists() else "train"
-        process = train(photos, torn) if what == "train" else export(torn)
-        time.sleep(rng.uniform(0.05, 1.05) * spans[what])
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    killed: Counter[str] = Counter()
+    since = dict.fromkeys([trial.command.name for trial in trials], 0)
+    while killed.total() < count:
+        [trial] = rng.choices(trials, [trial.command.share for trial in trials])
+        name = trial.command.name
+        if not since[name] or trial.command.once:
+            trial.begin()
+        process = trial.ground.start(trial.command.line, trial.torn)
         try:
-            if (torn / "tf_files/retrained_graph.pb").exists():
-                read_trained(torn / "tf_files/retrained_graph.pb")
-        except ModelError as error:
-            wrong.append(f"kill {number} of {what}: {error}")
-        if number % 10 == 9 or number == count - 1:
-            if train(photos, torn).wait() or export(torn).wait():
-                wrong.append(f"kill {number}: the next run failed")
-            elif files(torn) != wanted:
-                wrong.append(f"kill {number}: other bits than an undisturbed run")
-            wrong += [f"kill {number}: {path.name} was left behind" for path in leftovers(torn)]
-    return wrong
+            process.communicate(timeout=rng.uniform(0.02, 1.0) * trial.seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed[name] += 1
+        faults = trial.after_kill()
+        since[name] += 1
+        if since[name] == _A_CHECK or trial.command.once or killed.total() == count:
+            faults += trial.after_next()
+            since[name] = 0
+        wrong += [f"{name}, kill {killed.total()}: {fault}" for fault in faults]
+    for trial in trials:
+        if since[trial.command.name]:
+            wrong += [f"{trial.command.name}, in the end: {fault}" for fault in trial.after_next()]
+    return killed, wrong
 
 
-def every_point(what: str, work: Path, photos: Path) -> tuple[int, list[str]]:
-    """Kill a command before and after each of its renames and commits; gives how often, and what was wrong."""
-    ready, calm = work / f"{what}-ready", work / f"{what}-calm"
-    ready.mkdir()
-    if what == "export":
-        assert train(photos, ready).wait() == 0
-    shutil.copytree(ready, calm)
-    arguments = {
-        "train": ("train", "--image_dir", str(photos), "--folds", "0", *_TRAIN),
-        "fine-tune": ("train", "--image_dir", str(photos), "--folds", "0", *_TRAIN, *_FINE_TUNE),
-        "export": ("export", "--all", "--quiet"),
-        "grid": ("grid", "--image_dir", str(photos), *_GRID),
-    }[what]
-    points = crash_points.count(_at_point(0, "after", arguments, calm))
-    wanted, wrong = files(calm), []
-    for number in range(1, points + 1):
-        for when in ("before", "after"):
-            torn = work / f"{what}-torn"
-            shutil.copytree(ready, torn)
-            place = f"{what}, {when} point {number} of {points}"
-            _at_point(number, when, arguments, torn)
-            graph = torn / "tf_files/retrained_graph.pb"
-            try:
-                if graph.exists():
-                    read_trained(graph)
-            except ModelError as error:
-                wrong.append(f"{place}: {error}")
-            if command(*arguments, cwd=torn).wait():
-                wrong.append(f"{place}: the next run failed")
-            elif files(torn) != wanted:
-                wrong.append(f"{place}: other bits than an undisturbed run")
-            wrong += [f"{place}: {path.name} was left behind" for path in leftovers(torn)]
-            shutil.rmtree(torn)
-    return 2 * points, wrong
-
-
-def _at_point(number: int, when: str, arguments: tuple[str, ...], cwd: Path) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tools.crash_points", str(number), when, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert ended.returncode == (-signal.SIGKILL if number else 0), ended.stderr
-    return ended.stderr
-
-
-def writers(count: int, work: Path, photos: tuple[Path, ...]) -> list[str]:
-    """Two or three trainings at once into one place, so many times; gives what was wrong."""
+def writers(count: int, ground: Ground) -> list[str]:
+    """Two or three at once in one place, so many times: of six rounds four train, one exports, one downloads."""
     wrong = []
-    place = work / "shared"
+    place = ground.work / "writers"
     place.mkdir()
+    whole = hashlib.sha256()
     for number in range(count):
-        processes = [train(folder, place) for folder in photos[: 2 + number % 2]]
-        if any(process.wait() for process in processes):
-            wrong.append(f"round {number}: a training failed")
-        try:
-            trained = read_trained(place / "tf_files/retrained_graph.pb")
+        kind = ("train", "train", "train", "train", "export", "fetch-flowers")[number % 6]
+        many = 2 + number % 4 // 2
+        lines: list[Line] = [("export", "--all", "--quiet")] * many
+        if kind == "train":
+            lines = [train(f"{{photos-{which}}}") for which in range(many)]
+        elif kind == "fetch-flowers":
+            shutil.rmtree(place / "flowers", ignore_errors=True)
+            lines = [("fetch-flowers", "flowers", "--quiet")] * many
+        processes = [ground.start(line, place) for line in lines]
+        said = [process.communicate()[1].decode(errors="replace") for process in processes]
+        failed = [text for process, text in zip(processes, said, strict=True) if process.returncode]
+        faults = _mixed(place)
+        if kind == "fetch-flowers":  # who comes too late is refused
+            flowers = files(place / "flowers")
+            found = hashlib.sha256(repr(sorted(flowers.items())).encode()).digest()
+            if number == 5:
+                whole.update(found)
+            elif hashlib.sha256(found).digest() != whole.digest():
+                faults.append("another folder of photos")
+            failed = failed if len(failed) == many else []
+        elif kind == "train":
             record = json.loads((place / "tf_files/retrained_graph.json").read_bytes())
-            if trained.record is None or Path(record["image_dir"]) not in photos:
-                wrong.append(f"round {number}: no record")
-        except ModelError as error:
-            wrong.append(f"round {number}: {error}")
-        wrong += [f"round {number}: {path.name} was left behind" for path in leftovers(place)]
+            if Path(record["image_dir"]) not in ground.photos:
+                faults.append("a record of nobody")
+        else:
+            faults += _exports_of_another(place)
+        faults += [f"failed: {text.strip().splitlines()[-1:]}" for text in failed]
+        faults += [f"{path.name} was left behind" for path in place.rglob(".*") if path.is_file()]
+        wrong += [f"{many} {kind} at once, round {number}: {fault}" for fault in faults]
     return wrong
+
+
+def _exports_of_another(place: Path) -> list[str]:
+    """Exported files whose labels are not those of the graph beside them."""
+    from poets_edge.edge.classifier import Classifier
+
+    labels = read_trained(place / "tf_files/retrained_graph.pb").labels
+    exported = sorted((place / "tf_files").glob("*.tflite"))
+    return [f"{path.name} has other labels" for path in exported if Classifier(path).labels != tuple(labels)]
+
+
+def archive_of(photos: Path) -> bytes:
+    """The codelab's archive in small: these photos, and a licence that is large for one."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+        archive.add(photos, "flower_photos")
+        info = tarfile.TarInfo("flower_photos/LICENSE.txt")
+        info.size = _LARGE
+        archive.addfile(info, io.BytesIO(Random(0).randbytes(_LARGE)))
+    return file.getvalue()
+
+
+def draw(work: Path) -> tuple[Path, ...]:
+    """Three folders of photos, with class names of their own."""
+    photos = tuple(work / f"photos-{number}" for number in range(3))
+    bare = Ground(work, (), "")
+    for number, folder in enumerate(photos):
+        line = ("draw-photos", str(folder), "--per_class", "3", "--seed", str(number), "--quiet")
+        assert bare.run(line, work)[0] == 0
+        for label in folder.iterdir() if number else ():
+            label.rename(folder / f"{label.name}-{number}")
+    return photos
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--writers", type=int, default=4, help="rounds of two and three trainings at once")
-    parser.add_argument("--points", default="", help="commands to kill at every rename and commit: train,export or all")
+    parser.add_argument("--kills", type=int, default=20, help="at random moments")
+    parser.add_argument("--writers", type=int, default=0, help="rounds of two and three at once")
+    parser.add_argument("--points", default="", help="commands to kill at renames and commits: train,export or all")
+    parser.add_argument("--commands", default="", help="those to kill at random, if not all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    random = given.commands.split(",") if given.commands else [command.name for command in COMMANDS]
+    points = [command.name for command in COMMANDS] if given.points == "all" else given.points.split(",")
+    wrong = []
+    with tempfile.TemporaryDirectory() as name, serving(Files()) as server:
         work = Path(name)
-        photos = tuple(work / f"photos-{number}" for number in range(3))
-        for number, folder in enumerate(photos):
-            arguments = ("draw-photos", str(folder), "--per_class", "3", "--seed", str(number), "--quiet")
-            assert command(*arguments, cwd=work).wait() == 0
-        for number, folder in enumerate(photos[1:], 1):  # other names, so that mixed labels show
-            for label in folder.iterdir():
-                label.rename(folder / f"{label.name}-{number}")
-        wrong = kills(given.kills, given.seed, work, photos[0]) if given.kills else []
-        wrong += writers(given.writers, work, photos)
-        for what in POINTS if given.points == "all" else filter(None, given.points.split(",")):
-            count, found = every_point(what, work, photos[0])
-            print(f"{what}: killed before and after each rename and commit, {count} times; {len(found)} faults")
+        photos = draw(work)
+        content = archive_of(photos[0])
+        server.content["/flowers.tgz"] = content
+        ground = Ground(work, photos, f"{server.url}/flowers.tgz {len(content)} {hashlib.sha256(content).hexdigest()}")
+        wanted = {*(random if given.kills else ()), *points}
+        trials = [Trial(command, ground) for command in COMMANDS if command.name in wanted]
+        for trial in (trial for trial in trials if trial.command.name in points):
+            count, found = every_point(trial)
+            print(f"{trial.command.name}: killed at renames and commits {count} times; {len(found)} faults", flush=True)
             wrong += found
-    print("\n".join(wrong) or "nothing lost, nothing mixed, nothing left behind")
-    print(f"{given.kills} kills, {given.writers} rounds of several writers, {len(wrong)} faults (seed {given.seed})")
+        if given.kills:
+            killed, found = random_kills([t for t in trials if t.command.name in random], given.kills, given.seed)
+            by_name = ", ".join(f"{count} {name}" for name, count in sorted(killed.items()))
+            print(f"killed at random {killed.total()} times ({by_name}); {len(found)} faults", flush=True)
+            wrong += found
+        if given.writers:
+            found = writers(given.writers, ground)
+            print(f"{given.writers} rounds of two and three at once; {len(found)} faults", flush=True)
+            wrong += found
+    print("\n".join(wrong) or f"nothing lost, nothing mixed, nothing left behind (seed {given.seed})")
     return int(bool(wrong))
 
 

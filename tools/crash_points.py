@@ -1,69 +1,116 @@
-"""Killed at every rename and at every commit: `python -m tools.crash_points NUMBER WHEN COMMAND...` is one such run.
+"""Killed at every rename and at every commit, in whatever process of a command it happens.
 
-A rename is where a file gets its name, a commit is where SQLite keeps rows: between two of them nothing can be lost
-that is not lost there. NUMBER says which of them, WHEN is `before` or `after` it; with NUMBER 0 nothing is killed, and
-the last line on stderr says how many there were. `tools.crash` goes through all of them.
+A rename is where a file gets its name, a commit is where SQLite keeps rows, and for commands that remove files a
+removal counts too: between two of these nothing can be lost that is not lost there. `environment` gives what makes a
+command count them, in itself and in its helpers, and be killed with its helpers at one of them; `tools.crash` goes
+through all.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-_TOLD = "crash points: "
+ROOT = Path(__file__).resolve().parents[1]
+_POINT = "POETS_EDGE_CRASH_POINT"
+_ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
+When = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a command is killed.
+
+    Attributes:
+        counter: a file that all its processes count in.
+        number: of the rename or commit, from 1; 0 kills nothing.
+        removals: whether removals count too.
+    """
+
+    counter: Path
+    number: int = 0
+    when: When = "before"
+    removals: bool = False
+
+    def passed(self) -> int:
+        """How many there were."""
+        return int(self.counter.read_bytes() or b"0")
+
+
+def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dict[str, str]:
+    """For a command that is run in `cwd`.
+
+    Args:
+        archive: where `fetch-flowers` looks instead of the codelab's server: its address, bytes and SHA-256.
+    """
+    variables = {
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash_site"), str(ROOT))),
+        "XDG_CACHE_HOME": str(cwd / "cache"),
+        _ARCHIVE: archive,
+    }
+    if point:
+        point.counter.write_bytes(b"0")
+        variables[_POINT] = f"{point.number}:{point.when}:{int(point.removals)}:{point.counter}"
+    return {**os.environ, **variables}
 
 
 class _Points:
-    """Counts renames and commits, and kills the process at one."""
+    """Counts, and kills the process and its helpers at one of them."""
 
-    def __init__(self, number: int, when: str) -> None:
-        self.passed = 0
+    def __init__(self, counter: str, number: int, when: str) -> None:
+        self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
         self._number, self._when = number, when
 
     def around(self, work: Callable[..., Any]) -> Callable[..., Any]:
         def passing(*arguments: Any, **options: Any) -> Any:
-            self.passed += 1
-            mine = self.passed == self._number
+            mine = self._next() == self._number
             if mine and self._when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = work(*arguments, **options)
-            if mine:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+                os.killpg(0, signal.SIGKILL)
+            try:
+                return work(*arguments, **options)
+            finally:
+                if mine:
+                    os.killpg(0, signal.SIGKILL)
 
         return passing
 
-
-def main() -> None:
-    """Run a command of poets-edge, and kill it where that was asked for."""
-    points = _Points(int(sys.argv[1]), sys.argv[2])
-    os.replace = points.around(os.replace)
-    os.rename = points.around(os.rename)
-
-    class Connection(sqlite3.Connection):
-        commit = points.around(sqlite3.Connection.commit)
-
-    connect = sqlite3.connect
-    sqlite3.connect = partial(connect, factory=Connection)  # type: ignore[assignment]
-    from poets_edge.cli import main as run
-
-    sys.argv = ["poets-edge", *sys.argv[3:]]
-    try:
-        run()
-    finally:
-        print(f"{_TOLD}{points.passed}", file=sys.stderr)
+    def _next(self) -> int:
+        fcntl.lockf(self._counter, fcntl.LOCK_EX)
+        try:
+            number = int(os.pread(self._counter, 20, 0)) + 1
+            os.pwrite(self._counter, str(number).encode(), 0)
+        finally:
+            fcntl.lockf(self._counter, fcntl.LOCK_UN)
+        return number
 
 
-def count(stderr: str) -> int:
-    """How many points an undisturbed run has passed."""
-    [line] = [line for line in stderr.splitlines() if line.startswith(_TOLD)]
-    return int(line.removeprefix(_TOLD))
+def install() -> None:
+    """In each Python of a command: count, and be killed, as its environment says."""
+    if said := os.environ.get(_POINT):
+        number, when, removals, counter = said.split(":", 3)
+        points = _Points(counter, int(number), when)
+        os.replace = points.around(os.replace)
+        os.rename = points.around(os.rename)
+        if removals == "1":
+            os.unlink = points.around(os.unlink)
+            os.remove = points.around(os.remove)
+            os.rmdir = points.around(os.rmdir)
 
+        class Connection(sqlite3.Connection):
+            commit = points.around(sqlite3.Connection.commit)
 
-if __name__ == "__main__":
-    main()
+        sqlite3.connect = partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]
+    if said := os.environ.get(_ARCHIVE):
+        from poets_edge.photos import fetch
+
+        url, size, sha256 = said.split()
+        options = fetch.fetch_flowers.__kwdefaults__
+        assert options is not None
+        options["archive"] = fetch.Archive(url, int(size), sha256)

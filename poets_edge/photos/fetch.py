@@ -49,7 +49,7 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
         )
         with reporter.progress("unpacking", archive.size, "B") as advance:
             _unpack(file, temporary, advance)
-        file.unlink()
+        file.unlink(missing_ok=True)  # another program may be done with it at the same time
     return scan(folder)
 
 

@@ -7,11 +7,13 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poets_edge import download as downloading
 from poets_edge.errors import DownloadError, OutputError
+from poets_edge.photos import fetch
 from poets_edge.photos.draw import draw_photo
 from poets_edge.photos.fetch import Archive, fetch_flowers
 from tests.photos.server import Files, serving
@@ -69,6 +71,24 @@ def test_a_broken_download_is_gone_on_with(server: Files, tmp_path: Path) -> Non
     fetch_flowers(tmp_path / "flowers", archive=wanted)
     assert server.requests[-1] == ("/flowers.tgz", "bytes=1000-")
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
+
+
+def test_of_two_at_once_one_wins_and_the_other_says_so(
+    server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other program is done just before this one gives the folder its name, and has removed the archive."""
+    wanted, unpack = archive(server, GOOD), fetch._unpack
+
+    def meanwhile(*arguments: Any) -> None:
+        unpack(*arguments)
+        monkeypatch.setattr(fetch, "_unpack", unpack)
+        fetch_flowers(tmp_path / "flowers", archive=wanted)
+
+    monkeypatch.setattr(fetch, "_unpack", meanwhile)
+    with pytest.raises(OutputError, match="there is something already"):
+        fetch_flowers(tmp_path / "flowers", archive=wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
+    assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "length"])

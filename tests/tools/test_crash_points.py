@@ -1,34 +1,49 @@
-"""`train` and `export`, killed at some of the points through which `make crash-test` goes one by one."""
+"""Commands killed at some of the points through which `make crash-test` goes one by one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from poets_edge.graphs.beside import read_trained
-from tests.conftest import poets_edge
-from tools.crash import _TRAIN, _at_point, command, files, leftovers
-from tools.crash_points import count
+from tests.photos.server import Files, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
+if os.name != "nt":
+    from tools.crash import Ground, Trial, archive_of, draw, every_point
+    from tools.crash_commands import COMMANDS, names
+    from tools.crash_points import Point
 
 
-def test_killed_where_files_get_their_names(tmp_path: Path) -> None:
-    poets_edge("draw-photos", tmp_path / "photos", "--per_class", "3", "--quiet").ok()
-    arguments = ("train", "--image_dir", str(tmp_path / "photos"), "--folds", "0", *_TRAIN)
-    calm = tmp_path / "calm"
-    calm.mkdir()
-    points = count(_at_point(0, "after", arguments, calm))
-    assert points >= 10
-    for number in (points // 2, points):  # curves; the note of the run
-        torn = tmp_path / f"torn-{number}"
-        torn.mkdir()
-        _at_point(number, "before", arguments, torn)
-        if (torn / "tf_files/retrained_graph.pb").exists():
-            read_trained(torn / "tf_files/retrained_graph.pb")
-        assert leftovers(torn), "nothing was left, so nothing was killed where it hurts"
-        assert command(*arguments, cwd=torn).wait() == 0
-        assert files(torn) == files(calm)
-        assert leftovers(torn) == []
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    work = tmp_path_factory.mktemp("crash")
+    photos = draw(work)
+    content = archive_of(photos[0])
+    with serving(Files({"/flowers.tgz": content})) as server:
+        address = f"{server.url}/flowers.tgz {len(content)} {hashlib.sha256(content).hexdigest()}"
+        yield Ground(work, photos, address)
+
+
+def trial(name: str, ground: Ground, most: int) -> Trial:
+    [command] = (command for command in COMMANDS if command.name == name)
+    return Trial(replace(command, most=most), ground)
+
+
+def test_killed_where_files_get_their_names(ground: Ground) -> None:
+    training = trial("train", ground, 4)
+    assert {f"tf_files/retrained_{name}" for name in ("graph.pb", "labels.txt", "graph.json")} <= set(training.wanted)
+    assert every_point(training) == (4, [])
+    assert every_point(trial("fetch-flowers", ground, 4)) == (4, [])
+
+
+def test_a_kill_leaves_what_the_next_run_removes(ground: Ground) -> None:
+    """Or nothing was killed where it hurts."""
+    fetching = trial("fetch-flowers", replace(ground, work=ground.work / "again"), 0)
+    point = Point(fetching.place / "points", number=1)
+    fetching.ground.run(fetching.command.line, fetching.begin(), point)
+    assert any(".flowers." in name for name in names(fetching.torn))
+    assert fetching.after_kill() == [] and fetching.after_next() == []
