@@ -81,7 +81,7 @@ build/flower_photos: | $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[web,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[tensorflow,web,dev]'
 	@touch $@ $(TRAINABLE)
 
 $(TRAINABLE): pyproject.toml

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import missing, need_tensorflow
 from tests.standins import draw_flowers, write_keras_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,12 +143,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `shared` skip where there is nothing shared; on CI they fail."""
+    """Tests marked `shared` or `tensorflow` skip where there is no such thing; on CI they fail."""
     if item.get_closest_marker("shared") and not HAS_SHARED:
-        reason = f"no shared photos and weights at {SHARED} (set POETS_EDGE_SHARED)"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}; CI must have them")
-        pytest.skip(reason)
+        missing(f"no shared photos and weights at {SHARED} (set POETS_EDGE_SHARED)")
+    if item.get_closest_marker("tensorflow"):
+        need_tensorflow()
 
 
 @pytest.fixture(scope="session")

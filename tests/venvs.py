@@ -22,15 +22,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.needs import missing
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poets-edge-tests"
-
-
-def missing(reason: str) -> None:
-    """Skip the test; on CI, which must have everything, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{reason}; CI must have it")
-    pytest.skip(reason)
 
 
 @contextlib.contextmanager

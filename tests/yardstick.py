@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from poets_edge.architectures import Architecture
 from poets_edge.graphs.tensorflow import load_tensorflow
 from poets_edge.layers import BOTTLENECK, INPUT
+from tests.needs import need_tensorflow
 
 
 def tensorflow() -> Any:
-    """TensorFlow; the test is skipped where it is not installed."""
-    pytest.importorskip("tensorflow", reason="TensorFlow, the yardstick, is not installed")
+    """TensorFlow; where it is not installed the test skips, and fails on CI."""
+    need_tensorflow()
     return load_tensorflow("the yardstick")
 
 

@@ -59,7 +59,7 @@ def set_numbers(photos: PhotoTable, percentages: Percentages) -> SetNumbers:
     training photos.
     """
     numbers: SetNumbers = photos.given.copy()
-    there = {SET_NAMES[number] for number in np.unique(numbers) if number != NO_SET}
+    there = {SET_NAMES[number] for number in set(numbers.tolist()) if number != NO_SET}
     if there:
         percentages = Percentages(
             testing=0 if "test" in there else percentages.testing,
@@ -71,10 +71,10 @@ def set_numbers(photos: PhotoTable, percentages: Percentages) -> SetNumbers:
     chosen[places < percentages.validation + percentages.testing] = _TEST
     chosen[places < percentages.validation] = _VALIDATION
     wanted = _wanted(percentages)
-    for number in np.unique(photos.classes[free]):
+    for number in np.flatnonzero(np.bincount(photos.classes[free])):
         own = np.flatnonzero(photos.classes[free] == number)
         met = set(chosen[own].tolist())
-        if len(np.unique(places[own])) < _FEWEST_GROUPS_TO_SHARE or any(one not in met for one, _ in wanted):
+        if len(set(places[own].tolist())) < _FEWEST_GROUPS_TO_SHARE or any(one not in met for one, _ in wanted):
             groups = [group_name(photos.names[row]) for row in free[own].tolist()]
             of = _fill(dict(zip(groups, chosen[own].tolist(), strict=True)), wanted)
             chosen[own] = [of[group] for group in groups]

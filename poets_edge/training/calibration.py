@@ -114,7 +114,7 @@ def calibrate_head(
         return head, None
     temperature = best_temperature(scores, truth)
     crossed = scores.copy()
-    for number in np.unique(fold):
+    for number in sorted(set(fold.tolist())):
         rows = fold == number
         crossed[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
     rows = data.rows("validation", "test") if backbone_has_learned else np.arange(len(data.photos))

@@ -9,7 +9,6 @@ Photos that cannot be decoded, or that change meanwhile, are left to the process
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import logging
@@ -206,12 +205,14 @@ def _without_dasks_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _saying_what_stays(address: str) -> Iterator[None]:
+    from asyncio import TimeoutError as AsyncTimeoutError  # until Python 3.11 one of its own; asyncio loads slowly
+
     from distributed import CancelledError
     from distributed.scheduler import KilledWorker
 
     try:
         yield
-    except (CancelledError, KilledWorker, OSError, asyncio.TimeoutError) as error:
+    except (CancelledError, KilledWorker, OSError, AsyncTimeoutError) as error:
         raise RemoteError(
             f"`cluster` {address}: the scheduler, or every worker, was lost ({_first_line(error)}). What is computed"
             " stays; run again to go on."

@@ -1,6 +1,6 @@
 """TensorBoard event files: curves, histograms and the graph of one training run.
 
-Written record by record with TensorBoard's own writer, which does not need TensorFlow.
+TensorBoard's own protocol buffers, which do not need TensorFlow, written record by record.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from poets_edge.files import replacing
 from poets_edge.temporary import remove_dead_matching, temporary_pattern
+from poets_edge.training.event_records import write_record
 
 _OURS = "poets_edge"
 _HISTOGRAM_BINS = 30
@@ -29,8 +29,8 @@ _HISTOGRAM_BINS = 30
 class EventFile:
     """One open event file; made by `event_file`."""
 
-    def __init__(self, records: RecordWriter) -> None:
-        self._records = records
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._write(Event(file_version="brain.Event:2"))
 
     def add(
@@ -51,7 +51,7 @@ class EventFile:
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        write_record(self._file, event.SerializeToString())
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def event_file(folder: Path) -> Iterator[EventFile]:
     remove_dead_matching(folder, temporary_pattern(rf"events\.out\.tfevents\.\d{{20}}\..*\.{_OURS}"))
     path = folder / f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{_OURS}"
     with replacing(path) as temporary, temporary.open("wb") as file:
-        yield EventFile(RecordWriter(file))
+        yield EventFile(file)
     for old in earlier:
         old.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,12 +31,10 @@ from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import Place, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.calibration import HeadCalibration, calibrate_head, judge_held_out
-from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.cross_validation import MOST_JUDGED, CrossValidation, cross_validate, some_of
 from poets_edge.training.data import Data, read_data, training_vectors
 from poets_edge.training.events import event_file
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
-from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.options import TrainOptions
@@ -45,6 +43,9 @@ from poets_edge.training.remarks import remark_on, report_sets, step_line
 from poets_edge.training.runs import keep_run
 from poets_edge.training.vectors import take
 from poets_edge.training.weights import find_weights
+
+if TYPE_CHECKING:
+    from poets_edge.training.fine_tuning.fine_tune import FineTuned
 
 _EVALUATIONS_A_HISTOGRAM = 8
 """Of the 401 evaluations of a run; TensorBoard keeps 50 histograms of each tag."""
@@ -112,6 +113,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
         if options.cluster:
+            from poets_edge.training.cluster import compute_on_cluster
+
             compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
         data, unreadable = read_data(options, hashed, backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
@@ -274,6 +277,8 @@ def _fine_tune(
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None
+    from poets_edge.training.fine_tuning.fine_tune import fine_tune
+
     views = Views(options.distortions, options.distortions.variants or DEFAULT_VIEWS)
     result = fine_tune(
         data, backbone, head, options.fine_tuning, views, options.head.seed, options.bottleneck_dir, reporter

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.exporting.metadata import Card, with_files, with_metadata
-from poets_edge.graphs.tensorflow import load_tensorflow
+from tests import yardstick
 from tests.android.conftest import copy_app
 from tests.conftest import QUANTIZATIONS, Trained, poets_edge
 
@@ -79,7 +79,7 @@ def test_another_folder_is_not_the_app(trained: Trained, tmp_path: Path) -> None
 
 def averaging_model(shape: list[int | None], labels: tuple[str, ...]) -> bytes:
     """A float32 `.tflite` that takes `shape` and answers with each channel's mean."""
-    tf = load_tensorflow("making a test model")
+    tf = yardstick.tensorflow()
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
     def averages(picture):  # type: ignore[no-untyped-def]

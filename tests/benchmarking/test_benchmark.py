@@ -19,6 +19,7 @@ from poets_edge.edge.interpreter import find_runtime
 from poets_edge.edge.parallel import cores
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
+from tests import yardstick
 from tests.conftest import ROOT, Trained, poets_edge
 
 SHORT = ("--min-seconds", "0.2", "--min-runs", "20", "--rounds", "2")
@@ -133,7 +134,7 @@ def test_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int]
 
 
 def test_a_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
-    tf = pytest.importorskip("tensorflow")
+    tf = yardstick.tensorflow()
     picture = tf.TensorSpec([1, 32, 32, 3], tf.float32)
     module = tf.Module()
     module.f = tf.function(lambda one, other: tf.reduce_mean(one + other, axis=[1, 2]), input_signature=[picture] * 2)

@@ -77,6 +77,7 @@ def test_a_package_that_is_broken_is_still_said_to_be(foreign: Path, monkeypatch
         load_tensorflow("this")
 
 
+@pytest.mark.tensorflow
 def test_interrupted_while_tensorflow_loads(foreign: Path) -> None:
     process = start("label", "it.pb", "photo.png", cwd=foreign)
     _until(lambda: "_pywrap_tensorflow" in _maps(process.pid) or "libtensorflow" in _maps(process.pid))

@@ -55,6 +55,7 @@ def test_functions_of_its_own_are_refused(tmp_path: Path, photo: Path) -> None:
     poets_edge("label", write(tmp_path, graph), photo).failed("functions of its own")
 
 
+@pytest.mark.tensorflow
 def test_what_tensorflow_says_when_a_graph_is_run_is_one_line(tmp_path: Path, photo: Path) -> None:
     """A shape that comes from the pixels, so that nothing is wrong before the graph is run."""
     graph = small_graph(LABELS)
@@ -73,6 +74,7 @@ def test_what_tensorflow_says_when_a_graph_is_run_is_one_line(tmp_path: Path, ph
     poets_edge("label", write(tmp_path, graph), photo).failed("it.pb: TensorFlow cannot run it (", "-5")
 
 
+@pytest.mark.tensorflow
 def test_an_answer_of_another_shape_is_refused(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     reshape = operation("flat", "Reshape", ["head/logits", "length"])

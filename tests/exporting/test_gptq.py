@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poets_edge.exporting import gptq
-from poets_edge.graphs.tensorflow import load_tensorflow
+from tests import yardstick
 
 Floats = npt.NDArray[Any]
 
@@ -126,7 +126,7 @@ def test_the_hessian_gives_the_squared_output_that_tensorflow_computes(
     depthwise: bool, padding: str, stride: int
 ) -> None:
     """For any weights w, w'Hw is the sum of the squares of the convolution's outputs."""
-    tf = load_tensorflow("test")
+    tf = yardstick.tensorflow()
     rng = np.random.default_rng(3)
     pictures = rng.normal(size=(3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
     weights = rng.normal(size=(3, 3, 4, 1)).astype(np.float32)

@@ -18,7 +18,8 @@ import pytest
 
 from tests.conftest import Trained, poets_edge
 from tests.frames import exact_photos, photos_of
-from tests.venvs import CACHE, cache_to_ourselves, environment, missing, project_wheel
+from tests.needs import missing
+from tests.venvs import CACHE, cache_to_ourselves, environment, project_wheel
 from tools.pi.boards import POETS_EDGE, VENV, ImpossibleError
 from tools.pi.emulation import emulate, pretend_cpu
 from tools.pi.root import build

@@ -13,7 +13,8 @@ import pytest
 from poets_edge.edge.classifier import Classifier
 from poets_edge.graphs.graphdef import constant_of, find_node, parse_graph
 from tests.conftest import poets_edge
-from tests.venvs import CACHE, cache_to_ourselves, missing, project_wheel
+from tests.needs import missing
+from tests.venvs import CACHE, cache_to_ourselves, project_wheel
 from tools.pi.boards import POETS_EDGE, ImpossibleError
 from tools.pi.emulation import emulate, pretend_cpu
 from tools.pi.root import build

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.remote.connection import SSH_VARIABLE
-from tests.venvs import missing
+from tests.needs import missing
 
 _DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "fish": "fish"}
 

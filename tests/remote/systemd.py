@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.venvs import missing
+from tests.needs import missing
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 

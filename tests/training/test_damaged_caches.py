@@ -80,6 +80,7 @@ def test_every_page(work: Path, change: Change, pattern: str) -> None:
         assert said >= len(whole) // PAGE - 2, "an empty page is no loss"
 
 
+@pytest.mark.tensorflow
 def test_activations_of_fine_tuning(work: Path) -> None:
     flags = ("--fine-tune", "1", "--fine-tune-epochs", "1", "--quiet")
     poets_edge("train", *ARGUMENTS, *STEPS, *flags, cwd=work).ok()

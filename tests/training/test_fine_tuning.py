@@ -37,6 +37,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 from tests.codelab import frozen_tgz
 from tests.conftest import ROOT, Ran, poets_edge
+from tests.needs import need_tensorflow
 
 SMALL = (
     "--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "200",
@@ -56,6 +57,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tuned(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     """A work folder in which fine-tuning has run, and what it said. Do not write into it."""
+    need_tensorflow()
     work = tmp_path_factory.mktemp("tuned")
     return work, poets_edge("train", photos, *TUNED, cwd=work).ok()
 
@@ -229,6 +231,7 @@ def test_bad_input_is_refused_at_once(photos: Path, tmp_path: Path, flags: list[
     assert not (tmp_path / "tf_files").exists()
 
 
+@pytest.mark.tensorflow
 def test_training_that_comes_apart_leaves_the_frozen_result(photos: Path, tmp_path: Path) -> None:
     frozen = library(photos, tmp_path / "frozen", FineTuning())
     apart = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e30))
@@ -240,6 +243,7 @@ def test_training_that_comes_apart_leaves_the_frozen_result(photos: Path, tmp_pa
     assert worse.graph.read_bytes() == frozen.graph.read_bytes()
 
 
+@pytest.mark.tensorflow
 def test_a_class_of_two_photos(photos: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     shutil.copytree(photos, few)
@@ -315,6 +319,7 @@ def test_a_backbone_with_its_own_numbers_put_back_answers_as_before(photos: Path
         read_tail(network, 14, entry.name)
 
 
+@pytest.mark.tensorflow
 def test_a_graph_of_the_codelab(photos: Path, keras_home: Path, tmp_path: Path) -> None:
     archive = frozen_tgz(architecture("mobilenet_0.25_128"), tmp_path)
     flags = (*SMALL[:2], "--how_many_training_steps", "100", "--distorted_variants", "1", "--weights", archive)

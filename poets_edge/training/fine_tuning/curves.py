@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poets_edge.training.events import event_file, remove_event_files
-from poets_edge.training.fine_tuning.trainer import Epoch
 from poets_edge.training.head import Head
+
+if TYPE_CHECKING:
+    from poets_edge.training.fine_tuning.trainer import Epoch
 
 _FOLDERS = ("fine_tuning_train", "fine_tuning_validation")
 

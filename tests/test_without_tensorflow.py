@@ -1,0 +1,41 @@
+"""The suite where TensorFlow is not installed: all of it is found, and what needs TensorFlow says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+_PYTEST_WITHOUT_IT = """
+import sys
+sys.modules.update(dict.fromkeys(("tensorflow", "keras")))  # importing them fails, and they are not found
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+_SOME = ("tests/test_layers.py", "tests/exporting/test_gptq.py", "-k", "keras_order or tensorflow")
+"""Quick ones that need it."""
+
+
+def without_tensorflow(*arguments: str, ci: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _PYTEST_WITHOUT_IT, "-p", "no:cacheprovider", "-p", "no:cov", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CI": ci}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment)
+
+
+def test_every_file_of_tests_is_collected() -> None:
+    ended = without_tensorflow("--collect-only", "-q", "tests")
+    assert ended.returncode == 0, ended.stdout[-2000:]
+    found = {line.partition("::")[0] for line in ended.stdout.splitlines() if "::" in line}
+    assert found >= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests/exporting").glob("test_*.py")}
+
+
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_what_needs_it_is_skipped_by_name_and_fails_on_ci(ci: str, status: int) -> None:
+    ended = without_tensorflow("-rs", *_SOME, ci=ci)
+    assert ended.returncode == status, ended.stdout[-2000:]
+    assert "TensorFlow is not installed" in ended.stdout and "passed" not in ended.stdout
+    assert ("failed" if ci else "skipped") in ended.stdout.splitlines()[-1]
