@@ -84,6 +84,7 @@ def test_an_answer_of_another_shape_is_refused(tmp_path: Path, photo: Path) -> N
     poets_edge("label", write(tmp_path, graph), photo).failed("answers with the shape [3]")
 
 
+@pytest.mark.tensorflow
 def test_what_was_exported_without_judging_it_is_verified_later(tmp_path: Path) -> None:
     ran = poets_edge("export", write(tmp_path, small_graph(LABELS)), cwd=tmp_path)
     assert ran.ok() and "not re-scored" in ran.stderr
