@@ -66,13 +66,14 @@ def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
     frozen, network = trained.frozen, network_of(trained.frozen)
     assert network is not None and trained.record is not None
     sets = photos_of_record(trained.record, None)
-    samples = partial(batches, calibration_pixels(calibration_photos(sets.training, 100), frozen.size))
+    pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
+    samples = partial(batches, pixels)
     ends = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
     models: dict[str, bytes] = {}
     seconds: dict[str, float] = {}
     for quantization in _QUANTIZATIONS:
         start = time.perf_counter()
-        models[f"ours {quantization}"] = quantized(network, quantization, samples())
+        models[f"ours {quantization}"] = quantized(network, quantization, pixels)
         middle = time.perf_counter()
         source: Any = rounded(frozen, samples()) if quantization == "int8" else frozen.graph
         models[f"theirs {quantization}"] = convert(source, *ends, quantization, calibration=samples)

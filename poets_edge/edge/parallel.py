@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
-_AHEAD = 8
-"""Items a worker that may be under way or finished but not yet taken: bounds memory."""
+AHEAD = 8
+"""Items a worker that may be under way, or finished and not yet taken: bounds memory."""
 
 
 def cores() -> int:
@@ -33,6 +33,7 @@ def run_parallel(
     *,
     workers: int | None = None,
     tools: list[Tool] | None = None,
+    ahead: int = AHEAD,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item, tool)) in the order of `items`.
 
@@ -40,6 +41,7 @@ def run_parallel(
         make_tool: makes what one worker needs for itself (an interpreter); called `workers` times at most.
         workers: threads; by default one a core.
         tools: those that earlier calls have made, which are used first; those made now are added.
+        ahead: items a worker that may be under way, or finished and not yet taken: fewer where results are large.
 
     Raises:
         whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
@@ -66,7 +68,7 @@ def run_parallel(
         waiting: deque[tuple[Item, Future[Result]]] = deque()
         source = iter(todo)
         try:
-            for item in itertools.islice(source, count * _AHEAD):
+            for item in itertools.islice(source, count * ahead):
                 waiting.append((item, pool.submit(run, item)))
             while waiting:
                 item, future = waiting.popleft()

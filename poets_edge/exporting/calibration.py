@@ -13,7 +13,7 @@ from poets_edge.edge.image import Pixels, fit, normaliser, open_photo
 from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.normalization import BACKBONE
-from poets_edge.edge.parallel import cores
+from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.exporting.gptq import round_weights, sources
 from poets_edge.graphs.convert import convert
@@ -34,12 +34,14 @@ def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[P
     Raises:
         DatasetError: none can be read, or none shows anything.
     """
-    pixels = []
-    for photo in photos:
+
+    def read(photo: Photo, _: None) -> Pixels | None:
         try:
-            pixels.append(fit(open_photo(photo), size))
+            return fit(open_photo(photo), size)
         except PhotoError:  # reported when it was trained on; the others serve as well
-            continue
+            return None
+
+    pixels = [found for _, found in run_parallel(photos, lambda: None, read) if found is not None]
     if pixels and all(np.ptp(picture) < _LEAST_CONTRAST for picture in pixels):
         raise DatasetError(
             "int8 needs training photos that show something to calibrate with, and these are all of one color. Give"

@@ -192,9 +192,10 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
             return quantized(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *ends, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
-    samples = partial(batches, calibration_pixels(chosen, frozen.size))
+    pixels = calibration_pixels(chosen, frozen.size)
     if source.network:
-        return quantized(source.network, "int8", samples(), float_io=options.float_io)
+        return quantized(source.network, "int8", pixels, float_io=options.float_io)
+    samples = partial(batches, pixels)
     graph = rounded(frozen, samples())
     return convert(graph, str(frozen.path), *ends, quantization, calibration=samples, float_io=options.float_io)
 

@@ -12,7 +12,7 @@ Without this, int8 answered 96 of 100 unseen flower photos as float does at 0.50
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from poets_edge.graphs.graphdef import attribute, constant_of, copy_of, set_constant
 
 Array = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 
 # A layer's inputs are sampled, at most so many places in each photo: neighbours say nearly the same.
 _PLACES = 128
@@ -77,14 +78,22 @@ class Hessian:
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
         """Add one photo's input of the layer, float32 [height, width, channels]."""
-        patches = _patches(pixels, self._layer, rng)
+        self.sums += self.products(pixels, self.places(pixels.shape, rng))
+
+    def places(self, shape: Sequence[int], rng: np.random.Generator) -> Places:
+        """Choose places in the layer's output, int64 [samples]; `shape` is its input's (height, width, channels)."""
+        rows, columns = (count for count, _ in _outputs(shape, self._layer))
+        return rng.permutation(rows * columns)[:_PLACES]
+
+    def products(self, pixels: Array, places: Places) -> Array:
+        """What one photo's input adds to the sums, float32 [groups, inputs, inputs]."""
+        patches = _patches(pixels, self._layer, places)
         if self._layer.depthwise:
             # [channels, places in the kernel, samples], contiguous, or the products leave BLAS.
             by_channel = np.ascontiguousarray(patches.transpose(2, 1, 0))
-            self.sums += by_channel @ by_channel.transpose(0, 2, 1)
-        else:
-            flat = patches.reshape(len(patches), -1)
-            self.sums[0] += flat.T @ flat
+            return np.asarray(by_channel @ by_channel.transpose(0, 2, 1))
+        flat = patches.reshape(len(patches), -1)
+        return np.asarray(flat.T @ flat)[None]
 
     def rounded(self) -> Array:
         """The layer's weights on the 8-bit grid."""
@@ -170,30 +179,26 @@ def _round(weights: Array, hessian: Array) -> Array:
     return rounded.astype(np.float32)
 
 
-def _patches(pixels: Array, layer: Convolution, rng: np.random.Generator) -> Array:
-    """The inputs under the kernel at sampled places: [samples, places in the kernel, channels]."""
-    padded, rows, columns = _padded(pixels, layer.kernel, layer.strides, layer.padding)
-    chosen = rng.permutation(rows * columns)[:_PLACES]
-    top, left = (chosen // columns) * layer.strides[0], (chosen % columns) * layer.strides[1]
-    offsets = list(_offsets(layer.kernel))
-    return np.stack([padded[top + down, left + right] for down, right in offsets], axis=1)
+def _patches(pixels: Array, layer: Convolution, places: Places) -> Array:
+    """The inputs under the kernel at some places of the output: [samples, places in the kernel, channels]."""
+    height, width = pixels.shape[:2]
+    kernel_height, kernel_width = layer.kernel
+    (_, above), (columns, before) = _outputs(pixels.shape, layer)
+    inside_kernel = np.arange(kernel_height * kernel_width)
+    rows = (places // columns * layer.strides[0] - above)[:, None] + inside_kernel // kernel_width
+    across = (places % columns * layer.strides[1] - before)[:, None] + inside_kernel % kernel_width
+    patches: Array = pixels[np.clip(rows, 0, height - 1), np.clip(across, 0, width - 1)]
+    patches[(rows < 0) | (rows >= height) | (across < 0) | (across >= width)] = 0
+    return patches
 
 
-def _offsets(kernel: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    return ((down, right) for down in range(kernel[0]) for right in range(kernel[1]))
-
-
-def _padded(pixels: Array, kernel: tuple[int, int], strides: tuple[int, int], padding: str) -> tuple[Array, int, int]:
-    """The picture with its padding, and the output's rows and columns (TensorFlow's rules for SAME and VALID)."""
-    pads, counts = [], []
-    for length, size, stride in zip(pixels.shape[:2], kernel, strides, strict=True):
-        if padding == "SAME":
+def _outputs(shape: Sequence[int], layer: Convolution) -> list[tuple[int, int]]:
+    """Down and across: how many outputs there are, and how many zeros come before (TensorFlow's SAME and VALID)."""
+    found = []
+    for length, inside, stride in zip(shape[:2], layer.kernel, layer.strides, strict=True):
+        if layer.padding == "SAME":
             count = -(-length // stride)
-            total = max((count - 1) * stride + size - length, 0)
-            pads.append((total // 2, total - total // 2))
+            found.append((count, max((count - 1) * stride + inside - length, 0) // 2))
         else:
-            count = (length - size) // stride + 1
-            pads.append((0, 0))
-        counts.append(count)
-    padded = np.pad(pixels, (*pads, (0, 0))) if any(any(pad) for pad in pads) else pixels
-    return padded, counts[0], counts[1]
+            found.append(((length - inside) // stride + 1, 0))
+    return found

@@ -6,19 +6,22 @@ them, the Hessians that round the weights (`gptq`) from the first ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.edge.image import Pixels, normaliser
 from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.model_file import ModelFile
-from poets_edge.edge.parallel import cores
+from poets_edge.edge.normalization import BACKBONE
+from poets_edge.edge.parallel import run_parallel
 from poets_edge.exporting.calibration import ROUNDING_PHOTOS
-from poets_edge.exporting.gptq import Convolution, Hessian
+from poets_edge.exporting.gptq import Convolution, Hessian, Places
 from poets_edge.graphs.convert import Quantization
 from poets_edge.graphs.frozen import FrozenGraph
 from poets_edge.graphs.network import Network, Parameters
@@ -28,6 +31,9 @@ from poets_edge.graphs.write_model import write_float_model
 from poets_edge.layers import INPUT
 
 Batch = npt.NDArray[np.float32]
+
+_AHEAD = 2
+"""Photos a worker under way: what each adds to the Hessians of a MobileNet takes up to 15 MB."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,12 @@ def network_of(frozen: FrozenGraph) -> Network | None:
 
 
 def quantized(
-    network: Network, quantization: Quantization, calibration: Iterable[Batch] = (), *, float_io: bool = False
+    network: Network, quantization: Quantization, calibration: Sequence[Pixels] = (), *, float_io: bool = False
 ) -> bytes:
     """Write a network.
 
     Args:
-        calibration: for int8: pictures, each float32 [1, height, width, 3], normalised.
+        calibration: for int8: pictures at the network's size, each uint8 [height, width, 3].
         float_io: keep float32 input and output with int8; otherwise they are uint8.
     """
     if quantization != "int8":
@@ -68,28 +74,51 @@ def quantized(
     return write_int8_model(replace(network, parameters=parameters), found.ranges, float_io=float_io)
 
 
-def calibrate(network: Network, pictures: Iterable[Batch]) -> Calibration:
-    """Run a network's float model over pictures."""
+def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Calibration:
+    """Run a network's float model over pictures, on all cores.
+
+    The result is the same to the bit however many threads there are: what a picture adds to the Hessians is summed in
+    the order of the pictures.
+
+    Args:
+        workers: threads; by default one a core.
+    """
     # The softmax stays in float, and every layer before it needs a range.
     names = [layer.name for layer in network.layers[:-1]]
-    hessians = _hessians(network)
-    ranges: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
-    rng = np.random.default_rng(0)
+    hessians, shapes = _hessians(network), network.shapes()
     model = ModelFile(Path("the network to be calibrated"), write_float_model(network, also=names))
-    interpreter: Any = open_model(model, threads=cores())
-    start = interpreter.get_input_details()[0]["index"]
-    places = [details["index"] for details in interpreter.get_output_details()[1:]]
-    for count, picture in enumerate(pictures):
-        interpreter.set_tensor(start, picture)
+    rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
+    # Drawn beforehand, in one order.
+    places: list[list[Places]] = [
+        [hessian.places(shapes[layer.source], rng) for layer, hessian in hessians.values()]
+        for _ in pictures[:ROUNDING_PHOTOS]
+    ]
+
+    def observe(number: int, interpreter: Any) -> tuple[list[Range], list[Batch]]:
+        """The range of every layer, and what the picture adds to every Hessian."""
+        batch = np.empty((1, *pictures[number].shape), np.float32)
+        normalise(pictures[number], batch[0])
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
         interpreter.invoke()
-        answers = {name: interpreter.get_tensor(index) for name, index in zip(names, places, strict=True)}
-        for name, values in answers.items():
-            smallest, largest = ranges[name]
-            ranges[name] = min(smallest, float(values.min())), max(largest, float(values.max()))
-        if count < ROUNDING_PHOTOS:
-            for layer, hessian in hessians.values():
-                hessian.add(picture[0] if layer.source == INPUT else answers[layer.source][0], rng)
-    return Calibration(ranges, {name: hessian.rounded() for name, (_, hessian) in hessians.items()})
+        outputs = interpreter.get_output_details()[1:]
+        # Views: there are millions of numbers. They are gone when the next picture is computed.
+        answers = {name: interpreter.tensor(end["index"])() for name, end in zip(names, outputs, strict=True)}
+        answers[INPUT] = batch
+        ranges = [(float(answers[name].min()), float(answers[name].max())) for name in names]
+        chosen = zip(hessians.values(), places[number] if number < len(places) else [], strict=False)
+        return ranges, [hessian.products(answers[layer.source][0], at) for (layer, hessian), at in chosen]
+
+    seen: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
+    found = run_parallel(range(len(pictures)), partial(open_model, model), observe, workers=workers, ahead=_AHEAD)
+    for _, (ranges, products) in found:
+        seen = {
+            name: (min(low, smallest), max(high, largest))
+            for (name, (low, high)), (smallest, largest) in zip(seen.items(), ranges, strict=True)
+        }
+        for (_, hessian), product in zip(hessians.values(), products, strict=False):
+            hessian.sums += product
+    kernels = run_parallel(hessians, lambda: None, lambda name, _: hessians[name][1].rounded(), workers=workers)
+    return Calibration(seen, dict(kernels))
 
 
 def _hessians(network: Network) -> dict[str, tuple[Convolution, Hessian]]:
