@@ -86,7 +86,7 @@ class Hessian:
         return rng.permutation(rows * columns)[:_PLACES]
 
     def products(self, pixels: Array, places: Places) -> Array:
-        """What one photo's input adds to the sums, float32 [groups, inputs, inputs]."""
+        """The summands of one photo's input, float32 [groups, inputs, inputs]."""
         patches = _patches(pixels, self._layer, places)
         if self._layer.depthwise:
             # [channels, places in the kernel, samples], contiguous, or the products leave BLAS.
