@@ -1,101 +1,184 @@
-"""Memory and seconds of `train` on many photos, which are made here. Prints the figures of `results/scale.md`.
+"""Memory, seconds and bits of `train` on many photos, which are made here. Prints the figures of `results/scale.md`.
 
-    python -m benchmarks.scale unchanged 100000     # a second run over photos that have not changed
-    python -m benchmarks.scale cold 20000 200000    # real JPEGs, small, nothing cached
-    python -m benchmarks.scale cached 1000000       # vectors made, not decoded; then `train` from a full cache
+    python -m benchmarks.scale                          # all parts, in the sizes that the project asks for: an hour
+    python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes
+
+- small: 1,000 photos, everything cached, in turns with another checkout (`--against`), if one is given.
+- unchanged: a second run over 100,000 photos that have not changed, until the first step of the head.
+- cold: 20,000 and 200,000 real JPEGs, small, nothing cached: memory, and photos a second until the first step.
+- cluster: 20,000 photos, nothing cached but checksums, `--cluster local:2` in turns with the threads of a process.
+- killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times, by their own pids; the bits
+  compared with those of one process, and the photos counted that were computed twice. Needs Linux.
+- cached: 1,000,000 photos, vectors made, not decoded; then `train` from a full cache.
 
 Each run of `train` is a process of its own, whose peak memory is what the system says of it when it has ended. Vectors
-are made by a double of the extractor: a million photos are real files, and everything but decoding and the network is
-the program's own.
+of `cached` are made by a double of the extractor: a million photos are real files (4 GB, as most file systems keep
+them), and everything but decoding and the network is the program's own. `--dir` says where they go.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import subprocess
-import sys
+import argparse
+import shutil
+import statistics
 import tempfile
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from benchmarks.scale_runs import ROOT, Run, fill_cache, forget_bottlenecks, make_photos, train
+from benchmarks.tables import load, machine
+from poets_edge.training.shards import VECTORS
 
-from poets_edge.architectures import architecture
-from poets_edge.photos.folder import scan
-from poets_edge.photos.table import Digest
-from poets_edge.training.backbone import prepare_backbone
-from poets_edge.training.bottlenecks import hash_photos, vector_key
-from poets_edge.training.cache import Vector, open_cache
-from poets_edge.training.weights import find_weights
-
-CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-NETWORK = "mobilenet_0.25_128"
-_COMMAND = ("-m", "poets_edge", "train", "--weights", "embedded", "--architecture", NETWORK, "--quiet")
-_SIDE = 16
+_ROUNDS = 7
+_KILLS = 20
 
 
-def make_photos(folder: Path, count: int) -> None:
-    """JPEGs of a few hundred bytes, no two of them alike: each has its number in a comment."""
-    rng = np.random.default_rng(0)
-    pictures = []
-    for label in CLASSES:
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        file = io.BytesIO()
-        Image.fromarray(rng.integers(0, 255, (_SIDE, _SIDE, 3), dtype=np.uint8)).save(file, "JPEG", quality=50)
-        pictures.append(file.getvalue())
-    for number in range(count):
-        place, comment = number % len(CLASSES), b"%09d" % number
-        picture = pictures[place]
-        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-        (folder / CLASSES[place] / f"{number:07}.jpg").write_bytes(picture[:2] + segment + picture[2:])
+def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """Everything cached, against another checkout."""
+    checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
+    for count in counts:
+        photos = _photos(folder, count)
+        for checkout in checkouts:
+            train(photos, folder / checkout.name, checkout=checkout)
+        runs: dict[Path, list[Run]] = {checkout: [] for checkout in checkouts}
+        for _ in range(options.rounds):
+            for checkout in checkouts:
+                runs[checkout].append(train(photos, folder / checkout.name, checkout=checkout)[0])
+        for checkout in checkouts:
+            seconds, processor = (_median(runs[checkout], kind) for kind in ("seconds", "processor"))
+            memory = _median(runs[checkout], "memory")
+            _say(f"small {count:,}", f"{seconds:.2f} s, processor {processor:.2f} s, {memory:.0f} MB ({checkout})")
+        if options.against:
+            mine, other = (_median(runs[checkout], "seconds") for checkout in checkouts)
+            same = runs[checkouts[0]][0].graph == runs[checkouts[1]][0].graph
+            _say(f"small {count:,}", f"{mine / other:.3f} of its time; the graph is {_same(same)}")
 
 
-def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
-    """Make a vector for each photo, hardly nearer to those of its own class than to others, and cache it."""
-    wanted = architecture(NETWORK)
-    backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
-    hashed = hash_photos(scan(photos).photos, bottleneck_dir)
-    centres = np.random.default_rng(1).standard_normal((len(CLASSES), wanted.bottleneck_size)).astype(np.float32)
-    with open_cache(backbone.cache_file) as (cache, _):
-        for digest, number in zip(hashed.digests, hashed.photos.classes.tolist(), strict=True):
-            cache.put(vector_key(digest.tobytes()), _vector(digest, centres[number]))
+def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """The start of a second run. Asked: the first step within 5 s at 100,000."""
+    for count in counts:
+        photos = _photos(folder, count)
+        train(photos, folder)
+        firsts = [train(photos, folder)[0].first_step for _ in range(3)]
+        _say(f"unchanged {count:,}", f"first step after {min(firsts):.1f} to {max(firsts):.1f} s (asked: 5)")
 
 
-def _vector(digest: Digest, centre: Vector) -> Vector:
-    noise = np.random.default_rng(int.from_bytes(digest[:8].tobytes(), "big"))
-    return np.asarray(np.abs(noise.standard_normal(len(centre), np.float32) + centre * np.float32(0.1)), np.float32)
+def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """Nothing cached. Asked: 1.2 times the memory at most, and the rate within 5 %, of the first and the last size."""
+    runs = []
+    for count in counts:
+        run, _ = train(_photos(folder, count), folder / "work")
+        runs.append(run)
+        rate = count / run.first_step
+        _say(
+            f"cold {count:,}",
+            f"{run.memory:.0f} MB, {rate:.0f} photos/s until the first step after {run.first_step:.0f} s,"
+            f" {run.seconds:.0f} s in all, processor {run.processor:.0f} s",
+        )
+        shutil.rmtree(folder)
+    if len(runs) > 1:
+        memory = runs[-1].memory / runs[0].memory
+        rates = [count / run.first_step for count, run in zip(counts, runs, strict=True)]
+        _say("cold", f"memory {memory:.2f} times (asked: 1.2), rate {rates[-1] / rates[0]:.3f} times (asked: 0.95)")
 
 
-def train(photos: Path, folder: Path) -> tuple[float, float]:
-    """Seconds and peak resident MB of one run in a folder."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *_COMMAND, "--image_dir", str(photos)], cwd=folder, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return time.perf_counter() - started, usage.ru_maxrss / scale
+def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """Two processes against the threads of one. Asked: 0.9 of the rate."""
+    for count in counts:
+        photos = _photos(folder, count)
+        train(photos, folder)  # the checksums are kept from here on
+        known = train(photos, folder)[0].first_step  # what is no computing of bottlenecks
+        threads, processes = [], []
+        for _ in range(3):
+            forget_bottlenecks(folder)
+            threads.append(train(photos, folder)[0])
+            forget_bottlenecks(folder)
+            processes.append(train(photos, folder, "--cluster", "local:2")[0])
+        of_threads = statistics.median(count / (run.first_step - known) for run in threads)
+        of_processes = statistics.median(count / (run.first_step - known) for run in processes)
+        once_there = statistics.median(count / (run.first_step - run.connected) for run in processes)
+        same = len({run.graph for run in [*threads, *processes]}) == 1
+        _say(
+            f"cluster {count:,}",
+            f"local:2 {of_processes:.0f} photos/s with its start, {once_there:.0f} once the workers are there; threads"
+            f" {of_threads:.0f}; {of_processes / of_threads:.2f} and {once_there / of_threads:.2f} times (asked: 0.9);"
+            f" the graphs are {_same(same)}",
+        )
+
+
+def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """Workers killed. Asked: the same bits, and nothing computed twice but what was in flight."""
+    for count in counts:
+        photos = _photos(folder, count)
+        alone, _ = train(photos, folder / "alone")
+        tally = folder / "computed"
+        run, kills = train(photos, folder / "killed", "--cluster", "local:2", kills=_KILLS, counted=tally)
+        twice = tally.stat().st_size - count
+        _say(
+            f"killed {count:,}",
+            f"{kills} workers killed (wanted: {_KILLS}); the graph is {_same(run.graph == alone.graph)}; {twice:,}"
+            f" photos computed twice, at most {kills * VECTORS:,} were in flight ({VECTORS} a task)",
+        )
+
+
+def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
+    """A full cache. Asked at 1,000,000: 60 s, 500 MB."""
+    for count in counts:
+        photos = _photos(folder, count)
+        fill_cache(photos, folder / "tf_files/bottlenecks")
+        run, _ = train(photos, folder)
+        _say(
+            f"cached {count:,}",
+            f"{run.seconds:.1f} s (asked: 60), first step after {run.first_step:.1f} s, processor"
+            f" {run.processor:.1f} s, {run.memory:.0f} MB (asked: 500)",
+        )
+
+
+_Part = Callable[[Path, Sequence[int], argparse.Namespace], None]
+PARTS: dict[str, tuple[_Part, tuple[int, ...]]] = {
+    "small": (small, (1_000,)),
+    "unchanged": (unchanged, (100_000,)),
+    "cluster": (cluster, (20_000,)),
+    "killed": (killed, (40_000,)),
+    "cold": (cold, (20_000, 200_000)),
+    "cached": (cached, (1_000_000,)),
+}
+
+
+def _photos(folder: Path, count: int) -> Path:
+    photos = folder / f"photos-{count}"
+    make_photos(photos, count)
+    return photos
+
+
+def _median(runs: Sequence[Run], kind: str) -> float:
+    return float(statistics.median(getattr(run, kind) for run in runs))
+
+
+def _same(same: bool) -> str:
+    return "the same, bit for bit" if same else "NOT the same"
+
+
+def _say(what: str, text: str) -> None:
+    print(f"{what}: {text}. Load {load():.1f}.", flush=True)
 
 
 def main() -> None:
-    job, *counts = sys.argv[1:]
-    with tempfile.TemporaryDirectory(prefix="poets_edge-scale-", dir=os.environ.get("SCALE_DIR")) as name:
-        for count in map(int, counts):
-            folder = Path(name) / str(count)
-            photos = folder / "photos"
-            make_photos(photos, count)
-            time.sleep(2.1)  # younger photos would be read again
-            if job == "cached":
-                fill_cache(photos, folder / "tf_files/bottlenecks")
-            elif job == "unchanged":
-                train(photos, folder)
-            seconds, megabytes = train(photos, folder)
-            print(f"{job} {count}: {seconds:.1f} s, {megabytes:.0f} MB", flush=True)
+    """Run the parts that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
+    parser.add_argument("--photos", nargs="+", type=int, metavar="N", help="how many, in place of the sizes above")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout, for `small`")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="of `small`")
+    parser.add_argument("--dir", type=Path, help="where photos and caches go; removed afterwards")
+    options = parser.parse_intermixed_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}.")
+    print(machine(), flush=True)
+    for name in options.parts or PARTS:
+        part, counts = PARTS[name]
+        with tempfile.TemporaryDirectory(prefix="poets_edge-scale-", dir=options.dir) as folder:
+            part(Path(folder).resolve(), options.photos or counts, options)
 
 
 if __name__ == "__main__":

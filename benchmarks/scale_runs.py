@@ -1,0 +1,192 @@
+"""Runs of `train` for `benchmarks.scale`: photos made, processes timed, workers killed, computed photos counted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+from PIL import Image
+
+from poets_edge.architectures import architecture
+from poets_edge.edge.image import Pixels
+from poets_edge.photos.folder import scan
+from poets_edge.photos.table import Digest
+from poets_edge.training import cluster
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import Extractor, hash_photos, vector_key
+from poets_edge.training.cache import Vector, open_cache
+from poets_edge.training.shards import VECTORS
+from poets_edge.training.weights import find_weights
+
+CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+NETWORK = "mobilenet_0.25_128"
+ROOT = Path(__file__).parents[1]
+_TRAIN = ("train", "--weights", "embedded", "--architecture", NETWORK)
+_SIDE = 16
+_COUNTED = "POETS_EDGE_SCALE_COUNTED"
+"""Names the file that gets a byte for each photo that a worker computes."""
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """JPEGs of a few hundred bytes, no two of them alike: each has its number in a comment."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for label in CLASSES:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (_SIDE, _SIDE, 3), dtype=np.uint8)).save(file, "JPEG", quality=50)
+        pictures.append(file.getvalue())
+    for number in range(count):
+        place, comment = number % len(CLASSES), b"%09d" % number
+        picture = pictures[place]
+        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+        (folder / CLASSES[place] / f"{number:07}.jpg").write_bytes(picture[:2] + segment + picture[2:])
+    time.sleep(2.1)  # the checksums of younger photos would not be kept
+
+
+def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
+    """Make a vector for each photo, hardly nearer to those of its own class than to others, and cache it."""
+    wanted = architecture(NETWORK)
+    backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
+    hashed = hash_photos(scan(photos).photos, bottleneck_dir)
+    centres = np.random.default_rng(1).standard_normal((len(CLASSES), wanted.bottleneck_size)).astype(np.float32)
+    with open_cache(backbone.cache_file) as (cache, _):
+        for digest, number in zip(hashed.digests, hashed.photos.classes.tolist(), strict=True):
+            cache.put(vector_key(digest.tobytes()), _vector(digest, centres[number]))
+
+
+def _vector(digest: Digest, centre: Vector) -> Vector:
+    noise = np.random.default_rng(int.from_bytes(digest[:8].tobytes(), "big"))
+    return np.asarray(np.abs(noise.standard_normal(len(centre), np.float32) + centre * np.float32(0.1)), np.float32)
+
+
+def forget_bottlenecks(folder: Path) -> None:
+    """Remove what was computed in a folder of runs; the photos' checksums stay."""
+    for path in (folder / "tf_files/bottlenecks").glob("mobilenet*"):
+        for file in path.iterdir() if path.is_dir() else [path]:
+            file.unlink()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process of `train` that has ended.
+
+    Attributes:
+        seconds: from its start to its end.
+        first_step: from its start to the first step of the head.
+        connected: from its start to when the workers were there; of `--cluster` only.
+        processor: seconds of all cores, its own and its children's.
+        memory: peak resident MB, of the process itself.
+        graph: the graph's bytes.
+    """
+
+    seconds: float
+    first_step: float
+    connected: float
+    processor: float
+    memory: float
+    graph: bytes
+
+
+def train(
+    photos: Path, folder: Path, *more: str, checkout: Path = ROOT, kills: int = 0, counted: Path | None = None
+) -> tuple[Run, int]:
+    """Run `train` in a folder. Gives also how many of its workers were killed.
+
+    Args:
+        checkout: the program to run.
+        kills: workers to kill at random, each when a task's photos were computed since the one before.
+        counted: gets a byte for each photo that a worker computes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [*_TRAIN, "--image_dir", str(photos), *more]
+    command = [sys.executable, "-m", "poets_edge", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    if counted:
+        counted.write_bytes(b"")
+        environment[_COUNTED] = str(counted)
+        command = [sys.executable, "-m", "benchmarks.scale_runs", *arguments]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    killed: list[int] = []
+    if counted and kills:
+        Thread(target=_kill_workers, args=(process.pid, kills, counted, killed), daemon=True).start()
+    first_step = connected = 0.0
+    said = []
+    for line in process.stderr or ():
+        said.append(line)
+        if not first_step and line.startswith("step "):
+            first_step = time.perf_counter() - started
+        elif line.startswith("cluster "):
+            connected = time.perf_counter() - started
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit("".join(said[-5:]))
+    seconds = time.perf_counter() - started
+    memory = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    graph = (folder / "tf_files/retrained_graph.pb").read_bytes()
+    return Run(seconds, first_step, connected, usage.ru_utime + usage.ru_stime, memory, graph), len(killed)
+
+
+def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> None:
+    chance, seen = random.Random(0), 0
+    while len(killed) < kills and Path(f"/proc/{parent}").exists():
+        time.sleep(chance.uniform(0.2, 1.0))
+        workers, done = _workers(parent), counted.stat().st_size
+        if workers and done >= seen + VECTORS:  # a task is done: it comes to an end, however slow the machine is
+            chosen = chance.choice(workers)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chosen, signal.SIGKILL)
+                killed.append(chosen)
+                seen = done
+
+
+def _workers(parent: int) -> list[int]:
+    """The processes that a run has started for itself, as Linux lists them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if above == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+class _CountingExtractor(Extractor):
+    """Notes each photo in a file that all workers share."""
+
+    def __call__(self, pixels: Pixels) -> Vector:
+        vector = super().__call__(pixels)
+        with Path(os.environ[_COUNTED]).open("ab", buffering=0) as file:
+            file.write(b".")
+        return vector
+
+
+def compute_counted(items: Sequence[tuple[str, bytes]], targets: Sequence[cluster.Target]) -> int:
+    """A worker's task, as `poets_edge.training.cluster.compute_shard` does it, photos counted."""
+    cluster.Extractor = _CountingExtractor  # type: ignore[attr-defined]
+    return cluster.compute_shard(items, targets)
+
+
+if __name__ == "__main__":
+    from benchmarks import scale_runs  # by the name under which workers find it
+    from poets_edge.cli import main
+
+    cluster.compute_shard = scale_runs.compute_counted
+    main()
