@@ -74,4 +74,7 @@ def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> flo
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(_ROOT)}
+    """Ours, but modules keep their byte code, as those of an installed package do."""
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment

@@ -27,6 +27,16 @@ EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 _KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 
 
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: $XDG_CACHE_HOME/poets_edge, or ~/.cache/poets_edge.
+
+    Raises:
+        RuntimeError: there is neither, as for some services.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "poets_edge"
+
+
 def weights_file(architecture: Architecture, model_dir: Path) -> Path | None:
     """The file with ImageNet weights, if this machine has it."""
     candidates = [*(model_dir / name for name in _file_names(architecture)), keras_folder() / keras_file(architecture)]

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import poets_edge
 from poets_edge.files import write_text
+from poets_edge.reports.compiled import CompiledTemplates
 from poets_edge.wording import percent
 
 
@@ -34,6 +35,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(),
     )
     environment.filters["percent"] = percent
     return environment

@@ -164,12 +164,13 @@ def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Gen
     """Make a function that draws `n` row numbers: a class uniformly, then one of its rows."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     present = np.flatnonzero(counts)
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))[present]
+    sizes = counts[present].astype(np.float64)
 
     def draw(n: int) -> Indices:
-        chosen = present[rng.integers(len(present), size=n)]
-        rows: Indices = order[starts[chosen] + (rng.random(n) * counts[chosen]).astype(np.int64)]
+        chosen = rng.integers(len(present), size=n)
+        rows: Indices = order[starts[chosen] + (rng.random(n) * sizes[chosen]).astype(np.int64)]
         return rows
 
     return draw

@@ -15,6 +15,7 @@ from poets_edge.graphs.convert import convert
 from poets_edge.graphs.graphdef import constant_of, find_node, set_constant
 from tests.conftest import poets_edge
 from tests.graphs import SIZE, small_graph
+from tests.needs import need_tensorflow
 
 CARD = Card("small", "", ("daisy", "roses"))
 
@@ -29,6 +30,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def model(path: Path, weight: float = 0.5, normalization: Normalization | None = None) -> Path:
     """A small model with a weight and a normalization of our choice."""
+    need_tensorflow()
     graph = small_graph(CARD.labels)
     node = find_node(graph, "head/weights")
     weights = constant_of(node).copy()

@@ -14,6 +14,7 @@ from tests.conftest import poets_edge
 from tests.graphs import training_files
 
 
+@pytest.mark.tensorflow
 def test_a_training_that_finishes_meanwhile_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from poets_edge.exporting.export import ExportOptions, export
     from poets_edge.graphs.convert import convert

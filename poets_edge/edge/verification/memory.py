@@ -13,6 +13,8 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from poets_edge.places import cache_folder
+
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """Packages that hold an interpreter, the best first."""
 
@@ -36,10 +38,8 @@ def remember(content: bytes) -> None:
 
 
 def _note(content: bytes) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    folder = Path(cache) if cache else Path.home() / ".cache"  # RuntimeError where there is no home
     interpreter = hashlib.sha256(_interpreter().encode()).hexdigest()[:16]
-    return folder / "poets_edge" / "verified" / f"{hashlib.sha256(content).hexdigest()}-{interpreter}-{_RULES}"
+    return cache_folder() / "verified" / f"{hashlib.sha256(content).hexdigest()}-{interpreter}-{_RULES}"
 
 
 def _interpreter() -> str:
