@@ -12,12 +12,13 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from poets_edge.errors import OutputError
-from poets_edge.temporary import held, is_temporary, locked, remove_dead
+from poets_edge.temporary import LOCK, held, is_temporary, locked, remove_dead, temporary_pattern
 
 LARGEST_FILE = 1 << 30
 """Bytes of a file that is read whole, unless its reader says otherwise."""
@@ -126,6 +127,11 @@ def finish_pending(folder: Path) -> None:
     if journal.exists():
         with contextlib.suppress(OSError), locked({folder}):
             _complete(journal)
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a file is what `replacing` and `write_together` leave where they are killed, and remove the next time."""
+    return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ try:
 except ImportError:  # not a Unix: no locks, so nothing is taken for dead
     fcntl = None  # type: ignore[assignment]
 
-_LOCK = ".poets_edge.lock"
+LOCK = ".poets_edge.lock"
 _PATIENCE_SECONDS = 60.0
 
 
@@ -61,7 +61,7 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
     """Hold the locks of folders, against other writers. Raises OSError."""
     with contextlib.ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
-            stack.enter_context(_lock(folder / _LOCK))
+            stack.enter_context(_lock(folder / LOCK))
         yield
 
 

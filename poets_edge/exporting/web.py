@@ -18,13 +18,14 @@ from pathlib import Path
 from poets_edge.edge.classifier import TensorInfo
 from poets_edge.errors import OutputError
 from poets_edge.exporting.other_readers import open_for_other_readers
-from poets_edge.files import write_together
+from poets_edge.files import finish_pending, is_begun, write_together
 
 PAGE = Path(__file__).parent / "page"
 RUNTIME_ARCHIVE = Path(__file__).parent / "page_runtime.tar.xz"
 MODEL_NAME = "model.tflite"
 
 _WORKER = "service-worker.js"
+_RUNTIME = "runtime"
 _SITE = b"const SITE="
 """The first line of the service worker in every folder written here: its list of files."""
 
@@ -91,7 +92,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
         for entry in archive:
             content = archive.extractfile(entry)
             assert content is not None  # it holds files only
-            contents[f"runtime/{entry.name}"] = content.read()
+            contents[f"{_RUNTIME}/{entry.name}"] = content.read()
     return {**contents, MODEL_NAME: model}
 
 
@@ -106,10 +107,18 @@ def _check_folder(folder: Path) -> None:
     if not folder.exists():
         return
     try:
-        ours = not any(folder.iterdir()) or (folder / _WORKER).read_bytes().startswith(_SITE)
+        finish_pending(folder)
+        ours = all(map(_is_begun, folder.iterdir())) or (folder / _WORKER).read_bytes().startswith(_SITE)
     except OSError:
         ours = False
     if not ours:
         raise OutputError(
             f"{folder}: there is something already. Name a folder that is new or empty, or holds an older page."
         )
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a run that was killed before its page was there has left this."""
+    if path.is_dir():
+        return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
+    return is_begun(path)

@@ -83,6 +83,27 @@ def test_prints_what_a_visit_costs(model: Path, tmp_path: Path) -> None:
     assert found["page_transfer"] < 3.5e6 and len(found["labels"]) == 256
 
 
+@pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
+@pytest.mark.parametrize("number", [1, 9])  # before the renames are noted; in the midst of them
+def test_a_page_that_was_begun_is_finished_by_the_next_run(
+    number: int, model: Path, site: Path, tmp_path: Path
+) -> None:
+    from tools.crash_points import Point, environment
+
+    line = [sys.executable, "-m", "poets_edge", "web", str(model), "--output", "begun"]
+    killed = subprocess.run(
+        line, cwd=tmp_path, env=environment(tmp_path, Point(tmp_path / "points", number)), start_new_session=True
+    )
+    assert killed.returncode == -signal.SIGKILL and any((tmp_path / "begun").iterdir())
+    poets_edge("web", model, "--output", "begun", cwd=tmp_path).ok()
+    left = {
+        path.relative_to(tmp_path / "begun"): path.read_bytes()
+        for path in (tmp_path / "begun").rglob("*.*")
+        if path.is_file()
+    }
+    assert left == {path.relative_to(site): path.read_bytes() for path in site.rglob("*.*") if path.is_file()}
+
+
 def test_leaves_other_files_alone(model: Path, site: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     poets_edge("web", model, "--output", tmp_path).failed(str(tmp_path), "there is something already")
