@@ -29,7 +29,7 @@ class FineTuning:
     """
 
     blocks: int = 0
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 32
     learning_rate: float | None = None
     weight_decay: float = 0.01

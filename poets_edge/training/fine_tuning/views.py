@@ -19,7 +19,7 @@ from poets_edge.edge.image import Pixels, fit
 from poets_edge.training.bottlenecks import PLAIN
 from poets_edge.training.distort import Distortions, distort
 
-DEFAULT_VIEWS = 16
+DEFAULT_VIEWS = 30
 
 _LEAST_AREA = 0.35
 _MOST_ASPECT = 4 / 3
