@@ -38,7 +38,7 @@ _MOST_NEIGHBOURS = 6
 _DIMENSIONS = 64
 _COARSE = 8
 _CELLS = 1 << 21
-"""Of a block of the matrix of all pairs: it takes some 30 MB, however many photos there are."""
+"""Pairs that are looked at together: 8 MB an array, however many photos there are."""
 _PAIRS_AT_ONCE = 512
 _LARGE_GROUP = 8
 
@@ -114,7 +114,7 @@ def _alike(
     deep, coarse = unit_directions(vectors, rows), _coarse(thumbnails, rows)
     start = 0
     while start < len(rows):
-        block = slice(start, start + max(1, _CELLS // (len(rows) - start)))
+        block = slice(start, start + rows_at_once(len(rows) - start))
         of_bottlenecks = deep[block] @ deep[start:].T
         likeness = of_bottlenecks + coarse[block] @ coarse[start:].T
         a, b = np.nonzero((likeness >= _ALIKE) | (of_bottlenecks >= _ALIKE_MIRRORED))
@@ -129,6 +129,11 @@ def _nearest(a: npt.NDArray[np.int64], likeness: Matrix) -> npt.NDArray[np.int64
     """Places of each photo's few most alike pairs, ascending. `a` is ascending, the photo of each pair."""
     order = np.lexsort((-likeness, a))
     return np.sort(order[np.arange(len(a)) - np.searchsorted(a, a) < _MOST_NEIGHBOURS])
+
+
+def rows_at_once(columns: int) -> int:
+    """How many rows of the matrix of all pairs are looked at together."""
+    return max(1, _CELLS // columns)
 
 
 def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:

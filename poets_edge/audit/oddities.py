@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.near_duplicates import unit_directions
+from poets_edge.audit.near_duplicates import rows_at_once, unit_directions
 from poets_edge.audit.photos import AuditPhotos
 
 Rows = npt.NDArray[np.int64]
@@ -29,7 +29,6 @@ _NEIGHBOURS = 5
 _FAR = 4.5
 """Robust standard deviations from the median distance to the nearest five photos."""
 _FEWEST_FOR_OUTLIERS = 30
-_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -130,12 +129,13 @@ def _distances_to_nearest(photos: AuditPhotos) -> npt.NDArray[np.float32]:
     """Mean cosine distance to the nearest five others, float32 [photos]."""
     directions = unit_directions(photos.vectors, np.arange(len(photos)))
     distances = np.empty(len(photos), np.float32)
-    for start in range(0, len(photos), _ROWS):
-        likeness = directions[start : start + _ROWS] @ directions.T
+    step = rows_at_once(len(photos))
+    for start in range(0, len(photos), step):
+        likeness = directions[start : start + step] @ directions.T
         rows = np.arange(len(likeness))
         likeness[rows, start + rows] = -np.inf
         nearest = np.partition(likeness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
-        distances[start : start + _ROWS] = 1 - nearest.mean(axis=1)
+        distances[start : start + step] = 1 - nearest.mean(axis=1)
     return distances
 
 
