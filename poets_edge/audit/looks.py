@@ -18,6 +18,7 @@ from PIL import Image
 from poets_edge.edge.image import PREPROCESSING, read_photo
 from poets_edge.edge.parallel import run_parallel
 from poets_edge.errors import PhotoError
+from poets_edge.photos.folder import read_contents
 from poets_edge.progress import Reporter
 from poets_edge.training.bottlenecks import HashedPhoto
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
@@ -87,7 +88,7 @@ def looks(
 def _look_at(photo: HashedPhoto) -> Look | PhotoError:
     path = photo.photo.path
     try:
-        data = path.read_bytes()
+        data = read_contents(photo.photo)
         if hashlib.sha256(data).digest() != photo.digest:
             return PhotoError(f"{path}: changed while it was looked at. Run again.")
         with Image.open(io.BytesIO(data)) as header:
@@ -95,8 +96,6 @@ def _look_at(photo: HashedPhoto) -> Look | PhotoError:
         return look_of(read_photo(data), width, height)
     except PhotoError as error:
         return PhotoError(str(error).replace("picture:", f"{path}:", 1))
-    except OSError as error:
-        return PhotoError(f"{path}: {error.strerror or error}.")
 
 
 def look_of(image: Image.Image, width: int, height: int) -> Look:

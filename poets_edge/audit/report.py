@@ -11,6 +11,7 @@ from markupsafe import Markup
 from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.edge.calibration import ReliabilityBin
+from poets_edge.photos.elsewhere import photo_at
 from poets_edge.photos.split import split
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
@@ -132,7 +133,7 @@ class _Page:
         photos = []
         for name, detail in list(zip(names, details, strict=True))[:_MOST_ODD]:
             shown = {"name": name, "detail": detail, "picture": "", "readable": readable}
-            self._shown.append((self._result.options.image_dir / name, shown))
+            self._shown.append((photo_at(self._result.options.image_dir, name), shown))
             photos.append(shown)
         return {"reason": reason, "explanation": explanation, "count": len(names), "photos": photos}
 

@@ -11,7 +11,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from poets_edge.edge.classifier import Classifier
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import find_runtime, is_accelerated
 from poets_edge.orphans import end_with_parent
+from poets_edge.photos.address import photo_path
+from poets_edge.photos.folder import Photo, read_contents
 
 _LONGEST_WARM_UP = 5.0
 _STAGE_RUNS = 8
@@ -73,7 +75,7 @@ def measure(request: Request) -> dict[str, Any]:
     gc.disable()
     calls, steady = warm_up(invoke, time.perf_counter, _LONGEST_WARM_UP)
     samples = _timed(invoke, request.seconds, request.runs)
-    stages = _stages(classifier, [Path(photo) for photo in request.photos] or [sample_photo()])
+    stages = _stages(classifier, [_photo(photo) for photo in request.photos] or [sample_photo()])
     return {
         "load_ms": load,
         "first_ms": first,
@@ -111,7 +113,12 @@ def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]
     return samples
 
 
-def _stages(classifier: Classifier, photos: list[Path] | list[bytes]) -> dict[str, list[float]]:
+def _photo(path: str) -> Path | bytes:
+    """A file, or the bytes of what is none by itself."""
+    return Path(path) if Path(path).is_file() else read_contents(Photo(photo_path(path), path, ""))
+
+
+def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str, list[float]]:
     """The way from a file to scores, each part apart."""
     stages: dict[str, list[float]] = {"decode_ms": [], "resize_ms": [], "inference_ms": []}
     for turn in range(_STAGE_RUNS):

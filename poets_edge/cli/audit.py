@@ -13,6 +13,7 @@ from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.cli.options import (
     FILE,
+    PHOTOS,
     bottleneck_dir_option,
     image_dir_option,
     model_dir_option,
@@ -34,7 +35,7 @@ EXCLUDE_FILE = "exclude.json"
 
 
 @subcommand("audit")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
+@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
 @image_dir_option
 @option("--architecture", default=DEFAULT_ARCHITECTURE, help="The network whose features are used, as for train.")
 @option(

@@ -9,7 +9,7 @@ from typing import Any, cast
 import click
 
 from poets_edge.cli.options import (
-    FILE,
+    PHOTOS,
     graph_option,
     image_dir_option,
     labels_option,
@@ -32,7 +32,7 @@ from poets_edge.wording import percent
 
 
 @subcommand("evaluate")
-@click.argument("arguments", metavar="[MODEL]...", nargs=-1, type=FILE)
+@click.argument("arguments", metavar="[MODEL]...", nargs=-1, type=PHOTOS)
 @graph_option
 @image_dir_option
 @option(

@@ -11,6 +11,7 @@ from poets_edge.benchmarking.machine import machine_name
 from poets_edge.benchmarking.measurement import Settings
 from poets_edge.cli.options import (
     FILE,
+    PHOTOS,
     bottleneck_dir_option,
     cluster_option,
     image_dir_option,
@@ -39,7 +40,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 
 
 @subcommand("grid")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
+@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
 @image_dir_option
 @option(
     "--architecture",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
 
 from poets_edge.cli.hints import option_hint
 from poets_edge.errors import UsageError
+from poets_edge.photos.address import is_address, photo_path
 from poets_edge.places import BOTTLENECKS, GRAPH, MODELS
 
 
@@ -22,7 +23,17 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Photos(_File):
+    """A folder or an archive of photos on this machine, or an address; or a model on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if is_address(str(value)) and PurePosixPath(str(value)).suffix.lower() not in MODEL_SUFFIXES:
+            return photo_path(str(value))
+        return super().convert(value, param, ctx)
+
+
 FILE = _File(path_type=Path)
+PHOTOS = _Photos(path_type=Path)
 
 MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
 
@@ -55,7 +66,11 @@ def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Fun
 quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
 labels_option = option("--labels", type=FILE, help="Labels file, one label per line, in place of the model's own.")
 graph_option = option("--graph", type=FILE, help="The model, as the codelab names it.", show_default=False)
-image_dir_option = option("--image_dir", type=FILE, help="Folder with one folder of photos for each class.")
+image_dir_option = option(
+    "--image_dir",
+    type=PHOTOS,
+    help="Folder with one folder of photos for each class; or a .zip or .tar of it, or an address as s3://bucket/photos.",
+)
 bottleneck_dir_option = option(
     "--bottleneck_dir", type=FILE, default=BOTTLENECKS, help="Where bottlenecks are kept; shared by all commands."
 )

@@ -11,6 +11,7 @@ from poets_edge.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import (
     FILE,
+    PHOTOS,
     bottleneck_dir_option,
     cluster_option,
     image_dir_option,
@@ -42,7 +43,7 @@ _SPLIT = _DEFAULT.percentages
 
 
 @subcommand("train")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=FILE)
+@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
 @image_dir_option
 @option(
     "--architecture",

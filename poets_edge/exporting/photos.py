@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from poets_edge.errors import DatasetError
+from poets_edge.photos.address import photo_path
+from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, class_name, scan
 from poets_edge.photos.split import Percentages, set_numbers
@@ -39,9 +41,11 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     Raises:
         DatasetError: none of them is there.
     """
-    folder = image_dir or Path(record["image_dir"])
+    folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
         return _divided_again(record, folder)
+    if is_elsewhere(str(folder)):
+        return _found_again(record, folder)
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = record.get("exclude", {}).get("belongs_to", {})
     digests = record.get("photos") or {}  # records of version 0.1 have none
@@ -66,11 +70,32 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     return ExportPhotos(there["training"], there["test"], missing)
 
 
-def _divided_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
-    """Where the photos are too many to be named in the record: the folder as it is now, divided as it was then."""
+def _found_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
+    """Where the photos are no files by themselves: those of the record that are still there."""
+    digests = record.get("photos") or {}
+    found = {photo.name: photo for photo in _scanned(record, folder)}
+    sets = {
+        name: tuple(
+            replace(found[photo], sha256=digests.get(photo, "")) for photo in record["sets"][name] if photo in found
+        )
+        for name in ("training", "test")
+    }
+    if not sets["training"]:
+        raise DatasetError(f"{folder}: the photos the graph was trained on are not in it.")
+    missing = sum(len(record["sets"][name]) - len(sets[name]) for name in sets)
+    return ExportPhotos(sets["training"], sets["test"], missing)
+
+
+def _scanned(record: dict[str, Any], folder: Path) -> PhotoTable:
+    """The folder as it is now, with the exclusions of then."""
     excluded = record.get("exclude") or {}
     exclusions = Exclusions(frozenset(excluded.get("leave_out", ())), excluded.get("belongs_to", {}))
-    found = exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
+    return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
+
+
+def _divided_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
+    """Where the photos are too many to be named in the record: the folder as it is now, divided as it was then."""
+    found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
     return replace(_divided(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
 

@@ -6,6 +6,9 @@ the file system's clock; its digest is not kept ("racily clean" in git's words),
 no clock shows is not seen: bits that rot on the disk, or a network drive whose server and client disagree about the
 time by more than `RACY_SECONDS`. `rehash` is for these.
 
+A photo in an archive is known by that of the archive and its place in it; one at an address by what its server says
+changes with it (`poets_edge.photos.remote`).
+
 This is a cache and no more: where its file cannot be read or written, photos are read.
 """
 
@@ -22,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.mounts import network_type
+from poets_edge.photos import elsewhere
+from poets_edge.photos.address import is_address
+from poets_edge.photos.elsewhere import Seen
 
 FILE = "photos.sqlite"
 """Its name in the bottleneck folder."""
@@ -61,24 +67,25 @@ class Digests:
                 found.append(digest if sound and seen == _identity_now(path) else None)
         return found
 
-    def keep(self, path: Path, seen: os.stat_result, at: float, digest: bytes) -> None:
+    def keep(self, path: Path, seen: Seen, at: float, digest: bytes) -> None:
         """Note a digest, unless the file was changed a moment before it was read, or will be.
 
         Args:
-            seen: what the file system said of the file before it was read.
+            seen: what `seen_now` gave before the photo was read.
             at: when that was, in seconds since the epoch.
         """
-        if max(seen.st_mtime, seen.st_ctime) >= at - RACY_SECONDS:
+        if seen.changed >= at - RACY_SECONDS:
             return
         self._execute(
-            f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)", (*self._place(str(path)), _identity(seen), digest)
+            f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?)", (*self._place(str(path)), seen.identity, digest)
         )
 
     def _place(self, path: str) -> tuple[bytes, bytes]:
         folder, name = os.path.split(path)
         absolute = self._folders.get(folder)
         if absolute is None:  # as it is named, links and all
-            absolute = self._folders[folder] = os.fsencode(os.path.abspath(folder))  # noqa: PTH100
+            whole = folder if is_address(folder) else os.path.abspath(folder)  # noqa: PTH100
+            absolute = self._folders[folder] = os.fsencode(whole)
         return absolute, os.fsencode(name)
 
     def commit(self) -> None:
@@ -130,8 +137,10 @@ def open_digests(folder: Path | None, *, rehash: bool = False) -> Iterator[Diges
         return
     with contextlib.closing(connection):
         digests = Digests(connection, folder / FILE, rehash=rehash)
-        yield digests
-        digests.commit()
+        try:
+            yield digests
+        finally:
+            digests.commit()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -159,11 +168,21 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def seen_now(path: str) -> Seen | None:
+    """What tells whether a photo has changed; None where that is not known."""
+    try:
+        now = os.stat(path)  # noqa: PTH116 - a million times
+    except OSError:
+        return elsewhere.seen(path)
+    return Seen(_identity(now), max(now.st_mtime, now.st_ctime)) if stat.S_ISREG(now.st_mode) else None
+
+
 def _identity_now(path: str) -> str | None:
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:
-        return None
+        found = elsewhere.seen(path)
+        return found.identity if found else None
     return _identity(now) if stat.S_ISREG(now.st_mode) else None
 
 

@@ -1,4 +1,4 @@
-"""A folder of class folders -> the photos in it, each with its label.
+"""A folder of class folders, or what stands for one -> the photos in it, each with its label.
 
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.files import read_bytes
+from poets_edge.photos.address import Address
 from poets_edge.photos.table import NO_SET, SET_NAMES, Names, PhotoTable
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import SetName as SetName
@@ -65,13 +67,19 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
 
     Args:
         folder: holds one folder a class; files beside those (a LICENSE.txt) are ignored. Or it holds folders of sets
-            (`train`, `val`, `test`, by these and similar names), each with one folder a class.
+            (`train`, `val`, `test`, by these and similar names), each with one folder a class. Or it is an archive, or
+            an address, as `poets_edge.photos.elsewhere` says.
         recursive: look in folders inside a class folder too; link loops are followed once.
 
     Raises:
         DatasetError: the folder is missing, is a file, cannot be read, or holds no class with a photo; or the name of a
             class is no line of text.
+        RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
     """
+    from poets_edge.photos.elsewhere import is_elsewhere
+
+    if isinstance(folder, Address) or is_elsewhere(str(folder)):
+        return _scan_elsewhere(folder, recursive=recursive)
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder. Give the one that holds a folder of photos for each class.")
     if not folder.is_dir():
@@ -105,6 +113,52 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         given=np.array(given, np.int8)[order],
     )
     return PhotoFolder(folder, photos, tuple(empty), set_folders)
+
+
+def _scan_elsewhere(folder: Path, *, recursive: bool) -> PhotoFolder:
+    from poets_edge.photos.elsewhere import find_photos
+
+    found = find_photos(str(folder))
+    rows = sorted(range(len(found.names)), key=found.names.__getitem__)
+    parts = [found.names[row].split("/")[found.depth :] for row in rows]
+    set_folders = () if found.labels else _set_folders_of(parts)
+    above = 1 if set_folders else 0
+    names: list[str] = []
+    labels: dict[str, int] = {}
+    classes: list[int] = []
+    given: list[int] = []
+    for row, folders in zip(rows, parts, strict=True):
+        if found.labels:
+            label = found.labels[row]
+        elif len(folders) == above + 2 or (recursive and len(folders) > above + 2):
+            label = class_name(unquote(folders[above]) if isinstance(folder, Address) else folders[above])
+        else:
+            continue
+        names.append(found.names[row])
+        classes.append(labels.setdefault(label, len(labels)))
+        given.append(SET_NAMES.index(_SET_FOLDERS[folders[0].lower()]) if set_folders else NO_SET)
+    if not names:
+        raise DatasetError(
+            f"{folder}: no class folders with photos in it. Wanted: one folder of {' '.join(sorted(PHOTO_SUFFIXES))}"
+            " files for each class."
+        )
+    photos = PhotoTable(
+        folder=found.root,
+        names=Names(names),
+        labels=tuple(labels),
+        classes=np.array(classes, np.int32),
+        given=np.array(given, np.int8),
+    )
+    return PhotoFolder(folder, photos, (), set_folders)
+
+
+def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The same as `_set_folders`, of the names of photos, each as its folders and itself."""
+    tops = sorted({folders[0] for folders in names})
+    sets = [_SET_FOLDERS.get(name.lower()) for name in tops]
+    if len(tops) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
+        return ()
+    return tuple(tops) if all(len(folders) > 2 for folders in names) else ()
 
 
 def class_name(folder: str) -> str:
@@ -142,12 +196,26 @@ def read_contents(photo: Photo) -> bytes:
         PhotoError: it cannot be read, is no regular file, is larger than LARGEST_PHOTO, or has not the bytes it must.
     """
     try:
-        contents = read_bytes(photo.path, LARGEST_PHOTO)
+        contents = _read(photo.path)
     except OSError as error:
         raise PhotoError(f"{photo.path}: {error.strerror or error}.") from None
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
         raise PhotoError(f"{photo.path}: another picture than the model was trained on.")
     return contents
+
+
+def _read(path: Path) -> bytes:
+    if not isinstance(path, Address):
+        try:
+            return read_bytes(path, LARGEST_PHOTO)
+        except NotADirectoryError:  # it may lead through an archive
+            pass
+        except FileNotFoundError:  # so Windows says it
+            if os.name != "nt":
+                raise
+    from poets_edge.photos.elsewhere import read
+
+    return read(str(path), LARGEST_PHOTO)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable
 
+from poets_edge.photos import elsewhere
 from poets_edge.photos.table import Photo, PhotoTable
 
 _LENGTH = 128
@@ -25,8 +26,11 @@ def sketch(photos: Iterable[Photo]) -> list[int]:
     for path in photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos):
         try:
             size = os.stat(path).st_size  # noqa: PTH116 - paths as text: there may be a million
-        except OSError:
-            continue
+        except OSError:  # gone, or no file by itself
+            found = elsewhere.size(path)
+            if found is None:
+                continue
+            size = found
         # The name without the folders above: photos stay the same when classes are renamed or divided into sets.
         text = f"{size} {os.path.basename(path)}".encode(errors="surrogateescape")  # noqa: PTH119
         least.add(int.from_bytes(hashlib.sha256(text).digest()[:6], "big"))

@@ -6,7 +6,6 @@ takes the columns instead.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
+
+from poets_edge.photos.address import joined, photo_path
 
 SetName = Literal["training", "validation", "test"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
@@ -32,6 +33,7 @@ class Photo:
     """One file.
 
     Attributes:
+        path: where it lies; it may lead through an archive, or be an address.
         name: its path relative to the photo folder, with `/`.
         label: its class.
         given_set: the set whose folder it lies in; None where the photos are not divided into folders of sets.
@@ -148,9 +150,9 @@ class PhotoTable(Sequence[Photo]):
         if isinstance(place, slice):
             return self.take(np.arange(*place.indices(len(self))))
         name = self.names[place]
-        path = self._paths[place] if self._paths is not None else os.path.join(self.folder, name)  # noqa: PTH118
+        path = self._paths[place] if self._paths is not None else joined(self.folder, name)
         given = self.given[place]
-        return Photo(Path(path), name, self.labels[self.classes[place]], None if given < 0 else SET_NAMES[given])
+        return Photo(photo_path(path), name, self.labels[self.classes[place]], None if given < 0 else SET_NAMES[given])
 
     def __iter__(self) -> Iterator[Photo]:
         for row in range(len(self)):
@@ -166,7 +168,7 @@ class PhotoTable(Sequence[Photo]):
         """Where each photo lies."""
         if self._paths is not None:
             return iter(self._paths)
-        return (os.path.join(self.folder, name) for name in self.names)  # noqa: PTH118
+        return (joined(self.folder, name) for name in self.names)
 
     def take(self, rows: Rows) -> PhotoTable:
         """Some of them, in this order."""

@@ -24,6 +24,7 @@ from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.scored import Scored
 from poets_edge.errors import RemoteError, UsageError
 from poets_edge.files import distinct_names, sha256_of
+from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.progress import Reporter, Silent
 from poets_edge.remote.connection import Connection, check_host
 from poets_edge.remote.installation import Installation, install, send
@@ -122,6 +123,10 @@ def _score_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Sco
     """This machine's answers. Raises UsageError where the models' test photos are not the same ones."""
     if options.image_dir is None:
         return {}
+    if is_elsewhere(str(options.image_dir)):
+        raise UsageError(
+            f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
+        )
     scored = {
         model: evaluate(
             model, options.image_dir, chosen=options.chosen, labels=options.labels, reporter=reporter

@@ -18,6 +18,7 @@ from poets_edge.benchmarking.processes import Answer
 from poets_edge.edge.metadata import join_labels
 from poets_edge.errors import DatasetError
 from poets_edge.files import write_text, write_together
+from poets_edge.photos.elsewhere import photo_at
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.chart import draw_chart
 from poets_edge.sweep.choice import choose
@@ -123,7 +124,9 @@ def _present(
     answers = _answers(judged.get(shown.architecture), file)
     for name in ("chart.png", "chart.svg"):
         draw_chart(result, options.output_dir / name)
-    mistakes = [Mistake(options.image_dir / name, name, answer, score) for name, answer, score in answers["mistakes"]]
+    mistakes = [
+        Mistake(photo_at(options.image_dir, name), name, answer, score) for name, answer, score in answers["mistakes"]
+    ]
     write_report(
         result, shown, np.array(answers["confusion"]), mistakes, options.output_dir / "chart.svg",
         options.output_dir / "report.html",

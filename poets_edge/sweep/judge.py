@@ -12,6 +12,7 @@ import numpy as np
 
 from poets_edge.benchmarking.processes import Answer, answer_all
 from poets_edge.graphs.int8_features import LogitSteps, round_weights
+from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import Photo
 from poets_edge.sweep.judging import int8_key
 from poets_edge.training.bottlenecks import HashedPhoto, vector_key
@@ -28,7 +29,7 @@ def do(question: Answer) -> Answer:
         DatasetError: no class has two photos that are not copies or variants of each other.
     """
     photos = [
-        HashedPhoto(Photo(Path(path), name, label), bytes.fromhex(digest))
+        HashedPhoto(Photo(photo_path(path), name, label), bytes.fromhex(digest))
         for path, name, label, digest in question["photos"]
     ]
     digest = question["int8_digest"]

@@ -15,6 +15,7 @@ from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.files import write_bytes
 from poets_edge.graphs.convert import Quantization
 from poets_edge.graphs.int8_features import int8_features
+from poets_edge.photos.address import photo_path
 from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
 from poets_edge.sweep.judging import FEATURES
@@ -56,7 +57,7 @@ def do(question: Answer) -> Answer:
 def _retrain(question: Answer) -> Answer:
     folder, warnings = Path(question["folder"]), _Warnings()
     options = TrainOptions(
-        image_dir=Path(question["image_dir"]),
+        image_dir=photo_path(question["image_dir"]),
         architecture=architecture(question["architecture"]),
         output_graph=folder / GRAPH,
         output_labels=folder / "retrained_labels.txt",

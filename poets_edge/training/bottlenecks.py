@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -22,8 +20,11 @@ from poets_edge.edge.model_file import ModelSource
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
-from poets_edge.photos.digests import open_digests
+from poets_edge.photos.address import is_address
+from poets_edge.photos.digests import open_digests, seen_now
+from poets_edge.photos.elsewhere import Seen, ask_about
 from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.table import Digest, HashedPhotos, PhotoTable
 from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter
@@ -32,6 +33,9 @@ from poets_edge.training.cache import BottleneckCache, Vector, cache_key
 
 _MOST_INTERPRETERS = 256
 """Over all threads: each holds its model's weights, 17 MB for the largest MobileNet."""
+
+_WAITING = 4
+"""Threads a core where photos come over the network: most of them wait."""
 
 _AT_ONCE = 4096
 """Photos, or vectors of photos, that are looked for together: bounds memory."""
@@ -136,29 +140,34 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     table = PhotoTable.of(photos)
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
     errors: dict[int, PhotoError] = {}
-    paths = table.paths()
+    paths, at_address = table.paths(), is_address(table.folder)
+    workers = CONNECTIONS if at_address else None
     with open_digests(bottleneck_dir, rehash=rehash) as known:
         for start in range(0, len(table), _AT_ONCE):
-            kept = known.find(list(islice(paths, _AT_ONCE)))
+            some = list(islice(paths, _AT_ONCE))
+            if at_address:
+                ask_about(some)
+            kept = known.find(some)
             unknown = [row for row, digest in enumerate(kept, start) if digest is None]
             joined = b"".join(digest or bytes(digests.shape[1]) for digest in kept)
             digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
-            for row, (result, seen, at) in run_parallel(unknown, lambda: None, lambda row, _: _hash(table[row])):
+            for row, (result, seen, at) in run_parallel(
+                unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers
+            ):
                 if isinstance(result, PhotoError):
                     errors[row] = result
                     continue
                 digests[row] = np.frombuffer(result, np.uint8)
                 if seen is not None:
                     known.keep(table[row].path, seen, at, result)
+            known.commit()
     return Hashed(table, digests, errors)
 
 
-def _hash(photo: Photo) -> tuple[bytes | PhotoError, os.stat_result | None, float]:
-    """With what the file system said of the file before it was read, and when."""
-    at, seen = time.time(), None
+def _hash(photo: Photo) -> tuple[bytes | PhotoError, Seen | None, float]:
+    """With what tells whether it has changed, from before it was read, and when that was."""
+    at, seen = time.time(), seen_now(str(photo.path))
     try:
-        with contextlib.suppress(OSError):  # what is wrong with it shows when it is read
-            seen = photo.path.stat()
         return hashlib.sha256(read_contents(photo)).digest(), seen, at
     except PhotoError as error:
         return error, None, at
@@ -218,7 +227,8 @@ def bottleneck_blocks(
     at_once = max(1, _AT_ONCE // len(wanted))
     names = places[0].name if len(places) == 1 else f"{len(places)} architectures"
     title = f"{what}, {names}" + (", distorted" if render else "")
-    workers = max(1, min(cores(), _MOST_INTERPRETERS // len(places)))
+    threads = cores() * (_WAITING if is_address(photos.photos.folder) else 1)
+    workers = max(1, min(threads, _MOST_INTERPRETERS // len(places)))
 
     def extractors() -> list[Callable[[Pixels], Vector]]:
         return [extractor for place in places for extractor in [place.extractor()] * len(variants)]

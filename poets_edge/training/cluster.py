@@ -21,6 +21,7 @@ from typing import Any
 from poets_edge.edge.image import fit, read_photo
 from poets_edge.errors import PhotoError, RemoteError, RuntimeMissingError
 from poets_edge.files import sha256_of
+from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
@@ -133,7 +134,7 @@ def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target])
     vectors: list[list[Vector]] = [[] for _ in targets]
     for path, digest in items:
         try:
-            contents = read_contents(Photo(Path(path), path, ""))
+            contents = read_contents(Photo(photo_path(path), path, ""))
             if hashlib.sha256(contents).digest() != digest:
                 continue
             image = read_photo(contents, name=path)

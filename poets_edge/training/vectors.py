@@ -27,6 +27,8 @@ LARGE = 1 << 24
 """Bytes from which a table lies in a file: some thousand photos, whose head is trained while others judge."""
 _ROWS_AT_ONCE = 1 << 14
 """Over which a function of all rows is computed; one part for any small folder."""
+_BYTES_AT_ONCE = 1 << 22
+"""Of a table in a file, that such a function gets at once."""
 _SPARSE = 4
 """Where fewer than one in so many rows are wanted, each is read by itself."""
 
@@ -150,11 +152,14 @@ def take(vectors: Vectors, rows: Rows) -> Vectors:
 
 def in_parts(vectors: Vectors) -> Iterator[Matrix]:
     """All rows, some thousands at a time."""
-    if len(vectors) <= _ROWS_AT_ONCE:
+    at_once = _ROWS_AT_ONCE
+    if isinstance(vectors, StoredVectors):  # each part is read into memory
+        at_once = min(at_once, max(1, _BYTES_AT_ONCE // (vectors.shape[1] * 4)))
+    if len(vectors) <= at_once:
         yield vectors[:]
         return
-    for start in range(0, len(vectors), _ROWS_AT_ONCE):
-        yield vectors[start : start + _ROWS_AT_ONCE]
+    for start in range(0, len(vectors), at_once):
+        yield vectors[start : start + at_once]
 
 
 def apply(function: Callable[[Matrix], npt.NDArray[Any]], vectors: Vectors) -> npt.NDArray[Any]:
