@@ -56,7 +56,7 @@ class Member:
 
 
 class Archive:
-    """What is in an archive.
+    """The photos of an archive.
 
     Attributes:
         names: of the photos, sorted, without the folder that all of them lie in.
@@ -221,7 +221,7 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """What the files of one photo in a shard have in common: the name up to its first point."""
+    """The part of a name that the files of one photo in a shard share: up to its first point."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 

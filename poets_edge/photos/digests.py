@@ -169,7 +169,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def seen_now(path: str) -> Seen | None:
-    """What tells whether a photo has changed; None where that is not known."""
+    """The marks by which a change of a photo shows; None where they are not known."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Seen:
-    """What tells whether a photo has changed.
+    """The marks by which a change of a photo shows.
 
     Attributes:
         identity: changes with it.
@@ -85,7 +85,11 @@ def find_photos(place: str) -> Found:
     if not place.lower().endswith(SUFFIXES):
         return Found(place, [name for name in remote.listed(place) if _is_photo(name)])
     archives = _archives(place)
-    found = [_archive_at(archive)[0] for archive in archives]
+    try:
+        found = [_archive_at(archive)[0] for archive in archives]
+    except OSError as error:
+        trouble = "nothing is there, or it cannot be reached" if is_address(place) else error.strerror or error
+        raise DatasetError(f"{place}: {trouble}.") from None
     if archives == [place]:
         return Found(place, list(found[0].names), found[0].labels)
     root = _root_of(place)
@@ -142,7 +146,7 @@ def read(path: str, most: int) -> bytes:
 
 
 def seen(path: str) -> Seen | None:
-    """What is known of a photo without reading it; None where it is missing, or its server does not say."""
+    """The marks of a photo as it is now; None where it is missing, or its server says nothing."""
     try:
         container, name = _through(path)
         if container is None:

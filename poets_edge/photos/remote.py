@@ -23,14 +23,14 @@ _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""What file systems call what changes with a file."""
+"""Names of such marks; each kind of file system has its own."""
 
 
 def listed(address: str) -> list[str]:
     """The files below an address, by their names below it. Raises DatasetError: there are none."""
     with saying(address):
         system, path = _system(address)
-        found = system.find(path)
+        found = system.find(path) or []
         whole = [system._strip_protocol(name) for name in found]
         base = system._strip_protocol(path).rstrip("/") + "/"
     names = [name[len(base) :] for name in whole if name.startswith(base)]
@@ -64,7 +64,7 @@ def read(address: str, start: int | None = None, end: int | None = None) -> byte
 
 
 def identity(address: str) -> str | None:
-    """What changes when a file does; None where its server does not say. Raises OSError: it is missing."""
+    """The marks that change when a file does; None where its server does not say. Raises OSError: it is missing."""
     facts = _facts(address)
     marks = [f"{mark}={facts[mark]}" for mark in _MARKS if facts.get(mark)]
     return " ".join([f"size={facts.get('size')}", *marks]) if marks else None

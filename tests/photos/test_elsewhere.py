@@ -406,6 +406,12 @@ def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
     assert "no kind of address" in failed.stderr.splitlines()[-1]
 
 
+def test_an_address_that_nobody_answers(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    for name in ("photos.zip", "photos.tar", "photos"):
+        poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
+
+
 def test_an_address_is_put_together_like_a_path() -> None:
     address = Address("https://host/photos.tar")
     assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"
