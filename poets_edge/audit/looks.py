@@ -96,6 +96,8 @@ def _look_at(photo: HashedPhoto) -> Look | PhotoError:
         return look_of(read_photo(data), width, height)
     except PhotoError as error:
         return PhotoError(str(error).replace("picture:", f"{path}:", 1))
+    except OSError as error:
+        return PhotoError(f"{path}: {error.strerror or error}.")
 
 
 def look_of(image: Image.Image, width: int, height: int) -> Look:
