@@ -187,7 +187,8 @@ def _patches(pixels: Array, layer: Convolution, places: Places) -> Array:
     inside_kernel = np.arange(kernel_height * kernel_width)
     rows = (places // columns * layer.strides[0] - above)[:, None] + inside_kernel // kernel_width
     across = (places % columns * layer.strides[1] - before)[:, None] + inside_kernel % kernel_width
-    patches: Array = pixels[np.clip(rows, 0, height - 1), np.clip(across, 0, width - 1)]
+    nearest = np.clip(rows, 0, height - 1) * width + np.clip(across, 0, width - 1)
+    patches: Array = pixels.reshape(height * width, -1).take(nearest, axis=0)
     patches[(rows < 0) | (rows >= height) | (across < 0) | (across >= width)] = 0
     return patches
 
