@@ -77,8 +77,8 @@ def quantized(
 def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Calibration:
     """Run a network's float model over pictures, on all cores.
 
-    The result is the same to the bit however many threads there are: what a picture adds to the Hessians is summed in
-    the order of the pictures.
+    The result is the same to the bit for any number of workers: what a picture adds to the Hessians is summed in the
+    order of the pictures. (Threads of numpy's BLAS round a few weights otherwise; the command line allows it one.)
 
     Args:
         workers: threads; by default one a core.

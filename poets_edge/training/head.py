@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import TrainingError, UsageError
-from poets_edge.training.vectors import Vectors, apply
+from poets_edge.training.vectors import Vectors, apply, pick
 
 _LARGEST_RATE = 1000.0
 """Of any use; the default is 0.01."""
@@ -133,7 +133,7 @@ def train_head(
     best: tuple[float, Head] | None = None
     for step in range(options.steps):
         chosen = draw(options.train_batch_size)
-        batch, truth = training.vectors[chosen], training.classes[chosen]
+        batch, truth = pick(training.vectors, chosen), training.classes[chosen]
         probabilities = softmax(batch @ weights + biases)
         # d(cross entropy)/d(logits) = p - y (Bishop, Pattern Recognition and Machine Learning, eq. 4.109).
         gradient = (probabilities - identity[truth]) * rate
@@ -191,7 +191,7 @@ def _evaluate(
     vectors, classes = validation.vectors, validation.classes
     if validation_batch_size != -1:
         chosen = rng.integers(len(classes), size=validation_batch_size)
-        vectors, classes = vectors[chosen], classes[chosen]
+        vectors, classes = pick(vectors, chosen), classes[chosen]
     return Step(step, train_accuracy, train_loss, *_measure(head, vectors, classes))
 
 

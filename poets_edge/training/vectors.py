@@ -150,6 +150,11 @@ def take(vectors: Vectors, rows: Rows) -> Vectors:
     return vectors.take(rows) if isinstance(vectors, StoredVectors) else vectors[rows]
 
 
+def pick(vectors: Vectors, rows: Rows) -> Matrix:
+    """Some rows, in memory: `vectors[rows]`, for which numpy takes half as long again."""
+    return vectors[rows] if isinstance(vectors, StoredVectors) else vectors.take(rows, axis=0)
+
+
 def in_parts(vectors: Vectors) -> Iterator[Matrix]:
     """All rows, some thousands at a time."""
     at_once = _ROWS_AT_ONCE
