@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -265,7 +266,8 @@ def test_frozen_is_taken_where_it_is_better_by_more_than_one_standard_error() ->
 def test_an_epoch_shows_every_class_equally_often_and_a_photo_its_views_in_turn() -> None:
     photos = [HashedPhoto(Photo(Path(f"{n}.jpg"), "x", f"{n}.jpg"), bytes([n])) for n in range(50)]
     classes = np.array([0] * 40 + [1] * 10)
-    schedule = Schedule(photos, classes, ("a", "b", "c"), batch_size=8, seed=1)
+    crops, whole = ("a", "b", "c"), ("plain", "mirrored")
+    schedule = Schedule(photos=photos, classes=classes, views=crops, whole=whole, whole_from=6, batch_size=8, seed=1)
     shown: dict[int, list[str]] = {n: [] for n in range(50)}
     for epoch in range(6):
         batches = list(schedule.epoch(epoch))
@@ -277,6 +279,8 @@ def test_an_epoch_shows_every_class_equally_often_and_a_photo_its_views_in_turn(
                 shown[view.photo.digest[0]].append(view.name)
     assert {len(names) for n, names in shown.items() if n >= 40} <= set(range(12, 19)), "2.4 times an epoch"
     assert all(max(Counter(names).values()) - min(Counter(names).values()) <= 3 for names in list(shown.values())[40:])
+    assert set(itertools.chain.from_iterable(shown.values())) == set(crops)
+    assert {view.name for epoch in (6, 7) for views, _ in schedule.epoch(epoch) for view in views} == set(whole)
     again = [view.name for views, _ in schedule.epoch(3) for view in views]
     assert again == [view.name for views, _ in schedule.epoch(3) for view in views]
     other = dataclasses.replace(schedule, seed=2)

@@ -103,7 +103,15 @@ def fine_tune(
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
     training, validation = list(data.named("training")), list(data.named("validation"))
-    schedule = Schedule(training, data.plain("training").classes, views.names, options.batch_size, seed)
+    schedule = Schedule(
+        photos=training,
+        classes=data.plain("training").classes,
+        views=views.names,
+        whole=views.whole,
+        whole_from=options.epochs - options.whole_epochs,
+        batch_size=options.batch_size,
+        seed=seed,
+    )
     judges = Judges(validation, data.plain("validation").classes)
     frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
     with open_activations(backbone, network, tail, views, folder, reporter) as activations:

@@ -8,6 +8,7 @@ from poets_edge.architectures import Architecture
 from poets_edge.errors import UsageError
 
 _RATE = 2.5e-4
+_WHOLE_SHARE = 1 / 8
 _MOBILENET_BLOCKS = 13
 """Howard et al., "MobileNets", 2017, table 1."""
 
@@ -46,6 +47,15 @@ class FineTuning:
         for name in ("weight_decay", "label_smoothing", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"`{name}` must be from 0 to below 1, not {getattr(self, name)}.")
+
+    @property
+    def whole_epochs(self) -> int:
+        """How many of the last epochs show whole photos, as the model will see them.
+
+        A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
+        et al., "Fixing the train-test resolution discrepancy", 2019).
+        """
+        return round(_WHOLE_SHARE * self.epochs)
 
     def resolved(self, architecture: Architecture) -> FineTuning:
         """The same with the learning rate that this architecture gets."""

@@ -25,6 +25,8 @@ class Schedule:
         photos: of the training set.
         classes: int64 [photos], the number of each one's class.
         views: names of the views that each photo has.
+        whole: names of those that show all of it, in the last epochs.
+        whole_from: the first of these epochs, counted from 0.
         batch_size: photos a step, no more than there are.
         seed: decides the order.
     """
@@ -32,6 +34,8 @@ class Schedule:
     photos: Sequence[HashedPhoto]
     classes: Indices
     views: Sequence[str]
+    whole: Sequence[str]
+    whole_from: int
     batch_size: int
     seed: int
 
@@ -47,7 +51,7 @@ class Schedule:
 
     def everything(self) -> list[View]:
         """All views of all photos."""
-        return [View(photo, name) for photo in self.photos for name in self.views]
+        return [View(photo, name) for photo in self.photos for name in (*self.views, *self.whole)]
 
     def epoch(self, number: int) -> Iterator[tuple[list[View], Indices]]:
         """The batches of epoch 0, 1, ...: views, and their classes as int64 [batch].
@@ -55,13 +59,14 @@ class Schedule:
         Every class is shown equally often, as it is when a head is trained: the photos of a small one more than once.
         A photo shows its views in turn, one an epoch.
         """
+        views = self.views if number < self.whole_from else self.whole
         rng = np.random.default_rng([self.seed, 3, number])
         rows, repeats = self._rows(rng)
         first = np.random.default_rng([self.seed, 4]).integers(len(self.views), size=len(self.photos))
-        turns = (first[rows] + number + repeats) % len(self.views)
+        turns = (first[rows] + number + repeats) % len(views)
         for start in range(0, self.steps * self.batch, self.batch):
             chosen = rows[start : start + self.batch]
-            names = (self.views[turn] for turn in turns[start : start + self.batch])
+            names = (views[turn] for turn in turns[start : start + self.batch])
             yield [View(self.photos[row], name) for row, name in zip(chosen, names, strict=True)], self.classes[chosen]
 
     def _rows(self, rng: np.random.Generator) -> tuple[Indices, Indices]:

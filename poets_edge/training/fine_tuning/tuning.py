@@ -26,7 +26,7 @@ from poets_edge.training.head import Head
 
 Indices = npt.NDArray[np.int64]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the code below, or what it calls, trains something else from the same inputs."""
 
 
@@ -175,7 +175,8 @@ def _key(start: tuple[Tail, Head], schedule: Schedule, judges: Judges, options: 
         version("tensorflow"),
         asdict(options),
         schedule.seed,
-        list(schedule.views),
+        [*schedule.views, *schedule.whole],
+        schedule.whole_from,
         [photo.digest.hex() for photo in (*schedule.photos, *judges.photos)],
         [*schedule.classes.tolist(), *judges.classes.tolist()],
         hashlib.sha256(b"".join(array.tobytes() for array in numbers_of(*start))).hexdigest(),

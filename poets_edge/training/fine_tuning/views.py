@@ -26,6 +26,8 @@ _MOST_ASPECT = 4 / 3
 _ATTEMPTS = 10
 _CROP = "crop-1"
 """Names what `_crop` does; raise its number when that changes."""
+_MIRRORED = "mirrored-1"
+"""Names the whole photo, resized and mirrored."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,16 @@ class Views:
             return tuple(replace(self.distortions, variants=self.count).names())
         return tuple(f"{_CROP} {number}" for number in range(self.count))
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the views that show all of the photo; mirrored too, unless other distortions are asked for."""
+        mirrored = not self.distortions.active or self.distortions.flip_left_right
+        return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
+
     def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
         """Draw one, uint8 [height, width, 3]; PLAIN is the photo itself, resized."""
-        if name == PLAIN:
-            return fit(image, size)
+        if name in (PLAIN, _MIRRORED):
+            return fit(image, size)[:, :: 1 if name == PLAIN else -1]
         if self.distortions.active:
             return distort(image, size, self.distortions, name, photo_digest)
         return _crop(image, size, name, photo_digest)
