@@ -25,6 +25,7 @@ SECONDS = 120.0
 """Without those in which it waits for a core: on a machine whose cores others keep busy, nothing hangs for that."""
 _LONGEST = 3600.0
 """All in all."""
+_LOOK_SECONDS = 1.0
 MOST_BYTES = 1 << 30
 _NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -105,15 +106,14 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
 def _wait(child: int, start: float) -> tuple[int, resource.struct_rusage]:
     """The status of a child, which is ended when its time is over; -SIGXCPU says so."""
     descriptor = os.pidfd_open(child)
-    end = start + SECONDS
+    starved: dict[str, float] = {}
     try:
-        while not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
-            extended = start + min(SECONDS + _starved(child), _LONGEST)
-            if extended <= end + 1.0:
+        while not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
+            starved |= _starved(child)
+            if time.monotonic() - start > min(SECONDS + sum(starved.values()), _LONGEST):
                 os.killpg(child, signal.SIGKILL)
                 _, _, usage = os.wait4(child, 0)
                 return -signal.SIGXCPU, usage
-            end = extended
     finally:
         os.close(descriptor)
     _, status, usage = os.wait4(child, 0)
@@ -122,14 +122,14 @@ def _wait(child: int, start: float) -> tuple[int, resource.struct_rusage]:
     return os.waitstatus_to_exitcode(status), usage
 
 
-def _starved(session: int) -> float:
-    """Seconds for which the processes of a session have been ready to run and got no core."""
-    waited = 0
+def _starved(session: int) -> dict[str, float]:
+    """Seconds for which each process of a session has been ready to run and got no core, by its number."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                waited += int((process / "schedstat").read_text().split()[1])
-    return waited / 1e9
+                found[process.name] = int((process / "schedstat").read_text().split()[1]) / 1e9
+    return found
 
 
 def _judge(status: int, out: str, err: str, seconds: float, megabytes: int) -> Outcome:
