@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from poets_edge.download import download
-from poets_edge.errors import DownloadError
+from poets_edge.errors import DownloadError, OutputError
 from poets_edge.files import unused_folder
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.progress import Reporter, Silent
@@ -47,8 +47,13 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
         download(
             archive.url, file, size=archive.size, sha256=archive.sha256, label="flower_photos.tgz", reporter=reporter
         )
-        with reporter.progress("unpacking", archive.size, "B") as advance:
-            _unpack(file, temporary, advance)
+        try:
+            with reporter.progress("unpacking", archive.size, "B") as advance:
+                _unpack(file, temporary, advance)
+        except FileNotFoundError:
+            if file.exists():
+                raise
+            raise OutputError(f"{folder}: another program has just fetched the photos there.") from None
         file.unlink(missing_ok=True)  # another program may be done with it at the same time
     return scan(folder)
 

@@ -6,6 +6,7 @@ came out, and copies of TensorBoard's event files, so that `tensorboard --logdir
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from collections.abc import Mapping, Sequence
@@ -84,12 +85,19 @@ def keep_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
     with unused_folder(target) as temporary:
         try:
             for curves in (summaries / "train", summaries / "validation"):
-                if curves.is_dir():
-                    shutil.copytree(curves, temporary / curves.name)
+                _copy(curves, temporary / curves.name)
             (temporary / _NOTE).write_bytes(json_bytes(note))
-        except (OSError, shutil.Error) as error:
-            raise OutputError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}.") from None
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror or error}.") from None
     return target
+
+
+def _copy(curves: Path, folder: Path) -> None:
+    """Copy event files, if there are any; not what another training, into the same folder, is just writing."""
+    for path in sorted(curves.glob("events.*")):
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the other one has just replaced it
+            shutil.copy2(path, folder / path.name)
 
 
 def list_runs(folder: Path) -> tuple[Run, ...]:

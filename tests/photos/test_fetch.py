@@ -91,6 +91,21 @@ def test_of_two_at_once_one_wins_and_the_other_says_so(
     assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
 
 
+def test_an_archive_that_the_other_one_is_done_with_is_not_missed(
+    server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = fetch._unpack
+
+    def gone(file: Path, *rest: Any) -> None:
+        file.unlink()
+        unpack(file, *rest)
+
+    monkeypatch.setattr(fetch, "_unpack", gone)
+    with pytest.raises(OutputError, match="another program has just fetched"):
+        fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("lie", ["hash", "size", "length"])
 def test_another_archive_than_expected_is_not_unpacked(server: Files, tmp_path: Path, lie: str) -> None:
     other = bytearray(GOOD)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos.draw import draw_photos
+from poets_edge.training.runs import keep_run
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "-q")
@@ -48,6 +49,19 @@ def test_curves_of_all_runs_are_kept_for_tensorboard(work: Path) -> None:
     for name in ("train", "validation"):
         assert len(list((work / "tf_files/runs").glob(f"*/{name}/events.out.tfevents.*"))) == 3
     assert len(list((work / "tf_files/training_summaries").glob("*/train/*"))) == 1, "the codelab's own place: the last"
+
+
+def test_what_another_training_is_just_writing_is_not_kept(work: Path, tmp_path: Path) -> None:
+    """Into the same folder: neither the half of its curves, nor a file that it has replaced meanwhile."""
+    record = json.loads((work / "tf_files/retrained_graph.json").read_bytes())
+    curves = tmp_path / "summaries/train"
+    curves.mkdir(parents=True)
+    (curves / "events.out.tfevents.1.host.poets_edge").write_bytes(b"whole")
+    (curves / ".events.out.tfevents.2.host.poets_edge.abcd1234.tmp").write_bytes(b"half")
+    (curves / "events.out.tfevents.0.host.poets_edge").symlink_to(tmp_path / "replaced")
+    kept = keep_run(tmp_path / "runs", record, tmp_path / "summaries")
+    assert [path.name for path in (kept / "train").iterdir()] == ["events.out.tfevents.1.host.poets_edge"]
+    assert (kept / "run.json").exists() and not (kept / "validation").exists()
 
 
 def test_a_damaged_note_is_named(work: Path, tmp_path: Path) -> None:
