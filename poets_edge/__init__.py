@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from poets_edge.exporting.export import ExportOptions as ExportOptions
     from poets_edge.exporting.export import ExportResult as ExportResult
     from poets_edge.exporting.export import export as export
+    from poets_edge.photos.address import Address as Address
     from poets_edge.photos.split import Percentages as Percentages
     from poets_edge.progress import Reporter as Reporter
     from poets_edge.remote.benchmark import benchmark_on as benchmark_on
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from poets_edge.watching.watch import watch as watch
 
 _HOMES = {
+    "Address": "poets_edge.photos.address",
     "Architecture": "poets_edge.architectures",
     "AuditOptions": "poets_edge.audit.options",
     "AuditResult": "poets_edge.audit.results",

@@ -14,7 +14,7 @@
     ├── MeasurementError    a measurement could not be taken, or cannot be trusted
     ├── SourceError         a camera, a video or a stream gives no frames
     ├── RuntimeMissingError a package this step needs is not installed
-    ├── RemoteError         a device cannot be reached over ssh, or cannot do what it is asked
+    ├── RemoteError         another machine cannot be reached, or cannot do what it is asked
     └── OutputError         a result could not be written
 
 Each message is one line: what is wrong, where, and the way out. Parameters stand in it in backquotes; the command line

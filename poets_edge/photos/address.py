@@ -20,7 +20,7 @@ else:
 
 
 class Address(_AnyPath):
-    """An address as a path, with both slashes after its scheme."""
+    """An address as a path, with both slashes after its scheme: `image_dir=Address("s3://bucket/photos")`."""
 
     def __str__(self) -> str:
         text = super().__str__().replace(os.sep, "/")

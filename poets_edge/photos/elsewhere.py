@@ -64,8 +64,8 @@ class Seen:
 
 def is_elsewhere(path: str) -> bool:
     """Whether a folder of photos, by its path, is none of this machine's folders."""
-    suffix = path.lower().endswith((*SUFFIXES, *_PACKED)) or "*" in path or "{" in path
-    return is_address(path) or (suffix and not os.path.isdir(path))  # noqa: PTH112
+    archive = path.lower().endswith((*SUFFIXES, *_PACKED))
+    return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
 
 
 def find_photos(place: str) -> Found:

@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -116,6 +115,8 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
 
 
 def _scan_elsewhere(folder: Path, *, recursive: bool) -> PhotoFolder:
+    from urllib.parse import unquote
+
     from poets_edge.photos.elsewhere import find_photos
 
     found = find_photos(str(folder))

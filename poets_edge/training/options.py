@@ -24,7 +24,8 @@ class TrainOptions:
     """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
 
     Attributes:
-        image_dir: a folder with one folder of photos a class.
+        image_dir: a folder with one folder of photos a class; or an archive of one, a pattern of WebDataset shards, or
+            an `Address`.
         recursive: also look in folders inside a class folder.
         rehash: read every photo, also those that have not changed since they were read last (see `photos.digests`).
         strict: stop at a photo that cannot be read, instead of leaving it out.

@@ -406,6 +406,15 @@ def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
     assert "no kind of address" in failed.stderr.splitlines()[-1]
 
 
+def test_folders_with_such_names_are_folders(photos: Path, tmp_path: Path) -> None:
+    for name in ("photos.zip", "photos{0..1}.tar", "a*"):
+        (tmp_path / name).symlink_to(photos)
+        assert len(scan(tmp_path / name).photos) == 40
+    for name in ("b*", "{0..1}"):
+        with pytest.raises(DatasetError, match="no such folder"):
+            scan(tmp_path / name)
+
+
 def test_an_address_that_nobody_answers(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     for name in ("photos.zip", "photos.tar", "photos"):
