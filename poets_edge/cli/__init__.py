@@ -121,6 +121,7 @@ def _quick_start() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # what was imported stays, and need not be looked through later either
         gc.enable()
         if not chosen and "numpy" in sys.modules:  # which has read it; the programs that `watch` runs shall not
             del os.environ[_BLAS_THREADS[0]]
