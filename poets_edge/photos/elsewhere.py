@@ -128,7 +128,7 @@ def read(path: str, most: int) -> bytes:
     """
     container, name = _through(path)
     if container is None:
-        if (remote.size(path) or 0) > most:
+        if (size(path) or 0) > most:  # where the server does not answer, reading tells why
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
         return remote.read(path)
     member = _archive_at(container)[0].find(name)

@@ -8,6 +8,7 @@ leaving out photos because of the network would train something else.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -114,8 +115,10 @@ def saying(address: str) -> Iterator[None]:
     """Make an error of one line of whatever goes wrong on the way to an address."""
     try:
         yield
-    except (PoetsEdgeError, FileNotFoundError):
+    except PoetsEdgeError:
         raise
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "nothing is there") from None
     except ImportError:
         raise _missing(address) from None
     except Exception as error:  # every file system has kinds of its own

@@ -292,7 +292,9 @@ class _Server(SimpleHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.asked.append(("HEAD", self.path))
         path = Path(self.translate_path(self.path))
-        if path.is_file():
+        if self.path in self.broken:
+            self.send_error(503)
+        elif path.is_file():
             self._send(path, body=False)
         else:
             super().do_HEAD()
@@ -381,6 +383,9 @@ def test_shards_in_a_store(photos: Path, tmp_path: Path) -> None:
     found = scan(Address("memory://folder")).photos
     assert [photo.name for photo in found] == [*contents_of(photos)]
     assert [read_contents(photo) for photo in found] == [*contents_of(photos).values()]
+    store.rm_file("/folder/" + found[0].name)
+    with pytest.raises(PhotoError, match=f"^memory://folder/{found[0].name}: nothing is there.$"):
+        read_contents(found[0])
     assert [photo.name for photo in scan(photo_path(photos.resolve().as_uri())).photos] == [*contents_of(photos)]
 
 
