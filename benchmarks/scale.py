@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.scale_runs import ROOT, Run, fill_cache, forget_bottlenecks, make_photos, train
+from benchmarks.scale_runs import NOTE, ROOT, Run, fill_cache, forget_bottlenecks, make_photos, train
 from benchmarks.tables import load, machine
 from poets_edge.training.shards import VECTORS
 
@@ -113,7 +113,7 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
         alone, _ = train(photos, folder / "alone")
         tally = folder / "computed"
         run, kills = train(photos, folder / "killed", "--cluster", "local:2", kills=_KILLS, counted=tally)
-        twice = tally.stat().st_size - count
+        twice = tally.stat().st_size // NOTE - count
         _say(
             f"killed {count:,}",
             f"{kills} workers killed (wanted: {_KILLS}); the graph is {_same(run.graph == alone.graph)}; {twice:,}"

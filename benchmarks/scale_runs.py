@@ -35,7 +35,9 @@ ROOT = Path(__file__).parents[1]
 _TRAIN = ("train", "--weights", "embedded", "--architecture", NETWORK)
 _SIDE = 16
 _COUNTED = "POETS_EDGE_SCALE_COUNTED"
-"""Names the file that gets a byte for each photo that a worker computes."""
+"""Names the file that gets a worker's pid for each photo that it computes."""
+NOTE = 8
+"""Bytes of a pid in it."""
 
 
 def make_photos(folder: Path, count: int) -> None:
@@ -107,7 +109,7 @@ def train(
     Args:
         checkout: the program to run.
         kills: workers to kill at random, each when a task's photos were computed since the one before.
-        counted: gets a byte for each photo that a worker computes.
+        counted: gets a worker's pid, in NOTE bytes, for each photo that it computes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [*_TRAIN, "--image_dir", str(photos), *more]
@@ -146,7 +148,10 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
     chance, seen = random.Random(0), 0
     while len(killed) < kills and Path(f"/proc/{parent}").exists():
         time.sleep(chance.uniform(0.2, 1.0))
-        workers, done = _workers(parent), counted.stat().st_size
+        pids = counted.read_bytes()
+        done = len(pids) // NOTE
+        # Those at work: Dask gives up on one that dies while it starts.
+        workers = [pid for pid in _workers(parent) if b"%8d" % pid in pids]
         if workers and done >= seen + VECTORS:  # a task is done: it comes to an end, however slow the machine is
             chosen = chance.choice(workers)
             with contextlib.suppress(ProcessLookupError):
@@ -174,7 +179,7 @@ class _CountingExtractor(Extractor):
     def __call__(self, pixels: Pixels) -> Vector:
         vector = super().__call__(pixels)
         with Path(os.environ[_COUNTED]).open("ab", buffering=0) as file:
-            file.write(b".")
+            file.write(b"%8d" % os.getpid())
         return vector
 
 

@@ -33,6 +33,8 @@ from poets_edge.training.shards import VECTORS, shard_path, write_shard
 _SECONDS_TO_CONNECT = 10
 _WORKER_LIVES = 1000
 """Deaths of workers that a task survives: one that is killed is no fault of its photos."""
+_PATIENCE = 20
+"""Seconds without a result, after which it is asked whether there are workers of this machine's own left."""
 _IN_FLIGHT = 4
 """Tasks a thread that are sent ahead."""
 
@@ -95,7 +97,7 @@ def _missing(photos: HashedPhotos, places: Sequence[Place]) -> list[int]:
 
 def _computed(client: Any, photos: HashedPhotos, missing: Sequence[int], targets: Sequence[Target]) -> Iterator[int]:
     """Photos done, task by task; no more than some tasks a thread are known to the scheduler at a time."""
-    from distributed import as_completed
+    from distributed import TimeoutError, wait
 
     def submit(start: int) -> Any:
         rows = missing[start : start + VECTORS]
@@ -104,11 +106,18 @@ def _computed(client: Any, photos: HashedPhotos, missing: Sequence[int], targets
 
     starts = iter(range(0, len(missing), VECTORS))
     threads = sum(client.nthreads().values()) or 1
-    under_way = as_completed([submit(start) for start in islice(starts, threads * _IN_FLIGHT)])
-    for future in under_way:
-        yield future.result()
-        for start in islice(starts, 1):
-            under_way.add(submit(start))
+    under_way = {submit(start) for start in islice(starts, threads * _IN_FLIGHT)}
+    while under_way:
+        try:
+            done, under_way = wait(under_way, timeout=_PATIENCE, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            # Dask brings back a worker that dies at work, but not one that dies while it starts.
+            if client.cluster is not None and not client.scheduler_info(n_workers=-1)["workers"]:
+                raise OSError("none is left") from None
+            continue
+        for future in done:
+            yield future.result()
+            under_way |= {submit(start) for start in islice(starts, 1)}
 
 
 def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target]) -> int:

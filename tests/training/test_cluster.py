@@ -51,7 +51,7 @@ def start(folder: Path, photos: Path, cluster: str, *, photos_a_task: int = 16) 
     arguments = ["train", "--image_dir", str(photos), *FEW, "--cluster", cluster]
     code = (
         "import sys\nfrom poets_edge.cli import main\nfrom poets_edge.training import cluster\n"
-        f"cluster.VECTORS = {photos_a_task}\nsys.argv = ['poets-edge', *{arguments!r}]\nmain()"
+        f"cluster.VECTORS, cluster._PATIENCE = {photos_a_task}, 2\nsys.argv = ['poets-edge', *{arguments!r}]\nmain()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -91,6 +91,22 @@ def test_workers_are_killed(photos: Path, alone: tuple[bytes, str], tmp_path: Pa
     told = process.communicate(timeout=240)[1]
     assert process.returncode == 0 and killed, told
     assert graph(tmp_path) == alone[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_workers_that_nobody_brings_back_are_one_line(photos: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, photos, "local:1", photos_a_task=4)
+    assert process.stderr is not None
+    while "1 workers" not in (line := process.stderr.readline()):
+        assert line, "it ended before it was connected"
+    while process.poll() is None:  # also those that are just starting
+        for worker in _workers(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(0.2)
+    told = process.communicate(timeout=60)[1]
+    last = told.strip().splitlines()[-1]
+    assert process.returncode == 1 and "Traceback" not in told, told
+    assert "every worker" in last and "run again" in last
 
 
 def _workers(parent: int) -> list[int]:
