@@ -10,7 +10,7 @@ from poets_edge.audit.near_duplicates import NearDuplicates
 from poets_edge.audit.photos import AuditPhotos
 from poets_edge.photos.split import Percentages, split
 from poets_edge.training.cross_validation import NOT_JUDGED, fold_heads
-from poets_edge.training.head import HeadOptions, LabelledVectors
+from poets_edge.training.head import HeadOptions
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,9 @@ def find_leak(
     if not leaked:
         return None
     tested = np.flatnonzero(of_row == "test")
-    learned = of_row != "validation"
     # One head that learns from all training photos and judges the "fold" of the test photos.
-    fold = np.where(of_row[learned] == "training", NOT_JUDGED, 0)
-    data = LabelledVectors(photos.vectors[learned], photos.classes[learned])
-    [[head]] = fold_heads(data, [fold], len(photos.labels), options)
+    fold = np.where(of_row == "training", NOT_JUDGED, 0)
+    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(of_row != "validation"))
     right = head.scores(photos.vectors[tested]).argmax(axis=1) == photos.classes[tested]
     clean = ~np.isin(tested, leaked)
     without = float(right[clean].mean()) if clean.any() else float("nan")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads
+from poets_edge.training.cross_validation import MOST_JUDGED, NOT_JUDGED, Division, fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
 
 Right = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ class LearningCurve:
     """The curve.
 
     Attributes:
-        points: measured; the last is all photos.
+        points: measured; the last is all photos, or the `MOST_JUDGED` that teach where there are more.
         predictions: beyond, for 1.5 to 4 times as many.
         removable: share of the errors that any number of photos could remove, 0 to 1.
         next_hundred: (class, gain in balanced accuracy from a hundred more photos of it), the largest gain first. It
@@ -103,22 +103,23 @@ def learning_curve(
     """
     rng = np.random.default_rng([seed, 14])
     judged = fold != NOT_JUDGED
+    count, taught = len(fold), min(len(fold), MOST_JUDGED)
     sizes, answers = [], []
     for share in _SHARES:
         measured = [
-            _right_with(share, data, fold, len(labels), options, rng)
-            for _ in range(_REPEATS if len(fold) < _MANY else 1)
+            _right_with(share * taught / count, data, fold, len(labels), options, rng)
+            for _ in range(_REPEATS if count < _MANY else 1)
         ]
         usable = [one for one in measured if one is not None]
         if usable:
-            sizes.append(share * len(fold))
+            sizes.append(share * taught)
             answers.append(np.mean(usable, axis=0))
-    sizes.append(float(len(fold)))
+    sizes.append(float(taught))
     answers.append(right)
     points = tuple(CurvePoint(round(size), float(answer.mean())) for size, answer in zip(sizes, answers, strict=True))
     matrix = np.stack(answers, axis=1)
     _, removable = _fit(matrix.mean(axis=0)[None, :], np.array(sizes), len(matrix), np.full(1, _EXPONENT))
-    predictions = _carry_on(matrix, np.array(sizes), rng)
+    predictions = _carry_on(matrix, np.array(sizes), count, rng)
     gains = _gains(data.classes, data.classes[judged], right, labels, float(removable[0]))
     return LearningCurve(points, predictions, float(removable[0]), gains)
 
@@ -131,8 +132,7 @@ def _right_with(
     present = np.unique(fold[chosen])
     if not set(np.unique(fold)) <= set(present):
         return None
-    learned = LabelledVectors(data.vectors[chosen], data.classes[chosen])
-    [heads] = fold_heads(learned, [fold[chosen]], class_count, options)
+    [heads] = fold_heads(data, [fold], class_count, options, chosen)
     answers = Division(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
     return np.asarray(answers == data.classes[fold != NOT_JUDGED], np.float64)
 
@@ -167,18 +167,20 @@ def _fit(accuracies: Right, sizes: Right, count: int, exponents: Right) -> tuple
     return level, np.clip(slope / level, 0.0, 1.0)
 
 
-def _carry_on(answers: Right, sizes: Right, rng: np.random.Generator) -> tuple[Prediction, ...]:
+def _carry_on(answers: Right, sizes: Right, photos: int, rng: np.random.Generator) -> tuple[Prediction, ...]:
     count = len(answers)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWINGS) / count
+    shares_drawn = (rng.multinomial(count, np.full(count, 1 / count)) / count for _ in range(_DRAWINGS))
+    drawn = np.stack([share @ answers for share in shares_drawn])
     exponents = rng.uniform(*_EXPONENTS, _DRAWINGS)
-    levels, shares = _fit(drawn @ answers, sizes, count, exponents)
+    levels, shares = _fit(drawn, sizes, count, exponents)
     [level], [share] = _fit(answers.mean(axis=0)[None, :], sizes, count, np.full(1, _EXPONENT))
     found = []
     for factor in _FACTORS:
-        accuracy = 1 - level * (1 + share * (factor**-_EXPONENT - 1))
-        spread = 1 - levels * (1 + shares * (factor**-exponents - 1))
+        growth = factor * photos / sizes[-1]
+        accuracy = 1 - level * (1 + share * (growth**-_EXPONENT - 1))
+        spread = 1 - levels * (1 + shares * (growth**-exponents - 1))
         low, high = (float(value) for value in np.quantile(np.clip(spread, 0, 1), _QUANTILES))
-        found.append(Prediction(round(factor * sizes[-1]), accuracy, (min(low, accuracy), max(high, accuracy))))
+        found.append(Prediction(round(factor * photos), accuracy, (min(low, accuracy), max(high, accuracy))))
     return tuple(found)
 
 

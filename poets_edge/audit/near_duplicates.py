@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,7 @@ _COARSE = 8
 _CELLS = 1 << 21
 """Pairs that are looked at together: 8 MB an array, however many photos there are."""
 _PAIRS_AT_ONCE = 512
+_ROWS_AT_ONCE = 8192
 _LARGE_GROUP = 8
 
 
@@ -142,15 +143,26 @@ def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:
     mean = sample.mean(axis=0)
     _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
     main = axes[:, -_DIMENSIONS:].astype(np.float32)
-    return _unit(vectors[rows] @ main - (mean @ main).astype(np.float32))
+    centre = (mean @ main).astype(np.float32)
+    return _in_parts(lambda some: _unit(vectors[some] @ main - centre), rows)
 
 
 def _coarse(thumbnails: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Matrix:
     """Thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [rows, 64]: a perceptual hash."""
     step = SIDE // _COARSE
-    blocks = thumbnails[rows].reshape(len(rows), _COARSE, step, _COARSE, step)
-    flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(rows), -1)
-    return _unit(flat - flat.mean(axis=1, keepdims=True))
+
+    def part(some: npt.NDArray[np.int64]) -> Matrix:
+        blocks = thumbnails[some].reshape(len(some), _COARSE, step, _COARSE, step)
+        flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(some), -1)
+        return _unit(flat - flat.mean(axis=1, keepdims=True))
+
+    return _in_parts(part, rows)
+
+
+def _in_parts(function: Callable[[npt.NDArray[np.int64]], Matrix], rows: npt.NDArray[np.int64]) -> Matrix:
+    """A function of many rows, some at a time: no copy of all that it reads is made."""
+    starts = range(0, max(len(rows), 1), _ROWS_AT_ONCE)
+    return np.concatenate([function(rows[start : start + _ROWS_AT_ONCE]) for start in starts])
 
 
 def _unit(rows: Matrix) -> Matrix:

@@ -69,8 +69,7 @@ def find_suspects(data: LabelledVectors, fold: Indices, class_count: int) -> Sus
 
 def out_of_fold_logits(data: LabelledVectors, fold: Indices, class_count: int, kept: npt.NDArray[np.bool_]) -> Matrix:
     """float32 [photos, classes], by heads that did not learn from the photo's fold, nor from photos not `kept`."""
-    learned = LabelledVectors(data.vectors[kept], data.classes[kept]) if not kept.all() else data
-    [heads] = fold_heads(learned, [fold[kept]], class_count, _HEAD)
+    [heads] = fold_heads(data, [fold], class_count, _HEAD, np.flatnonzero(kept))
     logits = np.zeros((len(fold), class_count), np.float32)
     for number, head in enumerate(heads):
         rows = fold == number

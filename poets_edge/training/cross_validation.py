@@ -194,6 +194,21 @@ def some_of(rows: Indices, seed: int) -> Indices:
     return np.asarray(rows[np.sort(chosen)])
 
 
+def teachers(classes: Indices, rows: Indices) -> Indices:
+    """Row numbers, or a random sample of MOST_JUDGED of them at most, in order: as many of each class as there are.
+
+    Args:
+        classes: of all photos, int64 [photos].
+        rows: those among which to choose, ascending.
+    """
+    if len(rows) <= MOST_JUDGED:
+        return rows
+    rng = np.random.default_rng(5)
+    of_class = [rows[classes[rows] == number] for number in np.unique(classes[rows])]
+    share = MOST_JUDGED // len(of_class)
+    return np.asarray(np.sort(np.concatenate([rng.permutation(some)[:share] for some in of_class])), np.int64)
+
+
 def divide(
     photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...], options: HeadOptions,
     wanted: int = DEFAULT_FOLDS,
@@ -224,9 +239,10 @@ def fold_numbers(photos: Sequence[Photo], folds: Folds) -> Indices:
 
 
 def fold_heads(
-    data: LabelledVectors, folds: Sequence[Indices], class_count: int, options: HeadOptions
-) -> list[list[Head]]:
-    """For each division a head for each fold, fitted to the photos of all other folds.
+    data: LabelledVectors, folds: Sequence[Indices], class_count: int, options: HeadOptions,
+    rows: Indices | None = None,
+) -> list[list[Head]]:  # fmt: skip
+    """For each division a head for each fold, fitted to the photos of all other folds, or to `teachers` among them.
 
     Plain gradient descent that starts at zero and is stopped after `steps` steps of size `learning_rate` arrives about
     where the loss with the penalty |weights|^2 / (2 steps learning_rate) has its minimum (Ali, Dobriban and
@@ -240,10 +256,14 @@ def fold_heads(
         folds: divisions, each int64 [photos]; photos NOT_JUDGED train every head.
         class_count: classes; one that has no photo in a head's folds is hardly ever its answer.
         options: `steps` and `learning_rate` decide the penalty; the rest only matters to random steps.
+        rows: numbers of the photos that may teach, ascending; by default all.
 
     Returns:
         The heads of folds 0, 1, ... of each division; the same for the same input on the same machine.
     """
+    rows = teachers(data.classes, np.arange(len(data.classes)) if rows is None else rows)
+    if len(rows) < len(data.classes):
+        data, folds = LabelledVectors(data.vectors[rows], data.classes[rows]), [fold[rows] for fold in folds]
     inputs = np.concatenate([data.vectors[:], np.ones((len(data.classes), 1), np.float32)], axis=1)
     truth = np.eye(class_count, dtype=np.float32)[data.classes][:, :, None]
     penalty = np.float32(1 / (options.steps * options.learning_rate))

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads
+from poets_edge.audit.learning_curve import learning_curve
+from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, teachers
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
 from tests.conftest import poets_edge
 
@@ -91,6 +92,21 @@ def test_a_photo_that_is_not_judged_trains_every_head() -> None:
     for head in heads:
         assert (head.scores(data.vectors[data.classes == 3]).argmax(axis=1) == 3).mean() > 0.9
     assert len(Division(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
+
+
+def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("training.cross_validation", "audit.learning_curve"):
+        monkeypatch.setattr(f"poets_edge.{module}.MOST_JUDGED", 80)
+    data, fold = clouds(spread=0.5), np.arange(400) % 5
+    assert np.bincount(data.classes[teachers(data.classes, np.arange(400))]).tolist() == [20] * 4
+    assert np.bincount(data.classes[teachers(data.classes, np.flatnonzero(data.classes < 2))]).tolist() == [40] * 2
+    [heads] = fold_heads(data, [fold], 4, HeadOptions())
+    answers = Division(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
+    assert (answers == data.classes).mean() > 0.9
+    right = (answers == data.classes).astype(np.float64)
+    curve = learning_curve(data, fold, ("a", "b", "c", "d"), right, HeadOptions())
+    assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80]
+    assert [one.photos for one in curve.predictions] == [600, 800, 1200, 1600]
 
 
 def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
