@@ -107,7 +107,7 @@ def fine_tune(
         photos=training,
         classes=data.plain("training").classes,
         views=views.names,
-        whole=views.whole,
+        whole=views.whole if options.whole_epochs else (),
         whole_from=options.epochs - options.whole_epochs,
         batch_size=options.batch_size,
         seed=seed,

@@ -25,7 +25,7 @@ class Schedule:
         photos: of the training set.
         classes: int64 [photos], the number of each one's class.
         views: names of the views that each photo has.
-        whole: names of those that show all of it, in the last epochs.
+        whole: names of those that show all of it, in the last epochs; none where there are no such epochs.
         whole_from: the first of these epochs, counted from 0.
         batch_size: photos a step, no more than there are.
         seed: decides the order.
