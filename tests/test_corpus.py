@@ -23,3 +23,8 @@ def test_records(tmp_path: Path, record: Path) -> None:
         ran = poets_edge(command, tmp_path / "seed_graph.pb", "--json", cwd=tmp_path)
         if ran.status:
             ran.failed(str(tmp_path))
+
+
+@pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
+def test_photos(photo: Path) -> None:
+    poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))

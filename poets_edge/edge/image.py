@@ -35,6 +35,8 @@ PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
 _SMALLEST_DECODE = (448, 448)
 
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
+_LONGEST_SIDE = 100_000
+"""Pixels; no camera's picture has more. A strip of 1 x 17 million, made as wide as a model's input, takes gigabytes."""
 _LARGE = 1 << 24
 """Pixels from which on a picture is converted in strips."""
 
@@ -60,6 +62,11 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
             source = read_bytes(Path(source), LARGEST_PHOTO)
         with _open(source) as image:
             full = image.size
+            if max(full) > _LONGEST_SIDE:
+                raise PhotoError(
+                    f"{name}: {full[0]} x {full[1]} pixels, and no side may have more than {_LONGEST_SIDE}."
+                    " Scale it down first."
+                )
             image.draft("RGB", _SMALLEST_DECODE)
             if bytes_needed(image, full) > BUDGET:
                 raise PhotoError(
