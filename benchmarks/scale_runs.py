@@ -28,6 +28,7 @@ from poets_edge.training.bottlenecks import Extractor, hash_photos, vector_key
 from poets_edge.training.cache import Vector, open_cache
 from poets_edge.training.shards import VECTORS
 from poets_edge.training.weights import find_weights
+from tools.cluster_workers import workers_of
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 NETWORK = "mobilenet_0.25_128"
@@ -151,26 +152,13 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
         pids = counted.read_bytes()
         done = len(pids) // NOTE
         # Those at work: Dask gives up on one that dies while it starts.
-        workers = [pid for pid in _workers(parent) if b"%8d" % pid in pids]
+        workers = [pid for pid in workers_of(parent) if b"%8d" % pid in pids]
         if workers and done >= seen + VECTORS:  # a task is done: it comes to an end, however slow the machine is
             chosen = chance.choice(workers)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen, signal.SIGKILL)
                 killed.append(chosen)
                 seen = done
-
-
-def _workers(parent: int) -> list[int]:
-    """The processes that a run has started for itself, as Linux lists them."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if above == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:  # it has just ended
-            continue
-    return found
 
 
 class _CountingExtractor(Extractor):

@@ -70,9 +70,7 @@ COMMANDS = (
         after=train(_NOW),
         removals=True,
     ),
-    Command(
-        "fine-tune", train(_NOW, "--fine-tune", "1", "--fine-tune-epochs", "2"), (train(_EARLIER),), share=5, most=24
-    ),
+    Command("fine-tune", train(_NOW, *_FINE_TUNE), (train(_EARLIER),), share=5, most=24),
     Command("quickstart", ("quickstart", "--quiet"), share=3, most=16),
     Command(
         "grid",

@@ -27,7 +27,7 @@ from poets_edge.edge.image import fit, read_photo
 from poets_edge.edge.interpreter import find_runtime, is_accelerated
 from poets_edge.orphans import end_with_parent
 from poets_edge.photos.address import photo_path
-from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.folder import contents_at
 
 _LONGEST_WARM_UP = 5.0
 _STAGE_RUNS = 8
@@ -115,7 +115,7 @@ def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]
 
 def _photo(path: str) -> Path | bytes:
     """A file, or the bytes of what is none by itself."""
-    return Path(path) if Path(path).is_file() else read_contents(Photo(photo_path(path), path, ""))
+    return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 
 def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,46 +44,39 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPh
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
         return _divided_again(record, folder)
-    if is_elsewhere(str(folder)):
-        return _found_again(record, folder)
-    depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
-    other_class = record.get("exclude", {}).get("belongs_to", {})
+    elsewhere = is_elsewhere(str(folder))
+    find = _finder_elsewhere(record, folder) if elsewhere else _finder_in_folder(record, folder)
     digests = record.get("photos") or {}  # records of version 0.1 have none
-    sets = {
-        name: [
-            Photo(
-                folder / photo,
-                photo,
-                other_class.get(photo, class_name(photo.split("/")[depth])),
-                sha256=digests.get(photo, ""),
-            )
-            for photo in record["sets"][name]
-        ]
+    there = {
+        name: tuple(
+            replace(photo, sha256=digests.get(photo.name, ""))
+            for photo in map(find, record["sets"][name])
+            if photo is not None
+        )
         for name in ("training", "test")
     }
-    there = {name: tuple(photo for photo in photos if photo.path.is_file()) for name, photos in sets.items()}
     if not there["training"]:
-        raise DatasetError(
-            f"{folder}: the photos the graph was trained on are not there. Say where they are now: `image_dir`."
-        )
-    missing = sum(len(sets[name]) - len(there[name]) for name in sets)
+        trouble = "not in it." if elsewhere else "not there. Say where they are now: `image_dir`."
+        raise DatasetError(f"{folder}: the photos the graph was trained on are {trouble}")
+    missing = sum(len(record["sets"][name]) - len(there[name]) for name in there)
     return ExportPhotos(there["training"], there["test"], missing)
 
 
-def _found_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
-    """Where the photos are no files by themselves: those of the record that are still there."""
-    digests = record.get("photos") or {}
-    found = {photo.name: photo for photo in _scanned(record, folder)}
-    sets = {
-        name: tuple(
-            replace(found[photo], sha256=digests.get(photo, "")) for photo in record["sets"][name] if photo in found
-        )
-        for name in ("training", "test")
-    }
-    if not sets["training"]:
-        raise DatasetError(f"{folder}: the photos the graph was trained on are not in it.")
-    missing = sum(len(record["sets"][name]) - len(sets[name]) for name in sets)
-    return ExportPhotos(sets["training"], sets["test"], missing)
+def _finder_in_folder(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
+    """Gives a photo of the record by its name; None where it is no file any more."""
+    depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
+    other_class = record.get("exclude", {}).get("belongs_to", {})
+
+    def find(name: str) -> Photo | None:
+        photo = Photo(folder / name, name, other_class.get(name, class_name(name.split("/")[depth])))
+        return photo if photo.path.is_file() else None
+
+    return find
+
+
+def _finder_elsewhere(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
+    """The same where photos are no files by themselves."""
+    return {photo.name: photo for photo in _scanned(record, folder)}.get
 
 
 def _scanned(record: dict[str, Any], folder: Path) -> PhotoTable:

@@ -196,13 +196,22 @@ def read_contents(photo: Photo) -> bytes:
     Raises:
         PhotoError: it cannot be read, is no regular file, is larger than LARGEST_PHOTO, or has not the bytes it must.
     """
-    try:
-        contents = _read(photo.path)
-    except OSError as error:
-        raise PhotoError(f"{photo.path}: {error.strerror or error}.") from None
+    contents = contents_at(photo.path)
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
         raise PhotoError(f"{photo.path}: another picture than the model was trained on.")
     return contents
+
+
+def contents_at(path: Path) -> bytes:
+    """The bytes of a photo, given by its path alone; that may lead through an archive, or be an address.
+
+    Raises:
+        PhotoError: it cannot be read, is no regular file, or is larger than LARGEST_PHOTO.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror or error}.") from None
 
 
 def _read(path: Path) -> bytes:

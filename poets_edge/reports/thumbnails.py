@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from poets_edge.edge.image import open_photo
+from poets_edge.edge.image import read_photo
 from poets_edge.edge.parallel import run_parallel
 from poets_edge.errors import PhotoError
-from poets_edge.photos.folder import Photo
+from poets_edge.photos.folder import contents_at
 
 _SIDE = 220
 """Pixels, at most; twice what most screens show."""
@@ -26,7 +26,7 @@ def thumbnails(photos: Iterable[Path]) -> dict[Path, str]:
 
 def _thumbnail(path: Path) -> str:
     try:
-        image = open_photo(Photo(path, path.name, ""))
+        image = read_photo(contents_at(path))
     except PhotoError:
         return ""
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.BILINEAR)

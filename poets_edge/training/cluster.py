@@ -22,7 +22,7 @@ from poets_edge.edge.image import fit, read_photo
 from poets_edge.errors import PhotoError, RemoteError, RuntimeMissingError
 from poets_edge.files import sha256_of
 from poets_edge.photos.address import photo_path
-from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.folder import contents_at
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.training.bottlenecks import Extractor, Place, vector_key
@@ -143,7 +143,7 @@ def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target])
     vectors: list[list[Vector]] = [[] for _ in targets]
     for path, digest in items:
         try:
-            contents = read_contents(Photo(photo_path(path), path, ""))
+            contents = contents_at(photo_path(path))
             if hashlib.sha256(contents).digest() != digest:
                 continue
             image = read_photo(contents, name=path)

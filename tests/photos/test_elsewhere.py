@@ -8,7 +8,7 @@ import os
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -280,26 +280,22 @@ class _Server(SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.asked.append(("GET", self.path))
-        path = Path(self.translate_path(self.path))
-        if self.path in self.broken:
-            self.send_error(503)
-        elif path.is_file():
-            self._send(path, body=True)
-        else:
-            super().do_GET()
+        self._answer(super().do_GET)
 
     def do_HEAD(self) -> None:
-        self.asked.append(("HEAD", self.path))
+        self._answer(super().do_HEAD)
+
+    def _answer(self, with_a_folder: Callable[[], None]) -> None:
+        self.asked.append((self.command, self.path))
         path = Path(self.translate_path(self.path))
         if self.path in self.broken:
             self.send_error(503)
         elif path.is_file():
-            self._send(path, body=False)
+            self._send(path)
         else:
-            super().do_HEAD()
+            with_a_folder()
 
-    def _send(self, path: Path, *, body: bool) -> None:
+    def _send(self, path: Path) -> None:
         content = path.read_bytes()
         start, end = 0, len(content)
         if wanted := self.headers.get("Range"):
@@ -313,7 +309,7 @@ class _Server(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(end - start))
         self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
         self.end_headers()
-        if body:
+        if self.command == "GET":
             self.wfile.write(content[start:end])
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -141,7 +142,7 @@ def _ssh_of(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_second_measurement_waits_for_the_first(installed: SshServer) -> None:
-    with Path(f"/tmp/poets-edge-measuring-{os.getuid()}").open("w") as first:
+    with (Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}").open("w") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = _start("benchmark", PROBE, *QUICK, "--on", "pi")
         assert second.stderr is not None

@@ -19,6 +19,7 @@ from poets_edge import mounts
 from poets_edge.training import shards
 from poets_edge.training.shards import Shards, shard_path, write_shard
 from tests.conftest import ROOT, poets_edge
+from tools.cluster_workers import workers_of
 
 FEW = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128")
 
@@ -83,7 +84,7 @@ def test_workers_are_killed(photos: Path, alone: tuple[bytes, str], tmp_path: Pa
     killed, seen, chance = 0, 0, random.Random(0)
     while process.poll() is None and killed < 5:
         done = len(list((tmp_path / "tf_files/bottlenecks").glob("*.shards/*.shard")))
-        workers = _workers(process.pid)
+        workers = workers_of(process.pid)
         if done > seen and workers:  # the workers have begun, and some task is under way
             os.kill(chance.choice(workers), signal.SIGKILL)
             killed, seen = killed + 1, done
@@ -100,25 +101,13 @@ def test_workers_that_nobody_brings_back_are_one_line(photos: Path, tmp_path: Pa
     while "1 workers" not in (line := process.stderr.readline()):
         assert line, "it ended before it was connected"
     while process.poll() is None:  # also those that are just starting
-        for worker in _workers(process.pid):
+        for worker in workers_of(process.pid):
             os.kill(worker, signal.SIGKILL)
         time.sleep(0.2)
     told = process.communicate(timeout=60)[1]
     last = told.strip().splitlines()[-1]
     assert process.returncode == 1 and "Traceback" not in told, told
     assert "every worker" in last and "run again" in last
-
-
-def _workers(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if above == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:  # it has just ended
-            continue
-    return found
 
 
 @pytest.fixture

@@ -57,8 +57,10 @@ class Views:
 
     def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
         """Draw one, uint8 [height, width, 3]; PLAIN is the photo itself, resized."""
-        if name in (PLAIN, _MIRRORED):
-            return fit(image, size)[:, :: 1 if name == PLAIN else -1]
+        if name == PLAIN:
+            return fit(image, size)
+        if name == _MIRRORED:
+            return fit(image, size)[:, ::-1]
         if self.distortions.active:
             return distort(image, size, self.distortions, name, photo_digest)
         return _crop(image, size, name, photo_digest)

@@ -1,0 +1,18 @@
+"""The workers of `--cluster local:N`, for whoever kills them: tests and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes that a run of `--cluster local:N` has started for itself, as Linux lists them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if above == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:  # it has just ended
+            continue
+    return found
