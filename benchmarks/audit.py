@@ -40,11 +40,12 @@ from poets_edge.edge.scored import score_model
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.photos.folder import scan
 from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.table import HashedPhotos, PhotoTable
 from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.calibration import calibrate_head, judge_held_out
-from poets_edge.training.cross_validation import divide, fold_numbers, judge
+from poets_edge.training.cross_validation import divide, judge
 from poets_edge.training.data import Data
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
 from poets_edge.training.options import TrainOptions
@@ -99,8 +100,8 @@ def wrong_labels(photos: AuditPhotos) -> None:
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
     """The folds that these photos get under other labels."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
-    digests = {item.photo.name: item.digest for item in photos.photos}
-    return fold_numbers(named, fold_photos(named, digests))
+    [folds] = fold_photos(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
+    return folds.of
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
@@ -122,8 +123,8 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
         options.architecture, find_weights(options.architecture, options.model_dir), options.bottleneck_dir
     )
     extractor = Extractor(backbone.model)
-    digests = [item.digest for item in photos.photos]
-    before = set(find_near_duplicates(photos.vectors, photos.thumbnails, digests).pairs())
+    marks = photos.photos.marks
+    before = set(find_near_duplicates(photos.vectors, photos.thumbnails, marks).pairs())
     print(f"pairs among the photos themselves: {len(before)}")
     print("| seed | found of 50 | other pairs |\n|--:|--:|--:|")
     for seed in SEEDS:
@@ -137,9 +138,9 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
             more.append(hashlib.sha256(image.tobytes()).digest())
         pairs = set(
             find_near_duplicates(
-                np.concatenate([photos.vectors, vectors]),
-                np.concatenate([photos.thumbnails, thumbnails]),
-                [*digests, *more],
+                np.concatenate([photos.vectors[:], vectors]),
+                np.concatenate([photos.thumbnails[:], thumbnails]),
+                np.array([*marks, *more], marks.dtype),
             ).pairs()
         )
         wanted = {(int(row), len(photos) + place) for place, row in enumerate(chosen)}

@@ -25,7 +25,7 @@ from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import open_cache
-from poets_edge.training.cross_validation import REPEATS, Division, cross_validate, fold_heads, fold_numbers
+from poets_edge.training.cross_validation import REPEATS, Division, cross_validate, fold_heads
 from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
 from poets_edge.training.weights import find_weights
 
@@ -106,9 +106,9 @@ def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
     """Accuracy on one division, percent: with the heads found directly, and with those of `train_head`."""
-    named = [item.photo for item in photos]
-    fold = fold_numbers(named, fold_photos(named, {item.photo.name: item.digest for item in photos}))
-    classes = np.array([labels.index(photo.label) for photo in named], np.int64)
+    [folds] = fold_photos(photos)
+    fold = folds.of
+    classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)
     none = LabelledVectors(vectors[:0], classes[:0])
     # Evaluated as seldom as can be: that is not what is compared.
     options = HeadOptions(eval_step_interval=HeadOptions().steps)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from poets_edge.audit.balance import class_balance, confusions
@@ -19,8 +17,10 @@ from poets_edge.audit.report import write_report
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.audit.suspects import find_suspects
 from poets_edge.errors import DatasetError
+from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.cross_validation import NOT_JUDGED, divide, judge
+from poets_edge.training.cross_validation import divide, judge
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
@@ -33,8 +33,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     reporter = reporter or Silent()
     photos = read_photos(options, reporter)
     reporter.status(f"looking through {len(photos.photos)} photos")
-    digests = [item.digest for item in photos.photos]
-    duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, digests)
+    duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, photos.photos.marks)
     remarks: list[str] = []
     turned = find_turned(photos, options, reporter) if options.orientation else []
     result = AuditResult(
@@ -57,8 +56,10 @@ def _judge(
     options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, remarks: list[str]
 ) -> Judgement | None:
     # Near-duplicates stay in one fold: a head must not have learned from the copy of what it judges.
-    marks = {row: photos.photos[group[0]].digest for group in duplicates.groups for row in group}
-    marked = [replace(item, digest=marks.get(row, item.digest)) for row, item in enumerate(photos.photos)]
+    digests = photos.photos.digests.copy()
+    for group in duplicates.groups:
+        digests[list(group)] = digests[group[0]]
+    marked = HashedPhotos(photos.photos.photos, digests)
     labels, head = photos.labels, options.head
     try:
         folds, divisions = divide(marked, photos.vectors, labels, head, options.folds)

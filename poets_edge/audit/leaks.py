@@ -8,9 +8,14 @@ import numpy as np
 
 from poets_edge.audit.near_duplicates import NearDuplicates
 from poets_edge.audit.photos import AuditPhotos
-from poets_edge.photos.split import Percentages, split
-from poets_edge.training.cross_validation import NOT_JUDGED, fold_heads
+from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.photos.split import Percentages, set_numbers
+from poets_edge.photos.table import SET_NAMES
+from poets_edge.training.cross_validation import fold_heads
 from poets_edge.training.head import HeadOptions
+from poets_edge.training.vectors import take
+
+_TRAINING, _VALIDATION, _TEST = map(SET_NAMES.index, ("training", "validation", "test"))
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,19 @@ def find_leak(
     photos: AuditPhotos, duplicates: NearDuplicates, percentages: Percentages, options: HeadOptions
 ) -> Leak | None:
     """The leak, or None where no near-duplicates straddle training and test."""
-    sets = split((item.photo for item in photos.photos), percentages)
-    of_row = np.array([sets[item.photo.name] for item in photos.photos])
+    of_row = set_numbers(photos.photos.photos, percentages)
     leaked = []
     for group in duplicates.groups:
         members = np.array(group)
-        if (of_row[members] == "training").any():
-            leaked += [int(row) for row in members[of_row[members] == "test"]]
+        if (of_row[members] == _TRAINING).any():
+            leaked += [int(row) for row in members[of_row[members] == _TEST]]
     if not leaked:
         return None
-    tested = np.flatnonzero(of_row == "test")
+    tested = np.flatnonzero(of_row == _TEST)
     # One head that learns from all training photos and judges the "fold" of the test photos.
-    fold = np.where(of_row == "training", NOT_JUDGED, 0)
-    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(of_row != "validation"))
-    right = head.scores(photos.vectors[tested]).argmax(axis=1) == photos.classes[tested]
+    fold = np.where(of_row == _TRAINING, NOT_JUDGED, 0)
+    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(of_row != _VALIDATION))
+    right = head.scores(take(photos.vectors, tested)).argmax(axis=1) == photos.classes[tested]
     clean = ~np.isin(tested, leaked)
     without = float(right[clean].mean()) if clean.any() else float("nan")
     return Leak(tuple(leaked), len(tested), float(right.mean()), without)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.training.cross_validation import MOST_JUDGED, NOT_JUDGED, Division, fold_heads
+from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.training.cross_validation import MOST_JUDGED, Division, fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
 
 Right = npt.NDArray[np.float64]

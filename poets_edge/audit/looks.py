@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from poets_edge.photos.folder import read_contents
 from poets_edge.progress import Reporter
 from poets_edge.training.bottlenecks import HashedPhoto
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key
+from poets_edge.training.vectors import Vectors
 
 SIDE = 32
 """Pixels, of the thumbnail's width and height."""
@@ -58,6 +60,20 @@ class Look:
     sharpness: float
     unsent: float
     thumbnail: npt.NDArray[np.uint8]
+
+
+class Thumbnails:
+    """Thumbnails of many photos, which lie where vectors do: `table[rows]` gives them as uint8 [rows, 32, 32]."""
+
+    def __init__(self, packed: Vectors) -> None:
+        """Args: packed: the bytes of each, float32 [photos, 256]."""
+        self._packed = packed
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:
+        return self._packed[rows].view(np.uint8).reshape(-1, SIDE, SIDE)
+
+
+Pictures: TypeAlias = "Thumbnails | npt.NDArray[np.uint8]"
 
 
 def looks(

@@ -8,15 +8,16 @@ and mirrored, and counts as near-duplicates if the pixels agree.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.looks import SIDE
+from poets_edge.audit.looks import SIDE, Pictures
+from poets_edge.photos.folds import copies, join
 from poets_edge.training.head import Matrix
+from poets_edge.training.vectors import Vectors
 
 Pair = tuple[int, int]
 _Window = tuple[Matrix, Matrix]
@@ -63,20 +64,16 @@ class NearDuplicates:
                 yield from itertools.combinations(group, 2)
 
 
-def find_near_duplicates(
-    vectors: Matrix, thumbnails: npt.NDArray[np.uint8], digests: Sequence[bytes]
-) -> NearDuplicates:
+def find_near_duplicates(vectors: Vectors, thumbnails: Pictures, marks: npt.NDArray[np.bytes_]) -> NearDuplicates:
     """Find them.
 
     Args:
         vectors: bottlenecks, float32 [photos, bottleneck_size].
         thumbnails: gray, uint8 [photos, 32, 32].
-        digests: of each photo's bytes: those that are the same need no comparison.
+        marks: of each photo's bytes: those that are the same need no comparison.
     """
-    first: dict[bytes, int] = {}
-    copies = [(first.setdefault(digest, row), row) for row, digest in enumerate(digests)]
-    distinct = np.array(sorted(first.values()), np.int64)
-    found: list[Pair] = [pair for pair in copies if pair[0] != pair[1]]
+    found: list[Pair] = copies(marks)
+    distinct = np.setdiff1d(np.arange(len(marks)), [row for _, row in found])
     if len(distinct) > 1:
         for pairs, cosines in _alike(vectors, thumbnails, distinct):
             for start in range(0, len(pairs), _PAIRS_AT_ONCE):
@@ -84,32 +81,11 @@ def find_near_duplicates(
                 first_of, second_of = thumbnails[pairs[chosen, 0]], thumbnails[pairs[chosen, 1]]
                 same = _same(first_of, second_of, cosines[chosen])
                 found += [(int(a), int(b)) for a, b in pairs[chosen][same]]
-    return NearDuplicates(tuple(join(len(vectors), found)))
-
-
-def join(count: int, pairs: Iterable[Pair]) -> list[tuple[int, ...]]:
-    """Groups of two and more that chains of pairs connect (union-find), each ascending, by their first."""
-    parents = list(range(count))
-
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
-
-    touched = set()
-    for a, b in pairs:
-        low, high = sorted((root(a), root(b)))
-        parents[high] = low
-        touched |= {a, b}
-    groups: dict[int, list[int]] = defaultdict(list)
-    for row in sorted(touched):
-        groups[root(row)].append(row)
-    return [tuple(group) for _, group in sorted(groups.items())]
+    return NearDuplicates(tuple(join(found)))
 
 
 def _alike(
-    vectors: Matrix, thumbnails: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]
+    vectors: Vectors, thumbnails: Pictures, rows: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
     """Pairs worth comparing, int64 [pairs, 2], with the cosines of their bottlenecks, a block of rows at a time."""
     deep, coarse = unit_directions(vectors, rows), _coarse(thumbnails, rows)
@@ -137,7 +113,7 @@ def rows_at_once(columns: int) -> int:
     return max(1, _CELLS // columns)
 
 
-def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:
+def unit_directions(vectors: Vectors, rows: npt.NDArray[np.int64]) -> Matrix:
     """Unit vectors along the photos' main directions of difference, float32 [rows, up to 64]."""
     sample = vectors[rows[:: max(1, len(rows) // 4096)]].astype(np.float64)
     mean = sample.mean(axis=0)
@@ -147,7 +123,7 @@ def unit_directions(vectors: Matrix, rows: npt.NDArray[np.int64]) -> Matrix:
     return _in_parts(lambda some: _unit(vectors[some] @ main - centre), rows)
 
 
-def _coarse(thumbnails: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Matrix:
+def _coarse(thumbnails: Pictures, rows: npt.NDArray[np.int64]) -> Matrix:
     """Thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [rows, 64]: a perceptual hash."""
     step = SIDE // _COARSE
 

@@ -17,44 +17,46 @@ from poets_edge.audit.photos import AuditPhotos, find_backbone
 from poets_edge.edge.image import Pixels, fit
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.training.bottlenecks import Place, bottlenecks
 from poets_edge.training.cache import open_cache
-from poets_edge.training.cross_validation import fold_heads, fold_numbers
+from poets_edge.training.cross_validation import fold_heads
 from poets_edge.training.head import LabelledVectors, Matrix
+from poets_edge.training.vectors import take
 
 _ANGLES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
 """By how much a photo is turned anticlockwise -> what sets it right."""
 _SURE = 0.98
 """From this share on a photo is listed. Of the 1,000 flowers 5 are, and of those turned by 90 degrees a quarter."""
 _MOST_LEARNED = 2000
-"""Photos that heads learn from: bounds memory."""
+"""Photos that heads learn from, at most: bounds memory and time."""
 
 
 def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[Oddity]:
     """Those that are surely turned, the surest first, as one group; no group where none is, or too few photos to tell.
 
-    Each photo takes three more inferences the first time; their results are kept with the other bottlenecks.
+    Each photo that teaches takes three more inferences the first time; their results are kept with the other
+    bottlenecks.
 
     Raises:
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
-    named, digests = [item.photo for item in photos.photos], {item.photo.name: item.digest for item in photos.photos}
     try:
-        folds = fold_photos(named, digests, options.folds)
+        [folds] = fold_photos(photos.photos, options.folds)
     except DatasetError:
         return []
-    # float32 [4, photos, bottleneck_size], as stored first
-    vectors = np.concatenate([photos.vectors[None], _turned_vectors(photos, options, reporter)])
-    fold = fold_numbers(named, folds)
+    fold = folds.of
     learned = np.linspace(0, len(photos) - 1, min(len(photos), _MOST_LEARNED)).astype(np.int64)
-    known = LabelledVectors(
-        vectors[:, learned].reshape(-1, vectors.shape[2]), np.repeat(np.arange(len(vectors)), len(learned))
-    )
+    # float32 [4, photos, bottleneck_size], as stored first
+    upright = photos.vectors[learned]
+    vectors = np.stack([upright, *_turned_vectors(photos.photos.take(learned), upright, options, reporter)])
+    known = LabelledVectors(vectors.reshape(-1, vectors.shape[2]), np.repeat(np.arange(len(vectors)), len(learned)))
     [heads] = fold_heads(known, [np.tile(fold[learned], len(vectors))], len(vectors), options.head)
     scores = np.zeros((len(photos), len(vectors)), np.float32)
     for number, head in enumerate(heads):
-        scores[fold == number] = head.scores(photos.vectors[fold == number])
+        rows = np.flatnonzero(fold == number)
+        scores[rows] = head.scores(take(photos.vectors, rows))
     sure = np.where(fold >= 0, scores[:, 1:].sum(axis=1), 0)
     rows = np.flatnonzero(sure >= _SURE)
     rows = rows[np.argsort(-sure[rows], kind="stable")]
@@ -71,14 +73,14 @@ def find_turned(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) 
     ]
 
 
-def _turned_vectors(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> Matrix:
-    """Bottlenecks of the photos turned anticlockwise, float32 [3, photos, bottleneck_size]; those of photos that have
+def _turned_vectors(photos: HashedPhotos, upright: Matrix, options: AuditOptions, reporter: Reporter) -> Matrix:
+    """Bottlenecks of photos turned anticlockwise, float32 [3, photos, bottleneck_size]; those of photos that have
     become unreadable meanwhile are those of the photo as it was."""
     backbone = find_backbone(options, reporter)
-    found = np.repeat(photos.vectors[None], len(_ANGLES), axis=0)
+    found = np.repeat(upright[None], len(_ANGLES), axis=0)
     with open_cache(backbone.cache_file) as (cache, _):
         computed = bottlenecks(
-            photos.photos, [Place(backbone, cache)], reporter, [f"turned {angle}" for angle in _ANGLES], _turn, "turned"
+            photos, [Place(backbone, cache)], reporter, [f"turned {angle}" for angle in _ANGLES], _turn, "turned"
         )
         for row, (_, vectors) in enumerate(computed):
             if not isinstance(vectors, PhotoError):

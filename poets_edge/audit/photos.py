@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from poets_edge.audit.looks import CACHE_FILE, SIDE, looks
+from poets_edge.audit.looks import CACHE_FILE, SIDE, Look, Pictures, Thumbnails, looks
 from poets_edge.audit.options import AuditOptions
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.table import HashedPhotos, class_numbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
-from poets_edge.training.cache import open_cache
+from poets_edge.training.bottlenecks import Place, bottlenecks, hash_photos
+from poets_edge.training.cache import Vector, open_cache
 from poets_edge.training.head import Indices, LabelledVectors, Matrix
+from poets_edge.training.vectors import Vectors, VectorTable
 from poets_edge.training.weights import find_weights
 
 _PHOTOS_AT_ONCE = 2000
-_LARGE = 1 << 26
-"""Bytes from which an array lies in a file, whose pages the system may take back."""
+_FACTS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +38,9 @@ class AuditPhotos:
         unreadable: name and reason of each photo that was left out.
     """
 
-    photos: tuple[HashedPhoto, ...]
+    photos: HashedPhotos
     labels: tuple[str, ...]
-    vectors: Matrix
+    vectors: Vectors
     classes: Indices
     width: Matrix
     height: Matrix
@@ -52,7 +49,7 @@ class AuditPhotos:
     colour: Matrix
     sharpness: Matrix
     unsent: Matrix
-    thumbnails: npt.NDArray[np.uint8]
+    thumbnails: Pictures
     unreadable: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
@@ -65,7 +62,7 @@ class AuditPhotos:
 
     def name(self, row: int) -> str:
         """Path relative to the folder, with `/`."""
-        return str(self.photos[row].photo.name)
+        return self.photos.photos.names[row]
 
     def label(self, row: int) -> str:
         return self.labels[int(self.classes[row])]
@@ -83,9 +80,14 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     backbone = find_backbone(options, reporter)
-    photos, unreadable = _hashed(folder.photos, options)
-    table = _Table(len(photos), options.architecture.bottleneck_size)
-    kept: list[HashedPhoto] = []
+    hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+    unreadable = [_left_out(hashed.photos[row], error) for row, error in hashed.errors.items()]
+    photos = hashed.readable
+    digests = photos.digests.copy()
+    vectors = VectorTable(len(photos), options.architecture.bottleneck_size, options.bottleneck_dir)
+    packed = VectorTable(len(photos), SIDE * SIDE // 4, options.bottleneck_dir)
+    facts = np.empty((_FACTS, len(photos)), np.float32)
+    kept: list[int] = []
     with (
         open_cache(backbone.cache_file) as (cache, damaged),
         open_cache(options.bottleneck_dir / CACHE_FILE) as (look_cache, damaged_looks),
@@ -98,30 +100,36 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
             found = zip(
                 bottlenecks(part, [Place(backbone, cache)], reporter), looks(part, look_cache, reporter), strict=True
             )
-            for (photo, vectors), (_, look) in found:
-                trouble = next((result for result in (vectors, look) if isinstance(result, PhotoError)), None)
+            good: list[tuple[Vector, Look]] = []
+            for row, ((photo, vector), (_, look)) in enumerate(found, start):
+                trouble = next((result for result in (vector, look) if isinstance(result, PhotoError)), None)
                 if trouble is not None:
-                    unreadable.append((photo.photo.name, _reason(photo.photo, trouble)))
-                elif not isinstance(vectors, PhotoError) and not isinstance(look, PhotoError):
-                    facts = (look.width, look.height, look.brightness, look.contrast, look.colour, look.sharpness)
-                    table.set(len(kept), vectors[0], (*facts, look.unsent), look.thumbnail)
-                    kept.append(photo)
-    labels = tuple(sorted({photo.photo.label for photo in kept}))
+                    unreadable.append(_left_out(photo.photo, trouble))
+                elif not isinstance(vector, PhotoError) and not isinstance(look, PhotoError):
+                    digests[row] = np.frombuffer(photo.digest, np.uint8)
+                    facts[:, len(kept)] = (
+                        *(look.width, look.height, look.brightness, look.contrast, look.colour, look.sharpness),
+                        look.unsent,
+                    )
+                    good.append((vector[0], look))
+                    kept.append(row)
+            if good:
+                vectors.append(np.stack([vector for vector, _ in good]))
+                packed.append(np.stack([look.thumbnail.reshape(-1).view(np.float32) for _, look in good]))
+    usable = HashedPhotos(photos.photos, digests).take(np.array(kept, np.int64))
+    labels = usable.photos.present
     if len(labels) < 2:
         only = f"only {labels[0]!r}" if labels else "none"
         raise DatasetError(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {only}."
         )
-    numbers = {label: number for number, label in enumerate(labels)}
-    classes = np.array([numbers[photo.photo.label] for photo in kept], np.int64)
-    count = len(kept)
-    width, height, brightness, contrast, colour, sharpness, unsent = table.facts[:, :count]
+    width, height, brightness, contrast, colour, sharpness, unsent = facts[:, : len(kept)]
     return AuditPhotos(
-        photos=tuple(kept),
+        photos=usable,
         labels=labels,
-        vectors=table.vectors[:count],
-        classes=classes,
+        vectors=vectors.finish(),
+        classes=class_numbers(usable.photos, labels),
         width=width,
         height=height,
         brightness=brightness,
@@ -129,7 +137,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         colour=colour,
         sharpness=sharpness,
         unsent=unsent,
-        thumbnails=table.thumbnails[:count],
+        thumbnails=Thumbnails(packed.finish()),
         unreadable=tuple(sorted(unreadable)),
     )
 
@@ -140,37 +148,6 @@ def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
     return prepare_backbone(options.architecture, weights, options.bottleneck_dir)
 
 
-class _Table:
-    """Arrays of full length, filled row by row."""
-
-    def __init__(self, rows: int, width: int) -> None:
-        self.vectors: Matrix = _array((rows, width), np.float32)
-        self.thumbnails: npt.NDArray[np.uint8] = _array((rows, SIDE, SIDE), np.uint8)
-        self.facts: Matrix = np.empty((7, rows), np.float32)
-
-    def set(self, row: int, vector: Matrix, facts: Sequence[float], thumbnail: npt.NDArray[np.uint8]) -> None:
-        self.vectors[row] = vector
-        self.facts[:, row] = facts
-        self.thumbnails[row] = thumbnail
-
-
-def _array(shape: tuple[int, ...], kind: type) -> npt.NDArray[Any]:
-    if np.prod(shape) * np.dtype(kind).itemsize < _LARGE:
-        return np.empty(shape, kind)
-    # The file has no name: it is gone when the array is.
-    return np.memmap(tempfile.TemporaryFile(prefix="poets_edge-"), dtype=kind, mode="w+", shape=shape)
-
-
-def _hashed(photos: Sequence[Photo], options: AuditOptions) -> tuple[list[HashedPhoto], list[tuple[str, str]]]:
-    good: list[HashedPhoto] = []
-    bad: list[tuple[str, str]] = []
-    for photo, result in zip(photos, hash_photos(photos, options.bottleneck_dir, rehash=options.rehash), strict=True):
-        if isinstance(result, PhotoError):
-            bad.append((photo.name, _reason(photo, result)))
-        else:
-            good.append(result)
-    return good, bad
-
-
-def _reason(photo: Photo, error: PhotoError) -> str:
-    return str(error).removeprefix(f"{photo.path}:").strip()
+def _left_out(photo: Photo, error: PhotoError) -> tuple[str, str]:
+    """Its name, and the reason."""
+    return photo.name, str(error).removeprefix(f"{photo.path}:").strip()

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.edge.calibration import ReliabilityBin
 from poets_edge.photos.elsewhere import photo_at
-from poets_edge.photos.split import split
+from poets_edge.photos.split import set_numbers
+from poets_edge.photos.table import SET_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
@@ -90,10 +92,10 @@ class _Page:
         ]
 
     def _groups(self) -> list[list[Shown]]:
-        sets = split((item.photo for item in self._photos.photos), self._result.options.percentages)
+        sets = set_numbers(self._photos.photos.photos, self._result.options.percentages)
 
         def straddles(group: tuple[int, ...]) -> bool:
-            return len({sets[self._photos.name(row)] for row in group}) > 1 or crosses(group)
+            return len(np.unique(sets[list(group)])) > 1 or crosses(group)
 
         def crosses(group: tuple[int, ...]) -> bool:
             return len({int(self._photos.classes[row]) for row in group}) > 1
@@ -104,9 +106,7 @@ class _Page:
         )
         return [
             [
-                self._photo(
-                    row, set=sets[self._photos.name(row)], crosses=crosses(group), likely=self._other_label(row, group)
-                )
+                self._photo(row, set=SET_NAMES[sets[row]], crosses=crosses(group), likely=self._other_label(row, group))
                 for row in group[:_MOST_OF_A_GROUP]
             ]
             for group in groups[:_MOST_GROUPS]

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.training.cross_validation import NOT_JUDGED, fold_heads
+from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.training.cross_validation import fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _LARGEST_SHARE_LEFT_OUT = 0.3
@@ -72,9 +74,9 @@ def out_of_fold_logits(data: LabelledVectors, fold: Indices, class_count: int, k
     [heads] = fold_heads(data, [fold], class_count, _HEAD, np.flatnonzero(kept))
     logits = np.zeros((len(fold), class_count), np.float32)
     for number, head in enumerate(heads):
-        rows = fold == number
+        rows = np.flatnonzero(fold == number)
         # Not the scores: those of sure answers all round to 1, and could not be ranked.
-        logits[rows] = head.logits(data.vectors[rows])
+        logits[rows] = head.logits(take(data.vectors, rows))
     return logits
 
 

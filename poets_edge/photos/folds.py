@@ -11,15 +11,24 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from poets_edge.errors import DatasetError, UsageError
-from poets_edge.photos.folder import Photo
 from poets_edge.photos.split import group_name
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, Rows
 
 DEFAULT_FOLDS = 5
 _FEWEST = 2
+
+NOT_JUDGED = -1
+"""In place of a fold: the photo trains every head."""
+
+Group = tuple[int, ...]
+"""Row numbers of photos, ascending."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Folds:
     """A division of photos.
 
     Attributes:
-        of: fold of each judged photo by name, 0 to `count - 1`. Photos of `always_trained` classes are missing.
+        of: fold of each photo, 0 to `count - 1`, or NOT_JUDGED where its class is always trained, int64 [photos].
         count: folds made.
         wanted: folds asked for; more than `count` where the smallest class has not so many groups of photos.
         smallest: the class that decided `count`.
@@ -35,7 +44,7 @@ class Folds:
             judge none.
     """
 
-    of: dict[str, int]
+    of: Rows
     count: int
     wanted: int
     smallest: str
@@ -63,15 +72,11 @@ def check_folds(wanted: int) -> None:
         raise UsageError(f"`folds` must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
 
 
-def fold_photos(
-    photos: Sequence[Photo], digests: Mapping[str, bytes], wanted: int = DEFAULT_FOLDS, *, repeat: int = 0
-) -> Folds:
-    """Divide photos into folds.
+def fold_photos(photos: Sequence[HashedPhoto], wanted: int = DEFAULT_FOLDS, *, repeats: int = 1) -> tuple[Folds, ...]:
+    """Divide photos into folds, once or, differently each time, several times.
 
     Args:
-        digests: the hash of each photo's bytes, by the photo's name.
         wanted: folds, 2 or more (see `check_folds`).
-        repeat: another number gives another division of the same photos.
 
     Returns:
         As many folds as asked for, or as many as the smallest class of two groups or more has groups.
@@ -79,8 +84,10 @@ def fold_photos(
     Raises:
         DatasetError: no class has two groups, so nothing can be judged.
     """
-    groups = _groups(photos, digests)
-    of_class = Counter(label for group in groups for label in {photo.label for photo in group})
+    hashed = HashedPhotos.of(photos)
+    table, groups = hashed.photos, _groups(hashed)
+    labels = [table.labels[number] for number in table.classes.tolist()]
+    of_class = Counter(label for group in groups for label in {labels[row] for row in group})
     spare = {label: number for label, number in of_class.items() if number >= _FEWEST}
     if not spare:
         raise DatasetError(
@@ -89,58 +96,73 @@ def fold_photos(
         )
     smallest = min(sorted(spare), key=lambda label: spare[label])
     count = min(wanted, spare[smallest])
-    judged = [group for group in groups if all(photo.label in spare for photo in group)]
-    return Folds(
-        _spread(judged, count, repeat),
-        count,
-        wanted,
-        smallest,
-        tuple(sorted(label for label in of_class if label not in spare)),
+    judged = [group for group in groups if all(labels[row] in spare for row in group)]
+    always_trained = tuple(sorted(label for label in of_class if label not in spare))
+    return tuple(
+        Folds(_spread(table, labels, judged, count, repeat), count, wanted, smallest, always_trained)
+        for repeat in range(repeats)
     )
 
 
-def _groups(photos: Sequence[Photo], digests: Mapping[str, bytes]) -> list[list[Photo]]:
-    """Photos that must stay together: joined by name or by content, and by any chain of both (union-find)."""
-    parents = list(range(len(photos)))
+def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
+    """Groups of two and more that chains of pairs connect (union-find), by their first."""
+    parents: dict[int, int] = {}
 
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = parents[parents[index]]
-            index = parents[index]
-        return index
+    def root(row: int) -> int:
+        parents.setdefault(row, row)
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
 
-    first: dict[str | bytes, int] = {}
-    for index, photo in enumerate(photos):
-        for mark in (group_name(photo.name), digests[photo.name]):
-            parents[root(index)] = root(first.setdefault(mark, index))
-    members: dict[int, list[Photo]] = defaultdict(list)
-    for index, photo in enumerate(photos):
-        members[root(index)].append(photo)
-    return list(members.values())
+    for a, b in pairs:
+        low, high = sorted((root(a), root(b)))
+        parents[high] = low
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row in sorted(parents):
+        groups[root(row)].append(row)
+    return [tuple(group) for _, group in sorted(groups.items())]
 
 
-def _spread(groups: Sequence[list[Photo]], count: int, repeat: int) -> dict[str, int]:
+def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
+    """The rows that have the mark of an earlier one, each after the first that has it."""
+    _, first, which = np.unique(marks, return_index=True, return_inverse=True)
+    first_of = first[which.reshape(-1)]
+    again = np.flatnonzero(first_of != np.arange(len(marks)))
+    return list(zip(first_of[again].tolist(), again.tolist(), strict=True))
+
+
+def _groups(photos: HashedPhotos) -> list[Group]:
+    """Photos that must stay together: joined by name or by content, and by any chain of both."""
+    names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
+    checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
+    joined = join([*copies(checksums), *copies(photos.marks)])
+    together = {row for group in joined for row in group}
+    return joined + [(row,) for row in range(len(photos)) if row not in together]
+
+
+def _spread(table: PhotoTable, labels: Sequence[str], groups: Sequence[Group], count: int, repeat: int) -> Rows:
     """Large groups first, then by a hash of the name; each goes where its classes have the fewest photos so far."""
-    of: dict[str, int] = {}
-    sizes = Counter(photo.label for group in groups for photo in group)
+    of = np.full(len(table), NOT_JUDGED, np.int64)
+    sizes = Counter(labels[row] for group in groups for row in group)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]
     filled = [0] * count
-    for group in sorted(groups, key=lambda group: (-len(group), _place(group, repeat))):
-        labels = sorted({photo.label for photo in group})
+    for group in sorted(groups, key=lambda group: (-len(group), _place(table, group, repeat))):
+        own = sorted({labels[row] for row in group})
         # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
         fullness = [
-            (sum([of_class[label] / sizes[label] for label in labels]), photos)
+            (sum([of_class[label] / sizes[label] for label in own]), photos)
             for of_class, photos in zip(counts, filled, strict=True)
         ]
         fold = min(range(count), key=fullness.__getitem__)
         filled[fold] += len(group)
-        for photo in group:
-            of[photo.name] = fold
-            counts[fold][photo.label] += 1
+        for row in group:
+            of[row] = fold
+            counts[fold][labels[row]] += 1
     return of
 
 
-def _place(group: Sequence[Photo], repeat: int) -> bytes:
+def _place(table: PhotoTable, group: Group, repeat: int) -> bytes:
     # macOS stores é as e + accent; the same photos must give the same folds on another machine.
-    name = unicodedata.normalize("NFC", min(photo.name for photo in group))
+    name = unicodedata.normalize("NFC", min(table.names[row] for row in group))
     return hashlib.sha1(f"{repeat} {name}".encode(errors="surrogateescape"), usedforsecurity=False).digest()

@@ -240,6 +240,11 @@ class HashedPhotos(Sequence[HashedPhoto]):
     def __len__(self) -> int:
         return len(self.photos)
 
+    @property
+    def marks(self) -> npt.NDArray[np.bytes_]:
+        """The digests as texts of one length, which sort and compare as a whole, [photos]."""
+        return np.ascontiguousarray(self.digests).view(f"S{self.digests.shape[1]}").reshape(-1)
+
     @overload
     def __getitem__(self, place: int) -> HashedPhoto: ...
     @overload

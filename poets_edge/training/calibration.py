@@ -19,9 +19,9 @@ import numpy as np
 
 from poets_edge.edge.calibration import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.folds import NOT_JUDGED, fold_photos
 from poets_edge.photos.table import SET_NAMES
-from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, fold_numbers, some_of
+from poets_edge.training.cross_validation import Division, fold_heads, some_of
 from poets_edge.training.data import Data
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.training.vectors import Vectors, take
@@ -78,10 +78,10 @@ def judge_held_out(data: Data, options: HeadOptions) -> HeldOut | None:
     photos, known = data.photos.take(rows), data.labelled(rows)
     known = LabelledVectors(known.vectors[:], known.classes)
     try:
-        folds = fold_photos(list(photos.photos), {item.photo.name: item.digest for item in photos})
+        [folds] = fold_photos(photos)
     except DatasetError:
         return None
-    fold = fold_numbers(photos.photos, folds)
+    fold = folds.of
     # Another division: the training photos train, the validation photos are held out.
     trained = np.where(data.sets[rows] == SET_NAMES.index("training"), NOT_JUDGED, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)

@@ -33,15 +33,10 @@ import numpy.typing as npt
 from poets_edge.edge.metrics import wilson_interval
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.edge.scored import Scored
-from poets_edge.photos.folder import Photo
-from poets_edge.photos.folds import DEFAULT_FOLDS, Folds, fold_photos
-from poets_edge.photos.table import class_numbers
-from poets_edge.training.bottlenecks import HashedPhoto
+from poets_edge.photos.folds import DEFAULT_FOLDS, NOT_JUDGED, Folds, fold_photos
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, class_numbers
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
-from poets_edge.training.vectors import Vectors
-
-NOT_JUDGED = -1
-"""In place of a fold: the photo trains every head."""
+from poets_edge.training.vectors import Vectors, take
 
 REPEATS = 4
 """Divisions into folds, and so judgments of a photo. On the 1,000 flowers of the benchmark, the order of the 16
@@ -71,7 +66,7 @@ class CrossValidation:
 
     labels: tuple[str, ...]
     folds: Folds
-    photos: tuple[Photo, ...]
+    photos: PhotoTable
     scores: Matrix
 
     @property
@@ -114,7 +109,7 @@ class CrossValidation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; every judged photo that is not listed was answered right in every repeat."""
-        confusion, means = self.confusion, self.scores.mean(axis=0)
+        confusion, means, right = self.confusion, self.scores.mean(axis=0), self.right
         judged = confusion.sum(axis=1)
         low, high = self.interval
         return {
@@ -131,13 +126,12 @@ class CrossValidation:
             "confusion": confusion.round(4).tolist(),
             "not_always_right": [
                 {
-                    "photo": photo.name,
-                    "right": int(right),
-                    "answer": self.labels[int(row.argmax())],
-                    "score": float(row.max()),
+                    "photo": self.photos.names[row],
+                    "right": int(right[row]),
+                    "answer": self.labels[int(means[row].argmax())],
+                    "score": float(means[row].max()),
                 }
-                for photo, right, row in zip(self.photos, self.right, means, strict=True)
-                if right < len(self.scores)
+                for row in np.flatnonzero(right < len(self.scores)).tolist()
             ],
         }
 
@@ -163,12 +157,13 @@ class Division:
         """
         found = np.empty((len(vectors), len(self.heads[0].biases)), np.float32)
         for number, head in enumerate(self.heads):
-            found[self.fold == number] = head.scores(vectors[self.fold == number])
+            rows = np.flatnonzero(self.fold == number)
+            found[rows] = head.scores(take(vectors, rows))
         return np.asarray(found[self.fold != NOT_JUDGED], np.float32)
 
 
 def cross_validate(
-    photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...], options: HeadOptions,
+    photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     wanted: int = DEFAULT_FOLDS,
 ) -> CrossValidation:  # fmt: skip
     """Judge every photo by heads that were fitted without it.
@@ -210,32 +205,24 @@ def teachers(classes: Indices, rows: Indices) -> Indices:
 
 
 def divide(
-    photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...], options: HeadOptions,
+    photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     wanted: int = DEFAULT_FOLDS,
 ) -> tuple[Folds, list[Division]]:  # fmt: skip
     """The first half of `cross_validate`: folds, and the heads of each division into them."""
-    listed = list(photos)
-    named, digests = [item.photo for item in listed], {item.photo.name: item.digest for item in listed}
-    folds = [fold_photos(named, digests, wanted, repeat=repeat) for repeat in range(REPEATS)]
-    classes = np.array([labels.index(photo.label) for photo in named], np.int64)
-    numbers = [fold_numbers(named, division) for division in folds]
-    heads = fold_heads(LabelledVectors(vectors, classes), numbers, len(labels), options)
-    return folds[0], [Division(fold, tuple(of)) for fold, of in zip(numbers, heads, strict=True)]
+    hashed = HashedPhotos.of(photos)
+    folds = fold_photos(hashed, wanted, repeats=REPEATS)
+    classes = class_numbers(hashed.photos, labels)
+    heads = fold_heads(LabelledVectors(vectors, classes), [one.of for one in folds], len(labels), options)
+    return folds[0], [Division(one.of, tuple(of)) for one, of in zip(folds, heads, strict=True)]
 
 
 def judge(
-    photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...], folds: Folds,
+    photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
     divisions: Sequence[Division],
 ) -> CrossValidation:  # fmt: skip
     """The second half: what the heads answer to these vectors of the photos (see `Division.scores`)."""
-    judged = divisions[0].fold != NOT_JUDGED
-    names = tuple(item.photo for item, counts in zip(photos, judged, strict=True) if counts)
-    return CrossValidation(labels, folds, names, np.stack([division.scores(vectors) for division in divisions]))
-
-
-def fold_numbers(photos: Sequence[Photo], folds: Folds) -> Indices:
-    """The fold of each photo, int64 [photos]; NOT_JUDGED where it has none."""
-    return np.array([folds.of.get(photo.name, NOT_JUDGED) for photo in photos], np.int64)
+    judged = HashedPhotos.of(photos).photos.take(np.flatnonzero(folds.of != NOT_JUDGED))
+    return CrossValidation(labels, folds, judged, np.stack([division.scores(vectors) for division in divisions]))
 
 
 def fold_heads(

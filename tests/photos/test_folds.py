@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.folds import Folds, check_folds, fold_photos
+from poets_edge.photos.folds import NOT_JUDGED, Folds, check_folds, fold_photos
+from poets_edge.photos.table import HashedPhoto
 
 
 def photos(counts: Mapping[str, int], variants: int = 1) -> list[Photo]:
@@ -25,9 +27,18 @@ def photos(counts: Mapping[str, int], variants: int = 1) -> list[Photo]:
 
 def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = None) -> Folds:
     """With the content of each photo its own, but for those that `same` gives that of another."""
-    return fold_photos(
-        found, {photo.name: (same or {}).get(photo.name, photo.name).encode() for photo in found}, wanted
-    )
+    contents = [(same or {}).get(photo.name, photo.name).encode() for photo in found]
+    hashed = [
+        HashedPhoto(photo, hashlib.sha256(content).digest()) for photo, content in zip(found, contents, strict=True)
+    ]
+    [folds] = fold_photos(hashed, wanted)
+    return folds
+
+
+def by_name(found: list[Photo], folds: Folds) -> dict[str, int]:
+    """Of the photos that are judged."""
+    names = (photo.name for photo in found)
+    return {name: number for name, number in zip(names, folds.of.tolist(), strict=True) if number != NOT_JUDGED}
 
 
 def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
@@ -35,22 +46,28 @@ def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
     folds = fold(found)
     assert folds.count == 5
     assert not folds.remarks()
-    assert set(folds.of) == {photo.name for photo in found}
-    counts = Counter((photo.label, folds.of[photo.name]) for photo in found)
+    assert set(folds.of.tolist()) == set(range(5))
+    counts = Counter(zip((photo.label for photo in found), folds.of.tolist(), strict=True))
     for label, total in (("daisy", 23), ("roses", 10), ("tulips", 101)):
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
 
 def test_the_same_photos_give_the_same_folds_in_whatever_order() -> None:
     found = photos({"daisy": 23, "roses": 10})
-    assert fold(found).of == fold(found[::-1]).of
+    assert by_name(found, fold(found)) == by_name(found[::-1], fold(found[::-1]))
+
+
+def test_each_division_is_another() -> None:
+    contents = [HashedPhoto(photo, hashlib.sha256(photo.name.encode()).digest()) for photo in photos({"a": 9, "b": 9})]
+    divisions = [tuple(folds.of.tolist()) for folds in fold_photos(contents, 3, repeats=4)]
+    assert len(set(divisions)) == 4
 
 
 def test_variants_and_copies_stay_together() -> None:
     found = photos({"daisy": 20, "roses": 20}, variants=3)
     # A copy in another class, and a chain: a variant of one is a copy of another.
     same = {"roses/000_nohash_0.jpg": "daisy/000_nohash_0.jpg", "daisy/001_nohash_1.jpg": "daisy/000_nohash_2.jpg"}
-    of = fold(found, same=same).of
+    of = by_name(found, fold(found, same=same))
     by_group = defaultdict(set)
     for name, number in of.items():
         by_group[name.partition("_nohash_")[0]].add(number)
@@ -69,11 +86,11 @@ def test_no_more_folds_than_the_smallest_class_can_fill() -> None:
 
 @pytest.mark.parametrize("variants", [1, 4])
 def test_a_class_of_one_photo_trains_and_is_not_judged(variants: int) -> None:
-    folds = fold(photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants))
+    found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
+    folds = fold(found)
     assert folds.count == 5
     assert folds.always_trained == ("tulips",)
-    assert not any(name.startswith("tulips/") for name in folds.of)
-    assert len(folds.of) == 40
+    assert set(by_name(found, folds)) == {photo.name for photo in found if photo.label != "tulips"}
     assert "class tulips" in folds.remarks()[0]
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from poets_edge.audit.learning_curve import learning_curve
-from poets_edge.training.cross_validation import NOT_JUDGED, Division, fold_heads, teachers
+from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.training.cross_validation import Division, fold_heads, teachers
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
 from tests.conftest import poets_edge
 
