@@ -174,6 +174,8 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}.")
+    if options.dir:
+        options.dir.mkdir(parents=True, exist_ok=True)
     print(machine(), flush=True)
     for name in options.parts or PARTS:
         part, counts = PARTS[name]

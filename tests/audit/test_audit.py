@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from poets_edge.architectures import architecture
+from poets_edge.audit.audit import audit
+from poets_edge.audit.options import AuditOptions
 from poets_edge.photos.draw import draw_photos
+from poets_edge.training import vectors
 from tests.conftest import Ran, poets_edge
 
 EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
@@ -204,3 +208,21 @@ def test_a_large_class_beside_a_small_one(audited: Audited, tmp_path: Path) -> N
     assert "twice as many photos" in ran.stdout
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
+
+
+def test_what_lies_in_a_file_is_judged_as_what_lies_in_memory(
+    audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = AuditOptions(
+        image_dir=audited.photos,
+        architecture=architecture("mobilenet_0.25_128"),
+        weights="embedded",
+        bottleneck_dir=audited.work / "tf_files/bottlenecks",
+        orientation=True,
+    )
+    in_memory = audit(options).as_dict()
+    monkeypatch.setattr(vectors, "LARGE", 0)
+    in_file = audit(options)
+    assert isinstance(in_file.photos.vectors, vectors.StoredVectors)
+    assert in_file.as_dict() == in_memory
+    assert in_memory["near_duplicates"]
