@@ -59,7 +59,14 @@ class Names(Sequence[str]):
         self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
 
     @classmethod
-    def _joined(cls, text: bytes, ends: Rows) -> Names:
+    def joined(cls, parts: Sequence[Names]) -> Names:
+        """Several, one after the other."""
+        starts = np.cumsum([0, *(len(part._text) for part in parts)], dtype=np.int64)
+        ends = [part._ends[1:] + start for part, start in zip(parts, starts[:-1], strict=True)]
+        return cls._of(b"".join(part._text for part in parts), np.concatenate([np.zeros(1, np.int64), *ends]))
+
+    @classmethod
+    def _of(cls, text: bytes, ends: Rows) -> Names:
         names = cls.__new__(cls)
         names._text, names._ends = text, ends
         return names
@@ -92,13 +99,13 @@ class Names(Sequence[str]):
         starts, lengths = self._ends[rows], self._ends[rows + 1] - self._ends[rows]
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         if len(rows) and bool((np.diff(rows) == 1).all()):
-            return Names._joined(self._text[starts[0] : starts[0] + ends[-1]], ends)
+            return Names._of(self._text[starts[0] : starts[0] + ends[-1]], ends)
         text, parts = np.frombuffer(self._text, np.uint8), []
         for start in range(0, len(rows), _AT_ONCE):  # the places of all letters at once would be eight times the text
             some, first = lengths[start : start + _AT_ONCE], ends[start]
             before = starts[start : start + _AT_ONCE] - (ends[start : start + len(some)] - first)
             parts.append(text[np.repeat(before, some) + np.arange(int(some.sum()))].tobytes())
-        return Names._joined(b"".join(parts), ends)
+        return Names._of(b"".join(parts), ends)
 
 
 class PhotoTable(Sequence[Photo]):

@@ -82,7 +82,7 @@ def read_data(
     for error in hashed.errors.values():
         trouble(error)
     files = hashed.readable
-    digests, kept = files.digests.copy(), np.ones(len(files), np.bool_)
+    digests, kept = files.digests, np.ones(len(files), np.bool_)
     table = VectorTable(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
     start = 0
     for block in bottleneck_blocks(files, [Place(backbone, cache)], reporter):
@@ -96,11 +96,16 @@ def read_data(
         if vectors:
             table.append(np.concatenate(vectors).reshape(len(vectors), -1))  # three times as fast as np.stack
         for row, digest in block.changed.items():
+            if digests is files.digests:
+                digests = digests.copy()
             digests[start + row] = np.frombuffer(digest, np.uint8)
         start += len(block.photos)
     for error in troubles:
         reporter.warn(f"left out: {error}")
-    photos = files.photos if kept.all() else files.photos.take(np.flatnonzero(kept))
+    readable = HashedPhotos(files.photos, digests)
+    if not kept.all():
+        readable = readable.take(np.flatnonzero(kept))
+    photos = readable.photos
     labels = photos.present
     if len(labels) < 2:
         found = f"only {labels[0]!r}" if labels else "none"
@@ -109,8 +114,8 @@ def read_data(
             f" found {found}."
         )
     sets = set_numbers(photos, options.percentages)
-    readable = HashedPhotos(photos.in_classes(labels), digests[kept])
-    return Data(readable, table.finish(), sets, labels), tuple(str(error) for error in troubles)
+    labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
+    return Data(labelled, table.finish(), sets, labels), tuple(str(error) for error in troubles)
 
 
 def training_vectors(
