@@ -1,7 +1,8 @@
 """The gain of `train --fine-tune`, and its speed: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
 - accuracy: the photos in five parts, each judged by a network that learned from the other four; with the last blocks
-  frozen and fine-tuned, on the same photos, so the two are compared photo by photo.
+  frozen and fine-tuned, on the same photos, so the two are compared photo by photo; and the fine-tuned network's int8
+  file beside its floats.
 - speed: `poets-edge train --fine-tune N` as a process, everything cold, against what a user of Keras writes: the same
   layers unfrozen, norms left as they are, the photos decoded once and kept in memory, random crops and mirroring as
   layers in front, `fit` for as many epochs. In the same run, one after the other; peak memory of both.
@@ -12,21 +13,27 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.side_by_side import peak_memory
 from poets_edge.architectures import architecture
-from poets_edge.edge.paired import Paired, compare_paired
+from poets_edge.edge.paired import compare_paired
+from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.files import scratch_folder
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.split import Percentages
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
-from poets_edge.training.train import TrainResult, train
+from poets_edge.training.train import train
 
 FOLDS = 5
+
+Right: TypeAlias = "npt.NDArray[np.bool_]"
+"""Whether the answer to each photo of a part is right, bool [photos]."""
 
 KERAS_RECIPE = """
 import sys
@@ -68,6 +75,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=FineTuning.epochs)
     parser.add_argument("--bottleneck_dir", type=Path, default=TrainOptions.bottleneck_dir)
     parser.add_argument("--folds", type=int, default=FOLDS, help="judge only so many of the five parts")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train all of that with each of these")
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
@@ -78,22 +86,19 @@ def main() -> None:
 
 
 def accuracy(options: argparse.Namespace) -> None:
-    """Print both accuracies fold by fold, then over all of them."""
+    """Print the accuracies part by part, then over all of them, for each seed."""
     photos = sorted(scan(options.folder).photos, key=lambda photo: photo.name)
     order = np.random.default_rng(0).permutation(len(photos))
-    rights: list[tuple[np.ndarray, np.ndarray]] = []
-    for fold in range(options.folds):
-        judged = {photos[row].name for row in order[fold::FOLDS]}
-        with scratch_folder() as work:
-            _divide(photos, judged, work / "photos")
-            frozen, tuned = (_train(options, work, blocks) for blocks in (0, options.blocks))
-        right = tuple(
-            np.array([name not in {wrong for wrong, _, _ in result.misclassified} for name in sorted(_tested(result))])
-            for result in (frozen, tuned)
-        )
-        rights.append((right[0], right[1]))
-        print(f"part {fold + 1}: {_line(rights[-1:])}", flush=True)
-    print(f"all: {_line(rights)}")
+    parts: list[tuple[Right, Right, Right]] = []
+    for seed in options.seeds:
+        for fold in range(options.folds):
+            judged = {photos[row].name for row in order[fold::FOLDS]}
+            with scratch_folder() as work:
+                _divide(photos, judged, work / "photos")
+                parts.append((_right(options, work, seed, 0)[0], *_right(options, work, seed, options.blocks)))
+            print(f"seed {seed}, part {fold + 1}: {_line(parts[-1:])}", flush=True)
+        print(f"seed {seed}, all: {_line(parts[-options.folds :])}", flush=True)
+    print(f"all: {_line(parts)}")
 
 
 def speed(options: argparse.Namespace) -> None:
@@ -123,8 +128,9 @@ def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
         link.symlink_to(photo.path.resolve())
 
 
-def _train(options: argparse.Namespace, work: Path, blocks: int) -> TrainResult:
-    return train(
+def _right(options: argparse.Namespace, work: Path, seed: int, blocks: int) -> tuple[Right, Right]:
+    """Train with the last blocks fine-tuned, and judge the float32 and the int8 file over the test photos."""
+    train(
         TrainOptions(
             image_dir=work / "photos",
             architecture=architecture(options.architecture),
@@ -134,21 +140,22 @@ def _train(options: argparse.Namespace, work: Path, blocks: int) -> TrainResult:
             summaries_dir=work / "summaries",
             bottleneck_dir=options.bottleneck_dir,
             percentages=Percentages(testing=20, validation=0),
-            head=HeadOptions(eval_step_interval=1000),
+            head=HeadOptions(eval_step_interval=1000, seed=seed),
             folds=0,
             fine_tuning=FineTuning(blocks=blocks, epochs=options.epochs),
         )
     )
+    exported = export(ExportOptions(graph=work / "graph.pb", quantizations=("float32", "int8")))
+    first, second = (file.scored.right(exported.labels) for file in exported.files if file.scored)
+    return first, second
 
 
-def _tested(result: TrainResult) -> list[str]:
-    return [name for name in result.digests if name.startswith("test/")]
-
-
-def _line(rights: list[tuple[np.ndarray, np.ndarray]]) -> str:
-    frozen, tuned = (np.concatenate([pair[place] for pair in rights]) for place in (0, 1))
-    paired: Paired = compare_paired(tuned, frozen)
-    return f"frozen {100 * frozen.mean():.1f}, fine-tuned {100 * tuned.mean():.1f} of {len(frozen)}: {paired}"
+def _line(parts: list[tuple[Right, Right, Right]]) -> str:
+    frozen, tuned, int8 = (np.concatenate(of) for of in zip(*parts, strict=True))
+    return (
+        f"frozen {100 * frozen.mean():.1f}, fine-tuned {100 * tuned.mean():.1f} of {len(frozen)}:"
+        f" {compare_paired(tuned, frozen)}; as int8 {100 * int8.mean():.1f}: {compare_paired(int8, tuned)}"
+    )
 
 
 if __name__ == "__main__":

@@ -105,6 +105,9 @@ class Classifier:
         self.size = _image_size(self.input, self.path)
         self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
         self._fill = _input_filler(self.input, self.metadata)
+        # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and profilers
+        # hold the frames they look at with all that is in them.
+        self._values = np.empty(self.input.shape, self.input.dtype)
 
     @property
     def highest_score(self) -> float:
@@ -143,9 +146,8 @@ class Classifier:
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
-        # A view of the interpreter's memory: filling it in place saves a copy. It must be gone before invoke().
-        self._fill(pixels, self._interpreter.tensor(self.input.index)()[0])
-        return self._run()
+        self._fill(pixels, self._values[0])
+        return self._run(self._values)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The input tensor for a picture at the model's size: [height, width, 3] of its input's type.
@@ -158,15 +160,15 @@ class Classifier:
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Scores of what `input_values` made: float32 of shape [labels]."""
-        self._interpreter.set_tensor(self.input.index, values[None])
-        return self._numbers(dequantize(self._run(), self.output))
+        return self._numbers(dequantize(self._run(values[None]), self.output))
 
     def _numbers(self, scores: Scores) -> Scores:
         if not np.isfinite(scores).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
         return scores
 
-    def _run(self) -> npt.NDArray[Any]:
+    def _run(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        self._interpreter.set_tensor(self.input.index, values)
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self.output.index).reshape(-1))
 

@@ -304,12 +304,16 @@ class Extractor:
 
     def __init__(self, model: ModelSource) -> None:
         self._interpreter = open_model(model)
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        details = self._interpreter.get_input_details()[0]
+        self._input, self._output = details["index"], self._interpreter.get_output_details()[0]["index"]
+        # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and a profiler
+        # (each Dask worker has one) holds the frames it looks at with all that is in them.
+        self._pixels = np.empty(details["shape"], np.float32)
         self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
         """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size])."""
-        self._normalise(pixels, self._interpreter.tensor(self._input)()[0])
+        self._normalise(pixels, self._pixels[0])
+        self._interpreter.set_tensor(self._input, self._pixels)
         self._interpreter.invoke()
-        return np.array(self._interpreter.tensor(self._output)()[0], np.float32)
+        return np.asarray(self._interpreter.get_tensor(self._output)[0], np.float32)

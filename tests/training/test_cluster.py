@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +18,12 @@ import numpy as np
 import pytest
 
 from poets_edge import mounts
+from poets_edge.architectures import architecture
 from poets_edge.training import shards
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.shards import Shards, shard_path, write_shard
+from poets_edge.training.weights import find_weights
 from tests.conftest import ROOT, poets_edge
 from tools.cluster_workers import workers_of
 
@@ -187,3 +193,28 @@ def test_a_damaged_shard_is_set_aside(tmp_path: Path) -> None:
     assert found.missing(keys) == keys[5:], "what is cut short is seen at once"
     assert found.read_many(keys) == [None] * 10 and found.set_aside == [first.with_suffix(".damaged")]
     assert not first.exists() and shards.SUFFIX not in found.set_aside[0].name
+
+
+def test_a_profiler_that_looks_at_frames_does_not_stop_a_worker(tmp_path: Path) -> None:
+    """Each Dask worker has one; the interpreter refuses to run while a frame holds a view of its memory."""
+    wanted = architecture("mobilenet_0.25_128")
+    extract = Extractor(prepare_backbone(wanted, find_weights(wanted, Path("embedded")), tmp_path).model)
+    pixels = np.random.default_rng(0).integers(256, size=(128, 128, 3), dtype=np.uint8)
+    undisturbed, done = extract(pixels), threading.Event()
+
+    def look() -> None:
+        held: deque[object] = deque(maxlen=100)
+        while not done.is_set():
+            held.append(sys._current_frames())
+
+    # Often enough to be between any two lines of Python.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    profiler = threading.Thread(target=look)
+    profiler.start()
+    try:
+        assert all((extract(pixels) == undisturbed).all() for _ in range(500))
+    finally:
+        done.set()
+        profiler.join()
+        sys.setswitchinterval(interval)

@@ -164,16 +164,17 @@ class _Extractor:
 
     def __init__(self, model: ModelFile) -> None:
         self._interpreter = open_model(model)
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        (output,) = self._interpreter.get_output_details()
-        self._output = output["index"]
+        details, (output,) = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()
+        self._input, self._output = details["index"], output["index"]
+        self._pixels = np.empty(details["shape"], np.float32)  # see `bottlenecks.Extractor`
         self._normalise = normaliser(BACKBONE)
         self.shape: tuple[int, ...] = tuple(int(length) for length in output["shape"][1:])
 
     def __call__(self, pixels: Pixels) -> Activation:
-        self._normalise(pixels, self._interpreter.tensor(self._input)()[0])
+        self._normalise(pixels, self._pixels[0])
+        self._interpreter.set_tensor(self._input, self._pixels)
         self._interpreter.invoke()
-        values = self._interpreter.tensor(self._output)()[0] * np.float32(1 / STEP)
+        values = self._interpreter.get_tensor(self._output)[0] * np.float32(1 / STEP)
         return np.asarray(np.rint(values), np.uint8)
 
 
