@@ -111,13 +111,20 @@ def _computed(client: Any, photos: HashedPhotos, missing: Sequence[int], targets
         try:
             done, under_way = wait(under_way, timeout=_PATIENCE, return_when="FIRST_COMPLETED")
         except TimeoutError:
-            # Dask brings back a worker that dies at work, but not one that dies while it starts.
-            if client.cluster is not None and not client.scheduler_info(n_workers=-1)["workers"]:
+            if client.cluster is not None and not client.cluster.sync(_any_alive, client.cluster):
                 raise OSError("none is left") from None
             continue
         for future in done:
             yield future.result()
             under_way |= {submit(start) for start in islice(starts, 1)}
+
+
+async def _any_alive(cluster: Any) -> bool:
+    """Whether a worker of this machine's own is at work, or starting: on a busy machine that takes its time.
+
+    Dask brings back a worker that dies at work, but not always one that dies while it starts.
+    """
+    return any(nanny.pid for nanny in cluster.workers.values())
 
 
 def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target]) -> int:
