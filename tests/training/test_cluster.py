@@ -116,6 +116,24 @@ def test_workers_that_nobody_brings_back_are_one_line(photos: Path, tmp_path: Pa
     assert "every worker" in last and "run again" in last
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_worker_that_is_slow_to_start_is_waited_for(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
+    process = start(tmp_path, photos, "local:1", photos_a_task=4)
+    assert process.stderr is not None
+    while "1 workers" not in (line := process.stderr.readline()):
+        assert line, "it ended before it was connected"
+    [killed] = workers_of(process.pid)
+    os.kill(killed, signal.SIGKILL)
+    while not (started := [worker for worker in workers_of(process.pid) if worker != killed]):
+        time.sleep(0.01)
+    os.kill(started[0], signal.SIGSTOP)  # before the scheduler knows of it
+    time.sleep(5)  # more than twice as long as a run is patient here
+    os.kill(started[0], signal.SIGCONT)
+    told = process.communicate(timeout=240)[1]
+    assert process.returncode == 0, told
+    assert graph(tmp_path) == alone[0]
+
+
 @pytest.fixture
 def scheduler() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A scheduler without workers; the tests start what they need."""
