@@ -23,6 +23,7 @@ from poets_edge.architectures import architecture
 from poets_edge.edge.paired import compare_paired
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.files import scratch_folder
+from poets_edge.graphs.convert import Quantization
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.split import Percentages
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -95,7 +96,9 @@ def accuracy(options: argparse.Namespace) -> None:
             judged = {photos[row].name for row in order[fold::FOLDS]}
             with scratch_folder() as work:
                 _divide(photos, judged, work / "photos")
-                parts.append((_right(options, work, seed, 0)[0], *_right(options, work, seed, options.blocks)))
+                (frozen,) = _right(options, work, seed, 0, "float32")
+                tuned, int8 = _right(options, work, seed, options.blocks, "float32", "int8")
+            parts.append((frozen, tuned, int8))
             print(f"seed {seed}, part {fold + 1}: {_line(parts[-1:])}", flush=True)
         print(f"seed {seed}, all: {_line(parts[-options.folds :])}", flush=True)
     print(f"all: {_line(parts)}")
@@ -128,8 +131,10 @@ def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
         link.symlink_to(photo.path.resolve())
 
 
-def _right(options: argparse.Namespace, work: Path, seed: int, blocks: int) -> tuple[Right, Right]:
-    """Train with the last blocks fine-tuned, and judge the float32 and the int8 file over the test photos."""
+def _right(
+    options: argparse.Namespace, work: Path, seed: int, blocks: int, *quantizations: Quantization
+) -> list[Right]:
+    """Train with the last blocks fine-tuned, and judge these files over the test photos."""
     train(
         TrainOptions(
             image_dir=work / "photos",
@@ -145,9 +150,8 @@ def _right(options: argparse.Namespace, work: Path, seed: int, blocks: int) -> t
             fine_tuning=FineTuning(blocks=blocks, epochs=options.epochs),
         )
     )
-    exported = export(ExportOptions(graph=work / "graph.pb", quantizations=("float32", "int8")))
-    first, second = (file.scored.right(exported.labels) for file in exported.files if file.scored)
-    return first, second
+    exported = export(ExportOptions(graph=work / "graph.pb", quantizations=quantizations))
+    return [file.scored.right(exported.labels) for file in exported.files if file.scored]
 
 
 def _line(parts: list[tuple[Right, Right, Right]]) -> str:

@@ -67,7 +67,7 @@ class Int8Place:
         scale, zero_point = end["quantization"]
 
         def extract(pixels: Pixels) -> Vector:
-            interpreter.tensor(start["index"])()[0] = pixels
+            interpreter.set_tensor(start["index"], pixels[None])
             interpreter.invoke()
             integers = interpreter.get_tensor(end["index"])[0].astype(np.float32)
             return np.asarray((integers - np.float32(zero_point)) * np.float32(scale), np.float32)

@@ -300,19 +300,24 @@ def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], 
 
 
 class Extractor:
-    """A backbone in an interpreter of its own, for one thread."""
+    """A backbone, or the layers of one below a cut, in an interpreter of its own, for one thread.
+
+    Attributes:
+        shape: of what it gives.
+    """
 
     def __init__(self, model: ModelSource) -> None:
         self._interpreter = open_model(model)
-        details = self._interpreter.get_input_details()[0]
-        self._input, self._output = details["index"], self._interpreter.get_output_details()[0]["index"]
+        (details,), (output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._input, self._output = details["index"], output["index"]
+        self.shape = tuple(int(length) for length in output["shape"][1:])
         # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and a profiler
         # (each Dask worker has one) holds the frames it looks at with all that is in them.
         self._pixels = np.empty(details["shape"], np.float32)
         self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size])."""
+        """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size]), or activations below the cut."""
         self._normalise(pixels, self._pixels[0])
         self._interpreter.set_tensor(self._input, self._pixels)
         self._interpreter.invoke()

@@ -9,24 +9,23 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.edge.image import PREPROCESSING, Pixels, normaliser, open_photo
-from poets_edge.edge.interpreter import open_model
+from poets_edge.edge.image import PREPROCESSING, open_photo
 from poets_edge.edge.model_file import ModelFile
-from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import run_parallel
 from poets_edge.errors import OutputError
 from poets_edge.graphs.network import Network
 from poets_edge.graphs.write_model import write_float_model
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
-from poets_edge.training.bottlenecks import HashedPhoto
+from poets_edge.training.bottlenecks import Extractor, HashedPhoto
 from poets_edge.training.cache import cache_key
 from poets_edge.training.fine_tuning.tail import Tail, below
 from poets_edge.training.fine_tuning.views import Views
@@ -65,7 +64,7 @@ class Activations:
         self._rows = rows
         self.file = file
         self._views = views
-        self._extractor = _Extractor(model)
+        self._extractor = Extractor(model)
         self.shape = self._extractor.shape
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
@@ -92,7 +91,7 @@ class Activations:
             f" {self.file}"
         )
 
-        def work(item: tuple[HashedPhoto, list[str]], extractor: _Extractor) -> list[tuple[bytes, bytes]]:
+        def work(item: tuple[HashedPhoto, list[str]], extractor: Extractor) -> list[tuple[bytes, bytes]]:
             photo, names = item
             return [
                 (View(photo, name).key, activation.tobytes())
@@ -101,7 +100,7 @@ class Activations:
 
         what = f"activations, {self._backbone.architecture.backbone}"
         with reporter.progress(what, count, "view") as advance:
-            for _, results in run_parallel(list(todo.items()), lambda: _Extractor(self._model), work):
+            for _, results in run_parallel(list(todo.items()), partial(Extractor, self._model), work):
                 for key, data in results:
                     self._rows.write(key, data)
                 advance(len(results))
@@ -126,13 +125,13 @@ class Activations:
         return batch
 
     def _extract(
-        self, photo: HashedPhoto, names: Sequence[str], extractor: Callable[[Pixels], Activation]
+        self, photo: HashedPhoto, names: Sequence[str], extractor: Extractor
     ) -> Iterator[tuple[str, Activation]]:
         # The bytes that were hashed are the bytes that are decoded, or a row would lie under another photo's key.
         image = open_photo(replace(photo.photo, sha256=photo.digest.hex()))
         for name in names:
             pixels = self._views.render(image, self._backbone.architecture.size, name, photo.digest)
-            yield name, extractor(pixels)
+            yield name, _as_steps(extractor(pixels))
 
 
 @contextlib.contextmanager
@@ -159,23 +158,8 @@ def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
     return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
 
 
-class _Extractor:
-    """The layers below the cut in an interpreter of its own, for one thread."""
-
-    def __init__(self, model: ModelFile) -> None:
-        self._interpreter = open_model(model)
-        details, (output,) = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()
-        self._input, self._output = details["index"], output["index"]
-        self._pixels = np.empty(details["shape"], np.float32)  # see `bottlenecks.Extractor`
-        self._normalise = normaliser(BACKBONE)
-        self.shape: tuple[int, ...] = tuple(int(length) for length in output["shape"][1:])
-
-    def __call__(self, pixels: Pixels) -> Activation:
-        self._normalise(pixels, self._pixels[0])
-        self._interpreter.set_tensor(self._input, self._pixels)
-        self._interpreter.invoke()
-        values = self._interpreter.get_tensor(self._output)[0] * np.float32(1 / STEP)
-        return np.asarray(np.rint(values), np.uint8)
+def _as_steps(values: npt.NDArray[np.float32]) -> Activation:
+    return np.asarray(np.rint(values * np.float32(1 / STEP)), np.uint8)
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
