@@ -148,17 +148,14 @@ def train(
 def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> None:
     chance, seen = random.Random(0), 0
     while len(killed) < kills and Path(f"/proc/{parent}").exists():
-        time.sleep(chance.uniform(0.2, 1.0))
-        pids = counted.read_bytes()
-        done = len(pids) // NOTE
-        # Those at work: Dask gives up on one that dies while it starts.
-        workers = [pid for pid in workers_of(parent) if b"%8d" % pid in pids]
+        done, workers = counted.stat().st_size // NOTE, workers_of(parent)  # those that are just starting, too
         if workers and done >= seen + VECTORS:  # a task is done: it comes to an end, however slow the machine is
             chosen = chance.choice(workers)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen, signal.SIGKILL)
                 killed.append(chosen)
                 seen = done
+        time.sleep(chance.uniform(0.2, 1.0))
 
 
 class _CountingExtractor(Extractor):

@@ -33,8 +33,9 @@ from poets_edge.training.shards import VECTORS, shard_path, write_shard
 _SECONDS_TO_CONNECT = 10
 _WORKER_LIVES = 1000
 """Deaths of workers that a task survives: one that is killed is no fault of its photos."""
-_PATIENCE = 20
-"""Seconds without a result, after which it is asked whether there are workers of this machine's own left."""
+_PATIENCE = 120
+"""Seconds without a result, after which a cluster of this machine's own must have a worker, or is lost."""
+_NEVER = "9999 days"
 _IN_FLIGHT = 4
 """Tasks a thread that are sent ahead."""
 
@@ -111,20 +112,12 @@ def _computed(client: Any, photos: HashedPhotos, missing: Sequence[int], targets
         try:
             done, under_way = wait(under_way, timeout=_PATIENCE, return_when="FIRST_COMPLETED")
         except TimeoutError:
-            if client.cluster is not None and not client.cluster.sync(_any_alive, client.cluster):
+            if client.cluster is not None and not client.nthreads():
                 raise OSError("none is left") from None
             continue
         for future in done:
             yield future.result()
             under_way |= {submit(start) for start in islice(starts, 1)}
-
-
-async def _any_alive(cluster: Any) -> bool:
-    """Whether a worker of this machine's own is at work, or starting: on a busy machine that takes its time.
-
-    Dask brings back a worker that dies at work, but not always one that dies while it starts.
-    """
-    return any(nanny.pid for nanny in cluster.workers.values())
 
 
 def compute_shard(items: Sequence[tuple[str, bytes]], targets: Sequence[Target]) -> int:
@@ -177,6 +170,8 @@ def _connected(address: str) -> Iterator[Any]:
         "distributed.comm.timeouts.connect": f"{_SECONDS_TO_CONNECT}s",
         "distributed.comm.retry.count": 0,
         "distributed.worker.daemon": False,
+        # So long after a worker was lost, Dask closes for good what starts it again, if it is just then starting one.
+        "distributed.deploy.lost-worker-timeout": _NEVER,
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))

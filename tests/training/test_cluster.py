@@ -54,13 +54,17 @@ def graph(folder: Path) -> bytes:
     return (folder / "tf_files/retrained_graph.pb").read_bytes()
 
 
-def start(folder: Path, photos: Path, cluster: str, *, photos_a_task: int = 16) -> subprocess.Popen[str]:
+def start(
+    folder: Path, photos: Path, cluster: str, *, photos_a_task: int = 16, patience: int = 2, dask_gives_up: str = "15s"
+) -> subprocess.Popen[str]:
     arguments = ["train", "--image_dir", str(photos), *FEW, "--cluster", cluster]
     code = (
         "import sys\nfrom poets_edge.cli import main\nfrom poets_edge.training import cluster\n"
-        f"cluster.VECTORS, cluster._PATIENCE = {photos_a_task}, 2\nsys.argv = ['poets-edge', *{arguments!r}]\nmain()"
+        f"cluster.VECTORS, cluster._PATIENCE = {photos_a_task}, {patience}\n"
+        f"sys.argv = ['poets-edge', *{arguments!r}]\nmain()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment["DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT"] = dask_gives_up
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=-3, text=True
     )
@@ -118,7 +122,7 @@ def test_workers_that_nobody_brings_back_are_one_line(photos: Path, tmp_path: Pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_worker_that_is_slow_to_start_is_waited_for(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
-    process = start(tmp_path, photos, "local:1", photos_a_task=4)
+    process = start(tmp_path, photos, "local:1", photos_a_task=4, patience=30, dask_gives_up="1s")
     assert process.stderr is not None
     while "1 workers" not in (line := process.stderr.readline()):
         assert line, "it ended before it was connected"
@@ -127,7 +131,7 @@ def test_a_worker_that_is_slow_to_start_is_waited_for(photos: Path, alone: tuple
     while not (started := [worker for worker in workers_of(process.pid) if worker != killed]):
         time.sleep(0.01)
     os.kill(started[0], signal.SIGSTOP)  # before the scheduler knows of it
-    time.sleep(5)  # more than twice as long as a run is patient here
+    time.sleep(3)  # longer than Dask alone would wait
     os.kill(started[0], signal.SIGCONT)
     told = process.communicate(timeout=240)[1]
     assert process.returncode == 0, told
