@@ -28,6 +28,7 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
 from poets_edge.architectures import architecture
+from poets_edge.audit.directions import main_directions
 from poets_edge.audit.learning_curve import learning_curve
 from poets_edge.audit.looks import look_of
 from poets_edge.audit.near_duplicates import find_near_duplicates
@@ -124,7 +125,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
     )
     extractor = Extractor(backbone.model)
     marks = photos.photos.marks
-    before = set(find_near_duplicates(photos.vectors, photos.thumbnails, marks).pairs())
+    before = set(find_near_duplicates(photos.directions, photos.thumbnails, marks, options.bottleneck_dir).pairs())
     print(f"pairs among the photos themselves: {len(before)}")
     print("| seed | found of 50 | other pairs |\n|--:|--:|--:|")
     for seed in SEEDS:
@@ -138,9 +139,10 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
             more.append(hashlib.sha256(image.tobytes()).digest())
         pairs = set(
             find_near_duplicates(
-                np.concatenate([photos.vectors[:], vectors]),
+                main_directions(np.concatenate([photos.vectors[:], vectors]), options.bottleneck_dir),
                 np.concatenate([photos.thumbnails[:], thumbnails]),
                 np.array([*marks, *more], marks.dtype),
+                options.bottleneck_dir,
             ).pairs()
         )
         wanted = {(int(row), len(photos) + place) for place, row in enumerate(chosen)}

@@ -33,7 +33,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
     reporter = reporter or Silent()
     photos = read_photos(options, reporter)
     reporter.status(f"looking through {len(photos.photos)} photos")
-    duplicates = find_near_duplicates(photos.vectors, photos.thumbnails, photos.photos.marks)
+    duplicates = find_near_duplicates(photos.directions, photos.thumbnails, photos.photos.marks, options.bottleneck_dir)
     remarks: list[str] = []
     turned = find_turned(photos, options, reporter) if options.orientation else []
     result = AuditResult(

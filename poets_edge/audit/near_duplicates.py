@@ -8,16 +8,17 @@ and mirrored, and counts as near-duplicates if the pixels agree.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.audit.directions import Rows, blocks, table_of, tiles, unit
 from poets_edge.audit.looks import SIDE, Pictures
 from poets_edge.photos.folds import copies, join
-from poets_edge.training.head import Matrix
-from poets_edge.training.vectors import Vectors
+from poets_edge.training.vectors import Matrix, Vectors, take
 
 Pair = tuple[int, int]
 _Window = tuple[Matrix, Matrix]
@@ -36,12 +37,8 @@ _PROMISING = 0.15
 """Correlation of the detail in the first two ways to do so, from which on all ways are tried."""
 _MOST_NEIGHBOURS = 6
 """Pairs a photo is compared in; in a film thousands of frames are alike, and any chain joins them."""
-_DIMENSIONS = 64
 _COARSE = 8
-_CELLS = 1 << 21
-"""Pairs that are looked at together: 8 MB an array, however many photos there are."""
 _PAIRS_AT_ONCE = 512
-_ROWS_AT_ONCE = 8192
 _LARGE_GROUP = 8
 
 
@@ -64,18 +61,26 @@ class NearDuplicates:
                 yield from itertools.combinations(group, 2)
 
 
-def find_near_duplicates(vectors: Vectors, thumbnails: Pictures, marks: npt.NDArray[np.bytes_]) -> NearDuplicates:
+def find_near_duplicates(
+    directions: Vectors, thumbnails: Pictures, marks: npt.NDArray[np.bytes_], folder: Path
+) -> NearDuplicates:
     """Find them.
 
     Args:
-        vectors: bottlenecks, float32 [photos, bottleneck_size].
+        directions: those of the bottlenecks, float32 [photos, up to 64].
         thumbnails: gray, uint8 [photos, 32, 32].
         marks: of each photo's bytes: those that are the same need no comparison.
+        folder: where a large table lies.
+
+    Raises:
+        OutputError: the disk is full.
     """
     found: list[Pair] = copies(marks)
     distinct = np.setdiff1d(np.arange(len(marks)), [row for _, row in found])
     if len(distinct) > 1:
-        for pairs, cosines in _alike(vectors, thumbnails, distinct):
+        coarse = table_of(lambda rows: _coarse(thumbnails[rows]), distinct, _COARSE**2, folder)
+        for places, cosines in _alike(take(directions, distinct), coarse):
+            pairs = distinct[places]
             for start in range(0, len(pairs), _PAIRS_AT_ONCE):
                 chosen = slice(start, start + _PAIRS_AT_ONCE)
                 first_of, second_of = thumbnails[pairs[chosen, 0]], thumbnails[pairs[chosen, 1]]
@@ -84,65 +89,48 @@ def find_near_duplicates(vectors: Vectors, thumbnails: Pictures, marks: npt.NDAr
     return NearDuplicates(tuple(join(found)))
 
 
-def _alike(
-    vectors: Vectors, thumbnails: Pictures, rows: npt.NDArray[np.int64]
-) -> Iterator[tuple[npt.NDArray[np.int64], Matrix]]:
-    """Pairs worth comparing, int64 [pairs, 2], with the cosines of their bottlenecks, a block of rows at a time."""
-    deep, coarse = unit_directions(vectors, rows), _coarse(thumbnails, rows)
-    start = 0
-    while start < len(rows):
-        block = slice(start, start + rows_at_once(len(rows) - start))
-        of_bottlenecks = deep[block] @ deep[start:].T
-        likeness = of_bottlenecks + coarse[block] @ coarse[start:].T
-        a, b = np.nonzero((likeness >= _ALIKE) | (of_bottlenecks >= _ALIKE_MIRRORED))
-        a, b = a[b > a], b[b > a]  # each pair once
-        cosines = of_bottlenecks[a, b]
-        kept = _nearest(a, np.maximum(likeness[a, b], cosines + (_ALIKE - _ALIKE_MIRRORED)))
-        yield rows[start + np.stack([a[kept], b[kept]], axis=1)], cosines[kept]
-        start = block.stop
+def _alike(deep: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:
+    """Pairs worth comparing, int64 [pairs, 2], with the cosines of their bottlenecks, those of a block at a time.
+
+    Args:
+        deep: directions of the bottlenecks, float32 [photos, up to 64].
+        coarse: those of the thumbnails, float32 [photos, 64].
+    """
+    for block in blocks(len(deep)):
+        of_deep, of_coarse = deep[block], coarse[block]
+        a, b, cosines, likeness = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, "f4"), np.zeros(0, "f4")
+        for tile in tiles(block.start, len(deep)):
+            bottlenecks = of_deep @ deep[tile].T
+            both = bottlenecks + of_coarse @ coarse[tile].T
+            row, column = np.nonzero((both >= _ALIKE) | (bottlenecks >= _ALIKE_MIRRORED))
+            once = row + block.start < column + tile.start  # each pair
+            row, column = row[once], column[once]
+            if not len(row):
+                continue
+            near = bottlenecks[row, column]
+            a, b = np.concatenate([a, row + block.start]), np.concatenate([b, column + tile.start])
+            cosines = np.concatenate([cosines, near])
+            likeness = np.concatenate(
+                [likeness, np.maximum(both[row, column], near + np.float32(_ALIKE - _ALIKE_MIRRORED))]
+            )
+            kept = _nearest(a, likeness)
+            a, b, cosines, likeness = a[kept], b[kept], cosines[kept], likeness[kept]
+        yield np.stack([a, b], axis=1), cosines
 
 
-def _nearest(a: npt.NDArray[np.int64], likeness: Matrix) -> npt.NDArray[np.int64]:
-    """Places of each photo's few most alike pairs, ascending. `a` is ascending, the photo of each pair."""
+def _nearest(a: Rows, likeness: Matrix) -> Rows:
+    """Places of the few most alike pairs of each photo, by photo; `a` is the photo of each pair."""
     order = np.lexsort((-likeness, a))
-    return np.sort(order[np.arange(len(a)) - np.searchsorted(a, a) < _MOST_NEIGHBOURS])
+    photos = a[order]
+    return order[np.arange(len(a)) - np.searchsorted(photos, photos) < _MOST_NEIGHBOURS]
 
 
-def rows_at_once(columns: int) -> int:
-    """How many rows of the matrix of all pairs are looked at together."""
-    return max(1, _CELLS // columns)
-
-
-def unit_directions(vectors: Vectors, rows: npt.NDArray[np.int64]) -> Matrix:
-    """Unit vectors along the photos' main directions of difference, float32 [rows, up to 64]."""
-    sample = vectors[rows[:: max(1, len(rows) // 4096)]].astype(np.float64)
-    mean = sample.mean(axis=0)
-    _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
-    main = axes[:, -_DIMENSIONS:].astype(np.float32)
-    centre = (mean @ main).astype(np.float32)
-    return _in_parts(lambda some: _unit(vectors[some] @ main - centre), rows)
-
-
-def _coarse(thumbnails: Pictures, rows: npt.NDArray[np.int64]) -> Matrix:
-    """Thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [rows, 64]: a perceptual hash."""
+def _coarse(thumbnails: npt.NDArray[np.uint8]) -> Matrix:
+    """Thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [photos, 64]: a perceptual hash."""
     step = SIDE // _COARSE
-
-    def part(some: npt.NDArray[np.int64]) -> Matrix:
-        blocks = thumbnails[some].reshape(len(some), _COARSE, step, _COARSE, step)
-        flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(some), -1)
-        return _unit(flat - flat.mean(axis=1, keepdims=True))
-
-    return _in_parts(part, rows)
-
-
-def _in_parts(function: Callable[[npt.NDArray[np.int64]], Matrix], rows: npt.NDArray[np.int64]) -> Matrix:
-    """A function of many rows, some at a time: no copy of all that it reads is made."""
-    starts = range(0, max(len(rows), 1), _ROWS_AT_ONCE)
-    return np.concatenate([function(rows[start : start + _ROWS_AT_ONCE]) for start in starts])
-
-
-def _unit(rows: Matrix) -> Matrix:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
+    cells = thumbnails.reshape(len(thumbnails), _COARSE, step, _COARSE, step)
+    flat = cells.mean(axis=(2, 4), dtype=np.float32).reshape(len(thumbnails), -1)
+    return unit(flat - flat.mean(axis=1, keepdims=True))
 
 
 def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], cosines: Matrix) -> npt.NDArray[np.bool_]:
@@ -164,8 +152,7 @@ def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], cosines: Matrix) -
 
 
 def _near(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    rows = np.arange(len(a))
-    return np.asarray((_coarse(a, rows) * _coarse(b, rows)).sum(axis=1) >= _NEAR)
+    return np.asarray((_coarse(a) * _coarse(b)).sum(axis=1) >= _NEAR)
 
 
 def _laid_over(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windows: Sequence[_Window]) -> Matrix:

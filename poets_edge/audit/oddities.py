@@ -6,16 +6,16 @@ and a microscope's pictures are all soft.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.near_duplicates import rows_at_once, unit_directions
+from poets_edge.audit.directions import Rows, blocks, tiles
 from poets_edge.audit.photos import AuditPhotos
-
-Rows = npt.NDArray[np.int64]
+from poets_edge.photos.table import Names
+from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE, _PLAIN = 12.0, 243.0, 4.0
 _EVEN = 10.0
@@ -44,8 +44,8 @@ class Oddity:
 
     reason: str
     explanation: str
-    names: tuple[str, ...]
-    details: tuple[str, ...]
+    names: Sequence[str]
+    details: Sequence[str]
 
 
 def find_oddities(photos: AuditPhotos, shortest_side: int) -> list[Oddity]:
@@ -58,8 +58,7 @@ def find_oddities(photos: AuditPhotos, shortest_side: int) -> list[Oddity]:
     for reason, explanation, rule in _RULES:
         rows, details = rule(photos, shortest_side)
         if len(rows):
-            names = tuple(photos.name(int(row)) for row in rows)
-            found.append(Oddity(reason, explanation, names, tuple(details)))
+            found.append(Oddity(reason, explanation, photos.photos.photos.names.take(rows), details))
     return found
 
 
@@ -76,66 +75,69 @@ def _unreadable(unreadable: tuple[tuple[str, str], ...]) -> list[Oddity]:
     return found
 
 
-def _black(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _black(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     return _select(
         (photos.brightness < _BLACK) & (photos.contrast < _EVEN), photos.brightness, "brightness {:.0f} of 255"
     )
 
 
-def _white(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _white(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     return _select((photos.brightness > _WHITE) & (photos.contrast < _EVEN), -photos.brightness, "")
 
 
-def _blank(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _blank(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     lit = (photos.brightness >= _BLACK) & (photos.brightness <= _WHITE)
     return _select(lit & (photos.contrast < _PLAIN), photos.contrast, "")
 
 
-def _cut_short(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _cut_short(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     return _select(
         (photos.unsent >= _UNSENT) & (photos.contrast >= _PLAIN), -photos.unsent, "{:.0%} of its height", photos.unsent
     )
 
 
-def _tiny(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, list[str]]:
+def _tiny(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, Names]:
     side = np.minimum(photos.width, photos.height)
     rows, _ = _select(side < shortest_side / 2, side, "")
-    return rows, [f"{photos.width[row]:.0f} x {photos.height[row]:.0f} pixels" for row in rows]
+    return rows, Names(f"{photos.width[row]:.0f} x {photos.height[row]:.0f} pixels" for row in rows)
 
 
-def _blurred(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, list[str]]:
+def _blurred(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, Names]:
     limit = min(_BLURRED, _BLURRED_SHARE * float(np.median(photos.sharpness)))
     # A tiny picture is soft when it is enlarged, and is listed as tiny.
     large = np.minimum(photos.width, photos.height) >= shortest_side / 2
     return _select(large & (photos.sharpness < limit) & (photos.contrast >= _EVEN), photos.sharpness, "")
 
 
-def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     gray = (photos.colour < _GRAY) & (photos.contrast >= _PLAIN)
     among_colour = float(np.median(photos.colour)) > _COLOURED and gray.mean() < _FEW
     return _select(gray & among_colour, photos.colour, "")
 
 
-def _unlike(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+def _unlike(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
     if len(photos) < _FEWEST_FOR_OUTLIERS:
-        return np.zeros(0, np.int64), []
-    distances = _distances_to_nearest(photos)
+        return np.zeros(0, np.int64), Names([])
+    distances = _distances_to_nearest(photos.directions)
     middle = float(np.median(distances))
     spread = 1.4826 * float(np.median(np.abs(distances - middle))) + 1e-6
     return _select(distances > middle + _FAR * spread, -distances, "")
 
 
-def _distances_to_nearest(photos: AuditPhotos) -> npt.NDArray[np.float32]:
+def _distances_to_nearest(directions: Vectors) -> npt.NDArray[np.float32]:
     """Mean cosine distance to the nearest five others, float32 [photos]."""
-    directions = unit_directions(photos.vectors, np.arange(len(photos)))
-    distances = np.empty(len(photos), np.float32)
-    step = rows_at_once(len(photos))
-    for start in range(0, len(photos), step):
-        likeness = directions[start : start + step] @ directions.T
-        rows = np.arange(len(likeness))
-        likeness[rows, start + rows] = -np.inf
-        nearest = np.partition(likeness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
-        distances[start : start + step] = 1 - nearest.mean(axis=1)
+    distances = np.empty(len(directions), np.float32)
+    for block in blocks(len(directions)):
+        of_block = directions[block]
+        nearest = np.full((len(of_block), _NEIGHBOURS), -np.inf, np.float32)  # the fifth of each photo first
+        for tile in tiles(0, len(directions)):
+            likeness = of_block @ directions[tile].T
+            themselves = np.arange(max(block.start, tile.start), min(block.stop, tile.stop))
+            likeness[themselves - block.start, themselves - tile.start] = -np.inf
+            nearer = np.flatnonzero(likeness.max(axis=1) > nearest[:, 0])
+            known = np.concatenate([nearest[nearer], likeness[nearer]], axis=1)
+            nearest[nearer] = np.partition(known, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
+        distances[block] = 1 - nearest.mean(axis=1)
     return distances
 
 
@@ -144,14 +146,14 @@ def _select(
     order: npt.NDArray[np.float32],
     detail: str,
     shown: npt.NDArray[np.float32] | None = None,
-) -> tuple[Rows, list[str]]:
+) -> tuple[Rows, Names]:
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(order[rows], kind="stable")]
     values = order if shown is None else shown
-    return rows, [detail.format(float(values[row])) for row in rows]
+    return rows, Names(detail.format(float(values[row])) for row in rows)
 
 
-_Rule = Callable[[AuditPhotos, int], tuple[Rows, list[str]]]
+_Rule = Callable[[AuditPhotos, int], tuple[Rows, Names]]
 _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _cut_short),
     ("black", "Nothing can be seen. Was the lens covered?", _black),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from poets_edge.audit.directions import main_directions
 from poets_edge.audit.looks import CACHE_FILE, SIDE, Look, Pictures, Thumbnails, looks
 from poets_edge.audit.options import AuditOptions
 from poets_edge.errors import DatasetError, PhotoError
@@ -31,6 +32,7 @@ class AuditPhotos:
         photos: sorted by name.
         labels: class names, sorted; a class's place is its number.
         vectors: bottlenecks, float32 [photos, bottleneck_size].
+        directions: of the bottlenecks, by which photos are compared, float32 [photos, up to 64].
         classes: int64 [photos].
         width, height: of the file, pixels, float32 [photos].
         brightness, contrast, colour, sharpness, unsent: as in `Look`, float32 [photos].
@@ -41,6 +43,7 @@ class AuditPhotos:
     photos: HashedPhotos
     labels: tuple[str, ...]
     vectors: Vectors
+    directions: Vectors
     classes: Indices
     width: Matrix
     height: Matrix
@@ -125,10 +128,12 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
             f" found {only}."
         )
     width, height, brightness, contrast, colour, sharpness, unsent = facts[:, : len(kept)]
+    found_vectors = vectors.finish()
     return AuditPhotos(
         photos=usable,
         labels=labels,
-        vectors=vectors.finish(),
+        vectors=found_vectors,
+        directions=main_directions(found_vectors, options.bottleneck_dir),
         classes=class_numbers(usable.photos, labels),
         width=width,
         height=height,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,10 @@ class _Page:
             "without": leak.accuracy_without,
         }
 
-    def _odd(self, reason: str, explanation: str, names: tuple[str, ...], details: tuple[str, ...]) -> dict[str, Any]:
+    def _odd(self, reason: str, explanation: str, names: Sequence[str], details: Sequence[str]) -> dict[str, Any]:
         readable = reason not in ("unreadable", "truncated")
         photos = []
-        for name, detail in list(zip(names, details, strict=True))[:_MOST_ODD]:
+        for name, detail in islice(zip(names, details, strict=True), _MOST_ODD):
             shown = {"name": name, "detail": detail, "picture": "", "readable": readable}
             self._shown.append((photo_at(self._result.options.image_dir, name), shown))
             photos.append(shown)

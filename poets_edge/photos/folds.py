@@ -9,9 +9,10 @@ because evenness needs to know them all.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +86,10 @@ def fold_photos(photos: Sequence[HashedPhoto], wanted: int = DEFAULT_FOLDS, *, r
         DatasetError: no class has two groups, so nothing can be judged.
     """
     hashed = HashedPhotos.of(photos)
-    table, groups = hashed.photos, _groups(hashed)
+    table, (joined, single) = hashed.photos, _groups(hashed)
     labels = [table.labels[number] for number in table.classes.tolist()]
-    of_class = Counter(label for group in groups for label in {labels[row] for row in group})
+    of_class = Counter(label for group in joined for label in {labels[row] for row in group})
+    of_class.update(labels[row] for row in single.tolist())
     spare = {label: number for label, number in of_class.items() if number >= _FEWEST}
     if not spare:
         raise DatasetError(
@@ -96,12 +98,17 @@ def fold_photos(photos: Sequence[HashedPhoto], wanted: int = DEFAULT_FOLDS, *, r
         )
     smallest = min(sorted(spare), key=lambda label: spare[label])
     count = min(wanted, spare[smallest])
-    judged = [group for group in groups if all(labels[row] in spare for row in group)]
+    joined = [group for group in joined if all(labels[row] in spare for row in group)]
+    single = single[np.array([labels[row] in spare for row in single.tolist()], np.bool_)]
+    sizes = Counter(labels[row] for row in itertools.chain(*joined, single.tolist()))
     always_trained = tuple(sorted(label for label in of_class if label not in spare))
     return tuple(
-        Folds(_spread(table, labels, judged, count, repeat), count, wanted, smallest, always_trained)
+        Folds(
+            _spread(_in_order(table, joined, single, repeat), labels, sizes, count), count, wanted, smallest,
+            always_trained,
+        )
         for repeat in range(repeats)
-    )
+    )  # fmt: skip
 
 
 def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
@@ -132,22 +139,34 @@ def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
     return list(zip(first_of[again].tolist(), again.tolist(), strict=True))
 
 
-def _groups(photos: HashedPhotos) -> list[Group]:
-    """Photos that must stay together: joined by name or by content, and by any chain of both."""
+def _groups(photos: HashedPhotos) -> tuple[list[Group], Rows]:
+    """Photos that must stay together, joined by name or by content and by any chain of both; and all others."""
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
     joined = join([*copies(checksums), *copies(photos.marks)])
-    together = {row for group in joined for row in group}
-    return joined + [(row,) for row in range(len(photos)) if row not in together]
+    alone = np.ones(len(photos), np.bool_)
+    alone[list(itertools.chain(*joined))] = False
+    return joined, np.flatnonzero(alone)
 
 
-def _spread(table: PhotoTable, labels: Sequence[str], groups: Sequence[Group], count: int, repeat: int) -> Rows:
-    """Large groups first, then by a hash of the name; each goes where its classes have the fewest photos so far."""
-    of = np.full(len(table), NOT_JUDGED, np.int64)
-    sizes = Counter(labels[row] for group in groups for row in group)
+def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
+    """Large groups first, then by a hash of the name."""
+    yield from sorted(joined, key=lambda group: (-len(group), _place(table, group, repeat)))
+    places = np.fromiter((_place(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
+    yield from ((row,) for row in single[np.argsort(places)].tolist())
+
+
+def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, int], count: int) -> Rows:
+    """One after the other, each goes where its classes have the fewest photos so far.
+
+    Args:
+        labels: of all photos.
+        sizes: photos of each class in all the groups.
+    """
+    of = np.full(len(labels), NOT_JUDGED, np.int64)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]
     filled = [0] * count
-    for group in sorted(groups, key=lambda group: (-len(group), _place(table, group, repeat))):
+    for group in groups:
         own = sorted({labels[row] for row in group})
         # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
         fullness = [
