@@ -28,3 +28,9 @@ def test_records(tmp_path: Path, record: Path) -> None:
 @pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
 def test_photos(photo: Path) -> None:
     poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))
+
+
+@pytest.mark.parametrize("model", sorted((CORPUS / "models").iterdir()), ids=lambda path: path.name)
+def test_models(model: Path) -> None:
+    for command in (("inspect", model, "--json"), ("label", model, CORPUS / "photos/strip.tif"), ("benchmark", model)):
+        poets_edge(*command).failed(str(model))

@@ -18,7 +18,7 @@ from poets_edge.places import cache_folder
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """Packages that hold an interpreter, the best first."""
 
-_RULES = 2
+_RULES = 3
 """Raise when what is verified changes: what was verified by other rules is verified again."""
 
 

@@ -141,7 +141,10 @@ class _Parser:
         first, count = self._vector(place, 1)
         if first + count >= len(self._view) or self._view[first + count] != 0:
             raise FlawError("a text without an end")
-        return str(self._view[first : first + count], "utf-8", "backslashreplace")
+        try:
+            return str(self._view[first : first + count], "utf-8", "backslashreplace" if self._lenient else "strict")
+        except UnicodeDecodeError:  # interpreters raise it for whichever name they are asked
+            raise FlawError("a text that is not UTF-8") from None
 
     def _numbers(self, code: str, place: int) -> Any:
         dtype = np.dtype("<u1" if code == "?" else f"<{code}")
