@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from poets_edge.photos.table import Rows
 from poets_edge.training.vectors import Matrix, Vectors, VectorTable
 
 MAIN = 64
@@ -20,8 +20,6 @@ _SAMPLE = 4096
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
 """Photos that are compared with each other at once: 4 MB an array."""
-
-Rows = npt.NDArray[np.int64]
 
 
 def main_directions(vectors: Vectors, folder: Path) -> Vectors:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.directions import Rows, blocks, table_of, tiles, unit
+from poets_edge.audit.directions import blocks, table_of, tiles, unit
 from poets_edge.audit.looks import SIDE, Pictures
 from poets_edge.photos.folds import copies, join
+from poets_edge.photos.table import Rows
 from poets_edge.training.vectors import Matrix, Vectors, take
 
 Pair = tuple[int, int]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.directions import Rows, blocks, tiles
+from poets_edge.audit.directions import blocks, tiles
 from poets_edge.audit.photos import AuditPhotos
-from poets_edge.photos.table import Names
+from poets_edge.photos.table import Names, Rows
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE, _PLAIN = 12.0, 243.0, 4.0

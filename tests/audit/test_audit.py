@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from poets_edge.architectures import architecture
+from poets_edge.audit import directions
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.photos.draw import draw_photos
@@ -210,7 +211,7 @@ def test_a_large_class_beside_a_small_one(audited: Audited, tmp_path: Path) -> N
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
 
 
-def test_what_lies_in_a_file_is_judged_as_what_lies_in_memory(
+def test_what_lies_in_a_file_and_is_compared_in_blocks_is_judged_as_what_lies_in_memory(
     audited: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = AuditOptions(
@@ -222,6 +223,8 @@ def test_what_lies_in_a_file_is_judged_as_what_lies_in_memory(
     )
     in_memory = audit(options).as_dict()
     monkeypatch.setattr(vectors, "LARGE", 0)
+    monkeypatch.setattr(directions, "_BLOCK", 64)
+    monkeypatch.setattr(directions, "_TILE", 24)
     in_file = audit(options)
     assert isinstance(in_file.photos.vectors, vectors.StoredVectors)
     assert in_file.as_dict() == in_memory
