@@ -40,8 +40,13 @@ def test_the_shipped_form_loses_nothing_that_matters(tmp_path: Path) -> None:
     with np.load(EMBEDDED_FILE) as stored:
         arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
     np.savez(tmp_path / "student.npz", *arrays)
-    assert package(tmp_path / "student.npz", tmp_path / "again.npz") == EMBEDDED_FILE.stat().st_size
-    assert (tmp_path / "again.npz").read_bytes() == EMBEDDED_FILE.read_bytes()
+    size = package(tmp_path / "student.npz", tmp_path / "again.npz")
+    assert size == (tmp_path / "again.npz").stat().st_size
+    # Not the bytes of the file: releases of Python write the headers of its members differently.
+    with np.load(tmp_path / "again.npz") as again, np.load(EMBEDDED_FILE) as stored:
+        assert again.files == stored.files
+        for name in stored.files:
+            assert again[name].dtype == stored[name].dtype and again[name].tobytes() == stored[name].tobytes(), name
     arrays[0] = arrays[0] * np.float32(1e6)
     np.savez(tmp_path / "student.npz", *arrays)
     with pytest.raises(ValueError, match="too large for float16"):
