@@ -18,8 +18,6 @@ from poets_edge.edge.calibration import (
 
 _SHOWN = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _FINE = np.arange(0, 100) / 100
-_MOST_FITTED = 80_000
-"""Answers that a temperature is found on, at most: one number needs no more, and memory stays what it is."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,11 @@ def calibrate(
     after = np.empty_like(scores)
     for number in np.unique(fold):
         rows = fold == number
-        after[rows] = with_temperature(scores[rows], _temperature(scores, truth, ~rows))
+        after[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
     right = after.argmax(axis=1) == truth
     best = after.max(axis=1)
     return Calibration(
-        _temperature(scores, truth, np.ones(len(truth), np.bool_)),
+        best_temperature(scores, truth),
         expected_calibration_error(scores, truth),
         expected_calibration_error(after, truth),
         tuple(reliability(after, truth)),
@@ -98,13 +96,6 @@ def calibrate(
         _suggest([_at(float(value), best, right) for value in _FINE], target),
         target,
     )
-
-
-def _temperature(scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_]) -> float:
-    """The best for these answers, or for as many of them, evenly chosen, as are needed to tell."""
-    rows = np.flatnonzero(chosen)
-    rows = rows[:: -(-len(rows) // _MOST_FITTED) or 1]
-    return best_temperature(scores[rows], truth[rows])
 
 
 def _at(threshold: float, best: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> Threshold:

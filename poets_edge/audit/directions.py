@@ -14,7 +14,7 @@ import numpy as np
 from poets_edge.photos.table import Rows
 from poets_edge.training.vectors import Matrix, Vectors, VectorTable
 
-MAIN = 64
+_MAIN = 64
 """Directions kept, at most."""
 _SAMPLE = 4096
 _ROWS_AT_ONCE = 8192
@@ -35,7 +35,7 @@ def main_directions(vectors: Vectors, folder: Path) -> Vectors:
     sample = vectors[np.arange(0, len(vectors), max(1, len(vectors) // _SAMPLE))].astype(np.float64)
     mean = sample.mean(axis=0)
     _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
-    main = axes[:, -MAIN:].astype(np.float32)
+    main = axes[:, -_MAIN:].astype(np.float32)
     centre = (mean @ main).astype(np.float32)
     return table_of(lambda rows: unit(vectors[rows] @ main - centre), np.arange(len(vectors)), main.shape[1], folder)
 

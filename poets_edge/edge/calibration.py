@@ -24,6 +24,8 @@ _SMALLEST = 1e-30
 _WIDEST = math.log(5.0)
 _PRIOR_WIDTH = 0.5
 """Of the logarithm of the temperature: a few photos cannot move it far from 1."""
+_MOST_FITTED = 80_000
+"""Photos that a temperature is found on, at most: one number needs no more, and memory stays what it is."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -74,10 +76,14 @@ def with_temperature(scores: Scores, temperature: float) -> Scores:
 def best_temperature(scores: Scores, truth: Truth) -> float:
     """The temperature of the smallest cross entropy, between 0.2 and 5; 1 where there are no photos.
 
+    Of more than 80,000 photos, some that lie evenly among them decide.
+
     Args:
         scores: of photos the model has not learned from, [photos, classes].
         truth: [photos].
     """
+    step = max(1, math.ceil(len(truth) / _MOST_FITTED))
+    scores, truth = scores[::step], truth[::step]
     logits = np.log(np.maximum(scores.astype(np.float64), _SMALLEST))
 
     def loss(logarithm: float) -> float:

@@ -40,8 +40,7 @@ def test_the_shipped_form_loses_nothing_that_matters(tmp_path: Path) -> None:
     with np.load(EMBEDDED_FILE) as stored:
         arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
     np.savez(tmp_path / "student.npz", *arrays)
-    size = package(tmp_path / "student.npz", tmp_path / "again.npz")
-    assert size == (tmp_path / "again.npz").stat().st_size
+    assert package(tmp_path / "student.npz", tmp_path / "again.npz") == EMBEDDED_FILE.stat().st_size
     # Not the bytes of the file: releases of Python write the headers of its members differently.
     with np.load(tmp_path / "again.npz") as again, np.load(EMBEDDED_FILE) as stored:
         assert again.files == stored.files
