@@ -89,9 +89,7 @@ class Hessian:
         """The summands of one photo's input, float32 [groups, inputs, inputs]."""
         patches = _patches(pixels, self._layer, places)
         if self._layer.depthwise:
-            # [channels, places in the kernel, samples], contiguous, or the products leave BLAS.
-            by_channel = np.ascontiguousarray(patches.transpose(2, 1, 0))
-            return np.asarray(by_channel @ by_channel.transpose(0, 2, 1))
+            return _channel_products(patches)
         flat = patches.reshape(len(patches), -1)
         return np.asarray(flat.T @ flat)[None]
 
@@ -191,6 +189,21 @@ def _patches(pixels: Array, layer: Convolution, places: Places) -> Array:
     patches: Array = pixels.reshape(height * width, -1).take(nearest, axis=0)
     patches[(rows < 0) | (rows >= height) | (across < 0) | (across >= width)] = 0
     return patches
+
+
+def _channel_products(patches: Array) -> Array:
+    """[samples, places in the kernel, channels] -> for each channel the products of every two places, over all samples.
+
+    Channels are multiplied side by side, as they lie: a matrix of each channel would have to be moved together first,
+    which takes several times as long as all of this.
+    """
+    _, places, channels = patches.shape
+    products = np.empty((places, places, channels), np.float32)
+    for place in range(places):
+        upto = slice(place + 1)
+        products[place, upto] = np.einsum("sc,sjc->jc", patches[:, place], patches[:, upto])
+        products[upto, place] = products[place, upto]
+    return np.asarray(products.transpose(2, 0, 1))
 
 
 def _outputs(shape: Sequence[int], layer: Convolution) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ from poets_edge.graphs.network import Network, Parameters
 from poets_edge.graphs.read_graph import known_network
 from poets_edge.graphs.write_int8 import Range, can_be_int8, write_int8_model
 from poets_edge.graphs.write_model import write_float_model
-from poets_edge.layers import INPUT
+from poets_edge.layers import INPUT, Layer
 
 Batch = npt.NDArray[np.float32]
 
@@ -84,7 +84,8 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         workers: threads; by default one a core.
     """
     # The softmax stays in float, and every layer before it needs a range.
-    names = [layer.name for layer in network.layers[:-1]]
+    ranged = network.layers[:-1]
+    names = [layer.name for layer in ranged]
     hessians, shapes = _hessians(network), network.shapes()
     model = ModelFile(Path("the network to be calibrated"), write_float_model(network, also=names))
     rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
@@ -104,7 +105,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         # Views: there are millions of numbers. They are gone when the next picture is computed.
         answers = {name: interpreter.tensor(end["index"])() for name, end in zip(names, outputs, strict=True)}
         answers[INPUT] = batch
-        ranges = [(float(answers[name].min()), float(answers[name].max())) for name in names]
+        ranges = [_range(layer, answers[layer.name]) for layer in ranged]
         chosen = zip(hessians.values(), places[number] if number < len(places) else [], strict=False)
         return ranges, [hessian.products(answers[layer.source][0], at) for (layer, hessian), at in chosen]
 
@@ -119,6 +120,11 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
             hessian.sums += product
     kernels = run_parallel(hessians, lambda: None, lambda name, _: hessians[name][1].rounded(), workers=workers)
     return Calibration(seen, dict(kernels))
+
+
+def _range(layer: Layer, answers: Batch) -> Range:
+    """The smallest and largest of a layer's answers, or 0, which every range holds, where none can be below."""
+    return 0.0 if layer.activation != "none" else float(answers.min()), float(answers.max())
 
 
 def _hessians(network: Network) -> dict[str, tuple[Convolution, Hessian]]:
