@@ -25,7 +25,9 @@ _KEYS_A_QUERY = 500
 """Older SQLites take 999 values."""
 
 LOG_BYTES = 16 << 20
-"""Bytes of the write-ahead log beside a file, at most, about."""
+"""Bytes of the write-ahead log beside a file, at most, about. Keys are hashes, so rows that follow one another touch
+pages all over a large file: the longer the log, the more of them are written back once instead of several times."""
+_PAGE_BYTES = 4096
 
 
 class Rows:
@@ -173,6 +175,7 @@ def _connect(path: Path, table: str) -> sqlite3.Connection:
         # A write-ahead log makes a commit an append, and never leaves the file torn.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // _PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, crc INTEGER NOT NULL, vector BLOB NOT NULL)"
