@@ -40,6 +40,9 @@ _WAITING = 4
 _AT_ONCE = 4096
 """Photos, or vectors of photos, that are looked for together: bounds memory."""
 
+_HASHED_AT_ONCE = 16
+"""Photos that a thread hashes before it hands over: handing over takes as long as hashing a small one."""
+
 PLAIN = ""
 """The variant that is the photo itself, undistorted."""
 
@@ -141,7 +144,7 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
     errors: dict[int, PhotoError] = {}
     paths, at_address = table.paths(), is_address(table.folder)
-    workers = CONNECTIONS if at_address else None
+    workers, share = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
     with open_digests(bottleneck_dir, rehash=rehash) as known:
         for start in range(0, len(table), _AT_ONCE):
             some = list(islice(paths, _AT_ONCE))
@@ -151,15 +154,17 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
             unknown = [row for row, digest in enumerate(kept, start) if digest is None]
             joined = b"".join(digest or bytes(digests.shape[1]) for digest in kept)
             digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
-            for row, (result, seen, at) in run_parallel(
-                unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers
+            shares = [unknown[first : first + share] for first in range(0, len(unknown), share)]
+            for rows, hashed in run_parallel(
+                shares, lambda: None, lambda rows, _: [_hash(table[row]) for row in rows], workers=workers
             ):
-                if isinstance(result, PhotoError):
-                    errors[row] = result
-                    continue
-                digests[row] = np.frombuffer(result, np.uint8)
-                if seen is not None:
-                    known.keep(table[row].path, seen, at, result)
+                for row, (result, seen, at) in zip(rows, hashed, strict=True):
+                    if isinstance(result, PhotoError):
+                        errors[row] = result
+                        continue
+                    digests[row] = np.frombuffer(result, np.uint8)
+                    if seen is not None:
+                        known.keep(table[row].path, seen, at, result)
             known.commit()
     return Hashed(table, digests, errors)
 
