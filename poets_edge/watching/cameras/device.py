@@ -27,7 +27,7 @@ class Device(Protocol):
         """The next picture, RGB; None where the camera gave none or a torn one. Raises SourceError: it has gone."""
 
     def close(self) -> None:
-        """Let go of the camera, also of one that has gone."""
+        """Let go of the camera, also of one that has gone, or that was let go of before."""
 
 
 def camera_frames(name: str, open_device: Callable[[], Device]) -> Iterator[Frame | None]:
