@@ -131,7 +131,7 @@ class LostCamera:
         if self.opened % 3 == 2:
             raise SourceError("no such camera.")
         self._left = _FRAMES_A_LOSS - 1
-        self._handle: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._handle = os.open(os.devnull, os.O_RDONLY)
         self._image = Image.new("RGB", (48, 36), (200, 30 * (self.opened % 8), 90))
 
     def read(self) -> Image.Image | None:
@@ -141,9 +141,7 @@ class LostCamera:
         return self._image.copy()
 
     def close(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        os.close(self._handle)
 
 
 def camera() -> FrameSource:

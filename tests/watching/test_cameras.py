@@ -146,6 +146,20 @@ def test_a_webcam_that_is_unplugged_is_waited_for(
     np.testing.assert_array_equal(colours, np.asarray(daisy), "red and blue in their places")
 
 
+def test_a_camera_that_has_gone_is_let_go_of_once(
+    device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the reader stops while it is waited for."""
+    script = Script(daisy, GONE)
+    _as_opencv(script, monkeypatch)
+    frames = open_camera(str(device)).frames()
+    while "waiting for it" not in (frame.problem if (frame := next(frames)) else ""):
+        pass
+    assert script.closed == 1
+    frames.close()  # type: ignore[attr-defined]
+    assert script.closed == 1
+
+
 def test_one_torn_frame_is_not_the_end(device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script(daisy, TORN, daisy)
     _as_opencv(script, monkeypatch)

@@ -5,6 +5,7 @@ A device is opened by a function and gives pictures; which library does it is it
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -27,7 +28,7 @@ class Device(Protocol):
         """The next picture, RGB; None where the camera gave none or a torn one. Raises SourceError: it has gone."""
 
     def close(self) -> None:
-        """Let go of the camera, also of one that has gone, or that was let go of before."""
+        """Let go of the camera, also of one that has gone."""
 
 
 def camera_frames(name: str, open_device: Callable[[], Device]) -> Iterator[Frame | None]:
@@ -37,30 +38,33 @@ def camera_frames(name: str, open_device: Callable[[], Device]) -> Iterator[Fram
         SourceError: the camera cannot be opened at the start. Later it is waited for.
     """
     device = open_device()
-    bad = 0
-    try:
-        while True:
-            try:
-                picture = device.read()
-                bad = 0 if picture is not None else bad + 1
-                if bad == _BAD_READS:
-                    raise SourceError("")
-            except SourceError:
-                device.close()
-                yield Frame(problem=f"{name} has gone; waiting for it to come back")
-                for opened in _reopened(open_device):
-                    if opened is None:
-                        yield None
-                    else:
-                        device, bad = opened, 0
-                continue
-            if picture is not None:
-                yield Frame(photo=picture)
+    while True:
+        with contextlib.closing(device):
+            yield from _frames_until_gone(name, device)
+        yield Frame(problem=f"{name} has gone; waiting for it to come back")
+        for opened in _reopened(open_device):
+            if opened is None:
+                yield None
             else:
-                yield Frame(problem=f"{name} gave a torn frame")
-                time.sleep(TICK_SECONDS / 4)
-    finally:
-        device.close()
+                device = opened
+
+
+def _frames_until_gone(name: str, device: Device) -> Iterator[Frame]:
+    bad = 0
+    while True:
+        try:
+            picture = device.read()
+        except SourceError:
+            return
+        if picture is not None:
+            bad = 0
+            yield Frame(photo=picture)
+            continue
+        bad += 1
+        if bad == _BAD_READS:
+            return
+        yield Frame(problem=f"{name} gave a torn frame")
+        time.sleep(TICK_SECONDS / 4)
 
 
 def _reopened(open_device: Callable[[], Device]) -> Iterator[Device | None]:
