@@ -34,6 +34,7 @@ def run_parallel(
     workers: int | None = None,
     tools: list[Tool] | None = None,
     ahead: int = AHEAD,
+    at_once: int = 1,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, work(item, tool)) in the order of `items`.
 
@@ -41,7 +42,9 @@ def run_parallel(
         make_tool: makes what one worker needs for itself (an interpreter); called `workers` times at most.
         workers: threads; by default one a core.
         tools: those that earlier calls have made, which are used first; those made now are added.
-        ahead: items a worker that may be under way, or finished and not yet taken: fewer where results are large.
+        ahead: items a worker that may be under way, or finished and not yet taken: fewer where results are large. With
+            `at_once`, so many times that.
+        at_once: items that a worker does before it hands over: more where one takes no longer than handing over.
 
     Raises:
         whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
@@ -49,7 +52,8 @@ def run_parallel(
     todo = list(items)
     if not todo:
         return
-    count = min(workers or cores(), len(todo))
+    shares = [todo[start : start + at_once] for start in range(0, len(todo), at_once)]
+    count = min(workers or cores(), len(shares))
     made = [] if tools is None else tools
     while len(made) < count:
         made.append(make_tool())
@@ -57,24 +61,24 @@ def run_parallel(
     for tool in made[:count]:
         free.put(tool)
 
-    def run(item: Item) -> Result:
+    def run(share: list[Item]) -> list[Result]:
         tool = free.get()
         try:
-            return work(item, tool)
+            return [work(item, tool) for item in share]
         finally:
             free.put(tool)
 
     with ThreadPoolExecutor(count) as pool:
-        waiting: deque[tuple[Item, Future[Result]]] = deque()
-        source = iter(todo)
+        waiting: deque[tuple[list[Item], Future[list[Result]]]] = deque()
+        source = iter(shares)
         try:
-            for item in itertools.islice(source, count * ahead):
-                waiting.append((item, pool.submit(run, item)))
+            for share in itertools.islice(source, count * ahead):
+                waiting.append((share, pool.submit(run, share)))
             while waiting:
-                item, future = waiting.popleft()
-                result = future.result()
+                share, future = waiting.popleft()
+                results = future.result()
                 for following in itertools.islice(source, 1):
                     waiting.append((following, pool.submit(run, following)))
-                yield item, result
+                yield from zip(share, results, strict=True)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

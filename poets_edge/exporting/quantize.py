@@ -123,7 +123,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _range(layer: Layer, answers: Batch) -> Range:
-    """The smallest and largest of a layer's answers, or 0, which every range holds, where none can be below."""
+    """The smallest and largest of a layer's answers. After an activation none is below 0, which every range holds."""
     return 0.0 if layer.activation != "none" else float(answers.min()), float(answers.max())
 
 

@@ -144,7 +144,7 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
     errors: dict[int, PhotoError] = {}
     paths, at_address = table.paths(), is_address(table.folder)
-    workers, share = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
+    workers, at_once = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
     with open_digests(bottleneck_dir, rehash=rehash) as known:
         for start in range(0, len(table), _AT_ONCE):
             some = list(islice(paths, _AT_ONCE))
@@ -154,17 +154,15 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
             unknown = [row for row, digest in enumerate(kept, start) if digest is None]
             joined = b"".join(digest or bytes(digests.shape[1]) for digest in kept)
             digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
-            shares = [unknown[first : first + share] for first in range(0, len(unknown), share)]
-            for rows, hashed in run_parallel(
-                shares, lambda: None, lambda rows, _: [_hash(table[row]) for row in rows], workers=workers
+            for row, (result, seen, at) in run_parallel(
+                unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers, at_once=at_once
             ):
-                for row, (result, seen, at) in zip(rows, hashed, strict=True):
-                    if isinstance(result, PhotoError):
-                        errors[row] = result
-                        continue
-                    digests[row] = np.frombuffer(result, np.uint8)
-                    if seen is not None:
-                        known.keep(table[row].path, seen, at, result)
+                if isinstance(result, PhotoError):
+                    errors[row] = result
+                    continue
+                digests[row] = np.frombuffer(result, np.uint8)
+                if seen is not None:
+                    known.keep(table[row].path, seen, at, result)
             known.commit()
     return Hashed(table, digests, errors)
 
