@@ -17,7 +17,7 @@ from poets_edge.edge.paired import Paired, compare_paired
 from poets_edge.edge.scored import Scored, score_photos
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.sketch import overlap, sketch
+from poets_edge.photos.sketch import overlap, sketch_now
 from poets_edge.photos.split import Percentages, SetName, split
 from poets_edge.progress import Reporter, Silent
 
@@ -120,7 +120,7 @@ def _was_trained_on(photos: Sequence[Photo], scorer: Scorer, model: Path) -> boo
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # trained by version 0.1; models of others know no photos of ours
-    return overlap(training["photos_sketch"], sketch(photos))
+    return overlap(training["photos_sketch"], sketch_now(photos))
 
 
 def _record_beside(graph: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from poets_edge.mounts import network_type
 from poets_edge.photos import elsewhere
@@ -43,6 +43,18 @@ _NAMES_A_QUERY = 500
 """Older SQLites take 999 values."""
 
 
+class Known(NamedTuple):
+    """What a photo's bytes are.
+
+    Attributes:
+        digest: their SHA-256.
+        size: how many they are; UNKNOWN_SIZE where its server does not say.
+    """
+
+    digest: bytes
+    size: int
+
+
 class Digests:
     """The digests in one file; made by `open_digests`. Not for use by two threads at once."""
 
@@ -54,9 +66,9 @@ class Digests:
         self._rehash = rehash
         self._folders: dict[str, bytes] = {}
 
-    def find(self, paths: Sequence[str]) -> list[bytes | None]:
-        """The SHA-256 of each file's bytes as they are now, or None where it is not known."""
-        found: list[bytes | None] = []
+    def find(self, paths: Sequence[str]) -> list[Known | None]:
+        """What each file's bytes are now, or None where it is not known."""
+        found: list[Known | None] = []
         for folder, places in groupby(map(self._place, paths), key=itemgetter(0)):
             names = [name for _, name in places]
             known = self._read(folder, names)
@@ -64,7 +76,8 @@ class Digests:
                 seen, digest = known.get(name, _UNKNOWN)
                 # Anything may be in a damaged file. (A wrong digest of the right length shows when a photo is read.)
                 sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
-                found.append(digest if sound and seen == _identity_now(path) else None)
+                now = seen_now(path) if sound else None
+                found.append(Known(digest, now.size) if now and now.identity == seen else None)
         return found
 
     def keep(self, path: Path, seen: Seen, at: float, digest: bytes) -> None:
@@ -169,22 +182,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def seen_now(path: str) -> Seen | None:
-    """The marks by which a change of a photo shows; None where they are not known."""
+    """What is known of a photo without reading it; None where that is not enough to tell whether it has changed."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:
         return elsewhere.seen(path)
-    return Seen(_identity(now), max(now.st_mtime, now.st_ctime)) if stat.S_ISREG(now.st_mode) else None
-
-
-def _identity_now(path: str) -> str | None:
-    try:
-        now = os.stat(path)  # noqa: PTH116 - a million times
-    except OSError:
-        found = elsewhere.seen(path)
-        return found.identity if found else None
-    return _identity(now) if stat.S_ISREG(now.st_mode) else None
-
-
-def _identity(status: os.stat_result) -> str:
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+    if not stat.S_ISREG(now.st_mode):
+        return None
+    identity = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino}"
+    return Seen(identity, max(now.st_mtime, now.st_ctime), now.st_size)

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from poets_edge.errors import DatasetError
 from poets_edge.photos import remote
 from poets_edge.photos.address import is_address, joined, photo_path
 from poets_edge.photos.archives import Archive, read_archive, read_member
 from poets_edge.photos.folder import PHOTO_SUFFIXES
+from poets_edge.photos.table import UNKNOWN_SIZE
 
 SUFFIXES = (".zip", ".tar")
 _THROUGH = re.compile(r"\.(?:zip|tar)(?=[/\\])", re.IGNORECASE)
@@ -49,17 +51,18 @@ class Found:
     depth: int = 0
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The marks by which a change of a photo shows.
+class Seen(NamedTuple):
+    """What is known of a photo without reading it. (A tuple, for it is made a million times.)
 
     Attributes:
-        identity: changes with it.
+        identity: changes with the photo.
         changed: when it did, in seconds since the epoch; 0 where only its server knows.
+        size: bytes; UNKNOWN_SIZE where its server does not say.
     """
 
     identity: str
     changed: float
+    size: int
 
 
 def is_elsewhere(path: str) -> bool:
@@ -128,7 +131,7 @@ def read(path: str, most: int) -> bytes:
     """
     container, name = _through(path)
     if container is None:
-        if (size(path) or 0) > most:  # where the server does not answer, reading tells why
+        if size(path) > most:  # where the server does not answer, reading tells why
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
         return remote.read(path)
     member = _archive_at(container)[0].find(name)
@@ -146,15 +149,15 @@ def read(path: str, most: int) -> bytes:
 
 
 def seen(path: str) -> Seen | None:
-    """The marks of a photo as it is now; None where it is missing, or its server says nothing."""
+    """What is known of a photo as it is now; None where it is missing, or its server says nothing."""
     try:
         container, name = _through(path)
         if container is None:
             mark = remote.identity(path)
-            return Seen(mark, 0.0) if mark else None
+            return Seen(mark, 0.0, size(path)) if mark else None
         archive, whole, changed = _archive_at(container)
         member = archive.find(name)
-        return Seen(f"{whole} {member}", changed) if member and whole else None
+        return Seen(f"{whole} {member}", changed, member.length) if member and whole else None
     except OSError:
         return None
 
@@ -164,16 +167,17 @@ def ask_about(paths: Sequence[str]) -> None:
     remote.ask_about([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
-def size(path: str) -> int | None:
-    """Bytes of a photo, if they are known; None where it is missing."""
+def size(path: str) -> int:
+    """Bytes of a photo; UNKNOWN_SIZE where its server does not say, or it is missing."""
     try:
         container, name = _through(path)
         if container is None:
-            return remote.size(path)
+            known = remote.size(path)
+            return UNKNOWN_SIZE if known is None else known
         member = _archive_at(container)[0].find(name)
-        return member.length if member else None
+        return member.length if member else UNKNOWN_SIZE
     except OSError:
-        return None
+        return UNKNOWN_SIZE
 
 
 def _through(path: str) -> tuple[str | None, str]:

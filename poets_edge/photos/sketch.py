@@ -13,24 +13,23 @@ import os
 from collections.abc import Collection, Iterable
 
 from poets_edge.photos import elsewhere
-from poets_edge.photos.table import Photo, PhotoTable
+from poets_edge.photos.table import UNKNOWN_SIZE, Photo
 
 _LENGTH = 128
 """Hashes kept. A folder that holds one in 25 of the training photos shares five of them on average."""
 _AT_ONCE = 1 << 14
 
 
-def sketch(photos: Iterable[Photo]) -> list[int]:
-    """The sketch of a folder: at most 128 numbers of 48 bits, ascending. Photos that are gone are left out."""
+def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
+    """The sketch of a folder: at most 128 numbers of 48 bits, ascending.
+
+    Args:
+        photos: path and bytes of each; one whose bytes are UNKNOWN_SIZE is left out.
+    """
     least: set[int] = set()
-    for path in photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos):
-        try:
-            size = os.stat(path).st_size  # noqa: PTH116 - paths as text: there may be a million
-        except OSError:  # gone, or no file by itself
-            found = elsewhere.size(path)
-            if found is None:
-                continue
-            size = found
+    for path, size in photos:
+        if size == UNKNOWN_SIZE:
+            continue
         # The name without the folders above: photos stay the same when classes are renamed or divided into sets.
         text = f"{size} {os.path.basename(path)}".encode(errors="surrogateescape")  # noqa: PTH119
         least.add(int.from_bytes(hashlib.sha256(text).digest()[:6], "big"))
@@ -39,6 +38,18 @@ def sketch(photos: Iterable[Photo]) -> list[int]:
     return sorted(least)[:_LENGTH]
 
 
+def sketch_now(photos: Iterable[Photo]) -> list[int]:
+    """The sketch of photos as they lie there now; those that are gone are left out."""
+    return sketch((path, _size_now(path)) for path in (str(photo.path) for photo in photos))
+
+
 def overlap(one: Collection[int], other: Collection[int]) -> bool:
     """Whether the folders of two sketches share photos, as far as the sketches show."""
     return not set(one).isdisjoint(other)
+
+
+def _size_now(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - paths as text: there may be a million
+    except OSError:  # gone, or no file by itself
+        return elsewhere.size(path)

@@ -21,6 +21,8 @@ SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 
 NO_SET = -1
 """In place of the number of a set."""
+UNKNOWN_SIZE = -1
+"""In place of a photo's bytes, where they are not known."""
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]

@@ -21,11 +21,11 @@ from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
-from poets_edge.photos.digests import open_digests, seen_now
+from poets_edge.photos.digests import Known, open_digests, seen_now
 from poets_edge.photos.elsewhere import Seen, ask_about
 from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.photos.remote import CONNECTIONS
-from poets_edge.photos.table import Digest, HashedPhotos, PhotoTable
+from poets_edge.photos.table import UNKNOWN_SIZE, Digest, HashedPhotos, PhotoTable, Rows
 from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
@@ -105,11 +105,12 @@ class Hashed(Sequence["HashedPhoto | PhotoError"]):
     Attributes:
         photos: all that were asked for.
         digests: uint8 [photos, 32]; zeros where a file cannot be read.
+        sizes: bytes of each, int64 [photos]; UNKNOWN_SIZE where a server does not say, or a file cannot be read.
         errors: why, by the photo's place.
     """
 
-    def __init__(self, photos: PhotoTable, digests: Digest, errors: dict[int, PhotoError]) -> None:
-        self.photos, self.digests, self.errors = photos, digests, errors
+    def __init__(self, photos: PhotoTable, digests: Digest, sizes: Rows, errors: dict[int, PhotoError]) -> None:
+        self.photos, self.digests, self.sizes, self.errors = photos, digests, sizes, errors
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -142,6 +143,7 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     """
     table = PhotoTable.of(photos)
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
+    sizes = np.full(len(table), UNKNOWN_SIZE, np.int64)
     errors: dict[int, PhotoError] = {}
     paths, at_address = table.paths(), is_address(table.folder)
     workers, at_once = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
@@ -151,29 +153,31 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
             if at_address:
                 ask_about(some)
             kept = known.find(some)
-            unknown = [row for row, digest in enumerate(kept, start) if digest is None]
-            joined = b"".join(digest or bytes(digests.shape[1]) for digest in kept)
+            unknown = [row for row, photo in enumerate(kept, start) if photo is None]
+            joined = b"".join(photo.digest if photo else bytes(digests.shape[1]) for photo in kept)
             digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
+            sizes[start : start + len(kept)] = [photo.size if photo else UNKNOWN_SIZE for photo in kept]
             for row, (result, seen, at) in run_parallel(
                 unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers, at_once=at_once
             ):
                 if isinstance(result, PhotoError):
                     errors[row] = result
                     continue
-                digests[row] = np.frombuffer(result, np.uint8)
+                digests[row], sizes[row] = np.frombuffer(result.digest, np.uint8), result.size
                 if seen is not None:
-                    known.keep(table[row].path, seen, at, result)
+                    known.keep(table[row].path, seen, at, result.digest)
             known.commit()
-    return Hashed(table, digests, errors)
+    return Hashed(table, digests, sizes, errors)
 
 
-def _hash(photo: Photo) -> tuple[bytes | PhotoError, Seen | None, float]:
+def _hash(photo: Photo) -> tuple[Known | PhotoError, Seen | None, float]:
     """With what tells whether it has changed, from before it was read, and when that was."""
     at, seen = time.time(), seen_now(str(photo.path))
     try:
-        return hashlib.sha256(read_contents(photo)).digest(), seen, at
+        contents = read_contents(photo)
     except PhotoError as error:
         return error, None, at
+    return Known(hashlib.sha256(contents).digest(), len(contents)), seen, at
 
 
 @dataclass(frozen=True)

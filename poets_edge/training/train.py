@@ -112,6 +112,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+        sketched = sketch(zip(folder.photos.paths(), map(int, hashed.sizes), strict=True))
         if options.cluster:
             from poets_edge.training.cluster import compute_on_cluster
 
@@ -159,7 +160,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         calibration=calibration,
         fine_tuned=fine_tuned,
     )
-    fields = _fields(options, data, result, weights.path.name, weights.digest) | {"exclude": exclusions.as_dict()}
+    fields = _fields(options, data, result, weights.path.name, weights.digest)
+    fields |= {"photos_sketch": sketched, "exclude": exclusions.as_dict()}
     graph = serialize(with_labels(graph_of(head), data.labels))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
     write_together(
@@ -327,7 +329,6 @@ def _fields(
         "labels": list(data.labels),
         "classes": result.table,
         "set_folders": bool((data.photos.photos.given != NO_SET).any()),
-        "photos_sketch": sketch(data.photos.photos),
         **photo_fields(data.photos, data.sets),
         "unreadable": list(result.unreadable),
         "duplicates": [as_json(duplicate) for duplicate in result.duplicates],

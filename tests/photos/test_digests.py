@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos import digests
-from poets_edge.photos.folder import Photo, read_contents
+from poets_edge.photos.folder import Photo, read_contents, scan
+from poets_edge.photos.sketch import sketch, sketch_now
+from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.training import bottlenecks
 from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from tests.conftest import poets_edge
@@ -64,6 +66,28 @@ def test_unchanged_photos_are_read_once(folder: Folder) -> None:
     assert folder.hash() == []
     assert folder.hash(rehash=True) == ALL
     assert folder.hash() == []
+
+
+def test_what_was_trained_on_is_recognised_without_asking_for_sizes_again(folder: Folder) -> None:
+    folder.write("b/1.jpg", b"another size than that of a/1.jpg, whose name is the same")
+    time.sleep(0.05)
+    photos = scan(folder.path).photos
+    for reads in (ALL, []):  # hashed, then known
+        folder.reads.clear()
+        hashed = hash_photos(photos, folder.kept)
+        assert sorted(folder.reads) == reads
+        assert hashed.sizes.tolist() == [photo.path.stat().st_size for photo in photos]
+        assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
+    assert len(sketch_now(photos)) == len(ALL)
+
+
+def test_a_photo_that_cannot_be_read_is_in_no_sketch(folder: Folder) -> None:
+    photos = scan(folder.path).photos
+    (folder.path / "a/1.jpg").unlink()
+    hashed = hash_photos(photos, folder.kept)
+    assert (hashed.sizes == UNKNOWN_SIZE).sum() == len(hashed.errors) == 1
+    assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
+    assert len(sketch_now(photos)) == len(ALL) - 1
 
 
 def _rewritten(path: Path) -> None:
