@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--architecture", default="mobilenet_0.50_224")
     parser.add_argument("--bottleneck_dir", type=Path, default=Path("tf_files/bottlenecks"))
+    parser.add_argument("--draws", type=int, default=len(SEEDS), help="of 500 photos, for the learning curve")
     parser.add_argument("--only", choices=("labels", "copies", "curve", "calibration", "exported"))
     arguments = parser.parse_args()
     options = AuditOptions(
@@ -72,7 +73,7 @@ def main() -> None:
     steps: dict[str, Any] = {
         "labels": lambda: wrong_labels(photos),
         "copies": lambda: near_duplicates(photos, options),
-        "curve": lambda: curve(photos),
+        "curve": lambda: curve(photos, arguments.draws),
         "calibration": lambda: calibration(photos),
         "exported": lambda: exported(photos, options),
     }
@@ -172,24 +173,32 @@ def compressed(image: Image.Image, quality: int) -> Image.Image:
     return read_photo(file.getvalue())
 
 
-def curve(photos: AuditPhotos) -> None:
+def curve(photos: AuditPhotos, draws: int) -> None:
     count, half = min(1000, len(photos)), min(1000, len(photos)) // 2
     truth = measured(photos, np.arange(count))[0]
     print(f"{count} photos give {100 * truth:.1f} %")
     print(
         f"| seed | {half} photos | predicted for {2 * half} | interval | off by | covered |\n|--:|--:|--:|--:|--:|--:|"
     )
-    for seed in SEEDS:
+    off, bare, covered = [], [], []
+    for seed in range(draws):
         rows = np.sort(np.random.default_rng(seed).permutation(count)[:half])
         accuracy, right, fold = measured(photos, rows)
         data = LabelledVectors(photos.vectors[rows], photos.classes[rows])
         doubled = learning_curve(data, fold, photos.labels, right, HeadOptions()).doubled
         low, high = doubled.interval
+        off.append(100 * (doubled.accuracy - truth))
+        bare.append(100 * (accuracy - truth))
+        covered.append(low <= truth <= high)
         print(
             f"| {seed} | {100 * accuracy:.1f} | {100 * doubled.accuracy:.1f} | {100 * low:.1f} to {100 * high:.1f} |"
-            f" {100 * (doubled.accuracy - truth):+.1f} | {'yes' if low <= truth <= high else 'no'} |",
+            f" {off[-1]:+.1f} | {'yes' if covered[-1] else 'no'} |",
             flush=True,
         )
+    print(
+        f"off by {np.mean(off):+.1f} on average, standard deviation {np.std(off):.1f} ({half} photos by themselves:"
+        f" {np.std(bare):.1f}); within 2 points in {np.sum(np.abs(off) <= 2)} of {draws}, covered in {np.sum(covered)}"
+    )
 
 
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, BinaryIO, cast
@@ -31,7 +31,7 @@ def listed(address: str) -> list[str]:
     """The files below an address, by their names below it. Raises DatasetError: there are none."""
     with saying(address):
         system, path = _system(address)
-        found = system.find(path) or []
+        found = _if_there(system.find, path)
         whole = [system._strip_protocol(name) for name in found]
         base = system._strip_protocol(path).rstrip("/") + "/"
     names = [name[len(base) :] for name in whole if name.startswith(base)]
@@ -44,7 +44,7 @@ def matching(address: str) -> list[str]:
     """The addresses that a pattern with `*` or `?` stands for, sorted."""
     with saying(address):
         system, path = _system(address)
-        return sorted(str(system.unstrip_protocol(found)) for found in system.glob(path))
+        return sorted(str(system.unstrip_protocol(found)) for found in _if_there(system.glob, path))
 
 
 def opened(address: str) -> BinaryIO:
@@ -108,6 +108,14 @@ def _system(address: str) -> tuple[Any, str]:
         raise _missing(address) from None
     system, path = url_to_fs(address)
     return system, str(path)
+
+
+def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
+    """What some kinds of file systems find, and others raise an error for where there is nothing."""
+    try:
+        return list(find(path) or ())
+    except FileNotFoundError:
+        return []
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import tarfile
 import zipfile
@@ -383,6 +384,25 @@ def test_shards_in_a_store(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=f"^memory://folder/{found[0].name}: nothing is there.$"):
         read_contents(found[0])
     assert [photo.name for photo in scan(photo_path(photos.resolve().as_uri())).photos] == [*contents_of(photos)]
+
+
+def test_nothing_at_an_address_that_raises_an_error_where_others_find_nothing() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Strict(MemoryFileSystem):  # type: ignore[misc]  # as gcsfs is about a bucket that is not there
+        protocol = "strict"
+
+        def find(self, path: str, *_: Any, **__: Any) -> list[str]:
+            raise FileNotFoundError(path)
+
+        def glob(self, path: str, *_: Any, **__: Any) -> list[str]:
+            raise FileNotFoundError(path)
+
+    fsspec.register_implementation("strict", Strict)
+    for address in ("strict://bucket/photos", "strict://bucket/*.tar"):
+        with pytest.raises(DatasetError, match=f"^{re.escape(address)}: n"):
+            scan(photo_path(address))
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
