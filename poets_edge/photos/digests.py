@@ -44,7 +44,7 @@ _NAMES_A_QUERY = 500
 
 
 class Known(NamedTuple):
-    """What a photo's bytes are.
+    """The bytes of a photo, as they are known without reading them.
 
     Attributes:
         digest: their SHA-256.
@@ -67,7 +67,7 @@ class Digests:
         self._folders: dict[str, bytes] = {}
 
     def find(self, paths: Sequence[str]) -> list[Known | None]:
-        """What each file's bytes are now, or None where it is not known."""
+        """The bytes of each file as they are now, or None where they are not known."""
         found: list[Known | None] = []
         for folder, places in groupby(map(self._place, paths), key=itemgetter(0)):
             names = [name for _, name in places]
@@ -182,7 +182,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def seen_now(path: str) -> Seen | None:
-    """What is known of a photo without reading it; None where that is not enough to tell whether it has changed."""
+    """The marks of a photo as it is now; None where there are none by which a change would show."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

@@ -52,7 +52,7 @@ class Found:
 
 
 class Seen(NamedTuple):
-    """What is known of a photo without reading it. (A tuple, for it is made a million times.)
+    """The marks of a photo, had without reading it. (A tuple, for it is made a million times.)
 
     Attributes:
         identity: changes with the photo.
@@ -149,7 +149,7 @@ def read(path: str, most: int) -> bytes:
 
 
 def seen(path: str) -> Seen | None:
-    """What is known of a photo as it is now; None where it is missing, or its server says nothing."""
+    """The marks of a photo as it is now; None where it is missing, or its server says nothing."""
     try:
         container, name = _through(path)
         if container is None:

@@ -111,7 +111,7 @@ def _system(address: str) -> tuple[Any, str]:
 
 
 def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
-    """What some kinds of file systems find, and others raise an error for where there is nothing."""
+    """The files found; none where nothing is there, for which some kinds of file systems raise an error."""
     try:
         return list(find(path) or ())
     except FileNotFoundError:
