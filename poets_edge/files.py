@@ -38,8 +38,12 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
     _check_regular(path, path.stat(), most)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        _check_regular(path, os.fstat(descriptor), most)  # it may have been swapped meanwhile
-        content = file.read(most + 1)
+        status = os.fstat(descriptor)
+        _check_regular(path, status, most)  # it may have been swapped meanwhile
+        # Not `most` at once: Python sets aside the memory for all that is asked for, which takes longer than to read.
+        content = file.read(status.st_size + 1)
+        if len(content) > status.st_size:  # it has grown
+            content += file.read(most + 1 - len(content))
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB", str(path))
     return content

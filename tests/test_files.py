@@ -110,3 +110,13 @@ def test_only_regular_files_of_bearable_size_are_read(tmp_path: Path) -> None:
             read_bytes(tmp_path / name)
     with pytest.raises(OSError, match="regular"):
         read_bytes(Path("/dev/zero"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+def test_a_file_is_read_whole_whatever_its_size_was_said_to_be() -> None:
+    """Linux says 0 of these files; a file that another program writes to has grown since it was asked."""
+    maps = Path("/proc/self/maps")
+    assert maps.stat().st_size == 0
+    assert len(read_bytes(maps)) > 1000 and read_bytes(maps).count(b"\n") > 20
+    with pytest.raises(OSError, match="larger"):
+        read_bytes(maps, 100)
