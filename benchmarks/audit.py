@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--architecture", default="mobilenet_0.50_224")
+    parser.add_argument("--weights", default=AuditOptions.weights)
     parser.add_argument("--bottleneck_dir", type=Path, default=Path("tf_files/bottlenecks"))
     parser.add_argument("--draws", type=int, default=len(SEEDS), help="of 500 photos, for the learning curve")
     parser.add_argument("--only", choices=("labels", "copies", "curve", "calibration", "exported"))
@@ -67,6 +68,7 @@ def main() -> None:
     options = AuditOptions(
         image_dir=arguments.folder,
         architecture=architecture(arguments.architecture),
+        weights=arguments.weights,
         bottleneck_dir=arguments.bottleneck_dir,
     )
     photos = read_photos(options, Silent())

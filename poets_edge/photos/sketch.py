@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Iterable
 
 from poets_edge.photos import elsewhere
-from poets_edge.photos.table import UNKNOWN_SIZE, Photo
+from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
 """Hashes kept. A folder that holds one in 25 of the training photos shares five of them on average."""
@@ -40,7 +40,8 @@ def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
 
 def sketch_now(photos: Iterable[Photo]) -> list[int]:
     """The sketch of photos as they lie there now; those that are gone are left out."""
-    return sketch((path, _size_now(path)) for path in (str(photo.path) for photo in photos))
+    paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
+    return sketch((path, _size_now(path)) for path in paths)
 
 
 def overlap(one: Collection[int], other: Collection[int]) -> bool:

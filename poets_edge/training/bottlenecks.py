@@ -177,7 +177,8 @@ def _hash(photo: Photo) -> tuple[Known | PhotoError, Seen | None, float]:
         contents = read_contents(photo)
     except PhotoError as error:
         return error, None, at
-    return Known(hashlib.sha256(contents).digest(), len(contents)), seen, at
+    # As its file system or server says, for it is asked when the folder is to be recognised.
+    return Known(hashlib.sha256(contents).digest(), seen.size if seen else len(contents)), seen, at
 
 
 @dataclass(frozen=True)

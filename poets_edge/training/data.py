@@ -61,11 +61,12 @@ class Data:
 
 def read_data(
     options: TrainOptions, hashed: Hashed, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
-) -> tuple[Data, tuple[str, ...]]:
+) -> tuple[Data, Rows, tuple[str, ...]]:
     """Compute, or find, the bottlenecks of all photos that can be read, and divide them into sets.
 
     Returns:
-        The photos, and a line for each that was left out.
+        The photos, the bytes of each (int64 [photos]; UNKNOWN_SIZE where a server does not say), and a line for each
+        photo that was left out.
 
     Raises:
         DatasetError: fewer than two classes are left.
@@ -115,7 +116,8 @@ def read_data(
         )
     sets = set_numbers(photos, options.percentages)
     labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
-    return Data(labelled, table.finish(), sets, labels), tuple(str(error) for error in troubles)
+    sizes = np.delete(hashed.sizes, list(hashed.errors))[kept]
+    return Data(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in troubles)
 
 
 def training_vectors(

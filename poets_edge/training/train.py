@@ -112,12 +112,11 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
-        sketched = sketch(zip(folder.photos.paths(), map(int, hashed.sizes), strict=True))
         if options.cluster:
             from poets_edge.training.cluster import compute_on_cluster
 
             compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
-        data, unreadable = read_data(options, hashed, backbone, cache, reporter)
+        data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
         report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
@@ -161,7 +160,10 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         fine_tuned=fine_tuned,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
-    fields |= {"photos_sketch": sketched, "exclude": exclusions.as_dict()}
+    fields |= {
+        "photos_sketch": sketch(zip(data.photos.photos.paths(), map(int, sizes), strict=True)),
+        "exclude": exclusions.as_dict(),
+    }
     graph = serialize(with_labels(graph_of(head), data.labels))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
     write_together(

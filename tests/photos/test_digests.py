@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos import digests
+from poets_edge.photos.elsewhere import Seen
 from poets_edge.photos.folder import Photo, read_contents, scan
 from poets_edge.photos.sketch import sketch, sketch_now
 from poets_edge.photos.table import UNKNOWN_SIZE
@@ -88,6 +90,18 @@ def test_a_photo_that_cannot_be_read_is_in_no_sketch(folder: Folder) -> None:
     assert (hashed.sizes == UNKNOWN_SIZE).sum() == len(hashed.errors) == 1
     assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
     assert len(sketch_now(photos)) == len(ALL) - 1
+
+
+def test_a_size_is_what_the_server_says_also_when_the_photo_was_read(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked when the folder is to be recognised, and may not be said, or be that of packed bytes."""
+    photos = scan(folder.path).photos
+    sizes = {str(photo.path): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
+    for module in (digests, bottlenecks):
+        monkeypatch.setattr(module, "seen_now", lambda path: Seen(path, 0.0, sizes[path]))
+    for _ in ("read", "known"):
+        assert hash_photos(photos, folder.kept).sizes.tolist() == [UNKNOWN_SIZE, 7, 70]
 
 
 def _rewritten(path: Path) -> None:
@@ -184,3 +198,18 @@ def test_train_notices_a_changed_photo(tmp_path: Path, monkeypatch: pytest.Monke
     one, other = sorted((photos / "daisy").iterdir())[0], sorted((photos / "roses").iterdir())[0]
     one.write_bytes(other.read_bytes())
     assert trained() != first
+
+
+def test_a_model_knows_the_photos_it_has_learned_from_and_no_others(tmp_path: Path) -> None:
+    """A broken photo has a name and a size, too, that some other folder may hold."""
+    photos = tmp_path / "photos"
+    poets_edge("draw-photos", photos, "--per_class", "5", "--quiet").ok()
+    for name in ("empty.jpg", "broken.jpg"):
+        (photos / "daisy" / name).write_bytes(b"broken"[: 6 * (name == "broken.jpg")])
+    learned_from = [photo for photo in scan(photos).photos if photo.path.name not in ("empty.jpg", "broken.jpg")]
+    few = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q")
+    for _ in ("cold", "cached"):
+        poets_edge("train", "--image_dir", photos, *few, cwd=tmp_path).ok()
+        record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
+        assert record["photos_sketch"] == sketch_now(learned_from) != sketch_now(scan(photos).photos)
+        time.sleep(2.1)  # so that the next run knows the digests
