@@ -110,15 +110,20 @@ class Terminal:
             click.echo(text, err=True)
 
 
-def give(result: dict[str, Any] | list[Any], *, as_json: bool, output: Path | None) -> bool:
+def give(
+    result: dict[str, Any] | list[Any] | Callable[[], dict[str, Any]], *, as_json: bool, output: Path | None
+) -> bool:
     """Write a result where `--output` says and print it where `--json` says; False: it is still to be shown.
+
+    Args:
+        result: or a function that makes it, where it is large: it is only called if one of the two was asked for.
 
     Raises:
         OutputError: the file cannot be written.
     """
     if not as_json and output is None:
         return False
-    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(result() if callable(result) else result, indent=1, ensure_ascii=False, allow_nan=False)
     if output is not None:
         write_text(output, f"{text}\n")
     if as_json:

@@ -187,7 +187,4 @@ def seen_now(path: str) -> Seen | None:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:
         return elsewhere.seen(path)
-    if not stat.S_ISREG(now.st_mode):
-        return None
-    identity = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns} {now.st_ino}"
-    return Seen(identity, max(now.st_mtime, now.st_ctime), now.st_size)
+    return Seen.of(now) if stat.S_ISREG(now.st_mode) else None

@@ -64,6 +64,12 @@ class Seen(NamedTuple):
     changed: float
     size: int
 
+    @staticmethod
+    def of(status: os.stat_result) -> Seen:
+        """The marks of a file here."""
+        identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        return Seen(identity, max(status.st_mtime, status.st_ctime), status.st_size)
+
 
 def is_elsewhere(path: str) -> bool:
     """Whether a folder of photos, by its path, is none of this machine's folders."""
@@ -195,9 +201,8 @@ def _archive_at(container: str) -> tuple[Archive, str, float]:
     """An archive, what tells whether it has changed, and when it did. Raises OSError."""
     if is_address(container):
         return _remote_archive(container), remote.identity(container) or "", 0.0
-    status = os.stat(container)  # noqa: PTH116
-    whole = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-    return _local_archive(container, whole), whole, max(status.st_mtime, status.st_ctime)
+    whole, changed, _ = Seen.of(os.stat(container))  # noqa: PTH116
+    return _local_archive(container, whole), whole, changed
 
 
 @lru_cache(maxsize=_KEPT)
