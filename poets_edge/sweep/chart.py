@@ -47,8 +47,8 @@ class _Axis:
     published_label: str
 
 
-def draw_chart(result: GridResult, path: Path) -> None:
-    """Write the picture; the suffix (.png, .svg) decides the format.
+def draw_chart(result: GridResult, *paths: Path) -> None:
+    """Write the picture, once for each path; the suffix (.png, .svg) decides the format.
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
@@ -67,11 +67,12 @@ def draw_chart(result: GridResult, path: Path) -> None:
         figure = Figure(figsize=(12, 10.4), layout=None)
         FigureCanvasAgg(figure)
         _compose(figure, result)
-        with replacing(path) as temporary:
-            file_format = path.suffix.removeprefix(".")
-            figure.savefig(
-                temporary, format=file_format, dpi=150, metadata={"Date": None} if file_format == "svg" else None
-            )
+        for path in paths:
+            with replacing(path) as temporary:
+                file_format = path.suffix.removeprefix(".")
+                figure.savefig(
+                    temporary, format=file_format, dpi=150, metadata={"Date": None} if file_format == "svg" else None
+                )
 
 
 def _where(result: GridResult) -> str:
