@@ -43,6 +43,9 @@ _AT_ONCE = 4096
 _HASHED_AT_ONCE = 16
 """Photos that a thread hashes before it hands over: handing over takes as long as hashing a small one."""
 
+_TOGETHER = 8
+"""Photos that a thread decodes before it runs many networks over them, one network after the other."""
+
 PLAIN = ""
 """The variant that is the photo itself, undistorted."""
 
@@ -242,25 +245,19 @@ def bottleneck_blocks(
         return [extractor for place in places for extractor in [place.extractor()] * len(variants)]
 
     def compute(
-        item: tuple[HashedPhoto, list[Vector | None]], tools: list[Callable[[Pixels], Vector]]
-    ) -> tuple[bytes, list[Vector] | PhotoError]:
-        photo, known = item
-        # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
-        try:
-            contents = read_contents(photo.photo)
-            image = read_photo(contents, name=str(photo.photo.path))
-        except PhotoError as error:
-            return photo.digest, error
-        digest = hashlib.sha256(contents).digest()
-        drawn: dict[tuple[tuple[int, int], str], Pixels] = {}
-        vectors = []
-        for (place, variant), extract, vector in zip(wanted, tools, known, strict=True):
-            if vector is None or digest != photo.digest:
-                if (place.size, variant) not in drawn:
-                    drawn[place.size, variant] = draw(image, place.size, variant, digest)
-                vector = extract(drawn[place.size, variant])
-            vectors.append(vector)
-        return digest, vectors
+        group: list[tuple[HashedPhoto, list[Vector | None]]], tools: list[Callable[[Pixels], Vector]]
+    ) -> list[tuple[bytes, list[Vector] | PhotoError]]:
+        drawn = [_draw(photo, known, wanted, draw) for photo, known in group]
+        vectors: list[list[Any]] = [list(known) for _, known in group]
+        # Network by network: its weights stay in the processor's cache from one photo to the next.
+        for column, (place, variant) in enumerate(wanted):
+            for row, found in enumerate(drawn):
+                if not isinstance(found, PhotoError) and (found.changed or vectors[row][column] is None):
+                    vectors[row][column] = tools[column](found.pictures[place.size, variant])
+        return [
+            (photo.digest, found) if isinstance(found, PhotoError) else (found.digest, of_photo)
+            for (photo, _), found, of_photo in zip(group, drawn, vectors, strict=True)
+        ]
 
     made: list[list[Callable[[Pixels], Vector]]] = []  # interpreters serve all blocks
     with ExitStack() as stack:
@@ -280,8 +277,14 @@ def bottleneck_blocks(
                 )
             found: list[Any] = known
             changed: dict[int, bytes] = {}
+            together = max(1, min(_TOGETHER if len(places) > 1 else 1, len(missing) // (4 * workers)))
             items = [(block[row], list(known[row])) for row in missing]
-            computed = run_parallel(items, extractors, compute, workers=workers, tools=made)
+            groups = [items[first : first + together] for first in range(0, len(items), together)]
+            computed = (
+                each
+                for group, results in run_parallel(groups, extractors, compute, workers=workers, tools=made)
+                for each in zip(group, results, strict=True)
+            )
             for row, ((photo, before), (digest, vectors)) in zip(missing, computed, strict=True):
                 if digest != photo.digest:
                     changed[row] = digest
@@ -296,6 +299,40 @@ def bottleneck_blocks(
     for place in places:
         for damage in place.cache.take_damage():
             reporter.warn(damage)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A photo that was read.
+
+    Attributes:
+        digest: of what was read.
+        changed: whether that is another than it was hashed with.
+        pictures: for each (height, width) and variant that is wanted.
+    """
+
+    digest: bytes
+    changed: bool
+    pictures: dict[tuple[tuple[int, int], str], Pixels]
+
+
+def _draw(
+    photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
+) -> _Drawn | PhotoError:
+    """Read a photo and draw what is wanted of it and not known."""
+    # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
+    try:
+        contents = read_contents(photo.photo)
+        image = read_photo(contents, name=str(photo.photo.path))
+    except PhotoError as error:
+        return error
+    digest = hashlib.sha256(contents).digest()
+    changed = digest != photo.digest
+    pictures: dict[tuple[tuple[int, int], str], Pixels] = {}
+    for (place, variant), vector in zip(wanted, known, strict=True):
+        if (changed or vector is None) and (place.size, variant) not in pictures:
+            pictures[place.size, variant] = draw(image, place.size, variant, digest)
+    return _Drawn(digest, changed, pictures)
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
