@@ -78,20 +78,30 @@ class Hessian:
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
         """Add one photo's input of the layer, float32 [height, width, channels]."""
-        self.sums += self.products(pixels, self.places(pixels.shape, rng))
+        self.sums += self.products([self.taken(pixels, self.places(pixels.shape, rng))])
 
     def places(self, shape: Sequence[int], rng: np.random.Generator) -> Places:
         """Choose places in the layer's output, int64 [samples]; `shape` is its input's (height, width, channels)."""
         rows, columns = (count for count, _ in _outputs(shape, self._layer))
         return rng.permutation(rows * columns)[:_PLACES]
 
-    def products(self, pixels: Array, places: Places) -> Array:
-        """The summands of one photo's input, float32 [groups, inputs, inputs]."""
+    def taken(self, pixels: Array, places: Places) -> Array:
+        """The share of one photo's input in `products`, float32: what is smaller, the inputs or their products.
+
+        Those are [samples, inputs] of an ordinary layer and [groups, inputs, inputs] of a depthwise one.
+        """
         patches = _patches(pixels, self._layer, places)
+        return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
+
+    def products(self, taken: Sequence[Array]) -> Array:
+        """The summands of some photos, float32 [groups, inputs, inputs].
+
+        One matrix product over the samples of several photos takes half the time of one for each, and of adding them.
+        """
         if self._layer.depthwise:
-            return _channel_products(patches)
-        flat = patches.reshape(len(patches), -1)
-        return np.asarray(flat.T @ flat)[None]
+            return np.asarray(sum(taken[1:], start=taken[0]))
+        samples = np.concatenate(taken)
+        return np.asarray(samples.T @ samples)[None]
 
     def rounded(self) -> Array:
         """The layer's weights on the 8-bit grid."""

@@ -32,8 +32,10 @@ from poets_edge.layers import INPUT, Layer
 
 Batch = npt.NDArray[np.float32]
 
+_TOGETHER = 5
+"""Photos whose samples a worker multiplies together. Their sums depend on it, in the last bits."""
 _AHEAD = 2
-"""Photos a worker under way: what each adds to the Hessians of a MobileNet takes up to 15 MB."""
+"""So many photos a worker that are under way: what they add to the Hessians of a MobileNet takes up to 15 MB."""
 
 
 @dataclass(frozen=True)
@@ -90,34 +92,42 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     model = ModelFile(Path("the network to be calibrated"), write_float_model(network, also=names))
     rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
     # Drawn beforehand, in one order.
-    places: list[list[Places]] = [
-        [hessian.places(shapes[layer.source], rng) for layer, hessian in hessians.values()]
+    places: list[dict[str, Places]] = [
+        {name: hessian.places(shapes[layer.source], rng) for name, (layer, hessian) in hessians.items()}
         for _ in pictures[:ROUNDING_PHOTOS]
     ]
 
-    def observe(number: int, interpreter: Any) -> tuple[list[Range], list[Batch]]:
-        """The range of every layer, and what the picture adds to every Hessian."""
-        batch = np.empty((1, *pictures[number].shape), np.float32)
-        normalise(pictures[number], batch[0])
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
-        interpreter.invoke()
-        outputs = interpreter.get_output_details()[1:]
-        # Views: there are millions of numbers. They are gone when the next picture is computed.
-        answers = {name: interpreter.tensor(end["index"])() for name, end in zip(names, outputs, strict=True)}
-        answers[INPUT] = batch
-        ranges = [_range(layer, answers[layer.name]) for layer in ranged]
-        chosen = zip(hessians.values(), places[number] if number < len(places) else [], strict=False)
-        return ranges, [hessian.products(answers[layer.source][0], at) for (layer, hessian), at in chosen]
+    def observe(some: range, interpreter: Any) -> tuple[list[list[Range]], dict[str, Batch]]:
+        """The range of every layer in each picture, and what the pictures add to the Hessians."""
+        ranges: list[list[Range]] = []
+        taken: dict[str, list[Batch]] = {name: [] for name in hessians}
+        batch = np.empty((1, *pictures[0].shape), np.float32)
+        for number in some:
+            normalise(pictures[number], batch[0])
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+            interpreter.invoke()
+            outputs = interpreter.get_output_details()[1:]
+            # Views, for there are millions of numbers. The interpreter runs again when they are gone.
+            answers = {name: interpreter.tensor(end["index"])() for name, end in zip(names, outputs, strict=True)}
+            answers[INPUT] = batch
+            ranges.append([_range(layer, answers[layer.name]) for layer in ranged])
+            for name, at in places[number].items() if number < len(places) else ():
+                layer, hessian = hessians[name]
+                taken[name].append(hessian.taken(answers[layer.source][0], at))
+            del answers
+        return ranges, {name: hessians[name][1].products(shares) for name, shares in taken.items() if shares}
 
     seen: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
-    found = run_parallel(range(len(pictures)), partial(open_model, model), observe, workers=workers, ahead=_AHEAD)
+    groups = [range(len(pictures))[start : start + _TOGETHER] for start in range(0, len(pictures), _TOGETHER)]
+    found = run_parallel(groups, partial(open_model, model), observe, workers=workers, ahead=_AHEAD)
     for _, (ranges, products) in found:
-        seen = {
-            name: (min(low, smallest), max(high, largest))
-            for (name, (low, high)), (smallest, largest) in zip(seen.items(), ranges, strict=True)
-        }
-        for (_, hessian), product in zip(hessians.values(), products, strict=False):
-            hessian.sums += product
+        for of_picture in ranges:
+            seen = {
+                name: (min(low, smallest), max(high, largest))
+                for (name, (low, high)), (smallest, largest) in zip(seen.items(), of_picture, strict=True)
+            }
+        for name, product in products.items():
+            hessians[name][1].sums += product
     kernels = run_parallel(hessians, lambda: None, lambda name, _: hessians[name][1].rounded(), workers=workers)
     return Calibration(seen, dict(kernels))
 

@@ -121,6 +121,17 @@ def test_inputs_that_are_always_zero_and_outputs_without_weights_do_no_harm() ->
 
 
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
+def test_several_photos_together_add_what_each_adds(depthwise: bool) -> None:
+    rng = np.random.default_rng(5)
+    hessian = gptq.Hessian(gptq.Convolution("", depthwise, np.ones((3, 3, 4, 1), np.float32), (1, 1), "SAME"))
+    photos = rng.normal(size=(3, 20, 16, 4)).astype(np.float32)
+    taken = [hessian.taken(photo, hessian.places(photo.shape, rng)) for photo in photos]
+    each = [hessian.products([share]) for share in taken]
+    np.testing.assert_allclose(hessian.products(taken), sum(each), rtol=1e-4, atol=1e-3)
+    assert not np.allclose(each[0], each[1])
+
+
+@pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
 @pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("VALID", 2)])
 def test_the_hessian_gives_the_squared_output_that_tensorflow_computes(
     depthwise: bool, padding: str, stride: int
