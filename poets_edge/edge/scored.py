@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.classifier import Classifier, Scorer, Scores
-from poets_edge.edge.image import fit, open_photo
+from poets_edge.edge.image import open_photo
 from poets_edge.edge.metrics import Evaluation, evaluate_scores
 from poets_edge.edge.model_file import ModelSource, read_model
 from poets_edge.edge.parallel import run_parallel
+from poets_edge.edge.pictures import Pictures
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 
@@ -117,6 +118,7 @@ def score_models(
     photos: Sequence[Photo],
     models: Mapping[Name, ModelSource],
     *,
+    pictures: Pictures | None = None,
     advance: Callable[[int], object] = lambda amount: None,
 ) -> dict[Name, Scored]:
     """Score photos with several `.tflite` files on all cores.
@@ -124,22 +126,24 @@ def score_models(
     Each photo is read once and shown to all of them, so the scores are of the same pictures and can be compared.
 
     Args:
+        pictures: where the photos' pixels come from; by default they are decoded, and not kept.
         advance: called with the number of photos scored since.
 
     Raises:
         ModelError: a model cannot be loaded, or answers with what is no number.
     """
     files = [read_model(model) for model in models.values()]
+    source = pictures or Pictures()
 
     def open_all() -> list[Classifier]:
         return [Classifier(file) for file in files]
 
     def score(photo: Photo, classifiers: list[Classifier]) -> list[Scores] | PhotoError:
         try:
-            image = open_photo(photo)
+            shown = source.at(photo, {classifier.size for classifier in classifiers})
         except PhotoError as error:
             return error
-        return [classifier.score_pixels(fit(image, classifier.size)) for classifier in classifiers]
+        return [classifier.score_pixels(shown[classifier.size]) for classifier in classifiers]
 
     results = []
     for result in run_parallel(photos, open_all, score):

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.edge.image import Pixels, fit, normaliser, open_photo
+from poets_edge.edge.image import Pixels, normaliser
 from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.normalization import BACKBONE
 from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.edge.pictures import Pictures
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.exporting.gptq import round_weights, sources
 from poets_edge.graphs.convert import convert
@@ -28,16 +29,23 @@ _LEAST_CONTRAST = 8
 """Between the darkest and the brightest value of a picture that shows something, of 255."""
 
 
-def calibration_pixels(photos: Sequence[Photo], size: tuple[int, int]) -> list[Pixels]:
+def calibration_pixels(
+    photos: Sequence[Photo], size: tuple[int, int], pictures: Pictures | None = None
+) -> list[Pixels]:
     """The photos at a model's size, uint8 [height, width, 3]; unreadable ones are left out.
+
+    Args:
+        pictures: where the pixels come from; by default they are decoded, and not kept.
 
     Raises:
         DatasetError: none can be read, or none shows anything.
     """
 
+    source = pictures or Pictures()
+
     def read(photo: Photo, _: None) -> Pixels | None:
         try:
-            return fit(open_photo(photo), size)
+            return source.at(photo, [size])[size]
         except PhotoError:  # reported when it was trained on; the others serve as well
             return None
 

@@ -11,6 +11,7 @@ from typing import Any
 from poets_edge.edge.metrics import Evaluation
 from poets_edge.edge.model_file import ModelFile
 from poets_edge.edge.paired import Paired, compare_paired
+from poets_edge.edge.pictures import Pictures
 from poets_edge.edge.scored import Scored, score_models
 from poets_edge.edge.verification.memory import remember
 from poets_edge.errors import AccuracyDropError, DatasetError, ModelError, UsageError
@@ -117,10 +118,15 @@ class _Source:
     photos: ExportPhotos | None
 
 
-def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
+def export(
+    options: ExportOptions, reporter: Reporter | None = None, *, pictures: Pictures | None = None
+) -> ExportResult:
     """Convert a graph, re-score every file over the test photos, and write the files.
 
     Nothing is written before all are converted and judged.
+
+    Args:
+        pictures: where photos' pixels come from: the same ones for graphs that are exported in turn.
 
     Raises:
         ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN.
@@ -141,9 +147,11 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
     models: dict[Quantization, bytes] = {}
     with reporter.progress("converting", len(quantizations), "file") as advance:
         for quantization in quantizations:
-            models[quantization] = with_metadata(_convert(options, source, quantization), _card(source, quantization))
+            models[quantization] = with_metadata(
+                _convert(options, source, quantization, pictures), _card(source, quantization)
+            )
             advance(1)
-    scored = _rescore(models, source, reporter)
+    scored = _rescore(models, source, pictures, reporter)
     files, contents = [], []
     for quantization in wanted:
         judged = _judge(scored, quantization, source.labels)
@@ -184,7 +192,7 @@ def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization,
     return ("int8",) if record and record["architecture"].endswith("_quantized") else ("float32",)
 
 
-def _convert(options: ExportOptions, source: _Source, quantization: Quantization) -> bytes:
+def _convert(options: ExportOptions, source: _Source, quantization: Quantization, pictures: Pictures | None) -> bytes:
     frozen = source.frozen
     ends = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
@@ -192,7 +200,7 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
             return quantized(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *ends, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
-    pixels = calibration_pixels(chosen, frozen.size)
+    pixels = calibration_pixels(chosen, frozen.size, pictures)
     if source.network:
         return quantized(source.network, "int8", pixels, float_io=options.float_io)
     samples = partial(batches, pixels)
@@ -206,7 +214,9 @@ def _card(source: _Source, quantization: Quantization) -> Card:
     return Card(f"poets_edge {architecture}", description, source.labels)
 
 
-def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Reporter) -> dict[Quantization, Scored]:
+def _rescore(
+    models: dict[Quantization, bytes], source: _Source, pictures: Pictures | None, reporter: Reporter
+) -> dict[Quantization, Scored]:
     """Scores of every file over the test photos; also the check that each loads and answers with numbers."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
@@ -214,7 +224,7 @@ def _rescore(models: dict[Quantization, bytes], source: _Source, reporter: Repor
         for name, model in models.items()
     }
     with reporter.progress("re-scoring", len(photos)) as advance:
-        scored = score_models(photos, files, advance=advance)
+        scored = score_models(photos, files, pictures=pictures, advance=advance)
     return scored if photos else {}
 
 
