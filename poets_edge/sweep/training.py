@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from poets_edge.architectures import Architecture
-from poets_edge.benchmarking.processes import Answer, Helper
-from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.benchmarking.processes import Answer, Helper, Helpers
 from poets_edge.errors import DatasetError, OutputError, PhotoError
 from poets_edge.files import sha256_of, write_text
 from poets_edge.mounts import on_network_remark
@@ -37,12 +35,13 @@ from poets_edge.training.weights import Weights, find_weights
 _DONE = "done.json"
 _FORMAT = 2
 """Raise when the note of a finished architecture, or a file beside it, changes."""
-_MOST_HELPERS = 4
-"""Processes with TensorFlow in them, of up to 1 GB each."""
 
 
-def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, Answer]:
+def retrain_all(options: GridOptions, helpers: Helpers, reporter: Reporter) -> dict[Architecture, Answer]:
     """The exported files of each architecture, made now or before.
+
+    Args:
+        helpers: of `poets_edge.sweep.worker`.
 
     Returns:
         For each what `poets_edge.sweep.worker` answered, with the files' checksums.
@@ -70,7 +69,7 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
     if todo:
         photos = hashed.readable
-        with _helpers(len(todo)) as helpers, _saying_what_stays(options, keys):
+        with _saying_what_stays(options, keys):
             _build_backbones(options, todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos, reporter)
 
@@ -81,19 +80,10 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
                 return _write_done(options.folder(architecture), keys[architecture], answer)
 
             with reporter.progress("retraining and exporting", len(todo), "architecture") as advance:
-                for architecture, answer in _in_helpers(todo, helpers, work):
+                for architecture, answer in helpers.share(todo, work):
                     done[architecture] = answer
                     advance(1)
     return {architecture: answer for architecture, answer in done.items() if answer is not None}
-
-
-@contextmanager
-def _helpers(most: int) -> Iterator[list[Helper]]:
-    with ExitStack() as stack:
-        helpers = [Helper("poets_edge.sweep.worker") for _ in range(min(most, cores(), _MOST_HELPERS))]
-        for helper in helpers:
-            stack.callback(helper.close)
-        yield helpers
 
 
 @contextmanager
@@ -107,14 +97,8 @@ def _saying_what_stays(options: GridOptions, keys: Mapping[Architecture, str]) -
         ) from None
 
 
-def _in_helpers(
-    architectures: Sequence[Architecture], helpers: Sequence[Helper], work: Callable[[Architecture, Helper], Answer]
-) -> Iterator[tuple[Architecture, Answer]]:
-    return run_parallel(architectures, partial(next, iter(helpers)), work, workers=len(helpers))
-
-
 def _build_backbones(
-    options: GridOptions, architectures: Sequence[Architecture], helpers: Sequence[Helper], reporter: Reporter
+    options: GridOptions, architectures: Sequence[Architecture], helpers: Helpers, reporter: Reporter
 ) -> None:
     def work(architecture: Architecture, helper: Helper) -> Answer:
         question = {
@@ -126,7 +110,7 @@ def _build_backbones(
         return helper.ask(question, architecture.name)
 
     with reporter.progress("reading weights", len(architectures), "architecture") as advance:
-        for _ in _in_helpers(architectures, helpers, work):
+        for _ in helpers.share(architectures, work):
             advance(1)
 
 

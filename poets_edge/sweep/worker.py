@@ -1,4 +1,4 @@
-"""Retraining and exporting for `grid`, one architecture at a time: `python -m poets_edge.sweep.worker`.
+"""The work of `grid` on one architecture at a time, in a process of its own: `python -m poets_edge.sweep.worker`.
 
 Much of it uses one core, so `grid` keeps several of these processes busy. Questions and answers as in
 `poets_edge.benchmarking.processes`.
@@ -6,11 +6,13 @@ Much of it uses one core, so `grid` keeps several of these processes busy. Quest
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from poets_edge.architectures import architecture
 from poets_edge.benchmarking.processes import Answer, answer_all
+from poets_edge.edge.pictures import Pictures
 from poets_edge.exporting.export import ExportedFile, ExportOptions, export
 from poets_edge.files import write_bytes
 from poets_edge.graphs.convert import Quantization
@@ -18,6 +20,7 @@ from poets_edge.graphs.int8_features import int8_features
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
+from poets_edge.sweep.judge import judge_architecture
 from poets_edge.sweep.judging import FEATURES
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -30,6 +33,9 @@ GRAPH = "retrained_graph.pb"
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 """The quantizations that a grid exports of each architecture."""
 
+_MOST_PIXELS = 100_000_000
+"""Bytes of pixels that a process keeps: 260 photos at the four sizes."""
+
 
 class _Warnings(Silent):
     """A reporter that keeps the warnings, for the parent to tell each of them once."""
@@ -41,20 +47,25 @@ class _Warnings(Silent):
         self.kept.append(text)
 
 
-def do(question: Answer) -> Answer:
-    """Build a backbone, or retrain and export one whose bottlenecks are cached: what `question["task"]` says.
+def do(question: Answer, pictures: Pictures) -> Answer:
+    """Build a backbone, retrain and export one whose bottlenecks are cached, or judge: what `question["task"]` says.
+
+    Args:
+        pictures: of the photos that calibrate and judge the exported files, which are the same for each architecture.
 
     Raises:
-        PoetsEdgeError: as `prepare_backbone`, `train` and `export` do.
+        PoetsEdgeError: as `prepare_backbone`, `train`, `export` and `judge_architecture` do.
     """
+    if question["task"] == "judge":
+        return judge_architecture(question)
     if question["task"] == "backbone":
         wanted = architecture(question["architecture"])
         prepare_backbone(wanted, find_weights(wanted, Path(question["model_dir"])), Path(question["bottleneck_dir"]))
         return {}
-    return _retrain(question)
+    return _retrain(question, pictures)
 
 
-def _retrain(question: Answer) -> Answer:
+def _retrain(question: Answer, pictures: Pictures) -> Answer:
     folder, warnings = Path(question["folder"]), _Warnings()
     options = TrainOptions(
         image_dir=photo_path(question["image_dir"]),
@@ -78,6 +89,7 @@ def _retrain(question: Answer) -> Answer:
             graph=options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
         ),
         warnings,
+        pictures=pictures,
     )
     [int8] = [file.path for file in exported.files if file.quantization == "int8"]
     write_bytes(folder / FEATURES, int8_features(int8.read_bytes()))
@@ -108,4 +120,4 @@ def _file(file: ExportedFile, labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    answer_all(do)
+    answer_all(partial(do, pictures=Pictures(_MOST_PIXELS)))

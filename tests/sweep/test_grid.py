@@ -6,22 +6,26 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from poets_edge.architectures import architecture
 from poets_edge.edge.image import read_photo
+from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import scan
 from poets_edge.progress import Silent
-from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import open_cache
 from poets_edge.training.weights import find_weights
@@ -194,6 +198,37 @@ def test_a_photo_is_decoded_once_for_all_architectures(
         found = [vectors for _, vectors in bottlenecks(photos, places, Silent())]
     assert len(decoded) == len(photos)
     assert all(isinstance(v, list) and [len(x) for x in v] == [256, 512] for v in found)
+
+
+def test_architectures_side_by_side_give_the_vectors_that_each_gives_alone(
+    done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a photo cannot be decoded, or has changed since it was hashed."""
+    monkeypatch.setattr("poets_edge.training.bottlenecks.cores", lambda: 1)  # then eight photos are taken together
+    photos = shutil.copytree(done.photos, tmp_path / "photos")
+    hashed = [item for item in hash_photos(scan(photos).photos) if isinstance(item, HashedPhoto)]
+    assert len(hashed) >= 4 * 8
+    broken, changed = hashed[3], hashed[9]
+    broken.photo.path.write_bytes(b"no picture")
+    shutil.copyfile(hashed[20].photo.path, changed.photo.path)
+    folder = done.folder / "tf_files/bottlenecks"
+    backbones = [prepare_backbone(one, find_weights(one, tmp_path), folder) for one in map(architecture, NAMES)]
+
+    def vectors(name: str, *wanted: Backbone) -> list[tuple[bytes, Any]]:
+        with ExitStack() as stack:
+            caches = [stack.enter_context(open_cache(tmp_path / name / one.cache_file.name))[0] for one in wanted]
+            places = [Place(backbone, cache) for backbone, cache in zip(wanted, caches, strict=True)]
+            return [(photo.digest, found) for photo, found in bottlenecks(hashed, places, Silent())]
+
+    both, alone = vectors("both", *backbones), [vectors("alone", one) for one in backbones]
+    for row, (digest, found) in enumerate(both):
+        for column, of_one in enumerate(alone):
+            assert of_one[row][0] == digest
+            if row == 3:
+                assert isinstance(found, PhotoError) and isinstance(of_one[row][1], PhotoError)
+            else:
+                np.testing.assert_array_equal(found[column], of_one[row][1][0])
+    assert both[9][0] == both[20][0] == hashed[20].digest != changed.digest
 
 
 def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) -> None:

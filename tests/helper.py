@@ -1,0 +1,17 @@
+"""A module for `Helper`: it says which cores it may use, or dies."""
+
+from __future__ import annotations
+
+import os
+
+from poets_edge.benchmarking.processes import Answer, answer_all
+
+
+def do(question: Answer) -> Answer:
+    if question["number"] < 0:
+        os._exit(3)
+    return {"number": question["number"], "process": os.getpid(), "cores": sorted(os.sched_getaffinity(0))}
+
+
+if __name__ == "__main__":
+    answer_all(do)
