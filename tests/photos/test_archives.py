@@ -1,72 +1,23 @@
-"""`--image_dir` as an archive, as WebDataset shards, and as an address: the photos, and the bits, of a folder."""
+"""`--image_dir` as an archive or as WebDataset shards: the photos, and the bits, of a folder."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos import elsewhere
-from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.folder import read_contents, scan
 from tests.conftest import poets_edge
-
-FEW = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elsewhere") / "photos"
-    poets_edge("draw-photos", folder, "--per_class", "8", "--quiet").ok()
-    for path in [*folder.glob("*/*.jpg")]:  # or they would be read again: they could change within the clock's tick
-        os.utime(path, (1_000_000_000, 1_000_000_000))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def alone(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return trained(photos, tmp_path_factory.mktemp("alone"))
-
-
-def trained(place: Path | str, folder: Path, *more: str) -> bytes:
-    folder.mkdir(exist_ok=True)
-    poets_edge("train", "--image_dir", place, *FEW, *more, cwd=folder).ok()
-    return (folder / "tf_files/retrained_graph.pb").read_bytes()
-
-
-def make_zip(path: Path, photos: Path, above: str = "") -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__MACOSX/daisy/._1.jpg", b"no photo")
-        archive.writestr(f"{above}LICENSE.txt", b"text")
-        for photo in sorted(photos.glob("*/*.jpg"), reverse=True):
-            archive.write(photo, above + photo.relative_to(photos).as_posix())
-    return path
-
-
-def make_tar(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def contents_of(photos: Path) -> dict[str, bytes]:
-    return {path.relative_to(photos).as_posix(): path.read_bytes() for path in sorted(photos.glob("*/*.jpg"))}
+from tests.photos.elsewhere import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
 def test_an_archive_gives_the_bits_of_its_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
@@ -114,16 +65,6 @@ def test_an_unchanged_archive_is_not_read_again(photos: Path, tmp_path: Path, mo
     read.clear()
     trained(zipped, tmp_path, "--not-calibrated")
     assert len(read) > several, "it has changed"
-
-
-def shards(folder: Path, photos: Path, count: int = 3) -> None:
-    contents = [*contents_of(photos).items()]
-    for number in range(count):
-        files: dict[str, bytes] = {}
-        for place, (name, content) in enumerate(contents[number::count]):
-            files |= {f"{place:04}.jpg": content, f"{place:04}.cls": name.partition("/")[0].encode() + b"\n"}
-            files[f"{place:04}.json"] = b"{}"
-        make_tar(folder / f"flowers-{number:03}.tar", files)
 
 
 @pytest.mark.parametrize("pattern", ["flowers-{000..002}.tar", "flowers-*.tar", "flowers-00{0,1,2}.tar"])
@@ -271,162 +212,6 @@ def test_archives_of_any_bytes(tmp_path: Path, photos: Path) -> None:
             pass
 
 
-class _Server(SimpleHTTPRequestHandler):
-    """Files with ETags, in parts where that is asked for."""
-
-    asked: list[tuple[str, str]]
-    broken: set[str]
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._answer(super().do_GET)
-
-    def do_HEAD(self) -> None:
-        self._answer(super().do_HEAD)
-
-    def _answer(self, with_a_folder: Callable[[], None]) -> None:
-        self.asked.append((self.command, self.path))
-        path = Path(self.translate_path(self.path))
-        if self.path in self.broken:
-            self.send_error(503)
-        elif path.is_file():
-            self._send(path)
-        else:
-            with_a_folder()
-
-    def _send(self, path: Path) -> None:
-        content = path.read_bytes()
-        start, end = 0, len(content)
-        if wanted := self.headers.get("Range"):
-            first, last = wanted.removeprefix("bytes=").split("-")
-            start, end = int(first), min(int(last or end) + 1, end)
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(end - start))
-        self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content[start:end])
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
-    """An address, the folder behind it, and what was asked for."""
-    pytest.importorskip("fsspec")
-    pytest.importorskip("aiohttp")
-    kind = type("Server", (_Server,), {"asked": [], "broken": set()})
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(kind, directory=str(folder))) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}", folder, kind
-        running.shutdown()
-
-
-def test_a_folder_at_an_address(
-    photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
-) -> None:
-    address, folder, kind = server
-    (folder / "flowers").symlink_to(photos)
-    [one, *_] = sorted(path.name for path in (photos / "roses").iterdir())
-    kind.broken.add(f"/flowers/roses/{one}")
-    failed = poets_edge("train", f"{address}/flowers", *FEW, cwd=tmp_path).failed()
-    assert "run again" in failed.stderr.splitlines()[-1] and "Traceback" not in failed.stderr
-    kind.broken.clear()
-    assert trained(f"{address}/flowers", tmp_path) == alone
-    kind.asked.clear()
-    assert trained(f"{address}/flowers", tmp_path) == alone
-    again = {path for method, path in kind.asked if method == "GET" and path.endswith(".jpg")}
-    assert len(again) < 40, "pictures of the report, and no more"
-    record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
-    assert record["image_dir"] == f"{address}/flowers"
-    assert "test photos" in poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok().stdout
-
-
-@pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_an_archive_at_an_address(
-    photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
-) -> None:
-    address, folder, kind = server
-    if name.endswith(".zip"):
-        make_zip(folder / name, photos, "flower_photos/")
-    else:
-        make_tar(folder / name, contents_of(photos))
-    assert trained(f"{address}/{name}", tmp_path) == alone
-    kind.asked.clear()
-    assert trained(f"{address}/{name}", tmp_path) == alone
-    assert sum(method == "GET" for method, _ in kind.asked) < 40
-    missing = poets_edge("train", f"{address}/no-{name}", *FEW, cwd=tmp_path).failed()
-    assert missing.stderr.splitlines()[-1].startswith("Error: ") and "Traceback" not in missing.stderr
-
-
-def test_shards_in_a_store(photos: Path, tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    store = fsspec.filesystem("memory")
-    shards(tmp_path, photos)
-    for path in tmp_path.glob("*.tar"):
-        store.pipe_file(f"/bucket/{path.name}", path.read_bytes())
-    for pattern in ("flowers-{000..002}.tar", "flowers-*.tar"):
-        found = scan(photo_path(f"memory://bucket/{pattern}")).photos
-        assert len(found) == 40 and str(found[0].path) == "memory://bucket/flowers-000.tar/0000.jpg"
-        assert read_contents(found[3])[:2] == b"\xff\xd8"
-    for name, content in contents_of(photos).items():
-        store.pipe_file(f"/folder/{name}", content)
-    found = scan(Address("memory://folder")).photos
-    assert [photo.name for photo in found] == [*contents_of(photos)]
-    assert [read_contents(photo) for photo in found] == [*contents_of(photos).values()]
-    store.rm_file("/folder/" + found[0].name)
-    with pytest.raises(PhotoError, match=f"^memory://folder/{found[0].name}: nothing is there.$"):
-        read_contents(found[0])
-    assert [photo.name for photo in scan(photo_path(photos.resolve().as_uri())).photos] == [*contents_of(photos)]
-
-
-def test_nothing_at_an_address_that_raises_an_error_where_others_find_nothing() -> None:
-    fsspec = pytest.importorskip("fsspec")
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    class Strict(MemoryFileSystem):  # type: ignore[misc]  # as gcsfs is about a bucket that is not there
-        protocol = "strict"
-
-        def find(self, path: str, *_: Any, **__: Any) -> list[str]:
-            raise FileNotFoundError(path)
-
-        def glob(self, path: str, *_: Any, **__: Any) -> list[str]:
-            raise FileNotFoundError(path)
-
-    fsspec.register_implementation("strict", Strict)
-    for address in ("strict://bucket/photos", "strict://bucket/*.tar"):
-        with pytest.raises(DatasetError, match=f"^{re.escape(address)}: n"):
-            scan(photo_path(address))
-
-
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import builtins
-
-    real = builtins.__import__
-
-    def without(name: str, *more: Any) -> Any:
-        if name.startswith("fsspec"):
-            raise ImportError(name)
-        return real(name, *more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    for address, extra in (("https://host.invalid/photos", "remote"), ("s3://bucket/photos.tar", "s3")):
-        failed = poets_edge("train", address, *FEW, cwd=tmp_path).failed()
-        assert f"pip install 'poets-edge[{extra}]'" in failed.stderr.splitlines()[-1]
-
-
-def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
-    pytest.importorskip("fsspec")
-    failed = poets_edge("train", "nonsense://host/photos", *FEW, cwd=tmp_path).failed()
-    assert "no kind of address" in failed.stderr.splitlines()[-1]
-
-
 def test_folders_with_such_names_are_folders(photos: Path, tmp_path: Path) -> None:
     for name in ("photos.zip", "photos{0..1}.tar", "a*"):
         (tmp_path / name).symlink_to(photos)
@@ -434,17 +219,3 @@ def test_folders_with_such_names_are_folders(photos: Path, tmp_path: Path) -> No
     for name in ("b*", "{0..1}"):
         with pytest.raises(DatasetError, match="no such folder"):
             scan(tmp_path / name)
-
-
-def test_an_address_that_nobody_answers(tmp_path: Path) -> None:
-    pytest.importorskip("aiohttp")
-    for name in ("photos.zip", "photos.tar", "photos"):
-        poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
-
-
-def test_an_address_is_put_together_like_a_path() -> None:
-    address = Address("https://host/photos.tar")
-    assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"
-    assert str(photo_path("file:///data/photos") / "a") == "file:///data/photos/a"
-    assert address.resolve() == address == photo_path(str(address)) and not address.exists()
-    assert str(address.parent) == "https://host" and not isinstance(photo_path("photos"), Address)

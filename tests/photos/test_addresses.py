@@ -1,0 +1,190 @@
+"""`--image_dir` as an address: the photos, and the bits, of a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.photos.address import Address, photo_path
+from poets_edge.photos.folder import read_contents, scan
+from tests.conftest import poets_edge
+from tests.photos.elsewhere import FEW, contents_of, make_tar, make_zip, shards, trained
+
+
+class _Server(SimpleHTTPRequestHandler):
+    """Files with ETags, in parts where that is asked for."""
+
+    asked: list[tuple[str, str]]
+    broken: set[str]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer(super().do_GET)
+
+    def do_HEAD(self) -> None:
+        self._answer(super().do_HEAD)
+
+    def _answer(self, with_a_folder: Callable[[], None]) -> None:
+        self.asked.append((self.command, self.path))
+        path = Path(self.translate_path(self.path))
+        if self.path in self.broken:
+            self.send_error(503)
+        elif path.is_file():
+            self._send(path)
+        else:
+            with_a_folder()
+
+    def _send(self, path: Path) -> None:
+        content = path.read_bytes()
+        start, end = 0, len(content)
+        if wanted := self.headers.get("Range"):
+            first, last = wanted.removeprefix("bytes=").split("-")
+            start, end = int(first), min(int(last or end) + 1, end)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content[start:end])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
+    """An address, the folder behind it, and what was asked for."""
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    kind = type("Server", (_Server,), {"asked": [], "broken": set()})
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(kind, directory=str(folder))) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}", folder, kind
+        running.shutdown()
+
+
+def test_a_folder_at_an_address(
+    photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
+) -> None:
+    address, folder, kind = server
+    (folder / "flowers").symlink_to(photos)
+    [one, *_] = sorted(path.name for path in (photos / "roses").iterdir())
+    kind.broken.add(f"/flowers/roses/{one}")
+    failed = poets_edge("train", f"{address}/flowers", *FEW, cwd=tmp_path).failed()
+    assert "run again" in failed.stderr.splitlines()[-1] and "Traceback" not in failed.stderr
+    kind.broken.clear()
+    assert trained(f"{address}/flowers", tmp_path) == alone
+    kind.asked.clear()
+    assert trained(f"{address}/flowers", tmp_path) == alone
+    again = {path for method, path in kind.asked if method == "GET" and path.endswith(".jpg")}
+    assert len(again) < 40, "pictures of the report, and no more"
+    record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
+    assert record["image_dir"] == f"{address}/flowers"
+    assert "test photos" in poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok().stdout
+
+
+@pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
+def test_an_archive_at_an_address(
+    photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
+) -> None:
+    address, folder, kind = server
+    if name.endswith(".zip"):
+        make_zip(folder / name, photos, "flower_photos/")
+    else:
+        make_tar(folder / name, contents_of(photos))
+    assert trained(f"{address}/{name}", tmp_path) == alone
+    kind.asked.clear()
+    assert trained(f"{address}/{name}", tmp_path) == alone
+    assert sum(method == "GET" for method, _ in kind.asked) < 40
+    missing = poets_edge("train", f"{address}/no-{name}", *FEW, cwd=tmp_path).failed()
+    assert missing.stderr.splitlines()[-1].startswith("Error: ") and "Traceback" not in missing.stderr
+
+
+def test_shards_in_a_store(photos: Path, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    shards(tmp_path, photos)
+    for path in tmp_path.glob("*.tar"):
+        store.pipe_file(f"/bucket/{path.name}", path.read_bytes())
+    for pattern in ("flowers-{000..002}.tar", "flowers-*.tar"):
+        found = scan(photo_path(f"memory://bucket/{pattern}")).photos
+        assert len(found) == 40 and str(found[0].path) == "memory://bucket/flowers-000.tar/0000.jpg"
+        assert read_contents(found[3])[:2] == b"\xff\xd8"
+    for name, content in contents_of(photos).items():
+        store.pipe_file(f"/folder/{name}", content)
+    found = scan(Address("memory://folder")).photos
+    assert [photo.name for photo in found] == [*contents_of(photos)]
+    assert [read_contents(photo) for photo in found] == [*contents_of(photos).values()]
+    store.rm_file("/folder/" + found[0].name)
+    with pytest.raises(PhotoError, match=f"^memory://folder/{found[0].name}: nothing is there.$"):
+        read_contents(found[0])
+    assert [photo.name for photo in scan(photo_path(photos.resolve().as_uri())).photos] == [*contents_of(photos)]
+
+
+def test_nothing_at_an_address_that_raises_an_error_where_others_find_nothing() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Strict(MemoryFileSystem):  # type: ignore[misc]  # as gcsfs is about a bucket that is not there
+        protocol = "strict"
+
+        def find(self, path: str, *_: Any, **__: Any) -> list[str]:
+            raise FileNotFoundError(path)
+
+        def glob(self, path: str, *_: Any, **__: Any) -> list[str]:
+            raise FileNotFoundError(path)
+
+    fsspec.register_implementation("strict", Strict)
+    for address in ("strict://bucket/photos", "strict://bucket/*.tar"):
+        with pytest.raises(DatasetError, match=f"^{re.escape(address)}: n"):
+            scan(photo_path(address))
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name: str, *more: Any) -> Any:
+        if name.startswith("fsspec"):
+            raise ImportError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    for address, extra in (("https://host.invalid/photos", "remote"), ("s3://bucket/photos.tar", "s3")):
+        failed = poets_edge("train", address, *FEW, cwd=tmp_path).failed()
+        assert f"pip install 'poets-edge[{extra}]'" in failed.stderr.splitlines()[-1]
+
+
+def test_an_unknown_kind_of_address(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    failed = poets_edge("train", "nonsense://host/photos", *FEW, cwd=tmp_path).failed()
+    assert "no kind of address" in failed.stderr.splitlines()[-1]
+
+
+def test_an_address_that_nobody_answers(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    for name in ("photos.zip", "photos.tar", "photos"):
+        poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
+
+
+def test_an_address_is_put_together_like_a_path() -> None:
+    address = Address("https://host/photos.tar")
+    assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"
+    assert str(photo_path("file:///data/photos") / "a") == "file:///data/photos/a"
+    assert address.resolve() == address == photo_path(str(address)) and not address.exists()
+    assert str(address.parent) == "https://host" and not isinstance(photo_path("photos"), Address)
