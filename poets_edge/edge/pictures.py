@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from PIL import Image
+
 from poets_edge.edge.image import Pixels, fit, open_photo
 from poets_edge.photos.table import Photo
 
@@ -26,11 +28,12 @@ class Pictures:
             PhotoError: it cannot be read, or is not what it was.
         """
         pictures: dict[Size, Pixels] = {}
-        image = None
+        image: Image.Image | None = None
         for size in sizes:
             pixels = self._kept.get((photo, size))
             if pixels is None:
-                image = image or open_photo(photo)
+                if image is None:
+                    image = open_photo(photo)
                 pixels = fit(image, size)
                 self._keep(photo, size, pixels)
             pictures[size] = pixels

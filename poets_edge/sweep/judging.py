@@ -30,7 +30,7 @@ from poets_edge.progress import Reporter
 from poets_edge.sweep.notes import JUDGED, read_note
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos, vector_key
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key, open_cache
 from poets_edge.training.weights import find_weights
 
@@ -154,9 +154,8 @@ def _float_cache(
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        if cache.missing([vector_key(item.digest) for item in photos]):
-            for _ in bottlenecks(photos, [Place(backbone, cache)], reporter):
-                pass
+        for _ in bottlenecks(photos, [Place(backbone, cache)], reporter):
+            pass
     return backbone.cache_file
 
 

@@ -21,6 +21,7 @@ The backbone is the same for all folds: it has learned from none of these photos
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.edge.metrics import wilson_interval
-from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.edge.parallel import run_parallel
 from poets_edge.edge.scored import Scored
 from poets_edge.photos.folds import DEFAULT_FOLDS, NOT_JUDGED, Folds, fold_photos
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, class_numbers
@@ -49,6 +50,8 @@ known to half a point then, and all of a million would take hours and their vect
 _MOST_UPDATES = 300
 _TOLERANCE = 3e-3
 """Of the gradient's length, relative to its first: a tenth of it changes accuracies by 0.1 points at most."""
+_LEAST_HEADS = 3
+"""Fitted together by one thread, at least: of fewer, each takes longer."""
 _ROWS_AT_ONCE = 1 << 12
 _MOST_LOGITS = 1 << 22
 """Photos x classes x heads that are fitted at once, on all cores: bounds memory."""
@@ -256,7 +259,10 @@ def fold_heads(
     penalty = np.float32(1 / (options.steps * options.learning_rate))
     shares = np.concatenate([_shares(classes, fold, class_count) for fold in folds], axis=1)
     preconditioner = _preconditioner(inputs, shares.max(axis=1), penalty)
-    at_once = min(-(-shares.shape[1] // cores()), max(1, _MOST_LOGITS // (len(truth) * class_count * cores())))
+    # By the machine's cores and not by those allowed to this process: their number must not change the last bits.
+    count = os.cpu_count() or 1
+    at_once = max(_LEAST_HEADS, -(-shares.shape[1] // count))
+    at_once = min(at_once, max(1, _MOST_LOGITS // (len(truth) * class_count * count)))
 
     def fit(start: int, _: None) -> list[Head]:
         some = shares[:, start : start + at_once]

@@ -8,10 +8,11 @@ import re
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,19 @@ def test_architectures_side_by_side_give_the_vectors_that_each_gives_alone(
             else:
                 np.testing.assert_array_equal(found[column], of_one[row][1][0])
     assert both[9][0] == both[20][0] == hashed[20].digest != changed.digest
+
+
+def test_damaged_rows_of_either_cache_are_computed_again_before_all_photos_are_judged(done: Grid) -> None:
+    before = (done.output / NAMES[0] / "judged.json").read_text()
+    (floats,) = (done.folder / "tf_files/bottlenecks").glob(f"{NAMES[0]}-*.sqlite")
+    for cache in (floats, done.output / NAMES[0] / "int8_features.sqlite"):
+        with closing(sqlite3.connect(cache)) as connection:
+            connection.execute("UPDATE bottlenecks SET crc = crc + 1 WHERE rowid % 10 = 0")
+            connection.commit()
+            assert connection.total_changes >= 5
+    (done.output / NAMES[0] / "judged.json").unlink()
+    done.run().ok()
+    assert (done.output / NAMES[0] / "judged.json").read_text() == before
 
 
 def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,22 @@ def test_a_photo_is_never_judged_by_what_it_taught() -> None:
     learned = LabelledVectors(noise.vectors[fold != 0], noise.classes[fold != 0])
     assert accuracy(heads[0].scores(learned.vectors), learned) > 0.95
     assert accuracy(cross_validated(noise, fold, options), noise) == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_the_heads_are_the_same_to_the_bit_whatever_cores_may_be_used() -> None:
+    """`grid` gives its processes cores of their own, and more to the last one."""
+    data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
+    everything = os.sched_getaffinity(0)
+    by_all = fold_heads(data, folds, 4, HeadOptions())
+    os.sched_setaffinity(0, {min(everything)})
+    try:
+        by_one = fold_heads(data, folds, 4, HeadOptions())
+    finally:
+        os.sched_setaffinity(0, everything)
+    for one, other in zip(chain(*by_all), chain(*by_one), strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
+        np.testing.assert_array_equal(one.biases, other.biases)
 
 
 @pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
