@@ -6,7 +6,6 @@ JSON. An error of ours that a process meets travels back and is raised here as w
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -19,7 +18,7 @@ from typing import IO, Any, TypeVar
 
 import poets_edge
 from poets_edge import errors
-from poets_edge.edge.parallel import core_numbers, cores, run_parallel
+from poets_edge.edge.parallel import cores, run_parallel
 from poets_edge.errors import ModelError, PoetsEdgeError
 from poets_edge.orphans import end_with_parent, helper_environment
 
@@ -27,7 +26,7 @@ _PATIENCE = 600.0
 """Seconds, beyond what the work itself may take, after which a process is given up."""
 
 _MOST_HELPERS = 4
-"""Processes at once, each with numpy and an interpreter in it."""
+"""Processes at once. Where they fine-tune, each has TensorFlow in it and takes up to 1 GB."""
 
 Answer = dict[str, Any]
 Item = TypeVar("Item")
@@ -71,8 +70,8 @@ class Helper:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            # A linear algebra library that spreads its small matrices over all cores makes its threads wait for each
-            # other, at three times the cost.
+            # There is one helper a core. A linear algebra library that spreads its small matrices over all cores
+            # again makes its threads wait for each other, at three times the cost.
             env={**_environment(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 
@@ -89,11 +88,6 @@ class Helper:
         self._stderr.seek(0)
         return _read(line, status, self._stderr.read() if not line else "", subject)
 
-    def keep_to(self, some: set[int]) -> None:
-        """Let it run on these cores alone from now on."""
-        with contextlib.suppress(OSError):  # it died: `ask` says how
-            os.sched_setaffinity(self._process.pid, some)
-
     def close(self) -> None:
         """End the process, also in the middle of its work."""
         self._process.kill()
@@ -104,10 +98,8 @@ class Helper:
 class Helpers:
     """Helpers of one module that share many questions between them; they start when there are some."""
 
-    def __init__(self, module: str, *, own_cores: bool = True) -> None:
-        """Args: own_cores: what one computes on all cores would be in the way of another, so each keeps to its own."""
+    def __init__(self, module: str) -> None:
         self._module = module
-        self._own_cores = own_cores and hasattr(os, "sched_setaffinity")
         self._helpers: list[Helper] = []
 
     def __enter__(self) -> Helpers:
@@ -118,7 +110,7 @@ class Helpers:
             helper.close()
 
     def start(self, most: int) -> None:
-        """Start as many as share `most` questions: they load their libraries while the caller does something else."""
+        """Start as many as `most` questions need: they load their libraries while the caller does something else."""
         while len(self._helpers) < min(most, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._module))
 
@@ -129,17 +121,7 @@ class Helpers:
             whatever `work` raises; what is under way is finished first.
         """
         self.start(len(items))
-        numbers, helpers = core_numbers(), self._helpers[: len(items)]
-        own = {helper: set(numbers[place :: len(helpers)]) for place, helper in enumerate(helpers)}
-
-        def ask(place: int, helper: Helper) -> Result:
-            if self._own_cores:  # the last one finds the others at their end
-                helper.keep_to(own[helper] if place + 1 < len(items) else set(numbers))
-            return work(items[place], helper)
-
-        free = iter(helpers)
-        for place, result in run_parallel(range(len(items)), lambda: next(free), ask, workers=len(helpers)):
-            yield items[place], result
+        yield from run_parallel(items, partial(next, iter(self._helpers)), work, workers=len(self._helpers))
 
 
 def answer(work: Callable[[], Answer]) -> None:

@@ -21,14 +21,9 @@ AHEAD = 8
 """Items a worker that may be under way, or finished and not yet taken: bounds memory."""
 
 
-def core_numbers() -> list[int]:
-    """Numbers of the CPU cores this process may use."""
-    return sorted(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
-
-
 def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(core_numbers())
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_parallel(

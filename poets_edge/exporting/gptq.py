@@ -86,9 +86,10 @@ class Hessian:
         return rng.permutation(rows * columns)[:_PLACES]
 
     def taken(self, pixels: Array, places: Places) -> Array:
-        """The share of one photo's input in `products`, float32: what is smaller, the inputs or their products.
+        """The share of one photo's input in `products`, float32.
 
-        Those are [samples, inputs] of an ordinary layer and [groups, inputs, inputs] of a depthwise one.
+        The samples of an ordinary layer, [samples, inputs]; of a depthwise one already their products, which are small:
+        [groups, inputs, inputs].
         """
         patches = _patches(pixels, self._layer, places)
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)

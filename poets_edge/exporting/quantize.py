@@ -35,7 +35,7 @@ Batch = npt.NDArray[np.float32]
 _TOGETHER = 5
 """Photos whose samples a worker multiplies together. Their sums depend on it, in the last bits."""
 _AHEAD = 2
-"""So many photos a worker that are under way: what they add to the Hessians of a MobileNet takes up to 15 MB."""
+"""Groups of so many photos a worker under way: what each adds to the Hessians of a MobileNet takes up to 15 MB."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def quantized(
 def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Calibration:
     """Run a network's float model over pictures, on all cores.
 
-    The result is the same to the bit for any number of workers: what a picture adds to the Hessians is summed in the
-    order of the pictures. (Threads of numpy's BLAS round a few weights otherwise; the command line allows it one.)
+    The result is the same to the bit for any number of workers: the Hessians are summed over a few pictures at a time,
+    in their order. (Threads of numpy's BLAS round a few weights otherwise; the command line allows it one.)
 
     Args:
         workers: threads; by default one a core.

@@ -14,7 +14,7 @@ import numpy as np
 
 from poets_edge.architectures import Architecture
 from poets_edge.benchmarking.measurement import Measurement
-from poets_edge.benchmarking.processes import Answer, Helpers
+from poets_edge.benchmarking.processes import Answer
 from poets_edge.edge.metadata import join_labels
 from poets_edge.errors import DatasetError
 from poets_edge.files import write_text, write_together
@@ -50,13 +50,11 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
 
 def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     begin = time.monotonic()
-    # TensorFlow's threads, which fine-tuning needs, cannot be moved to other cores.
-    with Helpers("poets_edge.sweep.worker", own_cores=not options.fine_tuning.blocks) as helpers:
-        done = retrain_all(options, helpers, reporter)
-        trained = time.monotonic()
-        for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
-            reporter.warn(warning)
-        judged = judge_all(options, done, helpers, reporter) if options.judged_by_folds else {}
+    done = retrain_all(options, reporter)
+    trained = time.monotonic()
+    for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
+        reporter.warn(warning)
+    judged = judge_all(options, done, reporter) if options.judged_by_folds else {}
     for remark in dict.fromkeys(text for answer in judged.values() for text in answer["remarks"]):
         reporter.warn(remark)
     judging = time.monotonic()

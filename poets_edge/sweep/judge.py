@@ -1,4 +1,7 @@
-"""Judging one architecture by cross-validation, from what `poets_edge.sweep.judging` has cached."""
+"""Judging one architecture by cross-validation, in a process of its own: `python -m poets_edge.sweep.judge`.
+
+`grid` keeps one of these processes busy on each core. Questions and answers as in `poets_edge.benchmarking.processes`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.benchmarking.processes import Answer
+from poets_edge.benchmarking.processes import Answer, answer_all
 from poets_edge.graphs.int8_features import LogitSteps, round_weights
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import Photo
@@ -19,7 +22,7 @@ from poets_edge.training.head import Head, HeadOptions, Matrix, softmax
 from poets_edge.training.vectors import Vectors
 
 
-def judge_architecture(question: Answer) -> Answer:
+def do(question: Answer) -> Answer:
     """Cross-validate float32 and int8 from cached vectors.
 
     Raises:
@@ -86,3 +89,7 @@ def _answers(judged: CrossValidation) -> Answer:
         "confusion": judged.confusion.round(4).tolist(),
         "mistakes": [[photo.name, answer, score] for photo, answer, score in scored.misclassified(judged.labels)],
     }
+
+
+if __name__ == "__main__":
+    answer_all(do)

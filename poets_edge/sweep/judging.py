@@ -26,11 +26,12 @@ from poets_edge.edge.interpreter import open_model
 from poets_edge.errors import ModelError
 from poets_edge.files import sha256_of, write_text
 from poets_edge.photos.folder import scan
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.sweep.notes import JUDGED, read_note
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.backbone import prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.training.bottlenecks import HashedPhoto, Place, bottleneck_blocks, bottlenecks, hash_photos
 from poets_edge.training.cache import BottleneckCache, Vector, cache_key, open_cache
 from poets_edge.training.weights import find_weights
 
@@ -79,13 +80,12 @@ def int8_key(photo_digest: bytes, model_digest: str) -> bytes:
 
 
 def judge_all(
-    options: GridOptions, done: Mapping[Architecture, Answer], helpers: Helpers, reporter: Reporter
+    options: GridOptions, done: Mapping[Architecture, Answer], reporter: Reporter
 ) -> dict[Architecture, Answer]:
     """Judge float32 and int8 of each architecture on all photos, now or, of the same files, before.
 
     Args:
         done: what `poets_edge.sweep.training.retrain_all` gave.
-        helpers: of `poets_edge.sweep.worker`.
 
     Returns:
         For each what `poets_edge.sweep.judge` answered.
@@ -102,27 +102,27 @@ def judge_all(
     if todo:
         hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos, options.bottleneck_dir)
         photos = hashed.readable
-        helpers.start(len(todo))
-        digests = _fill_caches(options, todo, photos, reporter)
-        floats = {architecture: _float_cache(options, architecture, photos, reporter) for architecture in todo}
-        files = [[str(item.photo.path), item.photo.name, item.photo.label, item.digest.hex()] for item in photos]
+        with Helpers("poets_edge.sweep.judge") as helpers:
+            helpers.start(len(todo))
+            digests = _fill_caches(options, todo, photos, reporter)
+            floats = {architecture: _float_cache(options, architecture, photos, reporter) for architecture in todo}
+            files = [[str(item.photo.path), item.photo.name, item.photo.label, item.digest.hex()] for item in photos]
 
-        def work(architecture: Architecture, helper: Helper) -> Answer:
-            question = {
-                "task": "judge",
-                "photos": files,
-                "float_cache": str(floats[architecture]),
-                "int8_cache": str(options.folder(architecture) / _CACHE),
-                "int8_digest": digests[architecture],
-                "head": asdict(options.head),
-                "folds": options.folds,
-            }
-            return _write(options.folder(architecture), keys[architecture], helper.ask(question, architecture.name))
+            def work(architecture: Architecture, helper: Helper) -> Answer:
+                question = {
+                    "photos": files,
+                    "float_cache": str(floats[architecture]),
+                    "int8_cache": str(options.folder(architecture) / _CACHE),
+                    "int8_digest": digests[architecture],
+                    "head": asdict(options.head),
+                    "folds": options.folds,
+                }
+                return _write(options.folder(architecture), keys[architecture], helper.ask(question, architecture.name))
 
-        with reporter.progress("judging on all photos", len(todo), "architecture") as advance:
-            for architecture, answer in helpers.share(todo, work):
-                judged[architecture] = answer
-                advance(1)
+            with reporter.progress("judging on all photos", len(todo), "architecture") as advance:
+                for architecture, answer in helpers.share(todo, work):
+                    judged[architecture] = answer
+                    advance(1)
     return {architecture: answer for architecture, answer in judged.items() if answer is not None}
 
 
@@ -154,7 +154,7 @@ def _float_cache(
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        for _ in bottlenecks(photos, [Place(backbone, cache)], reporter):
+        for _ in bottleneck_blocks(HashedPhotos.of(photos), [Place(backbone, cache)], reporter):
             pass
     return backbone.cache_file
 

@@ -37,11 +37,8 @@ _FORMAT = 2
 """Raise when the note of a finished architecture, or a file beside it, changes."""
 
 
-def retrain_all(options: GridOptions, helpers: Helpers, reporter: Reporter) -> dict[Architecture, Answer]:
+def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, Answer]:
     """The exported files of each architecture, made now or before.
-
-    Args:
-        helpers: of `poets_edge.sweep.worker`.
 
     Returns:
         For each what `poets_edge.sweep.worker` answered, with the files' checksums.
@@ -69,7 +66,7 @@ def retrain_all(options: GridOptions, helpers: Helpers, reporter: Reporter) -> d
         reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
     if todo:
         photos = hashed.readable
-        with _saying_what_stays(options, keys):
+        with Helpers("poets_edge.sweep.worker") as helpers, _saying_what_stays(options, keys):
             _build_backbones(options, todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos, reporter)
 

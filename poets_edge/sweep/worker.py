@@ -1,4 +1,4 @@
-"""The work of `grid` on one architecture at a time, in a process of its own: `python -m poets_edge.sweep.worker`.
+"""Retraining and exporting for `grid`, one architecture at a time: `python -m poets_edge.sweep.worker`.
 
 Much of it uses one core, so `grid` keeps several of these processes busy. Questions and answers as in
 `poets_edge.benchmarking.processes`.
@@ -20,7 +20,6 @@ from poets_edge.graphs.int8_features import int8_features
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
-from poets_edge.sweep.judge import judge_architecture
 from poets_edge.sweep.judging import FEATURES
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -48,16 +47,14 @@ class _Warnings(Silent):
 
 
 def do(question: Answer, pictures: Pictures) -> Answer:
-    """Build a backbone, retrain and export one whose bottlenecks are cached, or judge: what `question["task"]` says.
+    """Build a backbone, or retrain and export one whose bottlenecks are cached: what `question["task"]` says.
 
     Args:
         pictures: of the photos that calibrate and judge the exported files, which are the same for each architecture.
 
     Raises:
-        PoetsEdgeError: as `prepare_backbone`, `train`, `export` and `judge_architecture` do.
+        PoetsEdgeError: as `prepare_backbone`, `train` and `export` do.
     """
-    if question["task"] == "judge":
-        return judge_architecture(question)
     if question["task"] == "backbone":
         wanted = architecture(question["architecture"])
         prepare_backbone(wanted, find_weights(wanted, Path(question["model_dir"])), Path(question["bottleneck_dir"]))

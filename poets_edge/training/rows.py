@@ -18,7 +18,7 @@ from poets_edge.errors import OutputError
 
 _BUSY_SECONDS = 60.0
 
-# As many as are under way on two cores anyway. One commit each would cost a tenth of the time of a photo.
+# Fewer than are under way anyway. One commit each would cost a tenth of the time of a photo.
 _ROWS_A_COMMIT = 16
 
 _KEYS_A_QUERY = 500

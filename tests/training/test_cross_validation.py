@@ -60,7 +60,6 @@ def test_a_photo_is_never_judged_by_what_it_taught() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
 def test_the_heads_are_the_same_to_the_bit_whatever_cores_may_be_used() -> None:
-    """`grid` gives its processes cores of their own, and more to the last one."""
     data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
     everything = os.sched_getaffinity(0)
     by_all = fold_heads(data, folds, 4, HeadOptions())
