@@ -49,6 +49,24 @@ def run_parallel(
     Raises:
         whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
     """
+
+    def work_on(share: list[Item], tool: Tool) -> list[Result]:
+        return [work(item, tool) for item in share]
+
+    yield from run_shares(items, make_tool, work_on, workers=workers, tools=tools, ahead=ahead, at_once=at_once)
+
+
+def run_shares(
+    items: Iterable[Item],
+    make_tool: Callable[[], Tool],
+    work: Callable[[list[Item], Tool], list[Result]],
+    *,
+    workers: int | None = None,
+    tools: list[Tool] | None = None,
+    ahead: int = AHEAD,
+    at_once: int,
+) -> Iterator[tuple[Item, Result]]:
+    """The same for work on `at_once` items together, or on the fewer that are left, which gives a result for each."""
     todo = list(items)
     if not todo:
         return
@@ -64,7 +82,7 @@ def run_parallel(
     def run(share: list[Item]) -> list[Result]:
         tool = free.get()
         try:
-            return [work(item, tool) for item in share]
+            return work(share, tool)
         finally:
             free.put(tool)
 

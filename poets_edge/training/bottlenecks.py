@@ -18,7 +18,7 @@ from poets_edge.edge.image import PREPROCESSING, Pixels, fit, normaliser, read_p
 from poets_edge.edge.interpreter import open_model
 from poets_edge.edge.model_file import ModelSource
 from poets_edge.edge.normalization import BACKBONE
-from poets_edge.edge.parallel import cores, run_parallel
+from poets_edge.edge.parallel import cores, run_parallel, run_shares
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
 from poets_edge.photos.digests import Known, open_digests, seen_now
@@ -279,12 +279,7 @@ def bottleneck_blocks(
             changed: dict[int, bytes] = {}
             together = max(1, min(_TOGETHER if len(places) > 1 else 1, len(missing) // (4 * workers)))
             items = [(block[row], list(known[row])) for row in missing]
-            groups = [items[first : first + together] for first in range(0, len(items), together)]
-            computed = (
-                each
-                for group, results in run_parallel(groups, extractors, compute, workers=workers, tools=made)
-                for each in zip(group, results, strict=True)
-            )
+            computed = run_shares(items, extractors, compute, workers=workers, tools=made, at_once=together)
             for row, ((photo, before), (digest, vectors)) in zip(missing, computed, strict=True):
                 if digest != photo.digest:
                     changed[row] = digest
