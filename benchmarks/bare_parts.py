@@ -24,19 +24,19 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.architectures import MOBILENETS
-from poets_edge.edge.image import fit, normaliser, read_photo
-from poets_edge.edge.interpreter import open_model
-from poets_edge.edge.normalization import BACKBONE
-from poets_edge.edge.parallel import cores
-from poets_edge.exporting.calibration import batches
-from poets_edge.exporting.photos import calibration_photos, photos_of_record
-from poets_edge.graphs.beside import read_trained
-from poets_edge.graphs.convert import convert
-from poets_edge.graphs.graphdef import parse_graph
-from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.layers import INPUT
+from poets_edge.core.parallel import cores
+from poets_edge.export.held_out import calibration_photos, photos_of_record
+from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.nets.graphdef import parse_graph
+from poets_edge.nets.layers import INPUT
+from poets_edge.nets.tensorflow import load_tensorflow
+from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.folder import scan
+from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.normalization import BACKBONE
+from poets_edge.quantize.activation_statistics import batches
+from poets_edge.quantize.convert import convert
+from poets_edge.tflite.interpreter import open_model
 
 RESOLUTIONS = (128, 160, 192, 224)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from benchmarks.scale_runs import NOTE, ROOT, Run, fill_cache, forget_bottlenecks, make_photos, train
 from benchmarks.tables import load, machine
-from poets_edge.training.shards import VECTORS
+from poets_edge.train.shards import VECTORS
 
 _ROUNDS = 7
 _KILLS = 20

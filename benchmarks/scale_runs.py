@@ -18,16 +18,16 @@ from threading import Thread
 import numpy as np
 from PIL import Image
 
-from poets_edge.architectures import architecture
-from poets_edge.edge.image import Pixels
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
+from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import Digest
-from poets_edge.training import cluster
-from poets_edge.training.backbone import prepare_backbone
-from poets_edge.training.bottlenecks import Extractor, hash_photos, vector_key
-from poets_edge.training.cache import Vector, open_cache
-from poets_edge.training.shards import VECTORS
-from poets_edge.training.weights import find_weights
+from poets_edge.train import cluster
+from poets_edge.train.backbone import prepare_backbone
+from poets_edge.train.bottleneck_cache import Vector, open_cache
+from poets_edge.train.bottlenecks import Extractor, hash_photos, vector_key
+from poets_edge.train.shards import VECTORS
 from tools.cluster_workers import workers_of
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -169,7 +169,7 @@ class _CountingExtractor(Extractor):
 
 
 def compute_counted(items: Sequence[tuple[str, bytes]], targets: Sequence[cluster.Target]) -> int:
-    """A worker's task, as `poets_edge.training.cluster.compute_shard` does it, photos counted."""
+    """A worker's task, as `poets_edge.train.cluster.compute_shard` does it, photos counted."""
     cluster.Extractor = _CountingExtractor  # type: ignore[attr-defined]
     return cluster.compute_shard(items, targets)
 

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from poets_edge.edge.parallel import cores
+from poets_edge.core.parallel import cores
 
 RESULTS = Path(__file__).parent / "results"
 

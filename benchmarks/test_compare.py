@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from benchmarks.tables import RESULTS, load, publish
-from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
-from poets_edge.benchmarking.ratios import compare_times
+from poets_edge.bench.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.ratios import compare_times
 from tests.conftest import Trained
 
 _COMPARISONS = 200

@@ -12,14 +12,14 @@ import pytest
 from benchmarks.recipes import BARE_LABEL_SCRIPT, KERAS_SCRIPT, bare_loop, keras_recipe
 from benchmarks.side_by_side import peak_memory, run_python, side_by_side
 from benchmarks.tables import load, publish
-from poets_edge.architectures import architecture
-from poets_edge.edge.parallel import cores
+from poets_edge.core.parallel import cores
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.progress import Silent
-from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
-from poets_edge.training.cache import open_cache
-from poets_edge.training.weights import find_weights
+from poets_edge.train.backbone import Backbone, prepare_backbone
+from poets_edge.train.bottleneck_cache import open_cache
+from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
 from tests.conftest import DAISY, Trained, poets_edge
 
 Rows = list[list[str]]

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from benchmarks.tables import load, publish
-from poets_edge.benchmarking.benchmark import BenchmarkOptions
-from poets_edge.benchmarking.benchmark import benchmark as measure_here
-from poets_edge.benchmarking.measurement import Settings
-from poets_edge.remote.benchmark import benchmark_on
-from poets_edge.remote.connection import Connection
-from poets_edge.remote.installation import install
+from poets_edge.bench.benchmark import BenchmarkOptions
+from poets_edge.bench.benchmark import benchmark as measure_here
+from poets_edge.bench.measurement import Settings
+from poets_edge.bench.remote.benchmark import benchmark_on
+from poets_edge.bench.remote.connection import Connection
+from poets_edge.bench.remote.installation import install
+from tests.bench.remote.sshd import ssh_configured, ssh_server
 from tests.conftest import Trained
-from tests.remote.sshd import ssh_configured, ssh_server
 
 _TIMES = 5
 _MODELS = ("float32", "int8")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from benchmarks.tables import load, publish
-from poets_edge.benchmarking.benchmark import BenchmarkOptions, BenchmarkResult
-from poets_edge.benchmarking.benchmark import benchmark as measure_on_this_device
-from poets_edge.benchmarking.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult
+from poets_edge.bench.benchmark import benchmark as measure_on_this_device
+from poets_edge.bench.measurement import Settings, Variant, measure_variants
 from tests.conftest import QUANTIZATIONS, Trained
 
 _TIMES = 5

@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.side_by_side import side_by_side
 from benchmarks.tables import load, publish
-from poets_edge.edge.classifier import Classifier
-from poets_edge.edge.interpreter import open_model
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.watch.frames import folder_source
+from poets_edge.device.watch.pipeline import AnswerOptions, label_frames
 from poets_edge.progress import Silent
-from poets_edge.watching.frames import folder_source
-from poets_edge.watching.pipeline import AnswerOptions, label_frames
+from poets_edge.tflite.interpreter import open_model
 from tests.conftest import Trained
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 

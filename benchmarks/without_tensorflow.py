@@ -19,19 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.tables import STAND_INS, accuracy, load, publish
-from poets_edge.architectures import MOBILENETS, Architecture
-from poets_edge.edge.model_file import ModelFile
-from poets_edge.edge.scored import score_models
-from poets_edge.exporting.calibration import batches, calibration_pixels, rounded
-from poets_edge.exporting.metadata import Card, with_files, with_metadata
-from poets_edge.exporting.photos import calibration_photos, photos_of_record
-from poets_edge.exporting.quantize import network_of, quantized
-from poets_edge.graphs.beside import read_trained
-from poets_edge.graphs.convert import Quantization, convert
-from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.device.predictions import score_models
+from poets_edge.export.held_out import calibration_photos, photos_of_record
+from poets_edge.nets.architectures import MOBILENETS, Architecture
+from poets_edge.nets.tensorflow import load_tensorflow
+from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.split import Percentages
-from poets_edge.training.options import TrainOptions
-from poets_edge.training.train import train
+from poets_edge.quantize.activation_statistics import batches, calibration_pixels, rounded
+from poets_edge.quantize.convert import Quantization, convert
+from poets_edge.quantize.quantize import network_of, quantized
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.train.options import TrainOptions
+from poets_edge.train.train import train
 
 _PERCENTAGES = Percentages(testing=40, validation=10)
 _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")

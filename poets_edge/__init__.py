@@ -17,106 +17,106 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from poets_edge.architectures import Architecture as Architecture
-    from poets_edge.architectures import architecture as architecture
+    from poets_edge.api import evaluate as evaluate
+    from poets_edge.api import inspect as inspect
     from poets_edge.audit.audit import audit as audit
     from poets_edge.audit.options import AuditOptions as AuditOptions
     from poets_edge.audit.results import AuditResult as AuditResult
-    from poets_edge.benchmarking.benchmark import BenchmarkOptions as BenchmarkOptions
-    from poets_edge.benchmarking.benchmark import BenchmarkResult as BenchmarkResult
-    from poets_edge.benchmarking.benchmark import benchmark as benchmark
-    from poets_edge.benchmarking.compare import Comparison as Comparison
-    from poets_edge.benchmarking.compare import compare as compare
-    from poets_edge.benchmarking.measurement import Settings as Settings
-    from poets_edge.benchmarking.sustained import SustainedOptions as SustainedOptions
-    from poets_edge.benchmarking.sustained import sustain as sustain
-    from poets_edge.edge.classifier import Classifier as Classifier
-    from poets_edge.edge.classifier import Label as Label
-    from poets_edge.edge.evaluate import EvaluateResult as EvaluateResult
-    from poets_edge.edge.evaluate import evaluate as evaluate
-    from poets_edge.edge.inspection import Inspection as Inspection
-    from poets_edge.edge.inspection import inspect as inspect
-    from poets_edge.edge.metrics import Evaluation as Evaluation
+    from poets_edge.bench.benchmark import BenchmarkOptions as BenchmarkOptions
+    from poets_edge.bench.benchmark import BenchmarkResult as BenchmarkResult
+    from poets_edge.bench.benchmark import benchmark as benchmark
+    from poets_edge.bench.compare import Comparison as Comparison
+    from poets_edge.bench.compare import compare as compare
+    from poets_edge.bench.measurement import Settings as Settings
+    from poets_edge.bench.remote.benchmark import benchmark_on as benchmark_on
+    from poets_edge.bench.remote.deploy import Deployed as Deployed
+    from poets_edge.bench.remote.deploy import DeployOptions as DeployOptions
+    from poets_edge.bench.remote.deploy import deploy as deploy
+    from poets_edge.bench.remote.sustained import sustain_on as sustain_on
+    from poets_edge.bench.sustained import SustainedOptions as SustainedOptions
+    from poets_edge.bench.sustained import sustain as sustain
+    from poets_edge.device.classifier import Classifier as Classifier
+    from poets_edge.device.classifier import Label as Label
+    from poets_edge.device.evaluate import EvaluateResult as EvaluateResult
+    from poets_edge.device.inspection import Inspection as Inspection
+    from poets_edge.device.metrics import Evaluation as Evaluation
+    from poets_edge.device.watch.collect import CollectOptions as CollectOptions
+    from poets_edge.device.watch.pipeline import Seen as Seen
+    from poets_edge.device.watch.pipeline import Tally as Tally
+    from poets_edge.device.watch.trigger import Command as Command
+    from poets_edge.device.watch.watch import TriggerOptions as TriggerOptions
+    from poets_edge.device.watch.watch import WatchOptions as WatchOptions
+    from poets_edge.device.watch.watch import watch as watch
     from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
-    from poets_edge.exporting.export import ExportOptions as ExportOptions
-    from poets_edge.exporting.export import ExportResult as ExportResult
-    from poets_edge.exporting.export import export as export
+    from poets_edge.export.export import ExportOptions as ExportOptions
+    from poets_edge.export.export import export as export
+    from poets_edge.export.results import ExportResult as ExportResult
+    from poets_edge.grid.grid import grid as grid
+    from poets_edge.grid.options import GridOptions as GridOptions
+    from poets_edge.grid.points import Budget as Budget
+    from poets_edge.grid.results import GridResult as GridResult
+    from poets_edge.nets.architectures import Architecture as Architecture
+    from poets_edge.nets.architectures import architecture as architecture
     from poets_edge.photos.address import Address as Address
     from poets_edge.photos.split import Percentages as Percentages
     from poets_edge.progress import Reporter as Reporter
-    from poets_edge.remote.benchmark import benchmark_on as benchmark_on
-    from poets_edge.remote.deploy import Deployed as Deployed
-    from poets_edge.remote.deploy import DeployOptions as DeployOptions
-    from poets_edge.remote.deploy import deploy as deploy
-    from poets_edge.remote.sustained import sustain_on as sustain_on
-    from poets_edge.sweep.grid import grid as grid
-    from poets_edge.sweep.options import GridOptions as GridOptions
-    from poets_edge.sweep.points import Budget as Budget
-    from poets_edge.sweep.results import GridResult as GridResult
-    from poets_edge.training.distort import Distortions as Distortions
-    from poets_edge.training.fine_tuning.options import FineTuning as FineTuning
-    from poets_edge.training.head import HeadOptions as HeadOptions
-    from poets_edge.training.options import TrainOptions as TrainOptions
-    from poets_edge.training.train import TrainResult as TrainResult
-    from poets_edge.training.train import train as train
-    from poets_edge.watching.collect import CollectOptions as CollectOptions
-    from poets_edge.watching.pipeline import Seen as Seen
-    from poets_edge.watching.pipeline import Tally as Tally
-    from poets_edge.watching.trigger import Command as Command
-    from poets_edge.watching.watch import TriggerOptions as TriggerOptions
-    from poets_edge.watching.watch import WatchOptions as WatchOptions
-    from poets_edge.watching.watch import watch as watch
+    from poets_edge.train.distort import Distortions as Distortions
+    from poets_edge.train.fine_tuning.options import FineTuning as FineTuning
+    from poets_edge.train.head import HeadOptions as HeadOptions
+    from poets_edge.train.options import TrainOptions as TrainOptions
+    from poets_edge.train.results import TrainResult as TrainResult
+    from poets_edge.train.train import train as train
 
 _HOMES = {
     "Address": "poets_edge.photos.address",
-    "Architecture": "poets_edge.architectures",
+    "Architecture": "poets_edge.nets.architectures",
     "AuditOptions": "poets_edge.audit.options",
     "AuditResult": "poets_edge.audit.results",
-    "BenchmarkOptions": "poets_edge.benchmarking.benchmark",
-    "BenchmarkResult": "poets_edge.benchmarking.benchmark",
-    "Budget": "poets_edge.sweep.points",
-    "Classifier": "poets_edge.edge.classifier",
-    "CollectOptions": "poets_edge.watching.collect",
-    "Command": "poets_edge.watching.trigger",
-    "Comparison": "poets_edge.benchmarking.compare",
-    "DeployOptions": "poets_edge.remote.deploy",
-    "Deployed": "poets_edge.remote.deploy",
-    "Distortions": "poets_edge.training.distort",
-    "EvaluateResult": "poets_edge.edge.evaluate",
-    "Evaluation": "poets_edge.edge.metrics",
-    "ExportOptions": "poets_edge.exporting.export",
-    "ExportResult": "poets_edge.exporting.export",
-    "FineTuning": "poets_edge.training.fine_tuning.options",
-    "GridOptions": "poets_edge.sweep.options",
-    "GridResult": "poets_edge.sweep.results",
-    "HeadOptions": "poets_edge.training.head",
-    "Inspection": "poets_edge.edge.inspection",
-    "Label": "poets_edge.edge.classifier",
+    "BenchmarkOptions": "poets_edge.bench.benchmark",
+    "BenchmarkResult": "poets_edge.bench.benchmark",
+    "Budget": "poets_edge.grid.points",
+    "Classifier": "poets_edge.device.classifier",
+    "CollectOptions": "poets_edge.device.watch.collect",
+    "Command": "poets_edge.device.watch.trigger",
+    "Comparison": "poets_edge.bench.compare",
+    "DeployOptions": "poets_edge.bench.remote.deploy",
+    "Deployed": "poets_edge.bench.remote.deploy",
+    "Distortions": "poets_edge.train.distort",
+    "EvaluateResult": "poets_edge.device.evaluate",
+    "Evaluation": "poets_edge.device.metrics",
+    "ExportOptions": "poets_edge.export.export",
+    "ExportResult": "poets_edge.export.results",
+    "FineTuning": "poets_edge.train.fine_tuning.options",
+    "GridOptions": "poets_edge.grid.options",
+    "GridResult": "poets_edge.grid.results",
+    "HeadOptions": "poets_edge.train.head",
+    "Inspection": "poets_edge.device.inspection",
+    "Label": "poets_edge.device.classifier",
     "Percentages": "poets_edge.photos.split",
     "PoetsEdgeError": "poets_edge.errors",
     "Reporter": "poets_edge.progress",
-    "Seen": "poets_edge.watching.pipeline",
-    "Settings": "poets_edge.benchmarking.measurement",
-    "SustainedOptions": "poets_edge.benchmarking.sustained",
-    "Tally": "poets_edge.watching.pipeline",
-    "TrainOptions": "poets_edge.training.options",
-    "TrainResult": "poets_edge.training.train",
-    "TriggerOptions": "poets_edge.watching.watch",
-    "WatchOptions": "poets_edge.watching.watch",
-    "architecture": "poets_edge.architectures",
+    "Seen": "poets_edge.device.watch.pipeline",
+    "Settings": "poets_edge.bench.measurement",
+    "SustainedOptions": "poets_edge.bench.sustained",
+    "Tally": "poets_edge.device.watch.pipeline",
+    "TrainOptions": "poets_edge.train.options",
+    "TrainResult": "poets_edge.train.results",
+    "TriggerOptions": "poets_edge.device.watch.watch",
+    "WatchOptions": "poets_edge.device.watch.watch",
+    "architecture": "poets_edge.nets.architectures",
     "audit": "poets_edge.audit.audit",
-    "benchmark": "poets_edge.benchmarking.benchmark",
-    "benchmark_on": "poets_edge.remote.benchmark",
-    "compare": "poets_edge.benchmarking.compare",
-    "deploy": "poets_edge.remote.deploy",
-    "evaluate": "poets_edge.edge.evaluate",
-    "export": "poets_edge.exporting.export",
-    "grid": "poets_edge.sweep.grid",
-    "inspect": "poets_edge.edge.inspection",
-    "sustain": "poets_edge.benchmarking.sustained",
-    "sustain_on": "poets_edge.remote.sustained",
-    "train": "poets_edge.training.train",
-    "watch": "poets_edge.watching.watch",
+    "benchmark": "poets_edge.bench.benchmark",
+    "benchmark_on": "poets_edge.bench.remote.benchmark",
+    "compare": "poets_edge.bench.compare",
+    "deploy": "poets_edge.bench.remote.deploy",
+    "evaluate": "poets_edge.api",
+    "export": "poets_edge.export.export",
+    "grid": "poets_edge.grid.grid",
+    "inspect": "poets_edge.api",
+    "sustain": "poets_edge.bench.sustained",
+    "sustain_on": "poets_edge.bench.remote.sustained",
+    "train": "poets_edge.train.train",
+    "watch": "poets_edge.device.watch.watch",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -4,11 +4,12 @@
     ├── UsageError          an argument or a combination of arguments makes no sense
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
-    ├── TrainingError       training came to nothing
+    ├── TrainingError       training diverged
     ├── WeightsError        backbone weights are missing or damaged
     ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
     │   └── AccuracyDropError   a quantized file loses more accuracy than was allowed
+    │                           (`poets_edge.export.results`, with the result)
     ├── RecordError         a JSON file that poets_edge reads is damaged, or holds something else
     ├── BudgetError         nothing fits the limits that were given
     ├── MeasurementError    a measurement could not be taken, or cannot be trusted
@@ -23,11 +24,6 @@ the user is a bug.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from poets_edge.exporting.export import ExportResult
 
 
 class PoetsEdgeError(Exception):
@@ -60,18 +56,6 @@ class DownloadError(PoetsEdgeError):
 
 class ModelError(PoetsEdgeError):
     """A model or labels file cannot be used as it is."""
-
-
-class AccuracyDropError(ModelError):
-    """A quantized file loses more accuracy than was allowed, so nothing was written.
-
-    Attributes:
-        result: what was judged, an `ExportResult`.
-    """
-
-    def __init__(self, message: str, result: ExportResult) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class RecordError(PoetsEdgeError):

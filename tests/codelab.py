@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.architectures import Architecture
-from poets_edge.training.weights import find_weights
+from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.weights import find_weights
 from tests.yardstick import keras_model, tensorflow
 
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)

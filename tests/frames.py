@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from poets_edge.watching.pipeline import Seen
+from poets_edge.device.watch.pipeline import Seen
 
 SIZE = (320, 240)
 

@@ -12,7 +12,7 @@ import numpy as np
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT
 
-from poets_edge.graphs.graphdef import serialize, with_labels, with_softmax_layer
+from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
 
 SIZE = 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from poets_edge.benchmarking.processes import Answer, answer_all
+from poets_edge.bench.processes import Answer, answer_all
 
 
 def do(question: Answer) -> Answer:

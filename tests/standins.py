@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.architectures import MOBILENETS
-from poets_edge.photos.draw import draw_photo
-from poets_edge.photos.flowers import HEADS
-from poets_edge.places import keras_file
-from poets_edge.training.weights import EMBEDDED_FILE
+from poets_edge.demo.draw import draw_photo
+from poets_edge.demo.flowers import HEADS
+from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.nets.weights import EMBEDDED_FILE
+from poets_edge.nets.weights_files import keras_file
 
 PHOTOS_A_CLASS = 60
 _BLOCKS = 13

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.edge.classifier import Classifier
+from poets_edge.device.classifier import Classifier
 from tests.conftest import DAISY, QUANTIZATIONS, ROSE, Trained, poets_edge, poets_edge_process
 
 

@@ -16,7 +16,7 @@ sys.modules.update(dict.fromkeys(("tensorflow", "keras")))  # importing them fai
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))
 """
-_SOME = ("tests/test_layers.py", "tests/exporting/test_gptq.py", "-k", "keras_order or tensorflow")
+_SOME = ("tests/nets/test_layers.py", "tests/quantize/test_gptq.py", "-k", "keras_order or tensorflow")
 """Quick ones that need it."""
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.architectures import Architecture
-from poets_edge.graphs.tensorflow import load_tensorflow
-from poets_edge.layers import BOTTLENECK, INPUT
+from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.layers import BOTTLENECK, INPUT
+from poets_edge.nets.tensorflow import load_tensorflow
 from tests.needs import need_tensorflow
 
 

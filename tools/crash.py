@@ -31,7 +31,7 @@ from pathlib import Path
 from random import Random
 
 from poets_edge.errors import ModelError
-from poets_edge.graphs.beside import read_trained
+from poets_edge.nets.trained_graph import read_trained
 from tests.photos.server import Files, serving
 from tools.crash_commands import COMMANDS, Command, Line, files, names, train, words
 from tools.crash_points import Point, When, environment
@@ -251,7 +251,7 @@ def _at_once(kind: str, many: int, ground: Ground, place: Path) -> list[str]:
 
 def _exports_of_another(place: Path) -> list[str]:
     """Exported files whose labels are not those of the graph beside them."""
-    from poets_edge.edge.classifier import Classifier
+    from poets_edge.device.classifier import Classifier
 
     labels = read_trained(place / "tf_files/retrained_graph.pb").labels
     exported = sorted((place / "tf_files").glob("*.tflite"))

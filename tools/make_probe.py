@@ -1,4 +1,4 @@
-"""Write `poets_edge/edge/probe.tflite`: one convolution, by which `doctor` sees whether XNNPACK takes a model here.
+"""Write `poets_edge/tflite/probe.tflite`: one convolution, by which `doctor` sees whether XNNPACK takes a model here.
 
 python -m tools.make_probe
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import poets_edge
-from poets_edge.files import write_bytes
-from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.core.files import write_bytes
+from poets_edge.nets.tensorflow import load_tensorflow
 
-OUT = Path(poets_edge.__file__).with_name("edge") / "probe.tflite"
+OUT = Path(poets_edge.__file__).with_name("tflite") / "probe.tflite"
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from poets_edge.architectures import architecture
-from poets_edge.benchmarking.samples import describe
-from poets_edge.sweep.chart import draw_chart
-from poets_edge.sweep.choice import choose
-from poets_edge.sweep.points import Budget, Point, pareto_front
-from poets_edge.sweep.results import GridResult
+from poets_edge.bench.samples import describe
+from poets_edge.grid.chart import draw_chart
+from poets_edge.grid.choice import choose
+from poets_edge.grid.points import Budget, Point, pareto_front
+from poets_edge.grid.results import GridResult
+from poets_edge.nets.architectures import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs/images"

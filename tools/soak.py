@@ -26,14 +26,14 @@ from random import Random
 
 from PIL import Image
 
-from poets_edge.edge.classifier import Classifier
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.watch.cameras import device
+from poets_edge.device.watch.collect import CollectOptions, Collector
+from poets_edge.device.watch.frames import Frame, FrameSource, split_jpegs
+from poets_edge.device.watch.pipeline import AnswerOptions, Seen, label_frames
+from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
-from poets_edge.watching.cameras import device
-from poets_edge.watching.collect import CollectOptions, Collector
-from poets_edge.watching.frames import Frame, FrameSource, split_jpegs
-from poets_edge.watching.pipeline import AnswerOptions, Seen, label_frames
-from poets_edge.watching.trigger import Command, Trigger
 
 MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
 MOST_GROWTH = 4.0

@@ -53,7 +53,7 @@ def distil(minutes: float, run: Path) -> None:
 @_run
 def package(run: Path) -> None:
     """Write the shipped file from the student as it is now."""
-    from poets_edge.training.weights import EMBEDDED_FILE
+    from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.package import package as write
 
     click.echo(f"{EMBEDDED_FILE}: {write(run / 'student.npz', EMBEDDED_FILE):,} bytes")
@@ -65,7 +65,7 @@ def package(run: Path) -> None:
 @click.option("--draws", default=4, show_default=True, help="Ways of halving the photos.")
 def evaluate(photos: Path, beside: Path | None, draws: int) -> None:
     """Measure what the shipped weights are worth on PHOTOS, beside random ones."""
-    from poets_edge.training.weights import EMBEDDED_FILE
+    from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.evaluate import features, last_layer_accuracy, read_photos
 
     images, classes = read_photos(photos)

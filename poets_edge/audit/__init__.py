@@ -1,1 +1,1 @@
-"""A folder of photos -> which of them hurt, which are duplicates, and whether more would help."""
+"""Questions about a dataset: label errors, near-duplicates, outliers, and whether more photos would help."""

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from poets_edge.audit.balance import class_balance, confusions
-from poets_edge.audit.calibration import calibrate
 from poets_edge.audit.leaks import find_leak
 from poets_edge.audit.learning_curve import learning_curve
 from poets_edge.audit.near_duplicates import NearDuplicates, find_near_duplicates
-from poets_edge.audit.oddities import find_oddities
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.orientation import find_turned
+from poets_edge.audit.outliers import find_oddities
 from poets_edge.audit.photos import AuditPhotos, read_photos
 from poets_edge.audit.report import write_report
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.audit.suspects import find_suspects
+from poets_edge.audit.thresholds import calibrate
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NOT_JUDGED
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.cross_validation import divide, judge
+from poets_edge.train.cross_validation import divide, judge
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:

@@ -11,9 +11,9 @@ from poets_edge.audit.photos import AuditPhotos
 from poets_edge.photos.folds import NOT_JUDGED
 from poets_edge.photos.split import Percentages, set_numbers
 from poets_edge.photos.table import SET_NAMES
-from poets_edge.training.cross_validation import fold_heads
-from poets_edge.training.head import HeadOptions
-from poets_edge.training.vectors import take
+from poets_edge.train.cross_validation import fold_heads
+from poets_edge.train.head import HeadOptions
+from poets_edge.train.vectors import take
 
 _TRAINING, _VALIDATION, _TEST = map(SET_NAMES.index, ("training", "validation", "test"))
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.folds import NOT_JUDGED
-from poets_edge.training.cross_validation import MOST_JUDGED, Division, fold_heads
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
+from poets_edge.train.cross_validation import MOST_JUDGED, Division, fold_heads
+from poets_edge.train.head import HeadOptions, Indices, LabelledVectors
 
 Right = npt.NDArray[np.float64]
 

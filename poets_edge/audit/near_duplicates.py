@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.audit.directions import blocks, table_of, tiles, unit
-from poets_edge.audit.looks import SIDE, Pictures
+from poets_edge.audit.image_stats import SIDE, Pictures
+from poets_edge.audit.projection import blocks, table_of, tiles, unit
 from poets_edge.photos.folds import copies, join
 from poets_edge.photos.table import Rows
-from poets_edge.training.vectors import Matrix, Vectors, take
+from poets_edge.train.vectors import Matrix, Vectors, take
 
 Pair = tuple[int, int]
 _Window = tuple[Matrix, Matrix]

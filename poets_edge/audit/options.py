@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poets_edge.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.folds import DEFAULT_FOLDS
 from poets_edge.photos.split import Percentages
-from poets_edge.places import BOTTLENECKS, MODELS, WORK
-from poets_edge.training.head import HeadOptions
-from poets_edge.training.weights import IMAGENET
+from poets_edge.train.head import HeadOptions
 
 
 @dataclass(frozen=True, kw_only=True)

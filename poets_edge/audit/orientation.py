@@ -11,19 +11,19 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from poets_edge.audit.oddities import Oddity
 from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.outliers import Oddity
 from poets_edge.audit.photos import AuditPhotos, find_backbone
-from poets_edge.edge.image import Pixels, fit
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.image import Pixels, fit
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
-from poets_edge.training.bottlenecks import Place, bottlenecks
-from poets_edge.training.cache import open_cache
-from poets_edge.training.cross_validation import fold_heads
-from poets_edge.training.head import LabelledVectors, Matrix
-from poets_edge.training.vectors import take
+from poets_edge.train.bottleneck_cache import open_cache
+from poets_edge.train.bottlenecks import Place, bottlenecks
+from poets_edge.train.cross_validation import fold_heads
+from poets_edge.train.head import LabelledVectors, Matrix
+from poets_edge.train.vectors import take
 
 _ANGLES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
 """By how much a photo is turned anticlockwise -> what sets it right."""

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poets_edge.audit.directions import main_directions
-from poets_edge.audit.looks import CACHE_FILE, SIDE, Look, Pictures, Thumbnails, looks
+from poets_edge.audit.image_stats import CACHE_FILE, SIDE, Look, Pictures, Thumbnails, looks
 from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.projection import main_directions
 from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.table import HashedPhotos, class_numbers
 from poets_edge.progress import Reporter
-from poets_edge.training.backbone import Backbone, prepare_backbone
-from poets_edge.training.bottlenecks import Place, bottlenecks, hash_photos
-from poets_edge.training.cache import Vector, open_cache
-from poets_edge.training.head import Indices, LabelledVectors, Matrix
-from poets_edge.training.vectors import Vectors, VectorTable
-from poets_edge.training.weights import find_weights
+from poets_edge.train.backbone import Backbone, prepare_backbone
+from poets_edge.train.bottleneck_cache import Vector, open_cache
+from poets_edge.train.bottlenecks import Place, bottlenecks, hash_photos
+from poets_edge.train.head import Indices, LabelledVectors, Matrix
+from poets_edge.train.vectors import Vectors, VectorTable
 
 _PHOTOS_AT_ONCE = 2000
 _FACTS = 7

@@ -12,14 +12,14 @@ from markupsafe import Markup
 
 from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.audit.results import AuditResult, Judgement
-from poets_edge.edge.calibration import ReliabilityBin
+from poets_edge.core.wording import percent
+from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.elsewhere import photo_at
 from poets_edge.photos.split import set_numbers
 from poets_edge.photos.table import SET_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
-from poets_edge.wording import percent
 
 _MOST_SUSPECTS = 60
 _FEWEST_SUSPECTS = 12

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from poets_edge.audit.balance import ClassBalance, Confusion, balanced_accuracy
-from poets_edge.audit.calibration import Calibration
 from poets_edge.audit.leaks import Leak
 from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.audit.near_duplicates import NearDuplicates
-from poets_edge.audit.oddities import Oddity
 from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.outliers import Oddity
 from poets_edge.audit.photos import AuditPhotos
 from poets_edge.audit.suspects import Suspects
-from poets_edge.training.cross_validation import CrossValidation
-from poets_edge.training.head import Indices
+from poets_edge.audit.thresholds import Calibration
+from poets_edge.train.cross_validation import CrossValidation
+from poets_edge.train.head import Indices
 
 _FEWEST_LISTED = 10
 """Percent of the photos that a list of suspects holds at least."""

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.folds import NOT_JUDGED
-from poets_edge.training.cross_validation import fold_heads
-from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix
-from poets_edge.training.vectors import take
+from poets_edge.train.cross_validation import fold_heads
+from poets_edge.train.head import HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.train.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _LARGEST_SHARE_LEFT_OUT = 0.3

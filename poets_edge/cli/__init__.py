@@ -16,8 +16,8 @@ import click
 import poets_edge
 from poets_edge.cli.hints import command_hint, with_flags
 from poets_edge.cli.streams import escaped, guarded
+from poets_edge.core.interrupts import heeded_interrupts
 from poets_edge.errors import PoetsEdgeError
-from poets_edge.interrupts import heeded_interrupts
 
 COMMANDS = {
     "train": "Retrain a MobileNet on a folder of photos.",

@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give
-from poets_edge.exporting.android import DEFAULT_APP, install_model
+from poets_edge.export.android import DEFAULT_APP, install_model
 
 
 @subcommand("android")

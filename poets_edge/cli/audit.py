@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from poets_edge.architectures import DEFAULT_ARCHITECTURE
-from poets_edge.architectures import architecture as find_architecture
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.results import AuditResult, Judgement
@@ -26,8 +24,10 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
+from poets_edge.core.wording import percent
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
+from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.exclude import write_exclusions
-from poets_edge.wording import percent
 
 _DEFAULT = AuditOptions(image_dir=Path("photos"))
 _LISTED = 10

@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import click
 
-from poets_edge.benchmarking.benchmark import BenchmarkOptions, benchmark
-from poets_edge.benchmarking.machine import machine_name
-from poets_edge.benchmarking.measurement import Measurement, Settings
-from poets_edge.benchmarking.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
-from poets_edge.benchmarking.sustained_chart import check_chart, clock_text, draw_sustained
+from poets_edge.bench.benchmark import BenchmarkOptions, benchmark
+from poets_edge.bench.machine import machine_name
+from poets_edge.bench.measurement import Measurement, Settings
+from poets_edge.bench.remote.benchmark import DeviceResult, benchmark_on, devices_dict
+from poets_edge.bench.remote.sustained import sustain_on
+from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
+from poets_edge.bench.sustained_chart import check_chart, clock_text, draw_sustained
 from poets_edge.cli.options import (
     FILE,
     labels_option,
@@ -26,13 +28,11 @@ from poets_edge.cli.options import (
     thread_list,
 )
 from poets_edge.cli.terminal import Terminal, give, table
-from poets_edge.edge.evaluate import Chosen
+from poets_edge.core.files import check_writable
+from poets_edge.core.wording import interval_text, percent
+from poets_edge.device.evaluate import Chosen
 from poets_edge.errors import PoetsEdgeError, UsageError
-from poets_edge.files import check_writable
 from poets_edge.photos.split import SET_NAMES
-from poets_edge.remote.benchmark import DeviceResult, benchmark_on, devices_dict
-from poets_edge.remote.sustained import sustain_on
-from poets_edge.wording import interval_text, percent
 
 _DEFAULT = Settings()
 _STDOUT = Path("-")

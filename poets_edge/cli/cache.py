@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give, table
-from poets_edge.places import BOTTLENECKS
+from poets_edge.core.paths import BOTTLENECKS
 
 
 @subcommand("cache")
@@ -26,7 +26,7 @@ def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output:
       poets-edge cache
       poets-edge cache --remove mobilenet_0.50_224-0123456789abcdef-last3
     """
-    from poets_edge.training.caches import caches, remove_caches
+    from poets_edge.train.cache_folder import caches, remove_caches
 
     found = remove_caches(bottleneck_dir, names) if names else caches(bottleneck_dir)
     facts = [{"name": each.name, "kind": each.kind, "rows": each.rows, "bytes": each.size} for each in found]

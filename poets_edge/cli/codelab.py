@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.options import option, result_options, subcommand
 from poets_edge.cli.terminal import give
-from poets_edge.codelab import run_lines, write_codelab
+from poets_edge.demo.codelab import write_codelab
 from poets_edge.errors import UsageError
 
 
@@ -31,6 +31,8 @@ def command(arguments: tuple[str, ...], script: str | None, as_json: bool, outpu
       python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=photo.jpg
     """
     if script is not None:
+        from poets_edge.cli.codelab_scripts import run_lines
+
         for line in run_lines(script, arguments):
             click.echo(line)
         return

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from poets_edge.cli.options import option
-from poets_edge.edge.classifier import Classifier, Scorer
+from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from poets_edge.benchmarking.compare import Cell, Comparison, compare
-from poets_edge.benchmarking.ratios import CONFIDENCE, NO_DIFFERENCE
+from poets_edge.bench.compare import Cell, Comparison, compare
+from poets_edge.bench.ratios import CONFIDENCE, NO_DIFFERENCE
 from poets_edge.cli.options import FILE, result_options, subcommand
 from poets_edge.cli.terminal import give, table
-from poets_edge.wording import counted, percent
+from poets_edge.core.wording import counted, percent
 
 _MEANINGS = {
     "no difference": f"{100 * NO_DIFFERENCE:g} % at most, either way.",

@@ -8,12 +8,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, watch_arguments
 from poets_edge.cli.options import FILE, option, quiet_option, remote_dir_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.cli.watch import command as watch_command
-from poets_edge.edge.classifier import Classifier
+from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
-from poets_edge.remote.deploy import DeployOptions, deploy, remove, watch_arguments
 
 _OURS = frozenset({"model", "labels", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]

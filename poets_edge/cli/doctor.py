@@ -19,7 +19,7 @@ def command(as_json: bool, output: Path | None) -> None:
     Example:
       poets-edge doctor
     """
-    from poets_edge.doctor import examine
+    from poets_edge.cli.checks import examine
 
     found = examine()
     if give(found.as_dict(), as_json=as_json, output=output):

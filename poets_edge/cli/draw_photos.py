@@ -8,7 +8,7 @@ import click
 
 from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give_photos
-from poets_edge.photos.draw import PER_CLASS, draw_photos
+from poets_edge.demo.draw import PER_CLASS, draw_photos
 
 
 @subcommand("draw-photos")

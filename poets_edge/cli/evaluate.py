@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import click
 
+from poets_edge.api import evaluate
 from poets_edge.cli.options import (
     PHOTOS,
     graph_option,
@@ -22,13 +23,13 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
-from poets_edge.edge.evaluate import Chosen, EvaluateResult, compare_results, evaluate
-from poets_edge.edge.metrics import Evaluation
-from poets_edge.edge.paired import Paired
-from poets_edge.edge.scored import mistakes_as_json
-from poets_edge.files import distinct_names
+from poets_edge.core.files import distinct_names
+from poets_edge.core.wording import percent
+from poets_edge.device.evaluate import Chosen, EvaluateResult, compare_results
+from poets_edge.device.metrics import Evaluation
+from poets_edge.device.paired import Paired
+from poets_edge.device.predictions import mistakes_as_json
 from poets_edge.photos.split import SET_NAMES, Percentages
-from poets_edge.wording import percent
 
 
 @subcommand("evaluate")

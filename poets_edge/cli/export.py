@@ -9,11 +9,11 @@ import click
 
 from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
 from poets_edge.cli.terminal import Terminal, give, table
-from poets_edge.errors import AccuracyDropError
-from poets_edge.exporting.export import ExportedFile, ExportOptions, ExportResult, export
-from poets_edge.graphs.convert import QUANTIZATIONS, Quantization
+from poets_edge.core.wording import interval_text, percent
+from poets_edge.export.export import ExportOptions, export
+from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import Percentages
-from poets_edge.wording import interval_text, percent
+from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 
 _DEFAULT = ExportOptions()
 JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")

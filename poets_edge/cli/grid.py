@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from poets_edge.architectures import MOBILENETS, architecture
-from poets_edge.benchmarking.machine import machine_name
-from poets_edge.benchmarking.measurement import Settings
+from poets_edge.bench.machine import machine_name
+from poets_edge.bench.measurement import Settings
 from poets_edge.cli.options import (
     FILE,
     PHOTOS,
@@ -26,15 +25,16 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
+from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
+from poets_edge.grid.grid import grid
+from poets_edge.grid.options import GridOptions
+from poets_edge.grid.points import Point, parse_budget
+from poets_edge.grid.results import GridResult
+from poets_edge.nets.architectures import MOBILENETS, architecture
 from poets_edge.photos.split import Percentages
-from poets_edge.sweep.grid import grid
-from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.points import Point, parse_budget
-from poets_edge.sweep.results import GridResult
-from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.head import HeadOptions
-from poets_edge.wording import interval_text, percent
+from poets_edge.train.fine_tuning.options import FineTuning
+from poets_edge.train.head import HeadOptions
 
 _DEFAULT = GridOptions(image_dir=Path("photos"))
 

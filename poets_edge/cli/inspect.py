@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from poets_edge.api import inspect
 from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give
-from poets_edge.edge.classifier import TensorInfo
-from poets_edge.edge.inspection import Inspection, inspect, write_tensorboard_graph
-from poets_edge.wording import accuracy_text
+from poets_edge.core.wording import accuracy_text
+from poets_edge.device.classifier import TensorInfo
+from poets_edge.device.inspection import Inspection
 
 
 @subcommand("inspect")
@@ -27,6 +28,8 @@ def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path |
     """
     found = inspect(model)
     if tensorboard is not None:
+        from poets_edge.reports.tensorboard import write_tensorboard_graph
+
         write_tensorboard_graph(model, tensorboard)
     if give(found.as_dict(), as_json=as_json, output=output):
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from poets_edge.api import open_scorer
 from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
 from poets_edge.cli.options import (
     FILE,
@@ -21,7 +22,8 @@ from poets_edge.cli.options import (
 )
 from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
-from poets_edge.edge.classifier import Classifier, Label, best
+from poets_edge.device.classifier import Classifier, Label, best
+from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError, PhotoError, UsageError
 
 _UNKNOWN = "unknown"
@@ -60,8 +62,6 @@ def command(
       daisy (score = 0.99071)
       roses (score = 0.00595)
     """
-    from poets_edge.edge.models import open_scorer, stale_line
-
     models, photos = models_and_rest(arguments, graph)
     if len(models) > 1:
         raise UsageError(f"one model labels photos, not {len(models)}: {', '.join(map(str, models))}.")

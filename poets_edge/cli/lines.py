@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import click
 
-from poets_edge.watching.prefetch import TICK_SECONDS
+from poets_edge.device.watch.prefetch import TICK_SECONDS
 
 
 class Lines:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from poets_edge.cli.hints import option_hint
+from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
-from poets_edge.places import BOTTLENECKS, GRAPH, MODELS
 
 
 class _File(click.Path):

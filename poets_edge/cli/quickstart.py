@@ -11,7 +11,7 @@ from poets_edge.cli.options import FILE, option, quiet_option, result_options, s
 from poets_edge.cli.terminal import Terminal, give, table
 
 if TYPE_CHECKING:
-    from poets_edge.quickstart import QuickstartResult
+    from poets_edge.demo.quickstart import QuickstartResult
 
 
 @subcommand("quickstart")
@@ -26,7 +26,7 @@ def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -
       poets-edge quickstart
     """
     from poets_edge.cli.export import JUDGED, judged
-    from poets_edge.quickstart import quickstart
+    from poets_edge.demo.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
     if give(_as_dict(result), as_json=as_json, output=output):

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import click
 
-from poets_edge import wording
 from poets_edge.cli.hints import with_flags
 from poets_edge.cli.streams import escaped
-from poets_edge.files import write_text
+from poets_edge.core import wording
+from poets_edge.core.files import write_text
 from poets_edge.photos.folder import PhotoFolder
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poets_edge.architectures import DEFAULT_ARCHITECTURE
-from poets_edge.architectures import architecture as find_architecture
 from poets_edge.cli.options import (
     FILE,
     PHOTOS,
@@ -25,17 +23,19 @@ from poets_edge.cli.options import (
     subcommand,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
-from poets_edge.edge.scored import mistakes_as_json
+from poets_edge.core.paths import GRAPH
+from poets_edge.core.wording import percent
+from poets_edge.device.predictions import mistakes_as_json
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
+from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import Percentages
-from poets_edge.places import GRAPH
-from poets_edge.training.distort import Distortions
-from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.head import HeadOptions
-from poets_edge.training.options import TrainOptions
-from poets_edge.wording import percent
+from poets_edge.train.distort import Distortions
+from poets_edge.train.fine_tuning.options import FineTuning
+from poets_edge.train.head import HeadOptions
+from poets_edge.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from poets_edge.training.train import TrainResult
+    from poets_edge.train.results import TrainResult
 
 _DEFAULT = TrainOptions(image_dir=Path("photos"))
 _HEAD = _DEFAULT.head
@@ -225,7 +225,7 @@ def command(
       poets-edge export --quantize
       poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
     """
-    from poets_edge.training.train import train
+    from poets_edge.train.train import train
 
     options = TrainOptions(
         image_dir=one_folder(folders, image_dir),

@@ -14,12 +14,12 @@ import numpy as np
 from poets_edge.cli.lines import Lines
 from poets_edge.cli.options import FILE, labels_option, option, quiet_option, subcommand
 from poets_edge.cli.terminal import Terminal
+from poets_edge.device.watch.collect import CollectOptions
+from poets_edge.device.watch.frames import FrameSource
+from poets_edge.device.watch.pipeline import AnswerOptions, Seen, Tally
+from poets_edge.device.watch.trigger import Command
+from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, watch
 from poets_edge.errors import UsageError
-from poets_edge.watching.collect import CollectOptions
-from poets_edge.watching.frames import FrameSource
-from poets_edge.watching.pipeline import AnswerOptions, Seen, Tally
-from poets_edge.watching.trigger import Command
-from poets_edge.watching.watch import TriggerOptions, WatchOptions, watch
 
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 

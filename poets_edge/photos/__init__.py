@@ -1,1 +1,1 @@
-"""Where photos come from: scanning a folder of classes, and dividing it into sets."""
+"""Photos: decoding, folders, archives, addresses, hashing, splits and folds."""

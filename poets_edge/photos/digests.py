@@ -24,7 +24,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from poets_edge.mounts import network_type
+from poets_edge.core.mounts import network_type
 from poets_edge.photos import elsewhere
 from poets_edge.photos.address import is_address
 from poets_edge.photos.elsewhere import Seen

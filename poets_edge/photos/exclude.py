@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from poets_edge.core.files import write_text
+from poets_edge.core.json_checks import Each, Maybe, Such, check, parse_json
 from poets_edge.errors import DatasetError, RecordError
-from poets_edge.files import write_text
 from poets_edge.photos.folder import PhotoFolder
-from poets_edge.records import Each, Maybe, Such, check, parse_json
 
 FORMAT = "poets_edge-exclude-1"
 _TEXT = Such(str, "a name", bool)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from poets_edge.download import download
+from poets_edge.core.download import download
+from poets_edge.core.files import unused_folder
 from poets_edge.errors import DownloadError, OutputError
-from poets_edge.files import unused_folder
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.progress import Reporter, Silent
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from poets_edge.core.files import read_bytes
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.files import read_bytes
 from poets_edge.photos.address import Address
 from poets_edge.photos.table import NO_SET, SET_NAMES, Names, PhotoTable
 from poets_edge.photos.table import Photo as Photo

@@ -1,1 +1,1 @@
-"""Findings -> one HTML file that needs nothing else: to read, to send, to print."""
+"""HTML pages, charts, thumbnails and TensorBoard event files."""

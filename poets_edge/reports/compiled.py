@@ -14,9 +14,9 @@ from pathlib import Path
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
+from poets_edge.core.files import read_bytes, write_bytes
+from poets_edge.core.paths import cache_folder
 from poets_edge.errors import OutputError
-from poets_edge.files import read_bytes, write_bytes
-from poets_edge.places import cache_folder
 
 _MOST = 1 << 20
 """Bytes of a file; they have some 20,000."""

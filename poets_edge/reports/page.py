@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import poets_edge
-from poets_edge.files import write_text
+from poets_edge.core.files import write_text
+from poets_edge.core.wording import percent
 from poets_edge.reports.compiled import CompiledTemplates
-from poets_edge.wording import percent
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from poets_edge.edge.image import read_photo
-from poets_edge.edge.parallel import run_parallel
+from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import contents_at
+from poets_edge.photos.image import read_photo
 
 _SIDE = 220
 """Pixels, at most; twice what most screens show."""

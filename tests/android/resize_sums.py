@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from poets_edge.edge.image import fit
+from poets_edge.photos.image import fit
 
 _SIDES = (1, 2, 3, 5, 16, 61, 128, 161)
 """Of the noise, in pixels; each with each, into each target."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.exporting.metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
 from tests import yardstick
 from tests.android.conftest import copy_app
 from tests.conftest import QUANTIZATIONS, Trained, poets_edge

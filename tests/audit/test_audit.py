@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from poets_edge.architectures import architecture
-from poets_edge.audit import directions
+from poets_edge.audit import projection as directions
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
-from poets_edge.photos.draw import draw_photos
-from poets_edge.training import vectors
+from poets_edge.demo.draw import draw_photos
+from poets_edge.nets.architectures import architecture
+from poets_edge.train import vectors
 from tests.conftest import Ran, poets_edge
 
 EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from poets_edge.architectures import architecture
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
-from poets_edge.photos.draw import draw_photos
+from poets_edge.demo.draw import draw_photos
+from poets_edge.nets.architectures import architecture
 from poets_edge.progress import Silent
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from poets_edge import Classifier
-from poets_edge.graphs.graphdef import find_node, operation, parse_graph, serialize
+from poets_edge.nets.graphdef import find_node, operation, parse_graph, serialize
 from tests.conftest import DAISY, ROOT, ROSE, Trained, poets_edge, poets_edge_process
 
 

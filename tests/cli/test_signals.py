@@ -16,8 +16,8 @@ from PIL import Image
 from tensorboard.compat.proto.types_pb2 import DT_INT32
 
 from poets_edge.errors import RuntimeMissingError
-from poets_edge.graphs.graphdef import constant, find_node, operation, serialize
-from poets_edge.graphs.tensorflow import load_tensorflow
+from poets_edge.nets.graphdef import constant, find_node, operation, serialize
+from poets_edge.nets.tensorflow import load_tensorflow
 from tests.conftest import ROOT, poets_edge
 from tests.graphs import small_graph
 
@@ -91,8 +91,8 @@ def test_a_grid_that_is_ended_leaves_no_helper(tmp_path: Path, keras_home: Path,
     poets_edge("draw-photos", tmp_path / "photos", "--per_class", "3", "--quiet").ok()
     flags = ("--architecture", "mobilenet_0.25_128", "--architecture", "mobilenet_0.50_128", "--quiet")
     process = start("grid", "photos", *flags, cwd=tmp_path)
-    _until(lambda: len(_children(process.pid, "poets_edge.sweep.worker")) > 0)
-    helpers = _children(process.pid, "poets_edge.sweep")
+    _until(lambda: len(_children(process.pid, "poets_edge.grid.training_worker")) > 0)
+    helpers = _children(process.pid, "poets_edge.grid")
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode in (-number, 130)
@@ -103,8 +103,8 @@ def test_a_grid_that_is_ended_leaves_no_helper(tmp_path: Path, keras_home: Path,
 def test_a_benchmark_that_is_ended_leaves_no_worker(tmp_path: Path, number: signal.Signals) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     process = start("benchmark", model, "--min-seconds", "60", "--rounds", "1", "--quiet", cwd=tmp_path)
-    _until(lambda: len(_children(process.pid, "poets_edge.benchmarking.worker")) > 0)
-    workers = _children(process.pid, "poets_edge.benchmarking.worker")
+    _until(lambda: len(_children(process.pid, "poets_edge.bench.worker")) > 0)
+    workers = _children(process.pid, "poets_edge.bench.worker")
     process.send_signal(number)
     process.communicate(timeout=30)
     _until(lambda: not any(_alive(pid) for pid in workers))

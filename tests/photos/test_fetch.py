@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from poets_edge import download as downloading
+from poets_edge.core import download as downloading
+from poets_edge.demo.draw import draw_photo
 from poets_edge.errors import DownloadError, OutputError
 from poets_edge.photos import fetch
-from poets_edge.photos.draw import draw_photo
 from poets_edge.photos.fetch import Archive, fetch_flowers
 from tests.photos.server import Files, serving
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.photos.draw import draw_photos
+from poets_edge.demo.draw import draw_photos
 from poets_edge.photos.folder import scan
 from poets_edge.photos.split import Percentages, split
 from tests.conftest import poets_edge

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.edge.parallel import cores
+from poets_edge.core.parallel import cores
+from tests.bench.remote.conftest import QUICK, FlowerModel, flower_model
+from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.conftest import poets_edge
 from tests.frames import exact_photos
 from tests.needs import missing
-from tests.remote.conftest import QUICK, FlowerModel, flower_model
-from tests.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.venvs import CACHE, cache_to_ourselves
 from tools.pi.boards import ImpossibleError
 from tools.pi.emulation import pretend_cpu, usual_cpu

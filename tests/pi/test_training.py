@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.edge.classifier import Classifier
-from poets_edge.graphs.graphdef import constant_of, find_node, parse_graph
+from poets_edge.device.classifier import Classifier
+from poets_edge.nets.graphdef import constant_of, find_node, parse_graph
 from tests.conftest import poets_edge
 from tests.needs import missing
 from tests.venvs import CACHE, cache_to_ourselves, project_wheel

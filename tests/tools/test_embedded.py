@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.training.weights import EMBEDDED_FILE
+from poets_edge.nets.weights import EMBEDDED_FILE
 from tools.embedded.evaluate import last_layer_accuracy
 from tools.embedded.package import package
 from tools.embedded.teacher import area_weights, crop_box

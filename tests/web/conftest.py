@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from poets_edge.exporting.serving import PageServer
-from poets_edge.exporting.web import write_page
+from poets_edge.export.serving import PageServer
+from poets_edge.export.web import write_page
 from tests.conftest import Trained, poets_edge
 
 READY_MS = 60_000  # on a machine that others use too
@@ -113,7 +113,7 @@ def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def daisy(drawn: Drawn) -> Path:
     """A photo that the int8 model surely takes for a daisy."""
-    from poets_edge.edge.classifier import Classifier
+    from poets_edge.device.classifier import Classifier
 
     classifier = Classifier(drawn.model())
     photos = sorted((drawn.photos / "daisy").iterdir())

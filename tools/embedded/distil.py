@@ -24,7 +24,7 @@ from torch import distributed, multiprocessing, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from poets_edge.files import replacing
+from poets_edge.core.files import replacing
 from tools.embedded.student import keras_weights, student
 
 BATCH = 32  # of each worker

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.files import replacing
+from poets_edge.core.files import replacing
 
 
 def package(student: Path, out: Path) -> int:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from poets_edge.files import replacing
+from poets_edge.core.files import replacing
 
 STUDENT_SIZE = 128
 MAP_SIZE = 4

@@ -36,10 +36,10 @@ from tools.fuzz.server import ROOT, Outcome, run
 
 _SHORT = ("--min-seconds", "0.01", "--rounds", "1")
 _LATE = (
-    "poets_edge.edge.verification.verify",
-    "poets_edge.watching.sources",
-    "poets_edge.graphs.beside",
-    "poets_edge.graphs.scorer",
+    "poets_edge.tflite.verify.verify",
+    "poets_edge.device.watch.sources",
+    "poets_edge.nets.trained_graph",
+    "poets_edge.quantize.graph_scorer",
     "PIL.PngImagePlugin",
     "PIL.JpegImagePlugin",
 )
@@ -116,7 +116,7 @@ def _record(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _weights(seeds: Path, work: Path, rng: Random) -> Case:
-    from poets_edge.training.weights import EMBEDDED_FILE
+    from poets_edge.nets.weights import EMBEDDED_FILE
 
     genuine = EMBEDDED_FILE.read_bytes()
     kind = rng.randrange(5)
@@ -317,7 +317,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
 def _load_all() -> None:
     """Load what commands import, once for all forks."""
     from poets_edge.cli import COMMANDS
-    from poets_edge.edge.interpreter import find_runtime
+    from poets_edge.tflite.interpreter import find_runtime
 
     for command in COMMANDS:
         importlib.import_module(f"poets_edge.cli.{command.replace('-', '_')}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import flatbuffers
 
-from poets_edge.edge.verification import schema, tables
+from poets_edge.tflite.verify import schema, tables
 
 _INTERESTING = (
     0,

@@ -18,7 +18,7 @@ export interface RoundRequest {
   readonly photo: Blob;
 }
 
-/** The fields of `poets_edge/benchmarking/worker.py`; times in milliseconds. */
+/** The fields of `poets_edge/bench/worker.py`; times in milliseconds. */
 export interface Round {
   readonly load_ms: number;
   readonly first_ms: number;

@@ -1,4 +1,4 @@
-/** From raw samples to the numbers a person compares, as `poets_edge/benchmarking/samples.py` does it. */
+/** From raw samples to the numbers a person compares, as `poets_edge/bench/samples.py` does it. */
 
 export interface Distribution {
   readonly count: number;

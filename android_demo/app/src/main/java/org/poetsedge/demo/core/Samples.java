@@ -2,7 +2,7 @@ package org.poetsedge.demo.core;
 
 import java.util.Arrays;
 
-/** What samples say, in their own unit, as poets-edge's Python says it (benchmarking/samples.py). */
+/** What samples say, in their own unit, as poets-edge's Python says it (bench/samples.py). */
 public final class Samples {
     private static final int WINDOW = 10;
     private static final double STEADY = 0.03;

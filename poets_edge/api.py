@@ -1,0 +1,88 @@
+"""The library's entry points that choose between kinds of models: `.tflite` files and frozen graphs.
+
+Packages below run one kind each. Functions here look at the file and call the package in charge. Imports are made when
+a function is called: labelling with a `.tflite` never loads what reads frozen graphs, which a device does not have.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from poets_edge.device.classifier import Scorer
+    from poets_edge.device.evaluate import Chosen, EvaluateResult
+    from poets_edge.device.inspection import Inspection
+    from poets_edge.photos.split import Percentages
+    from poets_edge.progress import Reporter
+
+
+def is_frozen_graph(model: Path) -> bool:
+    """Return whether a model file is a frozen graph (`.pb`)."""
+    return model.suffix.lower() == ".pb"
+
+
+def open_scorer(model: Path, labels: Path | None = None, threads: int = 1) -> Scorer:
+    """Open a `.tflite` or a frozen graph for labelling.
+
+    Args:
+        labels: a text file with one label a line; by default the labels inside the `.tflite`, or the file next to the
+            `.pb`.
+        threads: CPU threads for one inference, at least 1.
+
+    Raises:
+        ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
+    """
+    if is_frozen_graph(model):
+        from poets_edge.quantize.graph_scorer import FrozenGraphScorer
+
+        return FrozenGraphScorer(model, labels, threads=threads)
+    from poets_edge.device.classifier import Classifier
+
+    return Classifier(model, labels=labels, threads=threads)
+
+
+def inspect(model: Path) -> Inspection:
+    """Describe a `.tflite`, or a `.pb` where the `[train]` extra is installed.
+
+    Raises:
+        ModelError: the file cannot be read as a model.
+        RuntimeMissingError: a package that reads it is not installed.
+    """
+    if is_frozen_graph(model):
+        from poets_edge.nets.inspection import inspect_graph
+
+        return inspect_graph(model)
+    from poets_edge.device.inspection import inspect_tflite
+
+    return inspect_tflite(model)
+
+
+def evaluate(
+    model: Path,
+    image_dir: Path,
+    *,
+    chosen: Chosen | None = None,
+    labels: Path | None = None,
+    percentages: Percentages | None = None,
+    recursive: bool = False,
+    reporter: Reporter | None = None,
+) -> EvaluateResult:
+    """Measure the accuracy of a `.tflite` or a frozen graph on a folder of labelled photos.
+
+    The arguments are those of `poets_edge.device.evaluate.evaluate`; `labels` is a text file with one label a line.
+
+    Raises:
+        DatasetError: no photo of the split can be read, or a class is not among the model's labels.
+        ModelError, RuntimeMissingError: the model cannot be run.
+    """
+    from poets_edge.device.evaluate import evaluate as evaluate_scorer
+
+    return evaluate_scorer(
+        open_scorer(model, labels),
+        image_dir,
+        chosen=chosen,
+        percentages=percentages,
+        recursive=recursive,
+        reporter=reporter,
+    )

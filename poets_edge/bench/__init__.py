@@ -1,0 +1,1 @@
+"""Latency and accuracy of models, on this machine or on another."""

@@ -1,0 +1,241 @@
+"""Facts about the machine a number was measured on, and its state during the measurement.
+
+Everything is read from /proc and /sys where the system has them, and left out where it has not.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.parallel import cores
+from poets_edge.tflite.interpreter import find_runtime
+
+_CPU = Path("/sys/devices/system/cpu")
+_THERMAL = Path("/sys/class/thermal")
+_PI_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+_PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
+"""Raspberry Pi firmware, get_throttled: bits that hold now; 16 higher those that have held since it started."""
+_PI_SINCE_START = 16
+_HOT = 80
+"""°C."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The machine at one moment; None where the system does not tell.
+
+    Attributes:
+        temperature: of the hottest zone, °C.
+        frequency: of the first core, MHz.
+        throttled: what limits the CPU now, as the Raspberry Pi's firmware says it.
+        throttled_since_start: what has limited it at any time since the Pi started.
+        throttle_count: how often the CPU has slowed itself down for heat since it started (x86).
+        busy: seconds that all cores together have worked since start, for anybody.
+        stolen: seconds that a hypervisor gave to somebody else.
+        ours: seconds of CPU of this process and its finished children.
+    """
+
+    temperature: float | None
+    frequency: float | None
+    throttled: tuple[str, ...] | None
+    throttled_since_start: tuple[str, ...] | None
+    throttle_count: int | None
+    busy: float | None
+    stolen: float | None
+    ours: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "temperature_c": self.temperature,
+            "frequency_mhz": self.frequency,
+            "throttled": None if self.throttled is None else list(self.throttled),
+            "throttle_count": self.throttle_count,
+        }
+
+
+def machine_facts() -> dict[str, Any]:
+    """The facts that do not change during a measurement.
+
+    Raises:
+        RuntimeMissingError: no interpreter is installed.
+    """
+    runtime = find_runtime()
+    governor = _text(_CPU / "cpu0/cpufreq/scaling_governor")
+    return {
+        "board": (_text(Path("/proc/device-tree/model")) or "").strip("\0") or None,
+        "cpu": _cpu_name(),
+        "architecture": platform.machine(),
+        "cores": cores(),
+        "governor": governor,
+        "max_frequency_mhz": _mhz(_CPU / "cpu0/cpufreq/cpuinfo_max_freq"),
+        "memory_mb": _memory(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "interpreter": runtime.name,
+        "interpreter_version": runtime.version,
+        "emulated": _is_emulated(),
+    }
+
+
+def machine_state() -> State:
+    """The machine's state, which may change during a measurement."""
+    busy, stolen = _cpu_seconds()
+    throttled = _throttled()
+    times = os.times()
+    return State(
+        _temperature(),
+        _mhz(_CPU / "cpu0/cpufreq/scaling_cur_freq"),
+        None if throttled is None else _limits(throttled),
+        None if throttled is None else _limits(throttled >> _PI_SINCE_START),
+        _throttle_count(),
+        busy,
+        stolen,
+        times.user + times.system + times.children_user + times.children_system,
+    )
+
+
+def resident_peak_mb() -> float | None:
+    """The most memory this process ever held, MB, or None where the system does not say.
+
+    Not getrusage: its maximum is inherited from the parent process.
+    """
+    for line in (_text(Path("/proc/self/status")) or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+def troubles_between(
+    before: State, after: State, seconds: float, used: int, during: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """Events on the machine that make times doubtful, in plain words.
+
+    Args:
+        seconds: between the two.
+        used: cores that were measured at once, at most.
+        during: states in between, as `State.as_dict` gives them.
+    """
+    found = []
+    if before.busy is not None and after.busy is not None:
+        others = (after.busy - before.busy - (after.ours - before.ours)) / max(seconds, 1e-9)
+        # One idle core more than were measured can take what others do.
+        if others > 0.1 * cores() or (others > 0.05 and used >= cores()):
+            found.append(f"other programs used {100 * others:.0f} % of a core meanwhile. Stop them and measure again.")
+    if before.stolen is not None and after.stolen is not None:
+        stolen = (after.stolen - before.stolen) / max(seconds, 1e-9)
+        if stolen > 0.02:
+            found.append(f"the hypervisor took {100 * stolen:.0f} % of a core away meanwhile.")
+    limits = {*(before.throttled or ()), *(after.throttled or ())}
+    limits |= {*(after.throttled_since_start or ())} - {*(before.throttled_since_start or ())}
+    limits.update(*(state["throttled"] or () for state in during))
+    if limits:
+        found.append(f"the CPU was held back: {', '.join(sorted(limits))}. Cool it, or use a stronger power supply.")
+    if (after.throttle_count or 0) > (before.throttle_count or 0):
+        found.append("the CPU slowed itself down for heat meanwhile.")
+    if before.frequency and after.frequency and after.frequency < 0.9 * before.frequency:
+        found.append(f"the CPU's clock fell from {before.frequency:.0f} to {after.frequency:.0f} MHz.")
+    hottest = max([after.temperature or 0, *(state["temperature_c"] or 0 for state in during)])
+    if hottest >= _HOT:
+        found.append(f"the CPU was at {hottest:.0f} °C; many boards slow down from {_HOT} °C.")
+    return found
+
+
+def machine_name(facts: dict[str, Any]) -> str:
+    """A short name for tables: the board's, else the CPU's, with the number of cores and the host, if it has one."""
+    emulated = "emulated " if facts.get("emulated") else ""
+    name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
+    where = f" ({facts['host']})" if facts.get("host") else ""
+    return f"{emulated}{name}, {facts.get('cores')} cores{where}"
+
+
+def _is_emulated() -> bool:
+    """Whether another processor's programs run here (qemu's user mode): their times are no device's."""
+    if any(name.startswith("QEMU_") for name in os.environ):
+        return True
+    # qemu shows programs the kernel's own file in which an x86 says who made it. ARM processors have no such line.
+    return platform.machine() in ("aarch64", "armv7l", "armv6l") and "vendor_id" in (_text(Path("/proc/cpuinfo")) or "")
+
+
+def _cpu_name() -> str | None:
+    for line in (_text(Path("/proc/cpuinfo")) or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "Model"):
+            return value.strip()
+    return platform.processor() or None
+
+
+def _memory() -> int | None:
+    for line in (_text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024 // 1_000_000
+    return None
+
+
+def _cpu_seconds() -> tuple[float | None, float | None]:
+    words = (_text(Path("/proc/stat")) or "").partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None, None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) / _TICKS for word in words[1:9])
+    return user + nice + system + irq + softirq, steal
+
+
+def _temperature() -> float | None:
+    values = [_number(zone / "temp") for zone in sorted(_THERMAL.glob("thermal_zone*"))]
+    return max((value / 1000 for value in values if value is not None), default=None)
+
+
+def _throttle_count() -> int | None:
+    counts = [_number(core / "thermal_throttle/core_throttle_count") for core in _CPU.glob("cpu[0-9]*")]
+    known = [int(count) for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _throttled() -> int | None:
+    """The flags of the Raspberry Pi's firmware."""
+    text = _text(_PI_THROTTLED) or _vcgencmd()
+    try:
+        return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)
+    except ValueError:
+        return None
+
+
+def _limits(flags: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in _PI_NOW.items() if flags & bit)
+
+
+def _vcgencmd() -> str | None:
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        return subprocess.run([program, "get_throttled"], capture_output=True, text=True, timeout=5).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _mhz(path: Path) -> float | None:
+    value = _number(path)
+    return None if value is None else value / 1000
+
+
+def _number(path: Path) -> float | None:
+    try:
+        return float((_text(path) or "").strip())
+    except ValueError:
+        return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return None

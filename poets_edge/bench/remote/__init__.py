@@ -1,0 +1,1 @@
+"""Other devices over ssh: installing the program there, measuring, deploying a model."""

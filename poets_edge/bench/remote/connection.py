@@ -1,0 +1,338 @@
+"""A device at the other end of the system's own `ssh`: requests go out, answers come back.
+
+Comes in: a host as ssh understands it. Goes out: a `Connection` that asks the agent there (`agent.py`). One ssh process
+carries everything, requests, files and progress, so there is one login and one password however ssh is built
+(ControlMaster would do the same, but Windows' ssh has none), and ~/.ssh/config, the ssh agent, ports and ProxyJump
+work, because ssh itself reads them. When it ends, for whatever reason, so does all that it has started there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shlex
+import subprocess
+import tarfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+from poets_edge.bench.remote.agent import MARKER, SILENCE, Message
+from poets_edge.core.json_checks import check, parse_json
+from poets_edge.errors import RecordError, RemoteError, UsageError
+
+SSH_VARIABLE = "POETS_EDGE_SSH"
+"""Environment variable with the ssh command to use, such as `ssh -F FILE`, as git has GIT_SSH_COMMAND."""
+
+_OPTIONS = {
+    "ConnectTimeout": "15",
+    "ServerAliveInterval": "10",
+    "ServerAliveCountMax": "3",
+    "RemoteCommand": "none",
+    "ClearAllForwardings": "yes",
+}
+"""A dead connection is noticed, and what ~/.ssh/config has for working on the device by hand stays out of the way."""
+
+_NO_PYTHON = 97
+_START = (
+    "exec /bin/sh -c '"
+    "for p in python3 python3.13 python3.12 python3.11 python3.10; do "
+    'if $p -c "import sys; sys.exit((3, 10) > sys.version_info or sys.version_info >= (3, 14))" '
+    "</dev/null >/dev/null 2>&1; then "
+    'exec $p -u -c "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"; fi; done; '
+    f"python3 -V >&2 2>/dev/null || echo no Python >&2; exit {_NO_PYTHON}'"
+)
+"""The one line that the login shell reads. Single quotes around text without quotes, backslashes and exclamation marks
+mean the same to sh, bash, zsh, fish and csh."""
+
+_LOGIN_SECONDS = 180.0
+"""For a password to be typed, and for a slow device to start Python."""
+_HEARTBEAT = 10.0
+_CHUNK = 1 << 16
+_END_SECONDS = 5.0
+
+Advance = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program on the device ended: its status, and the last lines of its standard error."""
+
+    status: int
+    stderr: tuple[str, ...]
+
+    @property
+    def last_words(self) -> str:
+        return next((line.strip() for line in reversed(self.stderr) if line.strip()), "no message")
+
+
+def check_host(host: str) -> str:
+    """The host, if it can be one. Raises UsageError."""
+    if not host.strip() or host.startswith("-") or any(character.isspace() for character in host):
+        raise UsageError(f"host {host!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
+    return host
+
+
+class Connection:
+    """One login. For one thread; close it, or use it as a context manager."""
+
+    def __init__(self, host: str, *, silence: float = SILENCE) -> None:
+        """Log in and start the agent.
+
+        Args:
+            silence: seconds after which the device takes a mute connection for cut, and stops what it does.
+
+        Raises:
+            RemoteError: it cannot be reached, refuses the login, or has no Python; the message says which.
+        """
+        self.host = check_host(host)
+        self._silence = silence
+        self._answers: queue.Queue[Message | None] = queue.Queue()
+        self._said: deque[str] = deque(maxlen=20)
+        self._lock = threading.Lock()
+        self._number = 0
+        self._ready = threading.Event()
+        self._closing = threading.Event()
+        command = [*shlex.split(os.environ.get(SSH_VARIABLE) or "ssh", posix=os.name != "nt"), "-T"]
+        command += [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
+        try:
+            self._ssh = subprocess.Popen(
+                [*command, "--", self.host, _START],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise RemoteError(
+                f"ssh cannot be started here ({error.strerror}). Install OpenSSH's client; on Windows it is an optional"
+                " feature of the system."
+            ) from None
+        self._readers = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._collect)]
+        for reader in self._readers:
+            reader.start()
+        try:
+            source = files("poets_edge.bench.remote").joinpath("agent.py").read_bytes()
+            self._write(f"{len(source)}\n".encode() + source)
+            self._await_agent()
+            self._post({"do": "ping", "silence": silence})
+        except BaseException:
+            self.close()
+            raise
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked something."""
+        return self._ssh.poll() is None
+
+    def close(self) -> None:
+        """Log out. The agent ends with its standard input, and what it has started with it."""
+        self._closing.set()
+        with contextlib.suppress(OSError):
+            assert self._ssh.stdin is not None
+            self._ssh.stdin.close()
+        try:
+            self._ssh.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._ssh.kill()
+            self._ssh.wait()
+        for reader, stream in zip(self._readers, (self._ssh.stdout, self._ssh.stderr), strict=True):
+            reader.join(_END_SECONDS)
+            if stream is not None and not reader.is_alive():
+                stream.close()
+
+    def ask(self, do: str, **request: Any) -> Message:
+        """One request, one answer.
+
+        Raises:
+            RemoteError: the connection is cut, or the device cannot do it; `RemoteError.reason` says why, in its words.
+        """
+        return self._answer(self._post({"do": do, **request}))
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        text: str = "",
+        line: Callable[[str], object] = lambda line: None,
+    ) -> Ended:
+        """Run a program there, to its end.
+
+        Args:
+            env: added to the environment.
+            text: its standard input.
+            line: called with each line of its standard output as it comes.
+
+        Raises:
+            RemoteError: the connection is cut, or there is no such program.
+        """
+        number = self._post({"do": "run", "command": list(command), "env": dict(env or {}), "input": text})
+        answer = self._answer(number, line)
+        return Ended(answer["status"], tuple(answer["stderr"]))
+
+    def send_folder(
+        self, folder: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
+    ) -> None:
+        """Make a folder there out of files here, by tar: seen whole or not at all.
+
+        Args:
+            members: file by its path in the folder.
+            wheels: they are wheels; unpack them.
+            advance: called with the number of bytes sent since.
+
+        Raises:
+            RemoteError: the connection is cut, or the folder cannot be written.
+        """
+
+        def write(pipe: _Chunks) -> None:
+            with tarfile.open(fileobj=pipe, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_CHUNK) as archive:  # type: ignore[call-overload]
+                for name, path in members.items():
+                    entry = tarfile.TarInfo(name)
+                    entry.size = path.stat().st_size
+                    with path.open("rb") as file:
+                        archive.addfile(entry, _Counted(file, advance))
+
+        self._send({"do": "receive", "folder": folder, "wheels": wheels}, write)
+
+    def send_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Put a file into its place there, at once. Raises RemoteError."""
+        self._send({"do": "file", "path": path, "mode": mode}, lambda pipe: pipe.write(content))
+
+    def _send(self, request: Message, write: Callable[[_Chunks], object]) -> None:
+        with self._lock:  # no heartbeat in between
+            number = self._post(request, locked=True)
+            write(_Chunks(self._write))
+            self._write(b"0\n")
+        self._answer(number)
+
+    def _post(self, request: Message, *, locked: bool = False) -> int:
+        with contextlib.nullcontext() if locked else self._lock:
+            self._number += request["do"] != "ping"
+            number = {} if request["do"] == "ping" else {"id": self._number}
+            self._write(json.dumps({**request, **number}).encode() + b"\n")
+            return self._number
+
+    def _write(self, data: bytes) -> None:
+        assert self._ssh.stdin is not None
+        try:
+            self._ssh.stdin.write(data)
+            self._ssh.stdin.flush()
+        except (OSError, ValueError):
+            raise self._cut() from None
+
+    def _answer(self, number: int, line: Callable[[str], object] = lambda line: None) -> Message:
+        while True:
+            message = self._take()
+            if message is None:
+                raise self._cut()
+            if message["id"] != number:  # of a request that was given up
+                continue
+            if "line" in message:
+                line(message["line"])
+            elif "error" in message:
+                raise RemoteError(f"{self.host}: {_at(message)}{message['error']}.", reason=message["error"])
+            else:
+                return message
+
+    def _take(self) -> Message | None:
+        while True:  # with a time limit, because on Windows Ctrl-C does not end a wait without one
+            with contextlib.suppress(queue.Empty):
+                return self._answers.get(timeout=0.5)
+
+    def _await_agent(self) -> None:
+        end = time.monotonic() + _LOGIN_SECONDS
+        while not self._ready.wait(0.1):
+            if self._ssh.poll() is not None and not self._ready.wait(0.5):
+                raise self._cut()
+            if time.monotonic() > end:
+                raise RemoteError(
+                    f"{self.host}: logged in, but the shell there has not answered for {_LOGIN_SECONDS:.0f} s."
+                    f" Try: ssh {self.host} echo hello"
+                )
+
+    def _listen(self) -> None:
+        """Read answers; what a login shell prints before the marker is nobody's."""
+        stream: IO[bytes] = self._ssh.stdout  # type: ignore[assignment]
+        for line in stream:
+            if self._ready.is_set():
+                with contextlib.suppress(RecordError):
+                    self._answers.put(check(parse_json(line), {"id": int}))
+            elif line.strip() == MARKER.encode():
+                self._ready.set()
+        self._answers.put(None)
+
+    def _collect(self) -> None:
+        stream: IO[bytes] = self._ssh.stderr  # type: ignore[assignment]
+        for line in stream:
+            self._said.append(line.decode(errors="replace").strip())
+
+    def _beat(self) -> None:
+        while not self._closing.wait(min(_HEARTBEAT, self._silence / 4)):
+            with contextlib.suppress(RemoteError):
+                self._post({"do": "ping"})
+
+    def _cut(self) -> RemoteError:
+        """Why there is no connection, in one line."""
+        try:
+            status: int | None = self._ssh.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = None
+        time.sleep(0.05)  # for the last of its standard error
+        words = [line for line in self._said if line and not line.startswith(("Warning: Permanently added", "debug"))]
+        last = words[-1].rstrip(".") if words else ""
+        if status == _NO_PYTHON:
+            return RemoteError(
+                f"{self.host}: no Python 3.10 to 3.13 there ({last}). Raspberry Pi OS has one since 2023; elsewhere:"
+                " sudo apt install python3"
+            )
+        if self._ready.is_set():
+            return RemoteError(f"{self.host}: the connection was cut{f' ({last})' if last else ''}.")
+        if status == 255:
+            return RemoteError(f"{self.host}: ssh cannot log in ({last or 'no reason given'}). Try: ssh {self.host}")
+        return RemoteError(
+            f"{self.host}: its shell cannot start a program ({last or f'status {status}'}). Wanted is a Linux system"
+            " with /bin/sh and Python 3.10 to 3.13."
+        )
+
+
+class _Chunks:
+    """A file to write into whose content goes over the connection in pieces, each after a line with its size."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+
+    def write(self, data: bytes) -> int:
+        if data:
+            self._write(f"{len(data)}\n".encode() + data)
+        return len(data)
+
+
+class _Counted:
+    """A file to read from that tells how much was read."""
+
+    def __init__(self, file: IO[bytes], advance: Advance) -> None:
+        self._file = file
+        self._advance = advance
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._advance(len(data))
+        return data
+
+
+def _at(message: Message) -> str:
+    return f"{message['path']}: " if message.get("path") else ""

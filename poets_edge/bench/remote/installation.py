@@ -1,0 +1,228 @@
+"""The program on a device: there already, or installed now, in a folder of its own.
+
+Comes in: a connection. Goes out: an `Installation` that runs modules of this very version there. The system's Python
+runs it and is never changed: packages are unpacked into the folder and found by PYTHONPATH.
+
+    ~/.cache/poets-edge/
+        packages/<key>/    what the program needs, by what was asked for and the device's Python
+        program/<key>/     the program, by its content
+        models/ photos/    what was measured, by content
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from poets_edge.bench.remote.connection import Connection, Ended
+from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
+from poets_edge.core.files import scratch_folder
+from poets_edge.errors import RemoteError
+from poets_edge.progress import Reporter, Silent
+from poets_edge.tflite.runtimes import System, support, userland
+
+_PACKAGES_MB = {True: 20, False: 170}
+"""Room for the packages: on 32 bits without numpy and Pillow; both measured, rounded up."""
+_UNUSED_SECONDS = 30 * 86400.0
+_CLOCK_SECONDS = 86400.0
+_CAMERA = "picamera2"
+_WITH_CAMERA = ("numpy", "pillow")
+"""picamera2's compiled parts start with the system's numpy only."""
+
+Kind = Literal["cache", "data"]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The program on a device.
+
+    Attributes:
+        folder: where it and all it was sent lies.
+        python: the device's Python.
+        path: folders for PYTHONPATH.
+        facts: what the agent says of the device.
+    """
+
+    connection: Connection
+    folder: PurePosixPath
+    python: str
+    path: tuple[str, ...]
+    facts: dict[str, Any]
+
+    @classmethod
+    def bare(cls, connection: Connection, facts: dict[str, Any]) -> Installation:
+        """A device with nothing on it yet, as far as is known."""
+        return cls(connection, PurePosixPath(facts["folder"]), facts["executable"], (), facts)
+
+    @property
+    def host(self) -> str:
+        return self.connection.host
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which the device's Python finds the program."""
+        return {"PYTHONPATH": ":".join(self.path), "PYTHONUTF8": "1"}
+
+    def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object] = print) -> Ended:
+        """Run a module of the program. Raises RemoteError where the connection is cut."""
+        return self.connection.run([self.python, "-m", module, *arguments], env=self.environment, text=text, line=line)
+
+
+def install(
+    connection: Connection, *, folder: str = "", kind: Kind = "cache", reporter: Reporter | None = None
+) -> Installation:
+    """Have this very version on the device.
+
+    Args:
+        folder: where to; by default `poets-edge` under the user's cache or data folder there.
+
+    Raises:
+        RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be fetched.
+    """
+    reporter = reporter or Silent()
+    facts = connection.ask("facts", folder=folder, kind=kind, packages=["numpy", "pillow", _CAMERA, "pip"])
+    _check_clock(connection.host, facts, reporter)
+    system = system_of(facts)
+    found = support(system)
+    if not found.runtimes:
+        raise RemoteError(f"{connection.host}: {found.trouble} {found.way_out}")
+    wanted = needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())
+    _check_system_packages(connection.host, wanted, facts)
+    root = PurePosixPath(facts["folder"])
+    with scratch_folder() as temporary:
+        wheel = own_wheel(temporary)
+        packages = root / "packages" / digest_of(*wanted.requirements, *map(str, facts["python"][:2]), system.machine)
+        program = root / "program" / digest_of(wheel.read_bytes())
+        have = connection.ask("have", paths=[str(packages), str(program)])["paths"]
+        if str(packages) not in have:
+            _install_packages(connection, system, wanted, facts, packages, reporter)
+        if str(program) not in have:
+            send(connection, str(program), {wheel.name: wheel}, reporter, "installing poets_edge", wheels=True)
+            unused = [str(root / name) for name in ("program", "packages", "models", "photos")]
+            connection.ask("prune", folders=unused, keep=[str(program), str(packages)], seconds=_UNUSED_SECONDS)
+    return Installation(connection, root, facts["executable"], (str(program), str(packages)), facts)
+
+
+def send(
+    connection: Connection,
+    folder: str,
+    members: dict[str, Path],
+    reporter: Reporter,
+    what: str,
+    *,
+    wheels: bool = False,
+) -> None:
+    """Make a folder on the device, showing how far it is.
+
+    Raises:
+        RemoteError: it cannot be written there; the message has the way out.
+    """
+    total = sum(path.stat().st_size for path in members.values())
+    try:
+        with reporter.progress(f"{connection.host}: {what}", total, "B") as advance:
+            connection.send_folder(folder, members, wheels=wheels, advance=advance)
+    except RemoteError as error:
+        raise with_way_out(error) from None
+
+
+def with_way_out(error: RemoteError) -> RemoteError:
+    """The error, with what to do where the device cannot keep a file."""
+    hints = {
+        "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
+        "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp/poets-edge.",
+        "Operation not permitted": "Name a folder that can be written with `remote_dir`.",
+        "Permission denied": "Name a folder that can be written with `remote_dir`.",
+        "Disk quota": "Free some space there, or name another folder with `remote_dir`.",
+    }
+    way_out = next((hint for start, hint in hints.items() if error.reason.startswith(start)), "")
+    return RemoteError(f"{error} {way_out}".strip(), reason=error.reason)
+
+
+def system_of(facts: dict[str, Any]) -> System:
+    """The system that the agent found, which decides which interpreter fits."""
+    name, _, version = facts["libc"].partition(" ")
+    major, _, minor = version.partition(".")
+    return System(
+        userland(facts["machine"], facts["bits"]),
+        (facts["python"][0], facts["python"][1]),
+        name or ("musl" if facts["system"] == "Linux" else ""),
+        (int(major), int(minor.partition(".")[0])) if major.isdecimal() else (0, 0),
+        facts["machine"],
+        facts["system"],
+    )
+
+
+def _install_packages(
+    connection: Connection,
+    system: System,
+    wanted: Needs,
+    facts: dict[str, Any],
+    folder: PurePosixPath,
+    reporter: Reporter,
+) -> None:
+    """Fetched here and carried over; where this machine cannot fetch them, by the device's own pip."""
+    room = _PACKAGES_MB[wanted.alone] * 1_000_000
+    if not facts["writable"]:
+        raise RemoteError(
+            f"{connection.host}: {facts['folder']} cannot be written. Name another folder with `remote_dir`, such as"
+            " /tmp/poets-edge."
+        )
+    if facts["free"] < room:
+        raise RemoteError(
+            f"{connection.host}: {facts['folder']}: {facts['free'] / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
+            " needed. Free some space there, or name a folder on another disk with `remote_dir`."
+        )
+    reporter.note(f"{connection.host}: first time: fetching what {system.machine} and its Python need")
+    with ExitStack() as stack:
+        try:
+            if system.name != "Linux":
+                raise RemoteError(f"wheels for {system.name} are not fetched from here.")
+            wheels = stack.enter_context(fetched(system, wanted))
+        except RemoteError as error:
+            _let_it_fetch(connection, wanted, facts, folder, error)
+            return
+        members = {wheel.name: wheel for wheel in wheels}
+        send(connection, str(folder), members, reporter, "installing packages", wheels=True)
+
+
+def _let_it_fetch(
+    connection: Connection, wanted: Needs, facts: dict[str, Any], folder: PurePosixPath, here: RemoteError
+) -> None:
+    """Have the device's pip fill the folder. Raises RemoteError."""
+    if not facts["versions"]["pip"]:
+        raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
+    command = [facts["executable"], "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", "{}"]
+    command += ["--only-binary=:all:", *(["--no-deps"] if wanted.alone else []), *wanted.requirements]
+    try:
+        connection.ask("folder", folder=str(folder), command=command)
+    except RemoteError as error:
+        raise RemoteError(
+            f"{connection.host}: {here} Nor can the device fetch them itself ({error.reason.removeprefix('ERROR: ')})."
+            " One of the two needs the internet, this once."
+        ) from None
+
+
+def _has_camera(facts: dict[str, Any]) -> bool:
+    return all(facts["versions"][name] for name in (_CAMERA, *_WITH_CAMERA))
+
+
+def _check_system_packages(host: str, wanted: Needs, facts: dict[str, Any]) -> None:
+    missing = [name for name in wanted.system if not facts["versions"][name]]
+    if missing:
+        debian = {"numpy": "python3-numpy", "pillow": "python3-pil"}
+        raise RemoteError(
+            f"{host}: {' and '.join(missing)} must be the system's there, because nobody makes wheels of them for"
+            f" 32 bits. Run on it: sudo apt install {' '.join(debian[name] for name in missing)}"
+        )
+
+
+def _check_clock(host: str, facts: dict[str, Any], reporter: Reporter) -> None:
+    off = facts["time"] - time.time()
+    if abs(off) > _CLOCK_SECONDS:
+        days = abs(off) / 86400
+        amount = f"{days / 365.25:.1f} years" if days > 500 else f"{days:.0f} days"
+        reporter.warn(f"{host}: its clock is {amount} {'fast' if off > 0 else 'slow'}; dates are taken from here.")

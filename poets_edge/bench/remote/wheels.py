@@ -1,0 +1,155 @@
+"""Wheels for a device: this very program, and what it needs on that device's processor and Python.
+
+Comes in: what is known of the device's system. Goes out: wheel files, to be unpacked there. It exists because a device
+may have no internet, no pip, and no venv module; all it needs is a Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, requires
+from pathlib import Path
+
+import poets_edge
+from poets_edge.core.files import scratch_folder
+from poets_edge.errors import RemoteError
+from poets_edge.tflite.runtimes import System
+
+_NAME = "poets_edge"
+_OLDEST_GLIBC = 17
+"""manylinux_2_17 is the oldest tag that any package of ours uses (PEP 600)."""
+_FIXED_TIME = (2020, 1, 1, 0, 0, 0)
+_RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+_WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
+"""Packages that nobody makes wheels of: they are the system's."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The packages that have to be fetched for a device.
+
+    Attributes:
+        requirements: as pip takes them.
+        alone: no wheels beside those named, since what they depend on is there.
+        system: packages that are the device's own.
+    """
+
+    requirements: tuple[str, ...]
+    alone: bool
+    system: tuple[str, ...]
+
+
+def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
+    """The packages that the program needs.
+
+    Args:
+        runtime: the interpreter's package.
+        own: packages to take from the device's own Python, as its camera library must.
+    """
+    without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
+    wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
+    for name in _RUNTIMES:
+        text = wanted.pop(name, name)
+        if name == runtime:
+            wanted[name] = text
+    if runtime == "tflite-runtime":
+        wanted["numpy"] = "numpy<2"  # its compiled parts know no other
+    kept = tuple(text for name, text in wanted.items() if name not in without)
+    # Where numpy has no wheel, pip could not even look at what the interpreter says it needs.
+    return Needs(kept, bool(_WITHOUT_WHEELS.get(system.machine)), tuple(sorted(without)))
+
+
+def package_name(text: str) -> str:
+    """`ai-edge-litert` of a requirement or of a wheel's file name, as PyPI normalizes names (PEP 503)."""
+    match = re.match(r"[A-Za-z0-9._]+(?:-[A-Za-z][A-Za-z0-9._]*)*", text)
+    return re.sub(r"[-_.]+", "-", match[0] if match else text).lower()
+
+
+def _own_requirements() -> list[str]:
+    try:
+        found = requires(_NAME) or []
+    except PackageNotFoundError:
+        raise RemoteError(
+            "poets_edge runs from a folder here, so what it needs is not known. Install it: pip install poets-edge"
+        ) from None
+    return [text for text in found if "extra ==" not in text]
+
+
+def own_wheel(folder: Path) -> Path:
+    """Pack the program as it runs here into a wheel: the same bytes for the same files, wherever it came from."""
+    package = Path(poets_edge.__file__).parent
+    info = f"{_NAME}-{poets_edge.__version__}.dist-info"
+    wheel = folder / f"{_NAME}-{poets_edge.__version__}-py3-none-any.whl"
+    members = {
+        f"{_NAME}/{path.relative_to(package).as_posix()}": path.read_bytes()
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
+    }
+    members[f"{info}/METADATA"] = _metadata().encode()
+    members[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: poets-edge\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members[f"{info}/entry_points.txt"] = b"[console_scripts]\npoets-edge = poets_edge.cli:main\n"
+    members[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*members, f"{info}/RECORD"]).encode()
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), content, zipfile.ZIP_DEFLATED)
+    return wheel
+
+
+def _metadata() -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        if text := distribution(_NAME).read_text("METADATA"):
+            return re.sub(r"(?m)^Version: .*$", f"Version: {poets_edge.__version__}", text, count=1)
+    return f"Metadata-Version: 2.1\nName: poets-edge\nVersion: {poets_edge.__version__}\n"
+
+
+@contextlib.contextmanager
+def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
+    """Fetch the wheels with this machine's pip, for the device's platform and Python; removed at the end.
+
+    pip keeps what it fetched in its own cache, so a second device of the same kind costs no download.
+
+    Raises:
+        RemoteError: this machine has no pip or no network, or there is no such wheel; `reason` is pip's.
+    """
+    with scratch_folder() as folder:
+        major, minor = system.python
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command += ["--dest", str(folder), "--only-binary=:all:", "--implementation", "cp"]
+        command += ["--python-version", f"{major}.{minor}"]
+        command += [word for abi in (f"cp{major}{minor}", "abi3", "none") for word in ("--abi", abi)]
+        command += [word for tag in platform_tags(system) for word in ("--platform", tag)]
+        command += ["--no-deps"] if wanted.alone else []
+        ended = subprocess.run(
+            [*command, *wanted.requirements],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONPATH": ""},
+        )
+        if ended.returncode:
+            reason = (ended.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("ERROR: ")
+            raise RemoteError(f"wheels for {system.machine} cannot be fetched here ({reason}).", reason=reason)
+        left_out = set(wanted.system)
+        yield sorted(path for path in folder.glob("*.whl") if package_name(path.name.split("-")[0]) not in left_out)
+
+
+def platform_tags(system: System) -> list[str]:
+    """Of wheels that run there, the newest first: PEP 600 and the older names that stand for the same."""
+    newest = max(system.libc_version[1], _OLDEST_GLIBC)
+    tags = [f"manylinux_2_{minor}_{system.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
+    return [*tags, f"manylinux2014_{system.machine}", f"linux_{system.machine}"]
+
+
+def digest_of(*parts: str | bytes) -> str:
+    """A short name for something that follows from these."""
+    sums = [hashlib.sha256(part.encode() if isinstance(part, str) else part).hexdigest() for part in parts]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

@@ -1,0 +1,238 @@
+"""`benchmark --sustained`: whether a model is as fast after minutes of load as in the first.
+
+A small board without a fan gets hot and slows itself down; which model is the fastest then need not be the one that is
+fastest in the first seconds. Each model runs in one process for the whole time, and time is cut into windows.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import poets_edge
+from poets_edge.bench.machine import State, machine_facts, machine_state, troubles_between
+from poets_edge.bench.processes import Answer, Helper
+from poets_edge.core.files import distinct_names
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import UsageError
+from poets_edge.progress import Reporter, Silent
+
+FORMAT = "poets_edge-sustained-1"
+
+_SHORTEST_WINDOW = 0.25
+_LONGEST_WINDOW = 5.0
+_FEWEST_WINDOWS = 20
+_SLOWER = 1.05
+"""From this ratio of times before and after on, a model is said to have slowed down."""
+
+_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SustainedOptions:
+    """Options of `sustain`.
+
+    Attributes:
+        models: `.tflite` files, one after the other.
+        seconds: of load for each.
+        threads: CPU threads of an inference.
+        rate: inferences a second, as a camera would ask for them; None for as many as there can be.
+    """
+
+    models: tuple[Path, ...]
+    seconds: float
+    threads: int = 1
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UsageError("no model given. Name a .tflite file, or several.")
+        if not 1 <= self.seconds < float("inf"):
+            raise UsageError(f"`sustained` must be 1s or more, not {self.seconds:g}s.")
+        if self.threads < 1:
+            raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
+        if self.rate is not None and not 0 < self.rate < float("inf"):
+            raise UsageError(f"`rate` must be above 0, not {self.rate:g}.")
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """When a model became slower for good, and by how much.
+
+    Attributes:
+        after: seconds from the start of the load.
+        before, since: milliseconds, the median of the windows before and from then on.
+    """
+
+    after: float
+    before: float
+    since: float
+
+    @property
+    def ratio(self) -> float:
+        return self.since / self.before
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """One model under load.
+
+    Attributes:
+        name: what to call it.
+        windows: what `poets_edge.bench.load` answered, one after the other.
+    """
+
+    model: Path
+    name: str
+    windows: tuple[Answer, ...]
+
+    @property
+    def ends(self) -> list[float]:
+        """Seconds from the start to the end of each window."""
+        total, found = 0.0, []
+        for window in self.windows:
+            total += window["seconds"]
+            found.append(total)
+        return found
+
+    @property
+    def medians(self) -> list[float]:
+        """Milliseconds, of each window."""
+        return [window["median_ms"] for window in self.windows]
+
+    @property
+    def slowdown(self) -> Slowdown | None:
+        """The step up that fits the times best, if it is one of 5 % or more."""
+        place = step_up(self.medians)
+        if place is None:
+            return None
+        before, since = (statistics.median(part) for part in (self.medians[:place], self.medians[place:]))
+        return Slowdown(self.ends[place - 1], before, since) if since >= _SLOWER * before else None
+
+    @property
+    def late(self) -> int:
+        """Frames that came too fast to be looked at; 0 without a rate."""
+        return sum(int(window["late"]) for window in self.windows)
+
+    @property
+    def hottest(self) -> float | None:
+        """°C; None where the system does not say."""
+        return max((t for w in self.windows if (t := w["state"]["temperature_c"]) is not None), default=None)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
+        return tuple(sorted({limit for window in self.windows for limit in window["state"]["throttled"] or ()}))
+
+    def as_dict(self) -> dict[str, Any]:
+        slow = self.slowdown
+        return {
+            "name": self.name,
+            "first_ms": self.medians[0],
+            "last_ms": self.medians[-1],
+            "slowdown": None if slow is None else {**vars(slow), "ratio": slow.ratio},
+            "late": self.late,
+            "hottest_c": self.hottest,
+            "throttled": list(self.limits),
+            "windows": list(self.windows),
+        }
+
+
+@dataclass(frozen=True)
+class SustainedResult:
+    """The result of `sustain`, in the order asked for; `host` is the device, "" this machine."""
+
+    machine: dict[str, Any]
+    options: SustainedOptions
+    models: tuple[Sustained, ...]
+    warnings: tuple[str, ...]
+    host: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **({"host": self.host} if self.host else {}),
+            "format": FORMAT,
+            "poets_edge": poets_edge.__version__,
+            "machine": self.machine,
+            "threads": self.options.threads,
+            "seconds": self.options.seconds,
+            "rate": self.options.rate,
+            "warnings": list(self.warnings),
+            "models": [model.as_dict() for model in self.models],
+        }
+
+
+def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> SustainedResult:
+    """Keep models under load, and say what that does to their times.
+
+    Raises:
+        ModelError: a file is no model, or not one that takes a picture, or its process died.
+        RuntimeMissingError: no interpreter is installed.
+    """
+    reporter = reporter or Silent()
+    for model in options.models:
+        Classifier(model, unlabelled=True)
+    names = distinct_names(options.models)
+    facts, found, warnings = machine_facts(), [], []
+    for model, name in zip(options.models, names, strict=True):
+        before, begin = machine_state(), time.monotonic()
+        found.append(Sustained(model, name, _load(options, model, name, reporter)))
+        warnings += _troubles(name, before, time.monotonic() - begin, options)
+    for warning in warnings:
+        reporter.warn(warning)
+    return SustainedResult(facts, options, tuple(found), tuple(warnings))
+
+
+def step_up(values: Sequence[float]) -> int | None:
+    """The place from which on values are larger: where two levels fit them best; None where they do not rise.
+
+    Levels are medians and misfits absolute, so that a single disturbed window is no step.
+    """
+    best, place = float("inf"), None
+    for candidate in range(1, len(values)):
+        before, since = values[:candidate], values[candidate:]
+        low, high = statistics.median(before), statistics.median(since)
+        misfit = sum(abs(value - low) for value in before) + sum(abs(value - high) for value in since)
+        if high > low and misfit < best:
+            best, place = misfit, candidate
+    return place
+
+
+def parse_duration(text: str) -> float:
+    """`10m`, `90s`, `1h` or seconds without a unit as seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in _UNITS:
+        raise UsageError(f"`sustained` {text}: wanted something like 10m, 90s or 1h.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter) -> tuple[Answer, ...]:
+    window = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
+    if options.rate:
+        window = max(window, min(10 / options.rate, options.seconds))  # several inferences in each
+    helper = Helper("poets_edge.bench.load")
+    windows: list[Answer] = []
+    try:
+        helper.ask({"model": str(model), "threads": options.threads, "rate": options.rate}, str(model))
+        with reporter.progress(f"{name} under load", round(options.seconds), "s") as advance:
+            elapsed = 0.0
+            while elapsed < options.seconds - window / 2:
+                windows.append(helper.ask({"seconds": window}, str(model)))
+                advance(round(elapsed + windows[-1]["seconds"]) - round(elapsed))
+                elapsed += windows[-1]["seconds"]
+    finally:
+        helper.close()
+    return tuple(windows)
+
+
+def _troubles(name: str, before: State, seconds: float, options: SustainedOptions) -> list[str]:
+    """Disturbances by other programs; heat and throttling are what is measured here, and stand in the result."""
+    after = machine_state()
+    found = troubles_between(before, after, seconds, options.threads)
+    return [f"{name}: {trouble}" for trouble in found if "other programs" in trouble or "hypervisor" in trouble]

@@ -1,0 +1,144 @@
+"""One model, one number of threads, in a process of its own: `python -m poets_edge.bench.worker REQUEST`.
+
+A fresh process each time, so that no measurement inherits another one's memory, caches or threads. Request and answer
+are JSON; `poets_edge.bench.benchmark` makes the one and reads the other.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from poets_edge.bench.machine import machine_state, resident_peak_mb
+from poets_edge.bench.processes import answer
+from poets_edge.bench.samples import warm_up
+from poets_edge.core.orphans import end_with_parent
+from poets_edge.device.classifier import Classifier
+from poets_edge.photos.address import photo_path
+from poets_edge.photos.folder import contents_at
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.tflite.interpreter import find_runtime, is_accelerated
+
+_LONGEST_WARM_UP = 5.0
+_STAGE_RUNS = 8
+_SAMPLE_SIZE = (500, 375)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for one measurement.
+
+    Attributes:
+        seconds, runs: timed inferences go on until both are reached.
+        photos: for the times of decoding and resizing; without any, a picture made up of 500 x 375 pixels.
+    """
+
+    model: str
+    threads: int
+    seconds: float
+    runs: int
+    photos: tuple[str, ...] = ()
+
+    def as_argument(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def measure(request: Request) -> dict[str, Any]:
+    """Times in milliseconds, raw.
+
+    Raises:
+        ModelError, RuntimeMissingError: the model cannot be run.
+        PhotoError: a photo cannot be read.
+    """
+    find_runtime()  # importing the interpreter is not part of loading a model
+    before = time.perf_counter()
+    classifier = Classifier(request.model, threads=request.threads, unlabelled=True)
+    load = _since(before)
+    interpreter = classifier._interpreter
+    pixels = fit(read_photo(sample_photo()), classifier.size)
+    before = time.perf_counter()
+    classifier.score_pixels(pixels)
+    first = _since(before)
+    # What has been filled in stays in the input tensor, so that from here on nothing but the inference is timed.
+    invoke: Callable[[], object] = interpreter.invoke
+    gc.collect()
+    gc.disable()
+    calls, steady = warm_up(invoke, time.perf_counter, _LONGEST_WARM_UP)
+    samples = _timed(invoke, request.seconds, request.runs)
+    stages = _stages(classifier, [_photo(photo) for photo in request.photos] or [sample_photo()])
+    return {
+        "load_ms": load,
+        "first_ms": first,
+        "warm_up_runs": calls,
+        "steady": steady,
+        "samples_ms": samples,
+        **stages,
+        "peak_memory_mb": resident_peak_mb(),
+        "accelerated": is_accelerated(interpreter),
+        "state": machine_state().as_dict(),
+    }
+
+
+def sample_photo() -> bytes:
+    """A JPEG of 500 x 375 pixels, as large and as detailed as a photo, always the same one."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize(_SAMPLE_SIZE, Image.Resampling.BICUBIC), np.int16)
+    noisy = np.clip(smooth + rng.integers(-12, 13, smooth.shape), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noisy).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]:
+    clock = time.perf_counter_ns
+    samples: list[float] = []
+    end = clock() + int(seconds * 1e9)
+    after = 0
+    while after < end or len(samples) < runs:
+        before = clock()
+        call()
+        after = clock()
+        samples.append((after - before) / 1e6)
+    return samples
+
+
+def _photo(path: str) -> Path | bytes:
+    """A file, or the bytes of what is none by itself."""
+    return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
+
+
+def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str, list[float]]:
+    """The way from a file to scores, each part apart."""
+    stages: dict[str, list[float]] = {"decode_ms": [], "resize_ms": [], "inference_ms": []}
+    for turn in range(_STAGE_RUNS):
+        start = time.perf_counter()
+        image = read_photo(photos[turn % len(photos)])
+        decoded = time.perf_counter()
+        pixels = fit(image, classifier.size)
+        resized = time.perf_counter()
+        classifier.score_pixels(pixels)
+        done = time.perf_counter()
+        for name, seconds in zip(stages, (decoded - start, resized - decoded, done - resized), strict=True):
+            stages[name].append(seconds * 1e3)
+    return stages
+
+
+def _since(before: float) -> float:
+    return (time.perf_counter() - before) * 1e3
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    arguments = json.loads(sys.argv[1])
+    answer(lambda: measure(Request(**{**arguments, "photos": tuple(arguments["photos"])})))

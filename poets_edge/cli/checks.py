@@ -1,0 +1,141 @@
+"""`doctor`: what this machine has for poets_edge, and what is missing for which job.
+
+Nothing heavy is loaded: TensorFlow and OpenCV are looked up, not imported.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.parallel import cores
+from poets_edge.core.paths import BOTTLENECKS, MODELS
+from poets_edge.device.watch.cameras.picamera import is_installed, picamera2_trouble
+from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
+from poets_edge.nets.architectures import ARCHITECTURES
+from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
+from poets_edge.tflite.interpreter import find_runtime, is_accelerated, open_model
+
+_PROBE = Path(__file__).parent.with_name("tflite") / "probe.tflite"
+_EXTRA = "pip install 'poets-edge[train]'"
+_DEVICES = Path("/dev")
+_VIDEO = "pip install 'poets-edge[camera]'"
+_WEB = "pip install 'poets-edge[web]'"
+_TENSORFLOW = "pip install 'poets-edge[tensorflow]'"
+_CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: sudo apt install python3-picamera2"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing about this machine; `value` is None where it is missing."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something poets_edge does, and the way out where it cannot be done here (None: it can)."""
+
+    name: str
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings."""
+
+    facts: tuple[Fact, ...]
+    jobs: tuple[Job, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "facts": {fact.name: fact.value for fact in self.facts},
+            "jobs": [{**asdict(job), "ready": job.missing is None} for job in self.jobs],
+        }
+
+
+def examine() -> Diagnosis:
+    """Look at this machine, from the current folder."""
+    runtime, trouble = _runtime()
+    packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
+    found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
+    absent = [entry.name for entry in ARCHITECTURES if entry.name not in found]
+    facts = [
+        Fact("Python", f"{platform.python_version()}, {platform.machine()}, {platform.system()}"),
+        Fact("cores", str(cores())),
+        Fact("interpreter", runtime),
+        Fact("XNNPACK", _xnnpack() if runtime else None),
+        *(Fact(name, value) for name, value in packages.items()),
+        Fact("embedded weights", EMBEDDED_ARCHITECTURE),
+        Fact("ImageNet weights", ", ".join(found) or "none yet; train fetches what it needs"),
+        Fact("not here yet", ", ".join(absent) or "none"),
+        Fact("weights are in", f"{MODELS} or {keras_folder()}"),
+        Fact("bottleneck cache", _cache(BOTTLENECKS)),
+    ]
+    untrainable = None if all(packages[name] for name in ("tensorboard", "h5py")) else _EXTRA
+    jobs = [
+        Job("label, evaluate, inspect, benchmark", trouble),
+        Job("watch a video", trouble or (None if _is_there("cv2") else _VIDEO)),
+        Job("watch a camera", trouble or _camera()),
+        Job("train, export, quickstart, grid", trouble or untrainable),
+        Job("frozen graphs (.pb) of other programs", None if packages["tensorflow"] else _TENSORFLOW),
+        Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
+        Job("web page for phones (QR code, HTTPS)", None if _is_there("cryptography") and _is_there("segno") else _WEB),
+        Job("charts", None if packages["matplotlib"] else _EXTRA),
+    ]
+    return Diagnosis(tuple(facts), tuple(jobs))
+
+
+def _runtime() -> tuple[str | None, str | None]:
+    """The interpreter, or why there is none."""
+    try:
+        runtime = find_runtime()
+    except RuntimeMissingError as error:
+        return None, str(error)
+    return f"{runtime.name} {runtime.version}", None
+
+
+def _xnnpack() -> str:
+    try:
+        active = is_accelerated(open_model(_PROBE))
+    except PoetsEdgeError as error:
+        return f"not known ({error})"
+    return "active" if active else "not active: models run several times slower than they could"
+
+
+def _camera() -> str | None:
+    """The way out where a camera cannot be used: a package is missing, or the camera itself."""
+    trouble = picamera2_trouble()
+    if not _is_there("cv2") and (trouble or not is_installed()):
+        return trouble or _CAMERA
+    # Cameras of other systems than Linux are known only by opening them.
+    if platform.system() == "Linux" and not list(_DEVICES.glob("video*")):
+        return f"no camera is connected (no {_DEVICES}/video*)"
+    return None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it is kept from being imported
+        return False
+
+
+def _version(package: str) -> str | None:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _cache(folder: Path) -> str:
+    size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
+    return f"{folder}, {size / 1e6:.1f} MB" if size else f"{folder}, empty"

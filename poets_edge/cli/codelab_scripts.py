@@ -1,0 +1,44 @@
+"""The codelab scripts that have no command of their own: `evaluate`, `count_ops` and `graph_pb2tb`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from poets_edge.api import evaluate
+from poets_edge.core.paths import WORK
+from poets_edge.demo.codelab import SCRIPTS
+from poets_edge.errors import UsageError
+from poets_edge.nets.frozen import read_frozen_graph
+from poets_edge.reports.tensorboard import write_tensorboard_graph
+
+_PHOTOS = WORK / "flower_photos"
+"""Where the codelab's pages unpack their photos, and its `evaluate` looks for them."""
+
+_USAGE = {"evaluate": "GRAPH", "count_ops": "GRAPH [NAME]", "graph_pb2tb": "FOLDER GRAPH"}
+
+
+def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the output of `evaluate`, `count_ops` or `graph_pb2tb`, line by line.
+
+    Args:
+        arguments: those of the original script: a graph; a graph and optionally the name of the nodes to count; a
+            folder and a graph.
+
+    Raises:
+        UsageError: the script is unknown, or its arguments do not fit.
+        PoetsEdgeError: as raised by `poets_edge.evaluate` and the graph readers.
+    """
+    match name, list(arguments):
+        case "evaluate", [graph]:
+            found = evaluate(Path(graph), _PHOTOS, chosen="test").evaluation
+            return [f"Accuracy: {found.accuracy:g}", f"Cross Entropy: {found.cross_entropy:g}"]
+        case "count_ops", [graph, *names] if len(names) <= 1:
+            nodes = read_frozen_graph(Path(graph)).graph.node
+            return [str(sum(1 for node in nodes if not names or node.name == names[0]))]
+        case "graph_pb2tb", [folder, graph]:
+            write_tensorboard_graph(Path(graph), Path(folder))
+            return []
+    if name not in _USAGE:
+        raise UsageError(f"{name}: the codelab has no such script; it has {', '.join(SCRIPTS)}.")
+    raise UsageError(f"scripts.{name} takes {_USAGE[name]}.")

@@ -1,0 +1,1 @@
+"""Files, processes, parallel work, downloads and checked JSON; nothing about photos or models."""

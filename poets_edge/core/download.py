@@ -1,0 +1,223 @@
+"""One file from the network: resumed after a break, checked, and under its name only when it is whole.
+
+What has arrived lies in `NAME.part` beside the destination. A break is bridged by asking for the rest; a later call
+goes on from the part too, where a checksum will tell whether old and new fit together. Of several programs that want
+the same file in the same place, one fetches it and the others wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.temporary import owned
+from poets_edge.errors import DownloadError, OutputError
+from poets_edge.progress import Reporter, Silent
+
+_TIMEOUT_S = 30.0
+_ATTEMPTS = 4
+"""Connections in a row that bring nothing new, before giving up."""
+_PAUSE_S = 0.5
+_PATIENCE_S = 900.0
+"""For another program that fetches the same file. One that hangs gives up sooner by itself."""
+_BLOCK = 1 << 18
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    url: str
+    size: int | None
+    sha256: str | None
+    check: Callable[[Path], str | None] | None
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    check: Callable[[Path], str | None] | None = None,
+    label: str | None = None,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Fetch `url` to `path`; nothing is fetched where a file that passes the checks is there already.
+
+    A file has its name only once it has passed all checks, so one that bears it can be relied on.
+
+    Args:
+        url: http or https.
+        size: expected bytes.
+        sha256: expected digest, hexadecimal.
+        check: gives the fault of the whole file, which has another name then; None where it has none.
+        label: what the progress bar says; by default the file's name.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DownloadError: the server cannot be reached, goes on breaking off, or sends something else.
+        OutputError: the file cannot be written.
+    """
+    wanted = _Wanted(url, size, sha256, check)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        with owned(part, _PATIENCE_S):
+            if _is_checked(wanted) and path.is_file() and _fault(path, wanted) is None:
+                part.unlink()
+                return path
+            try:
+                _fetch_whole(wanted, part, label or path.name, reporter or Silent())
+            except BaseException:
+                if not part.stat().st_size:
+                    part.unlink()
+                raise
+            return part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from None
+
+
+def _is_checked(wanted: _Wanted) -> bool:
+    return (wanted.size, wanted.sha256, wanted.check) != (None, None, None)
+
+
+def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
+    """Fetch into the part, which is there, and check it."""
+    if wanted.sha256 is None:  # nothing would tell that an old part belongs to another file
+        os.truncate(part, 0)
+    resumed = part.stat().st_size > 0
+    _fetch(wanted, part, label, reporter)
+    fault = _fault(part, wanted)
+    if fault and resumed:
+        os.truncate(part, 0)
+        _fetch(wanted, part, label, reporter)
+        fault = _fault(part, wanted)
+    if fault:
+        os.truncate(part, 0)
+        raise DownloadError(f"{wanted.url}: {fault}. It was thrown away; try again later, or from another network.")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
+    """Connect until the part is whole, as far as the server's word goes."""
+    fruitless, furthest, validator = 0, 0, None
+    while True:
+        before = part.stat().st_size
+        if wanted.size is not None and before >= wanted.size:
+            return
+        try:
+            with _open(wanted, before, validator) as response:
+                validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
+                if _receive(response, wanted, part, before, label, reporter):
+                    return
+            reason = "the connection breaks off before the end"
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 416:  # no such rest: the part belongs to another file
+                os.truncate(part, 0)
+            elif error.code not in _BUSY:
+                raise DownloadError(f"{wanted.url}: the server answers {error.code} {error.reason}.") from None
+            reason = f"the server answers {error.code} {error.reason}"
+        except urllib.error.URLError as error:
+            reason = _plain(error.reason)
+        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            reason = _plain(error)
+        arrived = part.stat().st_size
+        fruitless = 0 if arrived > max(before, furthest) else fruitless + 1
+        furthest = max(arrived, furthest)
+        if fruitless == _ATTEMPTS:
+            resumable = arrived and wanted.sha256 is not None
+            kept = f" {arrived / 1e6:.1f} MB are kept; the same command goes on from there." if resumable else ""
+            raise DownloadError(f"{wanted.url}: cannot be downloaded ({reason}).{kept}")
+        time.sleep(_PAUSE_S * fruitless)
+
+
+def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
+    if not wanted.url.startswith(("http://", "https://")):
+        raise DownloadError(f"{wanted.url}: not an http or https address.")
+    headers = {"Accept-Encoding": "identity", "User-Agent": "poets_edge"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+        if validator and not validator.startswith("W/"):
+            headers["If-Range"] = validator
+    if wanted.sha256 is None:
+        _check_vouched_for(wanted.url)
+    response = urllib.request.urlopen(urllib.request.Request(wanted.url, headers=headers), timeout=_TIMEOUT_S)
+    if wanted.sha256 is None:  # it may have been sent on elsewhere
+        _check_vouched_for(response.geturl())
+    return response
+
+
+def _check_vouched_for(url: str) -> None:
+    """Without a checksum nothing but the connection tells that a file is the one meant; this machine needs none."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise DownloadError(
+            f"{url}: not an https address, and there is no checksum to tell whether the right file came."
+        )
+
+
+def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:
+    """Write the answer's body to the part; whether all of it came."""
+    partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
+    if response.status != 206 or partial is None or int(partial[1]) != offset:
+        if response.status == 206:
+            raise http.client.HTTPException("the server sends another range than it was asked for")
+        offset = 0  # the whole file again: the server knows no ranges, or the file has changed
+    length = response.headers.get("Content-Length")
+    total = offset + int(length) if length and length.isdigit() else None
+    if wanted.size is not None and total is not None and total != wanted.size:
+        raise DownloadError(f"{wanted.url}: the server offers {total:,} bytes, and {wanted.size:,} are expected.")
+    with part.open("ab" if offset else "wb") as file, reporter.progress(label, total or 0, "B") as advance:
+        advance(offset)
+        arrived = offset + _copy(response, file, advance)
+    return total is None or arrived >= total
+
+
+def _copy(response: Any, file: Any, advance: Callable[[int], object]) -> int:
+    copied = 0
+    while block := _read(response):
+        file.write(block)
+        copied += len(block)
+        advance(len(block))
+    return copied
+
+
+def _read(response: Any) -> bytes:
+    try:
+        block: bytes = response.read(_BLOCK)
+        return block
+    except OSError as error:  # not to be taken for a disk's error
+        raise ConnectionError(_plain(error)) from None
+
+
+def _fault(path: Path, wanted: _Wanted) -> str | None:
+    """The fault of a complete file, or None."""
+    found = path.stat().st_size
+    if wanted.size is not None and found != wanted.size:
+        return f"{found:,} bytes arrived, and {wanted.size:,} are expected"
+    if wanted.sha256 is not None:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        if digest.hexdigest() != wanted.sha256.lower():
+            return "what arrived has another checksum (SHA-256) than expected"
+    return wanted.check(path) if wanted.check else None
+
+
+def _plain(error: object) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())

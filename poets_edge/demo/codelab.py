@@ -1,0 +1,43 @@
+"""The folder layout of the codelab "TensorFlow for Poets": `scripts/` and `tf_files/`.
+
+The codelab's pages say `python -m scripts.retrain ...` in a checkout whose scripts no longer run. `write_codelab` makes
+a folder with scripts of these names; each calls `poets_edge.codelab.run_script`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poets_edge.core.files import write_text
+from poets_edge.core.paths import WORK
+from poets_edge.errors import OutputError
+
+SCRIPTS = ("retrain", "label_image", "evaluate", "count_ops", "graph_pb2tb")
+
+_HEAD = "# Written by: poets-edge codelab"
+_SCRIPT = f"""{_HEAD}
+from poets_edge.codelab import run_script
+
+if __name__ == "__main__":
+    run_script("{{name}}")
+"""
+
+
+def write_codelab(folder: Path) -> tuple[Path, ...]:
+    """Write `scripts/` and an empty `tf_files/` into a folder; gives the scripts.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds scripts of these names by somebody else.
+    """
+    scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
+    for path in scripts:
+        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_HEAD):
+            raise OutputError(f"{path}: a script that poets-edge has not written. Give a new folder.")
+    try:
+        (folder / WORK).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / WORK}: {error.strerror or error}.") from None
+    write_text(folder / "scripts" / "__init__.py", f"{_HEAD}\n")
+    for path in scripts:
+        write_text(path, _SCRIPT.format(name=path.stem))
+    return tuple(scripts)

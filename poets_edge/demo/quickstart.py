@@ -1,0 +1,108 @@
+"""`quickstart`: every step once, with no network and no photos: draw, train, export, label, time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.demo.draw import draw_photos, drawn_names
+from poets_edge.device.classifier import Classifier, Label
+from poets_edge.errors import OutputError
+from poets_edge.export.export import ExportOptions, export
+from poets_edge.export.results import ExportedFile
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.weights import EMBEDDED
+from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE
+from poets_edge.photos.folder import Photo, PhotoFolder, scan
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.split import Percentages, split
+from poets_edge.progress import Reporter, Silent
+from poets_edge.quantize.convert import QUANTIZATIONS
+from poets_edge.train.head import HeadOptions
+from poets_edge.train.options import TrainOptions
+from poets_edge.train.train import train
+
+_SETS = Percentages(testing=30, validation=10)
+"""Ten drawn test photos a class would say little."""
+_TIMED_RUNS = 100
+
+
+@dataclass(frozen=True)
+class TimedFile:
+    """An exported file, and the median time of one inference on one core, milliseconds."""
+
+    file: ExportedFile
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """The result of `quickstart`.
+
+    Attributes:
+        photos: the drawn photos.
+        files: float32, float16, dynamic and int8.
+        photo: a test photo, and `labels`: what the int8 file says of it, best first.
+    """
+
+    photos: PhotoFolder
+    files: tuple[TimedFile, ...]
+    photo: Photo
+    labels: tuple[Label, ...]
+
+
+def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
+    """Draw photos into `folder`/photos (unless they are there), retrain the embedded backbone, export it four times.
+
+    Raises:
+        RuntimeMissingError: TensorFlow or the interpreter is not installed.
+        OutputError: `folder` cannot be written, or holds other photos.
+    """
+    reporter = reporter or Silent()
+    drawn = folder / "photos"
+    photos = _drawn_before(drawn) if drawn.is_dir() else draw_photos(drawn, reporter=reporter)
+    graph = folder / "retrained_graph.pb"
+    train(
+        TrainOptions(
+            image_dir=drawn,
+            architecture=architecture(EMBEDDED_ARCHITECTURE),
+            weights=EMBEDDED,
+            output_graph=graph,
+            output_labels=folder / "retrained_labels.txt",
+            bottleneck_dir=folder / "bottlenecks",
+            summaries_dir=folder / "training_summaries",
+            runs_dir=folder / "runs",
+            percentages=_SETS,
+            head=HeadOptions(eval_step_interval=1000),
+        ),
+        reporter,
+    )
+    exported = export(ExportOptions(graph=graph, quantizations=QUANTIZATIONS), reporter).files
+    sets = split(photos.photos, _SETS)
+    photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
+    models = [Classifier(file.path) for file in exported]
+    files = tuple(TimedFile(file, _latency_ms(model, photo)) for file, model in zip(exported, models, strict=True))
+    return QuickstartResult(photos, files, photo, tuple(models[-1].classify(photo.path, top=3)))
+
+
+def _drawn_before(folder: Path) -> PhotoFolder:
+    """The photos of an earlier run; nobody's own are called drawn."""
+    photos = scan(folder)
+    if {photo.name for photo in photos.photos} != drawn_names():
+        raise OutputError(
+            f"{folder}: not the photos that quickstart draws. Give another `output_dir`; for photos of your own:"
+            f" poets-edge train --image_dir {folder}"
+        )
+    return photos
+
+
+def _latency_ms(model: Classifier, photo: Photo) -> float:
+    pixels = fit(read_photo(photo.path), model.size)
+    times = []
+    for _ in range(_TIMED_RUNS):
+        start = time.perf_counter()
+        model.score_pixels(pixels)
+        times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)

@@ -1,0 +1,1 @@
+"""Models on a device: labels, evaluation, paired comparison, and frames as they arrive."""

@@ -1,0 +1,80 @@
+"""`inspect`: what a model file is, read from the file itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.device.classifier import TensorInfo, tensor_info
+from poets_edge.tflite.interpreter import is_accelerated, open_model, operator_names
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.model_file import read_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The description of one model.
+
+    Attributes:
+        kind: "TensorFlow Lite" or "frozen graph".
+        size: bytes.
+        operators: name -> how many, most frequent first.
+        accelerated: whether XNNPACK takes the model on this machine; None for a frozen graph.
+        mean, std: normalization in pixel units; empty where the file does not say.
+        facts: what poets_edge or its record wrote: quantization, training, test result.
+    """
+
+    path: Path
+    kind: str
+    description: str
+    size: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    operators: dict[str, int]
+    accelerated: bool | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    labels: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "inputs": [_tensor(tensor) for tensor in self.inputs],
+            "outputs": [_tensor(tensor) for tensor in self.outputs],
+        }
+
+
+def inspect_tflite(model: Path) -> Inspection:
+    """Describe a `.tflite`. Raises ModelError, RuntimeMissingError."""
+    file = read_model(model)
+    metadata = read_metadata(file)
+    interpreter = open_model(file, accelerate=False)
+    return Inspection(
+        path=model,
+        kind="TensorFlow Lite",
+        description=metadata.description,
+        size=len(file.content),
+        inputs=tuple(tensor_info(details) for details in interpreter.get_input_details()),
+        outputs=tuple(tensor_info(details) for details in interpreter.get_output_details()),
+        operators=dict(Counter(operator_names(interpreter)).most_common()),
+        accelerated=is_accelerated(open_model(file)),
+        mean=metadata.mean,
+        std=metadata.std,
+        labels=metadata.labels,
+        facts=metadata.facts,
+    )
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+    }

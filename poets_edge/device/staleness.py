@@ -1,0 +1,33 @@
+"""Detection of models that were exported from an earlier training than the graph next to them."""
+
+from __future__ import annotations
+
+import re
+
+from poets_edge.device.classifier import Classifier
+
+_QUANTIZATIONS = ("_dynamic", "_float16", "_int8")
+_GRAPH_CHECKSUM = re.compile(rb'"graph_sha256": "([0-9a-f]{64})"')
+_RECORD_HEAD_BYTES = 4096
+
+
+def stale_line(classifier: Classifier) -> str | None:
+    """Return a warning if a model was exported from another graph than the one next to it, else None.
+
+    A training record names the graph it describes within its first 4 KB, so only that much is read.
+    """
+    training = classifier.metadata.facts.get("training") or {}
+    stem = classifier.path.stem
+    for end in _QUANTIZATIONS:
+        stem = stem.removesuffix(end)
+    try:
+        with classifier.path.with_name(f"{stem}.json").open("rb") as record:
+            found = _GRAPH_CHECKSUM.search(record.read(_RECORD_HEAD_BYTES))
+    except OSError:
+        return None
+    if found is None or training.get("graph_sha256") in (None, found[1].decode()):
+        return None
+    return (
+        f"{classifier.path} comes from an earlier training than {classifier.path.with_name(f'{stem}.pb')}, and may know"
+        " other classes. Export that graph again."
+    )

@@ -1,0 +1,1 @@
+"""Labels of a camera's, a video's or a folder's frames as they arrive."""

@@ -1,0 +1,92 @@
+"""Video files, and USB cameras through V4L2, with OpenCV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from poets_edge.device.watch.frames import Frame
+from poets_edge.errors import RuntimeMissingError, SourceError
+
+
+def video_frames(path: Path) -> Iterator[Frame | None]:
+    """The frames of a video file. Raises SourceError, RuntimeMissingError."""
+    cv2 = load_opencv("reading a video")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise SourceError(f"{path}: not a video that OpenCV can read.")
+        while True:
+            good, pixels = capture.read()
+            if not good:
+                return
+            yield Frame(photo=_to_image(cv2, pixels))
+    finally:
+        capture.release()
+
+
+class OpenCvCamera:
+    """A camera that V4L2 knows; see `poets_edge.device.watch.cameras.device.Device`."""
+
+    def __init__(self, camera: str) -> None:
+        """Open a camera.
+
+        Args:
+            camera: the number of a /dev/video device, or the path of one (/dev/v4l/by-id/... outlives replugging).
+
+        Raises:
+            SourceError: it is not there, not ours to open, or in use.
+            RuntimeMissingError: OpenCV is not installed.
+        """
+        self._cv2 = load_opencv("a camera")
+        path = Path(f"/dev/video{camera}" if camera.isdecimal() else camera)
+        _check(path)
+        self._capture = self._cv2.VideoCapture(str(path), self._cv2.CAP_V4L2)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise SourceError(
+                f"{path}: cannot be opened; another program may be using it (fuser -v {path} tells which)."
+            )
+        self._capture.set(self._cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def read(self) -> Image.Image | None:
+        good, pixels = self._capture.read()
+        return _to_image(self._cv2, pixels) if good else None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def load_opencv(purpose: str) -> Any:
+    """The cv2 module. Raises RuntimeMissingError."""
+    # Its libraries report on stderr what is reported better here.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError as error:
+        missing = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not start ({error})"
+        raise RuntimeMissingError(
+            f"{purpose} needs OpenCV, which {missing}. Run: pip install 'poets-edge[camera]'"
+            " (on Raspberry Pi OS: sudo apt install python3-opencv, in an environment that sees system packages)"
+        ) from None
+    return cv2
+
+
+def _check(path: Path) -> None:
+    if not path.exists():
+        others = ", ".join(str(found) for found in sorted(Path("/dev").glob("video*")))
+        raise SourceError(f"{path}: no such camera. {f'There are: {others}' if others else 'No camera is connected'}.")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise SourceError(f"{path}: no permission. Run: sudo usermod -aG video $USER (and log in again)")
+
+
+def _to_image(cv2: Any, pixels: Any) -> Image.Image | None:
+    """OpenCV's BGR array as a picture; None where there is nothing in it."""
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        return None
+    return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

@@ -1,0 +1,119 @@
+"""Frames that the model was unsure of -> a folder a label, for a person to correct and to train on next.
+
+Bounded in every way: so many frames and no more, each no larger than a screen, and never the same scene twice in a row,
+so that a camera that looks at an empty room for a week leaves one picture of it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from poets_edge.core.files import check_writable, write_bytes
+from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
+from poets_edge.device.classifier import Scores
+from poets_edge.errors import OutputError, PhotoError, UsageError
+from poets_edge.photos.image import PhotoSource, read_photo
+from poets_edge.progress import Reporter
+
+_PREFIX = "collected"
+_LARGEST = (1024, 1024)
+_QUALITY = 90
+_SIDE = 16
+_SAME_SCENE = 6.0
+"""Mean difference of 16 x 16 gray pixels, of 255, below which two frames show the same scene. A camera's noise makes 1
+to 2, a person who walks in 10 and more."""
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectOptions:
+    """Keep frames in `folder` whose best score is below `below`, until there are `most` of them."""
+
+    folder: Path
+    below: float = 0.6
+    most: int = 500
+
+    def __post_init__(self) -> None:
+        if not 0 < self.below <= 1:
+            raise UsageError(f"`below` must lie between 0 and 1, not {self.below:g}.")
+        if self.most < 1:
+            raise UsageError(f"`collect_most` must be 1 or more, not {self.most}.")
+
+
+class Collector:
+    """Keeps frames; never fails: a frame that cannot be written is told once, and then no more are kept."""
+
+    def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
+        """Raises OutputError: the folder cannot be written."""
+        check_writable(options.folder / _PREFIX)
+        self._options = options
+        self._folders = [options.folder / _folder_name(label) for label in labels]
+        self._reporter = reporter
+        for place in self._folders:  # a frame that was being written when an earlier watch was killed
+            remove_dead_matching(place, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
+        self._there = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
+        self._scene: npt.NDArray[np.float32] | None = None
+        self._full = False
+        self.kept = 0
+
+    def see(self, photo: PhotoSource, scores: Scores) -> None:
+        """Take note of a frame and of its scores, float32 [labels]."""
+        best = int(scores.argmax())
+        if self._full or scores[best] >= self._options.below:
+            return
+        if self._there + self.kept >= self._options.most:
+            self._stop(f"{self._options.folder} holds {self._there + self.kept} collected frames: no more are kept")
+            return
+        try:
+            image = read_photo(photo)
+            scene = _scene(image)
+            if self._scene is not None and float(np.abs(scene - self._scene).mean()) < _SAME_SCENE:
+                return
+            self._scene = scene
+            write_bytes(self._name(self._folders[best]), _jpeg(image))
+            self.kept += 1
+        except PhotoError:  # a file that was there a moment ago
+            return
+        except OutputError as error:
+            self._stop(f"no more frames are kept: {error}")
+
+    def _name(self, folder: Path) -> Path:
+        stamp = f"{_PREFIX}-{time.strftime('%Y%m%d-%H%M%S')}"
+        number = self._there + self.kept
+        while (path := folder / f"{stamp}-{number:05d}.jpg").exists():
+            number += 1
+        return path
+
+    def _stop(self, why: str) -> None:
+        self._full = True
+        self._reporter.warn(why)
+
+
+def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
+    """A tiny gray picture without its brightness: a cloud that passes is no new scene."""
+    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    gray = np.asarray(small, np.float32)
+    return np.asarray(gray - gray.mean(), np.float32)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    image = image.copy()
+    image.thumbnail(_LARGEST, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _folder_name(label: str) -> str:
+    """The label as one folder's name; a model from elsewhere must not write outside."""
+    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
+    return name[:_LONGEST_NAME] or "unlabelled"

@@ -1,0 +1,59 @@
+"""`watch`: choosing the source of its frames by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from poets_edge.device.watch.cameras.device import Device, camera_frames
+from poets_edge.device.watch.cameras.opencv import OpenCvCamera, video_frames
+from poets_edge.device.watch.cameras.picamera import PiCamera, find_picamera2, picamera2_trouble
+from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, mjpeg_source, standard_input
+from poets_edge.errors import RuntimeMissingError, SourceError
+from poets_edge.photos.folder import PHOTO_SUFFIXES
+
+_MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+
+
+def open_source(source: Path) -> FrameSource:
+    """A folder of pictures, a picture, a video, or (`-`) MJPEG on standard input.
+
+    Raises:
+        SourceError: there is nothing of that name.
+        DatasetError: the folder cannot be read.
+    """
+    if str(source) == "-":
+        return standard_input()
+    if not source.exists():
+        raise SourceError(f"{source}: no such file or folder.")
+    if source.is_dir():
+        return folder_source(source)
+    if source.suffix.lower() in PHOTO_SUFFIXES:
+        return FrameSource(str(source), False, lambda: iter([Frame(source.name, source)]), still=True)
+    if source.suffix.lower() in _MJPEG_SUFFIXES:
+        return mjpeg_source(source)
+    return FrameSource(str(source), False, lambda: video_frames(source))
+
+
+def open_camera(camera: str) -> FrameSource:
+    """A camera, through picamera2 where that knows it, else through OpenCV's V4L2.
+
+    Args:
+        camera: its number, or the path of a video device.
+    """
+    name = f"camera {camera}"
+
+    def frames() -> Iterator[Frame | None]:
+        module = find_picamera2(int(camera)) if camera.isdecimal() else None
+
+        def open_device() -> Device:
+            if module is not None:
+                return PiCamera(module, int(camera))
+            try:
+                return OpenCvCamera(camera)
+            except (SourceError, RuntimeMissingError) as error:
+                raise type(error)(" ".join(filter(None, (str(error), picamera2_trouble())))) from None
+
+        return camera_frames(name, open_device)
+
+    return FrameSource(name, True, frames)

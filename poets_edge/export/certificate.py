@@ -1,0 +1,101 @@
+"""A certificate that this machine makes for itself, for HTTPS to a phone on the same network.
+
+No authority vouches for it, so browsers warn once. It is kept, so that they need not warn again each time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import tempfile
+from pathlib import Path
+
+from poets_edge.core.temporary import held, remove_dead
+from poets_edge.errors import OutputError, RuntimeMissingError
+
+_DAYS = 397  # Apple's devices take no more than 398
+_ENOUGH = datetime.timedelta(days=7)
+
+
+def certificate_for(host: str, folder: Path | None = None) -> Path:
+    """A PEM file with key and certificate for an address, made where there is none that is good for a week more.
+
+    Args:
+        host: an IP address or a name.
+        folder: where certificates are kept; by default the user's own folder for settings. Only they can read it.
+
+    Raises:
+        RuntimeMissingError: cryptography is not installed.
+        OutputError: the file cannot be written.
+    """
+    try:
+        import cryptography.x509
+    except ModuleNotFoundError:
+        raise RuntimeMissingError(
+            "HTTPS needs cryptography, which is not installed. Run: pip install 'poets-edge[web]'"
+        ) from None
+    path = (folder or _settings()) / f"web-{host.replace(':', '_')}.pem"
+    try:
+        known = cryptography.x509.load_pem_x509_certificate(path.read_bytes())
+        if known.not_valid_after_utc - _ENOUGH > datetime.datetime.now(datetime.timezone.utc):
+            return path
+    except (OSError, ValueError):
+        pass
+    _write_private(path, _make(host))
+    return path
+
+
+def _make(host: str) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"poets_edge on {host}"[:64])])
+    try:
+        subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        subject = x509.DNSName(host)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # a phone's clock may be slow
+        .not_valid_after(now + datetime.timedelta(days=_DAYS))
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Write a file for the user's eyes only; of a killed program, not even a part of a key stays."""
+    prefix = f".{path.name}."
+
+    def make() -> Path:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        return Path(name)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead(path.parent, prefix, ".tmp")
+        with held(make) as temporary:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}.") from None
+
+
+def _settings() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "poets_edge"

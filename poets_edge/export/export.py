@@ -1,0 +1,260 @@
+"""`export`: from a frozen graph to `.tflite` files whose size, accuracy and agreement are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.files import write_together
+from poets_edge.core.paths import GRAPH
+from poets_edge.device.paired import compare_paired
+from poets_edge.device.predictions import Scored, score_models
+from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.export.drop import exceeds, too_much, verdict
+from poets_edge.export.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
+from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.network import Network
+from poets_edge.nets.trained_graph import read_trained
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.image_cache import Pictures
+from poets_edge.photos.split import Percentages
+from poets_edge.progress import Reporter, Silent
+from poets_edge.quantize.activation_statistics import batches, calibration_pixels, rounded
+from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
+from poets_edge.quantize.quantize import network_of, quantized
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.verify.memory import remember
+from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.train.record import versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of `export`.
+
+    Attributes:
+        graph: a frozen graph, of `train` or of the original codelab.
+        labels: its labels file; by default the one beside it.
+        output_dir: where the `.tflite` files go; by default beside the graph.
+        quantizations: of the files to write; empty means int8 for an architecture named `_quantized`, else float32.
+        float_io: int8 files keep float32 input and output.
+        image_dir: where the photos lie now; needed for a graph without a record.
+        percentages: division of `image_dir` for a graph without a record.
+        calibration_count: training photos that set the ranges of int8.
+        max_accuracy_drop: points (percent) of accuracy on the test photos a quantized file may lose; it fails where it
+            loses more, and more than chance explains (see `poets_edge.export.drop`).
+    """
+
+    graph: Path = GRAPH
+    labels: Path | None = None
+    output_dir: Path | None = None
+    quantizations: tuple[Quantization, ...] = ()
+    float_io: bool = False
+    image_dir: Path | None = None
+    percentages: Percentages = Percentages()
+    calibration_count: int = 100
+    max_accuracy_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration_count < 1:
+            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
+        if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
+            raise UsageError(f"`max_accuracy_drop` is in points, 0 to 100, not {self.max_accuracy_drop}.")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The graph to export. `network` is its network, where that can be written without TensorFlow's converter."""
+
+    frozen: FrozenGraph
+    network: Network | None
+    labels: tuple[str, ...]
+    record: dict[str, Any] | None
+    photos: ExportPhotos | None
+
+
+def export(
+    options: ExportOptions, reporter: Reporter | None = None, *, pictures: Pictures | None = None
+) -> ExportResult:
+    """Convert a graph, re-score every file over the test photos, and write the files.
+
+    Nothing is written before all are converted and judged.
+
+    Args:
+        pictures: where photos' pixels come from: the same ones for graphs that are exported in turn.
+
+    Raises:
+        ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN.
+        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; it holds what was judged.
+        DatasetError: photos are needed and not there.
+        RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
+        OutputError: a file cannot be written.
+    """
+    reporter = reporter or Silent()
+    source = _read_source(options, reporter)
+    wanted = options.quantizations or _default_quantizations(source.record)
+    if "int8" in wanted and source.photos is None:
+        raise DatasetError(
+            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
+        )
+    # The float model is always converted: the others are judged beside it.
+    quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
+    models: dict[Quantization, bytes] = {}
+    with reporter.progress("converting", len(quantizations), "file") as advance:
+        for quantization in quantizations:
+            models[quantization] = with_metadata(
+                _convert(options, source, quantization, pictures), _card(source, quantization)
+            )
+            advance(1)
+    scored = _rescore(models, source, pictures, reporter)
+    files, contents = [], []
+    for quantization in wanted:
+        judged = _judge(scored, quantization, source.labels)
+        facts = _facts(options, source, quantization, judged)
+        contents.append(with_files(models[quantization], _card(source, quantization), facts))
+        path = _output_path(options, quantization)
+        files.append(ExportedFile(path=path, quantization=quantization, size=len(contents[-1]), **judged))
+    result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
+    if options.max_accuracy_drop is not None:
+        _check_drop(result, options.max_accuracy_drop, reporter)
+    write_together({file.path: content for file, content in zip(files, contents, strict=True)})
+    for content in contents if scored else ():  # just converted and judged here: it need not be verified again
+        remember(content)
+    return result
+
+
+def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
+    trained = read_trained(options.graph, options.labels)
+    frozen, labels, record = trained.frozen, trained.labels, trained.record
+    network = network_of(frozen)
+    if record is not None:
+        if tuple(record["labels"]) != labels:
+            raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
+        photos = photos_of_record(record, options.image_dir)
+        if photos.missing:
+            reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
+        return _Source(frozen, network, labels, record, photos)
+    if options.image_dir is None:
+        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
+        return _Source(frozen, network, labels, None, None)
+    reporter.warn(
+        "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
+    )
+    return _Source(frozen, network, labels, None, photos_of_folder(options.image_dir, options.percentages))
+
+
+def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:
+    return ("int8",) if record and record["architecture"].endswith("_quantized") else ("float32",)
+
+
+def _convert(options: ExportOptions, source: _Source, quantization: Quantization, pictures: Pictures | None) -> bytes:
+    frozen = source.frozen
+    ends = (frozen.input_name, frozen.output_name, frozen.size)
+    if quantization != "int8" or source.photos is None:
+        if source.network:
+            return quantized(source.network, quantization)
+        return convert(frozen.graph, str(frozen.path), *ends, quantization)
+    chosen = calibration_photos(source.photos.training, options.calibration_count)
+    pixels = calibration_pixels(chosen, frozen.size, pictures)
+    if source.network:
+        return quantized(source.network, "int8", pixels, float_io=options.float_io)
+    samples = partial(batches, pixels)
+    graph = rounded(frozen, samples())
+    return convert(graph, str(frozen.path), *ends, quantization, calibration=samples, float_io=options.float_io)
+
+
+def _card(source: _Source, quantization: Quantization) -> Card:
+    architecture = source.record["architecture"] if source.record else "retrained graph"
+    description = f"{architecture}, {len(source.labels)} classes, {quantization}"
+    return Card(f"poets_edge {architecture}", description, source.labels)
+
+
+def _rescore(
+    models: dict[Quantization, bytes], source: _Source, pictures: Pictures | None, reporter: Reporter
+) -> dict[Quantization, Scored]:
+    """Scores of every file over the test photos; also the check that each loads and answers with numbers."""
+    photos: Sequence[Photo] = source.photos.test if source.photos else ()
+    files = {
+        name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
+        for name, model in models.items()
+    }
+    with reporter.progress("re-scoring", len(photos)) as advance:
+        scored = score_models(photos, files, pictures=pictures, advance=advance)
+    return scored if photos else {}
+
+
+def _judge(
+    scored: Mapping[Quantization, Scored], quantization: Quantization, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """The judgement of a file by its scores on the test photos: fields of `ExportedFile`."""
+    if not scored:
+        return {"evaluation": None, "agreement": None}
+    one, reference = scored[quantization], scored["float32"]
+    return {
+        "evaluation": one.evaluation(labels),
+        "agreement": one.agreement(reference),
+        "beside_float": compare_paired(one.right(labels), reference.right(labels)) if one is not reference else None,
+        "scored": one,
+    }
+
+
+def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
+    losses = {file.quantization: file.beside_float for file in result.files if file.quantization != "float32"}
+    if any(paired is None or not paired.photos for paired in losses.values()):
+        raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
+    larger = {name: paired for name, paired in losses.items() if paired and exceeds(paired, allowed)}
+    failed = {name: paired for name, paired in larger.items() if too_much(paired, allowed)}
+    if failed:
+        raise AccuracyDropError(f"{verdict(failed, allowed)}. Nothing was written.", result)
+    if larger:
+        reporter.warn(
+            f"{verdict(larger, allowed)}; with so few photos that could be chance, so the files were written."
+        )
+
+
+def _facts(
+    options: ExportOptions,
+    source: _Source,
+    quantization: Quantization,
+    judged: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The facts that travel inside the file, beside the labels."""
+    evaluation = judged["evaluation"]
+    record = source.record or {}
+    training: dict[str, Any] = {
+        key: record[key]
+        for key in (
+            "architecture",
+            "weights",
+            "graph_sha256",
+            "head",
+            "distortions",
+            "calibration",
+            "classes",
+            "photos_sketch",
+            "versions",
+        )
+        if key in record
+    }
+    if tuned := record.get("fine_tuning"):  # without its curve, which is the record's
+        training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
+    return {
+        "format": 1,
+        "quantization": quantization,
+        "float_io": quantization != "int8" or options.float_io,
+        "percentages": record.get("percentages") or asdict(options.percentages),
+        "calibration_photos": options.calibration_count if quantization == "int8" else None,
+        "exported_with": versions(),
+        "training": training or None,
+        "test": evaluation.as_dict() if evaluation else None,
+        "agreement_with_float": judged["agreement"],
+    }
+
+
+def _output_path(options: ExportOptions, quantization: Quantization) -> Path:
+    folder = options.output_dir or options.graph.parent
+    return folder / f"{options.graph.stem}{'' if quantization == 'float32' else f'_{quantization}'}.tflite"

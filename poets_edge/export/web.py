@@ -1,0 +1,124 @@
+"""A model as a web page: a static folder that any web server can hold.
+
+A `.tflite` comes in. The page, the model, LiteRT's WebAssembly, a manifest and a service worker go out. Nothing about
+the model is written into the page: it reads all that it needs from the model itself, as `poets-edge label` does. The
+page is built from `web/` by `make web` and ships inside the package, so nobody needs Node to use it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.core.files import finish_pending, is_begun, write_together
+from poets_edge.device.classifier import TensorInfo
+from poets_edge.errors import OutputError
+from poets_edge.export.other_readers import open_for_other_readers
+
+PAGE = Path(__file__).parent / "page"
+RUNTIME_ARCHIVE = Path(__file__).parent / "page_runtime.tar.xz"
+MODEL_NAME = "model.tflite"
+
+_WORKER = "service-worker.js"
+_RUNTIME = "runtime"
+_SITE = b"const SITE="
+"""The first line of the service worker in every folder written here: its list of files."""
+
+_PLAIN = {".png"}
+"""Gain nothing from compression."""
+
+_FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
+"""Parts of names of files that a browser fetches later, or never."""
+
+
+@dataclass(frozen=True)
+class WrittenPage:
+    """A folder that a web server can hold.
+
+    Attributes:
+        size: bytes of all files.
+        page_transfer, model_transfer: bytes that a first visit fetches, where the server compresses.
+        labels: what it can answer.
+        input: its input tensor, of shape [1, height, width, 3].
+    """
+
+    folder: Path
+    size: int
+    page_transfer: int
+    model_transfer: int
+    labels: tuple[str, ...]
+    input: TensorInfo
+
+
+def write_page(model: Path, folder: Path) -> WrittenPage:
+    """Write the page for a model into a folder that is new, empty, or was written by this function before.
+
+    Beside each file that shrinks stands a `.gz` of it, for servers that send such (nginx's `gzip_static`). All files
+    are written together, or none; others in the folder are left alone.
+
+    Raises:
+        ModelError: the model is missing or damaged, carries no labels, or is not one the page can run.
+        OutputError: something else is in the folder, or it cannot be written.
+    """
+    classifier = open_for_other_readers(model, "the page")
+    _check_folder(folder)
+    contents = _contents(classifier.file.content)
+    script = contents.pop(_WORKER)
+    contents[_WORKER] = _SITE + json.dumps(_site(contents), separators=(",", ":")).encode() + b";\n" + script
+    packed = {
+        name: gzip.compress(data, compresslevel=6, mtime=0)
+        for name, data in contents.items()
+        if Path(name).suffix not in _PLAIN
+    }
+    shorter = {name: data for name, data in packed.items() if len(data) < len(contents[name])}
+    files = {**{f"{name}.gz": data for name, data in shorter.items()}, **contents}
+    write_together({folder / name: data for name, data in files.items()})
+    transfer = {name: len(shorter.get(name, data)) for name, data in contents.items()}
+    model_transfer = transfer.pop(MODEL_NAME)
+    page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _FIRST_VISIT_LEAVES))
+    size = sum(map(len, files.values()))
+    return WrittenPage(folder, size, page_transfer, model_transfer, classifier.labels, classifier.input)
+
+
+def _contents(model: bytes) -> dict[str, bytes]:
+    """Path inside the folder -> bytes."""
+    contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
+    with tarfile.open(RUNTIME_ARCHIVE) as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None  # it holds files only
+            contents[f"{_RUNTIME}/{entry.name}"] = content.read()
+    return {**contents, MODEL_NAME: model}
+
+
+def _site(contents: dict[str, bytes]) -> dict[str, object]:
+    """The files that the service worker keeps, with the checksums that `fetch` verifies, and a name for them all."""
+    digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
+    files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
+    return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        finish_pending(folder)
+        ours = all(map(_is_begun, folder.iterdir())) or (folder / _WORKER).read_bytes().startswith(_SITE)
+    except OSError:
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{folder}: there is something already. Name a folder that is new or empty, or holds an older page."
+        )
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a run that was killed before its page was there has left this."""
+    if path.is_dir():
+        return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
+    return is_begun(path)

@@ -1,0 +1,1 @@
+"""Questions about a set of models: accuracy over latency, and the model to ship."""

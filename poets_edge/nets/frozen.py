@@ -1,0 +1,121 @@
+"""Reading a frozen graph (`.pb`), ours or the original codelab's: a classifier's GraphDef and its two ends."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.files import read_bytes
+from poets_edge.errors import ModelError
+from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, placeholder_shape
+
+# The codelab's Inception graph is fed behind its own decoding and scaling, at node `Mul`.
+_INPUTS = ("input", "Mul")
+_OUTPUT = "final_result"
+_OPERATIONS = frozenset(
+    {
+        "Add",
+        "AddV2",
+        "AvgPool",
+        "BatchNormWithGlobalNormalization",
+        "BiasAdd",
+        "Cast",
+        "CheckNumerics",
+        "Concat",
+        "ConcatV2",
+        "Const",
+        "Conv2D",
+        "DecodeJpeg",
+        "DepthwiseConv2dNative",
+        "ExpandDims",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "Identity",
+        "LRN",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "Maximum",
+        "Mean",
+        "Min",
+        "Minimum",
+        "Mul",
+        "NoOp",
+        "Pack",
+        "Pad",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "RealDiv",
+        "Relu",
+        "Relu6",
+        "Reshape",
+        "ResizeBilinear",
+        "Rsqrt",
+        "Shape",
+        "Softmax",
+        "Squeeze",
+        "StridedSlice",
+        "Sub",
+    }
+)
+"""Of MobileNets and Inceptions, ours and the codelab's. Others may write files, or read them, when a graph is run."""
+_LARGEST_GRAPH = 512 << 20
+"""Bytes; Inception V3, the largest network here, has 95 MB."""
+
+
+@dataclass(frozen=True)
+class FrozenGraph:
+    """A classifier's GraphDef and its two ends.
+
+    Attributes:
+        size: (height, width) of its input, pixels.
+        labels: the names of its classes, where it carries them.
+        sha256: checksum of the file it was read from, hexadecimal.
+    """
+
+    path: Path
+    graph: Any
+    input_name: str
+    output_name: str
+    size: tuple[int, int]
+    labels: tuple[str, ...]
+    sha256: str
+
+
+def read_frozen_graph(path: Path) -> FrozenGraph:
+    """Read a frozen graph and find its input (`input` or `Mul`) and output (`final_result`, else its last Softmax).
+
+    Raises:
+        ModelError: missing, damaged, or not an image classifier.
+    """
+    try:
+        content = read_bytes(path, _LARGEST_GRAPH)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}.") from None
+    graph = parse_graph(content, str(path))
+    placeholders = {node.name for node in graph.node if node.op == "Placeholder"}
+    inputs = [name for name in _INPUTS if name in placeholders]
+    outputs = sorted((node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == _OUTPUT)
+    if not inputs or not outputs:
+        raise ModelError(f"{path}: not a retrained graph (no placeholder {' or '.join(_INPUTS)}, or no Softmax).")
+    shape = placeholder_shape(graph, inputs[0])
+    if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
+        raise ModelError(f"{path}: input shape {shape} is not a picture of known size.")
+    _check_operations(graph, path)
+    if name := not_finite(graph):
+        raise ModelError(f"{path}: its weights {name!r} hold NaN or infinity. Train again, or copy it again.")
+    digest = hashlib.sha256(content).hexdigest()
+    return FrozenGraph(path, graph, inputs[0], outputs[-1], (shape[1], shape[2]), labels_of(graph), digest)
+
+
+def _check_operations(graph: Any, path: Path) -> None:
+    strangers = sorted({node.op for node in graph.node} - _OPERATIONS)
+    if strangers or len(graph.library.function):
+        what = ", ".join(strangers)[:100] or "functions of its own"
+        raise ModelError(
+            f"{path}: holds {what}, which no network for pictures needs, and which may do anything when it is run. It"
+            " is not run."
+        )

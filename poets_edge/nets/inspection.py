@@ -1,0 +1,33 @@
+"""Description of a frozen graph, for `inspect`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.device.classifier import TensorInfo
+from poets_edge.device.inspection import Inspection
+from poets_edge.nets.trained_graph import read_trained
+
+
+def inspect_graph(model: Path) -> Inspection:
+    """Describe a frozen graph with its labels and its record. Raises ModelError, RuntimeMissingError."""
+    trained = read_trained(model, labels_needed=False)
+    frozen, labels, record = trained.frozen, trained.labels, trained.record or {}
+    float32 = np.dtype(np.float32)
+    return Inspection(
+        path=model,
+        kind="frozen graph",
+        description=record.get("architecture", ""),
+        size=model.stat().st_size,
+        inputs=(TensorInfo(0, frozen.input_name, (1, *frozen.size, 3), float32, 0.0, 0),),
+        outputs=(TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),),
+        operators=dict(Counter(node.op for node in frozen.graph.node if node.op != "Const").most_common()),
+        accelerated=None,
+        mean=(),
+        std=(),
+        labels=labels,
+        facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos")},
+    )

@@ -1,0 +1,319 @@
+"""A frozen GraphDef -> a network, where it holds nothing but the layers known here.
+
+That covers what `train` writes and wrote, and the backbones of the codelab. Arithmetic on constants is done, and what
+multiplies or adds to a convolution's outputs (a norm, in any of the ways TensorFlow writes one) is folded into its
+kernel and bias, in the order and with the roundings of TensorFlow's converter. Any other graph needs that converter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.errors import ModelError, WeightsError
+from poets_edge.nets.graphdef import attribute, constant_of, placeholder_shape
+from poets_edge.nets.layers import INPUT, Kind, Layer, Padding, shapes
+from poets_edge.nets.network import Network, Norm, Parameters, checked
+
+Array = npt.NDArray[Any]
+
+
+class UnknownNetworkError(Exception):
+    """The graph holds something that is none of the layers known here; the message says what."""
+
+
+@dataclass(frozen=True)
+class _Padded:
+    """A picture with zeros around it, which only a convolution can take in; (top, bottom, left, right)."""
+
+    source: str
+    zeros: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The attributes of a convolution or a pool."""
+
+    stride: int
+    padding: Padding
+
+
+def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
+    """Read the part of a graph between its input and a node.
+
+    Args:
+        size: (height, width) of the input.
+
+    Raises:
+        UnknownNetworkError: it is not made of the layers known here.
+    """
+    reader = _Reader(graph, input_name, size)
+    try:
+        with np.errstate(all="ignore"):
+            reader.read(output)
+        return checked(size, tuple(reader.layers.values()), reader.parameters)
+    except (WeightsError, ModelError) as error:
+        raise UnknownNetworkError(str(error)) from None
+    except (IndexError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise UnknownNetworkError(f"a malformed node ({type(error).__name__}: {error})") from None
+
+
+def known_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network | None:
+    """The same, or None where the graph holds something that only TensorFlow can run and convert."""
+    try:
+        return read_network(graph, input_name, output, size)
+    except UnknownNetworkError:
+        return None
+
+
+class _Reader:
+    def __init__(self, graph: Any, input_name: str, size: tuple[int, int]) -> None:
+        self._nodes = {node.name: node for node in graph.node}
+        self._uses = Counter(_name(source) for node in graph.node for source in node.input)
+        self._size = size
+        self._found: dict[str, str | Array | _Padded] = {input_name: INPUT}
+        """Each node's output: the layer of that name, numbers, or a padded picture."""
+        self.layers: dict[str, Layer] = {}
+        self.parameters: dict[str, Parameters] = {}
+
+    def read(self, output: str) -> None:
+        """Read all that a node is computed from. The layers are then in an order in which they can be computed."""
+        for name in self._in_order(output):
+            node = self._nodes[name]
+            handler = _HANDLERS.get(node.op)
+            if handler is None:
+                raise UnknownNetworkError(f"operator {node.op}")
+            self._found[name] = handler(self, node)
+        last = self._found[output]
+        if not isinstance(last, str) or last not in self.layers or last != next(reversed(self.layers)):
+            raise UnknownNetworkError(f"{output} is not the output of its last layer")
+        layer = self.layers.pop(last)
+        self.layers[output] = replace(layer, name=output)
+        if last in self.parameters:
+            self.parameters[output] = self.parameters.pop(last)
+
+    def _in_order(self, output: str) -> Iterator[str]:
+        waiting, done = [output], set(self._found)
+        while waiting:
+            name = waiting[-1]
+            missing = [source for source in map(_name, self._nodes[name].input) if source not in done]
+            if len(waiting) > len(self._nodes):
+                raise UnknownNetworkError("a circle")
+            if missing:
+                waiting.append(missing[0])
+                continue
+            waiting.pop()
+            if name not in done:
+                done.add(name)
+                yield name
+
+    def constant(self, node: Any) -> Array:
+        return constant_of(node)
+
+    def alias(self, node: Any) -> Any:
+        return self._found[_name(node.input[0])]
+
+    def arithmetic(self, node: Any) -> str | Array:
+        left, right = (self._found[_name(source)] for source in node.input[:2])
+        if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+            return np.asarray(_ARITHMETIC[node.op](left, right), np.float32)
+        if isinstance(right, str) and node.op in ("Mul", "Add", "AddV2"):
+            left, right = right, left
+        if not isinstance(left, str) or not isinstance(right, np.ndarray):
+            raise UnknownNetworkError(f"{node.op} of two pictures")
+        return self._fold(left, node, **({"factors": right} if node.op == "Mul" else {"offsets": right}))
+
+    def inverse_root(self, node: Any) -> Array:
+        return np.asarray(1 / np.sqrt(self._numbers(node, 0).astype(np.float64)), np.float32)
+
+    def norm(self, node: Any) -> str:
+        if attribute(node, "is_training").b:
+            raise UnknownNetworkError("a norm that is being trained")
+        gamma, beta, mean, variance = (self._numbers(node, index) for index in range(1, 5))
+        epsilon = np.float32(attribute(node, "epsilon").f or 1e-4)
+        factors, offsets = Norm(beta, mean, variance, gamma, epsilon).factors_and_offsets()
+        folded = self._fold(self._picture(node), node, factors=factors)
+        return self._fold(folded, node, offsets=offsets)
+
+    def activation(self, node: Any) -> str:
+        layer = self._open(self._picture(node), node)
+        self.layers[layer.name] = replace(layer, activation="relu6" if node.op == "Relu6" else "relu")
+        return layer.name
+
+    def padded(self, node: Any) -> _Padded:
+        sides = self._numbers(node, 1)
+        if sides.shape != (4, 2) or sides[[0, 3]].any():
+            raise UnknownNetworkError("padding of something else than height and width")
+        (top, bottom), (left, right) = sides[1:3].tolist()
+        return _Padded(self._picture(node), (top, bottom, left, right))
+
+    def convolution(self, node: Any) -> str:
+        kernel = self._numbers(node, 1)
+        window, depthwise = _window(node), node.op != "Conv2D"
+        if kernel.ndim != 4 or (depthwise and kernel.shape[3] != 1):
+            raise UnknownNetworkError("a depthwise convolution with more than one output a channel")
+        source = self._found[_name(node.input[0])]
+        if isinstance(source, _Padded):
+            window = self._with_zeros(source, kernel.shape[:2], window)
+            source = source.source
+        if not isinstance(source, str):
+            raise UnknownNetworkError("a convolution of numbers")
+        outputs = kernel.shape[2] if depthwise else kernel.shape[3]
+        kind: Kind = "depthwise" if depthwise else "convolution"
+        layer = Layer(node.name, kind, (source,), outputs, kernel.shape[:2], window.stride, window.padding)
+        return self._enter(layer, Parameters(kernel, np.zeros(outputs, np.float32)))
+
+    def dense(self, node: Any) -> str:
+        weights = self._numbers(node, 1)
+        if attribute(node, "transpose_a").b or attribute(node, "transpose_b").b or weights.ndim != 2:
+            raise UnknownNetworkError("a transposed MatMul")
+        layer = Layer(node.name, "dense", (self._picture(node),), weights.shape[1])
+        return self._enter(layer, Parameters(weights, np.zeros(weights.shape[1], np.float32)))
+
+    def pool(self, node: Any) -> str:
+        window, (one, height, width, last) = _window(node), attribute(node, "ksize").list.i
+        if (one, last) != (1, 1):
+            raise UnknownNetworkError("a pool over channels")
+        kind: Kind = "max_pool" if node.op == "MaxPool" else "average_pool"
+        return self._enter(
+            Layer(node.name, kind, (self._picture(node),), 0, (height, width), window.stride, window.padding)
+        )
+
+    def concatenate(self, node: Any) -> str:
+        *pictures, axis = (self._found[_name(source)] for source in node.input)
+        if not isinstance(axis, np.ndarray) or axis.item() not in (3, -1):
+            raise UnknownNetworkError("a concatenation of something else than channels")
+        names = tuple(picture for picture in pictures if isinstance(picture, str))
+        if len(names) != len(pictures):
+            raise UnknownNetworkError("a concatenation of numbers")
+        return self._enter(Layer(node.name, "concatenate", names))
+
+    def mean(self, node: Any) -> str:
+        if sorted(self._numbers(node, 1).tolist()) != [1, 2] or attribute(node, "keep_dims").b:
+            raise UnknownNetworkError("a mean over something else than height and width")
+        return self._enter(Layer(node.name, "mean", (self._picture(node),)))
+
+    def reshaped(self, node: Any) -> str | Array:
+        """Numbers in another shape; or a pool over the whole picture, reshaped to a vector, which is a mean."""
+        numbers = self._found[_name(node.input[0])]
+        if isinstance(numbers, np.ndarray):
+            return numbers.reshape(self._numbers(node, 1))
+        pool = self.layers[self._picture(node)]
+        known = shapes(self.layers.values(), self._size)
+        whole = known[pool.source] if pool.kind == "average_pool" else ()
+        if pool.kernel != whole[:2] or pool.padding != "VALID" or self._uses[pool.name] != 1:
+            raise UnknownNetworkError(f"operator {node.op}")
+        if self._numbers(node, 1).tolist() not in ([1, whole[2]], [-1, whole[2]]):
+            raise UnknownNetworkError(f"operator {node.op}")
+        del self.layers[pool.name]
+        return self._enter(Layer(node.name, "mean", (pool.source,)))
+
+    def softmax(self, node: Any) -> str:
+        return self._enter(Layer(node.name, "softmax", (self._picture(node),)))
+
+    def _enter(self, layer: Layer, parameters: Parameters | None = None) -> str:
+        self.layers[layer.name] = layer
+        if parameters is not None:
+            self.parameters[layer.name] = parameters
+        return layer.name
+
+    def _picture(self, node: Any) -> str:
+        found = self._found[_name(node.input[0])]
+        if not isinstance(found, str):
+            raise UnknownNetworkError(f"{node.op} of numbers, or of a padded picture")
+        return found
+
+    def _numbers(self, node: Any, index: int) -> Array:
+        found = self._found[_name(node.input[index])]
+        if not isinstance(found, np.ndarray):
+            raise UnknownNetworkError(f"{node.op} of something that is computed from the picture")
+        return found
+
+    def _open(self, name: str, node: Any) -> Layer:
+        """A layer that what comes next can be made a part of: nothing else reads it, and no activation follows yet."""
+        layer = self.layers.get(name)
+        if layer is None or not layer.has_weights() or layer.activation != "none":
+            raise UnknownNetworkError(f"{node.op} behind something else than a convolution")
+        sources = [source for source in map(_name, node.input) if isinstance(self._found[source], str)]
+        if any(self._uses[source] != 1 for source in sources):
+            raise UnknownNetworkError(f"{node.op} behind a layer that others read too")
+        return layer
+
+    def _fold(self, name: str, node: Any, factors: Array | None = None, offsets: Array | None = None) -> str:
+        layer = self._open(name, node)
+        numbers = self.parameters[name]
+        given = factors if factors is not None else offsets
+        assert given is not None
+        each = np.broadcast_to(np.squeeze(given), (layer.outputs,)).astype(np.float32)
+        if factors is not None:
+            numbers = numbers.scaled(each, layer.kind == "depthwise")
+        else:
+            numbers = replace(numbers, bias=numbers.bias - each if node.op == "Sub" else numbers.bias + each)
+        self.parameters[name] = numbers
+        return name
+
+    def _with_zeros(self, padded: _Padded, kernel: tuple[int, int], window: _Window) -> _Window:
+        """A convolution without padding behind one that pads as SAME would (Keras writes MobileNet so)."""
+        known = shapes(self.layers.values(), self._size)[padded.source]
+        wanted: list[int] = []
+        for length, side in zip(known[:2], kernel, strict=True):
+            total = max((-(-length // window.stride) - 1) * window.stride + side - length, 0)
+            wanted += [total // 2, total - total // 2]
+        if window.padding != "VALID" or padded.zeros != tuple(wanted):
+            raise UnknownNetworkError("padding that is not SAME")
+        return replace(window, padding="SAME")
+
+
+_ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "BiasAdd": np.add,
+    "Mul": np.multiply,
+    "Sub": np.subtract,
+}
+
+_HANDLERS: dict[str, Callable[[_Reader, Any], Any]] = {
+    "Const": _Reader.constant,
+    "Identity": _Reader.alias,
+    **dict.fromkeys(_ARITHMETIC, _Reader.arithmetic),
+    "Rsqrt": _Reader.inverse_root,
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _Reader.norm),
+    "Relu": _Reader.activation,
+    "Relu6": _Reader.activation,
+    "Pad": _Reader.padded,
+    "Conv2D": _Reader.convolution,
+    "DepthwiseConv2dNative": _Reader.convolution,
+    "MatMul": _Reader.dense,
+    "MaxPool": _Reader.pool,
+    "AvgPool": _Reader.pool,
+    "ConcatV2": _Reader.concatenate,
+    "Mean": _Reader.mean,
+    "Reshape": _Reader.reshaped,
+    "Softmax": _Reader.softmax,
+}
+
+
+def _window(node: Any) -> _Window:
+    first, down, right, last = attribute(node, "strides").list.i
+    padding = attribute(node, "padding").s.decode()
+    plain = attribute(node, "data_format").s in (b"", b"NHWC") and set(attribute(node, "dilations").list.i) <= {1}
+    if (first, last) != (1, 1) or down != right or padding not in ("SAME", "VALID") or not plain:
+        raise UnknownNetworkError(f"{node.op} with strides, dilations, padding or a data format unlike the others'")
+    return _Window(down, "SAME" if padding == "SAME" else "VALID")
+
+
+def _name(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def input_size(graph: Any, input_name: str) -> tuple[int, int]:
+    """(height, width) that a graph's placeholder declares. Raises UnknownNetworkError where it declares none."""
+    shape = placeholder_shape(graph, input_name)
+    if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
+        raise UnknownNetworkError(f"input shape {shape}")
+    return shape[1], shape[2]

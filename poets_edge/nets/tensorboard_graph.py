@@ -1,0 +1,35 @@
+"""A trained graph as TensorBoard's Graphs page shows it: with its training, named as the codelab names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poets_edge.nets.graphdef import copy_of, without_large_constants
+
+_HEAD, _CODELAB_HEAD = "head/", "final_training_ops/"
+
+
+def training_picture(graph: Any) -> Any:
+    """A graph that ends in `with_softmax_layer`'s nodes, with ground truth, loss and training step beside them.
+
+    For looking at only: it cannot be run, since its weights are left out.
+    """
+    picture = copy_of(without_large_constants(graph))
+    for node in picture.node:
+        node.name = _renamed(node.name)
+        names = [_renamed(name) for name in node.input]
+        del node.input[:]
+        node.input.extend(names)
+    logits = f"{_CODELAB_HEAD}logits"
+    for name, op, inputs in (
+        ("GroundTruthInput", "Placeholder", ()),
+        ("cross_entropy/softmax_cross_entropy", "SoftmaxCrossEntropyWithLogits", (logits, "GroundTruthInput")),
+        ("cross_entropy/mean", "Mean", ("cross_entropy/softmax_cross_entropy",)),
+        ("train/GradientDescent", "ApplyGradientDescent", (f"{_CODELAB_HEAD}weights", "cross_entropy/mean")),
+    ):
+        picture.node.add(name=name, op=op, input=inputs)
+    return picture
+
+
+def _renamed(name: str) -> str:
+    return f"{_CODELAB_HEAD}{name.removeprefix(_HEAD)}" if name.startswith(_HEAD) else name

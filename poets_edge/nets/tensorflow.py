@@ -1,0 +1,34 @@
+"""The one place where TensorFlow is loaded, quietly."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from poets_edge.core.interrupts import heeded_interrupts
+from poets_edge.errors import RuntimeMissingError
+from poets_edge.tflite.interpreter import silent_stderr
+
+
+def load_tensorflow(job: str) -> Any:
+    """Import TensorFlow without its start-up messages; takes a few seconds the first time.
+
+    Args:
+        job: what needs it, for the error message.
+
+    Raises:
+        RuntimeMissingError: it is not installed.
+    """
+    if loaded := sys.modules.get("tensorflow"):
+        return loaded
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        with heeded_interrupts(swallowed=True), silent_stderr():
+            return importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{job} needs TensorFlow, which is not installed ({error}). Run: pip install 'poets-edge[tensorflow]'"
+        ) from None

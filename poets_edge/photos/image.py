@@ -1,0 +1,211 @@
+"""The one way from a picture file to numbers: decode, turn upright, RGB, resize, normalise.
+
+Training, calibration, evaluation and labelling all call these functions, so a model never sees a photo
+prepared in another way than the photos it learned from (train/serve skew).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+
+from poets_edge.core.files import read_bytes
+from poets_edge.errors import PhotoError
+from poets_edge.photos.decode_budget import (
+    BUDGET,
+    HEADER_BYTES,
+    MissingDecoderError,
+    bytes_needed,
+    format_of,
+    most_megapixels,
+)
+from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
+from poets_edge.photos.normalization import Normalization
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
+
+PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
+"""Names everything in this module that decides a pixel; part of every cache key."""
+
+# A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the time. We let it shrink only as
+# long as both sides stay at least twice the largest MobileNet input, so the resize below still averages
+# over several pixels. The limit is one constant, the same for every input size: a photo is one picture.
+_SMALLEST_DECODE = (448, 448)
+
+_SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
+_LONGEST_SIDE = 100_000
+"""Pixels; no camera's picture has more. A strip of 1 x 17 million, made as wide as a model's input, takes gigabytes."""
+_LARGE = 1 << 24
+"""Pixels from which on a picture is converted in strips."""
+
+
+def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
+    """Decode a picture to an upright 8-bit RGB image.
+
+    EXIF orientation is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, CMYK is
+    converted, and the first frame of an animation is taken. Large JPEGs are decoded at reduced size.
+
+    Args:
+        source: a path, the bytes of a file, an open binary file, or an image already decoded.
+        name: what to call it in messages, where the source does not say.
+
+    Raises:
+        PhotoError: it is missing, unreadable, not a picture, truncated, or too large to decode safely.
+    """
+    name = name or _name_of(source)
+    try:
+        if isinstance(source, Image.Image):
+            return _to_rgb(source)
+        if isinstance(source, (str, Path)):
+            source = read_bytes(Path(source), LARGEST_PHOTO)
+        with _open(source) as image:
+            full = image.size
+            if max(full) > _LONGEST_SIDE:
+                raise PhotoError(
+                    f"{name}: {full[0]} x {full[1]} pixels, and no side may have more than {_LONGEST_SIDE}."
+                    " Scale it down first."
+                )
+            image.draft("RGB", _SMALLEST_DECODE)
+            if bytes_needed(image, full) > BUDGET:
+                raise PhotoError(
+                    f"{name}: {full[0] * full[1] / 1e6:.0f} megapixels, and a picture of its kind ({image.format},"
+                    f" {image.mode}) may have {most_megapixels(image, full):.0f}. Scale it down first."
+                )
+            return _to_rgb(_upright(image))
+    except FileNotFoundError:
+        raise PhotoError(f"{name}: no such file.") from None
+    except MissingDecoderError as error:
+        raise PhotoError(f"{name}: {error}") from None
+    except PIL.UnidentifiedImageError:
+        raise PhotoError(f"{name}: not a picture that can be read.") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(f"{name}: more than 178 megapixels; make it smaller first.") from None
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
+        detail = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+        raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
+
+
+def _open(source: BinaryIO | bytes) -> Image.Image:
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    start = file.tell()
+    kind = format_of(file.read(HEADER_BYTES))
+    file.seek(start)
+    if kind != "JPEG":
+        return Image.open(file, formats=[kind])
+    # Directly: Image.open loads the plug-ins of five formats first. It also refuses 178 megapixels and more, which is
+    # about what it decodes in full; a JPEG is decoded at an eighth, in a 64th of the memory.
+    try:
+        return JpegImageFile(file)
+    except SyntaxError:
+        raise PIL.UnidentifiedImageError(kind) from None
+
+
+def open_photo(photo: Photo) -> Image.Image:
+    """Decode a photo of a folder, as `read_photo` does. Raises PhotoError, also where its bytes are not those known."""
+    return read_photo(read_contents(photo), name=str(photo.path))
+
+
+def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:
+    """Resize to a model's input without keeping the aspect ratio, as the codelab does.
+
+    Args:
+        image: RGB.
+        size: (height, width) in pixels.
+        crop: optional (left, top, right, bottom) in pixels of `image`, fractions allowed.
+
+    Returns:
+        uint8 array of shape [height, width, 3].
+    """
+    height, width = size
+    if crop is None and image.size == (width, height):
+        return np.asarray(image)
+    left, top, right, bottom = crop or (0, 0, *image.size)
+    # Rows, then columns, in two calls. In one call Pillow 13 does the columns of tall photos first, which moves
+    # pixels by a step: models would see other pixels on a Raspberry Pi's older Pillow, and in the Android app.
+    narrowed = image.resize((width, image.height), Image.Resampling.BILINEAR, box=(left, 0, right, image.height))
+    return np.asarray(narrowed.resize((width, height), Image.Resampling.BILINEAR, box=(0, top, width, bottom)))
+
+
+def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
+    """Make the function that writes (pixels - mean) / std into a float32 array of the same shape.
+
+    Computed as pixels * (1 / std) - mean / std, which needs no temporary array.
+    """
+    mean, std = np.asarray(normalization.mean, np.float64), np.asarray(normalization.std, np.float64)
+    scale, offset = _scalar_if_one(1.0 / std), _scalar_if_one(mean / std)
+
+    def normalise(pixels: Pixels, out: npt.NDArray[np.float32]) -> None:
+        np.multiply(pixels, scale, out=out)
+        np.subtract(out, offset, out=out)
+
+    return normalise
+
+
+def _scalar_if_one(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    narrow = values.astype(np.float32)
+    return narrow.reshape(()) if narrow.size == 1 else narrow
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # first: some formats say which side is up behind the pixels
+    # Asked here, because exif_transpose copies a picture that is upright already, a quarter of a small JPEG's time.
+    return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.width * image.height > _LARGE:
+        return _in_strips(image)
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _sixteen_bit_to_grey(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        background = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(background, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _in_strips(image: Image.Image) -> Image.Image:
+    """The same for a large picture, some rows at a time: what is made in between takes little memory."""
+    image.load()
+    deep = image.mode in _SIXTEEN_BIT_MODES and _extreme(image) > 255
+    whole = Image.new("RGB", image.size)
+    rows = max(1, _LARGE // 16 // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        strip.info = image.info
+        whole.paste(_sixteen_bit_to_grey(strip, deep).convert("RGB") if deep else _to_rgb(strip), (0, top))
+    return whole
+
+
+def _extreme(image: Image.Image) -> float:
+    highest = image.getextrema()[1]
+    return highest[1] if isinstance(highest, tuple) else highest
+
+
+def _sixteen_bit_to_grey(image: Image.Image, deep: bool = False) -> Image.Image:
+    # Pillow's own conversion clips at 255 instead of scaling.
+    values = np.asarray(image).astype(np.int64)
+    if deep or values.max(initial=0) > 255:
+        values = values >> 8
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _name_of(source: PhotoSource) -> str:
+    if isinstance(source, (str, Path)):
+        return str(source)
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return str(name) if name else "picture"

@@ -1,0 +1,1 @@
+"""Networks written as float and int8 `.tflite` files."""

@@ -1,0 +1,125 @@
+"""Labelling with a frozen graph (`.pb`): one of `train` through the interpreter, any other with TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.device.classifier import Scores
+from poets_edge.errors import ModelError
+from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.network import Network
+from poets_edge.nets.read_graph import known_network
+from poets_edge.nets.tensorflow import load_tensorflow
+from poets_edge.nets.trained_graph import read_trained
+from poets_edge.photos.image import PhotoSource, fit, normaliser, read_photo
+from poets_edge.photos.normalization import BACKBONE
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.interpreter import open_model, silent_stderr
+from poets_edge.tflite.model_file import ModelFile
+
+_TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stack trace")
+
+
+class FrozenGraphScorer:
+    """Runs a frozen graph; answers like `poets_edge.Classifier`."""
+
+    def __init__(self, path: Path, labels: Path | None = None, *, threads: int = 1) -> None:
+        """Load a graph.
+
+        Args:
+            labels: a labels file; by default the one beside the graph, `retrained_graph.pb` ->
+                `retrained_labels.txt`.
+            threads: CPU threads for one inference; TensorFlow, which runs foreign graphs, chooses its own number.
+
+        Raises:
+            ModelError: the graph or its labels are missing or damaged, or do not fit each other.
+            RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
+        """
+        trained = read_trained(path, labels)
+        frozen = trained.frozen
+        self.path = path
+        self.labels: tuple[str, ...] = trained.labels
+        self.size = frozen.size
+        self.ends = {"input": frozen.input_name, "output": frozen.output_name}
+        self.facts: Mapping[str, Any] = trained.record or {}
+        self._arguments = (labels, threads)
+        self._normalise = normaliser(BACKBONE)
+        self._function = _load(frozen, threads)
+        outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)))
+        if len(self.labels) != outputs:
+            raise ModelError(f"{labels or path}: {len(self.labels)} labels, but {path} has {outputs} outputs.")
+
+    def clone(self) -> FrozenGraphScorer:
+        """Return a scorer of the same graph for another thread."""
+        labels, threads = self._arguments
+        return FrozenGraphScorer(self.path, labels, threads=threads)
+
+    def scores(self, photo: PhotoSource) -> Scores:
+        """Scores of one photo: float32 [labels]. Raises PhotoError."""
+        return self._run(fit(read_photo(photo), self.size))
+
+    def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
+        values = np.empty((1, *pixels.shape), np.float32)
+        self._normalise(pixels, values[0])
+        answer = self._function(values)
+        if answer.ndim != 2 or len(answer) != 1:
+            raise ModelError(f"{self.path}: answers with the shape {list(answer.shape)}, not with [1, labels].")
+        scores = np.asarray(answer[0], np.float32)
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Train again.")
+        return scores
+
+
+def _load(frozen: FrozenGraph, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
+    return _in_tensorflow(frozen) if network is None else _in_interpreter(frozen.path, network, threads)
+
+
+def _in_interpreter(
+    path: Path, network: Network, threads: int
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    interpreter = open_model(ModelFile(path, write_float_model(network)), threads)
+    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        interpreter.set_tensor(start, pixels)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(end))
+
+    return run
+
+
+def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    tf = load_tensorflow("running a frozen graph (.pb)")
+    graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
+    with silent_stderr(), _saying_what_tensorflow_says(frozen.path, "load"):
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+        function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
+
+    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with _saying_what_tensorflow_says(frozen.path, "run"):
+            return np.asarray(function(tf.constant(pixels)), np.float32)
+
+    return run
+
+
+@contextlib.contextmanager
+def _saying_what_tensorflow_says(path: Path, what: str) -> Iterator[None]:
+    """A foreign graph can break TensorFlow in many ways; each is one line. Raises ModelError."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(f"{path}: TensorFlow cannot {what} it ({_reason(error)}).") from None
+
+
+def _reason(error: Exception) -> str:
+    """Its message without the lines of Python that led there, which are ours."""
+    lines = str(error).splitlines()
+    said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
+    return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

@@ -1,0 +1,224 @@
+"""The metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
+
+A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the
+label file is a zip archive appended behind it. poets_edge puts `poets_edge.json` into the same archive, with a
+checksum of everything before the archive. Field numbers below are those of TensorFlow's `schema.fbs` and
+`metadata_schema.fbs`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+from flatbuffers import number_types
+from flatbuffers.table import Table
+
+from poets_edge.core.json_checks import model_facts, parse_json
+from poets_edge.errors import ModelError, RecordError
+from poets_edge.tflite.model_file import ModelSource, read_model
+
+METADATA_NAME = "TFLITE_METADATA"
+FACTS_FILE = "poets_edge.json"
+NORMALIZATION_OPTIONS = 1
+"""ProcessUnitOptions: the union's tag for NormalizationOptions."""
+TENSOR_AXIS_LABELS = 2
+"""AssociatedFileType: one label a line, in the order of the output tensor."""
+
+_SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
+_LARGEST_MEMBER = 16 << 20
+"""Bytes of a file behind the model: of its labels, its facts, and the list of them."""
+_MOST_MEMBERS = 1000
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of a file; fields about which it says nothing are empty."""
+
+    name: str = ""
+    description: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def read_metadata(model: ModelSource) -> Metadata:
+    """Read what a `.tflite` carries.
+
+    Raises:
+        ModelError: the file is missing, or damaged: its checksum does not match, or what it says makes no sense.
+    """
+    file = read_model(model)
+    path, data = file.path, file.content
+    try:
+        name, description, mean, std, label_file = _read_flatbuffer(data)
+    except Exception:  # a damaged FlatBuffer sends the reader anywhere
+        raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
+    files, start = _appended_files(path, data, {FACTS_FILE, label_file})
+    facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
+    expected = facts.get("sha256")
+    if expected and not file.known and hashlib.sha256(data[:start]).hexdigest() != expected:
+        raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
+    _check_normalization(path, mean, std)
+    label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
+    return Metadata(name, description, mean, std, split_labels(label_text), facts)
+
+
+def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    sound = len(mean) == len(std) and len(mean) in (0, 1, 3) and all(map(math.isfinite, (*mean, *std)))
+    if not sound or not all(_SMALLEST_STD <= value <= _LARGEST_STD for value in std):
+        raise ModelError(
+            f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) makes no sense:"
+            " one finite number or three are wanted of each, and a positive deviation. Export it again."
+        )
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """The lines of a labels file: one label a line, blank lines at the end ignored."""
+    # Not splitlines(): it also breaks at characters that may stand inside a label.
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
+    return tuple(lines) if lines != [""] else ()
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """The text of a labels file, as `split_labels` reads it."""
+    return "".join(f"{label}\n" for label in labels)
+
+
+def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
+    """Name -> content of those wanted of the archive behind the model, and where the archive starts."""
+    # From the bytes already read: the file may be swapped meanwhile, and then checksum and labels would not fit.
+    stream = io.BytesIO(data)
+    if not zipfile.is_zipfile(stream):
+        return {}, len(data)
+    try:
+        _check_directory(data)
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            files = {info.filename: _member(archive, info) for info in members if info.filename in wanted}
+            return files, min((info.header_offset for info in members), default=len(data))
+    # Python's reader raises all of these for damaged archives.
+    except (
+        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError),
+        *(ValueError, struct.error, zlib.error, LookupError, OverflowError, MemoryError),
+    ):
+        raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
+
+
+def _check_directory(data: bytes) -> None:
+    """Its archive has few members: their list is read whole."""
+    end = data.rfind(b"PK\x05\x06")
+    count, size = struct.unpack_from("<HI", data, end + 10)
+    if end < 0 or count > _MOST_MEMBERS or size > _LARGEST_MEMBER:
+        raise ValueError(f"{count} members")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member's content, unpacked no further than what a label file may have."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"compressed by method {info.compress_type}")
+    with archive.open(info) as file:
+        content = file.read(_LARGEST_MEMBER + 1)
+    if len(content) > _LARGEST_MEMBER:
+        raise ValueError("too large")
+    return content
+
+
+def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        facts = model_facts(parse_json(text))
+    except RecordError as error:
+        raise ModelError(f"{path}: damaged ({FACTS_FILE}: {error}). Export it again.") from None
+    if not isinstance(facts, dict):
+        return {}
+    if facts.get("quantization") == "none":  # what version 0.1 called float32
+        facts["quantization"] = "float32"
+    return facts
+
+
+def _read_flatbuffer(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+    model = _root(data)
+    buffers = list(_tables(model, 4))
+    for entry in _tables(model, 6):
+        if _string(entry, 0) == METADATA_NAME:
+            offset = entry.Offset(_slot(1))
+            index = entry.Get(number_types.Uint32Flags, entry.Pos + offset) if offset else 0
+            return _read_model_metadata(_bytes(buffers[index], 0))
+    return "", "", (), (), ""
+
+
+def _read_model_metadata(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+    metadata = _root(data)
+    name, description = _string(metadata, 0), _string(metadata, 1)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    label_file = ""
+    for subgraph in _tables(metadata, 3):
+        for tensor in _tables(subgraph, 2):
+            for unit in _tables(tensor, 4):
+                kind = unit.Offset(_slot(0))
+                if kind and unit.Get(number_types.Uint8Flags, unit.Pos + kind) == NORMALIZATION_OPTIONS:
+                    options = _union(unit, 1)
+                    mean, std = _floats(options, 0), _floats(options, 1)
+        for tensor in _tables(subgraph, 3):
+            for file in _tables(tensor, 6):
+                kind = file.Offset(_slot(2))
+                if kind and file.Get(number_types.Int8Flags, file.Pos + kind) == TENSOR_AXIS_LABELS:
+                    label_file = label_file or _string(file, 0)
+    return name, description, mean, std, label_file
+
+
+# A FlatBuffer table stores the offset of its n-th field in slot 4 + 2n of its vtable.
+
+
+def _slot(field_number: int) -> int:
+    return 4 + 2 * field_number
+
+
+def _root(data: bytes) -> Table:
+    return Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0))
+
+
+def _tables(table: Table, field_number: int) -> Iterator[Table]:
+    offset = table.Offset(_slot(field_number))
+    if offset:
+        start = table.Vector(offset)
+        for index in range(table.VectorLen(offset)):
+            yield Table(table.Bytes, table.Indirect(start + 4 * index))
+
+
+def _union(table: Table, field_number: int) -> Table:
+    return Table(table.Bytes, table.Indirect(table.Pos + table.Offset(_slot(field_number))))
+
+
+def _string(table: Table, field_number: int) -> str:
+    offset = table.Offset(_slot(field_number))
+    return str(table.String(table.Pos + offset).decode("utf-8", errors="replace")) if offset else ""
+
+
+def _bytes(table: Table, field_number: int) -> bytes:
+    offset = table.Offset(_slot(field_number))
+    if not offset:
+        return b""
+    start = table.Vector(offset)
+    return bytes(table.Bytes[start : start + table.VectorLen(offset)])
+
+
+def _floats(table: Table, field_number: int) -> tuple[float, ...]:
+    offset = table.Offset(_slot(field_number))
+    if not offset:
+        return ()
+    start = table.Vector(offset)
+    return tuple(
+        float(table.Get(number_types.Float32Flags, start + 4 * index)) for index in range(table.VectorLen(offset))
+    )

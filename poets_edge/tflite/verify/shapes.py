@@ -1,0 +1,180 @@
+"""The shape of an operator's output, from the shapes of its inputs.
+
+An interpreter works these out by itself and takes the memory they ask for, whatever the model's file declares. So they
+are worked out here before, and a file that declares others is refused. Shapes are tuples of ints, pictures [batch,
+height, width, channels], as in TensorFlow Lite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from poets_edge.tflite.verify.tables import FlawError
+
+Shape = tuple[int, ...]
+
+_MOST_STEPS = 1 << 12
+"""Stride, dilation or filter length, pixels."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of an operator.
+
+    Attributes:
+        shapes: of its inputs, in order; None for one that is left out.
+        constants: the values of those inputs that are int32 constants, by position.
+        options: fields of its options table.
+    """
+
+    shapes: Sequence[Shape | None]
+    constants: Mapping[int, Sequence[int]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def shape(self, index: int = 0, rank: int | None = None) -> Shape:
+        """Of an input, of this rank."""
+        shape = self.shapes[index]
+        if shape is None or (rank is not None and len(shape) != rank):
+            raise FlawError(f"an input of rank {rank} is wanted, and there is {shape}")
+        return shape
+
+    def constant(self, index: int) -> Sequence[int]:
+        """The values of an input that must be constant."""
+        if index not in self.constants:
+            raise FlawError("an input that should be constant is not")
+        return self.constants[index]
+
+
+def convolution(call: Call) -> Shape:
+    batch, height, width, channels = call.shape(0, 4)
+    outputs, kernel_height, kernel_width, filter_channels = call.shape(1, 4)
+    if channels % filter_channels or outputs % (channels // filter_channels):
+        raise FlawError("weights that do not fit the channels")
+    _check_bias(call, outputs)
+    return batch, *_windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
+
+
+def depthwise_convolution(call: Call) -> Shape:
+    batch, height, width, channels = call.shape(0, 4)
+    one, kernel_height, kernel_width, outputs = call.shape(1, 4)
+    if one != 1 or outputs % channels or call.options["depth_multiplier"] not in (0, outputs // channels):
+        raise FlawError("weights that do not fit the channels")
+    _check_bias(call, outputs)
+    return batch, *_windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
+
+
+def pooling(call: Call) -> Shape:
+    batch, height, width, channels = call.shape(0, 4)
+    kernel = call.options["filter_height"], call.options["filter_width"]
+    if not all(1 <= length <= _MOST_STEPS for length in kernel):
+        raise FlawError(f"a window of {kernel} pixels")
+    return batch, *_windows(call.options, (height, width), kernel), channels
+
+
+def fully_connected(call: Call) -> Shape:
+    outputs, inputs = call.shape(1, 2)
+    shape = call.shape(0)
+    if call.options["weights_format"] or not shape or math.prod(shape) % inputs:
+        raise FlawError("weights that do not fit the input")
+    _check_bias(call, outputs)
+    if call.options["keep_num_dims"]:
+        if shape[-1] != inputs:
+            raise FlawError("weights that do not fit the input")
+        return *shape[:-1], outputs
+    return math.prod(shape) // inputs, outputs
+
+
+def elementwise(call: Call) -> Shape:
+    """Of any number of inputs, those of length 1 stretched to the others' length."""
+    result: Shape = ()
+    for index in range(len(call.shapes)):
+        shape = call.shape(index)
+        rank = max(len(shape), len(result))
+        pairs = list(zip((1,) * (rank - len(shape)) + shape, (1,) * (rank - len(result)) + result, strict=True))
+        if any(one != other and 1 not in (one, other) for one, other in pairs):
+            raise FlawError("inputs that do not fit each other")
+        result = tuple(max(pair) for pair in pairs)
+    return result
+
+
+def concatenation(call: Call) -> Shape:
+    first = call.shape(0)
+    axis = _axis(call.options["axis"], len(first))
+    total = 0
+    for index in range(len(call.shapes)):
+        shape = call.shape(index, len(first))
+        if any(one != other for place, (one, other) in enumerate(zip(shape, first, strict=True)) if place != axis):
+            raise FlawError("inputs that do not fit each other")
+        total += shape[axis]
+    return *first[:axis], total, *first[axis + 1 :]
+
+
+def reshape(call: Call) -> Shape:
+    wanted = list(call.constant(1) if len(call.shapes) > 1 else call.options.get("new_shape", ()))
+    count = math.prod(call.shape(0))
+    if wanted.count(-1) == 1:
+        known = math.prod(length for length in wanted if length != -1)
+        wanted[wanted.index(-1)] = count // known if known > 0 else 0
+    if any(length < 1 for length in wanted) or math.prod(wanted) != count:
+        raise FlawError(f"{count} values reshaped to {wanted}")
+    return tuple(wanted)
+
+
+def pad(call: Call) -> Shape:
+    shape, amounts = call.shape(0), call.constant(1)
+    if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MOST_STEPS for amount in amounts):
+        raise FlawError("padding that makes no sense")
+    return tuple(length + amounts[2 * i] + amounts[2 * i + 1] for i, length in enumerate(shape))
+
+
+def mean(call: Call) -> Shape:
+    shape = call.shape(0)
+    axes = {_axis(axis, len(shape)) for axis in call.constant(1)}
+    if call.options["keep_dims"]:
+        return tuple(1 if place in axes else length for place, length in enumerate(shape))
+    return tuple(length for place, length in enumerate(shape) if place not in axes)
+
+
+def squeeze(call: Call) -> Shape:
+    shape = call.shape(0)
+    axes = {_axis(axis, len(shape)) for axis in call.options["squeeze_dims"]} or set(range(len(shape)))
+    if call.options["squeeze_dims"] and any(shape[axis] != 1 for axis in axes):
+        raise FlawError("an axis that cannot be squeezed")
+    return tuple(length for place, length in enumerate(shape) if length != 1 or place not in axes)
+
+
+def transpose(call: Call) -> Shape:
+    shape, order = call.shape(0), list(call.constant(1))
+    if sorted(order) != list(range(len(shape))):
+        raise FlawError("axes in an order that makes no sense")
+    return tuple(shape[place] for place in order)
+
+
+Infer = Callable[[Call], Shape]
+
+
+def _windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+    found = []
+    for length, window, end in zip(size, kernel, "hw", strict=True):
+        stride, dilation = options[f"stride_{end}"], options.get(f"dilation_{end}", 1)
+        if not (1 <= stride <= _MOST_STEPS and 1 <= dilation <= _MOST_STEPS) or options["padding"] not in (0, 1):
+            raise FlawError("a stride, dilation or padding that makes no sense")
+        covered = (window - 1) * dilation + 1 if options["padding"] else 1
+        if covered > length:
+            raise FlawError("a window larger than the picture")
+        found.append((length - covered) // stride + 1)
+    return found[0], found[1]
+
+
+def _check_bias(call: Call, outputs: int) -> None:
+    if len(call.shapes) > 2 and call.shapes[2] is not None and call.shapes[2] != (outputs,):
+        raise FlawError("a bias that does not fit the weights")
+
+
+def _axis(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise FlawError(f"axis {axis} of {rank}")
+    return int(axis) % rank

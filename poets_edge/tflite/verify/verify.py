@@ -1,0 +1,45 @@
+"""Verifying one model: the rules first, then the trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poets_edge.errors import ModelError
+from poets_edge.tflite.verify.rules import Cost, check_model
+from poets_edge.tflite.verify.schema import METADATA, MODEL
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, parse
+from poets_edge.tflite.verify.trial import run_trial
+
+METADATA_NAME = "TFLITE_METADATA"
+
+
+def verify(path: Path, content: bytes) -> None:
+    """Look a model through, and run it once in a process of its own.
+
+    Args:
+        path: what to call it in messages.
+
+    Raises:
+        ModelError: it is damaged, needs what is not supported, or would take the program down.
+    """
+    try:
+        cost = check(content)
+        run_trial(content, cost)
+    except OtherNetworkError as other:
+        raise ModelError(f"{path}: {other}") from None
+    except FlawError as flaw:
+        raise ModelError(
+            f"{path}: damaged, or no classifier of pictures ({flaw}). Export it again, or copy it again."
+        ) from None
+
+
+def check(content: bytes) -> Cost:
+    """Look a model through without running it. Raises FlawError."""
+    model = parse(content, MODEL, "Model", b"TFL3")
+    cost = check_model(model)
+    for entry in model["metadata"]:
+        if entry["name"] == METADATA_NAME:
+            parse(
+                memoryview(model["buffers"][entry["buffer"]]["data"]), METADATA, "ModelMetadata", b"M001", lenient=True
+            )
+    return cost

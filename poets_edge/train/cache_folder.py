@@ -1,0 +1,106 @@
+"""The caches in a bottleneck folder: their names and sizes, and removing one.
+
+Only files that `train` writes are seen; whatever else lies there is neither listed nor touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from poets_edge.errors import OutputError, UsageError
+from poets_edge.train.shards import FOLDER_SUFFIX, SUFFIX, Shards
+
+Kind = Literal["bottlenecks", "activations", "digests"]
+
+_NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
+_FILE = re.compile(
+    rf"(?P<digests>photos)\.sqlite(-journal)?|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|\.shards|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+)
+_TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite", "digests": ".sqlite"}
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One of them.
+
+    Attributes:
+        name: what it is removed by.
+        kind: bottlenecks of a backbone (with the backbone itself), or activations below its last blocks (with what
+            killed runs left to go on from), or digests of photos.
+        rows: vectors or activations in it; None where its file is damaged.
+        size: bytes on disk, of all its files.
+        files: these.
+    """
+
+    name: str
+    kind: Kind
+    rows: int | None
+    size: int
+    files: tuple[Path, ...]
+
+
+def caches(folder: Path) -> list[Cache]:
+    """Those in a folder, sorted by name; none where there is no such folder."""
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.endswith(FOLDER_SUFFIX) and _FILE.fullmatch(path.name) and path.is_dir():
+            files[path.stem].extend(sorted(path.glob(f"*{SUFFIX}")))
+        elif path.is_file() and (match := _FILE.fullmatch(path.name)):
+            files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
+    return [_cache(folder, name, of_it) for name, of_it in sorted(files.items())]
+
+
+def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
+    """Remove caches by name.
+
+    Returns:
+        Those removed.
+
+    Raises:
+        UsageError: there is none of such a name; nothing was removed then.
+        OutputError: a file cannot be removed.
+    """
+    there = {cache.name: cache for cache in caches(folder)}
+    for name in names:
+        if name not in there:
+            raise UsageError(f"no cache named {name!r} in {folder}. There are: {', '.join(there) or 'none'}.")
+    removed = [there[name] for name in dict.fromkeys(names)]
+    for path in (path for cache in removed for path in cache.files):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {error.strerror or error}.") from None
+    for name in names:
+        with contextlib.suppress(OSError):  # there is none, or something else lies in it
+            (folder / f"{name}{FOLDER_SUFFIX}").rmdir()
+    return removed
+
+
+def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
+    kind: Kind = "digests" if name == "photos" else "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+    sizes = 0
+    for path in files:
+        with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
+            sizes += path.stat().st_size
+    rows = _rows(folder / f"{name}{_TABLES[kind]}", kind)
+    shards = folder / f"{name}{FOLDER_SUFFIX}"
+    if rows is not None and shards.is_dir():
+        rows += len(Shards(shards))
+    return Cache(name, kind, rows, sizes, tuple(files))
+
+
+def _rows(path: Path, table: Kind) -> int | None:
+    if not path.is_file():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error:
+        return None

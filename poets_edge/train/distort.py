@@ -1,0 +1,86 @@
+"""Distorted copies of training photos: cropped, scaled, mirrored, lighter or darker.
+
+`retrain.py` distorted anew at every step, which made training hundreds of times slower. Here each photo has a
+fixed number of copies, whose bottlenecks are computed once and cached like any other. What happens to a copy
+follows from the photo's content and the copy's number alone, so a second run, or another seed, finds it cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image
+
+from poets_edge.errors import UsageError
+from poets_edge.photos.image import Pixels, fit
+
+DEFAULT_VARIANTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distortions:
+    """The four flags of `retrain.py`, and how many copies a photo gets.
+
+    Attributes:
+        flip_left_right: mirror half of the copies.
+        random_crop: percent of margin that may be cut off, before scaling.
+        random_scale: percent by which the picture may be enlarged.
+        random_brightness: percent by which pixels may be multiplied up or down.
+        variants: distorted copies a photo; by default 8 for a head, more for fine-tuning.
+    """
+
+    flip_left_right: bool = False
+    random_crop: int = 0
+    random_scale: int = 0
+    random_brightness: int = 0
+    variants: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("random_crop", "random_scale", "random_brightness"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise UsageError(f"`{name}` is a percentage between 0 and 100, not {getattr(self, name)}.")
+        if self.variants is not None and self.variants < 1:
+            raise UsageError(f"`variants` must be 1 or more, not {self.variants}.")
+
+    @property
+    def active(self) -> bool:
+        return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
+
+    def names(self) -> list[str]:
+        """A name for each copy, part of its cache key: the settings and its number."""
+        settings = {name: value for name, value in asdict(self).items() if name != "variants"}
+        return [
+            f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants or DEFAULT_VARIANTS)
+        ]
+
+
+def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
+    """One distorted copy at the model's size.
+
+    The picture is enlarged by (1 + crop) * uniform(1, 1 + scale) and a window of the model's size is cut out at
+    random (`retrain.py`, add_input_distortions); here the window is cut from the photo and resized once.
+
+    Args:
+        image: RGB.
+        size: (height, width).
+        name: one of `settings.names()`.
+        photo_digest: SHA-256 of the photo's bytes.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    seed = hashlib.sha256(photo_digest + name.encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    enlarged = (1 + settings.random_crop / 100) * rng.uniform(1.0, 1 + settings.random_scale / 100)
+    width, height = image.width / enlarged, image.height / enlarged
+    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+    pixels = fit(image, size, (left, top, left + width, top + height))
+    if settings.flip_left_right and rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    if settings.random_brightness:
+        change = settings.random_brightness / 100
+        factor = rng.uniform(1 - change, 1 + change)
+        pixels = np.clip(np.rint(pixels * factor), 0, 255).astype(np.uint8)
+    return pixels

@@ -1,0 +1,177 @@
+"""`train --fine_tune N`: from a trained head to the last blocks trained with it, if that is any better.
+
+Comes in: the photos with their sets, the backbone, and the head that was trained on it. Goes out: a backbone graph and
+a head, either changed or as they were, and how the two compare on the validation photos.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from poets_edge.core.parallel import run_parallel
+from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.nets.network import Network
+from poets_edge.nets.write_graph import graph_of
+from poets_edge.photos.image import fit, open_photo
+from poets_edge.progress import Reporter
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.train.backbone import Backbone
+from poets_edge.train.bottleneck_cache import Vector
+from poets_edge.train.bottlenecks import Extractor
+from poets_edge.train.data import Data
+from poets_edge.train.fine_tuning.activations import open_activations
+from poets_edge.train.fine_tuning.options import FineTuning
+from poets_edge.train.fine_tuning.schedule import Schedule
+from poets_edge.train.fine_tuning.tail import backbone_network, read_tail, with_tail
+from poets_edge.train.fine_tuning.trainer import Epoch
+from poets_edge.train.fine_tuning.tuning import DivergedError, Judges, Tuned, tune
+from poets_edge.train.fine_tuning.views import Views
+from poets_edge.train.head import Head
+from poets_edge.train.vectors import Vectors, take
+
+Written = Literal["fine-tuned", "frozen"]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The result, and the network to write.
+
+    Attributes:
+        graph: GraphDef of the backbone that is to be written.
+        head: the head that goes onto it.
+        vectors: bottlenecks of the validation and the test photos from that backbone, in their rows.
+        epochs: the curve; it ends early where training came apart.
+        chosen: the epoch whose weights these are, counted from 1; 0 for the frozen backbone.
+        written: which of the two is to be written.
+        paired: fine-tuned beside frozen on the validation photos; None where it came to no result.
+        verdict: the line that says which and by how much.
+        checkpoint: to be removed once all is written; None where there is none.
+        views: names of those that each training photo was shown as.
+        options: what it was trained with, the learning rate resolved.
+    """
+
+    graph: Any
+    head: Head
+    vectors: Vectors
+    epochs: tuple[Epoch, ...]
+    chosen: int
+    written: Written
+    paired: Paired | None
+    verdict: str
+    checkpoint: Path | None
+    views: tuple[str, ...]
+    options: FineTuning
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record."""
+        return {
+            **asdict(self.options),
+            "views": self.views,
+            "epochs_run": [asdict(epoch) for epoch in self.epochs],
+            "chosen_epoch": self.chosen,
+            "written": self.written,
+            "validation_against_frozen": self.paired.as_dict() if self.paired else None,
+            "verdict": self.verdict,
+        }
+
+
+def fine_tune(
+    data: Data, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
+    reporter: Reporter,
+) -> FineTuned:  # fmt: skip
+    """Train the last blocks, and compare with the head on the frozen backbone.
+
+    Args:
+        data: with the frozen backbone's bottlenecks of the validation and test photos.
+        views: what the training photos are shown as.
+        folder: where activations and the checkpoint are kept.
+
+    Raises:
+        UsageError: the backbone has no such blocks, or fewer.
+        OutputError: there is no room for the activations; what is there stays.
+        PhotoError: a photo changed since its bottleneck was computed.
+        RuntimeMissingError: TensorFlow is not installed.
+    """
+    options = options.resolved(backbone.architecture)
+    network = backbone_network(backbone)
+    tail = read_tail(network, options.blocks, backbone.architecture.name)
+    training, validation = list(data.named("training")), list(data.named("validation"))
+    schedule = Schedule(
+        photos=training,
+        classes=data.plain("training").classes,
+        views=views.names,
+        whole=views.whole if options.whole_epochs else (),
+        whole_from=options.epochs - options.whole_epochs,
+        batch_size=options.batch_size,
+        seed=seed,
+    )
+    judges = Judges(validation, data.plain("validation").classes)
+    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
+    with open_activations(backbone, network, tail, views, folder, reporter) as activations:
+        activations.compute([*schedule.everything(), *judges.views], reporter)
+        try:
+            tuned, checkpoint = tune((tail, head), schedule, judges, activations, options, folder, reporter)
+        except DivergedError as error:
+            verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
+            reporter.warn(verdict)
+            return replace(frozen, epochs=error.epochs, verdict=verdict)
+    return _compared(data, backbone, network, replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint), tuned)
+
+
+def _compared(data: Data, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
+    changed = with_tail(network, tuned.tail)
+    vectors = _bottlenecks(changed, backbone, data)
+    validation = data.rows("validation")
+    if not len(validation):
+        verdict = "fine-tuned: no validation photo tells whether it is better than the frozen backbone."
+        return replace(
+            frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen,
+            written="fine-tuned", verdict=verdict,
+        )  # fmt: skip
+    classes = data.plain("validation").classes
+
+    def right(head: Head, of: Vectors) -> Any:
+        return head.scores(take(of, validation)).argmax(axis=1) == classes
+
+    before, after = right(frozen.head, data.vectors), right(tuned.head, vectors)
+    paired = compare_paired(after, before)
+    count = len(validation)
+    beside = f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {count} validation photos right: {paired}."
+    if frozen_is_better(paired):
+        return replace(frozen, paired=paired, verdict=f"{beside} The frozen one is written.")
+    return replace(
+        frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned",
+        paired=paired, verdict=f"{beside} The fine-tuned one is written (epoch {tuned.chosen}).",
+    )  # fmt: skip
+
+
+def frozen_is_better(paired: Paired) -> bool:
+    """Whether the frozen backbone is better by more than one standard error of the difference.
+
+    That is the square root of the number of photos on which the two disagree (McNemar). Within it the validation
+    photos do not tell the two apart, and what is known beforehand decides: `benchmarks/results/fine_tuning.md`.
+    """
+    return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
+
+
+def _bottlenecks(network: Network, backbone: Backbone, data: Data) -> Vectors:
+    """Bottlenecks of the validation and test photos from a changed backbone, in their rows; zeros in all others."""
+    model = ModelFile(backbone.model, write_float_model(network))
+    rows = data.rows("validation", "test").tolist()
+    vectors = np.zeros(data.vectors.shape, np.float32)
+
+    def work(row: int, extractor: Extractor) -> Vector:
+        item = data.photos[row]
+        photo = replace(item.photo, sha256=item.digest.hex())
+        return extractor(fit(open_photo(photo), backbone.architecture.size))
+
+    for row, vector in run_parallel(rows, partial(Extractor, model), work):
+        vectors[row] = vector
+    return vectors

@@ -1,0 +1,77 @@
+"""Options of fine-tuning; the defaults are those that `benchmarks/results/fine_tuning.md` arrived at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import Architecture
+
+_RATE = 2.5e-4
+_WHOLE_SHARE = 1 / 8
+_MOBILENET_BLOCKS = 13
+"""Howard et al., "MobileNets", 2017, table 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How the last blocks are trained.
+
+    Attributes:
+        blocks: how many, counted from the end; 0 leaves the backbone as it is.
+        epochs: how often every training photo is shown; also the length of the cosine.
+        batch_size: photos a step.
+        learning_rate: of AdamW, at its highest: it rises during the first epoch and falls to 0 along a cosine. By
+            default 2.5e-4 over the width of the network: 5e-4 at 0.50, 1e-3 at 0.25 (Yang and Hu, "Tensor Programs V",
+            2021: Adam's rate goes with one over the width).
+        weight_decay: of AdamW; kernels only.
+        label_smoothing: share of the truth that is spread over all classes.
+        averaging: the weights that are judged and kept are a moving average; this share of it stays at each step.
+    """
+
+    blocks: int = 0
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    averaging: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name, least in {"blocks": 0, "epochs": 1, "batch_size": 1}.items():
+            if getattr(self, name) < least:
+                parameter = {"blocks": "fine_tune", "epochs": "fine_tune_epochs"}.get(name, name)
+                raise UsageError(f"`{parameter}` must be {least} or more, not {getattr(self, name)}.")
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
+        for name in ("weight_decay", "label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"`{name}` must be from 0 to below 1, not {getattr(self, name)}.")
+
+    @property
+    def whole_epochs(self) -> int:
+        """How many of the last epochs show whole photos, as the model will see them.
+
+        A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
+        et al., "Fixing the train-test resolution discrepancy", 2019).
+        """
+        return round(_WHOLE_SHARE * self.epochs)
+
+    def resolved(self, architecture: Architecture) -> FineTuning:
+        """The same with the learning rate that this architecture gets."""
+        if self.learning_rate is not None or architecture.alpha is None:
+            return self
+        return replace(self, learning_rate=_RATE / architecture.alpha)
+
+    def check(self, architecture: Architecture) -> None:
+        """Raises UsageError where an architecture has no such blocks."""
+        if self.blocks and architecture.alpha is None:
+            raise UsageError(
+                f"`fine_tune`: {architecture.name} is no chain of depthwise and pointwise convolutions, as MobileNets"
+                " are, so its last blocks cannot be trained. Take a MobileNet, or leave `fine_tune` at 0."
+            )
+        if self.blocks > _MOBILENET_BLOCKS:
+            raise UsageError(
+                f"`fine_tune` must be {_MOBILENET_BLOCKS} or less, for {architecture.name} has so many blocks;"
+                f" not {self.blocks}."
+            )

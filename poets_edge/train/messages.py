@@ -1,0 +1,112 @@
+"""The words of `train`: of its photos, each step, and the finished run (a better step, thin classes, stale exports)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from poets_edge.errors import ModelError
+from poets_edge.photos.split import SetName
+from poets_edge.progress import Reporter
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.train.head import Step
+from poets_edge.train.options import TrainOptions
+from poets_edge.train.record import Duplicate
+
+_CLEARLY_WORSE = 1.05
+"""Validation cross entropy at the end over that at the best step."""
+_THIN = 4
+"""The largest class has so many times the photos of a class that is called thin."""
+_BARS = "▁▂▃▄▅▆▇█"
+_CURVE_LENGTH = 40
+
+
+def step_line(step: Step) -> str:
+    """A line about one evaluation."""
+    line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
+    if step.validation_accuracy is not None:
+        line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
+    return line
+
+
+def report_sets(
+    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
+) -> None:
+    """Say how photos were divided, and which of them are there more than once."""
+    width = max(len("class"), *(len(label) for label in table))
+    reporter.note(f"{'class':<{width}}  training  validation  test")
+    for label, counts in table.items():
+        reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
+    for label, counts in table.items():
+        if tested and not counts["test"]:
+            reporter.warn(f"class {label}: no test photo, so its accuracy is not known. Add photos.")
+    for duplicate in duplicates:
+        where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
+        effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"
+        reporter.warn(f"the same photo more than once {effect}: {where}")
+
+
+def remark_on(
+    options: TrainOptions,
+    steps: Sequence[Step],
+    table: Mapping[str, Mapping[SetName, int]],
+    graph_sha256: str,
+    reporter: Reporter,
+) -> None:
+    """Say what a finished run shows, and what lies beside its graph from an earlier one."""
+    judged = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
+    if judged:
+        reporter.note(f"validation accuracy {curve(judged)} {judged[0]:.0%} to {judged[-1]:.0%}")
+    if line := better_step(steps, early_stop=options.head.early_stop):
+        reporter.note(line)
+    if line := thin_classes(table):
+        reporter.warn(line)
+    stale = stale_exports(options.output_graph, graph_sha256)
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
+
+
+def better_step(steps: Sequence[Step], *, early_stop: bool) -> str | None:
+    """A line about the step with the lowest validation cross entropy, if the last one is clearly worse."""
+    judged = [(step.validation_cross_entropy, step.step) for step in steps if step.validation_cross_entropy is not None]
+    if not judged:
+        return None
+    lowest, best = min(judged)
+    last = judged[-1][0]
+    if last <= _CLEARLY_WORSE * lowest:
+        return None
+    kept = "that head was kept" if early_stop else "the last head was kept; `early_stop` keeps that one"
+    return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {kept}."
+
+
+def thin_classes(table: Mapping[str, Mapping[SetName, int]]) -> str | None:
+    """A line about classes with few photos beside the largest, if there are any."""
+    counts = {label: sum(sets.values()) for label, sets in table.items()}
+    largest = max(counts, key=lambda label: counts[label])
+    thin = [f"{label} {count}" for label, count in counts.items() if count * _THIN <= counts[largest]]
+    if not thin:
+        return None
+    return f"few photos beside {largest} ({counts[largest]}): {', '.join(thin)}. More of them help most."
+
+
+def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
+    """The `.tflite` files that `export` would write beside a graph, but that come from another graph."""
+    found = []
+    for path in sorted(graph.parent.glob(f"{graph.stem}*.tflite")):
+        try:
+            training = read_metadata(path).facts.get("training") or {}
+        except ModelError:
+            continue
+        if training.get("graph_sha256") not in (None, graph_sha256):
+            found.append(path)
+    return found
+
+
+def curve(values: Sequence[float]) -> str:
+    """Values between 0 and 1 as a row of at most 40 bars; each stands for the mean of its share of them."""
+    length = min(len(values), _CURVE_LENGTH)
+    edges = [round(index * len(values) / length) for index in range(length + 1)] if length else []
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)

@@ -1,0 +1,131 @@
+"""The JSON record beside a trained graph: all that decided the result, and all that describes it.
+
+It holds no time of day and no duration, so equal runs write equal records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import poets_edge
+from poets_edge.core.json_checks import json_bytes
+from poets_edge.photos.image import PREPROCESSING
+from poets_edge.photos.table import SET_NAMES, Digest, HashedPhotos, PhotoTable, Rows, SetName, SetNumbers
+from poets_edge.tflite.interpreter import find_runtime
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Identical photos that lie in different sets or classes, by name."""
+
+    names: tuple[str, ...]
+    sets: tuple[SetName, ...]
+    labels: tuple[str, ...]
+
+
+def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
+    """Photos of the same bytes in different sets (they inflate the test score) or classes (they cannot be learned)."""
+    groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
+    found = []
+    for rows in groups:
+        several = [photos.photos[row] for row in rows.tolist()]
+        found.append(
+            Duplicate(
+                tuple(photo.name for photo in several),
+                tuple(SET_NAMES[sets[row]] for row in rows.tolist()),
+                tuple(photo.label for photo in several),
+            )
+        )
+    return found
+
+
+def _same(digests: Digest) -> list[Rows]:
+    """The rows of each digest that occurs more than once, in order of their first."""
+    order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
+    ordered = digests[order]
+    ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
+    starts, ends = np.r_[0, ends], np.r_[ends, len(order)]
+    several = np.flatnonzero(ends - starts > 1)
+    groups = [order[starts[place] : ends[place]] for place in several.tolist()]
+    return sorted(groups, key=lambda rows: int(rows[0]))
+
+
+def _differ(numbers: npt.NDArray[Any]) -> bool:
+    return bool((numbers != numbers[0]).any())
+
+
+def class_table(photos: PhotoTable, sets: SetNumbers) -> dict[str, dict[SetName, int]]:
+    """Photos of each class in each set."""
+    wide = photos.classes.astype(np.int64) * len(SET_NAMES) + sets
+    counts = np.bincount(wide, minlength=len(photos.labels) * len(SET_NAMES)).reshape(-1, len(SET_NAMES)).tolist()
+    of = dict(zip(photos.labels, counts, strict=True))
+    return {label: dict(zip(SET_NAMES, of[label], strict=True)) for label in photos.present}
+
+
+MOST_LISTED = 100_000
+"""Photos that a record names. Of more it holds how they were divided, so that readers divide the folder again."""
+
+
+def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
+    """The fields of a record about single photos: `sets`, names by set, and `photos`, digests by name.
+
+    Where they are more than MOST_LISTED, both are null, and `photos_sha256` is one checksum of all of them.
+    """
+    if len(photos) > MOST_LISTED:
+        return {"sets": None, "photos": None, "photos_sha256": checksum(photos, sets)}
+    names = list(photos.photos.names)
+    hexadecimal = photos.digests.tobytes().hex()
+    width = 2 * photos.digests.shape[1]
+    return {
+        "sets": {
+            name: sorted(names[row] for row in np.flatnonzero(sets == number).tolist())
+            for number, name in enumerate(SET_NAMES)
+        },
+        "photos": dict(sorted((name, hexadecimal[width * row : width * (row + 1)]) for row, name in enumerate(names))),
+    }
+
+
+def checksum(photos: HashedPhotos, sets: SetNumbers) -> str:
+    """SHA-256 over name, set and digest of each photo, hexadecimal."""
+    whole = hashlib.sha256()
+    for name, number, digest in zip(photos.photos.names, sets.tolist(), photos.digests, strict=True):
+        whole.update(f"{name}\0{SET_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())
+    return whole.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part."""
+    runtime = find_runtime()
+    found = {
+        "poets_edge": poets_edge.__version__,
+        "python": platform.python_version(),
+        runtime.name: runtime.version,
+    }
+    for package in ("tensorflow", "numpy", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found | {"preprocessing": PREPROCESSING}
+
+
+def as_json(value: Any) -> Any:
+    """Dataclass fields as JSON knows them; paths become text."""
+    return json.loads(json.dumps(asdict(value), default=str))
+
+
+def record_of(graph_sha256: str, fields: Mapping[str, Any]) -> bytes:
+    """The record of a graph: the SHA-256 of its file (hexadecimal), versions and these fields, as JSON."""
+    record = {"format": FORMAT, "graph_sha256": graph_sha256, "versions": versions(), **fields}
+    return json_bytes(record)

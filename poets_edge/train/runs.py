@@ -1,0 +1,133 @@
+"""Training runs side by side: `train` overwrites graph and curves, as the codelab does, and keeps a note of each run.
+
+A run is a folder in `tf_files/runs`, named by its time and architecture: `run.json`, with what was asked for and what
+came out, and copies of TensorBoard's event files, so that `tensorboard --logdir tf_files/runs` draws runs together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.files import read_bytes, unused_folder
+from poets_edge.core.json_checks import SHARE, Each, Maybe, check, json_bytes, parse_json
+from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
+from poets_edge.errors import OutputError, RecordError
+
+_NOTE = "run.json"
+_ACCURACY = {"accuracy": Maybe(SHARE), "photos": int}
+_SHAPE = {
+    "date": str,
+    "options": Each(object),
+    "photos": Each(int),
+    "accuracies": Each(Maybe(_ACCURACY)),
+    "recall": Each(Maybe(SHARE)),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        name: its folder's.
+        date: local time with its offset, ISO 8601.
+        options: what decided the result, flat: `{"head.steps": 4000, ...}`.
+        photos: how many of each class.
+        accuracies: "validation", "test" and "cross_validation"; each with `accuracy`, 0 to 1, and `photos`, or None.
+        recall: of each class on the test photos, 0 to 1, or None where it has none.
+    """
+
+    name: str
+    date: str
+    options: dict[str, Any]
+    photos: dict[str, int]
+    accuracies: dict[str, dict[str, Any] | None]
+    recall: dict[str, float | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dict(vars(self))
+
+
+def keep_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
+    """Keep a note of a finished run; gives its folder.
+
+    Args:
+        folder: gets a folder for the run.
+        record: what `train` has recorded of it.
+        summaries: where its event files are.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    now = datetime.datetime.now().astimezone()
+    note = {
+        "date": now.isoformat(timespec="seconds"),
+        "options": _flat(
+            {key: record[key] for key in ("architecture", "weights", "image_dir", "percentages", "head", "distortions")}
+            | {key: record[key] for key in ("fine_tuning", "calibrated", "exclude") if key in record}
+        ),
+        "photos": {label: sum(sets.values()) for label, sets in record["classes"].items()},
+        "accuracies": {
+            name: {key: record[name][key] for key in ("accuracy", "photos")} if record.get(name) else None
+            for name in ("validation", "test", "cross_validation")
+        },
+        "recall": record["test"]["recall"],
+    }
+    target = folder / f"{now:%Y%m%d-%H%M%S-%f}-{record['architecture']}"
+    remove_dead_matching(folder, temporary_pattern(r"\d{8}-\d{6}-\d{6}-[\w.]+"))
+    with unused_folder(target) as temporary:
+        try:
+            for curves in (summaries / "train", summaries / "validation"):
+                _copy(curves, temporary / curves.name)
+            (temporary / _NOTE).write_bytes(json_bytes(note))
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror or error}.") from None
+    return target
+
+
+def _copy(curves: Path, folder: Path) -> None:
+    """Copy event files, if there are any; not what another training, into the same folder, is just writing."""
+    for path in sorted(curves.glob("events.*")):
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the other one has just replaced it
+            shutil.copy2(path, folder / path.name)
+
+
+def list_runs(folder: Path) -> tuple[Run, ...]:
+    """The runs in a folder, the oldest first. Raises RecordError: the note of one is damaged."""
+    return tuple(_read(path) for path in sorted(folder.glob(f"*/{_NOTE}")))
+
+
+def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """The options in which runs differ: name -> the value of each run, None where it has no such option."""
+    names = dict.fromkeys(name for run in runs for name in run.options)
+    values = {name: [run.options.get(name) for run in runs] for name in names}
+    counts: dict[str, list[Any]] = {"photos": [sum(run.photos.values()) for run in runs]}
+    return {name: row for name, row in (counts | values).items() if any(value != row[0] for value in row)}
+
+
+def _read(path: Path) -> Run:
+    try:
+        note = check(parse_json(read_bytes(path)), _SHAPE)
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror or error}.") from None
+    except RecordError as error:
+        raise RecordError(f"{path}: {error} Delete its folder to list the other runs.") from None
+    return Run(path.parent.name, *(note[field] for field in _SHAPE))
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = value
+    return found

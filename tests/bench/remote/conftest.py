@@ -1,0 +1,59 @@
+"""A device to log in to: a real sshd on the loopback address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
+from tests.conftest import ROOT, poets_edge
+
+
+@dataclass(frozen=True)
+class FlowerModel:
+    """A model as float32 and int8, and labelled photos for it."""
+
+    float32: Path
+    int8: Path
+    photos: Path
+
+
+PROBE = ROOT / "poets_edge/tflite/probe.tflite"
+QUICK = ("--threads", "1", "--min-seconds", "0.1", "--min-runs", "5", "--rounds", "2")
+
+
+@pytest.fixture(scope="session")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """A device called `pi` with an ordinary shell. Its home folder is empty at first."""
+    with ssh_server(tmp_path_factory.mktemp("pi"), "pi") as server:
+        yield server
+
+
+@pytest.fixture
+def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
+    """The same, as a host that ssh knows; what is kept on this side starts empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with ssh_configured(tmp_path, device):
+        yield device
+
+
+@pytest.fixture(scope="session")
+def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
+    """A small model of drawn flowers, and the photos it was trained on. Its accuracy is nobody's concern."""
+    folder = tmp_path_factory.mktemp("drawn")
+    poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=folder).ok()
+    embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
+    split = ("--testing_percentage", "40", "--how_many_training_steps", "100")
+    poets_edge("train", "--image_dir", "photos", *embedded, *split, "--quiet", cwd=folder).ok()
+    poets_edge("export", "--quantize", "float32", "--quantize", "int8", "--quiet", cwd=folder).ok()
+    tf_files = folder / "tf_files"
+    return FlowerModel(tf_files / "retrained_graph.tflite", tf_files / "retrained_graph_int8.tflite", folder / "photos")
+
+
+def share_packages(from_home: Path, to_home: Path) -> None:
+    """Spare another home the download: the packages there, as if they had been installed."""
+    (to_home / ".cache/poets-edge").mkdir(parents=True)
+    (to_home / ".cache/poets-edge/packages").symlink_to(from_home / ".cache/poets-edge/packages")

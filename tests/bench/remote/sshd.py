@@ -1,0 +1,140 @@
+"""A real sshd on the loopback address, run as this user: what the tests of `--on` log in to."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.bench.remote.connection import SSH_VARIABLE
+from tests.needs import missing
+
+_DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "fish": "fish"}
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """A running sshd, and what ssh needs to log in to it.
+
+    Attributes:
+        name: what ssh's configuration calls it.
+        config: its lines of that configuration.
+        home: the home folder of whoever logs in.
+    """
+
+    name: str
+    config: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+
+def need_programs(*names: str) -> None:
+    """Have these programs, installed if need be; skips where that cannot be."""
+    lacking = sorted({_DEBIAN[name] for name in names if _find(name) is None})
+    if not lacking:
+        return
+    if os.name != "posix" or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        missing(f"no {', '.join(lacking)} on this machine")
+    with Path("/run/lock/poets-edge-apt").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking]
+        # A server of our own is started here, not the system's.
+        settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in (["apt-get", "-q", "update"], install):
+            ended = subprocess.run(command, capture_output=True, text=True, env=settings)
+        if ended.returncode:
+            missing(f"cannot install {', '.join(lacking)} ({ended.stderr.strip().splitlines()[-1]})")
+
+
+@contextlib.contextmanager
+def ssh_server(
+    folder: Path, name: str, *, shell: Sequence[str] = (), home: Path | None = None, jump: SshServer | None = None
+) -> Iterator[SshServer]:
+    """Start one.
+
+    Args:
+        folder: for its keys and files.
+        shell: what gets the command line of whoever logs in as its last argument; by default this user's shell.
+        home: the home folder that programs there see.
+        jump: log in through this one (ProxyJump).
+    """
+    need_programs("sshd", "ssh", "ssh-keygen")
+    folder.mkdir(parents=True, exist_ok=True)
+    home = home or folder / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    for key in ("host_key", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+    port = _free_port()
+    start = folder / "start"
+    words = shlex.join(shell or ("/bin/bash", "-c"))
+    start.write_text(
+        f'#!/bin/sh\nexport HOME={shlex.quote(str(home))}\nunset XDG_CACHE_HOME XDG_DATA_HOME PYTHONPATH\ncd "$HOME"\n'
+        f'exec {words} "$SSH_ORIGINAL_COMMAND"\n'
+    )
+    start.chmod(0o755)
+    (folder / "sshd_config").write_text(
+        f'Port {port}\nListenAddress 127.0.0.1\nHostKey "{folder}/host_key"\nAuthorizedKeysFile "{folder}/key.pub"\n'
+        f'PidFile "{folder}/pid"\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nForceCommand "{start}"\n'
+        "KbdInteractiveAuthentication no\nAllowTcpForwarding yes\nPermitRootLogin yes\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd gives up its rights in it
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([str(_find("sshd")), "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+    config = (
+        f'Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentityFile "{folder}/key"\n'
+        "  IdentitiesOnly yes\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
+    )
+    config += f"  ProxyCommand ssh -F '{folder}/jump' -W %h:%p {jump.name}\n" if jump else ""
+    if jump:
+        (folder / "jump").write_text(jump.config)
+    try:
+        _await(port, process, folder / "log")
+        yield SshServer(name, config, home, process)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def ssh_configured(folder: Path, *servers: SshServer, more: str = "") -> Iterator[Path]:
+    """Let the program's ssh know these servers by their names, and no others."""
+    config = folder / "ssh_config"
+    config.write_text(more + "".join(server.config for server in servers))
+    before = os.environ.get(SSH_VARIABLE)
+    os.environ[SSH_VARIABLE] = f"ssh -F {config}"
+    try:
+        yield config
+    finally:
+        os.environ.pop(SSH_VARIABLE)
+        if before is not None:
+            os.environ[SSH_VARIABLE] = before
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"sshd did not start: {log.read_text()}")

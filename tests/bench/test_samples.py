@@ -1,0 +1,88 @@
+"""Summaries of raw samples, and the end of a warm-up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poets_edge.bench.machine import State, troubles_between
+from poets_edge.bench.samples import describe, warm_up
+
+CALM = State(50.0, 1500.0, (), (), 0, 10.0, 0.0, 5.0)
+
+
+@given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
+def test_percentiles_are_numpys(samples: list[float]) -> None:
+    found = describe(samples)
+    expected = np.percentile(samples, [50, 90, 99])
+    assert (found.median, found.p90, found.p99) == pytest.approx(tuple(expected))
+    assert (found.minimum, found.maximum, found.count) == (min(samples), max(samples), len(samples))
+
+
+def test_nothing_is_clipped() -> None:
+    assert describe([1.0] * 99 + [1000.0]).maximum == 1000.0
+
+
+class Clock:
+    """A clock that a call moves on by the next of some durations, the last one for ever."""
+
+    def __init__(self, durations: list[float]) -> None:
+        self.now, self.calls, self._durations = 0.0, 0, durations
+
+    def call(self) -> None:
+        self.now += self._durations[min(self.calls, len(self._durations) - 1)]
+        self.calls += 1
+
+    def read(self) -> float:
+        return self.now
+
+
+def test_warm_up_ends_when_times_have_settled() -> None:
+    clock = Clock([0.1 * 0.9**n for n in range(60)] + [0.0002])
+    calls, steady = warm_up(clock.call, clock.read, longest=60)
+    assert steady
+    assert calls > 60
+
+
+def test_warm_up_that_never_settles_is_given_up() -> None:
+    clock = Clock([0.01 * (1 + n // 10) for n in range(2000)])
+    _, steady = warm_up(clock.call, clock.read, longest=5)
+    assert not steady
+    assert clock.now == pytest.approx(5, abs=1)
+
+
+def after(**changes: Any) -> State:
+    return State(**{**vars(CALM), "busy": 12.0, "ours": 7.0, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"busy": 20.0}, "other programs"),
+        ({"stolen": 1.0}, "hypervisor"),
+        ({"throttled": ("under-voltage",)}, "under-voltage"),
+        ({"throttled_since_start": ("throttled",)}, "throttled"),
+        ({"throttle_count": 3}, "heat"),
+        ({"frequency": 600.0}, "1500 to 600 MHz"),
+        ({"temperature": 84.0}, "84 °C"),
+    ],
+)
+def test_what_disturbed_the_machine_is_said(changes: dict[str, Any], said: str) -> None:
+    assert [text for text in troubles_between(CALM, after(**changes), 2.0, 1) if said in text]
+
+
+def test_a_calm_machine_needs_no_words() -> None:
+    assert troubles_between(CALM, after(), 2.0, 1) == []
+
+
+def test_what_held_the_machine_back_and_was_over_before_the_end_is_told() -> None:
+    hot = {**CALM.as_dict(), "throttled": ["throttled"], "temperature_c": 84.0}
+    told = " ".join(troubles_between(CALM, after(), 2.0, 1, [CALM.as_dict(), hot]))
+    assert "held back: throttled" in told and "84 °C" in told
+    old = replace(CALM, throttled_since_start=("under-voltage",))
+    assert troubles_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []

@@ -1,0 +1,103 @@
+"""`benchmark --sustained`: load over time, and when it slows a model down."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.bench.sustained import (
+    Sustained,
+    SustainedOptions,
+    SustainedResult,
+    parse_duration,
+    step_up,
+)
+from poets_edge.bench.sustained_chart import draw_sustained
+from poets_edge.errors import UsageError
+from tests.conftest import Trained, poets_edge
+
+
+@pytest.fixture(scope="module")
+def model(trained: Trained) -> Path:
+    return trained.model("int8")
+
+
+def window(milliseconds: float, temperature: float = 60.0, throttled: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "seconds": 5.0,
+        "runs": 100,
+        "late": 0,
+        "median_ms": milliseconds,
+        "p90_ms": 1.1 * milliseconds,
+        "samples_ms": [milliseconds],
+        "state": {"temperature_c": temperature, "frequency_mhz": 1800.0, "throttled": list(throttled)},
+    }
+
+
+def load(milliseconds: list[float]) -> Sustained:
+    hot = [window(value, 60 + index, ("throttled",) if index >= 30 else ()) for index, value in enumerate(milliseconds)]
+    return Sustained(Path("m.tflite"), "m.tflite", tuple(hot))
+
+
+def test_says_when_it_slowed_down_and_by_how_much() -> None:
+    wobble = [1 + 0.01 * (index % 3) for index in range(60)]
+    wobble[10] = 3.0  # somebody else's second
+    model = load([value * (1.0 if index < 30 else 1.25) for index, value in enumerate(wobble)])
+    assert model.slowdown is not None
+    assert model.slowdown.after == 150
+    assert model.slowdown.ratio == pytest.approx(1.25, abs=0.01)
+    assert model.limits == ("throttled",)
+    assert model.hottest == 119
+    assert load(wobble).slowdown is None
+    assert load(wobble[::-1]).slowdown is None
+
+
+def test_a_step_up_is_found_and_a_fall_is_none() -> None:
+    assert step_up([1, 1, 1, 2, 2]) == 3
+    assert step_up([2, 2, 1, 1]) is None
+    assert step_up([1.0]) is None
+
+
+def test_chart_shows_latency_heat_and_throttling(tmp_path: Path) -> None:
+    options = SustainedOptions(models=(Path("m.tflite"),), seconds=300)
+    machine = {"board": "Raspberry Pi <9>", "cores": 4}
+    draw_sustained(SustainedResult(machine, options, (load([1.0] * 30 + [1.5] * 30),), ()), tmp_path / "c.svg")
+    text = (tmp_path / "c.svg").read_text()
+    ElementTree.fromstring(text)
+    assert "50 % slower from 2:30 on" in text
+    assert "Raspberry Pi &lt;9&gt;" in text
+    assert "shaded: throttled" in text
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1.5 h", 5400), ("30", 30)])
+def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+    with pytest.raises(UsageError, match="`sustained` soon"):
+        parse_duration("soon")
+
+
+def test_a_model_under_load_end_to_end(model: Path, tmp_path: Path) -> None:
+    arguments = ("benchmark", model, "--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "-q")
+    ran = poets_edge(*arguments, "--output", tmp_path / "s.json").ok()
+    assert "frames missed" in ran.stdout
+    found = json.loads((tmp_path / "s.json").read_text())
+    [entry] = found["models"]
+    assert found["format"] == "poets_edge-sustained-1"
+    runs = sum(one["runs"] for one in entry["windows"])
+    assert runs + entry["late"] == pytest.approx(100, abs=15), "fifty a second for two seconds"
+    assert sum(one["seconds"] for one in entry["windows"]) == pytest.approx(2, abs=0.7)
+    ElementTree.parse(tmp_path / "c.svg")
+
+
+def test_bad_input(model: Path, tmp_path: Path) -> None:
+    poets_edge("benchmark", model, "--sustained", "soon").failed("--sustained soon", "10m")
+    poets_edge("benchmark", model, "--sustained", "0s").failed("--sustained", "1s or more")
+    poets_edge("benchmark", model, "--sustained", "2s", "--rate", "0").failed("--rate must be above 0")
+    poets_edge("benchmark", model, "--sustained", "2s", "--chart", tmp_path / "c.png").failed(".svg")
+    poets_edge("benchmark", model, "--sustained", "2s", "--threads", "1,2").failed("one number of --threads")
+    poets_edge("benchmark", model, "--rate", "5").failed("belong to --sustained")
+    poets_edge("benchmark", tmp_path / "none.tflite", "--sustained", "2s").failed("none.tflite")

@@ -1,0 +1,122 @@
+"""Files that belong together are seen together, whoever is killed between two of them; nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from poets_edge.core.files import finish_pending, read_bytes, replacing, scratch_folder, write_bytes, write_together
+from poets_edge.errors import OutputError
+from tests.conftest import ROOT
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from poets_edge.core.files import write_together
+folder, name, fatal = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+replace, calls = Path.replace, 0
+def counted(self, target):
+    global calls
+    calls += 1
+    if calls == fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+Path.replace = counted
+for _ in range(int(sys.argv[4])):
+    write_together({folder / f"{part}.bin": name.encode() * 2000 for part in ("a", "b", "c")})
+"""
+
+
+def writer(folder: Path, name: str, fatal: int = 0, times: int = 1) -> subprocess.Popen[bytes]:
+    """A process that writes a.bin, b.bin and c.bin, and kills itself before its n-th rename."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, folder, name, str(fatal), str(times)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def contents(folder: Path) -> set[bytes]:
+    return {(folder / f"{part}.bin").read_bytes()[:1] for part in ("a", "b", "c")}
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3, 4])
+def test_a_set_is_old_or_new_wherever_its_writer_is_killed(tmp_path: Path, fatal: int) -> None:
+    """The first rename is that of the note, which says what is to come."""
+    assert writer(tmp_path, "1").wait() == 0
+    assert writer(tmp_path, "2", fatal).wait() == -signal.SIGKILL
+    finish_pending(tmp_path)
+    assert contents(tmp_path) == {b"1" if fatal == 1 else b"2"}
+    assert writer(tmp_path, "3").wait() == 0
+    assert contents(tmp_path) == {b"3"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"], "something was left behind"
+
+
+def test_writers_of_one_place_never_mix(tmp_path: Path) -> None:
+    writers = [writer(tmp_path, name, times=60) for name in "123"]
+    assert [process.wait() for process in writers] == [0, 0, 0]
+    assert len(contents(tmp_path)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"]
+
+
+def test_a_set_with_no_place_for_one_of_its_files_changes_nothing(tmp_path: Path) -> None:
+    write_together({tmp_path / "a": b"1", tmp_path / "b": b"1"})
+    (tmp_path / "c").mkdir()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_together({tmp_path / "a": b"2", tmp_path / "b": b"2", tmp_path / "c": b"2"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"1"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_only_dead_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
+    dead, foreign = tmp_path / ".out.abcdefgh.tmp", tmp_path / ".out.notes.tmp"
+    dead.write_bytes(b"")
+    foreign.write_bytes(b"")
+    with replacing(tmp_path / "out") as alive:
+        alive.write_bytes(b"1")
+        write_bytes(tmp_path / "out", b"2")
+        assert alive.exists(), "another writer's file was taken for a dead one"
+    assert (tmp_path / "out").read_bytes() == b"1"
+    assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "out"]
+
+
+def test_scratch_folders_of_killed_programs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "poets_edge-scratch-abcdefgh").mkdir()
+    (tmp_path / "poets_edge-notes").mkdir()
+    with scratch_folder() as first, scratch_folder() as second:
+        assert sorted(tmp_path.iterdir()) == sorted([first, second, tmp_path / "poets_edge-notes"])
+    assert list(tmp_path.iterdir()) == [tmp_path / "poets_edge-notes"]
+
+
+def test_a_journal_of_somebody_else_moves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"1")
+    (tmp_path / ".poets_edge.pending").write_text(f'[["{tmp_path}/secret", "{tmp_path}/public"]]')
+    finish_pending(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
+
+
+def test_only_regular_files_of_bearable_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(60 << 30)
+    for name in ("pipe", "link", "sparse"):
+        with pytest.raises(OSError, match=r"regular|larger"):
+            read_bytes(tmp_path / name)
+    with pytest.raises(OSError, match="regular"):
+        read_bytes(Path("/dev/zero"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+def test_a_file_is_read_whole_whatever_its_size_was_said_to_be() -> None:
+    """Linux says 0 of these files; a file that another program writes to has grown since it was asked."""
+    maps = Path("/proc/self/maps")
+    assert maps.stat().st_size == 0
+    assert len(read_bytes(maps)) > 1000 and read_bytes(maps).count(b"\n") > 20
+    with pytest.raises(OSError, match="larger"):
+        read_bytes(maps, 100)

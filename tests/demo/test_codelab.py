@@ -1,0 +1,101 @@
+"""The folder that `codelab` writes, and the words of the codelab's own scripts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from poets_edge.demo.codelab import SCRIPTS
+from poets_edge.demo.draw import draw_photos
+from tests.conftest import ROOT, poets_edge
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The codelab's folder with drawn photos and a graph of the embedded backbone, trained by its own script."""
+    folder = tmp_path_factory.mktemp("poets")
+    poets_edge("codelab", folder).ok()
+    draw_photos(folder / "tf_files/flower_photos", per_class=10)
+    trained = _script(
+        *(folder, "retrain", "--bottleneck_dir=tf_files/bottlenecks", "--how_many_training_steps=200"),
+        *("--model_dir=tf_files/models/", "--summaries_dir=tf_files/training_summaries/mobilenet_0.25_128"),
+        *("--output_graph=tf_files/retrained_graph.pb", "--output_labels=tf_files/retrained_labels.txt"),
+        *("--architecture=mobilenet_0.25_128", "--weights=embedded", "--image_dir=tf_files/flower_photos"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    return folder
+
+
+def _script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"scripts.{name}", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_every_script_is_there_and_runs_as_the_pages_say(folder: Path) -> None:
+    assert sorted(path.stem for path in (folder / "scripts").glob("[a-z]*.py")) == sorted(SCRIPTS)
+    graph, photo = "tf_files/retrained_graph.pb", "tf_files/flower_photos/daisy/daisy-001.jpg"
+    labelled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
+    assert labelled.returncode == 0 and labelled.stdout.count("(score") == 5, labelled.stderr
+    evaluated = _script(folder, "evaluate", graph)
+    assert evaluated.stdout.startswith("Accuracy: ") and "Cross Entropy: " in evaluated.stdout, evaluated.stderr
+    counted = int(_script(folder, "count_ops", graph).stdout)
+    assert counted > 50 and _script(folder, "count_ops", graph, "final_result").stdout.strip() == "1"
+    drawn = _script(folder, "graph_pb2tb", "tf_files/training_summaries/retrained", graph)
+    assert drawn.returncode == 0 and list((folder / "tf_files/training_summaries/retrained").iterdir())
+
+
+def test_wrong_arguments_get_one_line(folder: Path) -> None:
+    for arguments in (["evaluate"], ["count_ops", "a", "b", "c"], ["evaluate", "missing.pb"]):
+        ended = _script(folder, *arguments)
+        assert ended.returncode == 1 and ended.stderr.count("Error: ") == 1 and "Traceback" not in ended.stderr
+
+
+def test_scripts_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/retrain.py").write_text("print('mine')\n")
+    poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")
+    assert (tmp_path / "scripts/retrain.py").read_text() == "print('mine')\n"
+    assert not (tmp_path / "scripts/label_image.py").exists()
+
+
+def test_tensorboard_shows_the_names_that_the_pages_point_at(folder: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+
+    [events] = (folder / "tf_files/training_summaries/mobilenet_0.25_128/train").iterdir()
+    graphs = [GraphDef.FromString(event.graph_def) for event in EventFileLoader(str(events)).Load() if event.graph_def]
+    names = {node.name for node in graphs[0].node}
+    tops = {name.partition("/")[0] for name in names}
+    assert {"GroundTruthInput", "final_training_ops", "cross_entropy", "train", "final_result"} <= tops
+    for node in graphs[0].node:
+        assert {name.removeprefix("^").partition(":")[0] for name in node.input} <= names, "no dangling edge"
+
+
+@pytest.mark.parametrize(
+    ("word", "right", "wrong"),
+    [
+        ("input_size", "128", "224"),
+        ("input_height", "128", "299"),
+        ("input_width", "128", "299"),
+        ("input_mean", "128", "0"),
+        ("input_std", "128", "255"),
+        ("input_layer", "input", "Mul"),
+        ("output_layer", "final_result", "softmax"),
+    ],
+)
+def test_words_of_label_image_must_agree_with_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
+    poets_edge("export", "-q", cwd=folder).ok()
+    photo = "tf_files/flower_photos/daisy/daisy-001.jpg"
+    for model in ("tf_files/retrained_graph.tflite", "tf_files/retrained_graph.pb"):
+        poets_edge("label", model, photo, f"--{word}={right}", cwd=folder).ok()
+        refused = poets_edge("label", model, photo, f"--{word}={wrong}", cwd=folder).failed(f"--{word} {wrong}")
+        assert right in refused.stderr or "127.5" in refused.stderr, "both values are named"

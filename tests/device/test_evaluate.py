@@ -1,0 +1,80 @@
+"""Which photos `evaluate` scores, and models that no longer fit what lies beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from poets_edge.device.classifier import Classifier
+from tests.conftest import Trained, poets_edge
+
+_TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "100", "-q")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of the embedded backbone and 60 drawn photos in `photos`."""
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_photos(folder / "photos", per_class=12)
+    poets_edge("train", "photos", *_TRAIN, cwd=folder).ok()
+    poets_edge("export", "--quantize", "int8", "-q", cwd=folder).ok()
+    return Trained(folder)
+
+
+def test_its_own_folder_is_scored_by_its_test_set_and_the_rest_is_counted(drawn: Trained) -> None:
+    ran = poets_edge("evaluate", drawn.model("int8"), drawn.folder / "photos", "--json").ok()
+    found = json.loads(ran.stdout)
+    assert found["set"] == "test" and found["photos"] + found["left_out"] == 60
+    shown = poets_edge("evaluate", drawn.model("int8"), drawn.folder / "photos", "-q").ok().stdout
+    assert f"({found['left_out']} photos of the other sets left out; --set all takes them too)" in shown
+
+
+def test_another_folder_is_scored_whole(drawn: Trained, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "others", per_class=4, seed=9)
+    for model in (drawn.model("int8"), drawn.graph):
+        found = json.loads(poets_edge("evaluate", model, tmp_path / "others", "--json").ok().stdout)
+        assert found["set"] == "all" and found["photos"] == 20 and found["left_out"] == 0
+
+
+def test_part_of_its_folder_elsewhere_is_recognised(drawn: Trained, tmp_path: Path) -> None:
+    shutil.copytree(drawn.folder / "photos/daisy", tmp_path / "copy/daisy")
+    found = json.loads(poets_edge("evaluate", drawn.model("int8"), tmp_path / "copy", "--json").ok().stdout)
+    assert found["set"] == "test" and found["left_out"]
+
+
+def test_a_model_of_an_earlier_training_is_pointed_out(drawn: Trained, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(drawn.folder, work)
+    photo = next((work / "photos/daisy").iterdir())
+    assert "earlier training" not in poets_edge("label", "tf_files/retrained_graph_int8.tflite", photo, cwd=work).stderr
+    shutil.rmtree(work / "photos/roses")
+    trained = poets_edge("train", "photos", *_TRAIN, cwd=work).ok()
+    assert "retrained_graph_int8.tflite. Export again" in trained.stderr
+    for command in (("label", photo), ("evaluate", work / "photos", "--set", "all")):
+        name, *rest = command
+        ran = poets_edge(name, "tf_files/retrained_graph_int8.tflite", *rest, cwd=work)
+        assert "comes from an earlier training than tf_files/retrained_graph.pb" in ran.stderr
+
+
+def test_a_threshold_that_no_score_reaches_is_refused(drawn: Trained) -> None:
+    photo = next((drawn.folder / "photos/daisy").iterdir())
+    assert Classifier(drawn.model("int8")).highest_score == 255 / 256
+    for command in (("label", drawn.model("int8"), photo), ("watch", drawn.model("int8"), "--source", photo)):
+        poets_edge(*command, "--threshold", "0.999").failed("0.996094", "--threshold 0.999")
+        poets_edge(*command, "--threshold", "0.99").ok()
+
+
+def test_several_models_are_compared_photo_by_photo(drawn: Trained) -> None:
+    models = (drawn.graph, drawn.model("int8"))
+    ran = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "--json").ok()
+    first, second = json.loads(ran.stdout)["models"]
+    wrong, others = ({entry["photo"] for entry in one["misclassified"]} for one in (first, second))
+    paired = second["beside_first"]
+    assert paired["photos"] == first["photos"] == second["photos"] == 60
+    assert (paired["worse"], paired["better"]) == (len(others - wrong), len(wrong - others))
+    shown = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "-q").ok().stdout
+    assert "retrained_graph_int8.tflite beside retrained_graph.pb, on 60 photos: " in shown

@@ -1,0 +1,73 @@
+"""Two models on the same photos: counts, the exact test, and words."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from poets_edge.device.paired import Paired, compare_paired
+
+
+def model(worse: int, better: int, photos: int = 1000) -> Paired:
+    """A model beside a reference that answers half of the photos right."""
+    reference = np.arange(photos) % 2 == 0
+    right = reference.copy()
+    right[: 2 * worse : 2] = False
+    right[1 : 2 * better : 2] = True
+    return compare_paired(right, reference)
+
+
+def test_counts_only_the_photos_that_decide() -> None:
+    reference = np.array([1, 1, 1, 1, 0, 0], bool)
+    paired = compare_paired(np.array([1, 0, 0, 0, 1, 0], bool), reference)
+    assert (paired.photos, paired.worse, paired.better) == (6, 3, 1)
+    assert paired.gain == pytest.approx(-100 * 2 / 6)
+    with pytest.raises(ValueError, match="6 answers"):
+        compare_paired(reference, reference[:5])
+
+
+@pytest.mark.parametrize(
+    ("worse", "better", "p"),
+    # Of tables of the binomial distribution with p = 1/2.
+    [(0, 0, 1.0), (3, 1, 0.625), (5, 0, 0.0625), (0, 6, 0.03125), (5, 5, 1.0), (15, 5, 0.04139), (40, 20, 0.01349)],
+)
+def test_exact_mcnemar(worse: int, better: int, p: float) -> None:
+    assert model(worse, better).p_value == pytest.approx(p, rel=1e-3)
+
+
+def test_several_judgments_of_a_photo_are_no_more_photos() -> None:
+    right, reference = np.zeros(20, int), np.zeros(20, int)
+    right[:15], reference[15:] = 1, 1
+    once, fourfold = compare_paired(right, reference), compare_paired(4 * right, 4 * reference, judgments=4)
+    assert fourfold.p_value == pytest.approx(once.p_value)
+    assert (fourfold.worse, fourfold.better, fourfold.gain) == (once.worse, once.better, once.gain)
+    # All 2^4 ways to set the signs of 4, 1, 1, 2; four of them, and their opposites, reach a sum of 6 or more.
+    uneven = compare_paired(np.array([4, 1, 1, 0, 2]), np.array([0, 0, 0, 0, 0]), judgments=4)
+    sums = [sum(signs) for signs in itertools.product((4, -4), (1, -1), (1, -1), (2, -2))]
+    assert uneven.p_value == pytest.approx(sum(abs(total) >= 8 for total in sums) / 16)
+    assert uneven.gain == pytest.approx(100 * 8 / 20)
+
+
+@pytest.mark.parametrize("judgments", [1, 4])
+def test_equal_models_are_rarely_called_different(judgments: int) -> None:
+    rng = np.random.default_rng(0)
+    skill = np.where(rng.random((600, 200)) < 0.2, 0.1, 0.95)  # photos that trouble both, and others
+    one, other = (rng.binomial(judgments, skill) for _ in range(2))
+    different = [not compare_paired(a, b, judgments).could_be_chance for a, b in zip(one, other, strict=True)]
+    assert 0 < np.mean(different) <= 0.06
+
+
+@pytest.mark.parametrize(
+    ("paired", "words"),
+    [
+        (model(3, 1), "loses 0.2 points; 3 photos worse, 1 better; could be chance"),
+        (model(1, 30), "gains 2.9 points; 1 photo worse, 30 better; unlikely to be chance (p below 0.001)"),
+        (model(15, 5), "loses 1.0 points; 15 photos worse, 5 better; unlikely to be chance (p = 0.041)"),
+        (model(4, 4), "no change; 4 photos worse, 4 better; could be chance"),
+        (model(0, 0), "right and wrong on the same photos"),
+    ],
+)
+def test_says_it_in_words(paired: Paired, words: str) -> None:
+    assert str(paired) == words

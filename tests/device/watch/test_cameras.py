@@ -1,0 +1,292 @@
+"""Cameras that are missing, busy, torn, or that go away and come back.
+
+No camera is at hand where tests run, so what drives one (OpenCV's VideoCapture, picamera2) is replaced by devices
+that follow a script; everything above them is the real thing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.watch.frames import Frame, FrameSource
+from poets_edge.device.watch.pipeline import AnswerOptions, Seen, label_frames
+from poets_edge.device.watch.sources import open_camera
+from poets_edge.device.watch.watch import WatchOptions, watch
+from poets_edge.errors import SourceError
+from poets_edge.progress import Silent
+from tests.conftest import DAISY, Trained, poets_edge
+
+GONE, TORN = "gone", "torn"
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """A file in the place of /dev/video0."""
+    path = tmp_path / "video0"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def daisy(flowers: Path) -> Image.Image:
+    return Image.open(flowers / DAISY).convert("RGB").resize((640, 480))
+
+
+class Script:
+    """What a camera does, read by read: a picture, TORN, or GONE (then it has to be opened anew)."""
+
+    def __init__(self, *steps: Image.Image | str) -> None:
+        self.steps = list(steps)
+        self.opened = self.closed = 0
+
+    def next(self) -> Image.Image | str:
+        return self.steps.pop(0) if self.steps else GONE
+
+
+def _as_opencv(script: Script, patch: pytest.MonkeyPatch) -> None:
+    cv2 = pytest.importorskip("cv2")
+
+    class VideoCapture:
+        def __init__(self, path: str, backend: int) -> None:
+            assert backend == cv2.CAP_V4L2
+            self.open = bool(script.steps)
+            script.opened += 1
+
+        def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+            return self.open
+
+        def set(self, setting: int, value: float) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, Any]:
+            if script.steps and script.steps[0] == GONE and script.gone_reads < 5:  # type: ignore[attr-defined]
+                script.gone_reads += 1  # type: ignore[attr-defined]
+                return False, None
+            while script.steps and script.steps[0] == GONE:
+                script.steps.pop(0)
+            step = script.next()
+            if isinstance(step, str):
+                return False, None
+            return True, np.asarray(step)[:, :, ::-1].copy()
+
+        def release(self) -> None:
+            script.closed += 1
+
+    script.gone_reads = 0  # type: ignore[attr-defined]
+    patch.setattr(cv2, "VideoCapture", VideoCapture)
+    patch.setitem(sys.modules, "picamera2", None)
+
+
+def _as_picamera2(script: Script, patch: pytest.MonkeyPatch, cameras: int = 1, busy: bool = False) -> None:
+    class Job:
+        def get_result(self, timeout: float) -> Any:
+            step = script.next()
+            if isinstance(step, str):
+                raise TimeoutError
+            return np.asarray(step)
+
+    class Picamera2:
+        def __init__(self, number: int) -> None:
+            script.opened += 1
+            if busy:
+                raise RuntimeError("Failed to acquire camera: Device or resource busy")
+
+        @staticmethod
+        def global_camera_info() -> list[dict[str, Any]]:
+            return [{}] * cameras
+
+        def create_video_configuration(self, main: dict[str, Any]) -> dict[str, Any]:
+            assert main["format"] == "BGR888", "libcamera's name for R, G, B in memory"
+            return main
+
+        def configure(self, configuration: dict[str, Any]) -> None:
+            pass
+
+        def start(self) -> None:
+            pass
+
+        def capture_array(self, wait: bool) -> Job:
+            return Job()
+
+        def close(self) -> None:
+            script.closed += 1
+
+    module = ModuleType("picamera2")
+    module.Picamera2 = Picamera2  # type: ignore[attr-defined]
+    patch.setitem(sys.modules, "picamera2", module)
+
+
+def _frames(camera: str, count: int) -> list[Frame]:
+    """So many frames, without the moments in which nothing came."""
+    iterator = (frame for frame in open_camera(camera).frames() if frame is not None)
+    return [next(iterator) for _ in range(count)]
+
+
+def test_a_webcam_that_is_unplugged_is_waited_for(
+    device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(daisy, daisy, GONE, daisy)
+    _as_opencv(script, monkeypatch)
+    frames = _frames(str(device), 8)
+    assert [bool(frame.photo) for frame in frames] == [True, True, False, False, False, False, False, True]
+    assert "torn" in frames[2].problem and "gone" in frames[6].problem
+    assert script.opened == 2 and script.closed >= 1
+    colours = np.asarray(frames[0].photo)
+    np.testing.assert_array_equal(colours, np.asarray(daisy), "red and blue in their places")
+
+
+def test_a_camera_that_has_gone_is_let_go_of_once(
+    device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the reader stops while it is waited for."""
+    script = Script(daisy, GONE)
+    _as_opencv(script, monkeypatch)
+    frames = open_camera(str(device)).frames()
+    while "waiting for it" not in (frame.problem if (frame := next(frames)) else ""):
+        pass
+    assert script.closed == 1
+    frames.close()  # type: ignore[attr-defined]
+    assert script.closed == 1
+
+
+def test_one_torn_frame_is_not_the_end(device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(daisy, TORN, daisy)
+    _as_opencv(script, monkeypatch)
+    assert [bool(frame.photo) for frame in _frames(str(device), 3)] == [True, False, True]
+    assert script.opened == 1
+
+
+def test_a_webcam_that_is_missing_or_in_use(
+    trained: Trained, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _as_opencv(Script(), monkeypatch)
+    model = trained.model("int8")
+    poets_edge("watch", model, "--threads", "1", "--camera", device).failed(str(device), "another program")
+    poets_edge("watch", model, "--threads", "1", "--camera", tmp_path / "x").failed("x", "no such camera")
+
+
+def test_a_pi_camera_comes_first(daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(daisy, GONE, daisy)
+    _as_picamera2(script, monkeypatch)
+    frames = _frames("0", 3)
+    assert [bool(frame.photo) for frame in frames] == [True, False, True]
+    assert "camera 0 has gone" in frames[1].problem
+    assert script.opened == 2 and script.closed >= 1
+    np.testing.assert_array_equal(np.asarray(frames[0].photo), np.asarray(daisy))
+
+
+def test_a_pi_camera_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script()
+    _as_picamera2(script, monkeypatch, busy=True)
+    with pytest.raises(SourceError, match=r"camera 0: does not start .*busy.* another program"):
+        _frames("0", 1)
+
+
+def test_without_pi_cameras_opencv_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    _as_picamera2(Script(), monkeypatch, cameras=0)
+    if Path("/dev/video0").exists():
+        pytest.skip("this machine has a camera")
+    with pytest.raises(SourceError, match="/dev/video0: no such camera"):
+        _frames("0", 1)
+
+
+def test_the_whole_command_on_a_camera(
+    trained: Trained, device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dark = Image.new("RGB", (640, 480), (3, 3, 3))
+    _as_opencv(Script(dark, daisy, daisy, GONE, *[daisy] * 3, "end"), monkeypatch)
+    monkeypatch.setattr("poets_edge.cli.watch.watch", _stopping_after(5))
+    ran = poets_edge(
+        *("watch", trained.model("int8"), "--threads", "1", "--camera", device, "--json", "--every-frame", "--keep-all")
+    ).ok()
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [line["label"] is None for line in lines] == [True, False, False, *[True] * 5, *[False] * 3]
+    assert len({line["label"] for line in lines}) == 2, "the same picture is the same thing"
+    assert "black" in ran.stderr and ran.stderr.count("good again") == 2
+
+
+def _stopping_after(labelled: int) -> Any:
+    """`watch`, with somebody who presses Ctrl-C after so many labelled frames."""
+
+    def run(options: WatchOptions, *, display: Any, stopped: Any, **more: Any) -> Any:
+        counted: list[_Counter] = []
+
+        def counting(source: FrameSource) -> _Counter:
+            counted.append(_Counter(display(source)))
+            return counted[0]
+
+        return watch(
+            options, display=counting, stopped=lambda: bool(counted) and counted[0].labelled >= labelled, **more
+        )
+
+    return run
+
+
+class _Counter:
+    def __init__(self, display: Any) -> None:
+        self._display = display
+        self.labelled = 0
+
+    def seen(self, seen: Seen) -> None:
+        self.labelled += bool(seen.label)
+        self._display.seen(seen)
+
+    def idle(self) -> None:
+        self._display.idle()
+
+
+class _Slow:
+    """A display that takes its time."""
+
+    def __init__(self) -> None:
+        self.all: list[Seen] = []
+
+    def seen(self, seen: Seen) -> None:
+        self.all.append(seen)
+        time.sleep(0.1)
+
+    def idle(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
+    live: bool, trained: Trained, daisy: Image.Image
+) -> None:
+    def frames() -> Iterator[Frame]:
+        for _ in range(40):
+            time.sleep(0.02)
+            yield Frame(photo=daisy)
+
+    display = _Slow()
+    source = FrameSource("camera", live, frames)
+    tally = label_frames(Classifier(trained.model("int8")), source, AnswerOptions(), display=display, reporter=Silent())
+    assert tally.labelled + tally.dropped == 40
+    if live:
+        assert tally.dropped > 15
+        assert display.all[-1].frame == 40, "the newest is never left out"
+        assert max(seen.latency for seen in display.all[1:]) < 0.45
+    else:
+        assert tally.dropped == 0
+
+
+def test_a_picamera2_that_does_not_start_says_why(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's does beside a numpy of pip's."""
+    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    ran = poets_edge("watch", trained.model("int8"), "--camera", "0", "--threads", "1")
+    ran.failed("no such camera", "picamera2 is installed but does not start", "numpy.dtype size changed", "numpy<2")

@@ -1,0 +1,116 @@
+"""`watch --collect`: frames the model was unsure of, bounded in every way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.watch.collect import CollectOptions, Collector
+from poets_edge.errors import OutputError
+from poets_edge.progress import Silent
+from tests.conftest import Trained, poets_edge
+
+
+class Telling(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def scene(number: int, *, noise: float = 0.0, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture of its own for each number; noise makes another frame of the same scene."""
+    rng = np.random.default_rng(number)
+    image = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    pixels = np.asarray(image) + np.random.default_rng(number + 1000).normal(0, noise, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def unsure(label: int = 0, score: float = 0.4) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    scores = np.full(3, (1 - score) / 2, np.float32)
+    scores[label] = score
+    return scores
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
+
+
+def test_a_scene_is_kept_once_and_sure_frames_are_not(tmp_path: Path) -> None:
+    collector = Collector(CollectOptions(folder=tmp_path), ("daisy", "roses", "tulips"), Silent())
+    for noise in (0, 3, 5):
+        collector.see(scene(1, noise=noise), unsure(1))
+    collector.see(scene(2), unsure(1, 0.9))
+    collector.see(scene(3), unsure(2))
+    collector.see(scene(1), unsure(1))
+    assert [name.partition("/")[0] for name in kept(tmp_path)] == ["roses", "roses", "tulips"]
+    assert collector.kept == 3
+    with Image.open(tmp_path / kept(tmp_path)[0]) as image:
+        assert image.format == "JPEG" and image.size == (320, 240)
+
+
+def test_number_and_size_are_bounded_also_over_runs(tmp_path: Path) -> None:
+    options = CollectOptions(folder=tmp_path, most=3)
+    reporter = Telling()
+    for start in (0, 10):
+        collector = Collector(options, ("a", "b", "c"), reporter)
+        for number in range(start, start + 4):
+            collector.see(scene(number, size=(1600, 1200)), unsure())
+    assert len(kept(tmp_path)) == 3
+    assert len(reporter.warnings) == 2 and "holds 3 collected frames" in reporter.warnings[0]
+    for name in kept(tmp_path):
+        with Image.open(tmp_path / name) as image:
+            assert max(image.size) <= 1024
+
+
+@pytest.mark.parametrize("label", ["../../etc", "/root", "a/b", "", "..", "con\x00", "x" * 300])
+def test_a_label_never_leads_outside(tmp_path: Path, label: str) -> None:
+    collector = Collector(CollectOptions(folder=tmp_path / "in"), (label,), Silent())
+    collector.see(scene(1), np.array([0.3], np.float32))
+    assert len(list((tmp_path / "in").glob("*/*.jpg"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_disk_that_fills_up_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OutputError(f"cannot write {path}: No space left on device.")
+
+    reporter = Telling()
+    collector = Collector(CollectOptions(folder=tmp_path), ("a",), reporter)
+    monkeypatch.setattr("poets_edge.device.watch.collect.write_bytes", full)
+    for number in range(3):
+        collector.see(scene(number), np.array([0.3], np.float32))
+    assert len(reporter.warnings) == 1 and "No space left" in reporter.warnings[0]
+
+
+def test_the_command_keeps_them(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(4):
+        scene(number // 2, noise=number % 2).save(tmp_path / f"frames/{number}.png")
+    watch = ("watch", trained.model("int8"), "--source", tmp_path / "frames", "--threads", "1")
+    ran = poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "1").ok()
+    assert "kept 2 frames" in ran.stderr
+    labels = {path.name for path in (tmp_path / "unsure").iterdir()}
+    assert labels <= {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
+    assert len(kept(tmp_path / "unsure")) == 2
+    poets_edge(*watch).ok()
+    assert len(kept(tmp_path / "unsure")) == 2, "never without being asked to"
+    poets_edge(*watch, "--below", "0.5").failed("--collect")
+    poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "60").failed("below")
+    (tmp_path / "file").write_text("")
+    poets_edge(*watch, "--collect", tmp_path / "file").failed("file")
+
+
+def test_what_a_killed_watch_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "daisy"
+    folder.mkdir()
+    (folder / ".collected-20261125-012345-00007.jpg.abcd_123.tmp").write_bytes(b"half a frame")
+    (folder / ".mine.tmp").write_bytes(b"of somebody else")
+    Collector(CollectOptions(folder=tmp_path), ["daisy"], Silent())
+    assert [path.name for path in folder.iterdir()] == [".mine.tmp"]

@@ -1,0 +1,245 @@
+"""`watch` on files, folders and streams: what it prints, and what it makes of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, split_jpegs
+from poets_edge.device.watch.pipeline import AnswerOptions, label_frames
+from poets_edge.device.watch.threads import fastest_threads
+from poets_edge.progress import Silent
+from tests.conftest import Trained, poets_edge, poets_edge_process
+from tests.frames import Nowhere, frame_folder, jpeg, photos_of
+
+
+@pytest.fixture(scope="module")
+def frames(flowers: Path) -> list[bytes]:
+    """Twelve of daisies, twelve of dandelions, ..., sixty in all."""
+    return [jpeg(photo) for photo in photos_of(flowers, 12)]
+
+
+@pytest.fixture(scope="module")
+def folder(frames: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return frame_folder(tmp_path_factory.mktemp("frames"), frames)
+
+
+@pytest.fixture(scope="module")
+def model(trained: Trained) -> Path:
+    return trained.model("int8")
+
+
+@pytest.fixture(scope="module")
+def scores(model: Path, frames: list[bytes]) -> Any:
+    """Of each frame, as `label` gives them: float32 [frames, labels]."""
+    classifier = Classifier(model)
+    found = np.stack([classifier.scores(frame) for frame in frames])
+    assert len(set(found.argmax(axis=1))) == 5, "the frames must not look all the same to the model"
+    return found
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _watch(model: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    return _lines(poets_edge("watch", model, "--threads", "1", "--json", *arguments).ok().stdout)
+
+
+def test_a_folders_frames_are_labelled_in_order_and_none_is_left_out(model: Path, folder: Path, scores: Any) -> None:
+    lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame")
+    assert [line["name"] for line in lines] == [f"frame_{number}.jpg" for number in range(1, 61)]
+    assert [line["frame"] for line in lines] == list(range(1, 61))
+    labels = Classifier(model).labels
+    assert [line["label"] for line in lines] == [labels[row.argmax()] for row in scores]
+    np.testing.assert_allclose([line["score"] for line in lines], scores.max(axis=1), atol=1e-6)
+    assert all(line["latency_ms"] > 0 for line in lines) and lines[-1]["photos_per_second"] > 5
+
+
+def test_an_answer_is_the_mean_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
+    lines = _watch(model, "--source", folder, "--smooth", "7", "--every-frame")
+    means = np.stack([scores[max(0, n - 6) : n + 1].mean(axis=0) for n in range(len(scores))])
+    np.testing.assert_allclose([line["score"] for line in lines], means.max(axis=1), atol=1e-6)
+    raw = _watch(model, "--source", folder, "--smooth", "1")
+    assert len(_watch(model, "--source", folder, "--smooth", "7")) < len(raw), "smoothing makes answers steadier"
+
+
+def test_only_changes_are_printed(model: Path, folder: Path) -> None:
+    every = _watch(model, "--source", folder, "--every-frame")
+    changes = [line for before, line in zip([{}, *every], every, strict=False) if before.get("label") != line["label"]]
+    assert 5 <= len(changes) < len(every)
+    printed = _watch(model, "--source", folder)
+    assert [(line["frame"], line["label"]) for line in printed] == [(x["frame"], x["label"]) for x in changes]
+    text = poets_edge("watch", model, "--source", folder).ok()
+    assert [line.split()[2] for line in text.stdout.splitlines()] == [line["label"] for line in changes]
+    assert "photos/s" in text.stdout and "60 frames labelled" in text.stderr and "ms (median)" in text.stderr
+
+
+def test_below_the_threshold_the_answer_is_unknown(model: Path, folder: Path, scores: Any) -> None:
+    lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--threshold", "0.9")
+    assert [line["label"] == "unknown" for line in lines] == list(scores.max(axis=1) < 0.9)
+    assert 0 < sum(line["label"] == "unknown" for line in lines) < 60
+
+
+def test_streams_and_videos_go_the_same_way_as_folders(
+    model: Path, folder: Path, frames: list[bytes], tmp_path: Path
+) -> None:
+    each = ("--every-frame", "--smooth", "1")  # the pictures of a folder are not smoothed, those of a stream are
+    expected = [line["label"] for line in _watch(model, "--source", folder, *each)]
+    # As an IP camera sends them, with something between the pictures.
+    stream = tmp_path / "frames.mjpeg"
+    stream.write_bytes(b"".join(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + frame for frame in frames))
+    assert [line["label"] for line in _watch(model, "--source", stream, *each)] == expected
+    arguments = ("watch", str(model), "--source", "-", *each, "--json", "--threads", "1")
+    with stream.open("rb") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", file)
+        lines = _lines(poets_edge(*arguments).ok().stdout)
+    assert [line["label"] for line in lines] == expected, "a file on standard input loses nothing"
+    piped = poets_edge_process(*arguments, "--keep-all", stdin=stream.read_bytes()).ok()
+    assert [line["label"] for line in _lines(piped.stdout)] == expected
+
+
+def test_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    video = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
+    assert writer.isOpened()
+    for photo in photos_of(flowers, 4):
+        pixels = np.asarray(Image.open(photo).convert("RGB").resize((320, 240)))
+        writer.write(np.ascontiguousarray(pixels[:, :, ::-1]))
+    writer.release()
+    lines = _watch(model, "--source", video, "--smooth", "1", "--every-frame")
+    classifier = Classifier(model)
+    expected = [classifier.classify(photo, 1)[0].name for photo in photos_of(flowers, 4)]
+    right = sum(line["label"] == label for line, label in zip(lines, expected, strict=True))
+    assert right >= 17, "colours in the wrong order would cost more than compression does"
+
+
+@pytest.mark.parametrize("name", ["nothing.avi", "text.mp4"])
+def test_a_video_without_frames(model: Path, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    (tmp_path / name).write_bytes(b"" if name == "nothing.avi" else b"no video at all\n" * 100)
+    poets_edge("watch", model, "--source", tmp_path / name).failed(name, "not a video")
+
+
+def test_a_video_that_holds_its_header_only(model: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    video = tmp_path / "empty.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
+    writer.release()
+    poets_edge("watch", model, "--source", video).failed("empty.avi")
+
+
+def test_bad_frames_are_passed_over_and_told_once(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+    black = jpeg(Image.new("RGB", (320, 240), (5, 5, 5)))
+    torn = frames[1][: len(frames[1]) // 2]
+    small, large, upright = (jpeg(Image.open(_file(frames[2])), size) for size in ((64, 48), (1600, 1200), (240, 320)))
+    stream = tmp_path / "bad.mjpeg"
+    stream.write_bytes(frames[0] + torn + black + black + frames[1] + small + large + upright + frames[3] + torn)
+    ran = poets_edge("watch", model, "--source", stream, "--every-frame", "--json", "--smooth", "1").ok()
+    lines = _lines(ran.stdout)
+    assert [line["label"] is None for line in lines] == [False, True, True, True, *[False] * 5, True]
+    assert all(line["label"] == "daisy" for line in lines if line["label"] and line["score"] > 0.8)
+    assert "decoded" in lines[1]["problem"] and "black" in lines[2]["problem"]
+    warnings = [line for line in ran.stderr.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 2, "once for each row of bad frames"
+    assert "6 frames labelled, 4 bad" in ran.stderr
+    changes = _lines(poets_edge("watch", model, "--source", stream, "--json", "--smooth", "1").ok().stdout)
+    assert [line["label"] is None for line in changes][:3] == [False, True, False]
+
+
+def test_a_thumbnail_inside_a_picture_is_no_frame(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+    thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    stream = tmp_path / "thumbnails.mjpeg"
+    stream.write_bytes(b"".join(frame[:2] + segment + frame[2:] for frame in frames[:3]))
+    (tmp_path / "plain.mjpeg").write_bytes(b"".join(frames[:3]))
+    scores = [
+        [line["score"] for line in _watch(model, "--source", source, "--every-frame", "--smooth", "1")]
+        for source in (stream, tmp_path / "plain.mjpeg")
+    ]
+    assert scores[0] == scores[1] and len(scores[0]) == 3
+
+
+def _file(data: bytes) -> Any:
+    import io
+
+    return io.BytesIO(data)
+
+
+def test_only_bad_frames_is_an_error(model: Path, tmp_path: Path) -> None:
+    frame_folder(tmp_path / "dark", [jpeg(Image.new("RGB", (32, 24)))] * 3)
+    poets_edge("watch", model, "--source", tmp_path / "dark").failed("dark", "none of its 3 frames")
+
+
+def test_sources_that_are_none(model: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mjpeg").write_text("not a picture\n" * 100)
+    poets_edge("watch", model, "--source", tmp_path / "empty").failed("no frames")
+    poets_edge("watch", model, "--source", tmp_path / "text.mjpeg").failed("no frames")
+    poets_edge("watch", model, "--source", tmp_path / "missing").failed("missing", "no such file")
+    poets_edge("watch", model, "--source", folder, "--camera", "0").failed("--camera", "--source")
+    poets_edge("watch", model, "--source", folder, "--smooth", "0").failed("--smooth")
+    poets_edge("watch", tmp_path / "no.tflite", "--source", folder).failed("no.tflite")
+    if not Path("/dev/video63").exists():
+        poets_edge("watch", model, "--camera", "63").failed("/dev/video63", "no such camera")
+
+
+def test_a_picture_that_never_ends_does_not_fill_the_memory() -> None:
+    chunks = [b"\xff\xd8"] + [bytes(1 << 20)] * 100
+    assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
+
+
+def test_no_standard_input_and_no_threads(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poets_edge("watch", model, "--source", folder, "--threads", "0").failed("threads")
+    monkeypatch.setattr(sys, "stdin", None)
+    poets_edge("watch", model, "--source", "-").failed("standard input is closed")
+
+
+def test_the_number_of_threads_is_chosen_by_trying(model: Path) -> None:
+    assert 1 <= fastest_threads(model) <= len(os.sched_getaffinity(0))
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert fastest_threads(model) == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_a_slow_inference_is_waited_for_and_its_source_closed(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two inferences at once in one interpreter, or a camera that stays in use, would be the price of leaving."""
+    classifier, whole = Classifier(model), folder_source(folder)
+    at_work, ended = [], []
+    score_values = classifier.score_values
+
+    def slow(values: npt.NDArray[Any]) -> Any:
+        at_work.append(True)
+        time.sleep(2.5)
+        at_work.pop()
+        return score_values(values)
+
+    def frames() -> Iterator[Frame | None]:
+        try:
+            yield from whole.frames()
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(classifier, "score_values", slow)
+    source = FrameSource(whole.name, False, frames)
+    label_frames(
+        classifier, source, AnswerOptions(), display=Nowhere(), reporter=Silent(), stopped=lambda: bool(at_work)
+    )
+    assert ended and not at_work

@@ -1,0 +1,187 @@
+"""What `export` promises, beyond the four files of the end-to-end test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.photos.image import fit, read_photo
+from tests.conftest import DAISY, QUANTIZATIONS, Trained, poets_edge, poets_edge_process
+
+
+@pytest.fixture
+def work(trained: Trained, tmp_path: Path) -> Path:
+    """A trained graph with its labels and record, without exports."""
+    (tmp_path / "tf_files").mkdir()
+    for path in (trained.folder / "tf_files").glob("retrained_*"):
+        if path.suffix != ".tflite":
+            shutil.copy(path, tmp_path / "tf_files")
+    return tmp_path
+
+
+def test_quantize_alone_means_int8(work: Path) -> None:
+    ran = poets_edge("export", "--quiet", "--json", "--quantize", cwd=work).ok()
+    [file] = json.loads(ran.stdout)["files"]
+    assert file["quantization"] == "int8"
+    assert file["agreement_with_float"] >= 0.96
+    model = Classifier(work / file["path"])
+    assert model.input.dtype == model.output.dtype == np.uint8
+
+
+def test_without_quantize_it_is_float_and_two_exports_are_equal(work: Path) -> None:
+    poets_edge("export", "--quiet", cwd=work).ok()
+    first = (work / "tf_files/retrained_graph.tflite").read_bytes()
+    assert [path.name for path in (work / "tf_files").glob("*.tflite")] == ["retrained_graph.tflite"]
+    poets_edge("export", "--quiet", "--output_dir", "other", cwd=work).ok()
+    assert (work / "other/retrained_graph.tflite").read_bytes() == first
+
+
+def test_float_io_keeps_floats_at_both_ends(work: Path, trained: Trained, flowers: Path) -> None:
+    poets_edge("export", "--quiet", "--quantize", "int8", "--float-io", cwd=work).ok()
+    model = Classifier(work / "tf_files/retrained_graph_int8.tflite")
+    assert model.input.dtype == model.output.dtype == np.float32
+    assert model.path.stat().st_size < 1_100_000
+    plain = Classifier(trained.model("int8"))
+    photos = [flowers / DAISY, *sorted(flowers.glob("*/*1_m.jpg"))[:20]]
+    scores = [(model.scores(photo), plain.scores(photo)) for photo in photos]
+    assert len({int(mine.argmax()) for mine, _ in scores}) >= 3, "the answers must vary"
+    assert all(mine.sum() == pytest.approx(1, abs=1e-5) for mine, _ in scores)
+    # The float input is rounded to 8 bits half a pixel's step beside the pixels, which an unsure photo's answer shows.
+    apart = [np.abs(mine - rounded).max() for mine, rounded in scores]
+    assert max(apart) < 0.15 and np.mean(apart) < 0.02
+
+
+def test_a_quantized_architecture_exports_int8(
+    few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
+) -> None:
+    folder = few_flowers(6)
+    architecture = "mobilenet_0.25_128_quantized"
+    poets_edge("train", "--image_dir", folder, "--architecture", architecture, "--quiet", cwd=tmp_path).ok()
+    ran = poets_edge("export", "--quiet", "--json", cwd=tmp_path).ok()
+    assert [file["quantization"] for file in json.loads(ran.stdout)["files"]] == ["int8"]
+
+
+def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
+    record = json.loads((work / "tf_files/retrained_graph.json").read_text())
+    # To be sure of a loss, the test photos here are those that float32 answers rightly and dynamic does not.
+    photos = Path(record["image_dir"])
+    names = [name for kind in ("test", "validation", "training") for name in record["sets"][kind]]
+    poets_edge("export", "--quiet", "--quantize", "none", "--quantize", "dynamic", cwd=work).ok()
+    float32, dynamic = (
+        Classifier(work / f"tf_files/retrained_graph{quantization}.tflite") for quantization in ("", "_dynamic")
+    )
+    lost = [
+        name
+        for name in names
+        if float32.classify(photos / name, 1)[0].name
+        == name.partition("/")[0]
+        != dynamic.classify(photos / name, 1)[0].name
+    ]
+    assert lost, "dynamic answers every photo as float does: nothing to test with"
+    for path in (work / "tf_files").glob("*.tflite"):
+        path.unlink()
+    # A single photo could be chance, seven are not: it is there seven times.
+    label, copies = lost[0].partition("/")[0], work / "copies"
+    (copies / label).mkdir(parents=True)
+    names = [f"{label}/{number}.jpg" for number in range(8)]
+    for name in names:
+        (copies / name).symlink_to(photos / lost[0])
+    arguments = (
+        "export",
+        "--image_dir",
+        copies,
+        "--quantize",
+        "dynamic",
+        "--quantize",
+        "float16",
+        "--max-accuracy-drop",
+    )
+
+    def test_on(count: int) -> None:
+        record["sets"] = {"training": names[7:], "validation": [], "test": names[:count]}
+        (work / "tf_files/retrained_graph.json").write_text(json.dumps(record))
+
+    test_on(7)
+    failed = poets_edge(*arguments, "0", "-q", cwd=work)
+    failed.failed(
+        "dynamic loses 100.0 points (7 photos worse and 0 better of 7 test photos), more than the 0 allowed",
+        "Nothing was written",
+    )
+    assert "float16" in failed.stdout, "what the others did is shown all the same"
+    assert "dynamic beside float32: loses 100.0 points; 7 photos worse, 0 better; unlikely" in failed.stdout
+    assert not list((work / "tf_files").glob("*.tflite"))
+    poets_edge(*arguments, "100", "-q", cwd=work).ok()
+    test_on(2)
+    chance = poets_edge(*arguments, "0", "-q", cwd=work).ok()
+    assert "2 photos worse and 0 better of 2 test photos), more than the 0 allowed" in chance.stderr
+    assert "could be chance" in chance.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "retrained_graph.pb").unlink(), "No such file"),
+        (lambda folder: (folder / "retrained_graph.pb").write_bytes(b"\x00\x01nothing"), "not a frozen graph"),
+        (lambda folder: (folder / "retrained_graph.json").write_text("{"), "damaged"),
+        (lambda folder: (folder / "retrained_labels.txt").write_text("a\nb\n"), "not the labels"),
+        (lambda folder: _edit(folder / "retrained_graph.json", graph_sha256="0" * 64), "describes another graph"),
+        (lambda folder: _edit(folder / "retrained_graph.json", image_dir="/nowhere"), "--image_dir"),
+    ],
+)
+def test_damaged_inputs(work: Path, damage: Callable[[Path], object], said: str) -> None:
+    damage(work / "tf_files")
+    poets_edge("export", "--quiet", "--quantize", cwd=work).failed(said)
+    assert not list(work.rglob("*.tflite"))
+
+
+def _edit(record: Path, **changes: str) -> None:
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
+    trained: Trained, flowers: Path, quantization: str
+) -> None:
+    """A foreign reader of the standard metadata: it finds the labels and the normalization by itself."""
+    mediapipe = pytest.importorskip("mediapipe")
+    vision = mediapipe.tasks.vision
+    options = vision.ImageClassifierOptions(
+        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(trained.model(quantization)))
+    )
+    ours = Classifier(trained.model(quantization))
+    names = [DAISY, *(path.relative_to(flowers).as_posix() for path in sorted(flowers.glob("*/*1_m.jpg"))[:30])]
+    answers, worst = [], 0.0
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        for name in names:
+            # At the model's size already, so that only the models' ends are compared, not two ways of resizing.
+            pixels = fit(read_photo(flowers / name), ours.size)
+            theirs = classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+            scores = {entry.category_name: entry.score for entry in theirs.classifications[0].categories}
+            assert set(scores) == set(ours.labels)
+            mine = ours.score_pixels(pixels)
+            worst = max(worst, *(abs(scores[label] - mine[index]) for index, label in enumerate(ours.labels)))
+            answers.append((max(scores, key=lambda label: scores[label]), ours.labels[int(mine.argmax())]))
+    assert len({answer for answer, _ in answers}) >= 3, "the answers must vary"
+    assert all(a == b for a, b in answers)
+    assert worst < 1e-3
+
+
+def test_labels_lie_in_the_file_as_a_zip_that_anybody_can_read(trained: Trained) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(trained.model("int8")) as archive:
+        assert archive.read("labels.txt").decode().split() == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+        assert json.loads(archive.read("poets_edge.json"))["quantization"] == "int8"
+
+
+def test_a_flipped_bit_in_a_model_is_noticed(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    data = bytearray(trained.model("int8").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "flipped.tflite").write_bytes(data)
+    poets_edge_process("label", "--graph", tmp_path / "flipped.tflite", flowers / DAISY).failed("checksum")

@@ -1,0 +1,107 @@
+"""The package's layers, and the imports that its modules make."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+LAYERS = (
+    ("__main__", "codelab"),
+    ("cli",),
+    ("api",),
+    ("demo",),
+    ("audit", "grid"),
+    ("export",),
+    ("train",),
+    ("reports",),
+    ("quantize",),
+    ("nets",),
+    ("bench",),
+    ("device",),
+    ("tflite",),
+    ("photos",),
+    ("core",),
+    ("progress",),
+    ("errors",),
+)
+"""Packages and modules at the top of `poets_edge`, highest first. Each imports only what stands below it."""
+
+DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
+"""The layers that a device gets, with `api` and `cli`, which import what they need when they are called."""
+
+IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
+"""Layers whose functions import packages of ours: a device has no packages above `bench`."""
+
+DEFERRED = {
+    "nets/weights.py": {"poets_edge.core.download"},  # an HTTP client: 14 ms of a cached `train`
+    "photos/folder.py": {"poets_edge.photos.elsewhere"},  # the two call each other
+    "tflite/interpreter.py": {"poets_edge.tflite.runtimes"},  # only where no interpreter is installed
+    "tflite/model_file.py": {  # only for models that are new to this machine: 15 ms of `label`
+        "poets_edge.tflite.metadata",
+        "poets_edge.tflite.verify.verify",
+    },
+}
+"""Imports of our own modules inside functions, for the time they take to load."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of a module of ours.
+
+    Attributes:
+        importer: path of the importing file in `poets_edge`, with `/`.
+        module: dotted name of the imported module.
+        at_top: whether the statement stands at the top level of the file, where it runs on import.
+    """
+
+    importer: str
+    module: str
+    line: int
+    at_top: bool
+
+    @property
+    def importer_layer(self) -> str:
+        return self.importer.partition("/")[0].removesuffix(".py")
+
+    @property
+    def layer(self) -> str:
+        return self.module.split(".")[1] if "." in self.module else ""
+
+    def __str__(self) -> str:
+        return f"poets_edge/{self.importer}:{self.line} imports {self.module}"
+
+
+def package_imports(package: Path = ROOT / "poets_edge") -> Iterator[Import]:
+    """Yield every import of a module of ours: at the top, in functions, and under `TYPE_CHECKING`."""
+    for path in sorted(package.rglob("*.py")):
+        if path.parent != package or path.name != "__init__.py":  # the public names, which are loaded on first use
+            yield from file_imports(path, package)
+
+
+def file_imports(path: Path, package: Path = ROOT / "poets_edge") -> Iterator[Import]:
+    """Yield the imports of our own modules that one file makes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = {id(node) for node in tree.body}
+    name = path.relative_to(package).as_posix()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}:{node.lineno}: imports are absolute"
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [module if module_path(module, package) else str(node.module) for module in modules]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            if module.split(".")[0] == "poets_edge":
+                yield Import(name, module, node.lineno, id(node) in top)
+
+
+def module_path(module: str, package: Path = ROOT / "poets_edge") -> Path | None:
+    """Return the file of a module, None where there is none of that name."""
+    base = package.parent.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)

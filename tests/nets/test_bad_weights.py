@@ -1,0 +1,109 @@
+"""Weights files that are something else: one line says what they are and what was wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.nets.weights import EMBEDDED_FILE
+from tests.conftest import poets_edge
+
+Arrays = list[Any]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that nothing is ever learned from: every run here fails before it reads them."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        Image.new("RGB", (8, 8)).save(folder / name / "1.jpg")
+    return folder
+
+
+def arrays() -> Arrays:
+    """The embedded weights in single precision, in Keras's order."""
+    with np.load(EMBEDDED_FILE) as stored:
+        return [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
+
+
+def hdf5(path: Path, values: Arrays) -> None:
+    """As Keras writes it: a layer for each kernel, and one for each norm behind it."""
+    with h5py.File(path, "w") as file:
+        names = []
+        for index in range(0, len(values), 5):
+            pair = {f"conv_{index}": values[index : index + 1], f"bn_{index}": values[index + 1 : index + 5]}
+            for name, part in pair.items():
+                if part:
+                    group = file.create_group(name)
+                    names.append(name)
+                    group.attrs["weight_names"] = [f"{name}/w{number}".encode() for number in range(len(part))]
+                    for number, array in enumerate(part):
+                        group.create_dataset(f"{name}/w{number}", data=array)
+        file.attrs["layer_names"] = [name.encode() for name in names]
+
+
+def npz(path: Path, values: Arrays) -> None:
+    np.savez(path, *values)
+
+
+def with_top(values: Arrays) -> Arrays:
+    return [*values, np.zeros((1, 1, 256, 1000), np.float32), np.zeros(1000, np.float32)]
+
+
+def not_finite(values: Arrays) -> Arrays:
+    values[2][3] = np.nan
+    return values
+
+
+def pytorch(path: Path) -> None:
+    state: dict[str, Any] = {"model.0.0.weight": np.zeros((8, 3, 3, 3))}
+    np.savez(path, **state)
+
+
+CASES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "half precision": ("w.h5", lambda path: hdf5(path, [a.astype(np.float16) for a in arrays()]), "float16"),
+    "a top": ("w.h5", lambda path: hdf5(path, with_top(arrays())), "classifier"),
+    "transposed": ("w.npz", lambda path: npz(path, [a.transpose() for a in arrays()]), "transposed"),
+    "another width": ("w.npz", lambda path: npz(path, [np.repeat(a, 2, -1) for a in arrays()]), "width 0.50"),
+    "another size": ("mobilenet_2_5_160_tf_no_top.h5", lambda path: hdf5(path, arrays()), "160 pixels"),
+    "another network": ("w.npz", lambda path: npz(path, [np.zeros((7, 7, 3, 64), np.float32)]), "[7, 7, 3, 64]"),
+    "not finite": ("w.npz", lambda path: npz(path, not_finite(arrays())), "conv1 holds numbers that are not finite"),
+    "PyTorch": ("w.npz", pytorch, "PyTorch"),
+    "no arrays": ("w.h5", lambda path: h5py.File(path, "w").close(), "holds 'nothing'"),
+    "text": ("w.h5", lambda path: path.write_text("<html>"), "damaged, or no weights file"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_does_not_fit_is_named(case: str, photos: Path, tmp_path: Path) -> None:
+    name, make, said = CASES[case]
+    make(tmp_path / name)
+    ran = poets_edge("train", photos, "--architecture", "mobilenet_0.25_128", "--weights", name, cwd=tmp_path)
+    ran.failed(name, said)
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.npz"])
+def test_truncated(name: str, photos: Path, tmp_path: Path) -> None:
+    {"w.h5": hdf5, "w.npz": npz}[name](tmp_path / name, arrays())
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    ran = poets_edge("train", photos, "--architecture", "mobilenet_0.25_128", "--weights", name, cwd=tmp_path)
+    ran.failed(name, "damaged")
+
+
+def test_photos_that_show_nothing_calibrate_nothing(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(12):
+            Image.new("RGB", (64, 64)).save(tmp_path / f"photos/{label}/{number}.png")
+    embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+    poets_edge("train", "photos", *embedded, "--how_many_training_steps", "1", "--quiet", cwd=tmp_path).ok()
+    poets_edge("export", "--quantize", "int8", "--quiet", cwd=tmp_path).failed("all of one color", "--image_dir")

@@ -1,0 +1,91 @@
+"""Frozen graphs of anybody's: what may do more than compute is refused by its name, what goes wrong is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32
+
+from poets_edge.nets.graphdef import constant, find_node, operation, serialize
+from poets_edge.tflite.verify.memory import is_known
+from tests.conftest import poets_edge
+from tests.graphs import small_graph
+
+LABELS = ("daisy", "roses", "tulips")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.new("RGB", (20, 20), "yellow").save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def write(folder: Path, graph: Any) -> Path:
+    (folder / "it.pb").write_bytes(serialize(graph))
+    (folder / "it_labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    return folder / "it.pb"
+
+
+def integers(name: str, op: str, inputs: Sequence[str]) -> Any:
+    node = operation(name, op, list(inputs))
+    node.attr["T"].type = DT_INT32
+    return node
+
+
+@pytest.mark.parametrize("operator", ["WriteFile", "ReadFile", "PyFunc", "EagerPyFunc", "Print", "LoadLibrary"])
+def test_an_operator_that_may_do_anything_is_refused_by_its_name(tmp_path: Path, photo: Path, operator: str) -> None:
+    """It wrote a file when the graph was labelled with, as a control dependency of the Softmax."""
+    graph = small_graph(LABELS)
+    graph.node.add(name="harmless", op=operator)
+    find_node(graph, "final_result").input.append("^harmless")
+    file = write(tmp_path, graph)
+    for arguments in (("label", file, photo), ("export", file), ("inspect", file)):
+        poets_edge(*arguments, cwd=tmp_path).failed(f"holds {operator}, which no network for pictures needs")
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_functions_of_its_own_are_refused(tmp_path: Path, photo: Path) -> None:
+    graph = small_graph(LABELS)
+    graph.library.function.add().signature.name = "Softmax"
+    poets_edge("label", write(tmp_path, graph), photo).failed("functions of its own")
+
+
+@pytest.mark.tensorflow
+def test_what_tensorflow_says_when_a_graph_is_run_is_one_line(tmp_path: Path, photo: Path) -> None:
+    """A shape that comes from the pixels, so that nothing is wrong before the graph is run."""
+    graph = small_graph(LABELS)
+    every = constant("every", np.arange(4, dtype=np.int32))
+    most = operation("most", "Max", ["input", "every"])
+    most.attr["Tidx"].type = DT_INT32
+    cast = graph.node.add(name="cast", op="Cast", input=["most"])
+    cast.attr["SrcT"].type, cast.attr["DstT"].type = DT_FLOAT, DT_INT32
+    less = integers("less", "Sub", ["cast", "four"])
+    length = integers("length", "Pack", ["less", "less"])
+    length.attr["N"].i, length.attr["axis"].i = 2, 0
+    reshape = operation("odd", "Reshape", ["bottleneck", "length"])
+    reshape.attr["Tshape"].type = DT_INT32
+    graph.node.extend([every, most, constant("four", np.array(4, np.int32)), less, length, reshape])
+    find_node(graph, "head/matmul").input[0] = "odd"
+    poets_edge("label", write(tmp_path, graph), photo).failed("it.pb: TensorFlow cannot run it (", "-5")
+
+
+@pytest.mark.tensorflow
+def test_an_answer_of_another_shape_is_refused(tmp_path: Path, photo: Path) -> None:
+    graph = small_graph(LABELS)
+    reshape = operation("flat", "Reshape", ["head/logits", "length"])
+    reshape.attr["Tshape"].type = DT_INT32
+    graph.node.extend([constant("length", np.array([3], np.int32)), reshape])
+    find_node(graph, "final_result").input[0] = "flat"
+    poets_edge("label", write(tmp_path, graph), photo).failed("answers with the shape [3]")
+
+
+@pytest.mark.tensorflow
+def test_what_was_exported_without_judging_it_is_verified_later(tmp_path: Path) -> None:
+    ran = poets_edge("export", write(tmp_path, small_graph(LABELS)), cwd=tmp_path)
+    assert ran.ok() and "not re-scored" in ran.stderr
+    assert not is_known((tmp_path / "it.tflite").read_bytes())

@@ -1,0 +1,100 @@
+"""Pictures are decoded within a budget of memory, in the formats that photos have, and in no other."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos import decode_budget as budget
+from poets_edge.photos.image import read_photo
+from tests.conftest import ROOT, poets_edge
+
+MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
+
+
+def test_a_picture_that_promises_more_than_memory_holds(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    assert len(data) < 400
+    (tmp_path / "bomb.png").write_bytes(data)
+    poets_edge("label", MODEL, tmp_path / "bomb.png").failed("169 megapixels", "Scale it down")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the most memory")
+def test_a_camera_of_200_megapixels(tmp_path: Path) -> None:
+    Image.new("RGB", (16_320, 12_240), "red").save(tmp_path / "large.jpg", quality=60)
+    code = (
+        "import sys; from pathlib import Path; from poets_edge.photos.image import read_photo;"
+        "assert read_photo(Path(sys.argv[1])).size == (2040, 1530);"
+        "print([l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')][0])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "large.jpg"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert int(ended.stdout) < 500_000, f"{ended.stdout} kB"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "I;16", "CMYK"])
+def test_large_pictures_get_the_same_pixels_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
+    image = Image.fromarray(values.astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(values).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray(values[::-1].copy()))
+    whole = np.asarray(read_photo(image))
+    monkeypatch.setattr("poets_edge.photos.image._LARGE", 1000)
+    assert np.array_equal(np.asarray(read_photo(image)), whole)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"%PDF-1.4\n", b"P6 2 2 255\n" + bytes(12), b"8BPS"])
+def test_formats_that_photos_do_not_have(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(PhotoError, match="not a picture"):
+        read_photo(tmp_path / "photo.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_skipped_and_listed(tmp_path: Path) -> None:
+    for label in ("daisy", "roses"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (40, 30), "yellow").save(tmp_path / label / "good.png")
+    os.mkfifo(tmp_path / "daisy/pipe.jpg")
+    (tmp_path / "daisy/link.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "daisy/device.jpg").symlink_to("/dev/zero")
+    with (tmp_path / "daisy/sparse.jpg").open("wb") as file:
+        file.truncate(60 << 30)
+    ran = poets_edge("evaluate", MODEL, "--image_dir", tmp_path, "--set", "all").ok()
+    assert sum("left out:" in line for line in ran.stderr.splitlines()) == 4
+    poets_edge("label", MODEL, tmp_path / "daisy/pipe.jpg").failed("not a regular file")
+
+
+HEIC = Path(__file__).with_name("drawn_daisy.heic")
+"""A drawn daisy of 96 x 64 pixels, as a phone's camera would store it."""
+
+
+def test_a_heic_photo_is_read_where_its_decoder_is_installed() -> None:
+    pytest.importorskip("pi_heif")
+    pixels = np.asarray(read_photo(HEIC))
+    assert pixels.shape == (64, 96, 3) and pixels.std() > 10
+
+
+def test_a_heic_photo_names_the_decoder_that_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(budget, "_HEIF_PLUGINS", ("no_such_decoder",))
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):
+        read_photo(HEIC)

@@ -1,0 +1,105 @@
+"""The one way from a picture to numbers, on wild pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.normalization import Normalization
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([across, down, np.zeros_like(across)], axis=-1).astype(np.uint8))
+
+
+@given(st.integers(1, 8), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_every_orientation_gives_the_upright_picture(orientation: int, width: int, height: int) -> None:
+    upright = gradient(width, height)
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(undo[orientation]) if orientation in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    read = read_photo(encoded(stored, exif=exif))
+    np.testing.assert_array_equal(np.asarray(read), np.asarray(upright))
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF"])
+)
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_give_a_picture_or_one_clear_error(junk: bytes, head: bytes) -> None:
+    try:
+        assert read_photo(head + junk).mode == "RGB"
+    except PhotoError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of damaged tags
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_picture_gives_a_picture_or_one_clear_error(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]))
+    content = bytearray(encoded(gradient(60, 40), form))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        assert read_photo(bytes(content[: data.draw(st.integers(1, len(content)))])).mode == "RGB"
+    except PhotoError as error:
+        assert "\n" not in str(error)
+
+
+def test_transparency_is_laid_over_white() -> None:
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert np.asarray(read_photo(encoded(clear))).min() == 255
+
+
+def test_sixteen_bits_keep_their_shades() -> None:
+    shades = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    read = np.asarray(read_photo(encoded(Image.fromarray(shades))))[..., 0]
+    np.testing.assert_allclose(read.ravel(), np.arange(256), atol=1)
+
+
+def test_large_jpegs_are_decoded_smaller_and_look_the_same() -> None:
+    large = gradient(3000, 2000)
+    read = read_photo(encoded(large, "JPEG", quality=95))
+    assert read.size == (750, 500)
+    np.testing.assert_allclose(fit(read, (224, 224)).astype(int), fit(large, (224, 224)).astype(int), atol=4)
+
+
+def test_a_photo_is_one_picture_whatever_the_source(flowers: Path) -> None:
+    path = flowers / "daisy/21652746_cc379e0eea_m.jpg"
+    with path.open("rb") as file:
+        pictures = [read_photo(source) for source in (path, str(path), path.read_bytes(), file)]
+    assert len({picture.tobytes() for picture in pictures}) == 1
+
+
+@pytest.mark.parametrize(("mean", "std"), [((127.5,), (127.5,)), ((123.7, 116.8, 103.9), (58.4, 57.1, 57.4))])
+def test_normalising_is_what_it_says(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    out = np.empty(pixels.shape, np.float32)
+    normaliser(Normalization(mean, std))(pixels, out)
+    np.testing.assert_allclose(out, (pixels - np.array(mean)) / np.array(std), atol=1e-5)

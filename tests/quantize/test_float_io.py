@@ -1,0 +1,131 @@
+"""The first convolution of an int8 model is float and yet the same on every processor, because nothing is rounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.quantize.float_io import exact_floats, for_pixels, put_first_layer_in_float
+from poets_edge.tflite.flatbuffer import builtin, constant, read_tree, schema, write_tree
+from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.write_metadata import Card, with_metadata
+from tests.conftest import DAISY, ROSE, Trained
+
+_SIZES = st.floats(1e-6, 1e6)
+
+
+@given(st.integers(0, 2**32 - 1), _SIZES, _SIZES, st.booleans())
+def test_no_order_of_adding_up_makes_a_difference(seed: int, weight: float, offset: float, one_large: bool) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0, weight, (2, 3, 3, 3))
+    if one_large:
+        weights[0, 0, 0, 0] *= 1000
+    exact_weights, exact_bias = exact_floats(weights, rng.normal(0, offset, 2))
+    pixels = rng.choice([-128, 127, 0, 1], 27) / 128  # the worst are at the ends
+    for kernel, bias in zip(exact_weights.reshape(2, -1), exact_bias, strict=True):
+        pixels *= np.sign(kernel) if rng.random() < 0.5 else 1
+        parts = np.append(pixels * kernel.astype(np.float64), np.float64(bias))
+        for _ in range(5):
+            rng.shuffle(parts)
+            total = np.float32(0)
+            for part in parts.astype(np.float32):
+                total += part
+            assert float(total) == parts.sum()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_weights_keep_eleven_digits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
+    exact_weights, exact_bias = exact_floats(weights, bias)
+    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
+    assert (np.abs(exact_weights - weights) <= largest / 2**11).all()
+    assert np.abs(exact_bias - bias).max() < 1e-3
+
+
+def test_an_output_without_weights_stays_zero() -> None:
+    exact_weights, exact_bias = exact_floats(np.zeros((1, 3, 3, 3)), np.zeros(1))
+    assert not exact_weights.any() and not exact_bias.any()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
+    pixel_weights, pixel_bias = for_pixels(weights, bias)
+    expected = np.einsum("hwc,ohwc->o", (photo - 127.5) / 127.5, weights) + bias
+    assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("quantization", ["float32", "dynamic", "int8"])
+def test_a_model_that_starts_in_another_way_stays_as_it_is(trained: Trained, quantization: str) -> None:
+    """The int8 one has been changed already."""
+    tree = read_tree(trained.model(quantization).read_bytes())
+    before = write_tree(tree)
+    put_first_layer_in_float(tree)
+    assert write_tree(tree) == before
+
+
+def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) -> None:
+    """Where the first layer could not be changed, a uint8 input keeps a converter's own scale."""
+    tree = read_tree(trained.model("int8").read_bytes())
+    tree.metadata = []
+    photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
+    photo.quantization.scale, photo.quantization.zeroPoint = [1 / 127.5], [127]
+    (tmp_path / "other.tflite").write_bytes(with_metadata(write_tree(tree), Card("other", "for tests", ())))
+    assert read_metadata(tmp_path / "other.tflite").mean == (127.5,)
+    assert read_metadata(trained.model("int8")).mean == (128,)
+
+
+def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
+    tree, codes = read_tree(trained.model("int8").read_bytes()), schema().BuiltinOperator
+    graph = tree.subgraphs[0]
+    operators = [builtin(tree, operator) for operator in graph.operators]
+    assert operators[:4] == [codes.DEQUANTIZE, codes.CONV_2D, codes.QUANTIZE, codes.DEPTHWISE_CONV_2D]
+    assert operators[-3:] == [codes.DEQUANTIZE, codes.SOFTMAX, codes.QUANTIZE]
+    assert set(operators[3:-3]) == {codes.CONV_2D, codes.DEPTHWISE_CONV_2D, codes.MEAN, codes.FULLY_CONNECTED}
+    weights = constant(tree, graph.tensors[graph.operators[1].inputs[1]])
+    assert weights.dtype == np.float32 and len(np.unique(weights)) > 100
+    # Everything between is 8 bits.
+    inner = {index for operator in graph.operators[3:-3] for index in operator.outputs}
+    assert {graph.tensors[index].type for index in inner} == {schema().TensorType.INT8}
+
+
+def test_the_exported_model_takes_pixels_as_they_are(trained: Trained, flowers: Path) -> None:
+    """Whoever feeds a uint8 input without looking at its scale does right."""
+    model = Classifier(trained.model("int8"))
+    pixels = fit(read_photo(flowers / DAISY), model.size)
+    assert np.array_equal(model.input_values(pixels), pixels)
+
+
+@pytest.mark.parametrize("accelerate", [True, False], ids=["XNNPACK", "plain kernels"])
+def test_the_first_layer_sums_photos_without_an_error(
+    trained: Trained, flowers: Path, tmp_path: Path, accelerate: bool
+) -> None:
+    """Two implementations that add up in different orders, against 64 bits, to the last bit."""
+    model = Classifier(trained.model("int8"))
+    tree = read_tree(model.path.read_bytes())
+    graph = tree.subgraphs[0]
+    convolution = graph.operators[1]
+    kernel, bias = (constant(tree, graph.tensors[index]).astype(np.float64) for index in convolution.inputs[1:])
+    graph.operators, graph.outputs, tree.signatureDefs = graph.operators[:2], convolution.outputs, []
+    (tmp_path / "first_layer.tflite").write_bytes(write_tree(tree))
+    interpreter = open_model(tmp_path / "first_layer.tflite", accelerate=accelerate)
+    for name in (DAISY, ROSE):
+        values = model.input_values(fit(read_photo(flowers / name), model.size))
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values[None])
+        interpreter.invoke()
+        [summed] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        real = (values.astype(np.float64) - model.input.zero_point) * model.input.scale
+        padded = np.pad(real, ((0, 1), (0, 1), (0, 0)))  # TensorFlow's SAME at stride 2 and an even size
+        patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))[::2, ::2]
+        expected = np.clip(np.einsum("yxchw,ohwc->yxo", patches, kernel) + bias, 0, 6)
+        assert len(np.unique(expected)) > 10_000, "the answers must vary"
+        assert np.array_equal(summed, expected)

@@ -1,0 +1,151 @@
+"""Rounding with error feedback, against the definition it is a fast form of, and the Hessian against TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poets_edge.quantize import gptq
+from tests import yardstick
+
+Floats = npt.NDArray[Any]
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def correlated_inputs(rng: np.random.Generator, samples: int, inputs: int) -> Floats:
+    """Inputs as a layer has them: fewer causes than inputs, and not negative."""
+    causes = rng.normal(size=(samples, max(inputs // 4, 1)))
+    return np.maximum(causes @ rng.normal(size=(causes.shape[1], inputs)) + 0.1 * rng.normal(size=(samples, inputs)), 0)
+
+
+def hessian_of(inputs: Floats) -> Floats:
+    return np.asarray(inputs.T @ inputs, np.float32)
+
+
+def rounded(weights: Floats, hessian: Floats) -> Floats:
+    """Of one group, [inputs, outputs]."""
+    return np.asarray(gptq._round(weights[None].astype(np.float32), hessian[None])[0], np.float64)
+
+
+def to_nearest(weights: Floats) -> Floats:
+    """What a converter does."""
+    step = np.abs(weights).max(axis=0) / 127
+    return np.asarray(np.rint(weights / step) * step)
+
+
+def by_definition(weights: Floats, hessian: Floats) -> Floats:
+    """Optimal Brain Surgeon as it is written down: round an input, adjust the others, take it out of the inverse."""
+    left, hessian = weights.astype(np.float64), hessian.astype(np.float64)
+    hessian = hessian + np.eye(len(hessian)) * 0.01 * np.diag(hessian).mean()
+    inverse, step = np.linalg.inv(hessian), np.abs(left).max(axis=0) / 127
+    largest = np.abs(left).argmax(axis=0)
+    result = np.empty_like(left)
+    for i in range(len(left)):
+        level = np.clip(np.rint(left[i] / step), -127, 127)
+        level = np.where(largest == i, np.sign(weights[i]) * 127, level)
+        result[i] = level * step
+        error = (left[i] - result[i]) / inverse[i, i]
+        left -= inverse[:, i, None] * error[None, :]
+        inverse = inverse - np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
+    return result
+
+
+@given(SEEDS, st.integers(1, 150), st.integers(1, 6))
+@settings(max_examples=25, deadline=None)
+def test_every_weight_lies_on_the_grid_that_a_converter_will_choose(seed: int, inputs: int, outputs: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(inputs, outputs)).astype(np.float32)
+    found = rounded(weights, hessian_of(correlated_inputs(rng, 50, inputs)))
+    largest = np.abs(weights).max(axis=0)
+    assert np.abs(found).max(axis=0) == pytest.approx(largest, rel=1e-6)
+    levels = found / (largest / 127)
+    assert np.abs(levels - np.rint(levels)).max() < 1e-3
+    # And so rounding once more, as the converter will, changes nothing.
+    assert to_nearest(found) == pytest.approx(found, abs=1e-6)
+
+
+@pytest.mark.parametrize("inputs", [5, 64, 65, 150], ids=lambda count: f"{count} inputs")
+def test_it_computes_what_the_paper_defines(inputs: int) -> None:
+    """Also beyond one block of 64 inputs, where errors are passed on later and all at once."""
+    rng = np.random.default_rng(inputs)
+    weights, hessian = rng.normal(size=(inputs, 20)), hessian_of(correlated_inputs(rng, 400, inputs))
+    found, defined = rounded(weights, hessian), by_definition(weights, hessian)
+    # A weight that lies halfway between two steps may fall either way, and those after it follow.
+    same = np.isclose(found, defined, atol=1e-6).all(axis=0)
+    assert same.mean() >= 0.9
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_each_to_the_nearest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(30, 4)).astype(np.float32)
+    found = rounded(weights, np.diag(rng.uniform(0.1, 10, 30)).astype(np.float32))
+    assert found == pytest.approx(to_nearest(weights), abs=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [9, 128])
+def test_the_layers_answers_move_less_than_by_rounding_to_the_nearest(inputs: int) -> None:
+    rng = np.random.default_rng(0)
+    weights, seen = rng.normal(size=(inputs, 50)), correlated_inputs(rng, 1000, inputs)
+
+    def error(of: Floats) -> float:
+        return float(((seen @ (of - weights)) ** 2).mean())
+
+    assert error(rounded(weights, hessian_of(seen))) < 0.5 * error(to_nearest(weights))
+
+
+def test_groups_do_not_see_each_other() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(3, 9, 1)).astype(np.float32)
+    hessians = np.stack([hessian_of(correlated_inputs(rng, 50, 9)) for _ in range(3)])
+    together = gptq._round(weights, hessians)
+    for group in range(3):
+        np.testing.assert_array_equal(together[group], rounded(weights[group], hessians[group]).astype(np.float32))
+
+
+def test_inputs_that_are_always_zero_and_outputs_without_weights_do_no_harm() -> None:
+    rng = np.random.default_rng(2)
+    weights, seen = rng.normal(size=(20, 3)), correlated_inputs(rng, 50, 20)
+    seen[:, 5:9] = 0
+    weights[:, 1] = 0
+    for hessian in (hessian_of(seen), np.zeros((20, 20), np.float32)):
+        found = rounded(weights, hessian)
+        assert np.isfinite(found).all() and not found[:, 1].any()
+
+
+@pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
+def test_several_photos_together_add_what_each_adds(depthwise: bool) -> None:
+    rng = np.random.default_rng(5)
+    hessian = gptq.Hessian(gptq.Convolution("", depthwise, np.ones((3, 3, 4, 1), np.float32), (1, 1), "SAME"))
+    photos = rng.normal(size=(3, 20, 16, 4)).astype(np.float32)
+    taken = [hessian.taken(photo, hessian.places(photo.shape, rng)) for photo in photos]
+    each = [hessian.products([share]) for share in taken]
+    np.testing.assert_allclose(hessian.products(taken), sum(each), rtol=1e-4, atol=1e-3)
+    assert not np.allclose(each[0], each[1])
+
+
+@pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
+@pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("VALID", 2)])
+def test_the_hessian_gives_the_squared_output_that_tensorflow_computes(
+    depthwise: bool, padding: str, stride: int
+) -> None:
+    """For any weights w, w'Hw is the sum of the squares of the convolution's outputs."""
+    tf = yardstick.tensorflow()
+    rng = np.random.default_rng(3)
+    pictures = rng.normal(size=(3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
+    weights = rng.normal(size=(3, 3, 4, 1)).astype(np.float32)
+    hessian = gptq.Hessian(gptq.Convolution("", depthwise, weights, (stride, stride), padding))
+    for picture in pictures:
+        hessian.add(picture, rng)
+    convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
+    outputs = convolve(pictures, weights, [1, stride, stride, 1], padding).numpy().astype(np.float64)
+    grouped = weights[..., 0].reshape(9, 4).T if depthwise else weights.reshape(1, -1)
+    squares = np.einsum("gi,gij,gj->g", grouped, hessian.sums, grouped)
+    assert squares == pytest.approx((outputs**2).sum(axis=(0, 1, 2)), rel=1e-4)

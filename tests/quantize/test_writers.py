@@ -1,0 +1,151 @@
+"""What is written without TensorFlow, held against what TensorFlow makes of the same weights and of the same graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from poets_edge.nets.architectures import Architecture, architecture
+from poets_edge.nets.graphdef import parse_graph, serialize
+from poets_edge.nets.layer_weights import read_backbone
+from poets_edge.nets.network import Network
+from poets_edge.nets.read_graph import UnknownNetworkError, read_network
+from poets_edge.nets.weights import EMBEDDED_FILE, Weights, find_weights
+from poets_edge.nets.write_graph import graph_of
+from poets_edge.quantize.convert import convert
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.interpreter import open_model
+from tests import codelab, yardstick
+
+EMBEDDED = architecture("mobilenet_0.25_128")
+Array = npt.NDArray[np.float32]
+
+
+def pictures(entry: Architecture, count: int = 8) -> list[Array]:
+    """Blurred noise: unlike white noise, it makes a network's answers vary."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(-1, 1, (count, 1, 13, 13, 3)).astype(np.float32)
+    rows = np.linspace(0, 12, entry.resolution).round().astype(int)
+    return list(coarse[:, :, rows][:, :, :, rows])
+
+
+def answers(model: Path, inputs: list[Array]) -> Array:
+    interpreter: Any = open_model(model)
+    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    found = []
+    for picture in inputs:
+        interpreter.set_tensor(start, picture)
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(end)[0].copy())
+    return np.array(found)
+
+
+def with_head(network: Network, classes: int = 5) -> Network:
+    """A head whose answers are neither all alike nor all sure."""
+    rng = np.random.default_rng(1)
+    size = network.shapes()[network.output][0]
+    return network.with_head(rng.normal(0, 0.4, (size, classes)).astype(np.float32), np.zeros(classes, np.float32), "x")
+
+
+def random_inception(folder: Path) -> tuple[Weights, Any]:
+    """Inception V3 with random weights, whose norms are no mere formality, saved as Keras saves them."""
+    tf = yardstick.tensorflow()
+    tf.keras.utils.set_random_seed(0)
+    model, rng = yardstick.keras_model(architecture("inception_v3")), np.random.default_rng(0)
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            beta, mean, variance = (array.shape for array in layer.get_weights())
+            layer.set_weights([rng.normal(0, 0.1, beta), rng.normal(0, 0.1, mean), rng.uniform(0.3, 1.5, variance)])
+    yardstick.save_as_keras_does(model, folder / "inception.h5")
+    return find_weights(architecture("inception_v3"), folder, str(folder / "inception.h5")), model
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving weights
+@pytest.mark.parametrize("name", ["embedded", "inception_v3"])
+def test_graph_and_model_answer_as_tensorflows_do(name: str, tmp_path: Path) -> None:
+    if name == "embedded":
+        entry, weights = EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")
+        model = yardstick.keras_model(entry)
+        with np.load(EMBEDDED_FILE) as stored:
+            model.set_weights([stored[key].astype(np.float32) for key in stored.files])
+    else:
+        entry = architecture(name)
+        weights, model = random_inception(tmp_path)
+    network = read_backbone(entry, weights)
+    ours, converted, theirs = tmp_path / "ours.tflite", tmp_path / "converted.tflite", tmp_path / "theirs.tflite"
+    (tmp_path / "ours.pb").write_bytes(serialize(graph_of(network)))
+    graphs = {
+        name: parse_graph(data, name)
+        for name, data in {"ours": (tmp_path / "ours.pb").read_bytes(), "keras": yardstick.frozen(model, entry)}.items()
+    }
+    ours.write_bytes(write_float_model(network))
+    converted.write_bytes(convert(graphs["ours"], "ours", "input", "bottleneck"))
+    theirs.write_bytes(convert(graphs["keras"], "keras", "input", "bottleneck"))
+    inputs = pictures(entry, 8 if entry.alpha else 2)
+    found = answers(ours, inputs)
+    assert found.std(axis=0).mean() > 1e-4, "the answers must vary"
+    np.testing.assert_array_equal(found, answers(converted, inputs))
+    np.testing.assert_allclose(found, answers(theirs, inputs), rtol=1e-5, atol=1e-5)
+    # The graph in TensorFlow, as the codelab's scripts load one.
+    np.testing.assert_allclose(found, yardstick.run_graph(tmp_path / "ours.pb", inputs), rtol=1e-5, atol=2e-5)
+    # Graphs of earlier versions, with Keras's norms in them, are read to the same numbers.
+    old = read_network(graphs["keras"], "input", "bottleneck", entry.size)
+    assert [replace(layer, name="", sources=()) for layer in old.layers] == [
+        replace(layer, name="", sources=(), normalized=False, scaled=False) for layer in network.layers
+    ]
+    mine = [network.parameters[layer.name] for layer in network.layers if layer.has_weights()]
+    read = [old.parameters[layer.name] for layer in old.layers if layer.has_weights()]
+    for expected, actual in zip(mine, read, strict=True):
+        np.testing.assert_array_equal(expected.kernel, actual.kernel)
+        np.testing.assert_array_equal(expected.bias, actual.bias)
+
+
+@pytest.mark.parametrize("quantization", ["float32", "float16", "dynamic"])
+def test_float_files_answer_as_the_converters(quantization: Any, tmp_path: Path) -> None:
+    yardstick.tensorflow()
+    network = with_head(read_backbone(EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")))
+    ours, theirs = tmp_path / "ours.tflite", tmp_path / "theirs.tflite"
+    ours.write_bytes(write_float_model(network, quantization))
+    theirs.write_bytes(convert(graph_of(network), "ours", "input", "x", quantization=quantization))
+    assert ours.stat().st_size <= theirs.stat().st_size
+    inputs = pictures(EMBEDDED)
+    found = answers(ours, inputs)
+    assert found.std(axis=0).max() > 0.01, "the answers must vary"
+    # A kernel's number that lies between two of 8 bits may be rounded to either.
+    np.testing.assert_allclose(found, answers(theirs, inputs), atol=0.01 if quantization == "dynamic" else 1e-7)
+
+
+def test_a_codelab_backbone_is_read_as_our_own(keras_home: Path) -> None:
+    graph = parse_graph(codelab.frozen_mobilenet(EMBEDDED), "codelab")
+    pooling = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
+    network = read_network(graph, "input", pooling, EMBEDDED.size)
+    assert sum(layer.has_weights() for layer in network.layers) == 27
+
+
+def test_a_graph_of_something_else_is_left_to_tensorflow() -> None:
+    network = with_head(read_backbone(EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")))
+    graph = graph_of(network)
+    read_network(graph, "input", "x", EMBEDDED.size)
+    changes: dict[str, Callable[[Any], None]] = {
+        "operator Tanh": lambda nodes: setattr(nodes["conv_pw_3"], "op", "Tanh"),
+        "layer that others read": lambda nodes: nodes["conv_pw_3"].input.__setitem__(0, "conv_pw_3/convolution"),
+        "strides": lambda nodes: nodes["conv_dw_4/depthwise"].attr["dilations"].list.i.extend([1, 2, 2, 1]),
+        "malformed": lambda nodes: nodes["conv_dw_4/depthwise"].input.__delitem__(1),
+        "holds no numbers": lambda nodes: setattr(nodes["conv1/bias"].attr["value"].tensor, "tensor_content", b"x"),
+        "not finite": lambda nodes: setattr(
+            nodes["conv1/bias"].attr["value"].tensor, "tensor_content", np.full(8, np.nan, np.float32).tobytes()
+        ),
+    }
+    for message, change in changes.items():
+        changed = parse_graph(serialize(graph), "changed")
+        change({node.name: node for node in changed.node})
+        before = serialize(changed)
+        with pytest.raises(UnknownNetworkError, match=message):
+            read_network(changed, "input", "x", EMBEDDED.size)
+        assert serialize(changed) == before, "reading must not change it"

@@ -1,0 +1,69 @@
+"""TensorBoard reads what is written here, and training loads no more than it uses."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New, masked_crc32c
+
+from poets_edge.reports.event_records import crc32c, write_record
+from poets_edge.reports.events import event_file
+from tests.conftest import ROOT
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_a_record_is_framed_as_tensorboard_frames_it(data: bytes) -> None:
+    file = io.BytesIO()
+    write_record(file, data)
+    record = file.getvalue()
+    length, data_end = record[:8], 12 + len(data)
+    assert int.from_bytes(length, "little") == len(data) and record[12:data_end] == data
+    assert int.from_bytes(record[8:12], "little") == masked_crc32c(length)
+    assert int.from_bytes(record[data_end:], "little") == masked_crc32c(data)
+
+
+def test_the_published_check_value() -> None:
+    assert crc32c(b"123456789") == 0xE3069283  # Castagnoli's, as in RFC 3720 and every catalog of CRCs
+
+
+def test_tensorboards_reader_takes_every_event_and_notices_a_changed_one(tmp_path: Path) -> None:
+    with event_file(tmp_path) as events:
+        for step in range(3):
+            events.add(step, {"accuracy": step / 3}, {"weights": np.linspace(-1, 1, 50, dtype=np.float32)})
+    [path] = tmp_path.iterdir()
+    assert _events(path) == 4  # with the one that says the format
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Exception, match="crc"):
+        _events(path)
+
+
+def test_training_loads_no_plugins_of_tensorboard_and_no_template_engine_before_its_report() -> None:
+    code = (
+        "import sys, poets_edge.train.train\n"
+        "slow = {'tensorboard.summary', 'tensorboard.plugins', 'asyncio', 'jinja2', 'absl', 'fsspec', 'h5py'}\n"
+        "print(*sorted(slow & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == ""
+
+
+def _events(path: Path) -> int:
+    reader, count = PyRecordReader_New(str(path)), 0
+    while True:
+        try:
+            reader.GetNext()
+        except Exception as error:
+            if type(error).__name__ == "OutOfRangeError":
+                return count
+            raise
+        count += 1

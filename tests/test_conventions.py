@@ -1,0 +1,49 @@
+"""Conventions that a machine can check: where foreign JSON is parsed, and where temporary files are made."""
+
+from __future__ import annotations
+
+import ast
+
+from tests.conftest import ROOT
+
+_OWN_PROTOCOL = {
+    "core/json_checks.py": "the one place",
+    "core/files.py": "its own journal, whose every path is checked",
+    "bench/processes.py": "between a process and its own helpers",
+    "bench/worker.py": "between a process and its own helpers",
+    "tflite/verify/trial.py": "between a process and its own helpers",
+    "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
+    "bench/remote/measure.py": "what the other end of the connection asks for",
+    "train/record.py": "what it has written itself, a line above",
+}
+
+
+def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None:
+    """`poets_edge.core.json_checks` parses it strictly and checks its shape; a bare `json.loads` does neither."""
+    readers = {
+        path.relative_to(ROOT / "poets_edge").as_posix()
+        for path in (ROOT / "poets_edge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.loads", "json.load")
+    }
+    assert readers == set(_OWN_PROTOCOL)
+
+
+_OWN_TEMPORARIES = {
+    "core/files.py": "the one place",
+    "export/certificate.py": "a private file; dead ones are removed",
+    "bench/remote/agent.py": "runs on a device that has no poets_edge yet; dead ones are removed",
+}
+
+
+def test_temporary_files_that_have_names_are_made_where_dead_ones_are_removed() -> None:
+    """Those of a program that was killed stay for good otherwise."""
+    named = {"mkdtemp", "mkstemp", "NamedTemporaryFile", "TemporaryDirectory"}
+    makers = {
+        path.relative_to(ROOT / "poets_edge").as_posix()
+        for path in (ROOT / "poets_edge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in named)
+        or (isinstance(node, ast.ImportFrom) and node.module == "tempfile")
+    }
+    assert makers == set(_OWN_TEMPORARIES)

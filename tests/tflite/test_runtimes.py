@@ -1,0 +1,90 @@
+"""Which machines can run a model, and what the others are told."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from poets_edge import tflite
+from poets_edge.tflite.interpreter import find_runtime
+from poets_edge.tflite.runtimes import System, install_command, support, this_system, userland
+from tests.conftest import poets_edge
+
+
+def test_this_machine_is_one_that_its_interpreter_runs_on() -> None:
+    found = support(this_system())
+    assert find_runtime().name.replace("_", "-") in (*found.runtimes, "tensorflow")
+    assert not found.trouble
+
+
+@pytest.mark.parametrize(
+    ("system", "runtimes", "command"),
+    [
+        (System("aarch64", (3, 13), "glibc", (2, 41), "aarch64"), "ai-edge-litert", "pip install ai-edge-litert"),
+        (System("aarch64", (3, 11), "glibc", (2, 36), "aarch64"), "ai-edge-litert tflite-runtime", "pip install ai"),
+        (System("armv7l", (3, 11), "glibc", (2, 36), "armv7l"), "tflite-runtime", "pip install 'poets-edge[tflite"),
+        # A 32-bit Raspberry Pi OS starts a 64-bit kernel on every board that can run one.
+        (System("armv7l", (3, 11), "glibc", (2, 36), "aarch64"), "tflite-runtime", "linux32 pip install 'poets-edge["),
+    ],
+)
+def test_a_system_with_an_interpreter_is_told_how_to_install_it(system: System, runtimes: str, command: str) -> None:
+    assert support(system).runtimes == tuple(runtimes.split())
+    assert install_command(system).startswith(command)
+
+
+@pytest.mark.parametrize(
+    ("system", "trouble", "way_out"),
+    [
+        (System("armv7l", (3, 13), "glibc", (2, 41)), "Python 3.13 on armv7l", "bookworm"),
+        (System("armv6l", (3, 11), "glibc", (2, 36)), "ARMv6", "Zero 2 W"),
+        (System("aarch64", (3, 11), "glibc", (2, 24)), "glibc 2.24 is too old; the interpreter needs 2.27", "bookworm"),
+        (System("armv7l", (3, 10), "glibc", (2, 31)), "glibc 2.31 is too old; the interpreter needs 2.34", "bookworm"),
+        (System("x86_64", (3, 11), "musl"), "musl", "-alpine"),
+        (System("x86_64", (3, 14), "glibc", (2, 41)), "Python 3.14", "Python 3.10 to 3.13"),
+        (System("i686", (3, 11), "glibc", (2, 36)), "i686", "64-bit"),
+        (System("riscv64", (3, 11), "glibc", (2, 36)), "riscv64", "x86_64"),
+    ],
+)
+def test_a_system_without_one_is_told_why_and_the_way_out(system: System, trouble: str, way_out: str) -> None:
+    found = support(system)
+    assert not found.runtimes and not install_command(system)
+    assert trouble in found.trouble and way_out in found.way_out
+    assert "\n" not in found.trouble + found.way_out
+
+
+def test_other_operating_systems_are_not_judged() -> None:
+    found = support(System("arm64", (3, 12), name="Darwin"))
+    assert found.runtimes and not found.trouble
+
+
+def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
+    assert userland("aarch64", 32) == userland("armv8l", 32) == "armv7l"
+    assert userland("aarch64", 64) == "aarch64"
+    assert userland("x86_64", 32) == "i686"
+
+
+@pytest.mark.parametrize(
+    ("machine", "glibc", "expected"),
+    [
+        ("armv6l", "2.36", "ARMv6 (Raspberry Pi 1, Zero and Zero W). Use a Raspberry Pi"),
+        ("riscv64", "2.36", "no TensorFlow Lite interpreter is made for riscv64 programs"),
+        ("aarch64", "2.24", "glibc 2.24 is too old"),
+        ("aarch64", "2.36", "pip install ai-edge-litert"),
+    ],
+)
+def test_doctor_and_errors_name_an_unsupported_system(
+    machine: str, glibc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On this Python, but as the processor and the C library of another machine answer."""
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(os, "confstr", lambda name: f"glibc {glibc}", raising=False)
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.setitem(sys.modules, f"{package}.interpreter", None)
+    assert expected in poets_edge("doctor", cwd=tmp_path).ok().stdout
+    model = Path(tflite.__file__).with_name("probe.tflite")
+    poets_edge("inspect", model).failed(expected)

@@ -1,0 +1,65 @@
+"""The page that `train` leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from tests.conftest import poets_edge
+
+TRAIN = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "60", "-q")
+NASTY = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    draw_photos(folder / "drawn", per_class=20)
+    shutil.move(folder / "drawn/roses", folder / "drawn" / NASTY)
+    first = sorted((folder / "drawn/daisy").iterdir())
+    first[0].rename(first[0].with_name("a&b<i>.jpg"))
+    (folder / "drawn/daisy/broken.jpg").write_bytes(b"no picture")
+    (folder / "exclude.txt").write_text(f"daisy/{first[1].name}\n")
+    poets_edge("train", folder / "drawn", *TRAIN, "--exclude", folder / "exclude.txt", cwd=folder).ok()
+    return folder
+
+
+def test_it_shows_the_run(work: Path) -> None:
+    page = (work / "tf_files/retrained_graph.html").read_text()
+    record = json.loads((work / "tf_files/retrained_graph.json").read_text())
+    mistakes = record["test"]["photos"] - record["test"]["correct"]
+    assert page.count("taken for <span") == min(mistakes, 24)
+    assert "daisy/daisy-001.jpg" in page and "broken.jpg" in page
+    assert page.count("<polyline") == 4, "accuracy and cross entropy, of training and validation"
+    assert "poets-edge export --quantize int8" in page and "poets-edge audit --image_dir" in page
+    for label in ("dandelion", "sunflowers", "tulips"):
+        assert f"<td>{label}</td>" in page
+    assert f"{100 * record['test']['accuracy']:.1f} %" in page
+
+
+def test_it_needs_nothing_else_and_runs_nothing_of_a_name(work: Path) -> None:
+    page = (work / "tf_files/retrained_graph.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert NASTY not in page and "&lt;img src=x" in page
+    assert "a&b<i>" not in page
+
+
+def test_equal_runs_leave_equal_pages_and_open_shows_them(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    before = (work / "tf_files/retrained_graph.html").read_bytes()
+    poets_edge("train", work / "drawn", *TRAIN, "--exclude", work / "exclude.txt", "--open", cwd=work).ok()
+    assert (work / "tf_files/retrained_graph.html").read_bytes() == before
+    assert [Path(address.removeprefix("file://")).name for address in shown] == ["retrained_graph.html"]
+
+
+def test_no_test_and_no_validation_photos(work: Path) -> None:
+    none = ("--testing_percentage", "0", "--validation_percentage", "0", "--output_graph", "none/g.pb")
+    poets_edge("train", work / "drawn", *TRAIN, *none, cwd=work).ok()
+    page = (work / "none/g.html").read_text()
+    assert "no test photos" in page and page.count("<polyline") == 2
