@@ -15,7 +15,9 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 
 .DEFAULT_GOAL := help
 SECONDS ?= 300
-.PHONY: help fuzz crash-test quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
+BASE ?= dbd5ef9
+REFERENCE ?= build/compare
+.PHONY: help compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,10 @@ fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 
 crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, and look at what they leave
 	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 100 --points all
+
+# The outputs of BASE are kept in REFERENCE, so that only the working tree runs again.
+compare: $(INSTALLED) ## run every command with BASE=dbd5ef9 and the working tree, and compare what they write
+	$(BIN)/python -m tools.compare_revisions $(BASE) --reference $(REFERENCE) $(COMPARE_ARGS)
 
 lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .

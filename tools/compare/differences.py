@@ -1,0 +1,255 @@
+"""Differences between the outputs of two revisions, after the rules about volatile and intended ones."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.compare import rules
+from tools.compare.documents import Content, Document, Number, nodes, read_content
+from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_path
+
+_SHOWN = 120
+"""Characters of a value in a report."""
+_LONG = 5000
+"""Lines above which common ones are no anchors: exact matching takes quadratic time."""
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_ABSENT = "(none)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place in which two revisions differ.
+
+    Attributes:
+        file: name of the output.
+        place: path inside a JSON document, or line of a text; empty for whole files.
+        old: shortened value in the base revision.
+        new: shortened value in the other tree.
+    """
+
+    file: str
+    place: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.file}{' ' if self.place else ''}{self.place}: {self.old} -> {self.new}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a comparison; `used` collects the intended ones that have accepted or translated something."""
+
+    volatile: Sequence[Volatile]
+    intended: Sequence[Intended]
+    used: set[Intended]
+
+
+def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bool = False) -> list[Difference]:
+    """Return the differences of a case that no rule explains.
+
+    Args:
+        old: outputs of the base revision, as `running.run_case` leaves them.
+        new: outputs of the other tree.
+        stderr: also compare what the commands print on stderr.
+    """
+    before, after = _files(case, old, found, stderr), _files(case, new, found, stderr)
+    before = {_new_name(case, name, found): path for name, path in before.items()}
+    differences: list[Difference] = []
+    for name in sorted(before.keys() | after.keys()):
+        here = [rule for rule in found.intended if applies(rule, case, name)]
+        whole = [rule for rule in here if rule.accepts and not rule.json]
+        if name not in before or name not in after:
+            missing = Difference(name, "", *(("there", _ABSENT) if name in before else (_ABSENT, "there")))
+            differences += _unless(whole, [missing], found)
+        elif before[name].read_bytes() != after[name].read_bytes():
+            quiet = [rule for rule in found.volatile if applies(rule, case, name)]
+            pair = [_settled(read_content(files[name]), quiet) for files in (before, after)]
+            differences += _unless(whole, list(_different(name, pair[0], pair[1], here, found)), found)
+    return differences
+
+
+def _files(case: str, outputs: Path, found: Rules, stderr: bool) -> dict[str, Path]:
+    names = {path.relative_to(outputs).as_posix(): path for path in sorted(outputs.rglob("*")) if path.is_file()}
+    skipped = [rule for rule in found.volatile if rule.skipped]
+    return {
+        name: path
+        for name, path in names.items()
+        if not any(applies(rule, case, name) for rule in skipped) and (stderr or not name.endswith(".stderr"))
+    }
+
+
+def _new_name(case: str, name: str, found: Rules) -> str:
+    for rule in found.intended:
+        if rule.renamed and not rule.json and applies(rule, case, name):
+            found.used.add(rule)
+            front, _, end = rule.file.partition("*")
+            return rule.renamed.replace("*", name[len(front) : len(name) - len(end)])
+    return name
+
+
+def _unless(accepting: list[Intended], differences: list[Difference], found: Rules) -> list[Difference]:
+    if accepting and differences:
+        found.used.update(accepting)
+        return []
+    return differences
+
+
+def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
+    """Replace what is volatile."""
+    if isinstance(content, Document):
+        for rule in quiet:
+            if rule.json:
+                content = Document(_map(content.value, rule.json, _type_name))
+        return content
+    if isinstance(content, bytes):
+        return content
+    lines = content
+    for rule in quiet:
+        if rule.text:
+            lines = [re.sub(rule.text, rule.shown, line) for line in lines]
+        if rule.numbers:
+            lines = [re.sub(r"[ ]+", " ", _NUMBER.sub("#", line)) for line in lines]
+    return lines
+
+
+def _type_name(value: Any) -> Any:
+    if isinstance(value, Number):
+        return "<number>"
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        return f"<{type(value).__name__} of {', '.join(sorted({str(_type_name(each)) for each in inner}))}>"
+    return value if value is None else f"<{type(value).__name__}>"
+
+
+def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:
+    """Change the values at a path."""
+    if at_path(pattern, path):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map(inner, pattern, change, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_map(inner, pattern, change, (*path, index)) for index, inner in enumerate(value)]
+    return value
+
+
+def _different(name: str, old: Content, new: Content, here: list[Intended], found: Rules) -> Iterator[Difference]:
+    for rule in here:
+        translated = _translated(old, rule)
+        if translated is not old:
+            found.used.add(rule)
+            old = translated
+    if isinstance(old, Document) and isinstance(new, Document):
+        accepting = [rule for rule in here if rule.accepts and rule.json]
+        for path, one, other in _json_differences(old.value, new.value):
+            reasons = [rule for rule in accepting if at_or_below(rule.json, path)]
+            found.used.update(reasons)
+            if not reasons:
+                yield Difference(name, "/" + "/".join(map(str, path)), _short(one), _short(other))
+    elif isinstance(old, list) and isinstance(new, list):
+        figures = [rule for rule in here if rule.figures]
+        found.used.update(figures)
+        yield from _line_differences(name, *(_figures(old), _figures(new)) if figures else (old, new))
+    elif isinstance(old, bytes) and isinstance(new, bytes):
+        if old != new:
+            yield Difference(name, "", *_bytes(name, old, new))
+    else:
+        yield Difference(name, "", _kind(old), _kind(new))
+
+
+def _translated(content: Content, rule: Intended) -> Content:
+    """The base revision's output, as it would be after an intended change."""
+    before, after = rule.replaced
+    if before:
+        if isinstance(content, Document):
+            value = _strings(content.value, before, after)
+            return content if value == content.value else Document(value)
+        if isinstance(content, list):
+            lines = [line.replace(before, after) for line in content]
+            return content if lines == content else lines
+    if rule.json and rule.renamed and isinstance(content, Document):
+        value = _renamed(content.value, rule.json, rule.renamed)
+        return content if value == content.value else Document(value)
+    return content
+
+
+def _strings(value: Any, before: str, after: str) -> Any:
+    if isinstance(value, dict):
+        return {_strings(key, before, after): _strings(inner, before, after) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_strings(inner, before, after) for inner in value]
+    return value.replace(before, after) if isinstance(value, str) and not isinstance(value, Number) else value
+
+
+def _renamed(value: Any, pattern: str, name: str, path: rules.Path = ()) -> Any:
+    if isinstance(value, dict):
+        return {
+            name if at_path(pattern, (*path, key)) else key: _renamed(inner, pattern, name, (*path, key))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(inner, pattern, name, (*path, index)) for index, inner in enumerate(value)]
+    return value
+
+
+def _json_differences(old: Any, new: Any, path: rules.Path = ()) -> Iterator[tuple[rules.Path, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            if key not in old or key not in new:
+                yield (*path, key), old.get(key, _ABSENT), new.get(key, _ABSENT)
+            else:
+                yield from _json_differences(old[key], new[key], (*path, key))
+        if list(old) != list(new) and old.keys() == new.keys():
+            yield path, f"keys in the order {', '.join(old)}", ", ".join(new)
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            yield path, f"{len(old)} items", f"{len(new)} items"
+        for index, (one, other) in enumerate(zip(old, new, strict=False)):
+            yield from _json_differences(one, other, (*path, index))
+    elif old != new or type(old) is not type(new):
+        yield path, old, new
+
+
+def _line_differences(name: str, old: list[str], new: list[str]) -> Iterator[Difference]:
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(old) > _LONG)
+    for kind, start, end, begin, stop in matcher.get_opcodes():
+        if kind != "equal":
+            pairs = max(end - start, stop - begin)
+            for offset in range(pairs):
+                one = old[start + offset] if start + offset < end else _ABSENT
+                other = new[begin + offset] if begin + offset < stop else _ABSENT
+                yield Difference(name, f"line {begin + offset + 1}", *_apart(one, other))
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Two lines from shortly before their first difference."""
+    same = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
+    start = max(0, same - _SHOWN // 3)
+    return tuple(("…" if start else "") + _short(line[start:]) for line in (old, new))  # type: ignore[return-value]
+
+
+def _figures(lines: list[str]) -> list[str]:
+    return [number for line in lines for number in _NUMBER.findall(line)]
+
+
+def _bytes(name: str, old: bytes, new: bytes) -> tuple[str, str]:
+    differ = [at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other]
+    where = f", {len(differ)} differ, the first at {differ[0]}" if differ else ""
+    if name.endswith(".pb") and (before := nodes(old)) is not None and (after := nodes(new)) is not None:
+        changed = [node for node in {**before, **after} if before.get(node) != after.get(node)]
+        where += f", in the nodes {', '.join(changed)}" if changed else ", in no node"
+    return f"{len(old)} bytes", _short(f"{len(new)} bytes{where}")
+
+
+def _kind(content: Content) -> str:
+    return {Document: "JSON", list: "text", bytes: "binary"}[type(content)]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,76 @@
+"""Outputs of a case: the files that its commands have written, with names and paths that do not depend on the run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+_NAMES = (
+    # events.out.tfevents.<nanoseconds>.<host>.poets_edge
+    (re.compile(r"(events\.out\.tfevents)\.\d+\..*\.(poets_edge)$"), r"\1.TIME.HOST.\2"),
+    # runs/<date>-<time>-<microseconds>-<architecture>
+    (re.compile(r"(?<=runs/)\d{8}-\d{6}-\d{6}-"), "TIME-"),
+)
+"""Parts of file names that are new in every run, and what stands for them."""
+
+
+def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
+    """Copy new and changed files of a work folder to `outputs`/files, and list those that have gone.
+
+    Args:
+        before: content of the files before the commands ran.
+        names: absolute paths, and what stands for them in texts.
+    """
+    found = {path for path in folder.rglob("*") if path.is_file()}
+    for path in sorted(found):
+        content = path.read_bytes()
+        if content == before.get(path):
+            continue
+        target = _unused(outputs / "files" / _stable(path.relative_to(folder).as_posix()))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    gone = sorted(path.relative_to(folder).as_posix() for path in before.keys() - found)
+    if gone:
+        (outputs / "removed.txt").write_text("".join(f"{name}\n" for name in gone))
+    for path in outputs.rglob("*"):
+        if path.is_file():
+            _replace_paths(path, names)
+
+
+def _stable(name: str) -> str:
+    for pattern, shown in _NAMES:
+        name = pattern.sub(shown, name)
+    return name
+
+
+def _unused(path: Path) -> Path:
+    """Number files whose names differ in nothing but the time."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_stem(f"{path.stem}~{number}")
+    return found
+
+
+def _replace_paths(path: Path, names: Mapping[str, str]) -> None:
+    content = path.read_bytes()
+    if b"\0" in content:
+        return
+    replaced = content
+    for name, shown in names.items():
+        replaced = replaced.replace(name.encode(), shown.encode())
+    if replaced != content:
+        path.write_bytes(replaced)
+
+
+def publish(made: Path, target: Path) -> None:
+    """Move a finished folder to its place; one that another process has put there meanwhile stays."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        shutil.rmtree(made)

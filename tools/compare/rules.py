@@ -1,0 +1,91 @@
+"""Rules for differences: what is volatile in every run, and what was changed on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+Path = tuple[str | int, ...]
+"""Keys and indices that lead to a value inside a JSON document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volatile:
+    """Something that differs between two runs of one revision. Its presence and its type are still compared.
+
+    Attributes:
+        reason: why it differs.
+        case: pattern of case names, as `fnmatch` reads it.
+        file: pattern of output names, such as "*.stdout" or "*/report.html".
+        json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
+            The values there are replaced by the names of their types.
+        text: regular expression; what it matches in a text is replaced by `shown`.
+        shown: replacement for `text`.
+        numbers: replace every number in a text by "#", and every run of spaces by one space.
+        skipped: leave the file out, in content and in presence.
+    """
+
+    reason: str
+    case: str = "*"
+    file: str = "*"
+    json: str = ""
+    text: str = ""
+    shown: str = "..."
+    numbers: bool = False
+    skipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intended:
+    """A difference from the base revision that was made on purpose.
+
+    With `json` alone, any difference at or below that path is accepted; with neither `json` nor one of the fields below
+    it, any difference of the file, a missing or an additional file included.
+
+    Attributes:
+        reason: what was changed, and why.
+        case: pattern of case names, as `fnmatch` reads it.
+        file: pattern of output names, as the comparison prints them.
+        json: pattern of a path inside a JSON document, as in `Volatile`.
+        renamed: the new key of the value at `json`; without `json`, the new name of the file. Where `file` holds
+            one "*", a "*" in the new name stands for what it matched.
+        replaced: old and new text; the first is replaced by the second in the base revision's text or JSON strings.
+        figures: compare only the numbers of a text or page, in their order.
+    """
+
+    reason: str
+    case: str = "*"
+    file: str = "*"
+    json: str = ""
+    renamed: str = ""
+    replaced: tuple[str, str] = ("", "")
+    figures: bool = False
+
+    @property
+    def accepts(self) -> bool:
+        """Whether every difference is accepted; otherwise the old output is translated before it is compared."""
+        return not (self.renamed or self.replaced[0] or self.figures)
+
+
+def applies(rule: Volatile | Intended, case: str, file: str) -> bool:
+    """Return whether a rule is about an output of a case."""
+    return fnmatchcase(case, rule.case) and fnmatchcase(file, rule.file)
+
+
+def at_path(pattern: str, path: Path) -> bool:
+    """Return whether a pattern such as "/results/*/latency_ms/**" matches a whole path."""
+    return _matches(pattern.split("/")[1:], path)
+
+
+def at_or_below(pattern: str, path: Path) -> bool:
+    """Return whether a pattern matches a path or one of its parents."""
+    return any(at_path(pattern, path[:length]) for length in range(len(path) + 1))
+
+
+def _matches(steps: Sequence[str], path: Path) -> bool:
+    if not steps:
+        return not path
+    if steps[0] == "**":
+        return any(_matches(steps[1:], path[start:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatchcase(str(path[0]), steps[0]) and _matches(steps[1:], path[1:])
