@@ -27,7 +27,7 @@ class ClassBalance:
     recall: float
     precision: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; what cannot be told is null."""
         return {
             "photos": self.photos,

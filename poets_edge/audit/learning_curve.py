@@ -48,7 +48,7 @@ class CurvePoint:
     photos: int
     accuracy: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {"photos": self.photos, "accuracy": self.accuracy}
 
 
@@ -60,7 +60,7 @@ class Prediction:
     accuracy: float
     interval: tuple[float, float]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {"photos": self.photos, "accuracy": self.accuracy, "interval90": list(self.interval)}
 
 

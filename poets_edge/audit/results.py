@@ -90,7 +90,7 @@ class AuditResult:
         found = self.judgement.suspects
         return [self.photos.name(int(row)) for row in found.order if found.found[row]]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; what cannot be told is null."""
         name, judged = self.photos.name, self.judgement
         return {
@@ -127,13 +127,13 @@ def _judged(judged: Judgement, photos: AuditPhotos) -> dict[str, Any]:
         "accuracy": judged.cross_validation.accuracy,
         "interval95": [low, high],
         "balanced_accuracy": judged.balanced_accuracy,
-        "classes": {one.label: one.as_dict() for one in judged.balance},
+        "classes": {one.label: one.to_json() for one in judged.balance},
         "confusions": [
             {"classes": list(one.labels), "photos": [photos.name(row) for row in one.rows]} for one in judged.confusions
         ],
         "curve": {
-            "points": [point.as_dict() for point in curve.points],
-            "predictions": [prediction.as_dict() for prediction in curve.predictions],
+            "points": [point.to_json() for point in curve.points],
+            "predictions": [prediction.to_json() for prediction in curve.predictions],
             "removable_share_of_errors": curve.removable,
             "next_hundred": [{"class": label, "balanced_accuracy_gain": gain} for label, gain in curve.next_hundred],
         },
@@ -146,6 +146,6 @@ def _judged(judged: Judgement, photos: AuditPhotos) -> dict[str, Any]:
             "suggested": calibration.suggested.threshold,
             "target": calibration.target,
             "reached": calibration.reached,
-            "table": [row.as_dict() for row in calibration.thresholds],
+            "table": [row.to_json() for row in calibration.thresholds],
         },
     }

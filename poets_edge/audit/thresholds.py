@@ -38,7 +38,7 @@ class Threshold:
     wrong_refused: float
     accuracy: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; what cannot be told is null."""
         return {name: None if np.isnan(value) else value for name, value in asdict(self).items()}
 

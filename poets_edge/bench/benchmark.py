@@ -66,8 +66,8 @@ class Judged:
     evaluation: Evaluation
     agreement: float | None
 
-    def as_dict(self) -> dict[str, Any]:
-        return {**self.evaluation.as_dict(), "agreement_with_float": self.agreement}
+    def to_json(self) -> dict[str, Any]:
+        return {**self.evaluation.to_json(), "agreement_with_float": self.agreement}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +86,14 @@ class BenchmarkResult:
         """A name for each model; no two are the same."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; `read_benchmark` of `compare` reads it back."""
         results = []
         for measurement in self.measurements:
             model = measurement.variant.model
-            entry = measurement.as_dict()
+            entry = measurement.to_json()
             if model in self.judged:
-                entry["accuracy"] = self.judged[model].as_dict()
+                entry["accuracy"] = self.judged[model].to_json()
             if model in self.operators:
                 entry["operators"] = self.operators[model]
             results.append(entry)

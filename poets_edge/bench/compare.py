@@ -31,10 +31,10 @@ class Cell:
     size: int
     accuracy: float | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "median": self.median,
-            "ratio": self.ratio.as_dict() if self.ratio else None,
+            "ratio": self.ratio.to_json() if self.ratio else None,
             "size": self.size,
             "accuracy": self.accuracy,
         }
@@ -58,7 +58,7 @@ class Comparison:
     warnings: tuple[tuple[str, ...], ...]
     rows: tuple[Row, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "files": [
                 {"name": name, "machine": machine, "warnings": list(warnings)}
@@ -68,7 +68,7 @@ class Comparison:
                 {
                     "model": row.model,
                     "threads": row.threads,
-                    "cells": [None if cell is None else cell.as_dict() for cell in row.cells],
+                    "cells": [None if cell is None else cell.to_json() for cell in row.cells],
                 }
                 for row in self.rows
             ],

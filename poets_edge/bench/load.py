@@ -48,7 +48,7 @@ class Load:
         self._due = time.perf_counter()
         gc.collect()
         gc.disable()
-        return {"accelerated": is_accelerated(interpreter), "state": machine_state().as_dict()}
+        return {"accelerated": is_accelerated(interpreter), "state": machine_state().to_json()}
 
     def _run(self, seconds: float) -> Answer:
         clock = time.perf_counter
@@ -75,7 +75,7 @@ class Load:
             "late": late,
             **_summary(samples),
             "samples_ms": [round(sample, 4) for sample in samples[::step]],
-            "state": machine_state().as_dict(),
+            "state": machine_state().to_json(),
         }
 
 

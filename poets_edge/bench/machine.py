@@ -53,7 +53,7 @@ class State:
     stolen: float | None
     ours: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "temperature_c": self.temperature,
             "frequency_mhz": self.frequency,
@@ -122,7 +122,7 @@ def troubles_between(
     Args:
         seconds: between the two.
         used: cores that were measured at once, at most.
-        during: states in between, as `State.as_dict` gives them.
+        during: states in between, as `State.to_json` gives them.
     """
     found = []
     if before.busy is not None and after.busy is not None:

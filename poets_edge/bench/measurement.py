@@ -160,11 +160,11 @@ class Measurement:
             found.append(f"{name}: the times had not settled after the warm-up.")
         return found
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             **asdict(self.model),
             "threads": self.variant.threads,
-            "latency_ms": self.latency.as_dict(),
+            "latency_ms": self.latency.to_json(),
             "rounds_differ": self.rounds_differ,
             "load_ms": self.load,
             "first_ms": self.first,

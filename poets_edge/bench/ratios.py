@@ -65,7 +65,7 @@ class TimeRatio:
             return "cannot tell"
         return "slower" if self.ratio > 1 else "faster"
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; an interval that says nothing is null."""
         known = math.isfinite(self.high)
         return {**asdict(self), "low": self.low if known else None, "high": self.high if known else None,

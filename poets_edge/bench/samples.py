@@ -30,7 +30,7 @@ class Distribution:
     maximum: float
     spread: float
 
-    def as_dict(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float]:
         return asdict(self)
 
 

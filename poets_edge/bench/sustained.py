@@ -129,7 +129,7 @@ class Sustained:
         """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
         return tuple(sorted({limit for window in self.windows for limit in window["state"]["throttled"] or ()}))
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         slow = self.slowdown
         return {
             "name": self.name,
@@ -153,8 +153,8 @@ class SustainedResult:
     warnings: tuple[str, ...]
     host: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             **({"host": self.host} if self.host else {}),
             "format": FORMAT,
@@ -164,7 +164,7 @@ class SustainedResult:
             "seconds": self.options.seconds,
             "rate": self.options.rate,
             "warnings": list(self.warnings),
-            "models": [model.as_dict() for model in self.models],
+            "models": [model.to_json() for model in self.models],
         }
 
 

@@ -85,7 +85,7 @@ def measure(request: Request) -> dict[str, Any]:
         **stages,
         "peak_memory_mb": resident_peak_mb(),
         "accelerated": is_accelerated(interpreter),
-        "state": machine_state().as_dict(),
+        "state": machine_state().to_json(),
     }
 
 

@@ -122,7 +122,7 @@ def command(
     if move_suspects is not None:
         write_exclusions(move_suspects / EXCLUDE_FILE, result.held_to_be_wrong())
     # Not made where nobody asks for it: of 100,000 photos it takes 30 MB.
-    if not give(result.as_dict, as_json=as_json, output=output):
+    if not give(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))
         if move_suspects is not None:
             click.echo(f"exclude {move_suspects / EXCLUDE_FILE}")

@@ -166,7 +166,7 @@ def _sustained_options(
 def _give_sustained(result: SustainedResult, chart: Path | None, *, as_json: bool, output: Path | None) -> None:
     if chart is not None:
         draw_sustained(result, chart)
-    if give(result.as_dict(), as_json=as_json, output=output):
+    if give(result.to_json(), as_json=as_json, output=output):
         return
     heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "held back by", "frames missed"]
     click.echo(table([heading, *(_sustained_row(model, result.options) for model in result.models)]))

@@ -52,8 +52,8 @@ class Diagnosis:
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             "facts": {fact.name: fact.value for fact in self.facts},
             "jobs": [{**asdict(job), "ready": job.missing is None} for job in self.jobs],

@@ -34,7 +34,7 @@ def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None
       poets-edge compare desktop.json pi4.json
     """
     comparison = compare(files)
-    if not give(comparison.as_dict(), as_json=as_json, output=output):
+    if not give(comparison.to_json(), as_json=as_json, output=output):
         _print(comparison)
 
 

@@ -74,10 +74,10 @@ def command(
     deployed = deploy(
         DeployOptions(model=model, on=on, labels=labels, watch=watch_arguments(given), remote_dir=remote_dir), terminal
     )
-    if give(deployed.as_dict(), as_json=as_json, output=output):
+    if give(deployed.to_json(), as_json=as_json, output=output):
         return
     click.echo("\n".join(deployed.lines) or "It runs, and has said nothing yet.")
-    click.echo(f"\nMore of it: ssh {on} journalctl -t {deployed.as_dict()['service']} -f")
+    click.echo(f"\nMore of it: ssh {on} journalctl -t {deployed.to_json()['service']} -f")
     click.echo(f"Undo it:    poets-edge deploy --on {on} --remove")
 
 

@@ -22,7 +22,7 @@ def command(as_json: bool, output: Path | None) -> None:
     from poets_edge.cli.checks import examine
 
     found = examine()
-    if give(found.as_dict(), as_json=as_json, output=output):
+    if give(found.to_json(), as_json=as_json, output=output):
         return
     click.echo(table([[fact.name, fact.value or "not installed"] for fact in found.facts], left=2))
     click.echo()

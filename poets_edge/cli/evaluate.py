@@ -115,7 +115,7 @@ def command(
         if not give(facts[0], as_json=as_json, output=output):
             _print(results[0])
         return
-    beside: list[dict[str, Any]] = [{}, *({"beside_first": one.as_dict()} for one in paired)]
+    beside: list[dict[str, Any]] = [{}, *({"beside_first": one.to_json()} for one in paired)]
     named = [{"model": str(model), **fact, **more} for model, fact, more in zip(models, facts, beside, strict=True)]
     if not give({"models": named}, as_json=as_json, output=output):
         _print_several(distinct_names(models), results, paired)
@@ -127,7 +127,7 @@ def _facts(result: EvaluateResult) -> dict[str, Any]:
         "set": result.chosen,
         "left_out": result.left_out,
         "labels": list(result.labels),
-        **result.evaluation.as_dict(),
+        **result.evaluation.to_json(),
         "unreadable": list(result.scored.unreadable),
         "misclassified": mistakes_as_json((photo.name, answer, score) for photo, answer, score in wrong),
     }

@@ -198,7 +198,7 @@ def command(
     result = grid(options, Terminal(quiet))
     if opened:
         open_page(options.output_dir / "report.html")
-    if not give(result.as_dict(), as_json=as_json, output=output):
+    if not give(result.to_json(), as_json=as_json, output=output):
         _print(result, options)
     if result.choice.point is None:
         raise BudgetError(result.choice.reason)

@@ -31,7 +31,7 @@ def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path |
         from poets_edge.reports.tensorboard import write_tensorboard_graph
 
         write_tensorboard_graph(model, tensorboard)
-    if give(found.as_dict(), as_json=as_json, output=output):
+    if give(found.to_json(), as_json=as_json, output=output):
         return
     rows = list(_rows(found))
     width = max(len(name) for name, _ in rows)

@@ -57,7 +57,7 @@ Next:
 def _as_dict(result: QuickstartResult) -> dict[str, Any]:
     return {
         "photos": str(result.photos.path),
-        "files": [{**timed.file.as_dict(), "latency_ms": timed.latency_ms} for timed in result.files],
+        "files": [{**timed.file.to_json(), "latency_ms": timed.latency_ms} for timed in result.files],
         "photo": str(result.photo.path),
         "labels": [{"label": label.name, "score": label.score} for label in result.labels],
     }

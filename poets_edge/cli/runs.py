@@ -39,7 +39,7 @@ def command(numbers: tuple[int, ...], runs_dir: Path, as_json: bool, output: Pat
         if not 1 <= number <= len(runs):
             raise UsageError(f"there is no run {number}; {runs_dir} holds {len(runs)}.")
     chosen = [runs[number - 1] for number in numbers] or list(runs)
-    if give([run.as_dict() for run in chosen], as_json=as_json, output=output):
+    if give([run.to_json() for run in chosen], as_json=as_json, output=output):
         return
     if not chosen:
         click.echo(f"No runs in {runs_dir} yet. Next: poets-edge train --image_dir FOLDER")

@@ -278,11 +278,11 @@ def command(
         "labels": list(result.labels),
         "classes": result.table,
         "unreadable": list(result.unreadable),
-        "fine_tuning": result.fine_tuned.as_dict() if result.fine_tuned else None,
-        "validation": result.validation.as_dict(),
-        "test": result.test.as_dict(),
-        "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
-        "calibration": result.calibration.as_dict() if result.calibration else None,
+        "fine_tuning": result.fine_tuned.to_json() if result.fine_tuned else None,
+        "validation": result.validation.to_json(),
+        "test": result.test.to_json(),
+        "cross_validation": result.cross_validation.to_json() if result.cross_validation else None,
+        "calibration": result.calibration.to_json() if result.calibration else None,
         "misclassified": mistakes_as_json(result.misclassified),
     }
     if give(facts, as_json=as_json, output=output):

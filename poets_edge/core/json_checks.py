@@ -68,7 +68,7 @@ JUDGED = Maybe(
         "confusion": [[COUNT]],
     }
 )
-"""The fields that `Evaluation.as_dict` writes."""
+"""The fields that `Evaluation.to_json` writes."""
 
 _INSIDE = Such(
     str,

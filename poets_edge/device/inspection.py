@@ -39,8 +39,8 @@ class Inspection:
     labels: tuple[str, ...]
     facts: dict[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             **asdict(self),
             "path": str(self.path),

@@ -54,7 +54,7 @@ class Evaluation:
         total = int(self.confusion[index].sum())
         return int(self.confusion[index, index]) / total if total else math.nan
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; what cannot be told (no photos) is null."""
         low, high = self.interval
         return {

@@ -58,8 +58,8 @@ class Paired:
             return "could be chance"
         return f"unlikely to be chance (p {f'= {self.p_value:.2g}' if self.p_value >= 0.001 else 'below 0.001'})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             **asdict(self),
             "gain": None if math.isnan(self.gain) else self.gain,

@@ -250,7 +250,7 @@ def _facts(
         "calibration_photos": options.calibration_count if quantization == "int8" else None,
         "exported_with": versions(),
         "training": training or None,
-        "test": evaluation.as_dict() if evaluation else None,
+        "test": evaluation.to_json() if evaluation else None,
         "agreement_with_float": judged["agreement"],
     }
 

@@ -33,15 +33,15 @@ class ExportedFile:
     beside_float: Paired | None = None
     scored: Scored | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             "path": str(self.path),
             "quantization": self.quantization,
             "size": self.size,
-            "test": self.evaluation.as_dict() if self.evaluation else None,
+            "test": self.evaluation.to_json() if self.evaluation else None,
             "agreement_with_float": self.agreement,
-            "beside_float": self.beside_float.as_dict() if self.beside_float else None,
+            "beside_float": self.beside_float.to_json() if self.beside_float else None,
         }
 
 

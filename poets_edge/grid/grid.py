@@ -78,7 +78,7 @@ def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
         seconds={"retraining": trained - begin, "judging": judging - trained, "measuring": time.monotonic() - judging},
         warnings=tuple(warnings),
     )
-    text = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(options.output_dir / "grid.json", text + "\n")
     _present(options, result, done, judged)
     if options.ship:

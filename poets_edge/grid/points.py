@@ -106,7 +106,7 @@ class Point:
         published = self.architecture.published
         return published.pixel3_ms if self.quantization == "float32" else published.quantized_pixel3_ms
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture.name,
             "quantization": self.quantization,
@@ -114,7 +114,7 @@ class Point:
             "mmacs": self.mmacs,
             "mparams": self.mparams,
             "size": self.size,
-            "latency_ms": self.latency.as_dict(),
+            "latency_ms": self.latency.to_json(),
             "photos_per_second": self.photos_per_second,
             "accuracy": self.accuracy,
             "interval95": list(self.interval),

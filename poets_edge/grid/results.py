@@ -52,15 +52,15 @@ class GridResult:
             return f"{photos} test photos"
         return f"{photos} photos, each by heads that have not seen it ({self.folds} folds)"
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             "format": "poets_edge-grid-1",
             "machine": self.machine,
             "threads": self.threads,
             "labels": list(self.labels),
             "folds": self.folds,
-            "points": [{**point.as_dict(), "beside_best": point.beside(self.best).as_dict()} for point in self.points],
+            "points": [{**point.to_json(), "beside_best": point.beside(self.best).to_json()} for point in self.points],
             "front": [point.name for point in self.front],
             "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},
             "seconds": self.seconds,

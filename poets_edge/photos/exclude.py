@@ -48,8 +48,8 @@ class Exclusions:
         """Names in the list that no photo of the folder has."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {"leave_out": sorted(self.leave_out), "belongs_to": dict(sorted(self.belongs_to.items()))}
 
 
@@ -75,5 +75,5 @@ def read_exclusions(path: Path) -> Exclusions:
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
     """Write a list of photos to leave out. Raises OutputError."""
-    listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).as_dict()}
+    listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")

@@ -111,7 +111,7 @@ class CrossValidation:
             np.add.at(matrix, (self.truth, answers), 1 / len(self.scores))
         return matrix
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For JSON; every judged photo that is not listed was answered right in every repeat."""
         confusion, means, right = self.confusion, self.scores.mean(axis=0), self.right
         judged = confusion.sum(axis=1)

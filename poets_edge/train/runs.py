@@ -50,8 +50,8 @@ class Run:
     accuracies: dict[str, dict[str, Any] | None]
     recall: dict[str, float | None]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return dict(vars(self))
 
 

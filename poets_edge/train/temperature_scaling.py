@@ -46,8 +46,8 @@ class HeadCalibration:
     after: float
     photos: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return asdict(self)
 
 

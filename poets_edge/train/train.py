@@ -122,7 +122,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     fields = _fields(options, data, result, weights.path.name, weights.digest)
     fields |= {
         "photos_sketch": sketch(zip(data.photos.photos.paths(), map(int, sizes), strict=True)),
-        "exclude": exclusions.as_dict(),
+        "exclude": exclusions.to_json(),
     }
     graph = serialize(with_labels(graph_of(head), data.labels))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
@@ -282,7 +282,7 @@ def _fields(
         "percentages": asdict(options.percentages),
         "head": asdict(options.head),
         "distortions": asdict(options.distortions) if options.distortions.active else None,
-        "fine_tuning": result.fine_tuned.as_dict() if result.fine_tuned else None,
+        "fine_tuning": result.fine_tuned.to_json() if result.fine_tuned else None,
         "final_tensor_name": options.final_tensor_name,
         "labels": list(data.labels),
         "classes": result.table,
@@ -291,9 +291,9 @@ def _fields(
         "unreadable": list(result.unreadable),
         "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
         "steps": [asdict(step) for step in result.steps],
-        "validation": result.validation.as_dict(),
-        "test": result.test.as_dict(),
-        "cross_validation": result.cross_validation.as_dict() if result.cross_validation else None,
-        "calibration": result.calibration.as_dict() if result.calibration else None,
+        "validation": result.validation.to_json(),
+        "test": result.test.to_json(),
+        "cross_validation": result.cross_validation.to_json() if result.cross_validation else None,
+        "calibration": result.calibration.to_json() if result.calibration else None,
         "misclassified": mistakes_as_json(result.misclassified),
     }

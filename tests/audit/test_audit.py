@@ -221,11 +221,11 @@ def test_what_lies_in_a_file_and_is_compared_in_blocks_is_judged_as_what_lies_in
         bottleneck_dir=audited.work / "tf_files/bottlenecks",
         orientation=True,
     )
-    in_memory = audit(options).as_dict()
+    in_memory = audit(options).to_json()
     monkeypatch.setattr(vectors, "LARGE", 0)
     monkeypatch.setattr(directions, "_BLOCK", 64)
     monkeypatch.setattr(directions, "_TILE", 24)
     in_file = audit(options)
     assert isinstance(in_file.photos.vectors, vectors.StoredVectors)
-    assert in_file.as_dict() == in_memory
+    assert in_file.to_json() == in_memory
     assert in_memory["near_duplicates"]

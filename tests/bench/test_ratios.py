@@ -39,7 +39,7 @@ def test_no_difference_is_said_only_where_the_measurement_shows_it() -> None:
     assert compare_times([1.0, 2.0, 1.5], [1.2, 1.9, 1.4]).verdict == "cannot tell"
     alone = compare_times([2.0], processes(rng, 0.005))
     assert alone.verdict == "cannot tell"
-    assert alone.as_dict()["high"] is None
+    assert alone.to_json()["high"] is None
     steady = compare_times([2.0, 2.0], [1.0, 1.0])
     assert (steady.ratio, steady.low, steady.high) == pytest.approx((2.0, 2.0, 2.0))
     assert math.isclose(compare_times([1.0, 1.1], [2.0, 2.2]).ratio, 0.5)

@@ -81,8 +81,8 @@ def test_a_calm_machine_needs_no_words() -> None:
 
 
 def test_what_held_the_machine_back_and_was_over_before_the_end_is_told() -> None:
-    hot = {**CALM.as_dict(), "throttled": ["throttled"], "temperature_c": 84.0}
-    told = " ".join(troubles_between(CALM, after(), 2.0, 1, [CALM.as_dict(), hot]))
+    hot = {**CALM.to_json(), "throttled": ["throttled"], "temperature_c": 84.0}
+    told = " ".join(troubles_between(CALM, after(), 2.0, 1, [CALM.to_json(), hot]))
     assert "held back: throttled" in told and "84 °C" in told
     old = replace(CALM, throttled_since_start=("under-voltage",))
     assert troubles_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []

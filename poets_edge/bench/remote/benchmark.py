@@ -60,9 +60,9 @@ class DeviceResult:
     result: BenchmarkResult
     checked: dict[Path, Checked] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As `BenchmarkResult.as_dict`, with the host, and `checked` beside each accuracy."""
-        found = self.result.as_dict()
+    def to_json(self) -> dict[str, Any]:
+        """As `BenchmarkResult.to_json`, with the host, and `checked` beside each accuracy."""
+        found = self.result.to_json()
         for measured, entry in zip(self.result.measurements, found["results"], strict=True):
             if measured.variant.model in self.checked:
                 entry["accuracy"]["checked"] = asdict(self.checked[measured.variant.model])
@@ -72,8 +72,8 @@ class DeviceResult:
 def devices_dict(results: Sequence[DeviceResult]) -> dict[str, Any]:
     """For JSON: one device as `benchmark` writes it, several in a list; `compare` reads both."""
     if len(results) == 1:
-        return results[0].as_dict()
-    return {"format": DEVICES_FORMAT, "devices": [device.as_dict() for device in results]}
+        return results[0].to_json()
+    return {"format": DEVICES_FORMAT, "devices": [device.to_json() for device in results]}
 
 
 def benchmark_on(

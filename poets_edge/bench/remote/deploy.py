@@ -61,7 +61,7 @@ class Deployed:
     unit: str
     lines: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "host": self.host,
             "service": NAME,

@@ -74,7 +74,7 @@ def measure(request: Request, told: Told) -> Any:
     if request["task"] == "sustained":
         load = {name: request[name] for name in ("seconds", "threads", "rate")}
         with _alone(told):
-            return sustain(SustainedOptions(models=tuple(models), **load), told).as_dict()
+            return sustain(SustainedOptions(models=tuple(models), **load), told).to_json()
     numbers = {model: number for number, model in enumerate(models)}
     settings = Settings(**request["settings"])
     same = request["known"].get("machine") == facts
@@ -108,7 +108,7 @@ def measure(request: Request, told: Told) -> Any:
     ]
     variants = [measured.variant for measured in result.measurements]
     which = [[numbers[variant.model], variant.threads] for variant in variants]
-    return {**result.as_dict(), "variants": which, "scores": scores}
+    return {**result.to_json(), "variants": which, "scores": scores}
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class FineTuned:
     views: tuple[str, ...]
     options: FineTuning
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For the record."""
         return {
             **asdict(self.options),
@@ -77,7 +77,7 @@ class FineTuned:
             "epochs_run": [asdict(epoch) for epoch in self.epochs],
             "chosen_epoch": self.chosen,
             "written": self.written,
-            "validation_against_frozen": self.paired.as_dict() if self.paired else None,
+            "validation_against_frozen": self.paired.to_json() if self.paired else None,
             "verdict": self.verdict,
         }
 
