@@ -1,7 +1,8 @@
-"""Every failure a user can cause or meet, as one tree.
+"""The exceptions that poets_edge raises on purpose.
 
     PoetsEdgeError
-    ├── UsageError          an argument or a combination of arguments makes no sense
+    ├── UsageError          an argument is out of range, or two contradict each other; also a ValueError
+    │   └── WrongTypeError      an argument is of another type than was expected; also a TypeError
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
     ├── TrainingError       training diverged
@@ -30,8 +31,12 @@ class PoetsEdgeError(Exception):
     """Base of every error that poets_edge raises on purpose."""
 
 
-class UsageError(PoetsEdgeError):
+class UsageError(PoetsEdgeError, ValueError):
     """An argument is out of range, or two of them contradict each other."""
+
+
+class WrongTypeError(UsageError, TypeError):
+    """An argument is of another type than was expected."""
 
 
 class PhotoError(PoetsEdgeError):
@@ -43,7 +48,7 @@ class DatasetError(PoetsEdgeError):
 
 
 class TrainingError(PoetsEdgeError):
-    """Training came to nothing: it diverged."""
+    """Training diverged."""
 
 
 class WeightsError(PoetsEdgeError):
@@ -51,7 +56,7 @@ class WeightsError(PoetsEdgeError):
 
 
 class DownloadError(PoetsEdgeError):
-    """A file cannot be fetched from the network, or another one than expected came."""
+    """A file cannot be downloaded, or its content is not the one expected."""
 
 
 class ModelError(PoetsEdgeError):
@@ -63,7 +68,7 @@ class RecordError(PoetsEdgeError):
 
 
 class BudgetError(PoetsEdgeError):
-    """Nothing fits the limits on latency, size or accuracy; what came nearest is in the message."""
+    """No model meets the limits on latency, size or accuracy; the message names the nearest."""
 
 
 class MeasurementError(PoetsEdgeError):

@@ -1,0 +1,151 @@
+"""Conversion and checks of the arguments that users of the library give.
+
+An options class calls `check_fields` first thing in `__post_init__`: text becomes a path where a path is meant, one
+value becomes a tuple where several are meant, and a value of any other type is refused by the name of its field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, Union
+
+from poets_edge.errors import UsageError, WrongTypeError
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+"""A path as text or as any path object."""
+
+_LONGEST = 60
+"""Characters of a refused value that a message shows."""
+
+
+def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
+    """Convert and check the fields of a frozen dataclass in place, by their annotations.
+
+    Args:
+        options: a dataclass instance, usually `self` in `__post_init__`.
+        converters: by the name of a field, a function that is applied before the check; `architecture` turns the name
+            of an architecture into an `Architecture`, for example.
+
+    Raises:
+        WrongTypeError: a field holds a value of another type.
+        UsageError: a field holds a value that is not among its choices, or a number that is not finite.
+    """
+    for name, hint in _hints(options.__class__).items():
+        value = getattr(options, name)
+        converted = convert(converters[name](value) if name in converters else value, hint, name)
+        if converted is not value:
+            object.__setattr__(options, name, converted)
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """Return `value` as an instance of the annotation `hint`.
+
+    Text and path objects become `Path`, an int becomes a float, a list or a single value becomes a tuple.
+
+    Args:
+        name: of the parameter, for messages.
+
+    Raises:
+        WrongTypeError, UsageError: as raised by `check_fields`.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (Any, object) or isinstance(hint, (str, typing.TypeVar)):
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, arguments, hint, name)
+    if origin is Literal:
+        if value not in arguments:
+            _check_hashable_text(value, hint, name)
+            raise UsageError(f"`{name}` must be {' or '.join(map(repr, arguments))}, not {_shown(value)}.")
+        return value
+    if origin is tuple:
+        return _convert_tuple(value, arguments, hint, name)
+    if hint is Path:
+        if isinstance(value, (str, os.PathLike)):
+            return value if isinstance(value, Path) else Path(value)
+    elif hint is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise UsageError(f"`{name}` must be a finite number, not {value}.")
+            return value
+    elif hint is int:
+        if hasattr(value, "__index__") and not isinstance(value, bool):
+            return int(value)
+    elif isinstance(value, _class_of(hint, origin)):
+        return value
+    raise WrongTypeError(f"`{name}` must be {_described(hint)}, not {_shown(value)}.")
+
+
+def _convert_union(value: Any, members: tuple[Any, ...], hint: Any, name: str) -> Any:
+    if value is None and types.NoneType in members:
+        return None
+    refusals: list[UsageError] = []
+    for member in members:
+        if member is types.NoneType:
+            continue
+        try:
+            return convert(value, member, name)
+        except UsageError as error:
+            refusals.append(error)
+    values = [error for error in refusals if not isinstance(error, WrongTypeError)]
+    raise values[0] if values else WrongTypeError(f"`{name}` must be {_described(hint)}, not {_shown(value)}.")
+
+
+def _convert_tuple(value: Any, members: tuple[Any, ...], hint: Any, name: str) -> Any:
+    if len(members) == 2 and members[1] is Ellipsis:
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        converted = tuple(convert(one, members[0], name) for one in values)
+    elif isinstance(value, (list, tuple)) and len(value) == len(members):
+        converted = tuple(convert(one, member, name) for one, member in zip(value, members, strict=True))
+    else:
+        raise WrongTypeError(f"`{name}` must be {_described(hint)}, not {_shown(value)}.")
+    unchanged = isinstance(value, tuple) and all(a is b for a, b in zip(value, converted, strict=True))
+    return value if unchanged else converted
+
+
+def _check_hashable_text(value: Any, hint: Any, name: str) -> None:
+    choices = typing.get_args(hint)
+    if not isinstance(value, tuple({type(choice) for choice in choices})):
+        raise WrongTypeError(f"`{name}` must be {_described(hint)}, not {_shown(value)}.")
+
+
+def _class_of(hint: Any, origin: Any) -> type:
+    found = origin or hint
+    return found if isinstance(found, type) else object
+
+
+def _described(hint: Any) -> str:
+    """Return an annotation in words: "a path", "a whole number or None"."""
+    words = {Path: "a path", int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join("None" if one is types.NoneType else _described(one) for one in arguments)
+    if origin is Literal:
+        return " or ".join(map(repr, arguments))
+    if origin is tuple:
+        several = len(arguments) == 2 and arguments[1] is Ellipsis
+        return f"a tuple, each {_described(arguments[0])}" if several else f"a tuple of {len(arguments)}"
+    if origin is not None and issubclass(_class_of(hint, origin), Mapping):
+        return "a mapping"
+    if _class_of(hint, origin).__name__ == "Callable":
+        return "callable"
+    return words.get(hint) or f"a `{getattr(hint, '__name__', hint)}`"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return f"{short} ({type(value).__name__})" if not isinstance(value, (str, int, float, type(None))) else short
+
+
+@functools.cache
+def _hints(options: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(options)
+    return {field.name: hints[field.name] for field in dataclasses.fields(options) if field.init}

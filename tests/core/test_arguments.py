@@ -1,0 +1,89 @@
+"""Tests of the conversion and checks of the library's arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from poets_edge.core.arguments import check_fields, convert
+from poets_edge.errors import UsageError, WrongTypeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    folder: Path
+    names: tuple[str, ...] = ()
+    share: float = 0.5
+    count: int | None = None
+    mode: Literal["fast", "exact"] = "fast"
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, mode=lambda mode: mode.lower() if isinstance(mode, str) else mode)
+
+
+class _Located(os.PathLike[str]):
+    def __fspath__(self) -> str:
+        return "here"
+
+
+@pytest.mark.parametrize("folder", ["here", Path("here"), _Located()])
+def test_check_fields_converts_text_to_paths(folder: Any) -> None:
+    assert Options(folder=folder).folder == Path("here")
+
+
+def test_check_fields_converts_single_values_and_lists_to_tuples() -> None:
+    assert Options(folder=Path(), names="one").names == ("one",)  # type: ignore[arg-type]
+    assert Options(folder=Path(), names=["one", "two"]).names == ("one", "two")  # type: ignore[arg-type]
+
+
+def test_check_fields_applies_converters_first() -> None:
+    assert Options(folder=Path(), mode="EXACT").mode == "exact"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("folder", 3),
+        ("folder", None),
+        ("folder", b"here"),
+        ("names", (1,)),
+        ("share", "0.5"),
+        ("share", True),
+        ("count", 1.5),
+        ("count", True),
+        ("mode", 3),
+        ("quiet", 1),
+    ],
+)
+def test_check_fields_names_the_field_of_a_wrong_type(field: str, value: Any) -> None:
+    with pytest.raises(WrongTypeError, match=f"`{field}`") as caught:
+        Options(**{"folder": Path(), field: value})
+    assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "value"), [("mode", "slow"), ("share", float("nan")), ("share", float("inf"))])
+def test_check_fields_refuses_values_out_of_range(field: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"`{field}`") as caught:
+        Options(**{"folder": Path(), field: value})
+    assert not isinstance(caught.value, TypeError)
+
+
+def test_convert_keeps_identity_of_correct_values() -> None:
+    names, path = ("one",), Path("here")
+    assert convert(names, tuple[str, ...], "names") is names
+    assert convert(path, Path | None, "path") is path
+    assert convert(len, Callable[[Any], int], "function") is len
+    with pytest.raises(WrongTypeError):
+        convert(3, Callable[[Any], int], "function")
+
+
+def test_convert_accepts_whole_numbers_of_numpy() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert type(convert(numpy.int64(3), int, "count")) is int
