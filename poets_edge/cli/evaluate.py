@@ -28,7 +28,6 @@ from poets_edge.core.wording import percent
 from poets_edge.device.evaluate import Chosen, EvaluateResult, compare_results
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
-from poets_edge.device.predictions import mistakes_as_json
 from poets_edge.photos.split import SET_NAMES, Percentages
 
 
@@ -122,14 +121,13 @@ def command(
 
 
 def _facts(result: EvaluateResult) -> dict[str, Any]:
-    wrong = result.scored.misclassified(result.labels)
     return {
         "set": result.chosen,
         "left_out": result.left_out,
         "labels": list(result.labels),
         **result.evaluation.to_json(),
         "unreadable": list(result.scored.unreadable),
-        "misclassified": mistakes_as_json((photo.name, answer, score) for photo, answer, score in wrong),
+        "misclassified": [mistake.to_json() for mistake in result.scored.misclassified(result.labels)],
     }
 
 

@@ -25,7 +25,6 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import percent
-from poets_edge.device.predictions import mistakes_as_json
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import Percentages
@@ -271,32 +270,18 @@ def command(
         result = train(options, terminal)
     if opened:
         open_page(options.report)
-    facts = {
-        "graph": str(result.graph),
-        "labels_file": str(result.labels_file),
-        "record": str(result.record),
-        "labels": list(result.labels),
-        "classes": result.table,
-        "unreadable": list(result.unreadable),
-        "fine_tuning": result.fine_tuned.to_json() if result.fine_tuned else None,
-        "validation": result.validation.to_json(),
-        "test": result.test.to_json(),
-        "cross_validation": result.cross_validation.to_json() if result.cross_validation else None,
-        "calibration": result.calibration.to_json() if result.calibration else None,
-        "misclassified": mistakes_as_json(result.misclassified),
-    }
-    if give(facts, as_json=as_json, output=output):
+    if give(result.to_json(), as_json=as_json, output=output):
         return
     if result.fine_tuned:
         click.echo(result.fine_tuned.verdict)
     click.echo(_recall(result))
     click.echo(f"validation accuracy {accuracy_text(result.validation)}")
     click.echo(f"test accuracy {accuracy_text(result.test)}")
-    if result.cross_validation:
-        click.echo(f"cross-validated accuracy {accuracy_text(result.cross_validation)}")
+    if result.cross_validated:
+        click.echo(f"cross-validated accuracy {accuracy_text(result.cross_validated)}")
     if print_misclassified_test_images:
-        for name, answer, score in result.misclassified:
-            click.echo(f"  {name}  answered {answer} (score = {score:.5f})")
+        for mistake in result.misclassified:
+            click.echo(f"  {mistake.photo.name}  answered {mistake.answer} (score = {mistake.score:.5f})")
     click.echo(
         f"graph   {result.graph}\nlabels  {result.labels_file}\nrecord  {result.record}\nreport  {result.report}"
     )
@@ -307,8 +292,8 @@ def command(
 def _recall(result: TrainResult) -> str:
     """Photos and recall of each class, on the test photos and, where there is one, in cross-validation."""
     judged = {"test recall": result.test}
-    if result.cross_validation:
-        judged["cross-validated recall"] = result.cross_validation.scored.evaluation(result.labels)
+    if result.cross_validated:
+        judged["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)
     rows = [
         [label, str(sum(result.table[label].values())), *(percent(judge.recall(label)) for judge in judged.values())]
         for label in result.labels

@@ -5,7 +5,7 @@ The same code judges `poets-edge evaluate` and every file that `poets-edge expor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,24 @@ from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 from poets_edge.tflite.model_file import ModelSource, read_model
 
 Name = TypeVar("Name", bound=str)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A misclassified photo.
+
+    Attributes:
+        answer: the label that the model gave it.
+        score: the score of that label, 0 to 1.
+    """
+
+    photo: Photo
+    answer: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the photo's name, the answer and its score."""
+        return {"photo": self.photo.name, "answer": self.answer, "score": self.score}
 
 
 @dataclass(frozen=True)
@@ -54,14 +72,14 @@ class Scored:
         truth = class_numbers(self.photos, labels)
         return np.asarray(self.scores.argmax(axis=1) == truth)
 
-    def misclassified(self, labels: tuple[str, ...]) -> list[tuple[Photo, str, float]]:
-        """Photos answered wrongly, with the answer and its score, the surest mistakes first."""
+    def misclassified(self, labels: tuple[str, ...]) -> list[Mistake]:
+        """Return the misclassified photos, the most confident mistakes first."""
         answers = self.scores.argmax(axis=1)
         wrong = [
-            (self.photos[place], labels[answers[place]], float(self.scores[place, answers[place]]))
-            for place in np.flatnonzero(~self.right(labels)).tolist()
+            Mistake(self.photos[row], labels[answers[row]], float(self.scores[row, answers[row]]))
+            for row in np.flatnonzero(~self.right(labels)).tolist()
         ]
-        return sorted(wrong, key=lambda item: -item[2])
+        return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Scored) -> float | None:
         """The share of photos that both answered with the same label, 0 to 1; None where they share no photo."""
@@ -72,11 +90,6 @@ class Scored:
             if photo.name in answers
         ]
         return float(np.mean(same)) if same else None
-
-
-def mistakes_as_json(misclassified: Iterable[tuple[str, str, float]]) -> list[dict[str, Any]]:
-    """Misclassified photos, each as (name, answer, score), for JSON."""
-    return [{"photo": name, "answer": answer, "score": score} for name, answer, score in misclassified]
 
 
 def score_photos(

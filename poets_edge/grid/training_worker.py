@@ -111,7 +111,7 @@ def _file(file: ExportedFile, labels: tuple[str, ...]) -> dict[str, Any]:
             "right": scored.right(labels).astype(int).tolist(),
             "judgments": 1,
             "confusion": scored.evaluation(labels).confusion.tolist(),
-            "mistakes": [[photo.name, answer, score] for photo, answer, score in scored.misclassified(labels)],
+            "mistakes": [[one.photo.name, one.answer, one.score] for one in scored.misclassified(labels)],
             "agreement_with_float": file.agreement,
         },
     }

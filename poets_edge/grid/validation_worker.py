@@ -87,7 +87,7 @@ def _answers(judged: CrossValidation) -> Answer:
         "accuracy": judged.accuracy,
         "interval95": [low, high],
         "confusion": judged.confusion.round(4).tolist(),
-        "mistakes": [[photo.name, answer, score] for photo, answer, score in scored.misclassified(judged.labels)],
+        "mistakes": [[one.photo.name, one.answer, one.score] for one in scored.misclassified(judged.labels)],
     }
 
 

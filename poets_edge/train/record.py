@@ -6,10 +6,9 @@ It holds no time of day and no duration, so equal runs write equal records.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -32,6 +31,10 @@ class Duplicate:
     names: tuple[str, ...]
     sets: tuple[SetName, ...]
     labels: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return {"names": list(self.names), "sets": list(self.sets), "labels": list(self.labels)}
 
 
 def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
@@ -118,11 +121,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found | {"preprocessing": PREPROCESSING}
-
-
-def as_json(value: Any) -> Any:
-    """Dataclass fields as JSON knows them; paths become text."""
-    return json.loads(json.dumps(asdict(value), default=str))
 
 
 def record_of(graph_sha256: str, fields: Mapping[str, Any]) -> bytes:

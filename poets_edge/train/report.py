@@ -35,10 +35,16 @@ def write_report(options: TrainOptions, result: TrainResult, test: Scored, left_
     Raises:
         OutputError: it cannot be written.
     """
-    judged = result.cross_validation
+    judged = result.cross_validated
     mistakes = [
-        {"path": photo.path, "name": photo.name, "label": photo.label, "answer": answer, "score": score}
-        for photo, answer, score in test.misclassified(result.labels)[:_MOST_MISTAKES]
+        {
+            "path": mistake.photo.path,
+            "name": mistake.photo.name,
+            "label": mistake.photo.label,
+            "answer": mistake.answer,
+            "score": mistake.score,
+        }
+        for mistake in result.misclassified[:_MOST_MISTAKES]
     ]
     right = _right(test, result.labels)
     pictures = thumbnails(item["path"] for item in [*mistakes, *right])
@@ -81,7 +87,7 @@ def _accuracy(judged: Any) -> dict[str, Any] | None:
 
 
 def _classes(result: TrainResult) -> list[dict[str, Any]]:
-    judged = result.cross_validation.scored.evaluation(result.labels) if result.cross_validation else None
+    judged = result.cross_validated.scored.evaluation(result.labels) if result.cross_validated else None
     return [
         {
             "label": label,

@@ -14,7 +14,7 @@ import numpy as np
 
 from poets_edge.core.files import write_bytes, write_together
 from poets_edge.core.mounts import on_network_remark
-from poets_edge.device.predictions import Scored, mistakes_as_json
+from poets_edge.device.predictions import Scored
 from poets_edge.errors import DatasetError
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.nets.tensorboard_graph import training_picture
@@ -38,7 +38,7 @@ from poets_edge.train.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.train.head import Head, LabelledVectors, Step, train_head
 from poets_edge.train.messages import remark_on, report_sets, step_line
 from poets_edge.train.options import TrainOptions
-from poets_edge.train.record import as_json, class_table, find_duplicates, photo_fields, record_of
+from poets_edge.train.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.train.report import write_report
 from poets_edge.train.results import TrainResult
 from poets_edge.train.runs import keep_run
@@ -100,7 +100,6 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         head, calibration = calibrate_head(head, data, holding_out.result(), backbone_has_learned=learned)
 
     test = _score(head, data, _test_rows(options, data))
-    misclassified = tuple((photo.name, answer, score) for photo, answer, score in test.misclassified(data.labels))
     result = TrainResult(
         graph=options.output_graph,
         labels_file=options.output_labels,
@@ -111,11 +110,11 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
         test=test.evaluation(data.labels),
         validation=_score(head, data, data.rows("validation")).evaluation(data.labels),
         steps=tuple(steps),
-        misclassified=misclassified,
+        misclassified=tuple(test.misclassified(data.labels)),
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=PhotoDigests(data.photos),
-        cross_validation=_cross_validated(judging, options, data, reporter, backbone_has_learned=learned),
+        cross_validated=_cross_validated(judging, options, data, reporter, backbone_has_learned=learned),
         calibration=calibration,
         fine_tuned=fine_tuned,
     )
@@ -274,6 +273,8 @@ def _check_labels(labels: Sequence[str]) -> None:
 def _fields(
     options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
+    """Return the fields of the record: the options that decided the result, the photos, and the result."""
+    found = result.outcome()
     return {
         "architecture": options.architecture.name,
         "weights": {"file": weights_file, "sha256": weights_digest},
@@ -282,18 +283,11 @@ def _fields(
         "percentages": asdict(options.percentages),
         "head": asdict(options.head),
         "distortions": asdict(options.distortions) if options.distortions.active else None,
-        "fine_tuning": result.fine_tuned.to_json() if result.fine_tuned else None,
+        "fine_tuning": found.pop("fine_tuning"),
         "final_tensor_name": options.final_tensor_name,
-        "labels": list(data.labels),
-        "classes": result.table,
+        "labels": found.pop("labels"),
+        "classes": found.pop("classes"),
         "set_folders": bool((data.photos.photos.given != NO_SET).any()),
         **photo_fields(data.photos, data.sets),
-        "unreadable": list(result.unreadable),
-        "duplicates": [as_json(duplicate) for duplicate in result.duplicates],
-        "steps": [asdict(step) for step in result.steps],
-        "validation": result.validation.to_json(),
-        "test": result.test.to_json(),
-        "cross_validation": result.cross_validation.to_json() if result.cross_validation else None,
-        "calibration": result.calibration.to_json() if result.calibration else None,
-        "misclassified": mistakes_as_json(result.misclassified),
+        **found,
     }
