@@ -22,6 +22,7 @@ from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.split import Percentages
+from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import batches, calibration_pixels, rounded
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
@@ -77,25 +78,34 @@ class _Source:
     photos: ExportPhotos | None
 
 
-def export(
-    options: ExportOptions, reporter: Reporter | None = None, *, pictures: Pictures | None = None
-) -> ExportResult:
+def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
     """Convert a graph, re-score every file over the test photos, and write the files.
 
-    Nothing is written before all are converted and judged.
-
-    Args:
-        pictures: where photos' pixels come from: the same ones for graphs that are exported in turn.
+    Nothing is written before every file is converted and evaluated.
 
     Raises:
-        ModelError: the graph, its labels or record are damaged or do not fit; a file answers NaN.
-        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; it holds what was judged.
-        DatasetError: photos are needed and not there.
-        RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
+        ModelError: the graph, its labels or its record are damaged or do not fit; a file answers NaN.
+        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; the error holds the evaluations.
+        DatasetError: photos are needed and missing.
+        RuntimeMissingError: the graph was not written by `train` and TensorFlow is not installed.
         OutputError: a file cannot be written.
     """
-    reporter = reporter or Silent()
-    source = _read_source(options, reporter)
+    return export_graph(options, reporter or Silent())
+
+
+def export_graph(
+    options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, pictures: Pictures | None = None
+) -> ExportResult:
+    """Export like `export`, with photos that were found or decoded before.
+
+    Args:
+        photos: photos of the training run; by default they are looked for in the folder that the record names.
+        pictures: decoded photos, shared by graphs that are exported one after another.
+
+    Raises:
+        Exceptions of `export`.
+    """
+    source = _read_source(options, photos, reporter)
     wanted = options.quantizations or _default_quantizations(source.record)
     if "int8" in wanted and source.photos is None:
         raise DatasetError(
@@ -127,14 +137,14 @@ def export(
     return result
 
 
-def _read_source(options: ExportOptions, reporter: Reporter) -> _Source:
+def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:
     trained = read_trained(options.graph, options.labels)
     frozen, labels, record = trained.frozen, trained.labels, trained.record
     network = network_of(frozen)
     if record is not None:
         if tuple(record["labels"]) != labels:
             raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
-        photos = photos_of_record(record, options.image_dir)
+        photos = photos_of_record(record, options.image_dir, found)
         if photos.missing:
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
         return _Source(frozen, network, labels, record, photos)

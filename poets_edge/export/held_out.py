@@ -32,20 +32,26 @@ class ExportPhotos:
     missing: int = 0
 
 
-def photos_of_record(record: dict[str, Any], image_dir: Path | None) -> ExportPhotos:
-    """The photos a training run used.
+def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: PhotoTable | None = None) -> ExportPhotos:
+    """Return the photos of a training run.
 
     Args:
-        image_dir: where they lie now, if not where they lay then.
+        image_dir: current photo folder, if it is not the folder of the record.
+        found: photos of the training run with their paths; by default they are looked for in the folder.
 
     Raises:
-        DatasetError: none of them is there.
+        DatasetError: none of the photos exists.
     """
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
-        return _divided_again(record, folder)
+        return (
+            _divided_again(record, folder) if found is None else _divided(found, Percentages(**record["percentages"]))
+        )
     elsewhere = is_elsewhere(str(folder))
-    find = _finder_elsewhere(record, folder) if elsewhere else _finder_in_folder(record, folder)
+    if found is not None:
+        find: Callable[[str], Photo | None] = {photo.name: photo for photo in found}.get
+    else:
+        find = _finder_elsewhere(record, folder) if elsewhere else _finder_in_folder(record, folder)
     digests = record.get("photos") or {}  # records of version 0.1 have none
     there = {
         name: tuple(

@@ -12,7 +12,7 @@ from typing import Any
 
 from poets_edge.bench.processes import Answer, answer_all
 from poets_edge.core.files import write_bytes
-from poets_edge.export.export import ExportOptions, export
+from poets_edge.export.export import ExportOptions, export_graph
 from poets_edge.export.results import ExportedFile
 from poets_edge.grid.validation import FEATURES
 from poets_edge.nets.architectures import architecture
@@ -82,7 +82,7 @@ def _retrain(question: Answer, pictures: Pictures) -> Answer:
         fine_tuning=FineTuning(**question["fine_tuning"]),
     )
     trained = train(options, warnings)
-    exported = export(
+    exported = export_graph(
         ExportOptions(
             graph=options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
         ),

@@ -28,7 +28,7 @@ from poets_edge.reports.events import event_file
 from poets_edge.tflite.metadata import join_labels
 from poets_edge.train.backbone import Backbone, prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import Place, hash_photos
+from poets_edge.train.bottlenecks import Hashed, Place, hash_photos
 from poets_edge.train.cluster import compute_on_cluster
 from poets_edge.train.cross_validation import MOST_JUDGED, CrossValidation, cross_validate, some_of
 from poets_edge.train.data import Data, read_data, training_vectors
@@ -60,6 +60,27 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")
     folder, exclusions = _scan(options, reporter)
+    return train_photos(options, folder, exclusions, reporter)
+
+
+def train_photos(
+    options: TrainOptions,
+    folder: PhotoFolder,
+    exclusions: Exclusions,
+    reporter: Reporter,
+    *,
+    hashed: Hashed | None = None,
+) -> TrainResult:
+    """Train on the photos of a folder that was scanned before.
+
+    Args:
+        folder: scan of `options.image_dir`, without the excluded photos.
+        exclusions: photos that were excluded, for the record.
+        hashed: digests of `folder.photos`; computed here if not given.
+
+    Raises:
+        Exceptions of `train`.
+    """
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
     _check_labels(folder.classes)
@@ -73,7 +94,7 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+        hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
         if options.cluster:
             compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
         data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)
