@@ -1,9 +1,10 @@
-"""Notes and records in JSON, ours or somebody else's: parsed strictly, and checked against what they must hold.
+"""Strict parsing of JSON and validation against a shape.
 
-Bytes come in, plain Python values that can be relied on go out; a RecordError names the first wrong field by its path
-(`results[3].latency_ms.median`). Shapes are written as they look: `{"labels": [str], "test": Maybe({...})}`. It is our
-own because compiled validators (msgspec, pydantic) have no wheels for a 32-bit Raspberry Pi, where `compare` runs too.
-Its parts are named tuples, which are made in a tenth of the time of dataclasses: every `label` makes them.
+`check(value, shape)` raises a RecordError that names the first wrong field by its path, such as
+`results[3].latency_ms.median`. A shape looks like the value it describes: `{"labels": [str], "test": Optional({...})}`.
+
+Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, where `compare` runs too. Shapes are
+named tuples because these are defined ten times faster than dataclasses, and every start of `label` defines them.
 """
 
 from __future__ import annotations
@@ -16,116 +17,63 @@ from typing import Any, NamedTuple, TypeAlias
 from poets_edge.errors import RecordError
 
 DEEPEST = 32
-"""Levels of nesting; ours have seven. Deeper ones could exhaust the parser's stack."""
+"""Maximum nesting depth; our own files have seven levels. Deeper nesting could exhaust the parser's stack."""
 
 
-class Maybe(NamedTuple):
+class Optional(NamedTuple):
     """A field that may be missing or null."""
 
     shape: Shape
 
 
-class Each(NamedTuple):
-    """An object of any keys, each with a value of this shape."""
+class DictOf(NamedTuple):
+    """An object with any keys whose values all have one shape."""
 
     shape: Shape
 
 
 class OneOf(NamedTuple):
-    """One of these values."""
+    """One value out of a list."""
 
     values: tuple[Any, ...]
 
 
-class Such(NamedTuple):
-    """A value of a shape for which `holds` is true; `what` says what that is."""
+class Check(NamedTuple):
+    """A value of a shape that also satisfies a predicate.
+
+    Attributes:
+        shape: checked first.
+        expected: description of a valid value, for messages.
+        is_valid: the predicate.
+    """
 
     shape: Shape
-    what: str
-    holds: Callable[[Any], bool]
+    expected: str
+    is_valid: Callable[[Any], bool]
 
 
-Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Maybe | Each | OneOf | Such | None"
-"""str, bool, int or float (finite); object for anything; [shape] a list of them; (shape, shape) a list of just these;
-{key: shape} an object with these keys, and any others."""
+Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Optional | DictOf | OneOf | Check | None"
+"""Description of a JSON value: `str`, `bool`, `int`, `float` (finite) or `object` (anything); `[shape]` for a list of
+values of one shape; `(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at least these
+keys."""
 
-SHARE = Such(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-COUNT = Such(int, "a whole number, 0 or more", lambda value: value >= 0)
-PERCENT = Such(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)
-SHA256 = Such(str, "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef"))
-PERCENTAGES = Such(
-    {"testing": PERCENT, "validation": PERCENT},
-    "shares that leave something to train on",
-    lambda shares: shares["testing"] + shares["validation"] < 100,
-)
-JUDGED = Maybe(
-    {
-        "photos": COUNT,
-        "correct": COUNT,
-        "accuracy": Maybe(SHARE),
-        "interval95": (Maybe(SHARE), Maybe(SHARE)),
-        "cross_entropy": Maybe(float),
-        "confusion": [[COUNT]],
-    }
-)
-"""The fields that `Evaluation.to_json` writes."""
-
-_INSIDE = Such(
-    str,
-    "the relative path of a photo",
-    lambda name: bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name,
-)
-_TRAINING = {
-    "graph_sha256": SHA256,
-    "architecture": str,
-    "weights": {"file": str, "sha256": SHA256},
-    "image_dir": str,
-    "percentages": PERCENTAGES,
-    "labels": [str],
-    "classes": Each({"training": COUNT, "validation": COUNT, "test": COUNT}),
-    "sets": Maybe({"training": [_INSIDE], "validation": [_INSIDE], "test": [_INSIDE]}),
-    "photos": Maybe(Each(SHA256)),
-    "photos_sketch": Maybe([int]),
-    "set_folders": Maybe(bool),
-    "exclude": Maybe({"belongs_to": Maybe(Each(str))}),
-    "final_tensor_name": Maybe(str),
-    "head": dict,
-    "distortions": Maybe(dict),
-    "versions": Each(str),
-    "test": JUDGED,
-}
-_FACTS = {
-    "sha256": Maybe(SHA256),
-    "quantization": Maybe(str),
-    "percentages": Maybe(PERCENTAGES),
-    "training": Maybe(
-        {
-            "architecture": Maybe(str),
-            "weights": Maybe({"file": Maybe(str), "sha256": Maybe(SHA256)}),
-            "classes": Maybe(Each(Each(COUNT))),
-            "versions": Maybe(Each(str)),
-            "graph_sha256": Maybe(SHA256),
-            "photos_sketch": Maybe([int]),
-        }
-    ),
-    "test": JUDGED,
-    "agreement_with_float": Maybe(SHARE),
-    "exported_with": Maybe(Each(str)),
-}
+SHARE = Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+COUNT = Check(int, "a whole number, 0 or more", lambda value: value >= 0)
+SHA256 = Check(str, "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef"))
 
 
-_POSITIVE = Such(float, "a positive number", lambda value: value > 0)
+_POSITIVE = Check(float, "a positive number", lambda value: value > 0)
 _BENCHMARK = {
     "format": str,
     "warnings": [str],
     "machine": {
         "interpreter": str,
         "interpreter_version": str,
-        "board": Maybe(str),
-        "cpu": Maybe(str),
-        "architecture": Maybe(str),
-        "cores": Maybe(int),
-        "host": Maybe(str),
+        "board": Optional(str),
+        "cpu": Optional(str),
+        "architecture": Optional(str),
+        "cores": Optional(int),
+        "host": Optional(str),
     },
     "results": [
         {
@@ -134,32 +82,36 @@ _BENCHMARK = {
             "latency_ms": {"median": _POSITIVE},
             "rounds_differ": float,
             "size": COUNT,
-            "architecture": Maybe(str),
-            "quantization": Maybe(str),
-            "accuracy": Maybe({"accuracy": Maybe(SHARE)}),
-            "rounds": Maybe([{"samples_ms": Maybe([_POSITIVE])}]),
+            "architecture": Optional(str),
+            "quantization": Optional(str),
+            "accuracy": Optional({"accuracy": Optional(SHARE)}),
+            "rounds": Optional([{"samples_ms": Optional([_POSITIVE])}]),
         }
     ],
 }
 
 
-_MILLISECONDS = Maybe([_POSITIVE])
+_MILLISECONDS = Optional([_POSITIVE])
 _ROUND = {
     "load_ms": float,
     "first_ms": float,
     "steady": bool,
-    "samples_ms": Such([_POSITIVE], "at least one time", bool),
+    "samples_ms": Check([_POSITIVE], "at least one time", bool),
     "decode_ms": _MILLISECONDS,
     "resize_ms": _MILLISECONDS,
     "inference_ms": _MILLISECONDS,
-    "peak_memory_mb": Maybe(float),
+    "peak_memory_mb": Optional(float),
     "accelerated": bool,
-    "state": {"throttled": Maybe([str]), "temperature_c": Maybe(float)},
+    "state": {"throttled": Optional([str]), "temperature_c": Optional(float)},
 }
 
 
 def parse_json(data: bytes | str) -> Any:
-    """JSON text -> values: no NaN, no infinity, not deeper than DEEPEST. Raises RecordError."""
+    """Parse JSON text.
+
+    Raises:
+        RecordError: it is not JSON, contains NaN or infinity, or nests deeper than DEEPEST.
+    """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
@@ -172,17 +124,12 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Values -> JSON text, indented, with a line end; the other way round than `parse_json`.
+    """Serialize a value as indented JSON with a final line break, for `parse_json` to read.
 
-    File names that are not UTF-8 are escaped as JSON escapes, and come back as they were.
+    Lone surrogates, which stand for file names that are not UTF-8, are written as JSON escapes.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", errors="backslashreplace")
-
-
-def training_record(value: Any) -> dict[str, Any]:
-    """Check the record that `train` writes beside a graph. Raises RecordError."""
-    return _object(check(value, _TRAINING))
 
 
 def benchmark_results(value: Any) -> dict[str, Any]:
@@ -195,29 +142,24 @@ def measured_round(value: Any) -> dict[str, Any]:
     return _object(check(value, _ROUND))
 
 
-def model_facts(value: Any) -> dict[str, Any]:
-    """Check the facts that `export` writes into a model. Raises RecordError."""
-    return _object(check(value, _FACTS))
-
-
 def check(value: Any, shape: Shape, path: str = "") -> Any:
-    """Give a value back if it has a shape. Raises RecordError."""
-    if isinstance(shape, Maybe):
+    """Return `value` unchanged if it matches `shape`. Raises RecordError."""
+    if isinstance(shape, Optional):
         return value if value is None else check(value, shape.shape, path)
-    if isinstance(shape, Such):
+    if isinstance(shape, Check):
         check(value, shape.shape, path)
-        if not shape.holds(value):
-            raise _wrong(path, shape.what, value)
+        if not shape.is_valid(value):
+            raise _wrong(path, shape.expected, value)
     elif isinstance(shape, OneOf):
         if not any(value == one and type(value) is type(one) for one in shape.values):
             raise _wrong(path, " or ".join(map(repr, shape.values)), value)
-    elif isinstance(shape, Each):
+    elif isinstance(shape, DictOf):
         for key, inner in _typed(value, dict, path).items():
             check(inner, shape.shape, f"{path}.{key}")
     elif isinstance(shape, Mapping):
         _typed(value, dict, path)
         for key, inner_shape in shape.items():
-            if key not in value and not isinstance(inner_shape, Maybe):
+            if key not in value and not isinstance(inner_shape, Optional):
                 raise RecordError(f"{_place(f'{path}.{key}')} is missing")
             check(value.get(key), inner_shape, f"{path}.{key}")
     elif isinstance(shape, tuple):
@@ -261,11 +203,11 @@ def _wrong(path: str, wanted: str, value: Any) -> RecordError:
 
 
 def _place(path: str) -> str:
-    return path.removeprefix(".") or "the whole"
+    return path.removeprefix(".") or "the document"
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _finite(text: str) -> float:

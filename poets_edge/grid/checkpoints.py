@@ -12,23 +12,23 @@ from typing import Any
 
 from poets_edge.bench.processes import Answer
 from poets_edge.core.files import read_bytes
-from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Maybe, Such, check, measured_round, parse_json
+from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, Optional, check, measured_round, parse_json
 from poets_edge.errors import RecordError
 from poets_edge.progress import Reporter
 
 _ANSWERS = {
     "right": [COUNT],
-    "judgments": Such(int, "1 or more", lambda value: value > 0),
+    "judgments": Check(int, "1 or more", lambda value: value > 0),
     "confusion": [[float]],
     "mistakes": [(str, str, float)],
-    "agreement_with_float": Maybe(SHARE),
+    "agreement_with_float": Optional(SHARE),
 }
-_NAME = Such(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
+_NAME = Check(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
 
 RETRAINED: Mapping[str, Any] = {
     "key": str,
     "labels": [str],
-    "files": [{"quantization": str, "file": _NAME, "size": COUNT, "sha256": SHA256, "test": Maybe(_ANSWERS)}],
+    "files": [{"quantization": str, "file": _NAME, "size": COUNT, "sha256": SHA256, "test": Optional(_ANSWERS)}],
     "features_sha256": SHA256,
     "warnings": [str],
 }

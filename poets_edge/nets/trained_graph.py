@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import finish_pending, read_bytes
-from poets_edge.core.json_checks import parse_json, training_record
 from poets_edge.device.classifier import read_labels
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
+from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
 """Files that do not fit each other may be just being written."""
@@ -94,7 +94,7 @@ def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...]
 def _read_record(frozen: FrozenGraph) -> dict[str, Any] | None:
     path = frozen.path.with_suffix(".json")
     try:
-        record = training_record(parse_json(read_bytes(path, _LARGEST_RECORD)))
+        record = parse_training_record(read_bytes(path, _LARGEST_RECORD))
     except FileNotFoundError:
         return None
     except OSError as error:

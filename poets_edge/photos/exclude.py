@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.core.files import write_text
-from poets_edge.core.json_checks import Each, Maybe, Such, check, parse_json
+from poets_edge.core.json_checks import Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import DatasetError, RecordError
 from poets_edge.photos.folder import PhotoFolder
 
 FORMAT = "poets_edge-exclude-1"
-_TEXT = Such(str, "a name", bool)
-_SHAPE = {"leave_out": Maybe([_TEXT]), "belongs_to": Maybe(Each(_TEXT))}
+_TEXT = Check(str, "a name", bool)
+_SHAPE = {"leave_out": Optional([_TEXT]), "belongs_to": Optional(DictOf(_TEXT))}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from poets_edge.core.json_checks import model_facts, parse_json
+from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.tflite.model_file import ModelSource, read_model
 
@@ -38,6 +38,43 @@ _SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
 _LARGEST_MEMBER = 16 << 20
 """Bytes of a file behind the model: of its labels, its facts, and the list of them."""
 _MOST_MEMBERS = 1000
+
+_PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)
+SPLIT_SIZES = Check(
+    {"testing": _PERCENT, "validation": _PERCENT},
+    "shares that leave something to train on",
+    lambda sizes: sizes["testing"] + sizes["validation"] < 100,
+)
+"""Shape of the percentages of test and validation photos."""
+EVALUATION = Optional(
+    {
+        "photos": COUNT,
+        "correct": COUNT,
+        "accuracy": Optional(SHARE),
+        "interval95": (Optional(SHARE), Optional(SHARE)),
+        "cross_entropy": Optional(float),
+        "confusion": [[COUNT]],
+    }
+)
+"""Shape of what `poets_edge.device.metrics.Evaluation.to_json` returns."""
+_FACTS = {
+    "sha256": Optional(SHA256),
+    "quantization": Optional(str),
+    "percentages": Optional(SPLIT_SIZES),
+    "training": Optional(
+        {
+            "architecture": Optional(str),
+            "weights": Optional({"file": Optional(str), "sha256": Optional(SHA256)}),
+            "classes": Optional(DictOf(DictOf(COUNT))),
+            "versions": Optional(DictOf(str)),
+            "graph_sha256": Optional(SHA256),
+            "photos_sketch": Optional([int]),
+        }
+    ),
+    "test": EVALUATION,
+    "agreement_with_float": Optional(SHARE),
+    "exported_with": Optional(DictOf(str)),
+}
 
 
 @dataclass(frozen=True)
@@ -136,11 +173,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        facts = model_facts(parse_json(text))
+        facts: dict[str, Any] = check(parse_json(text), _FACTS)
     except RecordError as error:
         raise ModelError(f"{path}: damaged ({FACTS_FILE}: {error}). Export it again.") from None
-    if not isinstance(facts, dict):
-        return {}
     if facts.get("quantization") == "none":  # what version 0.1 called float32
         facts["quantization"] = "float32"
     return facts

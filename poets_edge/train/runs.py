@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.files import read_bytes, unused_folder
-from poets_edge.core.json_checks import SHARE, Each, Maybe, check, json_bytes, parse_json
+from poets_edge.core.json_checks import SHARE, DictOf, Optional, check, json_bytes, parse_json
 from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
 from poets_edge.errors import OutputError, RecordError
 
 _NOTE = "run.json"
-_ACCURACY = {"accuracy": Maybe(SHARE), "photos": int}
+_ACCURACY = {"accuracy": Optional(SHARE), "photos": int}
 _SHAPE = {
     "date": str,
-    "options": Each(object),
-    "photos": Each(int),
-    "accuracies": Each(Maybe(_ACCURACY)),
-    "recall": Each(Maybe(SHARE)),
+    "options": DictOf(object),
+    "photos": DictOf(int),
+    "accuracies": DictOf(Optional(_ACCURACY)),
+    "recall": DictOf(Optional(SHARE)),
 }
 
 

@@ -18,23 +18,23 @@ from poets_edge.bench.remote.installation import Installation, send
 from poets_edge.bench.remote.kept import Kept
 from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.core.files import sha256_of
-from poets_edge.core.json_checks import Maybe, check, parse_json
+from poets_edge.core.json_checks import Optional, check, parse_json
 from poets_edge.errors import PoetsEdgeError, RecordError, RemoteError
 from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
 _MESSAGE = {
-    "begin": Maybe(str),
-    "total": Maybe(int),
-    "unit": Maybe(str),
-    "advance": Maybe(int),
-    "note": Maybe(str),
-    "status": Maybe(str),
-    "warn": Maybe(str),
-    "machine": Maybe(dict),
-    "round": Maybe((int, int, int, dict)),
-    "error": Maybe(str),
-    "kind": Maybe(str),
+    "begin": Optional(str),
+    "total": Optional(int),
+    "unit": Optional(str),
+    "advance": Optional(int),
+    "note": Optional(str),
+    "status": Optional(str),
+    "warn": Optional(str),
+    "machine": Optional(dict),
+    "round": Optional((int, int, int, dict)),
+    "error": Optional(str),
+    "kind": Optional(str),
 }
 """Messages of `poets_edge.bench.remote.measure`, a line each; its result is checked by who asked."""
 

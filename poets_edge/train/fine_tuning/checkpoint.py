@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.files import write_bytes
-from poets_edge.core.json_checks import COUNT, Maybe, check, parse_json
+from poets_edge.core.json_checks import COUNT, Optional, check, parse_json
 from poets_edge.errors import RecordError
 from poets_edge.train.fine_tuning.trainer import Epoch
 
@@ -29,8 +29,8 @@ _EPOCH = {
     "epoch": COUNT,
     "train_accuracy": float,
     "train_cross_entropy": float,
-    "validation_accuracy": Maybe(float),
-    "validation_cross_entropy": Maybe(float),
+    "validation_accuracy": Optional(float),
+    "validation_cross_entropy": Optional(float),
 }
 _NOTES = {"chosen": COUNT, "epochs": [_EPOCH]}
 

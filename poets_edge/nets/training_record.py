@@ -1,0 +1,39 @@
+"""The JSON record next to a trained graph, as readers check it; `poets_edge.train.record` writes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poets_edge.core.json_checks import COUNT, SHA256, Check, DictOf, Optional, check, parse_json
+from poets_edge.tflite.metadata import EVALUATION, SPLIT_SIZES
+
+_PHOTO_NAME = Check(
+    str,
+    "the relative path of a photo",
+    lambda name: bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name,
+)
+_RECORD = {
+    "graph_sha256": SHA256,
+    "architecture": str,
+    "weights": {"file": str, "sha256": SHA256},
+    "image_dir": str,
+    "percentages": SPLIT_SIZES,
+    "labels": [str],
+    "classes": DictOf({"training": COUNT, "validation": COUNT, "test": COUNT}),
+    "sets": Optional({"training": [_PHOTO_NAME], "validation": [_PHOTO_NAME], "test": [_PHOTO_NAME]}),
+    "photos": Optional(DictOf(SHA256)),
+    "photos_sketch": Optional([int]),
+    "set_folders": Optional(bool),
+    "exclude": Optional({"belongs_to": Optional(DictOf(str))}),
+    "final_tensor_name": Optional(str),
+    "head": dict,
+    "distortions": Optional(dict),
+    "versions": DictOf(str),
+    "test": EVALUATION,
+}
+
+
+def parse_training_record(data: bytes) -> dict[str, Any]:
+    """Parse and check a training record. Raises RecordError."""
+    record: dict[str, Any] = check(parse_json(data), _RECORD)
+    return record
