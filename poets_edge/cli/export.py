@@ -125,8 +125,7 @@ def command(
 
 
 def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
-    facts = {"labels": list(result.labels), "files": [file.to_json() for file in result.files]}
-    if give(facts, as_json=as_json, output=output):
+    if give(result.to_json(), as_json=as_json, output=output):
         return
     tested = result.files[0].evaluation
     click.echo(

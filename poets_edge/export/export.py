@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.paired import compare_paired
@@ -61,6 +62,7 @@ class ExportOptions:
     max_accuracy_drop: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
 from poets_edge.device.predictions import Scored
@@ -13,16 +15,17 @@ from poets_edge.errors import ModelError
 from poets_edge.quantize.convert import Quantization
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ExportedFile:
-    """One file, and what re-scoring found.
+    """An exported `.tflite` file and the result of re-scoring it. It is accepted wherever a path is.
 
     Attributes:
         size: bytes.
-        evaluation: over the test photos; None where there are none.
-        agreement: share of test photos answered as the float32 file answers them; None where there are none.
-        beside_float: its answers beside the float32 file's, photo by photo; None for that file, and without photos.
-        scored: its scores of the test photos; None where there are none.
+        evaluation: evaluation on the test photos; None if there are none.
+        agreement: share of the test photos, 0 to 1, that the float32 file answers with the same label; None if there
+            are no test photos.
+        beside_float: paired comparison with the float32 file; None for that file, and without test photos.
+        scored: predictions for the test photos; None if there are none.
     """
 
     path: Path
@@ -32,6 +35,11 @@ class ExportedFile:
     agreement: float | None
     beside_float: Paired | None = None
     scored: Scored | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Top-1 accuracy on the test photos, 0 to 1; None if there are none."""
+        return self.evaluation.accuracy if self.evaluation and self.evaluation.count else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
@@ -44,21 +52,52 @@ class ExportedFile:
             "beside_float": self.beside_float.to_json() if self.beside_float else None,
         }
 
+    def __fspath__(self) -> str:
+        return str(self.path)
 
-@dataclass(frozen=True)
-class ExportResult:
-    """The files written, in the order asked for; `unreadable` names test photos that were left out."""
+    def __repr__(self) -> str:
+        return f"<ExportedFile {self.path}: {self.size / 1e6:.2f} MB, test accuracy {percent(self.accuracy)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExportResult(Mapping[str, ExportedFile]):
+    """The exported files by quantization: `result["int8"].path`.
+
+    Attributes:
+        files: in the order asked for.
+        labels: class names, in the order of the models' outputs.
+        unreadable: one line for each test photo that could not be read and was skipped.
+    """
 
     files: tuple[ExportedFile, ...]
     labels: tuple[str, ...]
     unreadable: tuple[str, ...]
+
+    def __getitem__(self, quantization: str) -> ExportedFile:
+        for file in self.files:
+            if file.quantization == quantization:
+                return file
+        raise KeyError(quantization)
+
+    def __iter__(self) -> Iterator[str]:
+        return (file.quantization for file in self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return {"labels": list(self.labels), "files": [file.to_json() for file in self.files]}
+
+    def __repr__(self) -> str:
+        return f"<ExportResult {list(self.files)}>"
 
 
 class AccuracyDropError(ModelError):
     """A quantized file loses more accuracy than was allowed, so nothing was written.
 
     Attributes:
-        result: what was judged, an `ExportResult`.
+        result: the evaluated files, an `ExportResult`.
     """
 
     def __init__(self, message: str, result: ExportResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from poets_edge.errors import UsageError
 
@@ -87,6 +88,11 @@ def architecture(name: str) -> Architecture:
             "<128|160|192|224>, each also with _quantized, and inception_v3."
         )
     return replace(found, name=f"{base}_quantized", quantized=True) if wanted.endswith("_quantized") else found
+
+
+def as_architecture(value: Any) -> Any:
+    """Return the architecture of that name; any other value unchanged. Raises UsageError: the name is unknown."""
+    return architecture(value) if isinstance(value, str) else value
 
 
 def _alpha_text(alpha: float) -> str:

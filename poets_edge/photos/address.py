@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 _BEGINNING = re.compile(r"^([a-z][a-z0-9+.-]*):/+", re.IGNORECASE)
 
@@ -46,6 +46,11 @@ def is_address(text: str) -> bool:
 def photo_path(text: str) -> Path:
     """A path, or an address."""
     return Address(text) if is_address(text) else Path(text)
+
+
+def as_photo_path(value: Any) -> Any:
+    """Return text as a path or an address; any other value unchanged."""
+    return photo_path(value) if isinstance(value, str) else value
 
 
 def joined(folder: str, name: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS, WORK
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture, as_architecture
 from poets_edge.nets.weights import IMAGENET
+from poets_edge.photos.address import as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.train.distort import Distortions
@@ -70,6 +72,7 @@ class TrainOptions:
     cluster: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self, image_dir=as_photo_path, architecture=as_architecture)
         _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
