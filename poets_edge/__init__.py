@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from poets_edge.api import evaluate as evaluate
-    from poets_edge.api import inspect as inspect
+    from poets_edge.api.models import evaluate as evaluate
+    from poets_edge.api.models import inspect as inspect
     from poets_edge.audit.audit import audit as audit
     from poets_edge.audit.options import AuditOptions as AuditOptions
     from poets_edge.audit.results import AuditResult as AuditResult
@@ -109,10 +109,10 @@ _HOMES = {
     "benchmark_on": "poets_edge.bench.remote.benchmark",
     "compare": "poets_edge.bench.compare",
     "deploy": "poets_edge.bench.remote.deploy",
-    "evaluate": "poets_edge.api",
+    "evaluate": "poets_edge.api.models",
     "export": "poets_edge.export.export",
     "grid": "poets_edge.grid.grid",
-    "inspect": "poets_edge.api",
+    "inspect": "poets_edge.api.models",
     "sustain": "poets_edge.bench.sustained",
     "sustain_on": "poets_edge.bench.remote.sustained",
     "train": "poets_edge.train.train",

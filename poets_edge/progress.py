@@ -1,30 +1,35 @@
-"""How a long step tells what it is doing, without knowing whether a terminal listens."""
+"""Reporters: how long work tells its progress, wherever that is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receives what a library call has to say; the command line shows it on stderr."""
+    """Receiver of the messages and the progress of a library call."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing: a table, a line."""
+        """Take a piece of information: a line or a table."""
 
     def status(self, text: str) -> None:
-        """Show the current activity, in one line that replaces the previous status."""
+        """Take the current activity, a line that replaces the previous status."""
 
     def warn(self, text: str) -> None:
-        """Something that may not be what the user meant. One line."""
+        """Take a warning, one line."""
 
     def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
-        """Long work begins; call the function it gives with the number of things done since."""
+        """Begin long work on `total` items.
+
+        Returns:
+            A context manager whose value is a function: call it with the number of items done since its last call.
+        """
 
 
 class Silent:
-    """Says nothing: the default of every library call."""
+    """Reporter that discards everything, the default of library calls."""
 
     def note(self, text: str) -> None:
         pass
@@ -37,3 +42,40 @@ class Silent:
 
     def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
         return nullcontext(lambda amount: None)
+
+
+class Progress:
+    """A reporter for programs and notebooks: tqdm bars for long work, warnings and notes as lines between them.
+
+    Args:
+        quiet: print warnings only.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            self._print(text)
+
+    def status(self, text: str) -> None:
+        """Print the current activity as a line."""
+        self.note(text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning, even if quiet."""
+        self._print(f"warning: {text}")
+
+    @contextmanager
+    def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
+        """Show a bar; the function it gives takes the number of items done since its last call."""
+        from tqdm.auto import tqdm
+
+        with tqdm(total=total, desc=what, unit=unit, unit_scale=unit == "B", disable=self._quiet or not total) as bar:
+            yield bar.update
+
+    def _print(self, text: str) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from poets_edge.api import evaluate
+from poets_edge.api.models import evaluate
 from poets_edge.core.paths import WORK
 from poets_edge.demo.codelab import SCRIPTS
 from poets_edge.errors import UsageError

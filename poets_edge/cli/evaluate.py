@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import click
 
-from poets_edge.api import evaluate
+from poets_edge.api.models import evaluate
 from poets_edge.cli.options import (
     PHOTOS,
     graph_option,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from poets_edge.api import inspect
+from poets_edge.api.models import inspect
 from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give
 from poets_edge.core.wording import accuracy_text

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from poets_edge.api import open_scorer
+from poets_edge.api.models import open_scorer
 from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
 from poets_edge.cli.options import (
     FILE,

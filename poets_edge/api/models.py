@@ -1,7 +1,7 @@
-"""The library's entry points that choose between kinds of models: `.tflite` files and frozen graphs.
+"""Opening, inspecting and evaluating a model of either kind: a `.tflite` file or a frozen graph.
 
-Packages below run one kind each. Functions here look at the file and call the package in charge. Imports are made when
-a function is called: labelling with a `.tflite` never loads what reads frozen graphs, which a device does not have.
+Imports are made when a function is called: labelling with a `.tflite` never loads what reads frozen graphs, which a
+device does not have.
 """
 
 from __future__ import annotations

@@ -1,0 +1,162 @@
+"""Training and exporting: `train` and `export`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.arguments import StrPath, convert
+from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
+from poets_edge.export import export as exporting
+from poets_edge.export.export import ExportOptions
+from poets_edge.export.results import ExportResult
+from poets_edge.nets.architectures import Architecture
+from poets_edge.progress import Reporter
+from poets_edge.quantize.convert import Quantization
+from poets_edge.train import train as training
+from poets_edge.train.options import TrainOptions
+from poets_edge.train.results import TrainResult
+
+
+class Run(TrainResult):
+    """Result of `train`, which can be exported."""
+
+    def export(
+        self,
+        *quantizations: Quantization,
+        output_dir: StrPath | None = None,
+        image_dir: StrPath | None = None,
+        float_io: bool | None = None,
+        max_accuracy_drop: float | None = None,
+        reporter: Reporter | None = None,
+    ) -> ExportResult:
+        """Export the trained graph; see `poets_edge.export`."""
+        return export(
+            self.graph,
+            *quantizations,
+            output_dir=output_dir,
+            image_dir=image_dir,
+            float_io=float_io,
+            max_accuracy_drop=max_accuracy_drop,
+            reporter=reporter,
+        )
+
+
+def train(
+    photos: StrPath | TrainOptions,
+    *,
+    architecture: str | Architecture | None = None,
+    weights: StrPath | None = None,
+    output_dir: StrPath | None = None,
+    steps: int | None = None,
+    fine_tune: int | None = None,
+    exclude: StrPath | None = None,
+    seed: int | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Retrain the last layer of a network on a folder of photos.
+
+    Args:
+        photos: a folder with one folder of photos per class, an archive of one, or an address; or a `TrainOptions`,
+            whose fields the other arguments replace.
+        architecture: for example "mobilenet_0.50_224", the default.
+        weights: "imagenet" (the default), "embedded", or a weights file.
+        output_dir: folder for the graph, its record and report, the bottlenecks and the runs; by default "tf_files".
+        steps: training steps; 4,000 by default.
+        fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
+        exclude: a list of photos to exclude, as the page of `audit` saves it.
+        seed: equal seeds give equal results; 0 by default.
+        reporter: receives progress and warnings, for example `poets_edge.Progress()`.
+
+    Returns:
+        The result: `run.test.accuracy`, `run.cross_validated.accuracy`, `run.export("int8")`.
+
+    Raises:
+        DatasetError: the folder cannot be trained on.
+        UsageError: an argument is out of range.
+        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+    """
+    changes: dict[str, Any] = _given(architecture=architecture, exclude=exclude)
+    if weights is not None:
+        changes["weights"] = str(convert(weights, Path, "weights")) if not isinstance(weights, str) else weights
+    if output_dir is not None:
+        changes |= _outputs(convert(output_dir, Path, "output_dir"))
+    if isinstance(photos, TrainOptions):
+        options = replace(photos, **changes)
+    else:
+        options = TrainOptions(**{"image_dir": photos, **changes})
+    head = _given(steps=steps, seed=seed)
+    if head:
+        options = replace(options, head=replace(options.head, **head))
+    if fine_tune is not None:
+        options = replace(options, fine_tuning=replace(options.fine_tuning, blocks=fine_tune))
+    result = training.train(options, reporter)
+    return Run(**{field.name: getattr(result, field.name) for field in fields(TrainResult)})
+
+
+def export(
+    graph: StrPath | TrainResult | ExportOptions = GRAPH,
+    *quantizations: Quantization,
+    output_dir: StrPath | None = None,
+    image_dir: StrPath | None = None,
+    labels: StrPath | None = None,
+    float_io: bool | None = None,
+    max_accuracy_drop: float | None = None,
+    reporter: Reporter | None = None,
+) -> ExportResult:
+    """Export a frozen graph as `.tflite` files, each evaluated on the test photos before it is written.
+
+    Args:
+        graph: the file that `train` wrote, its result, or a graph of the original codelab; or an `ExportOptions`,
+            whose fields the other arguments replace.
+        quantizations: "float32", "float16", "dynamic" or "int8"; by default "float32", or "int8" for an architecture
+            named `_quantized`.
+        output_dir: folder for the files; by default the graph's.
+        image_dir: folder of the photos, if they were moved, or if the graph has no record.
+        labels: labels file; by default the one next to the graph.
+        float_io: int8 files keep float32 inputs and outputs.
+        max_accuracy_drop: points (percent) of accuracy that a quantized file may lose.
+        reporter: receives progress and warnings.
+
+    Returns:
+        The files by quantization: `files["int8"].path`.
+
+    Raises:
+        ModelError: the graph, its labels or its record are damaged or do not fit.
+        AccuracyDropError: a file loses more than `max_accuracy_drop`; nothing was written.
+        DatasetError: photos are needed and missing.
+        UsageError: an argument is out of range.
+        RuntimeMissingError, OutputError: a package or a place for the outputs is missing.
+    """
+    changes = _given(
+        output_dir=output_dir,
+        image_dir=image_dir,
+        labels=labels,
+        float_io=float_io,
+        max_accuracy_drop=max_accuracy_drop,
+        quantizations=quantizations or None,
+    )
+    if isinstance(graph, ExportOptions):
+        options = replace(graph, **changes)
+    else:
+        options = ExportOptions(**{"graph": graph.graph if isinstance(graph, TrainResult) else graph, **changes})
+    return exporting.export(options, reporter)
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that are not None."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _outputs(folder: Path) -> dict[str, Any]:
+    """Return the options that put every output of `train` into one folder."""
+    return {
+        "output_graph": folder / GRAPH.name,
+        "output_labels": folder / LABELS.name,
+        "bottleneck_dir": folder / BOTTLENECKS.name,
+        "model_dir": folder / MODELS.name,
+        "runs_dir": folder / RUNS.name,
+        "summaries_dir": folder / "training_summaries",
+        "intermediate_output_graphs_dir": folder / "intermediate_graphs",
+    }
