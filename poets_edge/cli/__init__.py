@@ -45,7 +45,7 @@ COMMANDS = {
 
 
 _EXTRAS = {
-    **dict.fromkeys(("google", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("google", "google_crc32c", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
 }
 """Package -> the extra that brings it; a plain install, as on a Raspberry Pi, has neither."""

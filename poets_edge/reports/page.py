@@ -1,41 +1,66 @@
-"""Templates -> pages. Everything that goes into one is escaped unless it says itself that it is markup."""
+"""HTML pages from templates. Values are escaped unless they are markup."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 import poets_edge
 from poets_edge.core.files import write_text
+from poets_edge.core.paths import cache_folder
 from poets_edge.core.wording import percent
-from poets_edge.reports.compiled import CompiledTemplates
+
+if TYPE_CHECKING:
+    from jinja2 import BytecodeCache
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
-    """Write a page.
+    """Render a template into a file.
 
     Args:
         template: name of a file in `poets_edge/reports/templates`.
-        context: what it shows.
+        context: values for the template.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
-    # Names in file systems may hold bytes that are no characters; a page must be UTF-8 all the same.
-    page = _environment().get_template(template).render(version=poets_edge.__version__, **context)
+    page = _render(template, {"version": poets_edge.__version__, **context})
+    # File names may hold bytes that are not UTF-8; a page must be UTF-8 all the same.
     write_text(path, page.encode("utf-8", errors="replace").decode("utf-8"))
 
 
-def _environment() -> Environment:
+def _render(template: str, context: dict[str, Any]) -> str:
+    cache = _bytecode_cache()
+    if cache is not None:
+        try:
+            return _rendered(template, context, cache)
+        except Exception:
+            pass
+    return _rendered(template, context, None)
+
+
+def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | None) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("poets_edge.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=CompiledTemplates(),
+        bytecode_cache=cache,
     )
     environment.filters["percent"] = percent
-    return environment
+    return environment.get_template(template).render(context)
+
+
+def _bytecode_cache() -> BytecodeCache | None:
+    """Return a cache of compiled templates in the user's cache folder; None if there is no such folder."""
+    from jinja2 import FileSystemBytecodeCache
+
+    try:
+        folder = cache_folder() / "pages"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):
+        return None
+    return FileSystemBytecodeCache(str(folder))  # compiling takes longer than rendering
