@@ -23,11 +23,12 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import Digest
-from poets_edge.train import cluster
+from poets_edge.tflite.model_file import ModelSource
+from poets_edge.train import cluster, vector_task
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import Vector, open_cache
 from poets_edge.train.bottlenecks import Extractor, hash_photos, vector_key
-from poets_edge.train.shards import VECTORS
+from poets_edge.train.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult
 from tools.cluster_workers import workers_of
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -149,7 +150,7 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
     chance, seen = random.Random(0), 0
     while len(killed) < kills and Path(f"/proc/{parent}").exists():
         done, workers = counted.stat().st_size // NOTE, workers_of(parent)  # those that are just starting, too
-        if workers and done >= seen + VECTORS:  # a task is done: it comes to an end, however slow the machine is
+        if workers and done >= seen + PHOTOS_PER_TASK:  # a task is done, or it might never end
             chosen = chance.choice(workers)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen, signal.SIGKILL)
@@ -168,15 +169,17 @@ class _CountingExtractor(Extractor):
         return vector
 
 
-def compute_counted(items: Sequence[tuple[str, bytes]], targets: Sequence[cluster.Target]) -> int:
-    """A worker's task, as `poets_edge.train.cluster.compute_shard` does it, photos counted."""
-    cluster.Extractor = _CountingExtractor  # type: ignore[attr-defined]
-    return cluster.compute_shard(items, targets)
+def compute_counted(
+    photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
+) -> TaskResult:
+    """Compute a worker's task as `poets_edge.train.vector_task` does, and count its photos."""
+    setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
+    return vector_task.compute_vectors(photos, models, sizes)
 
 
 if __name__ == "__main__":
     from benchmarks import scale_runs  # by the name under which workers find it
     from poets_edge.cli import main
 
-    cluster.compute_shard = scale_runs.compute_counted
+    setattr(cluster, "compute_vectors", scale_runs.compute_counted)  # noqa: B010
     main()

@@ -12,7 +12,7 @@ from poets_edge.cli.options import (
     FILE,
     PHOTOS,
     bottleneck_dir_option,
-    cluster_option,
+    cluster_options,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -114,7 +114,7 @@ _DEFAULT = GridOptions(image_dir=Path("photos"))
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
 @rehash_option
-@cluster_option
+@cluster_options
 @option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
 @option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
 @remote_dir_option
@@ -154,6 +154,7 @@ def command(
     recursive: bool,
     rehash: bool,
     cluster: str,
+    insecure_cluster: bool,
     seed: int,
     on: str,
     remote_dir: str,
@@ -186,6 +187,7 @@ def command(
         recursive=recursive,
         rehash=rehash,
         cluster=cluster,
+        insecure_cluster=insecure_cluster,
         folds=folds,
         threads=threads,
         settings=Settings(seconds=seconds, runs=runs, rounds=rounds),

@@ -84,15 +84,6 @@ rehash_option = option(
     help="Read every photo again; by default one whose size, times and inode are unchanged is known.",
     show_default=False,
 )
-cluster_option = option(
-    "--cluster",
-    default="",
-    metavar="ADDRESS|local:N",
-    help="Compute bottlenecks on the workers of this Dask scheduler, or in N processes here. They must see photos and"
-    " --bottleneck_dir under the same paths.",
-    show_default="threads of this process",
-)
-
 on_option = option(
     "--on",
     "hosts",
@@ -103,6 +94,24 @@ on_option = option(
 remote_dir_option = option(
     "--remote-dir", default="", help="Folder on that device for the program.", show_default="poets-edge in its cache"
 )
+
+
+def cluster_options(function: _Function) -> _Function:
+    """`--cluster` and `--insecure-cluster`."""
+    function = option(
+        "--insecure-cluster",
+        is_flag=True,
+        help="Allow a scheduler on another machine whose connection is not encrypted.",
+        show_default=False,
+    )(function)
+    return option(
+        "--cluster",
+        default="",
+        metavar="ADDRESS|local:N",
+        help="Compute bottlenecks on the workers of this Dask scheduler, which must see the photos under the same"
+        " paths, or in N processes here.",
+        show_default="threads of this process",
+    )(function)
 
 
 def result_options(function: _Function) -> _Function:

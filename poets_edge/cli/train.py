@@ -11,7 +11,7 @@ from poets_edge.cli.options import (
     FILE,
     PHOTOS,
     bottleneck_dir_option,
-    cluster_option,
+    cluster_options,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -152,7 +152,7 @@ _SPLIT = _DEFAULT.percentages
 @option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
 @recursive_option
 @rehash_option
-@cluster_option
+@cluster_options
 @option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
 @option(
     "--calibrated/--not-calibrated",
@@ -203,6 +203,7 @@ def command(
     recursive: bool,
     rehash: bool,
     cluster: str,
+    insecure_cluster: bool,
     strict: bool,
     exclude: Path | None,
     calibrated: bool,
@@ -261,6 +262,7 @@ def command(
         recursive=recursive,
         rehash=rehash,
         cluster=cluster,
+        insecure_cluster=insecure_cluster,
         runs_dir=runs_dir,
         strict=strict,
         exclude=exclude,

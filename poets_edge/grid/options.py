@@ -24,7 +24,7 @@ class GridOptions:
     Attributes:
         image_dir: a folder with one folder of photos a class.
         output_dir: gets a folder for each architecture, and the results.
-        bottleneck_dir, model_dir, rehash, cluster: as `train`'s, and the first two shared with it.
+        bottleneck_dir, model_dir, rehash, cluster, insecure_cluster: as `train`'s, and the first two shared with it.
         folds: parts of the photos for cross-validation, which judges every point on all photos; 0 judges on the test
             photos.
         threads: CPU threads of an inference whose latency is measured.
@@ -57,6 +57,7 @@ class GridOptions:
     remote_dir: str = ""
     latency: tuple[Path, ...] = ()
     cluster: str = ""
+    insecure_cluster: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -78,6 +79,7 @@ class GridOptions:
             model_dir=self.model_dir,
             summaries_dir=self.output_dir,
             cluster=self.cluster,
+            insecure_cluster=self.insecure_cluster,
         )
 
     @property

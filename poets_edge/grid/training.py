@@ -15,7 +15,6 @@ from pathlib import Path
 
 from poets_edge.bench.processes import Answer, Helper, Helpers
 from poets_edge.core.files import sha256_of, write_text
-from poets_edge.core.mounts import on_network_remark
 from poets_edge.errors import DatasetError, OutputError, PhotoError
 from poets_edge.grid.checkpoints import RETRAINED, read_note
 from poets_edge.grid.options import GridOptions
@@ -52,8 +51,6 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
     folder = scan(options.image_dir, recursive=options.recursive)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
-    if remark := on_network_remark(options.bottleneck_dir):
-        reporter.warn(remark)
     weights = {
         architecture: find_weights(architecture, options.model_dir, reporter=reporter)
         for architecture in options.architectures

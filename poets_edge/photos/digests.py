@@ -24,7 +24,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from poets_edge.core.mounts import network_type
 from poets_edge.photos import elsewhere
 from poets_edge.photos.address import is_address
 from poets_edge.photos.elsewhere import Seen
@@ -134,12 +133,12 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, *, rehash: bool = False) -> Iterator[Digests]:
-    """The digests kept in a bottleneck folder; without one, or on a network file system, none is known or kept.
+    """The digests kept in a bottleneck folder; without one, none is known or kept.
 
     Args:
         rehash: forget those of the photos that are asked for, and keep new ones.
     """
-    if folder is None or network_type(folder):
+    if folder is None:
         yield Digests(None)
         return
     try:

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from poets_edge.errors import OutputError, UsageError
-from poets_edge.train.shards import FOLDER_SUFFIX, SUFFIX, Shards
 
 Kind = Literal["bottlenecks", "activations", "digests"]
 
 _NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
 _FILE = re.compile(
-    rf"(?P<digests>photos)\.sqlite(-journal)?|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|\.shards|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+    rf"(?P<digests>photos)\.sqlite(-journal)?|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
 _TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite", "digests": ".sqlite"}
 
@@ -50,9 +49,7 @@ def caches(folder: Path) -> list[Cache]:
     """Those in a folder, sorted by name; none where there is no such folder."""
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.endswith(FOLDER_SUFFIX) and _FILE.fullmatch(path.name) and path.is_dir():
-            files[path.stem].extend(sorted(path.glob(f"*{SUFFIX}")))
-        elif path.is_file() and (match := _FILE.fullmatch(path.name)):
+        if path.is_file() and (match := _FILE.fullmatch(path.name)):
             files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
     return [_cache(folder, name, of_it) for name, of_it in sorted(files.items())]
 
@@ -77,9 +74,6 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"cannot remove {path}: {error.strerror or error}.") from None
-    for name in names:
-        with contextlib.suppress(OSError):  # there is none, or something else lies in it
-            (folder / f"{name}{FOLDER_SUFFIX}").rmdir()
     return removed
 
 
@@ -90,9 +84,6 @@ def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
         with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
             sizes += path.stat().st_size
     rows = _rows(folder / f"{name}{_TABLES[kind]}", kind)
-    shards = folder / f"{name}{FOLDER_SUFFIX}"
-    if rows is not None and shards.is_dir():
-        rows += len(Shards(shards))
     return Cache(name, kind, rows, sizes, tuple(files))
 
 

@@ -13,12 +13,10 @@ from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
+from poets_edge.train.cluster_address import check_cluster
 from poets_edge.train.distort import Distortions
 from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.head import HeadOptions
-
-LOCAL = "local:"
-"""Begins a `cluster` of processes on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +37,7 @@ class TrainOptions:
         calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
         cluster: where bottlenecks are computed: `local:N` for N processes here, or a Dask scheduler's address; by
             default the threads of this process.
+        insecure_cluster: allow a `cluster` on another machine whose connection is not encrypted.
         exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
         runs_dir: where a note of the run is kept, for `list_runs`; None keeps none.
         summaries_dir: by default `tf_files/training_summaries/<architecture>`.
@@ -70,6 +69,7 @@ class TrainOptions:
     runs_dir: Path | None = RUNS
     fine_tuning: FineTuning = FineTuning()
     cluster: str = ""
+    insecure_cluster: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, image_dir=as_photo_path, architecture=as_architecture)
@@ -77,7 +77,7 @@ class TrainOptions:
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
         check_folds(self.folds)
-        _check_cluster(self.cluster)
+        check_cluster(self.cluster, insecure=self.insecure_cluster)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(
                 f"`final_tensor_name` {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
@@ -116,14 +116,6 @@ class TrainOptions:
                     f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."
                 )
-
-
-def _check_cluster(address: str) -> None:
-    number = address.removeprefix(LOCAL)
-    if address.startswith(LOCAL) and not (number.isdecimal() and int(number) > 0):
-        raise UsageError(f"`cluster` {address}: wanted a number of processes, as local:2.")
-    if address and not address.startswith(LOCAL) and ":" not in address:
-        raise UsageError(f"`cluster` {address}: wanted local:2, or a Dask scheduler's address as tcp://10.0.0.5:8786.")
 
 
 def _at_least(value: int, least: int, name: str, more: str = "") -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.files import write_bytes, write_together
-from poets_edge.core.mounts import on_network_remark
 from poets_edge.device.predictions import Scored
 from poets_edge.errors import DatasetError
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
@@ -87,8 +86,6 @@ def train_photos(
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     reporter.status(f"preparing the backbone {options.architecture.backbone}")
-    if remark := on_network_remark(options.bottleneck_dir):
-        reporter.warn(remark)
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):

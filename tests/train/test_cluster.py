@@ -1,33 +1,42 @@
-"""`--cluster`: shards that workers write give the bits of one process, whoever dies; no SQLite on a network drive."""
+"""`--cluster`: several processes give the bits of one, even if they are killed, and let nobody else run code."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
 import os
 import random
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from poets_edge.core import mounts
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
-from poets_edge.train import shards
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottlenecks import Extractor
-from poets_edge.train.shards import Shards, shard_path, write_shard
+from poets_edge.train.cluster_address import check_cluster
 from tests.conftest import ROOT, poets_edge
 from tools.cluster_workers import workers_of
 
 FEW = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @pytest.fixture(scope="module")
@@ -55,172 +64,273 @@ def graph(folder: Path) -> bytes:
 
 
 def start(
-    folder: Path, photos: Path, cluster: str, *, photos_a_task: int = 16, patience: int = 2, dask_gives_up: str = "15s"
+    folder: Path,
+    photos: Path,
+    cluster: str,
+    *,
+    photos_per_task: int = 16,
+    environment: Mapping[str, str] = NOTHING,
 ) -> subprocess.Popen[str]:
     arguments = ["train", "--image_dir", str(photos), *FEW, "--cluster", cluster]
     code = (
         "import sys\nfrom poets_edge.cli import main\nfrom poets_edge.train import cluster\n"
-        f"cluster.VECTORS, cluster._PATIENCE = {photos_a_task}, {patience}\n"
+        f"cluster.PHOTOS_PER_TASK = {photos_per_task}\n"
         f"sys.argv = ['poets-edge', *{arguments!r}]\nmain()"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment["DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT"] = dask_gives_up
     return subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=-3, text=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
 
 
-def test_processes_give_the_bits_of_one(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
+def cached_vectors(folder: Path) -> int:
+    """Count the vectors that a run has stored so far."""
+    for file in folder.glob("tf_files/bottlenecks/mobilenet*.sqlite"):
+        # Its table may just be being made.
+        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(file)) as connection:
+            return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
+    return 0
+
+
+def test_local_processes_train_same_graph(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:2")
-    told = process.communicate(timeout=240)[1]
-    assert process.returncode == 0, told
-    assert graph(tmp_path) == alone[0] and _left_out(told) == alone[1]
-    assert "2 workers" in told and "http://127.0.0.1:" in told
-    # What the workers have written serves everyone.
-    [folder] = (tmp_path / "tf_files/bottlenecks").glob("*.shards")
-    assert len(Shards(folder)) == 200
+    stderr = process.communicate(timeout=240)[1]
+    assert process.returncode == 0, stderr
+    assert graph(tmp_path) == alone[0] and _left_out(stderr) == alone[1]
+    assert "2 processes" in stderr and "Traceback" not in stderr
+    assert cached_vectors(tmp_path) == 200
     again = poets_edge("train", "--image_dir", photos, *FEW, cwd=tmp_path).ok()
     assert graph(tmp_path) == alone[0] and "Traceback" not in again.stderr
     listed = json.loads(poets_edge("cache", "--json", cwd=tmp_path).ok().stdout)
-    [row] = [one for one in listed["caches"] if one["kind"] == "bottlenecks"]
-    assert row["rows"] == 200
-    poets_edge("cache", "--remove", row["name"], cwd=tmp_path).ok()
-    assert not folder.exists()
+    assert [row["rows"] for row in listed["caches"] if row["kind"] == "bottlenecks"] == [200]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_are_killed(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
-    process = start(tmp_path, photos, "local:2", photos_a_task=4)
-    killed, seen, chance = 0, 0, random.Random(0)
+def test_killed_workers_are_replaced(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
+    process = start(tmp_path, photos, "local:2", photos_per_task=4)
+    killed, seen, rng = 0, 0, random.Random(0)
     while process.poll() is None and killed < 5:
-        done = len(list((tmp_path / "tf_files/bottlenecks").glob("*.shards/*.shard")))
-        workers = workers_of(process.pid)
-        if done > seen and workers:  # the workers have begun, and some task is under way
-            os.kill(chance.choice(workers), signal.SIGKILL)
+        done, workers = cached_vectors(tmp_path), workers_of(process.pid)
+        if done > seen and workers:  # a task was finished since the last kill, and others are running
+            os.kill(rng.choice(workers), signal.SIGKILL)
             killed, seen = killed + 1, done
         time.sleep(0.02)
-    told = process.communicate(timeout=240)[1]
-    assert process.returncode == 0 and killed, told
-    assert graph(tmp_path) == alone[0]
+    stderr = process.communicate(timeout=240)[1]
+    assert process.returncode == 0 and killed, stderr
+    assert "Traceback" not in stderr and graph(tmp_path) == alone[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_that_nobody_brings_back_are_one_line(photos: Path, tmp_path: Path) -> None:
-    process = start(tmp_path, photos, "local:1", photos_a_task=4)
-    assert process.stderr is not None
-    while "1 workers" not in (line := process.stderr.readline()):
-        assert line, "it ended before it was connected"
-    while process.poll() is None:  # also those that are just starting
+def test_workers_that_always_die_end_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, photos, "local:1", photos_per_task=4)
+    while process.poll() is None:  # those that are just starting, too
         for worker in workers_of(process.pid):
-            os.kill(worker, signal.SIGKILL)
-        time.sleep(0.2)
-    told = process.communicate(timeout=60)[1]
-    last = told.strip().splitlines()[-1]
-    assert process.returncode == 1 and "Traceback" not in told, told
-    assert "every worker" in last and "run again" in last
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "Traceback" not in stderr, stderr
+    assert "worker processes died one after the other" in stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_a_worker_that_is_slow_to_start_is_waited_for(photos: Path, alone: tuple[bytes, str], tmp_path: Path) -> None:
-    process = start(tmp_path, photos, "local:1", photos_a_task=4, patience=30, dask_gives_up="1s")
-    assert process.stderr is not None
-    while "1 workers" not in (line := process.stderr.readline()):
-        assert line, "it ended before it was connected"
-    [killed] = workers_of(process.pid)
-    os.kill(killed, signal.SIGKILL)
-    while not (started := [worker for worker in workers_of(process.pid) if worker != killed]):
-        time.sleep(0.01)
-    os.kill(started[0], signal.SIGSTOP)  # before the scheduler knows of it
-    time.sleep(3)  # longer than Dask alone would wait
-    os.kill(started[0], signal.SIGCONT)
-    told = process.communicate(timeout=240)[1]
-    assert process.returncode == 0, told
-    assert graph(tmp_path) == alone[0]
+def test_killed_run_leaves_no_workers(photos: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, photos, "local:2", photos_per_task=4)
+    while not cached_vectors(tmp_path):
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers = workers_of(process.pid)
+    process.kill()
+    process.communicate(timeout=60)
+    assert workers
+    for _ in range(100):
+        if not any(Path(f"/proc/{worker}").exists() for worker in workers):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("a worker has outlived the run")
 
 
-@pytest.fixture
-def scheduler() -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A scheduler without workers; the tests start what they need."""
-    code = (
-        "import asyncio\nfrom distributed import Scheduler\nasync def main():\n"
-        "    async with Scheduler(host='127.0.0.1', port=0, dashboard_address='127.0.0.1:0') as s:\n"
-        "        print(s.address, flush=True)\n        await s.finished()\nasyncio.run(main())"
+@pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
+def test_local_processes_listen_on_no_socket(photos: Path, tmp_path: Path) -> None:
+    """Another user's process has nothing to connect to, so it cannot submit a task."""
+    process = start(tmp_path, photos, "local:2", photos_per_task=1)
+    while not cached_vectors(tmp_path):
+        assert process.poll() is None
+        time.sleep(0.02)
+    listening = [socket for one in (process.pid, *workers_of(process.pid)) for socket in listening_sockets(one)]
+    process.kill()
+    process.communicate(timeout=60)
+    assert not listening
+
+
+def listening_sockets(process: int) -> list[str]:
+    """Return a process's listening TCP and Unix sockets, as their lines in /proc."""
+    opened = set()
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            opened.add(str(entry.readlink()))
+    found = []
+    for table, state_column, inode_column, listens in (
+        ("tcp", 3, 9, "0A"), ("tcp6", 3, 9, "0A"), ("unix", 3, 6, "00010000"),
+    ):  # fmt: skip
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[state_column] == listens and f"socket:[{columns[inode_column]}]" in opened:
+                found.append(line)
+    return found
+
+
+def test_listening_sockets_sees_tcp_and_unix(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("finds sockets in /proc")
+    before = len(listening_sockets(os.getpid()))
+    with socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX) as local:
+        local.bind(str(tmp_path / "s"))
+        local.listen()
+        assert len(listening_sockets(os.getpid())) == before + 2
+
+
+_SCHEDULER = """
+import asyncio, sys
+from distributed import Scheduler, Worker
+
+async def main():
+    async with Scheduler(protocol=sys.argv[1], host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as scheduler:
+        print(scheduler.address, flush=True)
+        if sys.argv[2] == "1":
+            await Worker(scheduler.address, nthreads=1, dashboard=False)
+        await scheduler.finished()
+
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def scheduler(
+    protocol: str = "tcp", workers: int = 0, environment: Mapping[str, str] = NOTHING
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start a Dask scheduler; yield its address and process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SCHEDULER, protocol, str(workers)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=-3, text=True)
     assert process.stdout is not None
-    yield process.stdout.readline().strip(), process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        yield process.stdout.readline().strip(), process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def test_a_lost_scheduler_is_one_line(
-    photos: Path, tmp_path: Path, scheduler: tuple[str, subprocess.Popen[str]]
+def certificates(folder: Path) -> dict[str, str]:
+    """Make a certificate that signs itself, and return the environment by which Dask uses it for every role."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(1))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    signed = builder.sign(key, hashes.SHA256())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed.public_bytes(Encoding.PEM)
+    file = folder / "dask.pem"
+    file.write_bytes(pem)
+    variables = {
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(file),
+    }
+    for role in ("SCHEDULER", "WORKER", "CLIENT"):
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT"] = str(file)
+        variables[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = str(file)
+    return variables
+
+
+def test_scheduler_with_tls_trains_same_graph_and_refuses_strangers(
+    photos: Path, alone: tuple[bytes, str], tmp_path: Path
 ) -> None:
-    address, process = scheduler
-    run = start(tmp_path, photos, address)
-    assert run.stderr is not None
-    while "0 workers" not in (line := run.stderr.readline()):
-        assert line, "it ended before it was connected"
-    process.kill()
-    told = run.communicate(timeout=120)[1]
-    last = told.strip().splitlines()[-1]
-    assert run.returncode == 1 and "Traceback" not in told, told
+    owner, stranger = tmp_path / "owner", tmp_path / "stranger"
+    for folder in (owner, stranger):
+        folder.mkdir()
+    environment, foreign = certificates(owner), certificates(stranger)
+    submit = (
+        "import sys\nfrom distributed import Client\n"
+        f"Client(sys.argv[1], timeout=5).submit(open, {str(tmp_path / 'submitted')!r}, 'w').result(timeout=5)"
+    )
+    with scheduler("tls", 1, environment) as (address, _):
+        for allowed, variables in ((False, foreign), (False, {}), (True, environment)):
+            ran = subprocess.run(
+                [sys.executable, "-c", submit, address],
+                env={**os.environ, **variables}, capture_output=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (tmp_path / "submitted").exists() == allowed, ran.stderr
+        run = start(tmp_path, photos, address, environment=environment)
+        stderr = run.communicate(timeout=240)[1]
+    assert run.returncode == 0 and "1 workers" in stderr, stderr
+    assert graph(tmp_path) == alone[0] and _left_out(stderr) == alone[1]
+    assert cached_vectors(tmp_path) == 200
+
+
+def test_lost_scheduler_ends_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
+    with scheduler() as (address, process):
+        run = start(tmp_path, photos, address)
+        assert run.stderr is not None
+        while "0 workers" not in (line := run.stderr.readline()):
+            assert line, "it ended before it was connected"
+        process.kill()
+        stderr = run.communicate(timeout=120)[1]
+    last = stderr.strip().splitlines()[-1]
+    assert run.returncode == 1 and "Traceback" not in stderr, stderr
     assert last.startswith("Error: ") and "--cluster" in last and "run again" in last
 
 
 @pytest.mark.parametrize("address", ["local:0", "local:x", "somewhere"])
-def test_what_is_no_address(photos: Path, tmp_path: Path, address: str) -> None:
+def test_cluster_address_is_checked(photos: Path, tmp_path: Path, address: str) -> None:
     poets_edge("train", "--image_dir", photos, *FEW, "--cluster", address, cwd=tmp_path).failed("--cluster", "local:2")
 
 
-def test_nobody_answers(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("poets_edge.train.cluster._SECONDS_TO_CONNECT", 1)
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://192.0.2.7:8786", "192.0.2.7:8786", "tcp://example.invalid:8786", "ws://192.0.2.7:8786", "tcp://[::"],
+)
+@pytest.mark.parametrize("command", ["train", "grid"])
+def test_unencrypted_scheduler_elsewhere_is_refused(photos: Path, tmp_path: Path, command: str, address: str) -> None:
+    ran = poets_edge(command, "--image_dir", photos, "--cluster", address, cwd=tmp_path)
+    ran.failed("--cluster", "--insecure-cluster", "tls://")
+    assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tls://192.0.2.7:1", "wss://a.example:1", "tcp://127.0.0.1:1", "tcp://[::1]:1", "localhost:1", "local:2"],
+)
+def test_protected_scheduler_is_accepted(address: str) -> None:
+    check_cluster(address, insecure=False)
+
+
+def test_insecure_cluster_allows_unencrypted_scheduler() -> None:
+    check_cluster("tcp://192.0.2.7:8786", insecure=True)
+
+
+def test_scheduler_that_does_not_answer_is_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poets_edge.train.dask_scheduler._SECONDS_TO_CONNECT", 1)
     command = ("train", "--image_dir", photos, *FEW, "--cluster", "tcp://127.0.0.1:9")
     poets_edge(*command, cwd=tmp_path).failed("--cluster", "no Dask scheduler answers")
 
 
-def test_on_a_network_drive_there_is_no_sqlite(
-    photos: Path, alone: tuple[bytes, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = tmp_path / "mountinfo"
-    kept = tmp_path / "the drive/bottlenecks"
-    place = str(tmp_path.resolve() / "the drive").replace(" ", r"\040")
-    table.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:9 / {place} rw,noatime shared:1 - nfs4 server:/x rw\n")
-    monkeypatch.setattr(mounts, "_MOUNTS", table)
-    arguments = ("train", "--image_dir", photos, *FEW, "--bottleneck_dir", kept)
-    told = poets_edge(*arguments, cwd=tmp_path).ok().stderr
-    assert "network file system (nfs4)" in told and graph(tmp_path) == alone[0]
-    assert not list(kept.glob("*.sqlite*")), "SQLite's log does not work there"
-    [folder] = kept.glob("*.shards")
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    poets_edge(*arguments, cwd=tmp_path).ok()
-    assert graph(tmp_path) == alone[0]
-    assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}, "nothing is computed again"
-    assert mounts.network_type(tmp_path) is None
-
-
-def test_a_damaged_shard_is_set_aside(tmp_path: Path) -> None:
-    keys = [number.to_bytes(4, "big") * 8 for number in range(10)]
-    vectors = list(np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32))
-    for part in (keys[:5], keys[5:]):
-        write_shard(shard_path(tmp_path, part), part, [vectors[keys.index(key)] for key in part])
-    found = Shards(tmp_path)
-    assert all((a == b).all() for a, b in zip(found.read_many(keys), vectors, strict=True) if a is not None)
-    assert found.missing([*keys, b"x" * 32]) == [b"x" * 32] and len(found) == 10
-    first, second = shard_path(tmp_path, keys[:5]), shard_path(tmp_path, keys[5:])
-    first.write_bytes(first.read_bytes()[:-1] + b"?")
-    second.write_bytes(second.read_bytes()[:-1])
-    found = Shards(tmp_path)
-    assert found.missing(keys) == keys[5:], "what is cut short is seen at once"
-    assert found.read_many(keys) == [None] * 10 and found.set_aside == [first.with_suffix(".damaged")]
-    assert not first.exists() and shards.SUFFIX not in found.set_aside[0].name
-
-
-def test_a_profiler_that_looks_at_frames_does_not_stop_a_worker(tmp_path: Path) -> None:
+def test_extractor_runs_while_a_profiler_holds_frames(tmp_path: Path) -> None:
     """Each Dask worker has one; the interpreter refuses to run while a frame holds a view of its memory."""
     wanted = architecture("mobilenet_0.25_128")
-    extract = Extractor(prepare_backbone(wanted, find_weights(wanted, Path("embedded")), tmp_path).model)
+    extract = Extractor(prepare_backbone(wanted, find_weights(wanted, tmp_path, "embedded"), tmp_path).model)
     pixels = np.random.default_rng(0).integers(256, size=(128, 128, 3), dtype=np.uint8)
     undisturbed, done = extract(pixels), threading.Event()
 

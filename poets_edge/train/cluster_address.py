@@ -1,0 +1,52 @@
+"""Addresses of clusters: processes of this machine, or a Dask scheduler."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from poets_edge.errors import UsageError
+
+_LOCAL = "local:"
+_ENCRYPTED = frozenset({"tls", "wss"})
+"""Dask's protocols whose two ends show each other certificates."""
+
+
+def local_workers(address: str) -> int:
+    """Return N of `local:N`, 0 for a scheduler's address."""
+    number = address.removeprefix(_LOCAL)
+    return int(number) if address.startswith(_LOCAL) and number.isdecimal() else 0
+
+
+def check_cluster(address: str, *, insecure: bool) -> None:
+    """Refuse an address that is not one, or that leads to another machine without encryption.
+
+    Args:
+        address: `local:N`, a Dask scheduler's address, or "" for no cluster.
+        insecure: allow plain connections to other machines.
+
+    Raises:
+        UsageError: see above.
+    """
+    if not address or local_workers(address):
+        return
+    if address.startswith(_LOCAL):
+        raise UsageError(f"`cluster` {address}: wanted a number of processes, as local:2.")
+    if ":" not in address:
+        raise UsageError(f"`cluster` {address}: wanted local:2, or a Dask scheduler's address as tls://10.0.0.5:8786.")
+    if not (insecure or _is_protected(address)):
+        raise UsageError(
+            f"`cluster` {address}: an unencrypted connection to another machine. Everybody who can reach it, or alter"
+            " what is sent, can run programs as you, here and there. Use a tls:// address, or allow this one with"
+            " `insecure_cluster`."
+        )
+
+
+def _is_protected(address: str) -> bool:
+    """Whether a connection is encrypted, or stays on this machine."""
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        host = parts.hostname or ""
+        return parts.scheme in _ENCRYPTED or host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or not an address at all
+        return False

@@ -1,0 +1,126 @@
+"""Tasks on the workers of a Dask scheduler, which may run on other machines.
+
+Dask sends a task again whose worker has died, and shows the progress on its own page. The scheduler and its workers are
+trusted: results are unpickled here. `tls://` addresses use the certificates of Dask's own configuration
+(`distributed.comm.tls`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from poets_edge.errors import RemoteError, RuntimeMissingError
+
+_SECONDS_TO_CONNECT = 10
+_WORKER_DEATHS = 1000
+"""Deaths of workers that a task survives: a worker that is killed says nothing about its photos."""
+_TASKS_PER_THREAD = 4
+"""Tasks that are sent ahead for each thread of the workers."""
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Iterator[Any]:
+    """Connect to a scheduler; yield Dask's `Client`.
+
+    Raises:
+        RuntimeMissingError: Dask is not installed.
+        RemoteError: the scheduler cannot be reached, or is lost meanwhile.
+    """
+    try:
+        import dask
+        from distributed import Client
+    except ImportError:
+        raise RuntimeMissingError(
+            f"`cluster` {address} needs Dask: pip install 'poets-edge[cluster]'. Or use local:4 for processes here."
+        ) from None
+    settings = {
+        "distributed.scheduler.allowed-failures": _WORKER_DEATHS,
+        "distributed.comm.timeouts.connect": f"{_SECONDS_TO_CONNECT}s",
+        "distributed.comm.retry.count": 0,
+        "distributed.admin.large-graph-warning-threshold": "1GB",  # the models are sent to the scheduler once
+    }
+    with dask.config.set(settings), _without_dask_log():
+        try:
+            client = Client(address, timeout=_SECONDS_TO_CONNECT)
+        except (OSError, ValueError, RuntimeError, TypeError) as error:
+            reason = _first_line(error)
+            raise RemoteError(f"`cluster` {address}: no Dask scheduler answers there ({reason}).") from None
+        try:
+            with _lost_scheduler_as_error(address):
+                yield client
+        finally:
+            with contextlib.suppress(Exception):  # the scheduler may be gone
+                client.close(timeout=1)
+
+
+def worker_count(client: Any) -> int:
+    """Return the number of workers that the scheduler has."""
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def run_on_scheduler(
+    client: Any, items: Iterator[Any], work: Callable[..., Any], shared: Sequence[Any] = ()
+) -> Iterator[Any]:
+    """Yield work(item, shared values) for each item, in the order in which the results arrive.
+
+    Args:
+        items: arguments of the tasks; only a few for each thread are known to the scheduler at a time.
+        shared: values that all tasks get as a list; sent to the scheduler once, and by it to each worker once.
+    """
+    from distributed import wait
+
+    # As results of tasks, not scattered: the scheduler makes them again if the workers that hold them die.
+    held = [client.submit(_identity, value, pure=False) for value in shared]
+    threads = sum(client.nthreads().values()) or 1
+
+    def submit(count: int) -> set[Any]:
+        return {client.submit(work, item, held, pure=False) for item in islice(items, count)}
+
+    running = submit(threads * _TASKS_PER_THREAD)
+    while running:
+        done, running = wait(running, return_when="FIRST_COMPLETED")
+        for future in done:
+            yield future.result()
+            running |= submit(1)
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+@contextlib.contextmanager
+def _without_dask_log() -> Iterator[None]:
+    """Silence Dask's logging, which prints tracebacks for faults that it recovers from."""
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.startswith("distr")]
+    levels = {handler: handler.level for logger in loggers for handler in logger.handlers}
+    for handler in levels:
+        handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for handler, level in levels.items():
+            handler.setLevel(level)
+
+
+@contextlib.contextmanager
+def _lost_scheduler_as_error(address: str) -> Iterator[None]:
+    from asyncio import TimeoutError as AsyncTimeoutError  # until Python 3.11 not the builtin; asyncio loads slowly
+
+    from distributed import CancelledError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except (CancelledError, KilledWorker, OSError, AsyncTimeoutError) as error:
+        raise RemoteError(
+            f"`cluster` {address}: the scheduler, or every worker, was lost ({_first_line(error)}). What is computed"
+            " stays; run again to go on."
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
