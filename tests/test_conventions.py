@@ -14,7 +14,6 @@ _OWN_PROTOCOL = {
     "tflite/verify/trial.py": "between a process and its own helpers",
     "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
     "bench/remote/measure.py": "what the other end of the connection asks for",
-    "train/record.py": "what it has written itself, a line above",
 }
 
 
