@@ -36,7 +36,7 @@ from poets_edge.photos.image import fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.activation_statistics import batches
 from poets_edge.quantize.convert import convert
-from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.session import Session
 
 RESOLUTIONS = (128, 160, 192, 224)
 
@@ -52,7 +52,7 @@ def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) 
 
 
 def _share(path: Path, normalise: Any, pictures: list[Any]) -> None:
-    interpreter = open_model(path)
+    interpreter = Session(path).interpreter
     start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     for picture in pictures:
         normalise(picture, interpreter.tensor(start)()[0])

@@ -13,7 +13,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import folder_source
 from poets_edge.device.watch.pipeline import AnswerOptions, label_frames
 from poets_edge.progress import Silent
-from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.session import Session
 from tests.conftest import Trained
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
 
@@ -25,7 +25,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     frames = [jpeg(photo) for photo in photos_of(flowers, _FRAMES // 5)]
     folder = frame_folder(tmp_path / "frames", frames)
     classifier = Classifier(trained.model("int8"), threads=1)
-    interpreter = open_model(trained.model("int8"), 1)
+    interpreter = Session(trained.model("int8"), 1).interpreter
     details = interpreter.get_input_details()[0]
     interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
 

@@ -40,10 +40,7 @@ DEFERRED = {
     "nets/weights.py": {"poets_edge.core.download"},  # an HTTP client: 14 ms of a cached `train`
     "photos/folder.py": {"poets_edge.photos.elsewhere"},  # the two call each other
     "tflite/interpreter.py": {"poets_edge.tflite.runtimes"},  # only where no interpreter is installed
-    "tflite/model_file.py": {  # only for models that are new to this machine: 15 ms of `label`
-        "poets_edge.tflite.metadata",
-        "poets_edge.tflite.verify.verify",
-    },
+    "tflite/read_model.py": {"poets_edge.tflite.verify.verify"},  # for models new to this machine: 15 ms of `label`
 }
 """Imports of our own modules inside functions, for the time they take to load."""
 

@@ -42,7 +42,7 @@ class Load:
         find_runtime()
         classifier = Classifier(question["model"], threads=question["threads"], unlabelled=True)
         classifier.score_pixels(fit(read_photo(sample_photo()), classifier.size))
-        interpreter = classifier._interpreter
+        interpreter = classifier.session.interpreter
         self._invoke = interpreter.invoke
         self._interval = 1 / question["rate"] if question["rate"] else 0.0
         self._due = time.perf_counter()

@@ -26,6 +26,7 @@ from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
 
 _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
@@ -225,7 +226,7 @@ def measure_variants(
 
 def model_facts(model: Path, name: str = "") -> ModelFacts:
     """Describe a `.tflite`, as `name` where its own name does not tell it apart. Raises ModelError."""
-    facts = read_metadata(model).facts
+    facts = read_metadata(read_model(model)).facts
     training = facts.get("training") or {}
     return ModelFacts(
         name or model.name,

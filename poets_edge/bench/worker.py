@@ -64,7 +64,7 @@ def measure(request: Request) -> dict[str, Any]:
     before = time.perf_counter()
     classifier = Classifier(request.model, threads=request.threads, unlabelled=True)
     load = _since(before)
-    interpreter = classifier._interpreter
+    interpreter = classifier.session.interpreter
     pixels = fit(read_photo(sample_photo()), classifier.size)
     before = time.perf_counter()
     classifier.score_pixels(pixels)

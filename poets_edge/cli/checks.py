@@ -18,7 +18,8 @@ from poets_edge.device.watch.cameras.picamera import is_installed, picamera2_tro
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
 from poets_edge.nets.architectures import ARCHITECTURES
 from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
-from poets_edge.tflite.interpreter import find_runtime, is_accelerated, open_model
+from poets_edge.tflite.interpreter import find_runtime, is_accelerated
+from poets_edge.tflite.session import Session
 
 _PROBE = Path(__file__).parent.with_name("tflite") / "probe.tflite"
 _EXTRA = "pip install 'poets-edge[train]'"
@@ -103,7 +104,7 @@ def _runtime() -> tuple[str | None, str | None]:
 
 def _xnnpack() -> str:
     try:
-        active = is_accelerated(open_model(_PROBE))
+        active = is_accelerated(Session(_PROBE).interpreter)
     except PoetsEdgeError as error:
         return f"not known ({error})"
     return "active" if active else "not active: models run several times slower than they could"

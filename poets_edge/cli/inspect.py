@@ -11,8 +11,8 @@ from poets_edge.api.models import inspect
 from poets_edge.cli.options import FILE, option, result_options, subcommand
 from poets_edge.cli.terminal import give
 from poets_edge.core.wording import accuracy_text
-from poets_edge.device.classifier import TensorInfo
 from poets_edge.device.inspection import Inspection
+from poets_edge.tflite.session import TensorInfo
 
 
 @subcommand("inspect")

@@ -18,9 +18,10 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE, Normalization
-from poets_edge.tflite.interpreter import open_model
 from poets_edge.tflite.metadata import Metadata, read_metadata, split_labels
-from poets_edge.tflite.model_file import ModelFile, ModelSource, read_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.read_model import ModelSource, read_model
+from poets_edge.tflite.session import Session, TensorInfo
 from poets_edge.tflite.verify.answers import other_answer
 
 Scores = npt.NDArray[np.float32]
@@ -53,18 +54,6 @@ class Scorer(Protocol):
 
     def clone(self) -> Scorer:
         """Return a scorer of the same model for another thread."""
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One end of a model. `scale` is 0 where the tensor is not quantized."""
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    scale: float
-    zero_point: int
 
 
 def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
@@ -106,9 +95,9 @@ class Classifier:
         self.file: ModelFile = read_model(model)
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)
-        self._interpreter = open_model(self.file, threads)
-        self.input = _only_tensor(self._interpreter.get_input_details(), self.path, "input")
-        self.output = _only_tensor(self._interpreter.get_output_details(), self.path, "output")
+        self.session = Session(self.file, threads)
+        self.input = _only_tensor(self.session.inputs, self.path, "input")
+        self.output = _only_tensor(self.session.outputs, self.path, "output")
         self.size = _image_size(self.input, self.path)
         self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
         self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "unlabelled": unlabelled}
@@ -159,12 +148,12 @@ class Classifier:
         Returns:
             float32 of shape [labels]; a quantized output is de-quantized by its scale and zero point.
         """
-        return self._numbers(dequantize(self.raw_output(pixels), self.output))
+        return self._finite(self.output.dequantize(self.raw_output(pixels)))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
         self._fill(pixels, self._values[0])
-        return self._run(self._values)
+        return self.session.run(self._values).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The input tensor for a picture at the model's size: [height, width, 3] of its input's type.
@@ -177,45 +166,18 @@ class Classifier:
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Scores of what `input_values` made: float32 of shape [labels]."""
-        return self._numbers(dequantize(self._run(values[None]), self.output))
+        return self._finite(self.output.dequantize(self.session.run(values[None]).reshape(-1)))
 
-    def _numbers(self, scores: Scores) -> Scores:
+    def _finite(self, scores: Scores) -> Scores:
         if not np.isfinite(scores).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
         return scores
 
-    def _run(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        self._interpreter.set_tensor(self.input.index, values)
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self.output.index).reshape(-1))
 
-
-def dequantize(raw: npt.NDArray[Any], tensor: TensorInfo) -> Scores:
-    """Real values of a tensor: (raw - zero_point) * scale, or `raw` itself where it is float."""
-    if not tensor.scale:
-        return raw.astype(np.float32)
-    real: Scores = (raw.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
-    return real
-
-
-def tensor_info(details: dict[str, Any]) -> TensorInfo:
-    """The interpreter's description of a tensor as a TensorInfo."""
-    scale, zero_point = details["quantization"]
-    shape = tuple(int(n) for n in details["shape"])
-    return TensorInfo(
-        int(details["index"]),
-        str(details["name"]),
-        shape,
-        np.dtype(details["dtype"]),
-        float(scale),
-        int(zero_point),
-    )
-
-
-def _only_tensor(details: list[dict[str, Any]], path: Path, end: str) -> TensorInfo:
-    if len(details) != 1:
-        raise ModelError(f"{path}: has {len(details)} {end}s; an image classifier has one.")
-    return tensor_info(details[0])
+def _only_tensor(tensors: Sequence[TensorInfo], path: Path, kind: str) -> TensorInfo:
+    if len(tensors) != 1:
+        raise ModelError(f"{path}: has {len(tensors)} {kind}s; an image classifier has one.")
+    return tensors[0]
 
 
 def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:

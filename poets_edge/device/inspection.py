@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from poets_edge.device.classifier import TensorInfo, tensor_info
-from poets_edge.tflite.interpreter import is_accelerated, open_model, operator_names
+from poets_edge.tflite.interpreter import is_accelerated, operator_names
 from poets_edge.tflite.metadata import read_metadata
-from poets_edge.tflite.model_file import read_model
+from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.session import Session, TensorInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,16 @@ def inspect_tflite(model: Path) -> Inspection:
     """Describe a `.tflite`. Raises ModelError, RuntimeMissingError."""
     file = read_model(model)
     metadata = read_metadata(file)
-    interpreter = open_model(file, accelerate=False)
+    plain = Session(file, accelerate=False)  # XNNPACK replaces the model's own operators
     return Inspection(
         path=model,
         kind="TensorFlow Lite",
         description=metadata.description,
         size=len(file.content),
-        inputs=tuple(tensor_info(details) for details in interpreter.get_input_details()),
-        outputs=tuple(tensor_info(details) for details in interpreter.get_output_details()),
-        operators=dict(Counter(operator_names(interpreter)).most_common()),
-        accelerated=is_accelerated(open_model(file)),
+        inputs=plain.inputs,
+        outputs=plain.outputs,
+        operators=dict(Counter(operator_names(plain.interpreter)).most_common()),
+        accelerated=is_accelerated(Session(file).interpreter),
         mean=metadata.mean,
         std=metadata.std,
         labels=metadata.labels,

@@ -19,7 +19,7 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.image import open_photo
 from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.table import Photo, PhotoTable, class_numbers
-from poets_edge.tflite.model_file import ModelSource, read_model
+from poets_edge.tflite.read_model import ModelSource, read_model
 
 Name = TypeVar("Name", bound=str)
 

@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.files import write_bytes, write_text
-from poets_edge.device.classifier import Classifier, TensorInfo
+from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.export.other_readers import open_for_other_readers
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.metadata import join_labels
+from poets_edge.tflite.session import TensorInfo
 
 DEFAULT_APP = Path("android_demo")
 ASSET = Path("app/src/main/assets/model.tflite")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError
-from poets_edge.tflite.interpreter import open_model
 
 _TYPES = ("float32", "uint8", "int8")
 
@@ -22,7 +21,7 @@ def open_for_other_readers(model: Path, reader: str) -> Classifier:
     """
     classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
     # Dimensions that may change show as -1 in the signature, and as 1 in the shape.
-    (details,) = open_model(classifier.file).get_input_details()
+    (details,) = classifier.session.interpreter.get_input_details()
     signature = [int(size) for size in details["shape_signature"]]
     if -1 in signature:
         raise ModelError(f"{model}: its input has no fixed size ({signature}). Export it again, with a batch of 1.")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.core.files import finish_pending, is_begun, write_together
-from poets_edge.device.classifier import TensorInfo
 from poets_edge.errors import OutputError
 from poets_edge.export.other_readers import open_for_other_readers
+from poets_edge.tflite.session import TensorInfo
 
 PAGE = Path(__file__).parent / "page"
 RUNTIME_ARCHIVE = Path(__file__).parent / "page_runtime.tar.xz"

@@ -30,7 +30,7 @@ from poets_edge.photos.folder import scan
 from poets_edge.photos.image import PREPROCESSING, Pixels
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
-from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.session import Session
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import BottleneckCache, Vector, cache_key, open_cache
 from poets_edge.train.bottlenecks import HashedPhoto, Place, bottleneck_blocks, bottlenecks, hash_photos
@@ -59,19 +59,11 @@ class Int8Place:
 
     def extractor(self) -> Callable[[Pixels], Vector]:
         """For one thread: pixels (uint8 [height, width, 3]) -> features (float32 [bottleneck_size])."""
-        interpreter = open_model(self.model)
-        start, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        if start["dtype"] is not np.uint8:
-            raise ModelError(f"{self.model}: takes {start['dtype'].__name__}, where pixels were expected.")
-        scale, zero_point = end["quantization"]
-
-        def extract(pixels: Pixels) -> Vector:
-            interpreter.set_tensor(start["index"], pixels[None])
-            interpreter.invoke()
-            integers = interpreter.get_tensor(end["index"])[0].astype(np.float32)
-            return np.asarray((integers - np.float32(zero_point)) * np.float32(scale), np.float32)
-
-        return extract
+        session = Session(self.model)
+        pixels, features = session.inputs[0], session.outputs[0]
+        if pixels.dtype != np.uint8:
+            raise ModelError(f"{self.model}: takes {pixels.dtype}, where pixels were expected.")
+        return lambda picture: features.dequantize(session.run(picture[None])[0])
 
 
 def int8_key(photo_digest: bytes, model_digest: str) -> bytes:

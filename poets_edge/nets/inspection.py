@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.device.classifier import TensorInfo
 from poets_edge.device.inspection import Inspection
 from poets_edge.nets.trained_graph import read_trained
+from poets_edge.tflite.session import TensorInfo
 
 
 def inspect_graph(model: Path) -> Inspection:

@@ -18,8 +18,8 @@ from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.gptq import round_weights, sources
-from poets_edge.tflite.interpreter import open_model
 from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
 
 Batch = npt.NDArray[np.float32]
 
@@ -79,10 +79,7 @@ def _activations(frozen: FrozenGraph, names: Sequence[str], calibration: Iterato
     """The named nodes' outputs for each picture, computed by the interpreter."""
     wanted = [name for name in names if name != frozen.input_name]
     model = convert(frozen.graph, str(frozen.path), frozen.input_name, wanted, frozen.size)
-    interpreter: Any = open_model(ModelFile(frozen.path, model), threads=cores())
-    start = interpreter.get_input_details()[0]["index"]
-    ends = {details["name"]: details["index"] for details in interpreter.get_output_details()}
+    session = Session(ModelFile(frozen.path, model), threads=cores())
+    names = [output.name for output in session.outputs]
     for batch in calibration:
-        interpreter.set_tensor(start, batch)
-        interpreter.invoke()
-        yield {name: interpreter.get_tensor(ends[name]) for name in wanted} | {frozen.input_name: batch}
+        yield dict(zip(names, map(np.copy, session.run_all(batch)), strict=True)) | {frozen.input_name: batch}

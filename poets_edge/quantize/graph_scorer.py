@@ -13,15 +13,15 @@ import numpy.typing as npt
 from poets_edge.device.classifier import Scores
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import FrozenGraph
-from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import known_network
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import PhotoSource, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.write_model import write_float_model
-from poets_edge.tflite.interpreter import open_model, silent_stderr
+from poets_edge.tflite.interpreter import silent_stderr
 from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
 
 _TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stack trace")
 
@@ -78,21 +78,9 @@ class FrozenGraphScorer:
 
 def _load(frozen: FrozenGraph, threads: int) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
-    return _in_tensorflow(frozen) if network is None else _in_interpreter(frozen.path, network, threads)
-
-
-def _in_interpreter(
-    path: Path, network: Network, threads: int
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    interpreter = open_model(ModelFile(path, write_float_model(network)), threads)
-    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        interpreter.set_tensor(start, pixels)
-        interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(end))
-
-    return run
+    if network is None:
+        return _in_tensorflow(frozen)
+    return Session(ModelFile(frozen.path, write_float_model(network)), threads).run
 
 
 def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,8 @@ from poets_edge.quantize.convert import Quantization
 from poets_edge.quantize.gptq import Convolution, Hessian, Places
 from poets_edge.quantize.write_int8 import Range, can_be_int8, write_int8_model
 from poets_edge.quantize.write_model import write_float_model
-from poets_edge.tflite.interpreter import open_model
 from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
 
 Batch = npt.NDArray[np.float32]
 
@@ -97,18 +96,15 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
         for _ in pictures[:ROUNDING_PHOTOS]
     ]
 
-    def observe(some: range, interpreter: Any) -> tuple[list[list[Range]], dict[str, Batch]]:
+    def observe(some: range, session: Session) -> tuple[list[list[Range]], dict[str, Batch]]:
         """The range of every layer in each picture, and what the pictures add to the Hessians."""
         ranges: list[list[Range]] = []
         taken: dict[str, list[Batch]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
         for number in some:
             normalise(pictures[number], batch[0])
-            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
-            interpreter.invoke()
-            outputs = interpreter.get_output_details()[1:]
-            # Views, for there are millions of numbers. The interpreter runs again when they are gone.
-            answers = {name: interpreter.tensor(end["index"])() for name, end in zip(names, outputs, strict=True)}
+            # Not copied, for they are millions of values, and deleted before the next run.
+            answers = dict(zip([network.output, *names], session.run_all(batch), strict=True))
             answers[INPUT] = batch
             ranges.append([_range(layer, answers[layer.name]) for layer in ranged])
             for name, at in places[number].items() if number < len(places) else ():
@@ -119,7 +115,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
     seen: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
     groups = [range(len(pictures))[start : start + _TOGETHER] for start in range(0, len(pictures), _TOGETHER)]
-    found = run_parallel(groups, partial(open_model, model), observe, workers=workers, ahead=_AHEAD)
+    found = run_parallel(groups, partial(Session, model), observe, workers=workers, ahead=_AHEAD)
     for _, (ranges, products) in found:
         for of_picture in ranges:
             seen = {

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from poets_edge.errors import ModelError, RuntimeMissingError
-from poets_edge.tflite.model_file import ModelSource, read_model
+from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
 _TAKEN = "DELEGATE"
@@ -66,20 +66,18 @@ def find_runtime() -> Runtime:
     raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
 
 
-def open_model(model: ModelSource, threads: int = 1, *, accelerate: bool = True) -> Any:
-    """Load a `.tflite` into an interpreter with its tensors allocated.
+def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) -> Any:
+    """Load a model into an interpreter and allocate its tensors.
 
     Args:
-        model: a `.tflite`, or what has been read of one. A file is read whole and may change afterwards.
-        threads: CPU threads inside one inference.
-        accelerate: False switches XNNPACK off, which leaves the model's own operators visible.
+        threads: CPU threads for one inference.
+        accelerate: use XNNPACK; without it the interpreter shows the model's own operators.
 
     Raises:
         ModelError: it is missing, damaged, or needs operators this interpreter lacks.
         RuntimeMissingError: no interpreter is installed.
     """
     runtime = find_runtime()
-    file = read_model(model)
     options: dict[str, Any] = {"num_threads": threads}
     if not accelerate:
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

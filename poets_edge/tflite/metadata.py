@@ -25,7 +25,7 @@ from flatbuffers.table import Table
 
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
-from poets_edge.tflite.model_file import ModelSource, read_model
+from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
@@ -89,13 +89,12 @@ class Metadata:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def read_metadata(model: ModelSource) -> Metadata:
-    """Read what a `.tflite` carries.
+def read_metadata(file: ModelFile) -> Metadata:
+    """Read labels, normalization and facts of a model.
 
     Raises:
-        ModelError: the file is missing, or damaged: its checksum does not match, or what it says makes no sense.
+        ModelError: the file is damaged: its checksum does not match, or a value is not valid.
     """
-    file = read_model(model)
     path, data = file.path, file.content
     try:
         name, description, mean, std, label_file = _read_flatbuffer(data)
@@ -104,7 +103,7 @@ def read_metadata(model: ModelSource) -> Metadata:
     files, start = _appended_files(path, data, {FACTS_FILE, label_file})
     facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
     expected = facts.get("sha256")
-    if expected and not file.known and hashlib.sha256(data[:start]).hexdigest() != expected:
+    if expected and not file.verified and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
     _check_normalization(path, mean, std)
     label_text = files.get(label_file, b"").decode("utf-8", errors="replace")

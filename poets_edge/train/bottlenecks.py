@@ -26,8 +26,8 @@ from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.table import UNKNOWN_SIZE, Digest, HashedPhotos, PhotoTable, Rows
 from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter
-from poets_edge.tflite.interpreter import open_model
-from poets_edge.tflite.model_file import ModelSource
+from poets_edge.tflite.read_model import ModelSource
+from poets_edge.tflite.session import Session
 from poets_edge.train.backbone import Backbone
 from poets_edge.train.bottleneck_cache import BottleneckCache, Vector, cache_key
 
@@ -347,18 +347,15 @@ class Extractor:
     """
 
     def __init__(self, model: ModelSource) -> None:
-        self._interpreter = open_model(model)
-        (details,), (output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self._input, self._output = details["index"], output["index"]
-        self.shape = tuple(int(length) for length in output["shape"][1:])
+        self._session = Session(model)
+        (pixels,), (output,) = self._session.inputs, self._session.outputs
+        self.shape = output.shape[1:]
         # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and a profiler
         # (each Dask worker has one) holds the frames it looks at with all that is in them.
-        self._pixels = np.empty(details["shape"], np.float32)
+        self._pixels = np.empty(pixels.shape, np.float32)
         self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
         """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size]), or activations below the cut."""
         self._normalise(pixels, self._pixels[0])
-        self._interpreter.set_tensor(self._input, self._pixels)
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output)[0], np.float32)
+        return np.asarray(self._session.run(self._pixels)[0], np.float32)

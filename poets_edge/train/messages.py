@@ -10,6 +10,7 @@ from poets_edge.errors import ModelError
 from poets_edge.photos.split import SetName
 from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
 from poets_edge.train.head import Step
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.record import Duplicate
@@ -96,7 +97,7 @@ def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
     found = []
     for path in sorted(graph.parent.glob(f"{graph.stem}*.tflite")):
         try:
-            training = read_metadata(path).facts.get("training") or {}
+            training = read_metadata(read_model(path)).facts.get("training") or {}
         except ModelError:
             continue
         if training.get("graph_sha256") not in (None, graph_sha256):

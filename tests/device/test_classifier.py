@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.device.classifier import Classifier, dequantize
+from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.flatbuffer import read_tree, schema, write_tree
 from tests.conftest import DAISY, QUANTIZATIONS, Trained
@@ -21,7 +21,7 @@ def test_preparing_ahead_gives_the_same_scores(quantization: str, trained: Train
     assert scores.dtype == np.float32
     assert scores.sum() == pytest.approx(1, abs=0.05)
     assert np.array_equal(classifier.score_values(classifier.input_values(pixels)), scores)
-    assert np.array_equal(dequantize(classifier.raw_output(pixels), classifier.output), scores)
+    assert np.array_equal(classifier.output.dequantize(classifier.raw_output(pixels)), scores)
 
 
 @pytest.mark.parametrize(

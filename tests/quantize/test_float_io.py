@@ -13,8 +13,9 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.float_io import exact_floats, for_pixels, put_first_layer_in_float
 from poets_edge.tflite.flatbuffer import builtin, constant, read_tree, schema, write_tree
-from poets_edge.tflite.interpreter import open_model
 from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.session import Session
 from poets_edge.tflite.write_metadata import Card, with_metadata
 from tests.conftest import DAISY, ROSE, Trained
 
@@ -80,8 +81,8 @@ def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) 
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
     photo.quantization.scale, photo.quantization.zeroPoint = [1 / 127.5], [127]
     (tmp_path / "other.tflite").write_bytes(with_metadata(write_tree(tree), Card("other", "for tests", ())))
-    assert read_metadata(tmp_path / "other.tflite").mean == (127.5,)
-    assert read_metadata(trained.model("int8")).mean == (128,)
+    assert read_metadata(read_model(tmp_path / "other.tflite")).mean == (127.5,)
+    assert read_metadata(read_model(trained.model("int8"))).mean == (128,)
 
 
 def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
@@ -117,12 +118,10 @@ def test_the_first_layer_sums_photos_without_an_error(
     kernel, bias = (constant(tree, graph.tensors[index]).astype(np.float64) for index in convolution.inputs[1:])
     graph.operators, graph.outputs, tree.signatureDefs = graph.operators[:2], convolution.outputs, []
     (tmp_path / "first_layer.tflite").write_bytes(write_tree(tree))
-    interpreter = open_model(tmp_path / "first_layer.tflite", accelerate=accelerate)
+    session = Session(tmp_path / "first_layer.tflite", accelerate=accelerate)
     for name in (DAISY, ROSE):
         values = model.input_values(fit(read_photo(flowers / name), model.size))
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values[None])
-        interpreter.invoke()
-        [summed] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        [summed] = session.run(values[None])
         real = (values.astype(np.float64) - model.input.zero_point) * model.input.scale
         padded = np.pad(real, ((0, 1), (0, 1), (0, 0)))  # TensorFlow's SAME at stride 2 and an even size
         patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))[::2, ::2]

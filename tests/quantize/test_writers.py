@@ -20,7 +20,7 @@ from poets_edge.nets.weights import EMBEDDED_FILE, Weights, find_weights
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.write_model import write_float_model
-from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.session import Session
 from tests import codelab, yardstick
 
 EMBEDDED = architecture("mobilenet_0.25_128")
@@ -36,14 +36,8 @@ def pictures(entry: Architecture, count: int = 8) -> list[Array]:
 
 
 def answers(model: Path, inputs: list[Array]) -> Array:
-    interpreter: Any = open_model(model)
-    start, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    found = []
-    for picture in inputs:
-        interpreter.set_tensor(start, picture)
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(end)[0].copy())
-    return np.array(found)
+    session = Session(model)
+    return np.array([session.run(picture)[0] for picture in inputs])
 
 
 def with_head(network: Network, classes: int = 5) -> Network:

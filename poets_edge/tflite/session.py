@@ -1,0 +1,98 @@
+"""One model in an interpreter: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.tflite.interpreter import open_model
+from poets_edge.tflite.read_model import ModelSource, read_model
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a model.
+
+    Attributes:
+        index: the interpreter's number of the tensor.
+        scale, zero_point: quantization, real = scale * (integer - zero_point); scale is 0 where there is none.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    def dequantize(self, values: Array) -> npt.NDArray[np.float32]:
+        """Return the real numbers that values of this tensor stand for, float32 of the same shape."""
+        real = values.astype(np.float32)
+        if self.scale:
+            real = (real - np.float32(self.zero_point)) * np.float32(self.scale)
+        return real
+
+
+class Session:
+    """A model loaded into an interpreter, for one thread at a time.
+
+    Attributes:
+        interpreter: the runtime's own object, for details that a session does not offer.
+        inputs, outputs: the model's tensors; nearly every model has one of each.
+    """
+
+    def __init__(self, model: ModelSource, threads: int = 1, *, accelerate: bool = True) -> None:
+        """Load a model.
+
+        Args:
+            threads: CPU threads for one inference.
+            accelerate: use XNNPACK.
+
+        Raises:
+            ModelError: the model is missing, damaged, or needs operators that the interpreter lacks.
+            RuntimeMissingError: no interpreter is installed.
+        """
+        self.interpreter = open_model(read_model(model), threads, accelerate=accelerate)
+        self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
+        self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
+
+    def run(self, values: Array) -> Array:
+        """Run one inference and return a copy of the first output.
+
+        Args:
+            values: the first input, in its shape and dtype.
+        """
+        self._invoke(values)
+        return np.asarray(self.interpreter.get_tensor(self.outputs[0].index))
+
+    def run_all(self, values: Array) -> list[Array]:
+        """Run one inference and return all outputs without copying them.
+
+        The arrays are views of the interpreter's memory: it refuses to run again while one of them exists.
+
+        Args:
+            values: the first input, in its shape and dtype.
+        """
+        self._invoke(values)
+        return [self.interpreter.tensor(output.index)() for output in self.outputs]
+
+    def _invoke(self, values: Array) -> None:
+        self.interpreter.set_tensor(self.inputs[0].index, values)
+        self.interpreter.invoke()
+
+
+def _tensor_info(details: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = details["quantization"]
+    return TensorInfo(
+        index=int(details["index"]),
+        name=str(details["name"]),
+        shape=tuple(int(length) for length in details["shape"]),
+        dtype=np.dtype(details["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
