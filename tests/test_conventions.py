@@ -13,6 +13,7 @@ _OWN_PROTOCOL = {
     "bench/worker.py": "between a process and its own helpers",
     "tflite/verify/trial.py": "between a process and its own helpers",
     "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
+    "bench/remote/own_folder.py": "runs on a device that has no poets_edge yet",
     "bench/remote/measure.py": "what the other end of the connection asks for",
 }
 
@@ -31,7 +32,6 @@ def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None
 _OWN_TEMPORARIES = {
     "core/files.py": "the one place",
     "export/certificate.py": "a private file; dead ones are removed",
-    "bench/remote/agent.py": "runs on a device that has no poets_edge yet; dead ones are removed",
 }
 
 

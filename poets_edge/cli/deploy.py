@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def command(
 ) -> None:
     """Put a model on a device as a service that labels what its camera sees, from the moment the device starts.
 
-    Installs the program there in a folder of its own, copies the model, sets up and starts the service, and shows its
-    first labels. No root is needed. The same command with another model, or other options, replaces it. The options of
-    watch are the service's.
+    Installs the program there in a folder of its own (poets-edge in --remote-dir), copies the model, sets up and starts
+    the service, and shows its first labels. No root is needed. The same command with another model, or other options,
+    replaces it. The options of watch are the service's.
 
     \b
     Example:
@@ -77,8 +78,8 @@ def command(
     if give(deployed.to_json(), as_json=as_json, output=output):
         return
     click.echo("\n".join(deployed.lines) or "It runs, and has said nothing yet.")
-    click.echo(f"\nMore of it: ssh {on} journalctl -t {deployed.to_json()['service']} -f")
-    click.echo(f"Undo it:    poets-edge deploy --on {on} --remove")
+    click.echo(f"\nMore of it: ssh {shlex.quote(on)} journalctl -t {deployed.service} -f")
+    click.echo(f"Undo it:    {deployed.undo}")
 
 
 command.params[-1:-1] = _WATCH

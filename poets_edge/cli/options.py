@@ -92,7 +92,11 @@ on_option = option(
     help="Measure on this device, such as pi@raspberrypi.local, over ssh; repeat it for several.",
 )
 remote_dir_option = option(
-    "--remote-dir", default="", help="Folder on that device for the program.", show_default="poets-edge in its cache"
+    "--remote-dir",
+    default="",
+    metavar="DIR",
+    help="Folder on that device; the program has a folder of its own in it, poets-edge.",
+    show_default="the user's cache folder; for deploy, data folder",
 )
 
 

@@ -5,8 +5,9 @@ output: a line with MARKER, then answers, each a line of JSON with the request's
 login shell may be any (fish quotes otherwise than sh) and may print what it likes: nothing that is asked goes
 through a shell, and all that comes before the marker is thrown away.
 
-When standard input ends, or nothing has been heard for a while, it kills what it has started, removes what it was
-receiving, and ends: nothing keeps running on a device whose connection was cut.
+All that it writes lies in the program's own folder (`own_folder.py`). When standard input ends, or nothing has been
+heard for a while, it kills what it has started, removes what it was receiving, and ends: nothing keeps running on a
+device whose connection was cut.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import zipfile
@@ -29,13 +29,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from poets_edge.bench.remote.own_folder import NAME, OwnFolder, Staging, older_deployment
+
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0
 """Seconds without a word from the other side after which it is taken for gone."""
 
 _CHUNK = 1 << 16
-_LEFT_OVER = 3600.0
-"""Seconds after which a half received folder is nobody's any more."""
 _WHEEL_ROOTS = ("purelib", "platlib")
 
 Message = dict[str, Any]
@@ -81,7 +81,8 @@ class Agent:
         self._answers = answers
         self._lock = threading.Lock()
         self._children: set[subprocess.Popen[bytes]] = set()
-        self._staging: set[str] = set()
+        self._staging: set[Staging] = set()
+        self._folder: OwnFolder | None = None
         self._last = time.monotonic()
         self._silence = SILENCE
 
@@ -110,8 +111,8 @@ class Agent:
         """Leave nothing behind, and go."""
         for child in list(self._children):
             _kill(child)
-        for path in list(self._staging):
-            shutil.rmtree(path, ignore_errors=True)
+        for staging in list(self._staging):
+            staging.discard()
         os._exit(0)
 
     def _heard(self) -> None:
@@ -146,7 +147,10 @@ class Agent:
 
     def do_facts(self, request: Message) -> Message:
         """The facts that decide how to install here."""
-        folder = os.path.abspath(os.path.expanduser(request["folder"] or _default_folder(request["kind"])))
+        usual = _usual_folder(request["kind"])
+        parent = os.path.abspath(os.path.expanduser(request["folder"])) if request["folder"] else os.path.dirname(usual)
+        folder = os.path.join(os.path.realpath(parent), NAME)
+        older = [path for place in dict.fromkeys((parent, folder)) for path in older_deployment(place)]
         return {
             "python": list(sys.version_info[:3]),
             "executable": sys.executable,
@@ -163,86 +167,91 @@ class Agent:
             "boot": _text("/proc/sys/kernel/random/boot_id"),
             "time": time.time(),
             "folder": folder,
+            "usual": folder == os.path.join(os.path.realpath(os.path.dirname(_usual_folder("data"))), NAME),
+            "state": OwnFolder(folder).state,
+            "older": older,
             "free": shutil.disk_usage(_existing(folder)).free,
             "writable": os.access(_existing(folder), os.W_OK),
             "versions": {name: _version(name) for name in request["packages"]},
         }
 
+    def do_open(self, request: Message) -> Message:
+        """Use the program's own folder in this session, and make it if need be."""
+        self._folder = OwnFolder(request["folder"])
+        return {"left": self._folder.open(adopt=request["adopt"], alone=request["alone"])}
+
     def do_have(self, request: Message) -> Message:
-        """Which of the paths are there. Those that are count as used now."""
-        found = [path for path in request["paths"] if os.path.exists(path)]
-        for path in found:
-            with contextlib.suppress(OSError):
-                os.utime(path)
-        return {"paths": found}
+        """Give those of the items that are there. They count as used in this session."""
+        return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
-        """Make a folder of the tar archive that follows: seen whole or not at all. Wheels in it are unpacked."""
+        """Make an item of the tar archive that follows: complete, or not there. Wheels in it are unpacked."""
         payload = Payload(self._requests, self._heard)
         try:
             with (
-                self._new_folder(request["folder"]) as staging,
+                self._new_item(request["item"]) as staging,
                 tarfile.open(fileobj=payload, mode="r|") as archive,  # type: ignore[call-overload]
             ):
                 for member in archive:
                     if member.isfile():
-                        path = _inside(staging, member.name)
-                        with open(path, "wb") as file:
+                        with staging.create(member.name) as file:
                             shutil.copyfileobj(archive.extractfile(member), file, _CHUNK)
-                        if request.get("wheels"):
-                            _unpack_wheel(path, staging)
+                        if request["wheels"]:
+                            _unpack_wheel(member.name, staging)
         finally:
             payload.drain()
 
-    def do_file(self, request: Message) -> None:
-        """Put the bytes that follow into a file's place at once: a reader sees the old one or the new one."""
-        payload = Payload(self._requests, self._heard)
-        path = request["path"]
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            _tidy(os.path.dirname(path))
-            handle, temporary = tempfile.mkstemp(prefix=".incoming-", dir=os.path.dirname(path))
-            try:
-                with open(handle, "wb") as file:
-                    while data := payload.read():
-                        file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, request.get("mode", 0o644))
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-        finally:
-            payload.drain()
-
-    def do_folder(self, request: Message) -> Message:
-        """Make a new folder by a command that fills it; `{}` in the command is where. Seen whole or not at all."""
-        with self._new_folder(request["folder"]) as staging:
-            command = [word.replace("{}", staging) for word in request["command"]]
+    def do_fetch(self, request: Message) -> None:
+        """Make an item of wheels that a command fetches; `{}` in the command is the folder for them."""
+        with self._new_item(request["item"]) as staging:
+            folder = staging.expect("wheels")
+            command = [word.replace("{}", folder) for word in request["command"]]
             ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
             if ended.returncode:
                 raise OSError((ended.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1])
-        return {}
+            for name in sorted(os.listdir(folder)):
+                _unpack_wheel(f"wheels/{name}", staging)
+            staging.drop("wheels")
 
-    def do_remove(self, request: Message) -> None:
-        """Remove files and folders; those that are not there are as wanted. `empty` only if nothing is in it."""
-        for path in request["paths"]:
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-        for path in request.get("empty", []):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    def do_service(self, request: Message) -> Message:
+        """Give the note of `deploy` in the folder."""
+        return {"note": self._own.service()}
 
-    def do_prune(self, request: Message) -> None:
-        """Remove what has not been used for `seconds`, out of the folders named."""
-        for parent in request["folders"]:
-            for entry in os.scandir(parent) if os.path.isdir(parent) else ():
-                if entry.path not in request["keep"] and abs(time.time() - entry.stat().st_mtime) > request["seconds"]:
-                    shutil.rmtree(entry.path, ignore_errors=True)
+    def do_set_service(self, request: Message) -> Message:
+        """Write a service's unit, and note what `deploy` sets up."""
+        self._own.set_service(request["note"], request["text"])
+        return {"path": self._own.unit_path(request["note"]["unit"])}
+
+    def do_links(self, request: Message) -> Message:
+        """Tell whether a unit's name is taken in systemd's folder, and which folders other units of the program use."""
+        path = os.path.join(request["folder"], f"{request['unit']}.service")
+        others = []
+        for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():
+            if entry.path != path and entry.name.startswith(request["prefix"]) and entry.is_symlink():
+                folder = os.path.dirname(os.path.dirname(os.readlink(entry.path)))
+                if os.path.basename(folder) == NAME and OwnFolder(folder).state == "ours":
+                    others.append(folder)
+        own = os.path.islink(path) and os.readlink(path) == self._own.unit_path(request["unit"])
+        return {"foreign": os.path.lexists(path) and not own, "path": path, "others": others}
+
+    def do_unlink(self, request: Message) -> None:
+        """Remove the links to a unit that systemd has not removed itself."""
+        target = self._own.unit_path(request["unit"])
+        for folder in (request["folder"], os.path.join(request["folder"], "default.target.wants")):
+            path = os.path.join(folder, f"{request['unit']}.service")
+            if os.path.islink(path) and os.readlink(path) == target:
+                os.unlink(path)
+
+    def do_give_linger(self, request: Message) -> None:
+        """Leave it to another service's removal to end the user's lingering."""
+        other = OwnFolder(request["folder"])
+        note = other.service()
+        if note:
+            other.set_service({**note, "lingered": True})
+
+    def do_remove(self, request: Message) -> Message:
+        """Remove the program's own folder, but for what is not the program's."""
+        return {"left": self._own.remove()}
 
     def do_run(self, request: Message) -> Message:
         """Run a program; lines of its standard output are passed on as they come."""
@@ -274,36 +283,20 @@ class Agent:
         for child in list(self._children):
             _kill(child)
 
+    @property
+    def _own(self) -> OwnFolder:
+        if self._folder is None:
+            raise OSError(0, "no folder is open in this session", "")
+        return self._folder
+
     @contextlib.contextmanager
-    def _new_folder(self, folder: str) -> Iterator[str]:
-        parent = os.path.dirname(folder)
-        os.makedirs(parent, exist_ok=True)
-        _tidy(parent)
-        staging = tempfile.mkdtemp(prefix=".incoming-", dir=parent)
-        self._staging.add(staging)
-        try:
-            yield staging
-            os.chmod(staging, 0o755)
-            os.sync()  # a device that loses its power now has the whole folder, or none
+    def _new_item(self, item: str) -> Iterator[Staging]:
+        with self._own.new_item(item) as staging:
+            self._staging.add(staging)
             try:
-                os.rename(staging, folder)
-            except OSError:
-                if not os.path.isdir(folder):  # else somebody else has just made it
-                    raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-            self._staging.discard(staging)
-
-
-def _tidy(folder: str) -> None:
-    """Remove what agents that were killed, or lost their power, had begun in a folder."""
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".incoming-") and abs(time.time() - entry.stat().st_mtime) > _LEFT_OVER:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                yield staging
+            finally:
+                self._staging.discard(staging)
 
 
 def _lines(stream: IO[bytes] | None) -> Iterator[str]:
@@ -316,18 +309,9 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _inside(folder: str, name: str) -> str:
-    """The path of an archive's member; its folder is made. Raises OSError where it would lie elsewhere."""
-    path = os.path.normpath(os.path.join(folder, name))
-    if not path.startswith(folder + os.sep):
-        raise OSError(f"{name}: not a name for a file in an archive")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    return path
-
-
-def _unpack_wheel(wheel: str, folder: str) -> None:
+def _unpack_wheel(wheel: str, staging: Staging) -> None:
     """Unpack a wheel as `pip install --target` does, and remove it (PyPA, "Binary distribution format")."""
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(os.path.join(staging.path, wheel)) as archive:
         for member in archive.infolist():
             first, _, rest = member.filename.partition("/")
             if first.endswith(".data"):
@@ -337,14 +321,14 @@ def _unpack_wheel(wheel: str, folder: str) -> None:
             else:
                 rest = member.filename
             if rest and not member.is_dir():
-                with archive.open(member) as source, open(_inside(folder, rest), "wb") as file:
+                with archive.open(member) as source, staging.create(rest) as file:
                     shutil.copyfileobj(source, file, _CHUNK)
-    os.unlink(wheel)
+    staging.drop(wheel)
 
 
-def _default_folder(kind: str) -> str:
+def _usual_folder(kind: str) -> str:
     variable, usual = {"cache": ("XDG_CACHE_HOME", "~/.cache"), "data": ("XDG_DATA_HOME", "~/.local/share")}[kind]
-    return os.path.join(os.environ.get(variable) or usual, "poets-edge")
+    return os.path.join(os.path.expanduser(os.environ.get(variable) or usual), NAME)
 
 
 def _existing(path: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from poets_edge.bench.benchmark import DEVICES_FORMAT, BenchmarkOptions, BenchmarkResult, Judged
 from poets_edge.bench.measurement import Measurement, Variant, model_facts
 from poets_edge.bench.remote.connection import Connection, check_host
-from poets_edge.bench.remote.installation import Installation, install, send
+from poets_edge.bench.remote.installation import Installation, install, item, send
 from poets_edge.bench.remote.kept import Kept, open_kept
 from poets_edge.bench.remote.session import measure_there
 from poets_edge.bench.remote.wheels import digest_of
@@ -183,15 +183,21 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
     if not members:
         return None
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
-    folder = str(device.folder / kind / digest_of(*content))
-    if not device.connection.ask("have", paths=[folder])["paths"]:
-        send(device.connection, folder, members, reporter, f"copying {len(members)} {kind}")
-    return folder
+    name = item(kind, *content)
+    if not device.connection.ask("have", items=[name])["items"]:
+        send(device.connection, name, members, reporter, f"copying {len(members)} {kind}")
+    return str(device.folder / name)
 
 
 def _kept(device: Installation, options: BenchmarkOptions, models: Sequence[Path], image_dir: str | None) -> Kept:
     """The results that an earlier run of the same command left."""
-    settings = [*device.path, *map(sha256_of, models), str(asdict(options.settings)), str(image_dir)]
+    settings = [
+        str(device.folder),
+        *device.items,
+        *map(sha256_of, models),
+        str(asdict(options.settings)),
+        str(image_dir),
+    ]
     return open_kept(digest_of(device.host, *settings))
 
 

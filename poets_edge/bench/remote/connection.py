@@ -118,7 +118,7 @@ class Connection:
         for reader in self._readers:
             reader.start()
         try:
-            source = files("poets_edge.bench.remote").joinpath("agent.py").read_bytes()
+            source = _agent_source()
             self._write(f"{len(source)}\n".encode() + source)
             self._await_agent()
             self._post({"do": "ping", "silence": silence})
@@ -184,18 +184,19 @@ class Connection:
         answer = self._answer(number, line)
         return Ended(answer["status"], tuple(answer["stderr"]))
 
-    def send_folder(
-        self, folder: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
+    def send_item(
+        self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
     ) -> None:
-        """Make a folder there out of files here, by tar: seen whole or not at all.
+        """Make an item of the program's folder there out of files here, by tar: complete, or not there.
 
         Args:
-            members: file by its path in the folder.
+            item: `<kind>/<key>`.
+            members: file by its path in the item.
             wheels: they are wheels; unpack them.
             advance: called with the number of bytes sent since.
 
         Raises:
-            RemoteError: the connection is cut, or the folder cannot be written.
+            RemoteError: the connection is cut, or the item cannot be written.
         """
 
         def write(pipe: _Chunks) -> None:
@@ -206,15 +207,8 @@ class Connection:
                     with path.open("rb") as file:
                         archive.addfile(entry, _Counted(file, advance))
 
-        self._send({"do": "receive", "folder": folder, "wheels": wheels}, write)
-
-    def send_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Put a file into its place there, at once. Raises RemoteError."""
-        self._send({"do": "file", "path": path, "mode": mode}, lambda pipe: pipe.write(content))
-
-    def _send(self, request: Message, write: Callable[[_Chunks], object]) -> None:
         with self._lock:  # no heartbeat in between
-            number = self._post(request, locked=True)
+            number = self._post({"do": "receive", "item": item, "wheels": wheels}, locked=True)
             write(_Chunks(self._write))
             self._write(b"0\n")
         self._answer(number)
@@ -307,6 +301,20 @@ class Connection:
             f"{self.host}: its shell cannot start a program ({last or f'status {status}'}). Wanted is a Linux system"
             " with /bin/sh and Python 3.10 to 3.13."
         )
+
+
+def _agent_source() -> bytes:
+    """The agent as one program: the modules it imports are put in place first."""
+    folder = files("poets_edge.bench.remote")
+    name = "poets_edge.bench.remote.own_folder"
+    module = folder.joinpath("own_folder.py").read_text("utf-8")
+    start = (
+        "import sys, types\n"
+        f"sys.modules[{name!r}] = types.ModuleType({name!r})\n"
+        f"exec(compile({module!r}, {name!r}, 'exec'), sys.modules[{name!r}].__dict__)\n"
+    )
+    agent = folder.joinpath("agent.py").read_text("utf-8")
+    return (start + f"exec(compile({agent!r}, 'agent', 'exec'), globals())\n").encode()
 
 
 class _Chunks:

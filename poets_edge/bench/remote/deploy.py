@@ -6,7 +6,7 @@ docs/raspberry-pi.md explains step by step, done over one connection and without
 
 from __future__ import annotations
 
-import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.remote.connection import Connection, Ended, check_host
-from poets_edge.bench.remote.installation import Installation, install, with_way_out
-from poets_edge.bench.remote.systemd_unit import NAME, unit_text
-from poets_edge.core.json_checks import check, parse_json
+from poets_edge.bench.remote.installation import (
+    Installation,
+    install,
+    item,
+    name_left,
+    name_older,
+    open_folder,
+    send,
+    with_way_out,
+)
+from poets_edge.bench.remote.session import send_models
+from poets_edge.bench.remote.systemd_unit import NAME, unit_name, unit_text
 from poets_edge.device.classifier import Classifier
-from poets_edge.errors import RecordError, RemoteError
+from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
 
-_UNIT = f"{NAME}.service"
 _FIRST_LABELS_SECONDS = 30.0
 _ENOUGH_LINES = 3
-_NOTE = "deployed.json"
+_LABELS = "labels.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,7 @@ class DeployOptions:
         on: the device, as ssh takes it.
         labels: labels file, in place of the model's own.
         watch: more arguments for `poets-edge watch` there, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
-        remote_dir: folder for all of it; by default `poets-edge` under the user's data folder there.
+        remote_dir: where `poets-edge`, the program's own folder, goes; by default the user's data folder there.
     """
 
     model: Path
@@ -51,30 +59,39 @@ class Deployed:
     """A service that runs.
 
     Attributes:
+        service: its name, which is that of its lines in the journal.
         model: where the model lies there.
         unit: the file of the service there.
-        lines: what it has said first.
+        undo: the command that removes it.
+        lines: its first lines.
     """
 
     host: str
+    service: str
     model: str
     unit: str
+    undo: str
     lines: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "host": self.host,
-            "service": NAME,
+            "service": self.service,
             "model": self.model,
             "unit": self.unit,
+            "undo": self.undo,
             "lines": list(self.lines),
         }
 
 
+def undo_command(host: str, remote_dir: str = "") -> str:
+    """Return the command line that undoes `deploy`."""
+    where = ["--remote-dir", remote_dir] if remote_dir else []
+    return shlex.join(["poets-edge", "deploy", "--on", host, *where, "--remove"])
+
+
 def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed:
     """Install the program, copy the model, and start the service, or start it again with what is new.
-
-    The model takes the old one's place at once, so a `watch` that is reading it never sees a half of it.
 
     Raises:
         ModelError: the model or its labels cannot be used; the device is not touched then.
@@ -85,85 +102,69 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
     Classifier(options.model, labels=options.labels)
     with Connection(options.on) as connection:
         device = install(connection, folder=options.remote_dir, kind="data", reporter=reporter)
-        systemd = _Systemd(device)
+        systemd = _Systemd(device, undo_command(options.on, options.remote_dir))
         systemd.check()
-        model = str(device.folder / "model" / options.model.name)
+        [model] = send_models(device, [options.model], reporter)
         command = [device.python, "-m", "poets_edge", "watch", model, *options.watch]
-        try:
-            before = _note(device)
-            connection.send_file(model, options.model.read_bytes())
-            if options.labels is not None:
-                labels = str(device.folder / "model" / "labels.txt")
-                connection.send_file(labels, options.labels.read_bytes())
-                command += ["--labels", labels]
-            text = unit_text(command, device.environment, host=options.on)
-            connection.send_file(systemd.unit, text.encode())
-            lingered = systemd.linger(reporter) or before.get("lingered", False)
-            note = json.dumps({"model": model, "unit": systemd.unit, "lingered": lingered})
-            connection.send_file(str(device.folder / _NOTE), note.encode())
-            if before.get("model") not in (None, model):
-                connection.ask("remove", paths=[before["model"]])
-        except RemoteError as error:
-            raise with_way_out(error) from None
-        systemd.run("daemon-reload")
-        systemd.run("enable", _UNIT)
-        systemd.run("restart", _UNIT)
-        reporter.note(f"{options.on}: {NAME} is started")
-        return Deployed(host=options.on, model=model, unit=systemd.unit, lines=tuple(systemd.first_lines(reporter)))
+        needed = [*device.items, _item_of(device, model)]
+        if options.labels is not None:
+            labels = item("labels", options.labels.read_bytes())
+            if not connection.ask("have", items=[labels])["items"]:
+                send(connection, labels, {_LABELS: options.labels}, reporter, "copying labels")
+            command += ["--labels", str(device.folder / labels / _LABELS)]
+            needed.append(labels)
+        unit = systemd.set_up(command, needed, reporter)
+        reporter.note(f"{options.on}: {systemd.name} is started")
+        return Deployed(
+            host=options.on,
+            service=systemd.name,
+            model=model,
+            unit=unit,
+            undo=systemd.undo,
+            lines=tuple(systemd.first_lines(reporter)),
+        )
 
 
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:
     """Undo `deploy`: stop the service, and remove it, the model and the program.
 
+    Only files that the program has written are removed. What else is in its folder stays, and a warning names it.
+
     Returns:
         Whether anything was there.
 
     Raises:
-        RemoteError: the device cannot be reached, or a file cannot be removed.
+        RemoteError: the device cannot be reached, a file cannot be removed, or another session uses the folder.
     """
     reporter = reporter or Silent()
     with Connection(check_host(host)) as connection:
         facts = connection.ask("facts", folder=remote_dir, kind="data", packages=[])
-        device = Installation.bare(connection, facts)
-        note = _note(device)
-        if not note:
+        if facts["state"] != "ours":
+            name_older(host, facts, reporter)
             return False
-        systemd = _Systemd(device)
-        systemd.run("disable", "--now", _UNIT, must=False)
-        connection.ask("remove", paths=[note["unit"]])
-        systemd.run("daemon-reload", must=False)
-        systemd.run("reset-failed", _UNIT, must=False)
-        if note["lingered"]:
-            systemd.loginctl("disable-linger")
-        parts = ("model", "program", "packages", _NOTE)
-        paths = [str(device.folder / part) for part in parts]
-        connection.ask("remove", paths=paths, empty=[str(device.folder)])
-    reporter.note(f"{host}: {NAME} is stopped and removed")
+        open_folder(connection, facts, default=False, reporter=reporter, alone=True)
+        systemd = _Systemd(Installation.bare(connection, facts), undo_command(host, remote_dir))
+        note = connection.ask("service")["note"]
+        if note:
+            systemd.take_down(lingered=note.get("lingered") is True)
+        name_left(host, connection.ask("remove")["left"], reporter)
+    reporter.note(f"{host}: {systemd.name} is stopped and removed" if note else f"{host}: the program is removed")
     return True
 
 
-def _note(device: Installation) -> dict[str, Any]:
-    """The files that an earlier `deploy` has left there; none where there was none."""
-    lines: list[str] = []
-    ended = device.connection.run(["cat", str(device.folder / _NOTE)], line=lines.append)
-    if ended.status != 0:
-        return {}
-    try:
-        found: dict[str, Any] = check(parse_json("\n".join(lines)), {"model": str, "unit": str, "lingered": bool})
-        return found
-    except RecordError as error:
-        place = f"{device.folder}/{_NOTE}"
-        raise RemoteError(f"{device.connection.host}: {place}: {error}. Delete it there, and run again.") from None
+def _item_of(device: Installation, path: str) -> str:
+    return "/".join(path.removeprefix(f"{device.folder}/").split("/")[:2])
 
 
 class _Systemd:
     """The user's own systemd on the device. It needs no root, and no password."""
 
-    def __init__(self, device: Installation) -> None:
+    def __init__(self, device: Installation, undo: str) -> None:
         self._device = device
         facts = device.facts
-        config = facts["config"] or f"{facts['home']}/.config"
-        self.unit = f"{config}/systemd/user/{_UNIT}"
+        self.name = unit_name(facts["folder"], usual=facts["usual"])
+        self.undo = undo
+        self._links = f"{facts['config'] or facts['home'] + '/.config'}/systemd/user"
         # A login through ssh has it where PAM gives it one.
         self._environment = {"XDG_RUNTIME_DIR": facts["runtime"] or f"/run/user/{facts['uid']}", "LC_ALL": "C.UTF-8"}
 
@@ -181,6 +182,62 @@ class _Systemd:
                 f"{self._device.host}: its systemd cannot be asked ({ended.last_words}). Log in as the user that owns"
                 " the camera, not with su, and install dbus-user-session or libpam-systemd there."
             )
+
+    def set_up(self, command: Sequence[str], needed: Sequence[str], reporter: Reporter) -> str:
+        """Write the unit, and start it, or start it again.
+
+        Args:
+            command: the service runs this.
+            needed: items of the program's folder that it needs.
+
+        Returns:
+            The unit's file in the program's folder; systemd gets a link to it.
+
+        Raises:
+            RemoteError: it cannot be written or started.
+        """
+        connection = self._device.connection
+        found = self._found()
+        if found["foreign"]:
+            raise RemoteError(
+                f"{connection.host}: {found['path']} is there already; an older version of this program or somebody"
+                f" else put it there. Stop it with `systemctl --user disable --now {self.name}`, move the file away,"
+                " and run again."
+            )
+        before = connection.ask("service")["note"]
+        text = unit_text(command, self._device.environment, name=self.name, undo=self.undo)
+        note = {"unit": self.name, "items": list(needed), "lingered": before.get("lingered") is True}
+        try:
+            unit: str = connection.ask("set_service", note=note, text=text)["path"]
+            if self.linger(reporter):
+                connection.ask("set_service", note={**note, "lingered": True}, text="")
+        except RemoteError as error:
+            raise with_way_out(error) from None
+        self.run("daemon-reload")
+        self.run("enable", unit)
+        self.run("restart", f"{self.name}.service")
+        return unit
+
+    def take_down(self, *, lingered: bool) -> None:
+        """Stop the service, and remove it from systemd.
+
+        Args:
+            lingered: `deploy` has had the user's systemd run without a login. It goes on where other services need it.
+        """
+        connection = self._device.connection
+        self.run("disable", "--now", f"{self.name}.service", must=False)
+        connection.ask("unlink", folder=self._links, unit=self.name)
+        self.run("daemon-reload", must=False)
+        self.run("reset-failed", f"{self.name}.service", must=False)
+        if lingered:
+            others = self._found()["others"]
+            if others:
+                connection.ask("give_linger", folder=others[0])
+            else:
+                self.loginctl("disable-linger")
+
+    def _found(self) -> dict[str, Any]:
+        return self._device.connection.ask("links", folder=self._links, unit=self.name, prefix=NAME)
 
     def run(self, *arguments: str, must: bool = True) -> str:
         """`systemctl --user`. Raises RemoteError where it fails and must not."""
@@ -221,7 +278,7 @@ class _Systemd:
                 shown = dict(
                     line.partition("=")[::2]
                     for line in self.run(
-                        "show", "--property=ExecMainPID,ActiveState,SubState,NRestarts", _UNIT
+                        "show", "--property=ExecMainPID,ActiveState,SubState,NRestarts", f"{self.name}.service"
                     ).splitlines()
                 )
                 seen = self._journal(f"_PID={shown['ExecMainPID']}") if shown.get("ExecMainPID", "0") != "0" else []
@@ -235,10 +292,10 @@ class _Systemd:
 
     def _ended(self) -> RemoteError:
         host = self._device.host
-        last = (self._journal(f"SYSLOG_IDENTIFIER={NAME}") or ["no reason given"])[-1].removeprefix("Error: ")
+        last = (self._journal(f"SYSLOG_IDENTIFIER={self.name}") or ["no reason given"])[-1].removeprefix("Error: ")
         return RemoteError(
             f"{host}: the service ends as soon as it is started ({last.rstrip('.')}). It is tried again every 10 s;"
-            f" stop it with: poets-edge deploy --on {host} --remove"
+            f" stop it with: {self.undo}"
         )
 
     def _journal(self, match: str) -> list[str]:

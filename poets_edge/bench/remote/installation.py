@@ -7,18 +7,21 @@ runs it and is never changed: packages are unpacked into the folder and found by
         packages/<key>/    what the program needs, by what was asked for and the device's Python
         program/<key>/     the program, by its content
         models/ photos/    what was measured, by content
+
+`own_folder.py` describes the folder, and what is ever removed from it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from poets_edge.bench.remote.connection import Connection, Ended
+from poets_edge.bench.remote.own_folder import SIGNATURE
 from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder
 from poets_edge.errors import RemoteError
@@ -27,8 +30,8 @@ from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
 """Room for the packages: on 32 bits without numpy and Pillow; both measured, rounded up."""
-_UNUSED_SECONDS = 30 * 86400.0
 _CLOCK_SECONDS = 86400.0
+_NAMED = 5
 _CAMERA = "picamera2"
 _WITH_CAMERA = ("numpy", "pillow")
 """picamera2's compiled parts start with the system's numpy only."""
@@ -41,21 +44,21 @@ class Installation:
     """The program on a device.
 
     Attributes:
-        folder: where it and all it was sent lies.
+        folder: the program's own folder there.
         python: the device's Python.
-        path: folders for PYTHONPATH.
+        items: the program and its packages, relative to the folder.
         facts: what the agent says of the device.
     """
 
     connection: Connection
     folder: PurePosixPath
     python: str
-    path: tuple[str, ...]
+    items: tuple[str, ...]
     facts: dict[str, Any]
 
     @classmethod
     def bare(cls, connection: Connection, facts: dict[str, Any]) -> Installation:
-        """A device with nothing on it yet, as far as is known."""
+        """Describe a device without using a program on it."""
         return cls(connection, PurePosixPath(facts["folder"]), facts["executable"], (), facts)
 
     @property
@@ -65,7 +68,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Variables with which the device's Python finds the program."""
-        return {"PYTHONPATH": ":".join(self.path), "PYTHONUTF8": "1"}
+        return {"PYTHONPATH": ":".join(str(self.folder / item) for item in self.items), "PYTHONUTF8": "1"}
 
     def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object] = print) -> Ended:
         """Run a module of the program. Raises RemoteError where the connection is cut."""
@@ -78,7 +81,7 @@ def install(
     """Have this very version on the device.
 
     Args:
-        folder: where to; by default `poets-edge` under the user's cache or data folder there.
+        folder: where `poets-edge`, the program's own folder, goes; by default the user's cache or data folder there.
 
     Raises:
         RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be fetched.
@@ -92,31 +95,80 @@ def install(
         raise RemoteError(f"{connection.host}: {found.trouble} {found.way_out}")
     wanted = needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())
     _check_system_packages(connection.host, wanted, facts)
-    root = PurePosixPath(facts["folder"])
+    open_folder(connection, facts, default=not folder, reporter=reporter)
     with scratch_folder() as temporary:
         wheel = own_wheel(temporary)
-        packages = root / "packages" / digest_of(*wanted.requirements, *map(str, facts["python"][:2]), system.machine)
-        program = root / "program" / digest_of(wheel.read_bytes())
-        have = connection.ask("have", paths=[str(packages), str(program)])["paths"]
-        if str(packages) not in have:
+        packages = item("packages", *wanted.requirements, *map(str, facts["python"][:2]), system.machine)
+        program = item("program", wheel.read_bytes())
+        have = connection.ask("have", items=[packages, program])["items"]
+        if packages not in have:
             _install_packages(connection, system, wanted, facts, packages, reporter)
-        if str(program) not in have:
-            send(connection, str(program), {wheel.name: wheel}, reporter, "installing poets_edge", wheels=True)
-            unused = [str(root / name) for name in ("program", "packages", "models", "photos")]
-            connection.ask("prune", folders=unused, keep=[str(program), str(packages)], seconds=_UNUSED_SECONDS)
-    return Installation(connection, root, facts["executable"], (str(program), str(packages)), facts)
+        if program not in have:
+            send(connection, program, {wheel.name: wheel}, reporter, "installing poets_edge", wheels=True)
+    return Installation(connection, PurePosixPath(facts["folder"]), facts["executable"], (program, packages), facts)
+
+
+def open_folder(
+    connection: Connection, facts: dict[str, Any], *, default: bool, reporter: Reporter, alone: bool = False
+) -> None:
+    """Use the program's own folder there in this session, and make it if need be.
+
+    Args:
+        facts: of the device, with the folder.
+        default: the user has not named a folder; then one that holds something else already is used all the same.
+        alone: let no other session use the folder.
+
+    Raises:
+        RemoteError: it cannot be written, was not made by the program, or another session uses it.
+    """
+    folder = facts["folder"]
+    if ":" in folder:
+        raise RemoteError(
+            f"{connection.host}: {folder!r}: a ':' separates folders for Python, so no program is found there. Name"
+            " another folder with `remote_dir`."
+        )
+    if not facts["writable"]:
+        raise RemoteError(
+            f"{connection.host}: {folder} cannot be written. Name another folder with `remote_dir`, such as /tmp."
+        )
+    name_older(connection.host, facts, reporter)
+    try:
+        left = connection.ask("open", folder=folder, adopt=default, alone=alone)["left"]
+    except RemoteError as error:
+        raise with_way_out(error) from None
+    name_left(connection.host, left, reporter)
+
+
+def name_left(host: str, left: Sequence[str], reporter: Reporter) -> None:
+    """Warn of files in the program's folder that are not the program's, and that were therefore not removed."""
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
+
+
+def name_older(host: str, facts: dict[str, Any], reporter: Reporter) -> None:
+    """Tell where an older version, which had no folder of its own, has left its files."""
+    if facts["older"]:
+        reporter.note(
+            f"{host}: not used and not removed, because an older version put it there: {', '.join(facts['older'])}"
+        )
+
+
+def item(kind: str, *parts: str | bytes) -> str:
+    """The path in the program's folder of something that follows from these."""
+    return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 
 def send(
     connection: Connection,
-    folder: str,
+    item: str,
     members: dict[str, Path],
     reporter: Reporter,
     what: str,
     *,
     wheels: bool = False,
 ) -> None:
-    """Make a folder on the device, showing how far it is.
+    """Make an item of the program's folder on the device, showing the progress.
 
     Raises:
         RemoteError: it cannot be written there; the message has the way out.
@@ -124,7 +176,7 @@ def send(
     total = sum(path.stat().st_size for path in members.values())
     try:
         with reporter.progress(f"{connection.host}: {what}", total, "B") as advance:
-            connection.send_folder(folder, members, wheels=wheels, advance=advance)
+            connection.send_item(item, members, wheels=wheels, advance=advance)
     except RemoteError as error:
         raise with_way_out(error) from None
 
@@ -133,7 +185,7 @@ def with_way_out(error: RemoteError) -> RemoteError:
     """The error, with what to do where the device cannot keep a file."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
-        "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp/poets-edge.",
+        "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp.",
         "Operation not permitted": "Name a folder that can be written with `remote_dir`.",
         "Permission denied": "Name a folder that can be written with `remote_dir`.",
         "Disk quota": "Free some space there, or name another folder with `remote_dir`.",
@@ -161,16 +213,11 @@ def _install_packages(
     system: System,
     wanted: Needs,
     facts: dict[str, Any],
-    folder: PurePosixPath,
+    packages: str,
     reporter: Reporter,
 ) -> None:
     """Fetched here and carried over; where this machine cannot fetch them, by the device's own pip."""
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
-    if not facts["writable"]:
-        raise RemoteError(
-            f"{connection.host}: {facts['folder']} cannot be written. Name another folder with `remote_dir`, such as"
-            " /tmp/poets-edge."
-        )
     if facts["free"] < room:
         raise RemoteError(
             f"{connection.host}: {facts['folder']}: {facts['free'] / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
@@ -183,22 +230,22 @@ def _install_packages(
                 raise RemoteError(f"wheels for {system.name} are not fetched from here.")
             wheels = stack.enter_context(fetched(system, wanted))
         except RemoteError as error:
-            _let_it_fetch(connection, wanted, facts, folder, error)
+            _let_it_fetch(connection, wanted, facts, packages, error)
             return
         members = {wheel.name: wheel for wheel in wheels}
-        send(connection, str(folder), members, reporter, "installing packages", wheels=True)
+        send(connection, packages, members, reporter, "installing packages", wheels=True)
 
 
 def _let_it_fetch(
-    connection: Connection, wanted: Needs, facts: dict[str, Any], folder: PurePosixPath, here: RemoteError
+    connection: Connection, wanted: Needs, facts: dict[str, Any], packages: str, here: RemoteError
 ) -> None:
-    """Have the device's pip fill the folder. Raises RemoteError."""
+    """Have the device's pip fetch the packages. Raises RemoteError."""
     if not facts["versions"]["pip"]:
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
-    command = [facts["executable"], "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", "{}"]
+    command = [facts["executable"], "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]
     command += ["--only-binary=:all:", *(["--no-deps"] if wanted.alone else []), *wanted.requirements]
     try:
-        connection.ask("folder", folder=str(folder), command=command)
+        connection.ask("fetch", item=packages, command=command)
     except RemoteError as error:
         raise RemoteError(
             f"{connection.host}: {here} Nor can the device fetch them itself ({error.reason.removeprefix('ERROR: ')})."

@@ -27,7 +27,7 @@ from poets_edge.bench.benchmark import BenchmarkOptions, benchmark
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Settings, Variant, measure_variants
 from poets_edge.bench.sustained import SustainedOptions, sustain
-from poets_edge.errors import PoetsEdgeError
+from poets_edge.errors import MeasurementError, PoetsEdgeError
 
 Request = dict[str, Any]
 
@@ -115,7 +115,12 @@ def measure(request: Request, told: Told) -> Any:
 def _alone(told: Told) -> Iterator[None]:
     """Two measurements at once would measure each other, so the second waits: the lock goes with the process."""
     path = Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}"
-    with path.open("w") as lock:
+    try:
+        # In a folder for everybody: neither through another user's link, nor over what is there.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise MeasurementError(f"{path}: {error.strerror}; measuring there needs it as a lock. Remove it.") from None
+    with os.fdopen(descriptor) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

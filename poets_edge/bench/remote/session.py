@@ -14,9 +14,8 @@ from typing import Any
 
 from poets_edge import errors
 from poets_edge.bench.measurement import Settings
-from poets_edge.bench.remote.installation import Installation, send
+from poets_edge.bench.remote.installation import Installation, item, send
 from poets_edge.bench.remote.kept import Kept
-from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.core.files import sha256_of
 from poets_edge.core.json_checks import Optional, check, parse_json
 from poets_edge.errors import PoetsEdgeError, RecordError, RemoteError
@@ -56,17 +55,16 @@ def ask_there(installation: Installation, request: dict[str, Any], reporter: Rep
 
 
 def send_models(installation: Installation, models: Sequence[Path], reporter: Reporter) -> list[str]:
-    """Have the models on the device; gives where each lies. Those that are there are not sent again."""
-    folders = {}
+    """Have the models on the device; return the path of each there. Those that are there are not sent again."""
+    items = {}
     for number, model in enumerate(models):  # the number keeps copies under one name apart
         again = sum(other.name == model.name for other in models[:number])
-        digest = digest_of(sha256_of(model), model.name, str(again))
-        folders[str(installation.folder / "models" / digest)] = model
-    have = installation.connection.ask("have", paths=list(folders))["paths"]
-    for folder, model in folders.items():
-        if folder not in have:
-            send(installation.connection, folder, {model.name: model}, reporter, f"copying {model.name}")
-    return [f"{folder}/{model.name}" for folder, model in folders.items()]
+        items[item("models", sha256_of(model), model.name, str(again))] = model
+    have = installation.connection.ask("have", items=list(items))["items"]
+    for name, model in items.items():
+        if name not in have:
+            send(installation.connection, name, {model.name: model}, reporter, f"copying {model.name}")
+    return [str(installation.folder / name / model.name) for name, model in items.items()]
 
 
 def measure_there(

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""The service, and the name its lines have in the journal."""
+"""The service in the usual folder; the names of others begin with it."""
 
 
-def unit_text(command: Sequence[str], environment: Mapping[str, str], *, host: str) -> str:
-    """A unit for the user's own systemd, which needs no root: it runs `command` from the start of the device on.
+def unit_name(folder: str, *, usual: bool) -> str:
+    """Return the name of a service, and of its lines in the journal: one for each folder.
+
+    Args:
+        folder: the program's own folder on the device.
+        usual: it is the one that `deploy` takes if none is named.
+    """
+    return NAME if usual else f"{NAME}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def unit_text(command: Sequence[str], environment: Mapping[str, str], *, name: str, undo: str) -> str:
+    """Return a unit for the user's own systemd, which needs no root: it runs `command` from the device's start on.
 
     Args:
         command: program and arguments; any text.
-        host: told in the unit, for whoever finds it.
+        name: of the unit, for its lines in the journal.
+        undo: the command that removes it; stands in the unit as a comment.
     """
     settings = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment.items())
     words = " ".join(quoted(word, expanded=True) for word in command)
-    return f"""# Written by: poets-edge deploy --on {host}. The same with --remove takes it away.
+    shown = undo if undo.isprintable() else undo.encode("unicode_escape").decode()
+    return f"""# Written by poets-edge deploy. To remove it: {shown}
 [Unit]
 Description=Label what the camera sees
 StartLimitIntervalSec=0
 
 [Service]
 {settings}ExecStart={words}
-SyslogIdentifier={NAME}
+SyslogIdentifier={name}
 # A camera that goes away is waited for by the program itself. One that is missing at the start ends it.
 Restart=on-failure
 RestartSec=10
@@ -43,5 +56,16 @@ def quoted(text: str, *, expanded: bool = False) -> str:
     Args:
         expanded: it stands in a command line, where variables are put in.
     """
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    escaped = "".join(map(_escaped, text))
     return f'"{escaped.replace("$", "$$") if expanded else escaped}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character == "%":
+        return "%%"
+    if character < " " or "\x7f" <= character <= "\x9f" or "\udc80" <= character <= "\udcff":
+        # control characters, of which a carriage return would end the line, and bytes that are not UTF-8
+        return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    return character

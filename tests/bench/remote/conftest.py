@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from poets_edge.bench.remote.own_folder import OwnFolder
 from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
 
@@ -53,7 +56,14 @@ def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
     return FlowerModel(tf_files / "retrained_graph.tflite", tf_files / "retrained_graph_int8.tflite", folder / "photos")
 
 
-def share_packages(from_home: Path, to_home: Path) -> None:
-    """Spare another home the download: the packages there, as if they had been installed."""
-    (to_home / ".cache/poets-edge").mkdir(parents=True)
-    (to_home / ".cache/poets-edge/packages").symlink_to(from_home / ".cache/poets-edge/packages")
+def share_packages(from_home: Path, to_home: Path, folder: str = ".cache") -> None:
+    """Spare another home the download: the packages there, as if they had been installed.
+
+    Args:
+        folder: where the program's own folder goes in the other home.
+    """
+    own = OwnFolder(str(to_home / folder / "poets-edge"))
+    own.open(adopt=False)
+    own.close()
+    packages = Path(own.path, "packages")
+    shutil.copytree(from_home / ".cache/poets-edge/packages", packages, copy_function=os.link)

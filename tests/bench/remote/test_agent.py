@@ -1,27 +1,300 @@
-"""What an agent leaves on a device when it is killed, or the device loses its power."""
+"""The agent on a device, spoken to directly: the program's own folder, and what of it is ever removed."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
+import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poets_edge.bench.remote.agent import Agent
+from poets_edge.bench.remote.own_folder import SESSIONS
+from tests.conftest import ROOT
+from tests.decoy import Decoy
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="agents run on Unix")
 
+ITEM = "program/00000000000000aa"
 
-def test_the_next_agent_removes_what_a_killed_one_had_begun(tmp_path: Path) -> None:
-    before = time.time() - 86_400
-    (tmp_path / ".incoming-folder/in").mkdir(parents=True)
-    (tmp_path / ".incoming-file").write_bytes(b"half of a model")
-    for path in tmp_path.iterdir():
-        os.utime(path, (before, before))
-    (tmp_path / ".incoming-of-another").touch()
-    command = [sys.executable, "-c", "open('{}/done', 'w')"]
-    Agent(io.BytesIO(), io.StringIO()).do_folder({"folder": str(tmp_path / "new"), "command": command})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming-of-another", "new"]
+
+class Session:
+    """One login to a device, whose program folder is open."""
+
+    def __init__(self, folder: Path, *, adopt: bool = False, alone: bool = False) -> None:
+        self.agent = Agent(io.BytesIO(), io.StringIO())
+        self.left = self.agent.do_open({"folder": str(folder), "adopt": adopt, "alone": alone})["left"]
+
+    def __del__(self) -> None:
+        if self.agent._folder:
+            self.agent._folder.close()
+
+    def receive(self, item: str = ITEM) -> None:
+        self.agent._requests = io.BytesIO(_payload())
+        self.agent.do_receive({"item": item, "wheels": True})
+
+    def have(self, *items: str) -> list[str]:
+        found: list[str] = self.agent.do_have({"items": list(items)})["items"]
+        return found
+
+    def remove(self) -> list[str]:
+        left: list[str] = self.agent.do_remove({})["left"]
+        return left
+
+
+def _payload() -> bytes:
+    """A wheel with a module and a script, as `Connection.send_item` sends it."""
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("thing/__init__.py", "answer = 42\n")
+        archive.writestr("thing-1.data/scripts/run", "#!python")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w|") as archive:
+        entry = tarfile.TarInfo("thing-1-py3-none-any.whl")
+        entry.size = len(wheel.getvalue())
+        archive.addfile(entry, io.BytesIO(wheel.getvalue()))
+    return b"%d\n%s0\n" % (len(tar.getvalue()), tar.getvalue())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "pi/poets-edge"
+
+
+def test_remove_leaves_no_trace_where_nothing_else_was_put(folder: Path) -> None:
+    Session(folder).receive()
+    subprocess.run([sys.executable, "-c", "import thing"], env={"PYTHONPATH": str(folder / ITEM)}, check=True)
+    assert list((folder / ITEM / "thing/__pycache__").iterdir())
+    assert Session(folder, alone=True).remove() == []
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_remove_leaves_and_names_files_that_the_program_did_not_write(folder: Path) -> None:
+    decoy = Decoy()
+    decoy.plant(folder.parent)
+    session = Session(folder)
+    session.receive()
+    decoy.plant(folder)
+    decoy.plant_everywhere(folder)
+    changed = folder / ITEM / "thing/__init__.py"
+    changed.write_text("answer = 43\n")
+    left = session.remove()
+    assert decoy.changed() == []
+    assert changed.read_text() == "answer = 43\n"
+    assert str(changed) in left and str(folder / "notes.txt") in left and str(folder / "empty") in left
+    assert not (folder / ITEM / ".poets-edge.json").exists()
+    assert Session(folder).have(ITEM) == [], "and the folder is still the program's"
+
+
+def test_a_folder_of_the_user_is_refused(folder: Path) -> None:
+    decoy = Decoy()
+    decoy.plant(folder)
+    with pytest.raises(OSError, match="was not made by this program"):
+        Session(folder)
+    assert not (folder / ".poets-edge.json").exists()
+    adopted = Session(folder, adopt=True)
+    adopted.receive()
+    adopted.remove()
+    assert decoy.changed() == []
+
+
+@pytest.mark.parametrize("inside", ["", "packages", "program", "incoming", ITEM])
+def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: str) -> None:
+    other, decoy = tmp_path / "other", Decoy()
+    Session(other / "poets-edge").receive()
+    decoy.plant(other / "poets-edge")
+    place = folder / inside
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if inside:
+        (folder / ".poets-edge.json").write_bytes((other / "poets-edge/.poets-edge.json").read_bytes())
+    place.symlink_to(other / "poets-edge" / inside)
+    before = {path: path.lstat().st_mtime_ns for path in (other / "poets-edge").rglob("*")}
+    try:
+        session = Session(folder)
+        assert session.have(ITEM) == []
+        session.receive()
+        session.remove()
+    except OSError as error:
+        assert str(place) in str(error) or inside == ""
+    assert place.is_symlink()
+    assert {path: path.lstat().st_mtime_ns for path in (other / "poets-edge").rglob("*")} == before
+    assert decoy.changed() == []
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "an empty folder", "an empty marker"])
+def test_a_folder_that_was_begun_is_taken_over(folder: Path, leaves: str) -> None:
+    if leaves != "nothing":
+        folder.mkdir(parents=True)
+    if leaves == "an empty marker":
+        (folder / ".poets-edge.json").touch()
+    Session(folder).receive()
+    assert Session(folder, alone=True).remove() == ([] if leaves == "nothing" else [str(folder)])
+    assert folder.exists() == (leaves != "nothing"), "it may be the user's"
+
+
+@pytest.mark.parametrize("now", [0.0, 4e9])
+def test_no_clock_makes_anything_expire(folder: Path, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+    Session(folder).receive()
+    monkeypatch.setattr(time, "time", lambda: now)
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (86_400, 86_400))
+    for _ in range(SESSIONS - 1):
+        Session(folder)
+    assert Session(folder).have(ITEM) == [ITEM]
+
+
+def test_what_many_sessions_have_not_used_expires_but_what_a_service_needs(folder: Path) -> None:
+    other = "program/00000000000000bb"
+    session = Session(folder)
+    session.receive()
+    session.receive(other)
+    session.agent.do_set_service({"note": {"unit": "poets-edge-watch", "items": [other]}, "text": "[Unit]\n"})
+    decoy = Decoy()
+    decoy.plant_everywhere(folder / "program")
+    del session
+    lefts = [Session(folder).left for _ in range(SESSIONS + 1)]
+    assert Session(folder).have(ITEM, other) == [other]
+    assert decoy.changed() == []
+    assert str(folder / ITEM / "decoy.py") in lefts[-1] and not any(lefts[:-1])
+
+
+def test_nothing_expires_and_nothing_is_removed_under_another_session(folder: Path) -> None:
+    first = Session(folder)
+    first.receive()
+    for _ in range(SESSIONS + 2):
+        Session(folder)
+    with pytest.raises(OSError, match="in use"):
+        Session(folder, alone=True)
+    assert first.have(ITEM) == [ITEM]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"{", b"my own notes", b'{"signature": 1}'])
+def test_a_damaged_record_of_uses_makes_nothing_expire(folder: Path, damage: bytes) -> None:
+    Session(folder).receive()
+    record = folder / ".poets-edge-uses.json"
+    record.write_bytes(damage)
+    for _ in range(SESSIONS - 1):
+        Session(folder)
+    assert Session(folder).have(ITEM) == [ITEM]
+    if damage.startswith(b"my"):
+        assert record.read_bytes() == damage
+
+
+_KILLED = """
+import io, os, sys
+from tests.bench.remote.test_agent import Session, Path, _payload
+session = Session(Path(sys.argv[1]))
+whole = _payload()
+class Source(io.BytesIO):
+    def read(self, size=-1):
+        data = super().read(size)
+        if self.tell() >= int(sys.argv[2]) * len(whole) // 8:
+            os.kill(os.getpid(), 9)
+        return data
+session.agent._requests = Source(whole)
+import poets_edge.bench.remote.own_folder as own
+create = own.Staging.create
+def counted(self, name, made=[0]):
+    made[0] += 1
+    if made[0] > int(sys.argv[2]) % 4:
+        os.kill(os.getpid(), 9)
+    return create(self, name)
+own.Staging.create = counted
+session.agent.do_receive({"item": "program/00000000000000aa", "wheels": True})
+"""
+
+
+@pytest.mark.parametrize("part", range(9))
+def test_a_killed_agent_leaves_nothing_that_the_next_one_does_not_remove(folder: Path, part: int) -> None:
+    command = [sys.executable, "-c", _KILLED, str(folder), str(part)]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert ended.returncode in (-9, 0), ended.stderr
+    decoy = Decoy()
+    decoy.plant_everywhere(folder)
+    Session(folder)
+    assert decoy.changed() == []
+    assert [path.name for path in (folder / "incoming").rglob("*") if path.is_file()] in (
+        ["decoy.py"],
+        ["decoy.py", "decoy.py"],
+    )
+    for path in [*folder.rglob("decoy.py"), *folder.rglob("empty decoy")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    session = Session(folder, alone=True)
+    session.receive()
+    assert session.have(ITEM) == [ITEM]
+
+
+def test_a_running_agents_half_received_item_is_not_removed(folder: Path) -> None:
+    first = Session(folder)
+    with first.agent._new_item(ITEM) as staging:
+        with staging.create("thing.py") as file:
+            file.write(b"answer = 42\n")
+        Session(folder)
+        assert Path(staging.path, "thing.py").exists()
+    assert Session(folder).have(ITEM) == [ITEM]
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", ".poets-edge.json", "."])
+def test_members_stay_inside_their_item(folder: Path, name: str) -> None:
+    session = Session(folder)
+    with pytest.raises(OSError), session.agent._new_item(ITEM) as staging, staging.create(name):
+        pass
+    assert session.have(ITEM) == [] and not (folder / "incoming/out.txt").exists()
+
+
+def test_a_changed_unit_is_neither_overwritten_nor_removed(folder: Path) -> None:
+    session = Session(folder)
+    request: dict[str, Any] = {"note": {"unit": "poets-edge-watch", "items": []}, "text": "[Unit]\n"}
+    unit = Path(session.agent.do_set_service(request)["path"])
+    session.agent.do_set_service({**request, "text": "[Unit]\nDescription=new\n"})
+    unit.write_text("[Unit]\nDescription=mine\n")
+    with pytest.raises(OSError, match="was changed"):
+        session.agent.do_set_service(request)
+    assert session.remove() == [str(unit)]
+    assert unit.read_text() == "[Unit]\nDescription=mine\n"
+
+
+def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Session(folder).receive()
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    for adopt in (False, True):
+        with pytest.raises(OSError, match="was not made by this program"):
+            Session(folder, adopt=adopt)
+
+
+def test_services_of_other_folders_are_found_and_keep_the_users_lingering(folder: Path, tmp_path: Path) -> None:
+    links, other = tmp_path / "systemd", Session(tmp_path / "other/poets-edge")
+    links.mkdir()
+    unit = other.agent.do_set_service({"note": {"unit": "poets-edge-watch-1", "items": []}, "text": "[Unit]\n"})
+    (links / "poets-edge-watch-1.service").symlink_to(unit["path"])
+    (links / "poets-edge-watch-2.service").symlink_to(tmp_path / "elsewhere/poets-edge-watch-2.service")
+    session = Session(folder)
+    request = {"folder": str(links), "unit": "poets-edge-watch", "prefix": "poets-edge-watch"}
+    found = session.agent.do_links(request)
+    assert found["others"] == [str(tmp_path / "other/poets-edge")] and not found["foreign"]
+    session.agent.do_give_linger({"folder": found["others"][0]})
+    assert other.agent.do_service({})["note"]["lingered"] is True
+    for target, foreign in ((session.agent._own.unit_path("poets-edge-watch"), False), (unit["path"], True)):
+        link = links / "poets-edge-watch.service"
+        link.symlink_to(target)
+        assert session.agent.do_links(request)["foreign"] is foreign
+        session.agent.do_unlink(request)
+        assert link.is_symlink() is foreign
+
+
+def test_files_of_older_versions_are_named(tmp_path: Path) -> None:
+    program = tmp_path / "program/0123456789abcdef/poets_edge/__init__.py"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    (tmp_path / "deployed.json").write_text(json.dumps({}))
+    facts = Agent(io.BytesIO(), io.StringIO()).do_facts({"folder": str(tmp_path), "kind": "cache", "packages": []})
+    assert facts["older"] == [str(tmp_path / "program"), str(tmp_path / "deployed.json")]
+    assert facts["state"] == "missing" and facts["folder"] == str(tmp_path / "poets-edge")

@@ -21,6 +21,7 @@ from poets_edge.bench.remote.connection import SSH_VARIABLE, Connection
 from tests.bench.remote.conftest import PROBE, QUICK, FlowerModel, share_packages
 from tests.bench.remote.sshd import SshServer, need_programs, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
+from tests.decoy import Decoy
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
 """Most of a minute, a round a second."""
@@ -42,7 +43,10 @@ def test_a_first_run_installs_and_a_second_one_measures_at_once(pi: SshServer, t
     assert [len(entry["rounds"]) for entry in result["results"]] == [2]
     assert "pi is this machine" in ran.stderr and not result["machine"]["emulated"]
     folder = pi.home / ".cache/poets-edge"
-    assert {path.name for path in folder.iterdir()} == {"packages", "program", "models"}
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        "packages", "program", "models", "incoming",
+    }  # fmt: skip
+    assert not list((folder / "incoming").iterdir())
     assert {path.name for path in pi.home.iterdir()} <= {".cache"}, "nothing outside its own folder"
 
     began = time.monotonic()
@@ -64,6 +68,20 @@ def test_a_device_is_kept_under_load(installed: SshServer, tmp_path: Path) -> No
     assert found["host"] == "pi" and found["models"][0]["name"] == PROBE.name
     assert sum(one["seconds"] for one in found["models"][0]["windows"]) == pytest.approx(2, abs=0.7)
     poets_edge("benchmark", PROBE, *load, "--on", "pi", "--on", "other").failed("--on once")
+
+
+def test_the_users_files_in_a_named_folder_stay(installed: SshServer) -> None:
+    share_packages(installed.home, installed.home, "")
+    decoy = Decoy()
+    decoy.plant(installed.home)
+    where = ("--on", "pi", "--remote-dir", "~")
+    poets_edge("benchmark", PROBE, *QUICK, *where).ok()
+    decoy.plant_everywhere(installed.home / "poets-edge")
+    poets_edge("benchmark", PROBE, *QUICK, *where).ok()
+    ran = poets_edge("deploy", *where, "--remove").ok()
+    assert "left, because the program did not put it there" in ran.stderr and "decoy.py" in ran.stderr
+    assert decoy.changed() == []
+    assert not list((installed.home / "poets-edge").rglob("*.tflite"))
 
 
 def test_odd_shells_and_homes_and_several_devices_in_one_table(installed: SshServer, tmp_path: Path) -> None:
@@ -177,7 +195,7 @@ def test_what_was_measured_before_a_cut_is_kept_and_nothing_runs_on(
 def test_a_connection_that_falls_silent_is_taken_for_cut_by_the_device(installed: SshServer) -> None:
     with Connection("pi", silence=1.5) as connection:
         time.sleep(2.5)  # heartbeats keep it alive
-        assert connection.ask("have", paths=["/"])["paths"] == ["/"]
+        assert connection.ask("facts", folder="", kind="cache", packages=[])["system"] == "Linux"
         _await(lambda: _of_device(installed.home))
         os.kill(connection._ssh.pid, signal.SIGSTOP)
         try:
@@ -203,18 +221,16 @@ def test_a_device_that_has_to_fetch_for_itself(pi: SshServer, monkeypatch: pytes
     ask = Connection.ask
 
     def refuse(self: Connection, do: str, **request: object) -> dict[str, object]:
-        if do == "folder":
+        if do == "fetch":
             asked.append(request["command"])
-            return ask(
-                self, "folder", folder=request["folder"], command=["sh", "-c", "echo ERROR: no network >&2; exit 1"]
-            )
+            return ask(self, do, item=request["item"], command=["sh", "-c", "echo ERROR: no network >&2; exit 1"])
         return ask(self, do, **request)
 
     monkeypatch.setattr(Connection, "ask", refuse)
     failed = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--remote-dir", "elsewhere")
     failed.failed("cannot be fetched here", "no network", "One of the two needs the internet")
     command = asked[0]
-    assert isinstance(command, list) and "--target" in command and "ai-edge-litert>=1.2" in command
+    assert isinstance(command, list) and "download" in command and "ai-edge-litert>=1.2" in command
 
 
 def test_bad_hosts_get_one_line(pi: SshServer, tmp_path: Path) -> None:
@@ -250,9 +266,10 @@ def test_a_full_card_and_a_read_only_home(
     home = tmp_path / "home"
     mount = f'mount -t tmpfs -o size={size}{options} card "{home}"'
     if not words:  # the packages are there, the program finds no room
-        mount += f' && mkdir -p "{home}/.cache/poets-edge";'
+        packages = ".cache/poets-edge/packages"
+        mount += f' && mkdir -p "{home}/{packages}";'
         mount += f' dd if=/dev/zero of="{home}/full" bs=100k 2>/dev/null;'
-        mount += f' ln -s {installed.home}/.cache/poets-edge/packages "{home}/.cache/poets-edge"'
+        mount += f' mount --bind {installed.home}/{packages} "{home}/{packages}"'
     shell = ("unshare", "-m", "sh", "-c", f'{mount}; cd "{home}"; eval "$1"', "sh")
     with ssh_server(tmp_path / "full", "full", shell=shell, home=home) as server, ssh_configured(tmp_path, server):
         refused = poets_edge("benchmark", PROBE, *QUICK, "--on", "full")

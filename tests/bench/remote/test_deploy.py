@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ import pytest
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.installation import install
 from poets_edge.bench.remote.systemd_unit import quoted
-from tests.bench.remote.conftest import PROBE, FlowerModel
+from tests.bench.remote.conftest import PROBE, FlowerModel, share_packages
 from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.bench.remote.systemd import user_systemd
 from tests.conftest import Ran, poets_edge
+from tests.decoy import Decoy
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ class Box:
 def box(pi: SshServer, tmp_path: Path) -> Iterator[Box]:
     """A device called `box`, whose home folder has a blank, a `%`, a `$` and an umlaut in its name."""
     with Connection("pi") as connection:
-        device = install(connection)
+        install(connection)
     home = tmp_path / "Jörgs 100% $HOME"
     with user_systemd(tmp_path / "systemd", home) as shell:
-        (home / ".local/share/poets-edge").mkdir(parents=True)
-        shutil.copytree(f"{device.folder}/packages", home / ".local/share/poets-edge/packages", symlinks=True)
+        share_packages(pi.home, home, ".local/share")
         with (
             ssh_server(tmp_path / "box", "box", shell=shell, home=home) as server,
             ssh_configured(tmp_path, server),
@@ -51,16 +52,24 @@ def box(pi: SshServer, tmp_path: Path) -> Iterator[Box]:
             yield Box(home, shell)
 
 
-def test_deploy_replace_and_remove(box: Box, flower_model: FlowerModel) -> None:
-    endless = box.home / "endless.mjpeg"
-    subprocess.run(["mkfifo", endless], check=True)
-    feeder = subprocess.Popen(
-        ["sh", "-c", 'while true; do cat "$1"/*/*.jpg; sleep 0.2; done > "$2"', "sh", flower_model.photos, endless]
-    )
+@contextlib.contextmanager
+def feeding(stream: Path, photos: Path) -> Iterator[Path]:
+    """Write photos into a named pipe without end."""
+    subprocess.run(["mkfifo", stream], check=True)
+    script = 'while true; do cat "$1"/*/*.jpg; sleep 0.2; done > "$2"'
+    feeder = subprocess.Popen(["sh", "-c", script, "sh", photos, stream])
     try:
+        yield stream
+    finally:
+        feeder.kill()
+        feeder.wait()
+
+
+def test_deploy_replace_and_remove(box: Box, flower_model: FlowerModel) -> None:
+    with feeding(box.home / "endless.mjpeg", flower_model.photos) as endless:
         options = ("--source", endless, "--smooth", "1", "--on-label", "daisy", "--run", 'touch "{}/100% $HOME"')
         ran = _deploy(flower_model, *options)
-        assert "(score = " in ran.stdout and "deploy --on box --remove" in ran.stdout
+        assert "(score = " in ran.stdout
         assert box.state == "active"
         assert box.run("systemctl", "--user", "is-enabled", "poets-edge-watch") == "enabled"
         unit = box.home / ".config/systemd/user/poets-edge-watch.service"
@@ -73,13 +82,18 @@ def test_deploy_replace_and_remove(box: Box, flower_model: FlowerModel) -> None:
         assert "--every-frame" in unit.read_text() and "--on-label" not in unit.read_text()
         assert box.run("systemctl", "--user", "show", "-p", "MainPID", "--value", "poets-edge-watch") != pid
 
-        poets_edge("deploy", "--on", "box", "--remove").ok()
+        run_undo_line(ran)
         assert box.state == "inactive" and not unit.exists()
-        assert not (box.home / ".local/share/poets-edge").exists(), "all of it is gone"
+        assert not unit.is_symlink() and not (box.home / ".local/share/poets-edge").exists(), "all of it is gone"
         assert "nothing is deployed" in poets_edge("deploy", "--on", "box", "--remove").ok().stderr
-    finally:
-        feeder.kill()
-        feeder.wait()
+
+
+def run_undo_line(ran: Ran) -> Ran:
+    """Run the command that `deploy` has printed, word for word."""
+    [line] = [line for line in ran.stdout.splitlines() if line.startswith("Undo it:")]
+    program, *arguments = shlex.split(line.removeprefix("Undo it:"))
+    assert program == "poets-edge"
+    return poets_edge(*arguments).ok()
 
 
 def _deploy(flower_model: FlowerModel, *options: str | Path) -> Ran:
@@ -102,5 +116,42 @@ def test_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
 
 
 def test_quoting_is_systemds() -> None:
+    assert quoted("a\r\nb\udcff") == '"a\\x0d\\x0ab\\xff"'
     assert quoted('50 % "of" \\ $HOME') == '"50 %% \\"of\\" \\\\ $HOME"'
     assert quoted("$HOME", expanded=True) == '"$$HOME"'
+
+
+def test_two_folders_have_two_services_and_user_files_stay(box: Box, pi: SshServer, flower_model: FlowerModel) -> None:
+    own, other = box.home / "mine: not this", box.home / "the card's folder"
+    for place in (box.home, other):
+        share_packages(pi.home, place, "")
+    decoys = Decoy()
+    decoys.plant(box.home)
+    decoys.plant(other)
+    with (
+        feeding(box.home / "1.mjpeg", flower_model.photos) as one,
+        feeding(box.home / "2.mjpeg", flower_model.photos) as two,
+    ):
+        first = _deploy(flower_model, "--source", one, "--remote-dir", box.home)
+        second = _deploy(flower_model, "--source", two, "--remote-dir", other)
+        services = [run.stdout.split("journalctl -t ")[1].split()[0] for run in (first, second)]
+        assert len({*services, "poets-edge-watch"}) == 3
+        decoys.plant_everywhere(box.home / "poets-edge")
+        ran = run_undo_line(first)
+        assert "left, because the program did not put it there" in ran.stderr
+        assert [box.run("systemctl", "--user", "is-active", name) for name in services] == ["inactive", "active"]
+        run_undo_line(second)
+        assert box.run("systemctl", "--user", "is-active", services[1]) == "inactive"
+        assert not (other / "poets-edge").exists() and decoys.changed() == []
+        poets_edge("deploy", flower_model.int8, "--on", "box", "--remote-dir", own).failed("':'", "--remote-dir")
+
+
+def test_a_unit_of_somebody_else_is_neither_replaced_nor_removed(box: Box, flower_model: FlowerModel) -> None:
+    unit = box.home / ".config/systemd/user/poets-edge-watch.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("# Written by: poets-edge deploy, long ago\n[Service]\nExecStart=/bin/sleep 1000\n")
+    ran = poets_edge("deploy", flower_model.int8, "--on", "box", "--source", box.home)
+    ran.failed("poets-edge-watch.service is there already", "systemctl --user disable --now")
+    poets_edge("deploy", "--on", "box", "--remove").ok()
+    assert "long ago" in unit.read_text()
+    assert not (box.home / ".local/share/poets-edge").exists()

@@ -1,0 +1,589 @@
+"""A folder of the program's own on a device, and the removal of exactly what the program put into it.
+
+This module runs on the device with the standard library only; `Connection` sends its source along with `agent.py`.
+
+    DIR/poets-edge/
+        .poets-edge.json           marker of the folder
+        .poets-edge-uses.json      number of sessions, and the session that last used each item
+        .poets-edge-service.json   what `deploy` has set up, with the checksums of the service's unit
+        service/<unit>.service     the unit, to which systemd's own folder has a link
+        incoming/                  items that are being received, each with a journal
+        packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
+        program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
+
+Removal works on the lists: a file goes if a list names it and its SHA-256 is the listed one, a folder goes if it is
+empty then. Everything else stays and is reported. Symbolic links are never followed. Clocks decide nothing: an item
+expires after a number of sessions that did not use it, and a half received one belongs to a dead agent if nobody holds
+the lock on its journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+if sys.platform != "win32":  # devices run Unix, but Windows imports this module, too
+    import fcntl
+
+NAME = "poets-edge"
+SIGNATURE = "poets-edge device folder 1"
+SESSIONS = 30
+"""Sessions without a use after which an item expires."""
+
+_MARKER = ".poets-edge.json"
+_REMOVING = ".poets-edge-removing.json"
+_USES = ".poets-edge-uses.json"
+_SERVICE = ".poets-edge-service.json"
+_INCOMING = "incoming"
+_UNITS = "service"
+_JOURNAL = ".journal"
+_KINDS = ("packages", "program", "models", "photos", "labels")
+_CHUNK = 1 << 20
+_LARGEST_STATE = 64 << 20
+
+State = dict[str, Any]
+
+
+class OwnFolder:
+    """The program's folder on a device. One `open` per session; the lock it takes ends with the process."""
+
+    def __init__(self, path: str) -> None:
+        """Name the folder; nothing is read or written yet.
+
+        Args:
+            path: absolute; its last component is `poets-edge`.
+        """
+        self.path = path
+        self._lock = -1
+
+    @property
+    def state(self) -> str:
+        """One of "missing", "empty", "ours" (has the marker), "link", "other" (anything else).
+
+        Another user's folder is never "ours": in /tmp, anybody could put a program there for this user to run.
+        """
+        try:
+            status = os.lstat(self.path)
+        except FileNotFoundError:
+            return "missing"
+        if stat.S_ISLNK(status.st_mode):
+            return "link"
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            return "other"
+        marker = os.path.join(self.path, _MARKER)
+        if _read_state(marker) is not None:
+            return "ours"
+        names = os.listdir(self.path)
+        unfinished = names == [_MARKER] and os.lstat(marker).st_size == 0  # killed before it was written
+        return "empty" if not names or unfinished else "other"
+
+    def open(self, *, adopt: bool, alone: bool = False) -> list[str]:
+        """Make the folder if need be, lock it for this session, and remove what is half received or has expired.
+
+        Args:
+            alone: let no other session use the folder from now on.
+            adopt: put the marker into a folder that holds something else already. Without lists in it, none of that
+                is ever removed.
+
+        Returns:
+            Paths in expired items that are not the program's, and stay.
+
+        Raises:
+            OSError: the folder cannot be written, is a symbolic link, holds something else and `adopt` is false, or is
+                used by another session and `alone` is true.
+        """
+        while self._lock < 0:
+            state = self.state
+            if state == "link":
+                raise OSError(0, "is a symbolic link; name the folder that it leads to", self.path)
+            if state == "other" and not (adopt and os.lstat(self.path).st_uid == os.getuid()):
+                raise OSError(0, "is there already and was not made by this program; name another folder", self.path)
+            if state != "ours":
+                self._mark()
+            self._lock = _locked(os.path.join(self.path, _MARKER), os.O_RDONLY, fcntl.LOCK_SH)
+        if alone and not self._alone():
+            self.close()
+            raise OSError(0, "is in use: another poets-edge works with it; try again when it has ended", self.path)
+        self._tidy()
+        with self._uses() as uses:
+            uses["session"] += 1
+        return [] if alone else self._expire()
+
+    def close(self) -> None:
+        """End the session."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def have(self, items: Sequence[str]) -> list[str]:
+        """Return those of the items (`<kind>/<key>`) that are complete, and count them as used."""
+        found = [item for item in items if self._is_complete(item)]
+        with self._uses() as uses:
+            uses["items"].update(dict.fromkeys(found, uses["session"]))
+        return found
+
+    @contextlib.contextmanager
+    def new_item(self, item: str) -> Iterator[Staging]:
+        """Make an item: complete after the block, or not there at all.
+
+        Raises:
+            OSError: it cannot be written, or another folder has its place.
+        """
+        staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
+        try:
+            yield staging
+            staging.finish()
+            place = self._place(item)
+            _own_directory(os.path.dirname(place))
+            os.sync()  # a device that loses its power now has the complete item, or none
+            if not self._is_complete(item):  # else another session has just made it
+                if os.path.lexists(place):
+                    raise OSError(0, "is there already and was not made by this program; move it away", place)
+                os.rename(staging.path, place)
+        finally:
+            staging.discard()
+        self.have([item])
+
+    def service(self) -> State:
+        """Return what `set_service` has noted; empty if nothing. Raises OSError for a damaged note."""
+        path = os.path.join(self.path, _SERVICE)
+        found = _read_state(path)
+        if found is None and os.path.lexists(path):
+            raise OSError(0, "is damaged or was not written by this program; move it away", path)
+        note = (found or {}).get("service")
+        return note if isinstance(note, dict) else {}
+
+    def unit_path(self, unit: str) -> str:
+        """The file of a service's unit. Raises OSError for a name that is none."""
+        if not unit.replace("-", "").isalnum():
+            raise OSError(0, "not a name for a unit", unit)
+        return os.path.join(self.path, _UNITS, f"{unit}.service")
+
+    def set_service(self, note: State, text: str = "") -> None:
+        """Write the unit of a service, and note what `deploy` has set up.
+
+        Args:
+            note: with the unit's name as "unit".
+            text: the unit; "" leaves it as it is.
+
+        Raises:
+            OSError: a file cannot be written, or the unit was changed by somebody else.
+        """
+        path = self.unit_path(note["unit"])
+        before = self.service()
+        known = [one for one in before.get("sha256", ()) if isinstance(one, str)]
+        if text:
+            there = _sha256(path) if os.path.lexists(path) else ""
+            if there and (there not in known or os.path.islink(path)):
+                raise OSError(0, "was changed since this program wrote it; move it away", path)
+            new = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+            known = [one for one in (there, new) if one]
+        self._replace(os.path.join(self.path, _SERVICE), _state_bytes({"service": {**note, "sha256": known}}))
+        if text:
+            _own_directory(os.path.dirname(path))
+            self._replace(path, text.encode("utf-8", "surrogateescape"))
+
+    def remove(self) -> list[str]:
+        """Remove everything that the program put here, and the folder if the program made it and it is empty then.
+
+        Returns:
+            Paths that are not the program's, and stay.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
+        for item in self._items():
+            _remove_item(self._place(item))
+        units = os.path.join(self.path, _UNITS)
+        known = (_read_state(os.path.join(self.path, _SERVICE)) or {}).get("service", {}).get("sha256", ())
+        for entry in list(os.scandir(units)) if _is_directory(units) else ():
+            if entry.is_file(follow_symlinks=False) and _sha256(entry.path) in known:
+                os.unlink(entry.path)
+        for folder in (*_KINDS, _INCOMING, _UNITS):
+            _remove_empty(os.path.join(self.path, folder))
+        for name in (_SERVICE, _USES):
+            if _read_state(os.path.join(self.path, name)) is not None:
+                os.unlink(os.path.join(self.path, name))
+        left = [path for entry in os.scandir(self.path) if entry.name != _MARKER for path in _leaves(entry.path)]
+        if left:  # with its marker, so that the next session finds its folder again
+            return sorted(left)
+        marker = os.path.join(self.path, _MARKER)
+        made = (_read_state(marker) or {}).get("made") is True
+        os.unlink(marker)
+        if made:
+            _remove_empty(self.path)
+        return [] if made else [self.path]
+
+    def _mark(self) -> None:
+        """Make the folder and its marker. Killed in between it leaves an empty folder, which `remove` lets be."""
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        made = True
+        try:
+            os.mkdir(self.path)
+        except FileExistsError:
+            made = False
+        marker = os.path.join(self.path, _MARKER)
+        descriptor = _locked(marker, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
+        try:
+            if os.fstat(descriptor).st_size == 0:
+                os.write(descriptor, _state_bytes({"made": made}))
+                os.fsync(descriptor)
+            elif _read_state(marker) is None:
+                raise OSError(0, "is damaged or was not written by this program; move it away", marker)
+        finally:
+            os.close(descriptor)
+
+    def _replace(self, path: str, content: bytes) -> None:
+        """Write a file in place of another one: a reader sees the old one or the new one."""
+        staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
+        try:
+            with staging.create("new") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(os.path.join(staging.path, "new"), path)
+        finally:
+            staging.discard()
+
+    def _is_complete(self, item: str) -> bool:
+        place = self._place(item)
+        own = _is_directory(os.path.dirname(place)) and _is_directory(place)
+        return own and _read_state(os.path.join(place, _MARKER)) is not None
+
+    def _alone(self) -> bool:
+        """Whether no other session uses the folder; none can begin then."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_SH)
+            return False
+        return True
+
+    def _place(self, item: str) -> str:
+        kind, _, key = item.partition("/")
+        if kind not in _KINDS or not key.isalnum():
+            raise OSError(0, "not an item of the program's folder", item)
+        return os.path.join(self.path, kind, key)
+
+    def _items(self) -> list[str]:
+        """Items that are complete, or that were being removed when an agent was killed."""
+        found = []
+        for kind in _KINDS:
+            parent = os.path.join(self.path, kind)
+            if _is_directory(parent):
+                for entry in os.scandir(parent):
+                    if entry.name.isalnum() and entry.is_dir(follow_symlinks=False) and _listed(entry.path) is not None:
+                        found.append(f"{kind}/{entry.name}")
+        return found
+
+    @contextlib.contextmanager
+    def _uses(self) -> Iterator[State]:
+        """The record of uses, to change. If it is damaged, everything counts as used in this session."""
+        path = os.path.join(self.path, _USES)
+        descriptor = _locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
+        try:
+            with os.fdopen(os.dup(descriptor), "rb+") as file:
+                content = file.read(_LARGEST_STATE).strip(b"\0")  # zeros are what a power cut leaves
+                found = _parsed(content)
+                session, items = (found or {}).get("session"), (found or {}).get("items")
+                sound = isinstance(session, int) and isinstance(items, dict)
+                uses: State = {"session": session, "items": items} if sound else {"session": 0, "items": {}}
+                there = set(self._items())
+                uses["items"] = {
+                    item: last if isinstance(last, int) and last <= uses["session"] else uses["session"]
+                    for item, last in {**dict.fromkeys(there, None), **uses["items"]}.items()
+                    if item in there
+                }
+                yield uses
+                if content and found is None:  # somebody else's file
+                    return
+                file.seek(0)
+                file.write(_state_bytes(uses))
+                file.truncate()
+        finally:
+            os.close(descriptor)
+
+    def _expire(self) -> list[str]:
+        """Remove items that no recent session has used, unless another session is running or the service needs them."""
+        if not self._alone():
+            return []
+        with self._uses() as uses:
+            old = [item for item, last in uses["items"].items() if uses["session"] - last > SESSIONS]
+        needed = self.service().get("items", ()) if old else ()
+        left = [path for item in old if item not in needed for path in _remove_item(self._place(item))]
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        return left
+
+    def _tidy(self) -> None:
+        """Remove what agents that were killed had begun to receive."""
+        incoming = os.path.join(self.path, _INCOMING)
+        for entry in list(os.scandir(incoming)) if _is_directory(incoming) else ():
+            if entry.name.endswith(_JOURNAL) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                    _discard(entry.path)
+
+
+class Staging:
+    """A folder in which an item is put together. Its journal names each file before the file is made.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, incoming: str) -> None:
+        name = secrets.token_hex(8)
+        self.path = os.path.join(incoming, name)
+        self._journal_path = self.path + _JOURNAL
+        self._sums: dict[str, str] = {}
+        # Exists for a moment without a lock; whoever removes it in this moment makes this agent begin anew.
+        descriptor = _locked(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, fcntl.LOCK_EX)
+        self._journal = os.fdopen(descriptor, "ab", buffering=0)
+        self._note(SIGNATURE)
+        os.mkdir(self.path)
+
+    @contextlib.contextmanager
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a new file for writing. Raises OSError for a name that leads elsewhere."""
+        relative = os.path.normpath(name)
+        if os.path.isabs(relative) or relative.split(os.sep)[0] == ".." or relative in (".", _MARKER):
+            raise OSError(0, "not a name for a file in an item", name)
+        self._note(relative)
+        path = os.path.join(self.path, relative)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            yield file
+
+    def expect(self, name: str) -> str:
+        """Note a folder for another program to write into, flat; return its path."""
+        self._note(f"{name}/")
+        path = os.path.join(self.path, name)
+        os.mkdir(path)
+        return path
+
+    def drop(self, name: str) -> None:
+        """Remove a file, or an empty folder, that is not to be part of the item."""
+        path = os.path.join(self.path, name)
+        if os.path.isdir(path):
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+
+    def finish(self) -> None:
+        """List the files in the marker."""
+        sums = {}
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                path = os.path.join(folder, name)
+                sums[os.path.relpath(path, self.path)] = _sha256(path)
+        self._note(_MARKER)
+        with open(os.path.join(self.path, _MARKER), "xb") as file:
+            file.write(_state_bytes({"files": sums}))
+        os.chmod(self.path, 0o755)
+
+    def discard(self) -> None:
+        """Remove what is still here, and the journal."""
+        with contextlib.suppress(OSError):
+            _discard(self._journal_path, self._journal)
+        self._journal.close()
+
+    def _note(self, word: str) -> None:
+        self._journal.write(json.dumps(word).encode() + b"\n")
+
+
+def older_deployment(folder: str) -> list[str]:
+    """Return what versions before the marker have left in a folder: recognised by the program in it."""
+    found = []
+    programs = os.path.join(folder, "program")
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(programs):
+            place = os.path.join(entry.path, "poets_edge")
+            if _listed(entry.path) is None and os.path.isfile(os.path.join(place, "__init__.py")):
+                found = [os.path.join(folder, name) for name in (*_KINDS, "model", "deployed.json")]
+    return [path for path in found if os.path.lexists(path)]
+
+
+def _discard(journal: str, held: IO[bytes] | None = None) -> None:
+    """Remove the files that a journal names, then the journal. Raises BlockingIOError while its agent lives."""
+    descriptor = held.fileno() if held else _locked(journal, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        with open(journal, "rb") as file:
+            words = [_json(line) for line in file.read(_LARGEST_STATE).splitlines()]
+        if words and words[0] != SIGNATURE:
+            return  # somebody else's file
+        folder = journal.removesuffix(_JOURNAL)
+        if _is_directory(folder):
+            names = {word for word in words[1:] if isinstance(word, str)}
+            folders = {folder}
+            for name in names:
+                for path in _inside(folder, name):
+                    _unlink(path)
+                    parent = os.path.dirname(path)
+                    while parent != folder and parent.startswith(folder + os.sep):
+                        folders.add(parent)
+                        parent = os.path.dirname(parent)
+                if name.endswith("/"):
+                    folders.add(os.path.join(folder, name[:-1]))
+            for path in sorted(folders, key=len, reverse=True):
+                _remove_empty(path)
+        os.unlink(journal)
+    finally:
+        if not held:
+            os.close(descriptor)
+
+
+def _inside(folder: str, name: str) -> list[str]:
+    """Files that a journal's word stands for: one, or the wheels in a folder. None behind a symbolic link."""
+    path = os.path.normpath(os.path.join(folder, name))
+    if not path.startswith(folder + os.sep):
+        return []
+    parent = path if name.endswith("/") else os.path.dirname(path)
+    while parent != folder:
+        if not _is_directory(parent):
+            return []
+        parent = os.path.dirname(parent)
+    if name.endswith("/"):
+        return [entry.path for entry in os.scandir(path) if entry.name.endswith(".whl")]
+    return [path]
+
+
+def _remove_item(place: str) -> list[str]:
+    """Remove an item's own files; return the paths that stay, because the list does not name them as they are."""
+    sums = _listed(place)
+    if sums is None:
+        return []
+    with contextlib.suppress(FileNotFoundError):  # from now on it is incomplete
+        os.rename(os.path.join(place, _MARKER), os.path.join(place, _REMOVING))
+    own_folders = {place}
+    for name in sums:
+        parent = os.path.dirname(name)
+        while parent:
+            own_folders |= {os.path.join(place, parent), os.path.join(place, parent, "__pycache__")}
+            parent = os.path.dirname(parent)
+    own_folders.add(os.path.join(place, "__pycache__"))
+    for folder, _, names in os.walk(place, topdown=False):
+        for name in names:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, place)
+            if stat.S_ISREG(os.lstat(path).st_mode) and (
+                sums[relative] == _sha256(path) if relative in sums else _is_bytecode(relative, sums)
+            ):
+                os.unlink(path)
+        if folder in own_folders and folder != place:
+            _remove_empty(folder)
+    os.unlink(os.path.join(place, _REMOVING))
+    _remove_empty(place)
+    return _leaves(place) if os.path.lexists(place) else []
+
+
+def _is_bytecode(relative: str, sums: State) -> bool:
+    """Whether Python has written this file, for a listed source."""
+    folder, name = os.path.split(relative)
+    parent, cache = os.path.split(folder)
+    return cache == "__pycache__" and ".pyc" in name and os.path.join(parent, name.split(".")[0] + ".py") in sums
+
+
+def _listed(place: str) -> State | None:
+    """Checksums by name of an item's files; None if it is not an item."""
+    for name in (_MARKER, _REMOVING):
+        sums = (_read_state(os.path.join(place, name)) or {}).get("files")
+        if isinstance(sums, dict):
+            return sums
+    return None
+
+
+def _leaves(path: str) -> list[str]:
+    """Files under a path, and folders without any."""
+    if not _is_directory(path):
+        return [path]
+    return [leaf for entry in os.scandir(path) for leaf in _leaves(entry.path)] or [path]
+
+
+def _locked(path: str, flags: int, how: int) -> int:
+    """Open a file and lock it. Raises BlockingIOError, or FileNotFoundError if it has gone since."""
+    while True:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, how)
+            except OSError as error:
+                if how & fcntl.LOCK_NB:
+                    raise BlockingIOError(error.errno, error.strerror, path) from None
+                return descriptor  # a file system without locks
+            if os.path.lexists(path) and os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _own_directory(path: str) -> str:
+    """Make a folder if need be. Raises OSError where a link or a file has its place."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    if not _is_directory(path):
+        raise OSError(0, "is not a folder; move it away", path)
+    return path
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _remove_empty(path: str) -> None:
+    if _is_directory(path):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            os.unlink(path)
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _state_bytes(state: State) -> bytes:
+    return json.dumps({"signature": SIGNATURE, **state}, indent=1).encode() + b"\n"
+
+
+def _read_state(path: str) -> State | None:
+    """A file of the program's own; None if it is missing, a link, damaged or somebody else's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return _parsed(file.read(_LARGEST_STATE))
+
+
+def _parsed(content: bytes) -> State | None:
+    found = _json(content)
+    return found if isinstance(found, dict) and found.get("signature") == SIGNATURE else None
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

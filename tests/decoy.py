@@ -1,0 +1,77 @@
+"""Files of a user, planted beside and inside every folder that the program is given: none may change or go."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_LONG_AGO = 86_400.0
+"""The second day of 1970: what a clock without a battery says."""
+_FILES = (
+    "notes.txt",
+    ".hidden",
+    ".incoming-mine/half.bin",
+    "program/script.py",
+    "program/0123456789abcdef/script.py",
+    "packages/parcel.txt",
+    "packages/0123456789abcdef/parcel.txt",
+    "models/own.tflite",
+    "model/own.tflite",
+    "photos/holiday/beach.jpg",
+    "labels/labels.txt",
+    "incoming/letter.txt",
+    "service/own.service",
+    "deployed.json.bak",
+)
+
+
+@dataclass
+class Decoy:
+    """Planted files, and what they were like."""
+
+    _before: dict[Path, str] = field(default_factory=dict)
+
+    def plant(self, folder: Path) -> None:
+        """Plant files with names that the program also uses, an empty folder and a link; all of them old."""
+        for name in (*_FILES, os.fsdecode(b"caf\xe9.txt")):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_text(f"{name!r} is mine\n")
+                self._before[path] = ""
+        (folder / "empty").mkdir(exist_ok=True)
+        link = folder / "link to notes"
+        if not link.is_symlink():
+            link.symlink_to("notes.txt")
+        self._before |= dict.fromkeys((folder / "empty", link), "")
+        for path in self._before:
+            os.utime(path, (_LONG_AGO, _LONG_AGO), follow_symlinks=False)
+        self._before = {path: _fingerprint(path) for path in self._before}
+
+    def plant_everywhere(self, folder: Path) -> None:
+        """Plant a file and an empty folder in a folder and in every folder under it."""
+        for place in [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]:
+            if not place.name.startswith("empty"):
+                (place / "decoy.py").write_text("mine = True\n")
+                (place / "empty decoy").mkdir(exist_ok=True)
+                self._before |= {path: _fingerprint(path) for path in (place / "decoy.py", place / "empty decoy")}
+
+    def changed(self) -> list[str]:
+        """Paths of planted files that are gone or not as they were."""
+        return [str(path) for path, before in self._before.items() if _fingerprint(path) != before]
+
+
+def _fingerprint(path: Path) -> str:
+    """Kind, time and content of a file; "" if it is missing. A folder's times change with what lies in it."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(status.st_mode):
+        return f"link to {path.readlink()}"
+    if stat.S_ISDIR(status.st_mode):
+        return "folder"
+    return f"{status.st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
