@@ -23,7 +23,7 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import Digest
-from poets_edge.tflite.model_file import ModelSource
+from poets_edge.tflite.read_model import ModelSource
 from poets_edge.train import cluster, vector_task
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import Vector, open_cache

@@ -12,7 +12,7 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import contents_at
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.tflite.model_file import ModelSource
+from poets_edge.tflite.read_model import ModelSource
 from poets_edge.train.bottlenecks import Extractor
 from poets_edge.train.vectors import Matrix
 
