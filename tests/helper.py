@@ -1,17 +1,34 @@
-"""A module for `Helper`: it says which process it is, or dies."""
+"""A function for helper processes, and its request and answer."""
 
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 
-from poets_edge.bench.processes import Answer, answer_all
+from poets_edge.errors import RemoteError
 
 
-def do(question: Answer) -> Answer:
-    if question["number"] < 0:
+@dataclass(frozen=True)
+class Question:
+    """Request: a number; -1 ends the process, -2 raises an error of ours, -3 never returns."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    number: int
+    process: int
+
+
+def reply(question: Question) -> Reply:
+    """Answer with the number and the process."""
+    os.write(1, b"printed by a native library")
+    if question.number == -1:
         os._exit(3)
-    return {"number": question["number"], "process": os.getpid()}
-
-
-if __name__ == "__main__":
-    answer_all(do)
+    if question.number == -2:
+        raise RemoteError("raised in the helper", reason="a test")
+    if question.number == -3:
+        time.sleep(600)
+    return Reply(question.number, os.getpid())

@@ -9,9 +9,6 @@ from tests.conftest import ROOT
 _OWN_PROTOCOL = {
     "core/json_checks.py": "the one place",
     "core/files.py": "its own journal, whose every path is checked",
-    "bench/processes.py": "between a process and its own helpers",
-    "bench/worker.py": "between a process and its own helpers",
-    "tflite/verify/trial.py": "between a process and its own helpers",
     "bench/remote/agent.py": "runs on a device that has no poets_edge yet",
     "bench/remote/own_folder.py": "runs on a device that has no poets_edge yet",
     "bench/remote/measure.py": "what the other end of the connection asks for",

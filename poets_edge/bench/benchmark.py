@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from typing import Any
 import poets_edge
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, Settings, Variant, measure_variants, model_facts
-from poets_edge.bench.processes import run_module
 from poets_edge.core.files import distinct_names
 from poets_edge.core.parallel import cores
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.evaluate import Chosen, evaluate
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Scored
-from poets_edge.errors import MeasurementError, ModelError, RuntimeMissingError, UsageError
+from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-benchmark-1"
@@ -27,7 +26,6 @@ DEVICES_FORMAT = "poets_edge-benchmarks-1"
 
 _DEFAULT_THREADS = (1, 2, 4)
 _STAGE_PHOTOS = 20
-_OPERATOR_RUNS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,6 @@ class BenchmarkOptions:
         image_dir: a folder of labelled photos, for accuracy, and for the times of decoding and resizing.
         chosen: which of them to score; see `evaluate`.
         labels: labels file, in place of the models' own.
-        operators: also time every operator inside the models.
     """
 
     models: tuple[Path, ...]
@@ -49,7 +46,6 @@ class BenchmarkOptions:
     image_dir: Path | None = None
     chosen: Chosen | None = None
     labels: Path | None = None
-    operators: bool = False
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -77,7 +73,6 @@ class BenchmarkResult:
     machine: dict[str, Any]
     measurements: tuple[Measurement, ...]
     judged: dict[Path, Judged] = field(default_factory=dict)
-    operators: dict[Path, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     scored: dict[Path, Scored] = field(default_factory=dict)
 
@@ -94,8 +89,6 @@ class BenchmarkResult:
             entry = measurement.to_json()
             if model in self.judged:
                 entry["accuracy"] = self.judged[model].to_json()
-            if model in self.operators:
-                entry["operators"] = self.operators[model]
             results.append(entry)
         return {
             "format": FORMAT,
@@ -146,14 +139,12 @@ def benchmark(
         for variant in variants
     )
     warnings += troubles + [trouble for measurement in measurements for trouble in measurement.troubles()]
-    operators = _profile(options.models, threads[0], warnings) if options.operators else {}
     for warning in warnings:
         reporter.warn(warning)
     return BenchmarkResult(
         machine=facts,
         measurements=measurements,
         judged=_judge(options, scored),
-        operators=operators,
         warnings=tuple(warnings),
         scored=scored,
     )
@@ -190,17 +181,3 @@ def _float_twin(model: Classifier, others: Mapping[Path, Classifier]) -> Path | 
         if other.metadata.facts.get("quantization") == "float32" and graph(other) and graph(other) == graph(model):
             return path
     return None
-
-
-def _profile(models: Sequence[Path], threads: int, warnings: list[str]) -> dict[Path, dict[str, Any]]:
-    found = {}
-    for model in dict.fromkeys(models):
-        arguments = [str(model), str(threads), str(_OPERATOR_RUNS)]
-        try:
-            found[model] = run_module("poets_edge.bench.operators", arguments, str(model))
-        except (RuntimeMissingError, MeasurementError) as error:
-            warnings.append(str(error))
-        except ModelError as error:
-            # LiteRT's newer interface aborts on the CPUs of a Raspberry Pi 3 and 4, where the plain interpreter runs.
-            warnings.append(f"operator times cannot be taken on this machine. {error}")
-    return found

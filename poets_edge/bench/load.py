@@ -1,56 +1,87 @@
-"""A model under load, window by window, in a process of its own: `python -m poets_edge.bench.load`.
-
-Questions and answers as in `poets_edge.bench.processes`: the first names the model, each that follows asks for
-the next window of time.
-"""
+"""A model under load, one window of time after the other, in a helper process."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.machine import machine_state
-from poets_edge.bench.processes import Answer, answer_all
 from poets_edge.bench.worker import sample_photo
+from poets_edge.core.json_checks import COUNT, Optional, check
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.tflite.interpreter import find_runtime, is_accelerated
+from poets_edge.tflite.interpreter import find_runtime
 
-_MOST_SAMPLES = 1000
-"""Raw times of a window that are kept; of more, so many evenly spread ones."""
+_MAX_SAMPLES = 1000
+"""Samples of a window that are kept; of more samples, this number, evenly spaced."""
+
+_SHAPE = {
+    "seconds": float,
+    "runs": COUNT,
+    "late": COUNT,
+    "median_ms": float,
+    "p90_ms": float,
+    "samples_ms": [float],
+    "state": {"temperature_c": Optional(float), "throttled": Optional([str])},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadWindow:
+    """The inferences of one window of time.
+
+    Attributes:
+        seconds: length of the window.
+        runs: number of inferences.
+        late: inferences that were skipped because the model was too slow for the rate.
+        median_ms, p90_ms: percentiles of the inference times, milliseconds.
+        samples_ms: inference times, milliseconds; at most 1000 of them.
+        state: `State.to_json` at the end of the window.
+    """
+
+    seconds: float
+    runs: int
+    late: int
+    median_ms: float
+    p90_ms: float
+    samples_ms: tuple[float, ...]
+    state: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, value: Any) -> LoadWindow:
+        """Read what `to_json` has written. Raises RecordError."""
+        found = check(value, _SHAPE)
+        fields = {name: found[name] for name in _SHAPE}
+        return cls(**{**fields, "samples_ms": tuple(found["samples_ms"])})
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "samples_ms": list(self.samples_ms)}
 
 
 class Load:
-    """Runs one model, at full load or so many times a second."""
+    """Runs one model at full load or at a fixed rate. The first call loads the model."""
 
-    def __init__(self) -> None:
-        self._invoke: Callable[[], object] = lambda: None
-        self._interval = 0.0
+    def __init__(self, model: Path, *, threads: int, rate: float | None) -> None:
+        """Args: rate: inferences per second; None for full load."""
+        self._model = model
+        self._threads = threads
+        self._interval = 1 / rate if rate else 0.0
+        self._invoke: Callable[[], object] | None = None
         self._due = 0.0
 
-    def answer(self, question: Answer) -> Answer:
-        """Load the model of `question`, or run it for `question["seconds"]`.
+    def __call__(self, seconds: float) -> LoadWindow:
+        """Run the model for some seconds.
 
         Raises:
             ModelError, RuntimeMissingError: the model cannot be run.
         """
-        return self._open(question) if "model" in question else self._run(question["seconds"])
-
-    def _open(self, question: Answer) -> Answer:
-        find_runtime()
-        classifier = Classifier(question["model"], threads=question["threads"], unlabelled=True)
-        classifier.score_pixels(fit(read_photo(sample_photo()), classifier.size))
-        interpreter = classifier.session.interpreter
-        self._invoke = interpreter.invoke
-        self._interval = 1 / question["rate"] if question["rate"] else 0.0
-        self._due = time.perf_counter()
-        gc.collect()
-        gc.disable()
-        return {"accelerated": is_accelerated(interpreter), "state": machine_state().to_json()}
-
-    def _run(self, seconds: float) -> Answer:
+        if self._invoke is None:
+            self._invoke = self._open()
+            self._due = time.perf_counter()
         clock = time.perf_counter
         samples: list[float] = []
         begin = after = clock()
@@ -62,27 +93,33 @@ class Load:
                     time.sleep(ahead)
                 elif ahead < -self._interval:
                     late += int(-ahead / self._interval)
-                    self._due = clock()  # frames that nobody can process any more are left out, as a camera's are
+                    self._due = clock()  # overdue inferences are skipped, as a camera's frames are
                 self._due += self._interval
             before = clock()
             self._invoke()
             after = clock()
             samples.append((after - before) * 1e3)
-        step = -(-len(samples) // _MOST_SAMPLES)
-        return {
-            "seconds": after - begin,
-            "runs": len(samples),
-            "late": late,
-            **_summary(samples),
-            "samples_ms": [round(sample, 4) for sample in samples[::step]],
-            "state": machine_state().to_json(),
-        }
+        return _window(samples, after - begin, late)
+
+    def _open(self) -> Callable[[], object]:
+        find_runtime()
+        classifier = Classifier(self._model, threads=self._threads, unlabelled=True)
+        classifier.score_pixels(fit(read_photo(sample_photo()), classifier.size))
+        invoke: Callable[[], object] = classifier.session.interpreter.invoke
+        gc.collect()
+        gc.disable()
+        return invoke
 
 
-def _summary(samples: list[float]) -> dict[str, Any]:
+def _window(samples: Sequence[float], seconds: float, late: int) -> LoadWindow:
     ordered = sorted(samples)
-    return {"median_ms": ordered[len(ordered) // 2], "p90_ms": ordered[int(0.9 * (len(ordered) - 1))]}
-
-
-if __name__ == "__main__":
-    answer_all(Load().answer)
+    step = -(-len(samples) // _MAX_SAMPLES)
+    return LoadWindow(
+        seconds=seconds,
+        runs=len(samples),
+        late=late,
+        median_ms=ordered[len(ordered) // 2],
+        p90_ms=ordered[int(0.9 * (len(ordered) - 1))],
+        samples_ms=tuple(round(sample, 4) for sample in samples[::step]),
+        state=machine_state().to_json(),
+    )

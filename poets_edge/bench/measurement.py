@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.machine import machine_state, troubles_between
-from poets_edge.bench.processes import run_module
 from poets_edge.bench.samples import Distribution, describe
-from poets_edge.bench.worker import Request
+from poets_edge.bench.worker import Request, measure
 from poets_edge.core.files import sha256_of
+from poets_edge.core.processes import Helper
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Reporter, Silent
@@ -32,6 +32,8 @@ _ROUNDS_DIFFER = 0.05
 _WIDE_SPREAD = 0.15
 _PATIENCE_SECONDS = 60.0
 """For all rounds of one variant."""
+_PROCESS_SECONDS = 600.0
+"""Time limit of a process, apart from the time that it measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,10 +241,11 @@ def model_facts(model: Path, name: str = "") -> ModelFacts:
 
 def _run_worker(variant: Variant, settings: Settings, photos: Sequence[Photo]) -> dict[str, Any]:
     request = Request(
-        str(variant.model),
+        variant.model,
         variant.threads,
         settings.seconds / settings.rounds,
         -(-settings.runs // settings.rounds),
         tuple(str(photo.path) for photo in photos),
     )
-    return run_module("poets_edge.bench.worker", [request.as_argument()], str(variant.model), settings.seconds)
+    with Helper(measure) as helper:
+        return helper.ask(request, str(variant.model), seconds=_PROCESS_SECONDS + 10 * settings.seconds)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import poets_edge
+from poets_edge.bench.load import Load, LoadWindow
 from poets_edge.bench.machine import State, machine_facts, machine_state, troubles_between
-from poets_edge.bench.processes import Answer, Helper
 from poets_edge.core.files import distinct_names
+from poets_edge.core.processes import Helper
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
@@ -84,26 +85,26 @@ class Sustained:
 
     Attributes:
         name: what to call it.
-        windows: what `poets_edge.bench.load` answered, one after the other.
+        windows: in order of time.
     """
 
     model: Path
     name: str
-    windows: tuple[Answer, ...]
+    windows: tuple[LoadWindow, ...]
 
     @property
     def ends(self) -> list[float]:
         """Seconds from the start to the end of each window."""
         total, found = 0.0, []
         for window in self.windows:
-            total += window["seconds"]
+            total += window.seconds
             found.append(total)
         return found
 
     @property
     def medians(self) -> list[float]:
         """Milliseconds, of each window."""
-        return [window["median_ms"] for window in self.windows]
+        return [window.median_ms for window in self.windows]
 
     @property
     def slowdown(self) -> Slowdown | None:
@@ -117,17 +118,17 @@ class Sustained:
     @property
     def late(self) -> int:
         """Frames that came too fast to be looked at; 0 without a rate."""
-        return sum(int(window["late"]) for window in self.windows)
+        return sum(window.late for window in self.windows)
 
     @property
     def hottest(self) -> float | None:
         """°C; None where the system does not say."""
-        return max((t for w in self.windows if (t := w["state"]["temperature_c"]) is not None), default=None)
+        return max((t for w in self.windows if (t := w.state["temperature_c"]) is not None), default=None)
 
     @property
     def limits(self) -> tuple[str, ...]:
         """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
-        return tuple(sorted({limit for window in self.windows for limit in window["state"]["throttled"] or ()}))
+        return tuple(sorted({limit for window in self.windows for limit in window.state["throttled"] or ()}))
 
     def to_json(self) -> dict[str, Any]:
         slow = self.slowdown
@@ -139,7 +140,7 @@ class Sustained:
             "late": self.late,
             "hottest_c": self.hottest,
             "throttled": list(self.limits),
-            "windows": list(self.windows),
+            "windows": [window.to_json() for window in self.windows],
         }
 
 
@@ -212,22 +213,22 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter) -> tuple[Answer, ...]:
-    window = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
+def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter) -> tuple[LoadWindow, ...]:
+    length = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
     if options.rate:
-        window = max(window, min(10 / options.rate, options.seconds))  # several inferences in each
-    helper = Helper("poets_edge.bench.load")
-    windows: list[Answer] = []
-    try:
-        helper.ask({"model": str(model), "threads": options.threads, "rate": options.rate}, str(model))
-        with reporter.progress(f"{name} under load", round(options.seconds), "s") as advance:
-            elapsed = 0.0
-            while elapsed < options.seconds - window / 2:
-                windows.append(helper.ask({"seconds": window}, str(model)))
-                advance(round(elapsed + windows[-1]["seconds"]) - round(elapsed))
-                elapsed += windows[-1]["seconds"]
-    finally:
-        helper.close()
+        length = max(length, min(10 / options.rate, options.seconds))  # several inferences in each
+    windows: list[LoadWindow] = []
+    load = Load(model, threads=options.threads, rate=options.rate)
+    with (
+        Helper(load) as helper,
+        reporter.progress(f"{name} under load", round(options.seconds), "s") as advance,
+    ):
+        elapsed = 0.0
+        while elapsed < options.seconds - length / 2:
+            window = helper.ask(length, str(model))
+            windows.append(window)
+            advance(round(elapsed + window.seconds) - round(elapsed))
+            elapsed += window.seconds
     return tuple(windows)
 
 

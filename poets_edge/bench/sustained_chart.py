@@ -46,11 +46,11 @@ def _panel(model: Sustained) -> list[str]:
     title = f"{model.name}: " + (
         f"{100 * (slow.ratio - 1):.0f} % slower from {clock_text(slow.after)} on" if slow else "no slowdown"
     )
-    top = _nice(max(window["p90_ms"] for window in model.windows) * 1.05)
+    top = _nice(max(window.p90_ms for window in model.windows) * 1.05)
     places = [end / span * _WIDTH for end in ends]
     parts = [f'<text x="0" y="-12" font-size="14" font-weight="bold">{html.escape(title)}</text>']
     for place, begin, window in zip(places, [0.0, *places], model.windows, strict=False):
-        if window["state"]["throttled"]:
+        if window.state["throttled"]:
             width = f"{place - begin:.1f}"
             parts.append(f'<rect x="{begin:.1f}" y="0" width="{width}" height="{_HEIGHT}" fill="{_THROTTLED}"/>')
     for tick in (0, top / 2, top):
@@ -64,10 +64,10 @@ def _panel(model: Sustained) -> list[str]:
     if slow:
         x = slow.after / span * _WIDTH
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_HEIGHT}" stroke="#555" stroke-dasharray="4 3"/>')
-    parts.append(_line(places, [window["p90_ms"] / top for window in model.windows], _LATENCY, 'stroke-opacity="0.35"'))
+    parts.append(_line(places, [window.p90_ms / top for window in model.windows], _LATENCY, 'stroke-opacity="0.35"'))
     parts.append(_line(places, [median / top for median in model.medians], _LATENCY, 'stroke-width="2"'))
     legend = f'<tspan fill="{_LATENCY}">median, and p90 paler</tspan>'
-    heats = [window["state"]["temperature_c"] for window in model.windows]
+    heats = [window.state["temperature_c"] for window in model.windows]
     if all(heat is not None for heat in heats):
         parts.append(_line(places, [heat / 100 for heat in heats], _HEAT, 'stroke-width="1.5"'))
         parts += [

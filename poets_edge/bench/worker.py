@@ -1,18 +1,15 @@
-"""One model, one number of threads, in a process of its own: `python -m poets_edge.bench.worker REQUEST`.
+"""Timing one model at one number of threads.
 
-A fresh process each time, so that no measurement inherits another one's memory, caches or threads. Request and answer
-are JSON; `poets_edge.bench.benchmark` makes the one and reads the other.
+Each measurement runs in a fresh helper process, so that it does not inherit another one's memory, caches or threads.
 """
 
 from __future__ import annotations
 
 import gc
 import io
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +17,7 @@ import numpy as np
 from PIL import Image
 
 from poets_edge.bench.machine import machine_state, resident_peak_mb
-from poets_edge.bench.processes import answer
 from poets_edge.bench.samples import warm_up
-from poets_edge.core.orphans import end_with_parent
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import contents_at
@@ -43,14 +38,11 @@ class Request:
         photos: for the times of decoding and resizing; without any, a picture made up of 500 x 375 pixels.
     """
 
-    model: str
+    model: Path
     threads: int
     seconds: float
     runs: int
     photos: tuple[str, ...] = ()
-
-    def as_argument(self) -> str:
-        return json.dumps(asdict(self))
 
 
 def measure(request: Request) -> dict[str, Any]:
@@ -136,9 +128,3 @@ def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str,
 
 def _since(before: float) -> float:
     return (time.perf_counter() - before) * 1e3
-
-
-if __name__ == "__main__":
-    end_with_parent()
-    arguments = json.loads(sys.argv[1])
-    answer(lambda: measure(Request(**{**arguments, "photos": tuple(arguments["photos"])})))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
@@ -68,7 +68,7 @@ _STDOUT = Path("-")
     help="Fresh processes for each variant.",
     show_default=f"{_DEFAULT.rounds}; {_DEFAULT.enough} where a minute does not hold more",
 )
-@option("--operators", is_flag=True, help="Also show where the time goes inside each model.", show_default=False)
+@option("--operators", is_flag=True, hidden=True, help="Removed.")
 @option(
     "--sustained", metavar="TIME", help="Keep each model under load for so long, as 10m, and say when it slows down."
 )
@@ -112,13 +112,18 @@ def command(
       poets-edge compare desktop.json pi4.json
       poets-edge benchmark retrained_graph_int8.tflite --sustained 10m --rate 15 --chart heat.svg
     """
+    if operators:
+        raise UsageError(
+            "--operators was removed: LiteRT's Python package does not time single operators. Run LiteRT's"
+            " benchmark_model with --enable_op_profiling=true on the device."
+        )
     if as_json:
         models, output, as_json = _as_version_0_1(models, output)
     if output is not None:
         check_writable(output)  # before minutes of measuring, not after
     if sustained is not None:
-        if operators or image_dir:
-            raise UsageError("--sustained does nothing else: leave out --operators and --image_dir.")
+        if image_dir:
+            raise UsageError("--sustained does not measure accuracy: leave out --image_dir.")
         if len(hosts) > 1:
             raise UsageError("--sustained loads one device at a time: give --on once.")
         load = _sustained_options(models, sustained, thread_list(threads), rate, chart)
@@ -134,7 +139,6 @@ def command(
         image_dir=image_dir,
         chosen=cast("Chosen | None", chosen),
         labels=labels,
-        operators=operators,
     )
     failures: Sequence[PoetsEdgeError] = ()
     if hosts:
@@ -178,7 +182,7 @@ def _sustained_row(model: Sustained, options: SustainedOptions) -> list[str]:
     slow, hottest = model.slowdown, model.hottest
     return [
         model.name,
-        str(sum(window["runs"] for window in model.windows)),
+        str(sum(window.runs for window in model.windows)),
         f"{model.medians[0]:.3f}",
         f"{model.medians[-1]:.3f}",
         f"by {100 * (slow.ratio - 1):.0f} % after {clock_text(slow.after)}" if slow else "no",
@@ -225,11 +229,6 @@ def _print(results: Sequence[DeviceResult]) -> None:
         several = len(results) > 1
         rows = [row for rows in zip(*(_accuracy(device, several) for device in results), strict=True) for row in rows]
         click.echo("\n" + table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
-    for device in results:
-        for model, profile in device.result.operators.items():
-            where = f" on {device.host}" if device.host else ""
-            name = device.result.names[model]
-            click.echo(f"\n{name}{where}: {profile['wall_us'] / 1e3:.3f} ms\n{_operators(profile)}")
 
 
 def _table(
@@ -288,16 +287,3 @@ def _accuracy(device: DeviceResult, several: bool) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _operators(profile: dict[str, Any]) -> str:
-    """Operators of a kind together, the most expensive first."""
-    total = sum(entry["us"] for entry in profile["operators"])
-    kinds: dict[str, list[float]] = {}
-    for entry in profile["operators"]:
-        kinds.setdefault(entry["name"], []).append(entry["us"])
-    rows = [
-        [name, str(len(times)), f"{sum(times) / 1e3:.3f}", percent(sum(times) / total)]
-        for name, times in sorted(kinds.items(), key=lambda item: -sum(item[1]))
-    ]
-    return table([["operator", "times", "ms", "share"], *rows])

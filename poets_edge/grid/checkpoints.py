@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.processes import Answer
 from poets_edge.core.files import read_bytes
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, Optional, check, measured_round, parse_json
 from poets_edge.errors import RecordError
 from poets_edge.progress import Reporter
+
+Answer = dict[str, Any]
 
 _ANSWERS = {
     "right": [COUNT],

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.bench.measurement import Measurement
-from poets_edge.bench.processes import Answer
 from poets_edge.core.files import write_text, write_together
 from poets_edge.errors import DatasetError
 from poets_edge.grid.chart import draw_chart
+from poets_edge.grid.checkpoints import Answer
 from poets_edge.grid.choice import choose
 from poets_edge.grid.latency_source import Clock, open_clock
 from poets_edge.grid.options import GridOptions

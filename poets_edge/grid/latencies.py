@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.measurement import Measurement, Variant, measure_variants, model_facts
-from poets_edge.bench.processes import Answer
 from poets_edge.core.files import read_bytes, sha256_of
 from poets_edge.errors import ModelError, OutputError, RecordError
-from poets_edge.grid.checkpoints import timed_round
+from poets_edge.grid.checkpoints import Answer, timed_round
 from poets_edge.grid.options import GridOptions
 from poets_edge.nets.architectures import Architecture
 from poets_edge.progress import Reporter

@@ -15,12 +15,12 @@ from typing import Any
 from poets_edge.bench.compare import read_benchmark
 from poets_edge.bench.machine import machine_facts, machine_name
 from poets_edge.bench.measurement import Measurement, Settings, Variant, model_facts
-from poets_edge.bench.processes import Answer
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.installation import Installation, install
 from poets_edge.bench.remote.kept import Kept
 from poets_edge.bench.remote.session import device_facts, measure_there
 from poets_edge.errors import RecordError, UsageError
+from poets_edge.grid.checkpoints import Answer
 from poets_edge.grid.latencies import Measure, measure_all
 from poets_edge.grid.options import GridOptions
 from poets_edge.nets.architectures import Architecture

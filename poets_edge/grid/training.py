@@ -11,13 +11,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from poets_edge.bench.processes import Answer, Helper, Helpers
 from poets_edge.core.files import sha256_of, write_text
+from poets_edge.core.helper_pool import HelperPool
+from poets_edge.core.processes import Helper
 from poets_edge.errors import DatasetError, OutputError, PhotoError
-from poets_edge.grid.checkpoints import RETRAINED, read_note
+from poets_edge.grid.checkpoints import RETRAINED, Answer, read_note
 from poets_edge.grid.options import GridOptions
+from poets_edge.grid.training_worker import do, pixel_cache
 from poets_edge.grid.validation import FEATURES
 from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import Weights, find_weights
@@ -63,11 +66,11 @@ def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, 
         reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
     if todo:
         photos = hashed.readable
-        with Helpers("poets_edge.grid.training_worker") as helpers, _saying_what_stays(options, keys):
+        with HelperPool(partial(do, pictures=pixel_cache())) as helpers, _saying_what_stays(options, keys):
             _build_backbones(options, todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos, reporter)
 
-            def work(architecture: Architecture, helper: Helper) -> Answer:
+            def work(architecture: Architecture, helper: Helper[Answer, Answer]) -> Answer:
                 answer = helper.ask(_question(options, architecture), architecture.name)
                 _check_unchanged(options, photos, answer.pop("photos"))
                 # Noted at once: another architecture may fail before this one's turn comes.
@@ -92,9 +95,9 @@ def _saying_what_stays(options: GridOptions, keys: Mapping[Architecture, str]) -
 
 
 def _build_backbones(
-    options: GridOptions, architectures: Sequence[Architecture], helpers: Helpers, reporter: Reporter
+    options: GridOptions, architectures: Sequence[Architecture], helpers: HelperPool[Answer, Answer], reporter: Reporter
 ) -> None:
-    def work(architecture: Architecture, helper: Helper) -> Answer:
+    def work(architecture: Architecture, helper: Helper[Answer, Answer]) -> Answer:
         question = {
             "task": "backbone",
             "architecture": architecture.name,

@@ -1,19 +1,17 @@
-"""Retraining and exporting for `grid`, one architecture at a time: `python -m poets_edge.grid.training_worker`.
+"""Retraining and exporting for `grid`, one architecture at a time, in a helper process.
 
-Much of it uses one core, so `grid` keeps several of these processes busy. Questions and answers as in
-`poets_edge.bench.processes`.
+Much of it uses one core, so `grid` keeps several of these processes busy.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.processes import Answer, answer_all
 from poets_edge.core.files import write_bytes
 from poets_edge.export.export import ExportOptions, export_graph
 from poets_edge.export.results import ExportedFile
+from poets_edge.grid.checkpoints import Answer
 from poets_edge.grid.validation import FEATURES
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
@@ -45,6 +43,11 @@ class _Warnings(Silent):
 
     def warn(self, text: str) -> None:
         self.kept.append(text)
+
+
+def pixel_cache() -> Pictures:
+    """Return an empty cache for the photos that calibrate and evaluate the exported files."""
+    return Pictures(_MOST_PIXELS)
 
 
 def do(question: Answer, pictures: Pictures) -> Answer:
@@ -115,7 +118,3 @@ def _file(file: ExportedFile, labels: tuple[str, ...]) -> dict[str, Any]:
             "agreement_with_float": file.agreement,
         },
     }
-
-
-if __name__ == "__main__":
-    answer_all(partial(do, pictures=Pictures(_MOST_PIXELS)))

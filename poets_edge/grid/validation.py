@@ -19,20 +19,22 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.bench.processes import Answer, Helper, Helpers
 from poets_edge.core.files import sha256_of, write_text
+from poets_edge.core.helper_pool import HelperPool
+from poets_edge.core.processes import Helper
 from poets_edge.errors import ModelError
-from poets_edge.grid.checkpoints import JUDGED, read_note
+from poets_edge.grid.checkpoints import JUDGED, Answer, read_note
 from poets_edge.grid.options import GridOptions
+from poets_edge.grid.validation_worker import do, int8_key
 from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
-from poets_edge.photos.image import PREPROCESSING, Pixels
+from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.tflite.session import Session
 from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.bottleneck_cache import BottleneckCache, Vector, cache_key, open_cache
+from poets_edge.train.bottleneck_cache import BottleneckCache, Vector, open_cache
 from poets_edge.train.bottlenecks import HashedPhoto, Place, bottleneck_blocks, bottlenecks, hash_photos
 
 FEATURES = "int8_features.tflite"
@@ -66,11 +68,6 @@ class Int8Place:
         return lambda picture: features.dequantize(session.run(picture[None])[0])
 
 
-def int8_key(photo_digest: bytes, model_digest: str) -> bytes:
-    """Key of a photo's int8 features in the cache."""
-    return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_digest}")
-
-
 def judge_all(
     options: GridOptions, done: Mapping[Architecture, Answer], reporter: Reporter
 ) -> dict[Architecture, Answer]:
@@ -94,13 +91,13 @@ def judge_all(
     if todo:
         hashed = hash_photos(scan(options.image_dir, recursive=options.recursive).photos, options.bottleneck_dir)
         photos = hashed.readable
-        with Helpers("poets_edge.grid.validation_worker") as helpers:
+        with HelperPool(do) as helpers:
             helpers.start(len(todo))
             digests = _fill_caches(options, todo, photos, reporter)
             floats = {architecture: _float_cache(options, architecture, photos, reporter) for architecture in todo}
             files = [[str(item.photo.path), item.photo.name, item.photo.label, item.digest.hex()] for item in photos]
 
-            def work(architecture: Architecture, helper: Helper) -> Answer:
+            def work(architecture: Architecture, helper: Helper[Answer, Answer]) -> Answer:
                 question = {
                     "photos": files,
                     "float_cache": str(floats[architecture]),

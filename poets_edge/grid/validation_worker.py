@@ -1,7 +1,4 @@
-"""Judging one architecture by cross-validation, in a process of its own: `python -m poets_edge.grid.validation_worker`.
-
-`grid` keeps one of these processes busy on each core. Questions and answers as in `poets_edge.bench.processes`.
-"""
+"""Cross-validating one architecture from cached vectors, in a helper process; `grid` keeps one busy on each core."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.bench.processes import Answer, answer_all
-from poets_edge.grid.validation import int8_key
+from poets_edge.grid.checkpoints import Answer
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import Photo
+from poets_edge.photos.image import PREPROCESSING
 from poets_edge.quantize.int8_features import LogitSteps, round_weights
-from poets_edge.train.bottleneck_cache import open_cache
+from poets_edge.train.bottleneck_cache import cache_key, open_cache
 from poets_edge.train.bottlenecks import HashedPhoto, vector_key
 from poets_edge.train.cross_validation import CrossValidation, Division, divide, judge
 from poets_edge.train.head import Head, HeadOptions, Matrix, softmax
@@ -58,6 +55,11 @@ def do(question: Answer) -> Answer:
     }
 
 
+def int8_key(photo_digest: bytes, model_digest: str) -> bytes:
+    """Return the key of a photo's int8 features in the cache."""
+    return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_digest}")
+
+
 @dataclass(frozen=True)
 class Int8Head(Head):
     """A head as an int8 file holds it: weights of 8 bits, and logits rounded to as many steps as 8 bits have."""
@@ -89,7 +91,3 @@ def _answers(judged: CrossValidation) -> Answer:
         "confusion": judged.confusion.round(4).tolist(),
         "mistakes": [[one.photo.name, one.answer, one.score] for one in scored.misclassified(judged.labels)],
     }
-
-
-if __name__ == "__main__":
-    answer_all(do)

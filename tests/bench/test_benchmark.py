@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poets_edge.bench.processes import run_module
+from poets_edge.bench.worker import Request, measure
 from poets_edge.core.parallel import cores
+from poets_edge.core.processes import Helper
 from poets_edge.errors import ModelError
 from poets_edge.photos.folder import scan
 from poets_edge.tflite.interpreter import find_runtime
@@ -30,9 +33,7 @@ def measured(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathF
     """What `benchmark --json` writes of the float and the int8 model."""
     file = tmp_path_factory.mktemp("benchmark") / "here.json"
     models = (trained.model("float32"), trained.model("int8"))
-    ran = poets_edge(
-        "benchmark", *models, "--threads", "1", *SHORT, "--image_dir", flowers, "--operators", "--json", file
-    ).ok()
+    ran = poets_edge("benchmark", *models, "--threads", "1", *SHORT, "--image_dir", flowers, "--json", file).ok()
     assert "retrained_graph_int8.tflite" in ran.stdout
     return file
 
@@ -80,16 +81,6 @@ def test_accuracy_is_that_of_evaluate(results: list[dict[str, Any]], trained: Tr
     assert results[0]["accuracy"]["agreement_with_float"] == 1.0
 
 
-@pytest.mark.skipif(find_runtime().name != "ai_edge_litert", reason="only LiteRT's library has a profiler")
-def test_operators_add_up_to_the_model(results: list[dict[str, Any]]) -> None:
-    for result in results:
-        operators = result["operators"]
-        total = sum(entry["us"] for entry in operators["operators"])
-        assert 0 < total < 1.05 * operators["wall_us"]
-        assert len(operators["operators"]) > 27  # a MobileNet has as many convolutions
-        assert any("Convolution" in entry["name"] for entry in operators["operators"])
-
-
 def test_times_taken_beside_other_programs_are_called_doubtful(trained: Trained) -> None:
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())]
     try:
@@ -119,6 +110,7 @@ def test_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int]
     (tmp_path / "labels.txt").write_text("a\nb\n")
     poets_edge("benchmark", tmp_path / "text.tflite").failed("text.tflite", "not a TensorFlow Lite model")
     poets_edge("benchmark", tmp_path / "none.tflite").failed("none.tflite")
+    poets_edge("benchmark", model, "--operators").failed("--operators was removed", "benchmark_model")
     poets_edge("benchmark", model, "--threads", "0").failed("--threads", "1 or more")
     poets_edge("benchmark", model, "--threads", "1,two").failed("--threads 1,two")
     poets_edge("benchmark", model, "--rounds", "0").failed("--rounds")
@@ -144,9 +136,14 @@ def test_a_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
     poets_edge("benchmark", model).failed("two.tflite", "2 inputs")
 
 
-def test_a_process_that_dies_is_reported() -> None:
-    with pytest.raises(ModelError, match=r"x\.tflite: the process that works on it ended early"):
-        run_module("poets_edge.bench.worker", ["this is no request"], "x.tflite")
+def test_worker_that_is_killed_is_reported(tmp_path: Path) -> None:
+    request = Request(tmp_path / "none.tflite", threads=1, seconds=0.1, runs=1)
+    with Helper(measure) as helper:
+        with pytest.raises(ModelError, match=r"none\.tflite"):
+            helper.ask(request, "x.tflite")
+        os.kill(helper.process_id, signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"x\.tflite: the process that works on it ended early .*signal 9"):
+            helper.ask(request, "x.tflite")
 
 
 def test_compare_puts_devices_side_by_side(measured: Path, tmp_path: Path) -> None:
@@ -216,7 +213,6 @@ def test_an_answer_that_could_not_be_kept_is_not_computed(trained: Trained, tmp_
 def test_a_pi_needs_no_tensorflow() -> None:
     code = (
         "import sys, poets_edge.cli.benchmark, poets_edge.cli.compare, poets_edge.bench.worker\n"
-        "import poets_edge.bench.operators\n"
         "heavy = {'tensorflow', 'matplotlib', 'tensorboard', 'google.protobuf'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

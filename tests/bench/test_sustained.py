@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from poets_edge.bench.load import LoadWindow
 from poets_edge.bench.sustained import (
     Sustained,
     SustainedOptions,
@@ -26,16 +26,16 @@ def model(trained: Trained) -> Path:
     return trained.model("int8")
 
 
-def window(milliseconds: float, temperature: float = 60.0, throttled: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {
-        "seconds": 5.0,
-        "runs": 100,
-        "late": 0,
-        "median_ms": milliseconds,
-        "p90_ms": 1.1 * milliseconds,
-        "samples_ms": [milliseconds],
-        "state": {"temperature_c": temperature, "frequency_mhz": 1800.0, "throttled": list(throttled)},
-    }
+def window(milliseconds: float, temperature: float = 60.0, throttled: tuple[str, ...] = ()) -> LoadWindow:
+    return LoadWindow(
+        seconds=5.0,
+        runs=100,
+        late=0,
+        median_ms=milliseconds,
+        p90_ms=1.1 * milliseconds,
+        samples_ms=(milliseconds,),
+        state={"temperature_c": temperature, "frequency_mhz": 1800.0, "throttled": list(throttled)},
+    )
 
 
 def load(milliseconds: list[float]) -> Sustained:

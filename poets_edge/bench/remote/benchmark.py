@@ -167,7 +167,6 @@ def _benchmark(
         reporter=reporter,
         image_dir=image_dir,
         labels=labels and f"{labels}/labels.txt",
-        operators=options.operators,
     )
     kept.done()
     names = dict(zip(models, distinct_names(models), strict=True))
@@ -203,7 +202,7 @@ def _kept(device: Installation, options: BenchmarkOptions, models: Sequence[Path
 
 def _result(answer: dict[str, Any], models: Sequence[Path], names: Mapping[Path, str]) -> BenchmarkResult:
     """The device's answer, about the files here."""
-    measurements, judged, operators = [], {}, {}
+    measurements, judged = [], {}
     warnings = list(answer["warnings"])
     for (number, threads), entry in zip(answer["variants"], answer["results"], strict=True):
         model = models[number]
@@ -212,13 +211,10 @@ def _result(answer: dict[str, Any], models: Sequence[Path], names: Mapping[Path,
         warnings = [text.replace(entry["name"], facts.name) for text in warnings]
         if "accuracy" in entry:
             judged[model] = _judged(entry["accuracy"])
-        if "operators" in entry:
-            operators[model] = entry["operators"]
     return BenchmarkResult(
         machine=answer["machine"],
         measurements=tuple(measurements),
         judged=judged,
-        operators=operators,
         warnings=tuple(warnings),
     )
 

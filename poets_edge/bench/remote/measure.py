@@ -99,7 +99,6 @@ def measure(request: Request, told: Told) -> Any:
             image_dir=Path(request["image_dir"]) if request["image_dir"] else None,
             chosen="all",
             labels=Path(request["labels"]) if request["labels"] else None,
-            operators=request["operators"],
         )
         result = benchmark(options, told, known=known, keep=keep)
     scores = [

@@ -78,7 +78,6 @@ def measure_there(
     reporter: Reporter,
     image_dir: str | None = None,
     labels: str | None = None,
-    operators: bool = False,
 ) -> Any:
     """Measure models of this machine on the device.
 
@@ -107,7 +106,6 @@ def measure_there(
         "settings": asdict(settings),
         "image_dir": image_dir,
         "labels": labels,
-        "operators": operators,
         "known": {"machine": kept.machine, "rounds": known},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from poets_edge.bench.load import LoadWindow
 from poets_edge.bench.remote.connection import Connection, check_host
 from poets_edge.bench.remote.installation import install
 from poets_edge.bench.remote.session import ask_there, send_models
@@ -40,7 +41,7 @@ def sustain_on(
         answer = ask_there(device, request, reporter)
     names = distinct_names(options.models)
     found = [
-        Sustained(model, name, tuple(entry["windows"]))
+        Sustained(model, name, tuple(map(LoadWindow.from_json, entry["windows"])))
         for model, name, entry in zip(options.models, names, answer["models"], strict=True)
     ]
     return SustainedResult(answer["machine"], options, tuple(found), tuple(answer["warnings"]), host)

@@ -1,0 +1,195 @@
+"""Helper processes: a function of this package that runs in a fresh Python, apart from its caller.
+
+A helper receives a function once, then any number of requests, and answers each with the function's result. Requests
+and answers are frozen dataclasses, sent by pickle: both ends are the same program, run by the same user. A helper that
+crashes is an error of one request, not the end of the program; native code that prints cannot disturb the answers.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+import poets_edge
+from poets_edge.core.orphans import end_with_parent, helper_environment
+from poets_edge.errors import ModelError, PoetsEdgeError
+
+_START = f"from {__name__} import serve; serve()"
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class HelperEndedError(ModelError):
+    """A helper process ended without an answer.
+
+    Attributes:
+        status: its exit status; negative if it was killed by a signal.
+        timed_out: it was killed because it took too long.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.timed_out = timed_out
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error of ours, in place of an answer."""
+
+    error: PoetsEdgeError
+
+
+class Helper(Generic[Request, Answer]):
+    """A process that answers requests, for use by one thread. It ends with the process that started it."""
+
+    def __init__(self, function: Callable[[Request], Answer], *, one_core: bool = False) -> None:
+        """Start the process.
+
+        Args:
+            function: answers a request; must be picklable. What it keeps between requests lives in the process.
+            one_core: let linear algebra libraries use one thread, for helpers of which several run at once.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        # The name is for people who list processes.
+        command = [sys.executable, "-c", _START, _module_name(function)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=_environment(one_core),
+                start_new_session=True,  # Ctrl-C is for the parent to handle
+            )
+        except OSError:
+            self._stderr.close()
+            raise
+        self._send(function)
+
+    def __enter__(self) -> Helper[Request, Answer]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: Request, subject: str, *, seconds: float | None = None) -> Answer:
+        """Send a request and return the answer.
+
+        Args:
+            subject: what the request is about, for error messages.
+            seconds: time limit, after which the process is killed.
+
+        Raises:
+            HelperEndedError: the process died or exceeded the time limit.
+            PoetsEdgeError: the error that the function raised.
+        """
+        assert self._process.stdout is not None
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds or 0, expire)
+        if seconds is not None:
+            timer.start()
+        try:
+            self._send(request)
+            answer = pickle.load(self._process.stdout)
+        except (EOFError, pickle.UnpicklingError):
+            raise self._ended(subject, seconds if expired.is_set() else None) from None
+        finally:
+            timer.cancel()
+        if isinstance(answer, _Failure):
+            raise answer.error
+        result: Answer = answer
+        return result
+
+    def close(self) -> None:
+        """End the process, also in the middle of its work."""
+        self._process.kill()
+        self._process.communicate()
+        self._stderr.close()
+
+    def _send(self, value: object) -> None:
+        assert self._process.stdin is not None
+        try:
+            pickle.dump(value, self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the missing answer is noticed
+
+    def _ended(self, subject: str, limit: float | None) -> HelperEndedError:
+        self._process.kill()
+        status = self._process.wait()
+        if limit is not None:
+            return HelperEndedError(f"{subject}: no answer after {limit:.0f} seconds.", status=status, timed_out=True)
+        self._stderr.seek(0)
+        last = (self._stderr.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        how = f"killed by signal {-status}" if status < 0 else f"status {status}"
+        return HelperEndedError(
+            f"{subject}: the process that works on it ended early ({how}: {last[:200]}).", status=status
+        )
+
+
+def serve() -> None:
+    """Answer the requests that arrive on standard input, until it ends.
+
+    Standard output is redirected to standard error first, because native libraries print there.
+    """
+    end_with_parent()
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        function = pickle.load(sys.stdin.buffer)
+        while True:
+            try:
+                request = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            try:
+                answer = function(request)
+            except PoetsEdgeError as error:
+                answer = _Failure(_portable(error))
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+
+
+def _portable(error: PoetsEdgeError) -> PoetsEdgeError:
+    """Return the error, or its message alone where the error cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return PoetsEdgeError(str(error))
+    return error
+
+
+def _module_name(function: Callable[..., Any]) -> str:
+    return _module_name(function.func) if isinstance(function, partial) else str(function.__module__)
+
+
+def _environment(one_core: bool) -> dict[str, str]:
+    """Return the environment of a helper, which finds this package also where it is not installed."""
+    root = str(Path(poets_edge.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    # A library that spreads small matrices over all cores in each helper makes its threads wait for each other, at
+    # three times the cost.
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} if one_core else {}
+    return {**helper_environment(), "PYTHONPATH": path, **threads}

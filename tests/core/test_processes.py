@@ -1,0 +1,69 @@
+"""Tests of helper processes: order of answers, number of processes, errors, crashes and time limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from poets_edge.core.helper_pool import HelperPool
+from poets_edge.core.parallel import cores
+from poets_edge.core.processes import Helper, HelperEndedError
+from poets_edge.errors import ModelError, RemoteError
+from tests.helper import Question, Reply, reply
+
+
+def ask(number: int, helper: Helper[Question, Reply]) -> Reply:
+    return helper.ask(Question(number), f"question {number}")
+
+
+def test_pool_answers_in_order_and_reuses_its_processes() -> None:
+    with HelperPool(reply) as pool:
+        answers = [answer for _, answer in pool.share(range(9), ask)]
+        more = [answer for _, answer in pool.share([20, 21], ask)]
+    assert [answer.number for answer in answers] == list(range(9))
+    assert {answer.process for answer in more} <= {answer.process for answer in answers}
+
+
+@pytest.mark.parametrize(("questions", "most"), [(0, 0), (1, 1), (9, min(4, cores()))])
+def test_pool_starts_at_most_one_process_per_request_and_core(
+    monkeypatch: pytest.MonkeyPatch, questions: int, most: int
+) -> None:
+    started = []
+
+    class Counted(Helper[Question, Reply]):
+        def __init__(self, *args: object, **options: object) -> None:
+            started.append(args)
+            super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("poets_edge.core.helper_pool.Helper", Counted)
+    with HelperPool(reply) as pool:
+        assert [number for number, _ in pool.share(range(questions), ask)] == list(range(questions))
+    assert len(started) == most
+
+
+def test_crash_is_reported_with_its_request() -> None:
+    with HelperPool(reply) as pool, pytest.raises(ModelError, match=r"question -1: .*status 3"):
+        list(pool.share([1, -1, 2], ask))
+
+
+def test_dead_helper_fails_every_later_request() -> None:
+    with Helper(reply) as helper:
+        for _ in range(2):
+            with pytest.raises(HelperEndedError, match="ended early") as raised:
+                ask(-1, helper)
+            assert raised.value.status == 3 and not raised.value.timed_out
+
+
+def test_error_of_ours_is_raised_by_the_caller_and_the_helper_goes_on() -> None:
+    with Helper(reply) as helper:
+        with pytest.raises(RemoteError, match="raised in the helper") as raised:
+            ask(-2, helper)
+        assert raised.value.reason == "a test"
+        assert ask(7, helper).number == 7
+
+
+def test_time_limit_ends_the_helper() -> None:
+    with Helper(reply) as helper:
+        assert helper.ask(Question(1), "quick", seconds=60).number == 1
+        with pytest.raises(HelperEndedError, match=r"slow: no answer after 1 seconds") as raised:
+            helper.ask(Question(-3), "slow", seconds=1)
+        assert raised.value.timed_out
