@@ -43,7 +43,7 @@ def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
 ) -> None:
     before = trained(photos, tmp_path / "one", *distorted)
     monkeypatch.setattr(vectors, "LARGE", 0)
-    monkeypatch.setattr(vectors, "_ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(vectors, "_ROWS_PER_PART", 16)
     monkeypatch.setattr(bottlenecks, "_AT_ONCE", 7)
     monkeypatch.setattr(row_store, "_KEYS_A_QUERY", 3)
     cold = trained(photos, tmp_path / "other", *distorted)
@@ -90,7 +90,7 @@ def test_photos_beyond_a_number_are_not_named_in_the_record(
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_table_gives_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
-    monkeypatch.setattr(vectors, "_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(vectors, "_ROWS_PER_PART", 64)
     if large:
         monkeypatch.setattr(vectors, "LARGE", 0)
     whole = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
