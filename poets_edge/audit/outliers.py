@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from poets_edge.audit.photos import AuditPhotos
 from poets_edge.audit.projection import blocks, tiles
-from poets_edge.photos.table import Names, Rows
+from poets_edge.photos.table import Rows, take_names
 from poets_edge.train.vectors import Vectors
 
 _BLACK, _WHITE, _PLAIN = 12.0, 243.0, 4.0
@@ -58,7 +58,7 @@ def find_oddities(photos: AuditPhotos, shortest_side: int) -> list[Oddity]:
     for reason, explanation, rule in _RULES:
         rows, details = rule(photos, shortest_side)
         if len(rows):
-            found.append(Oddity(reason, explanation, photos.photos.photos.names.take(rows), details))
+            found.append(Oddity(reason, explanation, take_names(photos.photos.photos.names, rows), details))
     return found
 
 
@@ -75,49 +75,49 @@ def _unreadable(unreadable: tuple[tuple[str, str], ...]) -> list[Oddity]:
     return found
 
 
-def _black(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _black(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     return _select(
         (photos.brightness < _BLACK) & (photos.contrast < _EVEN), photos.brightness, "brightness {:.0f} of 255"
     )
 
 
-def _white(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _white(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     return _select((photos.brightness > _WHITE) & (photos.contrast < _EVEN), -photos.brightness, "")
 
 
-def _blank(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _blank(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     lit = (photos.brightness >= _BLACK) & (photos.brightness <= _WHITE)
     return _select(lit & (photos.contrast < _PLAIN), photos.contrast, "")
 
 
-def _cut_short(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _cut_short(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     return _select(
         (photos.unsent >= _UNSENT) & (photos.contrast >= _PLAIN), -photos.unsent, "{:.0%} of its height", photos.unsent
     )
 
 
-def _tiny(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, Names]:
+def _tiny(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, list[str]]:
     side = np.minimum(photos.width, photos.height)
     rows, _ = _select(side < shortest_side / 2, side, "")
-    return rows, Names(f"{photos.width[row]:.0f} x {photos.height[row]:.0f} pixels" for row in rows)
+    return rows, [f"{photos.width[row]:.0f} x {photos.height[row]:.0f} pixels" for row in rows]
 
 
-def _blurred(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, Names]:
+def _blurred(photos: AuditPhotos, shortest_side: int) -> tuple[Rows, list[str]]:
     limit = min(_BLURRED, _BLURRED_SHARE * float(np.median(photos.sharpness)))
     # A tiny picture is soft when it is enlarged, and is listed as tiny.
     large = np.minimum(photos.width, photos.height) >= shortest_side / 2
     return _select(large & (photos.sharpness < limit) & (photos.contrast >= _EVEN), photos.sharpness, "")
 
 
-def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     gray = (photos.colour < _GRAY) & (photos.contrast >= _PLAIN)
     among_colour = float(np.median(photos.colour)) > _COLOURED and gray.mean() < _FEW
     return _select(gray & among_colour, photos.colour, "")
 
 
-def _unlike(photos: AuditPhotos, _: int) -> tuple[Rows, Names]:
+def _unlike(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
     if len(photos) < _FEWEST_FOR_OUTLIERS:
-        return np.zeros(0, np.int64), Names([])
+        return np.zeros(0, np.int64), []
     distances = _distances_to_nearest(photos.directions)
     middle = float(np.median(distances))
     spread = 1.4826 * float(np.median(np.abs(distances - middle))) + 1e-6
@@ -146,14 +146,14 @@ def _select(
     order: npt.NDArray[np.float32],
     detail: str,
     shown: npt.NDArray[np.float32] | None = None,
-) -> tuple[Rows, Names]:
+) -> tuple[Rows, list[str]]:
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(order[rows], kind="stable")]
     values = order if shown is None else shown
-    return rows, Names(detail.format(float(values[row])) for row in rows)
+    return rows, [detail.format(float(values[row])) for row in rows]
 
 
-_Rule = Callable[[AuditPhotos, int], tuple[Rows, Names]]
+_Rule = Callable[[AuditPhotos, int], tuple[Rows, list[str]]]
 _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _cut_short),
     ("black", "Nothing can be seen. Was the lens covered?", _black),

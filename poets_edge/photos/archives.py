@@ -23,7 +23,7 @@ import numpy as np
 
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import PHOTO_SUFFIXES
-from poets_edge.photos.table import Names, Rows
+from poets_edge.photos.table import Rows
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
@@ -65,7 +65,7 @@ class Archive:
 
     def __init__(self, members: dict[str, Member], labels: dict[str, str] | None) -> None:
         ordered = sorted(members)
-        self.names = Names(ordered)
+        self.names = list(ordered)
         self.labels = None if labels is None else [labels[name] for name in ordered]
         numbers = np.array([astuple(members[name]) for name in ordered], np.int64)
         self._numbers: Rows = numbers.reshape(len(ordered), 5)

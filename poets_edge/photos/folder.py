@@ -22,7 +22,7 @@ import numpy as np
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address
-from poets_edge.photos.table import NO_SET, SET_NAMES, Names, PhotoTable
+from poets_edge.photos.table import NO_SET, SET_NAMES, PhotoTable
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import SetName as SetName
 
@@ -87,7 +87,7 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
             f"{folder}: a file, not a folder. Give the one that holds a folder of photos for each class."
         )
     labels: dict[str, int] = {}
-    found: list[tuple[str, Names, int, int]] = []
+    found: list[tuple[str, list[str], int, int]] = []
     empty: list[str] = []
     set_folders = _set_folders(folder)
     above = len(os.path.join(folder, ""))  # noqa: PTH118
@@ -95,8 +95,7 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
         label = class_name(class_folder.name)
         of_set = SET_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SET
         paths = _photo_paths(class_folder, recursive=recursive)
-        # As columns folder by folder: the names of a million photos as texts would take 80 MB.
-        names = Names(sorted(path[above:].replace(os.sep, "/") for path in paths))
+        names = sorted(path[above:].replace(os.sep, "/") for path in paths)
         number = labels.setdefault(label, len(labels))
         if names:
             found.append((os.path.join(class_folder, "")[above:].replace(os.sep, "/"), names, number, of_set))  # noqa: PTH118
@@ -108,7 +107,7 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
     counts = [len(names) for _, names, _, _ in found]
     photos = PhotoTable(
         folder=str(folder),
-        names=Names.joined([names for _, names, _, _ in found]),
+        names=[name for _, names, _, _ in found for name in names],
         labels=tuple(labels),
         classes=np.repeat(np.array([number for _, _, number, _ in found], np.int32), counts),
         given=np.repeat(np.array([of_set for _, _, _, of_set in found], np.int8), counts),
@@ -147,7 +146,7 @@ def _scan_elsewhere(folder: Path, *, recursive: bool) -> PhotoFolder:
         )
     photos = PhotoTable(
         folder=found.root,
-        names=Names(names),
+        names=names,
         labels=tuple(labels),
         classes=np.array(classes, np.int32),
         given=np.array(given, np.int8),

@@ -1,4 +1,4 @@
-"""Photos as columns are the photos they were made of, and are divided as they always were."""
+"""Tables of photos, and the sets into which photos are divided."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import scan
 from poets_edge.photos.split import Percentages, split
-from poets_edge.photos.table import HashedPhoto, HashedPhotos, Names, Photo, PhotoDigests, PhotoTable, class_numbers
+from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo, PhotoDigests, PhotoTable, class_numbers
 
 NAMES = ["a/1.jpg", "a/é.jpg", os.fsdecode(b"a/\xff.jpg"), "b/2.jpg", "b/日本.jpg"]
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_table_reads_like_a_tuple(folder: Path) -> None:
+def test_table_is_a_sequence_of_photos(folder: Path) -> None:
     found = scan(folder).photos
     listed = [Photo(folder / name, name, name[0]) for name in sorted(NAMES)]
     assert list(found) == listed and [found[row] for row in range(-len(found), 0)] == listed
@@ -36,16 +36,7 @@ def test_a_table_reads_like_a_tuple(folder: Path) -> None:
         found[len(found)]
 
 
-def test_names_of_any_bytes_come_back() -> None:
-    assert list(Names(NAMES)) == NAMES and list(Names([])) == [] and list(Names(NAMES)[1:3]) == NAMES[1:3]
-    many = [f"{number}" for number in range(10_000)]
-    assert list(Names(many)) == many, "they are cut up some thousands at a time"
-    rows = np.random.default_rng(0).integers(len(many), size=9_000)
-    assert list(Names(many).take(rows)) == [many[row] for row in rows] and list(Names(many)[5000:]) == many[5000:]
-    assert list(Names(NAMES).take(np.array([4, 2, 2]))) == [NAMES[4], NAMES[2], NAMES[2]]
-
-
-def test_exclusions_leave_out_and_move(folder: Path) -> None:
+def test_exclusions_drop_photos_and_change_classes(folder: Path) -> None:
     changed = Exclusions(frozenset({"a/1.jpg"}), {"b/2.jpg": "c", "b/日本.jpg": "a"}).apply(scan(folder))
     assert {photo.name: photo.label for photo in changed.photos} == {
         NAMES[1]: "a", NAMES[2]: "a", "b/2.jpg": "c", "b/日本.jpg": "a"
@@ -57,7 +48,7 @@ def test_exclusions_leave_out_and_move(folder: Path) -> None:
     assert Exclusions(frozenset({"a/1.jpg", "x"})).unknown(scan(folder)) == ["x"]
 
 
-def test_digests_by_name(folder: Path) -> None:
+def test_photo_digests_map_names_to_hexadecimal(folder: Path) -> None:
     listed = [HashedPhoto(photo, bytes([row]) * 32) for row, photo in enumerate(scan(folder).photos)]
     columns = HashedPhotos.of(listed)
     assert list(columns) == listed and list(columns[1:3]) == listed[1:3]
@@ -65,8 +56,8 @@ def test_digests_by_name(folder: Path) -> None:
     assert dict(PhotoDigests(columns)) == {item.photo.name: item.digest.hex() for item in listed}
 
 
-def test_photos_stay_in_the_sets_they_were_in() -> None:
-    """As version 0.2.0 divided these names: large classes, small ones, groups, and ones that miss a set by chance."""
+def test_split_agrees_with_version_0_2_0() -> None:
+    """Large classes, small ones, groups, and classes that miss a set by chance."""
     names = [f"large/{number}.jpg" for number in range(60)] + [f"group/{n % 4}_nohash_{n}.jpg" for n in range(12)]
     names += [f"small/{number}.jpg" for number in range(3)] + ["two/1.jpg", "two/2.jpg", "é/e\u0301.jpg"]
     sets = split([Photo(Path(name), name, name.partition("/")[0]) for name in names], Percentages())
