@@ -1,8 +1,8 @@
-"""Putting a model into the Android app, and writing down what it answers so that the app can be held to it.
+"""Installation of a model in the Android app, and test vectors for the app.
 
-A `.tflite` comes in. Either it goes into the app's assets, if the app could run it; or photos are run through it
-and every step is written out: pixels, input tensor, output tensor, scores, order. The app's JVM tests take the
-same steps in Java.
+`install_model` copies a `.tflite` into the app's assets after checking that the app can run it. `write_vectors` runs
+photos through a model and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking. The
+app's JVM tests compare them with those that Java computes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from poets_edge.tflite.session import TensorInfo
 
 DEFAULT_APP = Path("android_demo")
 ASSET = Path("app/src/main/assets/model.tflite")
-"""Where the app looks for its model."""
+"""Path of the model inside the app's folder."""
 
 _MANIFEST = Path("app/src/main/AndroidManifest.xml")
 _VECTOR_TOP = 3
@@ -34,13 +34,13 @@ _VECTOR_TOP = 3
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model inside the app.
+    """A model in the app's assets.
 
     Attributes:
         path: the copy.
         size: bytes.
-        labels: what it can answer.
-        input: its input tensor, of shape [1, height, width, 3].
+        labels: class names, in the order of the outputs.
+        input: the input tensor, of shape [1, height, width, 3].
     """
 
     path: Path
@@ -50,16 +50,16 @@ class InstalledModel:
 
 
 def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
-    """Copy a model into the app's assets, in place of any other, after checking that the app can run it.
+    """Copy a model into the app's assets, replacing the present one, after checking that the app can run it.
 
     Args:
         app: the app's folder, `android_demo` in poets_edge's sources.
 
     Raises:
-        ModelError: it is missing or damaged, takes anything but one RGB picture at a time, has tensors of other
-            types than float32, uint8 or int8, or lacks labels.
-        UsageError: `app` is not the app.
-        OutputError: it cannot be copied.
+        ModelError: the model is missing or damaged, its input is not one RGB image, its tensors are not float32, uint8
+            or int8, or it has no labels.
+        UsageError: `app` is not the folder of the app.
+        OutputError: the copy cannot be written.
     """
     if not (app / _MANIFEST).is_file():
         raise UsageError(
@@ -72,14 +72,14 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
 
 
 def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
-    """Write what a model makes of photos, step by step, for the app's JVM tests to repeat.
+    """Write test vectors: every intermediate value of labelling some photos.
 
-    `folder` gets a copy of the model, `model.properties` describing its tensors and labels, and one `.bin` file a
-    photo: its pixels, the input tensor, the output tensor, the scores, and which labels are best. Lengths in them are
-    big-endian, tensors little-endian.
+    `folder` gets a copy of the model, its labels, `model.properties` with its tensors' types, shapes and quantization,
+    and one `.bin` file per photo: pixels, input tensor, output tensor, scores, and the indices of the best labels.
+    Lengths in the files are big-endian int32, tensors little-endian.
 
     Raises:
-        ModelError: the app could not run the model.
+        ModelError: the app cannot run the model.
         PhotoError: a photo cannot be read.
         OutputError: a file cannot be written.
     """

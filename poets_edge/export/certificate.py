@@ -1,6 +1,6 @@
-"""A certificate that this machine makes for itself, for HTTPS to a phone on the same network.
+"""Self-signed certificates, for HTTPS to a phone on the same network.
 
-No authority vouches for it, so browsers warn once. It is kept, so that they need not warn again each time.
+Browsers warn about a self-signed certificate once. It is stored, so that they do not warn again at each start.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _ENOUGH = datetime.timedelta(days=7)
 
 
 def certificate_for(host: str, folder: Path | None = None) -> Path:
-    """A PEM file with key and certificate for an address, made where there is none that is good for a week more.
+    """Return a PEM file with key and certificate for a host, a new one unless the stored one is valid for a week.
 
     Args:
-        host: an IP address or a name.
-        folder: where certificates are kept; by default the user's own folder for settings. Only they can read it.
+        host: an IP address or a host name.
+        folder: where certificates are stored, readable by the user only; by default the user's configuration folder.
 
     Raises:
         RuntimeMissingError: cryptography is not installed.
@@ -79,7 +79,7 @@ def _make(host: str) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file for the user's eyes only; of a killed program, not even a part of a key stays."""
+    """Write a file that only the user can read; temporary files of killed programs are removed."""
     prefix = f".{path.name}."
 
     def make() -> Path:

@@ -1,7 +1,7 @@
-"""Whether a quantized file loses more accuracy than was allowed, judged on the photos that both files answered.
+"""Test whether a quantized file loses more accuracy than was allowed, on the photos that both files labelled.
 
-One test photo of 49 is 2 points, so a limit in points alone would fail over a single photo that could as well have
-fallen the other way. A file fails where it loses more than was allowed, and more than chance explains.
+One test photo of 49 is 2 points, so a limit in points alone could be broken by a single photo. A file fails if its loss
+exceeds the limit and the excess is statistically significant.
 """
 
 from __future__ import annotations
@@ -13,31 +13,32 @@ from typing import Any
 from poets_edge.device.paired import SIGNIFICANCE, Paired, mcnemar
 
 
-def too_much(paired: Paired, allowed: float) -> bool:
-    """Whether the loss beyond what is allowed is unlikely to be chance.
+def drop_is_significant(paired: Paired, allowed: float) -> bool:
+    """Return whether the loss exceeds the allowed one significantly (exact McNemar test).
 
-    As many of the lost photos as are allowed are forgiven; the others must outnumber those won (exact McNemar test).
+    The allowed number of photos is subtracted from those that only the float32 file labels correctly; the rest is
+    tested against those that only the quantized file labels correctly.
 
     Args:
-        paired: the quantized file beside the float32 one.
-        allowed: points (percent) of accuracy.
+        paired: the quantized file compared with the float32 file.
+        allowed: percentage points of accuracy.
     """
-    lost = paired.worse - forgiven(paired, allowed)
+    lost = paired.worse - allowed_photos(paired, allowed)
     return lost > paired.better and mcnemar(lost, paired.better) <= SIGNIFICANCE
 
 
 def exceeds(paired: Paired, allowed: float) -> bool:
-    """Whether the loss as counted is larger than is allowed, by chance or not."""
-    return paired.worse - paired.better > forgiven(paired, allowed)
+    """Return whether the measured loss is larger than the allowed one, significantly or not."""
+    return paired.worse - paired.better > allowed_photos(paired, allowed)
 
 
-def forgiven(paired: Paired, allowed: float) -> int:
-    """The photos that so many points of accuracy are."""
+def allowed_photos(paired: Paired, allowed: float) -> int:
+    """Return the number of photos, rounded down, that `allowed` percentage points of accuracy amount to."""
     return math.floor(allowed * paired.photos / 100 + 1e-9)
 
 
 def verdict(losses: Mapping[Any, Paired], allowed: float) -> str:
-    """`int8 loses 6.1 points (14 photos worse, 8 better of 98)`, for each."""
+    """Return a sentence about the loss of each file: `int8 loses 6.1 points (14 photos worse and 8 better of ...)`."""
     parts = [
         f"{quantization} loses {-paired.gain:.1f} points ({paired.worse} photos worse and {paired.better} better of"
         f" {paired.photos} test photos)"

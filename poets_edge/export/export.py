@@ -1,9 +1,9 @@
-"""`export`: from a frozen graph to `.tflite` files whose size, accuracy and agreement are known."""
+"""Export of a frozen graph as `.tflite` files whose size, accuracy and agreement with float32 are measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from poets_edge.core.paths import GRAPH
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Scored, score_models
 from poets_edge.errors import DatasetError, ModelError, UsageError
-from poets_edge.export.drop import exceeds, too_much, verdict
+from poets_edge.export.drop import drop_is_significant, exceeds, verdict
 from poets_edge.export.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.nets.frozen import FrozenGraph
@@ -39,16 +39,17 @@ class ExportOptions:
     """Options of `export`.
 
     Attributes:
-        graph: a frozen graph, of `train` or of the original codelab.
-        labels: its labels file; by default the one beside it.
-        output_dir: where the `.tflite` files go; by default beside the graph.
-        quantizations: of the files to write; empty means int8 for an architecture named `_quantized`, else float32.
-        float_io: int8 files keep float32 input and output.
-        image_dir: where the photos lie now; needed for a graph without a record.
-        percentages: division of `image_dir` for a graph without a record.
-        calibration_count: training photos that set the ranges of int8.
-        max_accuracy_drop: points (percent) of accuracy on the test photos a quantized file may lose; it fails where it
-            loses more, and more than chance explains (see `poets_edge.export.drop`).
+        graph: frozen graph, written by `train` or by the original codelab.
+        labels: labels file; by default the one next to the graph.
+        output_dir: folder for the `.tflite` files; by default the graph's.
+        quantizations: one file is written for each; empty means int8 for an architecture named `_quantized`, float32
+            for others.
+        float_io: int8 files keep float32 inputs and outputs.
+        image_dir: photo folder; needed if the photos were moved or the graph has no record.
+        percentages: sizes of the splits of `image_dir`, for a graph without a record.
+        calibration_count: number of training photos that the int8 ranges are calibrated with.
+        max_accuracy_drop: percentage points of accuracy on the test photos that a quantized file may lose. The export
+            fails if a file loses significantly more (see `poets_edge.export.drop`).
     """
 
     graph: Path = GRAPH
@@ -71,7 +72,7 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class _Source:
-    """The graph to export. `network` is its network, where that can be written without TensorFlow's converter."""
+    """The graph to export. `network` is None if only TensorFlow's converter can convert the graph."""
 
     frozen: FrozenGraph
     network: Network | None
@@ -113,7 +114,7 @@ def export_graph(
         raise DatasetError(
             f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
         )
-    # The float model is always converted: the others are judged beside it.
+    # The float32 model is always converted: the others are compared with it.
     quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
     models: dict[Quantization, bytes] = {}
     with reporter.progress("converting", len(quantizations), "file") as advance:
@@ -125,16 +126,15 @@ def export_graph(
     scored = _rescore(models, source, pictures, reporter)
     files, contents = [], []
     for quantization in wanted:
-        judged = _judge(scored, quantization, source.labels)
-        facts = _facts(options, source, quantization, judged)
+        file = _evaluated(_output_path(options, quantization), quantization, scored, source.labels)
+        facts = _facts(options, source, file)
         contents.append(with_files(models[quantization], _card(source, quantization), facts))
-        path = _output_path(options, quantization)
-        files.append(ExportedFile(path=path, quantization=quantization, size=len(contents[-1]), **judged))
+        files.append(replace(file, size=len(contents[-1])))
     result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
     write_together({file.path: content for file, content in zip(files, contents, strict=True)})
-    for content in contents if scored else ():  # just converted and judged here: it need not be verified again
+    for content in contents if scored else ():  # converted and run here: it need not be verified again
         remember(content)
     return result
 
@@ -165,18 +165,18 @@ def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization,
 
 def _convert(options: ExportOptions, source: _Source, quantization: Quantization, pictures: Pictures | None) -> bytes:
     frozen = source.frozen
-    ends = (frozen.input_name, frozen.output_name, frozen.size)
+    signature = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
         if source.network:
             return quantized(source.network, quantization)
-        return convert(frozen.graph, str(frozen.path), *ends, quantization)
+        return convert(frozen.graph, str(frozen.path), *signature, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     pixels = calibration_pixels(chosen, frozen.size, pictures)
     if source.network:
         return quantized(source.network, "int8", pixels, float_io=options.float_io)
     samples = partial(batches, pixels)
     graph = rounded(frozen, samples())
-    return convert(graph, str(frozen.path), *ends, quantization, calibration=samples, float_io=options.float_io)
+    return convert(graph, str(frozen.path), *signature, quantization, calibration=samples, float_io=options.float_io)
 
 
 def _card(source: _Source, quantization: Quantization) -> Card:
@@ -188,7 +188,7 @@ def _card(source: _Source, quantization: Quantization) -> Card:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, pictures: Pictures | None, reporter: Reporter
 ) -> dict[Quantization, Scored]:
-    """Scores of every file over the test photos; also the check that each loads and answers with numbers."""
+    """Run every file over the test photos, which also checks that each loads and gives finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
         name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
@@ -199,19 +199,21 @@ def _rescore(
     return scored if photos else {}
 
 
-def _judge(
-    scored: Mapping[Quantization, Scored], quantization: Quantization, labels: tuple[str, ...]
-) -> dict[str, Any]:
-    """The judgement of a file by its scores on the test photos: fields of `ExportedFile`."""
+def _evaluated(
+    path: Path, quantization: Quantization, scored: Mapping[Quantization, Scored], labels: tuple[str, ...]
+) -> ExportedFile:
+    """Return the evaluation of a file on the test photos; its size is not known yet."""
+    file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
     if not scored:
-        return {"evaluation": None, "agreement": None}
+        return file
     one, reference = scored[quantization], scored["float32"]
-    return {
-        "evaluation": one.evaluation(labels),
-        "agreement": one.agreement(reference),
-        "beside_float": compare_paired(one.right(labels), reference.right(labels)) if one is not reference else None,
-        "scored": one,
-    }
+    return replace(
+        file,
+        evaluation=one.evaluation(labels),
+        agreement=one.agreement(reference),
+        beside_float=compare_paired(one.right(labels), reference.right(labels)) if one is not reference else None,
+        scored=one,
+    )
 
 
 def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
@@ -219,7 +221,7 @@ def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> Non
     if any(paired is None or not paired.photos for paired in losses.values()):
         raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
     larger = {name: paired for name, paired in losses.items() if paired and exceeds(paired, allowed)}
-    failed = {name: paired for name, paired in larger.items() if too_much(paired, allowed)}
+    failed = {name: paired for name, paired in larger.items() if drop_is_significant(paired, allowed)}
     if failed:
         raise AccuracyDropError(f"{verdict(failed, allowed)}. Nothing was written.", result)
     if larger:
@@ -231,11 +233,9 @@ def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> Non
 def _facts(
     options: ExportOptions,
     source: _Source,
-    quantization: Quantization,
-    judged: Mapping[str, Any],
+    file: ExportedFile,
 ) -> dict[str, Any]:
-    """The facts that travel inside the file, beside the labels."""
-    evaluation = judged["evaluation"]
+    """Return the facts that are stored in the file next to its labels."""
     record = source.record or {}
     training: dict[str, Any] = {
         key: record[key]
@@ -252,18 +252,18 @@ def _facts(
         )
         if key in record
     }
-    if tuned := record.get("fine_tuning"):  # without its curve, which is the record's
+    if tuned := record.get("fine_tuning"):  # its curve stays in the record
         training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
     return {
         "format": 1,
-        "quantization": quantization,
-        "float_io": quantization != "int8" or options.float_io,
+        "quantization": file.quantization,
+        "float_io": file.quantization != "int8" or options.float_io,
         "percentages": record.get("percentages") or asdict(options.percentages),
-        "calibration_photos": options.calibration_count if quantization == "int8" else None,
+        "calibration_photos": options.calibration_count if file.quantization == "int8" else None,
         "exported_with": versions(),
         "training": training or None,
-        "test": evaluation.to_json() if evaluation else None,
-        "agreement_with_float": judged["agreement"],
+        "test": file.evaluation.to_json() if file.evaluation else None,
+        "agreement_with_float": file.agreement,
     }
 
 

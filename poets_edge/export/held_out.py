@@ -1,4 +1,4 @@
-"""Which photos calibrate an export, and which judge it."""
+"""Photos for calibrating and evaluating an export."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from poets_edge.photos.table import SET_NAMES, PhotoTable
 
 @dataclass(frozen=True)
 class ExportPhotos:
-    """Photos of the training set, for calibration, and of the test set, for re-scoring.
+    """Training photos, for calibration, and test photos, for re-scoring.
 
     Attributes:
-        missing: how many of those the training run knew are no longer there.
+        missing: number of photos of the training run that no longer exist.
     """
 
     training: Sequence[Photo]
@@ -44,16 +44,14 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: Phot
     """
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
-        return (
-            _divided_again(record, folder) if found is None else _divided(found, Percentages(**record["percentages"]))
-        )
+        return _split_again(record, folder) if found is None else _split(found, Percentages(**record["percentages"]))
     elsewhere = is_elsewhere(str(folder))
     if found is not None:
         find: Callable[[str], Photo | None] = {photo.name: photo for photo in found}.get
     else:
         find = _finder_elsewhere(record, folder) if elsewhere else _finder_in_folder(record, folder)
     digests = record.get("photos") or {}  # records of version 0.1 have none
-    there = {
+    present = {
         name: tuple(
             replace(photo, sha256=digests.get(photo.name, ""))
             for photo in map(find, record["sets"][name])
@@ -61,15 +59,15 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: Phot
         )
         for name in ("training", "test")
     }
-    if not there["training"]:
-        trouble = "not in it." if elsewhere else "not there. Say where they are now: `image_dir`."
-        raise DatasetError(f"{folder}: the photos the graph was trained on are {trouble}")
-    missing = sum(len(record["sets"][name]) - len(there[name]) for name in there)
-    return ExportPhotos(there["training"], there["test"], missing)
+    if not present["training"]:
+        reason = "not in it." if elsewhere else "not there. Say where they are now: `image_dir`."
+        raise DatasetError(f"{folder}: the photos the graph was trained on are {reason}")
+    missing = sum(len(record["sets"][name]) - len(present[name]) for name in present)
+    return ExportPhotos(present["training"], present["test"], missing)
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
-    """Gives a photo of the record by its name; None where it is no file any more."""
+    """Return a function that looks a photo of the record up by its name, and returns None if the file is gone."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = record.get("exclude", {}).get("belongs_to", {})
 
@@ -81,43 +79,43 @@ def _finder_in_folder(record: dict[str, Any], folder: Path) -> Callable[[str], P
 
 
 def _finder_elsewhere(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
-    """The same where photos are no files by themselves."""
+    """Return a function that looks a photo in an archive or at an address up by its name."""
     return {photo.name: photo for photo in _scanned(record, folder)}.get
 
 
 def _scanned(record: dict[str, Any], folder: Path) -> PhotoTable:
-    """The folder as it is now, with the exclusions of then."""
+    """Scan the folder again and apply the exclusions of the record."""
     excluded = record.get("exclude") or {}
     exclusions = Exclusions(frozenset(excluded.get("leave_out", ())), excluded.get("belongs_to", {}))
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 
-def _divided_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
-    """Where the photos are too many to be named in the record: the folder as it is now, divided as it was then."""
+def _split_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
+    """Split the present photos of the folder as the record says; for records of too many photos to name each."""
     found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
-    return replace(_divided(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
+    return replace(_split(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
 
 
 def photos_of_folder(folder: Path, percentages: Percentages) -> ExportPhotos:
-    """Photos of a folder, divided as `train` would. Raises DatasetError."""
-    return _divided(scan(folder).photos, percentages)
+    """Scan a folder and split it as `train` does. Raises DatasetError."""
+    return _split(scan(folder).photos, percentages)
 
 
-def _divided(photos: PhotoTable, percentages: Percentages) -> ExportPhotos:
+def _split(photos: PhotoTable, percentages: Percentages) -> ExportPhotos:
     numbers = set_numbers(photos, percentages)
     training, test = (photos.take(np.flatnonzero(numbers == SET_NAMES.index(name))) for name in ("training", "test"))
     return ExportPhotos(training, test)
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """`count` photos, the classes in turn, always the same ones for the same photos."""
+    """Return `count` photos, taking the classes in turn; equal lists of photos give equal choices."""
     by_class: dict[str, list[Photo]] = defaultdict(list)
     rng = np.random.default_rng(0)
     for index in rng.permutation(len(photos)):
         by_class[photos[index].label].append(photos[index])
     turns = max((len(members) for members in by_class.values()), default=0)
-    in_turn = [
+    interleaved = [
         by_class[label][turn] for turn in range(turns) for label in sorted(by_class) if turn < len(by_class[label])
     ]
-    return in_turn[:count]
+    return interleaved[:count]

@@ -1,4 +1,4 @@
-"""Models that readers outside Python can run: the Android app and the web page, which know one kind of classifier."""
+"""Check of models for the Android app and the web page, which run fewer kinds of models than Python does."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _TYPES = ("float32", "uint8", "int8")
 
 
 def open_for_other_readers(model: Path, reader: str) -> Classifier:
-    """Open a model that takes one RGB picture of fixed size, in types that the app and the page know.
+    """Open a model whose input is one RGB image of fixed size and whose types the app and the page support.
 
     Args:
-        reader: who is to run it, for error messages: "the app".
+        reader: name of the reader in error messages, for example "the app".
 
     Raises:
-        ModelError: it is missing or damaged, or not such a model.
+        ModelError: the model is missing, damaged or not supported by the reader.
     """
     classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
-    # Dimensions that may change show as -1 in the signature, and as 1 in the shape.
+    # A dynamic dimension is -1 in the signature and 1 in the shape.
     (details,) = classifier.session.interpreter.get_input_details()
     signature = [int(size) for size in details["shape_signature"]]
     if -1 in signature:

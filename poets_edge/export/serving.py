@@ -1,6 +1,7 @@
-"""Serving a folder of static files, read only, with the headers that several threads and a camera need.
+"""HTTP server of a folder of static files, with the headers that WebAssembly threads and the camera need.
 
-For trying a page out and for the phone on the same network; what is to stay up belongs on a real web server.
+It is meant for trying a page out, on this machine or from a phone on the same network. A public page belongs on a
+web server.
 """
 
 from __future__ import annotations
@@ -31,20 +32,23 @@ _TYPES = {
 }
 
 _HEADERS = {
-    # Together these give a page shared memory, which threads need.
+    # These three give the page shared memory, which threads need.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Kept, but asked for each time whether it is still the same: a new model is seen at once.
+    # Browsers revalidate the file at each visit, so a new model is seen at once.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """Serves the files that are in `folder` now. Use it in a `with` block; `serve_forever` runs until `shutdown`."""
+    """HTTP server of the files that are in a folder at the start.
+
+    Use it in a `with` block; `serve_forever` runs until `shutdown`.
+    """
 
     daemon_threads = True
 
@@ -67,15 +71,15 @@ class PageServer(http.server.ThreadingHTTPServer):
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            # Shaking hands is left to each connection's own thread: one that stalls must not hold up the others.
+            # The TLS handshake is made by the thread of the connection: a client that stalls must not block the others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Browsers break connections off all the time, and refuse certificates; nobody needs a traceback of that."""
+        """Ignore errors of single connections: browsers close them early and refuse certificates."""
 
     def server_bind(self) -> None:
-        """Bind without asking a name server who we are, which can take seconds."""
+        """Bind without the reverse DNS lookup of the base class, which can take seconds."""
         socket_server_bind = super(http.server.HTTPServer, self).server_bind
         socket_server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
@@ -99,7 +103,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         path = self.path.partition("?")[0]
-        # Looked up, never put together: no path leads out of the folder.
+        # A lookup, not a path operation: no request can leave the folder.
         file = self.server.files.get("/index.html" if path == "/" else path)
         if file is None:
             return self._send(HTTPStatus.NOT_FOUND, b"Not found.\n", {"Content-Type": _TYPES[".txt"]}, with_body)
@@ -130,10 +134,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def network_address() -> str:
-    """The address under which others on the network reach this machine. Raises UsageError."""
+    """Return the IP address of this machine on the local network. Raises UsageError: there is no network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # An address that is nobody's (RFC 5737); a datagram socket only looks up the way there.
+            # A documentation address (RFC 5737); connecting a datagram socket only looks up the route.
             probe.connect(("192.0.2.1", 9))
         except OSError:
             raise UsageError("this computer is on no network. Name its address: `host`") from None

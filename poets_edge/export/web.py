@@ -1,8 +1,8 @@
-"""A model as a web page: a static folder that any web server can hold.
+"""A model as a web page: a static folder for any web server.
 
-A `.tflite` comes in. The page, the model, LiteRT's WebAssembly, a manifest and a service worker go out. Nothing about
-the model is written into the page: it reads all that it needs from the model itself, as `poets-edge label` does. The
-page is built from `web/` by `make web` and ships inside the package, so nobody needs Node to use it.
+The folder holds the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels and
+normalization from the model itself, as `poets-edge label` does. It is built from `web/` by `make web` and ships inside
+the package, so users do not need Node.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _SITE = b"const SITE="
 """The first line of the service worker in every folder written here: its list of files."""
 
 _PLAIN = {".png"}
-"""Gain nothing from compression."""
+"""Suffixes of files that are compressed already."""
 
 _FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
-"""Parts of names of files that a browser fetches later, or never."""
+"""Substrings of the names of files that a first visit does not fetch."""
 
 
 @dataclass(frozen=True)
 class WrittenPage:
-    """A folder that a web server can hold.
+    """A written web page.
 
     Attributes:
         size: bytes of all files.
-        page_transfer, model_transfer: bytes that a first visit fetches, where the server compresses.
-        labels: what it can answer.
-        input: its input tensor, of shape [1, height, width, 3].
+        page_transfer, model_transfer: bytes that a first visit fetches from a server that compresses.
+        labels: class names, in the order of the outputs.
+        input: the input tensor, of shape [1, height, width, 3].
     """
 
     folder: Path
@@ -56,14 +56,14 @@ class WrittenPage:
 
 
 def write_page(model: Path, folder: Path) -> WrittenPage:
-    """Write the page for a model into a folder that is new, empty, or was written by this function before.
+    """Write the web page of a model into a folder that is new, empty, or holds an older page.
 
-    Beside each file that shrinks stands a `.gz` of it, for servers that send such (nginx's `gzip_static`). All files
-    are written together, or none; others in the folder are left alone.
+    Files that compress well get a `.gz` next to them, for servers that send precompressed files (nginx's
+    `gzip_static`). Either all files are written or none. Other files in the folder are not touched.
 
     Raises:
         ModelError: the model is missing or damaged, carries no labels, or is not one the page can run.
-        OutputError: something else is in the folder, or it cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
     classifier = open_for_other_readers(model, "the page")
     _check_folder(folder)
@@ -86,7 +86,7 @@ def write_page(model: Path, folder: Path) -> WrittenPage:
 
 
 def _contents(model: bytes) -> dict[str, bytes]:
-    """Path inside the folder -> bytes."""
+    """Return the content of each file of the page, by its path in the folder."""
     contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         for entry in archive:
@@ -97,7 +97,7 @@ def _contents(model: bytes) -> dict[str, bytes]:
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:
-    """The files that the service worker keeps, with the checksums that `fetch` verifies, and a name for them all."""
+    """Return the files that the service worker caches, with their integrity checksums, and a version of all of them."""
     digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
     files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
     return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}
@@ -118,7 +118,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _is_begun(path: Path) -> bool:
-    """Whether a run that was killed before its page was there has left this."""
+    """Return whether a path is a leftover of a run that was killed before it had written its page."""
     if path.is_dir():
         return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
     return is_begun(path)

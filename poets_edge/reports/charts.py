@@ -1,4 +1,4 @@
-"""Numbers -> line charts as SVG, in the colours of the page that holds them."""
+"""Line charts as SVG elements, in the colours of the page that contains them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ _WIDTH, _HEIGHT = 640.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 18.0, 14.0, 46.0
 _TICKS = 5
 
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points; `style` is a class of the style sheet: "main", "second", "faint" or "dashed".
+    """A line of a chart.
 
     Attributes:
-        name: shown in the legend; empty for none.
-        band: (x, low, high) of a shaded area behind it.
-        dots: also mark each point, with its values as a tip.
+        name: label in the legend; empty for none.
+        points: (x, y) pairs in data coordinates.
+        style: class in the style sheet: "main", "second", "faint" or "dashed".
+        band: (x, low, high) of a shaded area behind the line.
+        dots: draw a dot at each point, with its values as a tooltip.
     """
 
     name: str
-    points: Sequence[Place]
+    points: Sequence[Point]
     style: str = "main"
     band: Sequence[tuple[float, float, float]] = ()
     dots: bool = False
@@ -37,8 +39,9 @@ class Axis:
     """An axis of a chart.
 
     Attributes:
-        text: turns a value into the label of a tick.
-        logarithmic: equal distances are equal ratios; values must be above 0.
+        text: returns the label of a tick.
+        logarithmic: logarithmic scale; values must be above 0.
+        ticks: positions of the ticks; empty for round numbers.
     """
 
     name: str
@@ -49,14 +52,14 @@ class Axis:
     ticks: Sequence[float] = ()
 
     def place(self, value: float) -> float:
-        """Where a value lies, 0 to 1."""
+        """Return the position of a value on the axis, 0 to 1."""
         low, high = self.low, self.high
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return (value - low) / (high - low) if high > low else 0.5
 
-    def marks(self) -> Sequence[float]:
-        """Where the ticks are."""
+    def tick_values(self) -> Sequence[float]:
+        """Return the values at which ticks are drawn."""
         if self.ticks:
             return self.ticks
         step = _round_step((self.high - self.low) / _TICKS)
@@ -65,7 +68,7 @@ class Axis:
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
-    """An SVG element; `title` is what a screen reader says of it."""
+    """Return a chart as an SVG element; screen readers read `title`."""
     parts = [
         f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">',
         *_grid(x, y),
@@ -91,13 +94,13 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
 def _grid(x: Axis, y: Axis) -> list[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = []
-    for value in y.marks():
+    for value in y.tick_values():
         _, top = _at(x.low, value, x, y)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{top:.1f}" y2="{top:.1f}"/>')
         parts.append(
             f'<text class="tick" x="{_LEFT - 8}" y="{top + 4:.1f}" text-anchor="end">{escape(y.text(value))}</text>'
         )
-    for value in x.marks():
+    for value in x.tick_values():
         left, _ = _at(value, y.low, x, y)
         parts.append(f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="{_TOP}" y2="{bottom}"/>')
         parts.append(
@@ -109,7 +112,7 @@ def _grid(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Below the chart, between the names of the axes, where no line can cross it."""
+    """Return a legend below the chart, where no line crosses it."""
     parts = []
     named = [line for line in lines if line.name]
     top = _HEIGHT - 12
@@ -120,14 +123,13 @@ def _legend(lines: Sequence[Line]) -> list[str]:
     return parts
 
 
-def _at(a: float, b: float, x: Axis, y: Axis) -> Place:
+def _at(a: float, b: float, x: Axis, y: Axis) -> Point:
     left = _LEFT + x.place(a) * (_WIDTH - _LEFT - _RIGHT)
     return left, _TOP + (1 - y.place(b)) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _path(points: Sequence[Place], x: Axis, y: Axis) -> str:
-    places = [_at(a, b, x, y) for a, b in points]
-    return " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
+def _path(points: Sequence[Point], x: Axis, y: Axis) -> str:
+    return " ".join("{:.1f},{:.1f}".format(*_at(a, b, x, y)) for a, b in points)
 
 
 def _round_step(rough: float) -> float:

@@ -1,4 +1,4 @@
-"""Photos -> small pictures that lie inside a page."""
+"""Thumbnails that are embedded in a page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from poets_edge.photos.folder import contents_at
 from poets_edge.photos.image import read_photo
 
 _SIDE = 220
-"""Pixels, at most; twice what most screens show."""
+"""Longest side in pixels; twice the displayed size, for high-density screens."""
 _QUALITY = 72
 
 
 def thumbnails(photos: Iterable[Path]) -> dict[Path, str]:
-    """Each photo as a `data:` address; an empty text where it can no longer be read."""
+    """Return each photo as a JPEG in a `data:` URL; an empty string if it cannot be read."""
     return dict(run_parallel(dict.fromkeys(photos), lambda: None, lambda path, _: _thumbnail(path)))
 
 

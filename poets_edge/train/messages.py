@@ -1,4 +1,4 @@
-"""The words of `train`: of its photos, each step, and the finished run (a better step, thin classes, stale exports)."""
+"""Messages of `train`: the split photos, each step, and advice on the finished run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from poets_edge.train.options import TrainOptions
 from poets_edge.train.record import Duplicate
 
 _CLEARLY_WORSE = 1.05
-"""Validation cross entropy at the end over that at the best step."""
-_THIN = 4
-"""The largest class has so many times the photos of a class that is called thin."""
+"""Ratio of the final validation cross entropy to the lowest above which advice is given."""
+_SMALL = 4
+"""A class is small if the largest class has at least this many times its photos."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
 
 def step_line(step: Step) -> str:
-    """A line about one evaluation."""
+    """Return a line about one evaluation."""
     line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
     if step.validation_accuracy is not None:
         line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
@@ -34,7 +34,7 @@ def step_line(step: Step) -> str:
 def report_sets(
     reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
 ) -> None:
-    """Say how photos were divided, and which of them are there more than once."""
+    """Report the number of photos by class and split, and photos that exist more than once."""
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")
     for label, counts in table.items():
@@ -48,20 +48,20 @@ def report_sets(
         reporter.warn(f"the same photo more than once {effect}: {where}")
 
 
-def remark_on(
+def report_run(
     options: TrainOptions,
     steps: Sequence[Step],
     table: Mapping[str, Mapping[SetName, int]],
     graph_sha256: str,
     reporter: Reporter,
 ) -> None:
-    """Say what a finished run shows, and what lies beside its graph from an earlier one."""
-    judged = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
-    if judged:
-        reporter.note(f"validation accuracy {curve(judged)} {judged[0]:.0%} to {judged[-1]:.0%}")
+    """Report the validation curve, a better step, small classes, and exports of an earlier graph."""
+    validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
+    if validated:
+        reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
     if line := better_step(steps, early_stop=options.head.early_stop):
         reporter.note(line)
-    if line := thin_classes(table):
+    if line := small_classes(table):
         reporter.warn(line)
     stale = stale_exports(options.output_graph, graph_sha256)
     if stale:
@@ -70,30 +70,32 @@ def remark_on(
 
 
 def better_step(steps: Sequence[Step], *, early_stop: bool) -> str | None:
-    """A line about the step with the lowest validation cross entropy, if the last one is clearly worse."""
-    judged = [(step.validation_cross_entropy, step.step) for step in steps if step.validation_cross_entropy is not None]
-    if not judged:
+    """Return a line about the step with the lowest validation cross entropy; None unless the last is clearly worse."""
+    validated = [
+        (step.validation_cross_entropy, step.step) for step in steps if step.validation_cross_entropy is not None
+    ]
+    if not validated:
         return None
-    lowest, best = min(judged)
-    last = judged[-1][0]
+    lowest, best = min(validated)
+    last = validated[-1][0]
     if last <= _CLEARLY_WORSE * lowest:
         return None
-    kept = "that head was kept" if early_stop else "the last head was kept; `early_stop` keeps that one"
-    return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {kept}."
+    outcome = "that head was kept" if early_stop else "the last head was kept; `early_stop` keeps that one"
+    return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {outcome}."
 
 
-def thin_classes(table: Mapping[str, Mapping[SetName, int]]) -> str | None:
-    """A line about classes with few photos beside the largest, if there are any."""
+def small_classes(table: Mapping[str, Mapping[SetName, int]]) -> str | None:
+    """Return a line about classes with few photos compared with the largest class; None if there are none."""
     counts = {label: sum(sets.values()) for label, sets in table.items()}
     largest = max(counts, key=lambda label: counts[label])
-    thin = [f"{label} {count}" for label, count in counts.items() if count * _THIN <= counts[largest]]
-    if not thin:
+    small = [f"{label} {count}" for label, count in counts.items() if count * _SMALL <= counts[largest]]
+    if not small:
         return None
-    return f"few photos beside {largest} ({counts[largest]}): {', '.join(thin)}. More of them help most."
+    return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
 
 
 def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
-    """The `.tflite` files that `export` would write beside a graph, but that come from another graph."""
+    """Return the `.tflite` files next to a graph that were exported from another graph."""
     found = []
     for path in sorted(graph.parent.glob(f"{graph.stem}*.tflite")):
         try:
@@ -106,7 +108,7 @@ def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
 
 
 def curve(values: Sequence[float]) -> str:
-    """Values between 0 and 1 as a row of at most 40 bars; each stands for the mean of its share of them."""
+    """Return values from 0 to 1 as a row of at most 40 bars, each the mean of consecutive values."""
     length = min(len(values), _CURVE_LENGTH)
     edges = [round(index * len(values) / length) for index in range(length + 1)] if length else []
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

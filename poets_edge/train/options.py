@@ -1,4 +1,4 @@
-"""Everything a training run can be told, checked before anything is done."""
+"""Options of `train`, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class TrainOptions:
     """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
 
     Attributes:
-        image_dir: a folder with one folder of photos a class; or an archive of one, a pattern of WebDataset shards, or
-            an `Address`.
-        recursive: also look in folders inside a class folder.
-        rehash: read every photo, also those that have not changed since they were read last (see `photos.digests`).
-        strict: stop at a photo that cannot be read, instead of leaving it out.
-        intermediate_store_frequency: write the graph every so many steps; 0 never.
-        test_batch_size: photos that judge the result; -1 all of the test set.
-        folds: parts of the photos for cross-validation; 0 for none.
+        image_dir: a folder with one folder of photos per class; or an archive of one, a pattern of WebDataset shards,
+            or an address.
+        recursive: also take photos from folders inside a class folder.
+        rehash: read every photo, including those whose size and times have not changed (see `photos.digests`).
+        strict: stop at a photo that cannot be read, instead of skipping it.
+        intermediate_store_frequency: steps between two intermediate graphs; 0 for none.
+        test_batch_size: number of photos of the final evaluation; -1 for the whole test split.
+        folds: cross-validation folds; 0 for no cross-validation.
         weights: "imagenet", "embedded", or a weights file.
-        with_report: also write the page that shows the run, beside the graph.
-        calibrated: divide the head's logits by the temperature that makes a score of 0.9 right nine times in ten.
-        cluster: where bottlenecks are computed: `local:N` for N processes here, or a Dask scheduler's address; by
-            default the threads of this process.
-        insecure_cluster: allow a `cluster` on another machine whose connection is not encrypted.
-        exclude: a list of photos to leave out, or to count as another class, as the audit's page saves it.
-        runs_dir: where a note of the run is kept, for `list_runs`; None keeps none.
-        summaries_dir: by default `tf_files/training_summaries/<architecture>`.
-        fine_tuning: whether the last blocks are trained together with the head, and how.
+        with_report: also write a report page next to the graph.
+        calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
+        cluster: where bottlenecks are computed: `local:N` for N processes on this machine, or the address of a Dask
+            scheduler; by default in threads of this process.
+        insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
+        exclude: a list of photos to exclude or to move to another class, as the audit page saves it.
+        runs_dir: folder for the notes that `list_runs` reads; None for no note.
+        summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
+        fine_tuning: number of blocks that are trained together with the head, and how.
     """
 
     image_dir: Path
@@ -80,24 +80,24 @@ class TrainOptions:
         check_cluster(self.cluster, insecure=self.insecure_cluster)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(
-                f"`final_tensor_name` {self.final_tensor_name!r} is no name for a node: no spaces, ':' or '^'."
+                f"`final_tensor_name` {self.final_tensor_name!r} is not a node name: no spaces, ':' or '^' are allowed."
             )
         self.fine_tuning.check(self.architecture)
         self._check_outputs_outside_photos()
 
     @property
     def summaries(self) -> Path:
-        """Where event files go."""
+        """Folder for event files."""
         return self.summaries_dir or WORK / "training_summaries" / self.architecture.name
 
     @property
     def record(self) -> Path:
-        """The JSON record, beside the graph."""
+        """Path of the JSON record, next to the graph."""
         return self.output_graph.with_suffix(".json")
 
     @property
     def report(self) -> Path:
-        """The page that shows the run, beside the graph."""
+        """Path of the report page, next to the graph."""
         return self.output_graph.with_suffix(".html")
 
     def _check_outputs_outside_photos(self) -> None:

@@ -1,6 +1,6 @@
-"""The JSON record beside a trained graph: all that decided the result, and all that describes it.
+"""JSON record of a training run, next to the graph: the options that decided the result, and the result.
 
-It holds no time of day and no duration, so equal runs write equal records.
+It holds no dates and no durations, so equal runs write equal records.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Identical photos that lie in different sets or classes, by name."""
+    """Names of identical photos in different splits or classes."""
 
     names: tuple[str, ...]
     sets: tuple[SetName, ...]
@@ -38,7 +38,7 @@ class Duplicate:
 
 
 def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
-    """Photos of the same bytes in different sets (they inflate the test score) or classes (they cannot be learned)."""
+    """Return photos with identical bytes in different splits (they inflate the test score) or classes."""
     groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
     found = []
     for rows in groups:
@@ -54,7 +54,7 @@ def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
 
 
 def _same(digests: Digest) -> list[Rows]:
-    """The rows of each digest that occurs more than once, in order of their first."""
+    """Return the rows of each digest that occurs more than once, ordered by the first row."""
     order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
     ordered = digests[order]
     ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
@@ -69,7 +69,7 @@ def _differ(numbers: npt.NDArray[Any]) -> bool:
 
 
 def class_table(photos: PhotoTable, sets: SetNumbers) -> dict[str, dict[SetName, int]]:
-    """Photos of each class in each set."""
+    """Return the number of photos by class and split."""
     wide = photos.classes.astype(np.int64) * len(SET_NAMES) + sets
     counts = np.bincount(wide, minlength=len(photos.labels) * len(SET_NAMES)).reshape(-1, len(SET_NAMES)).tolist()
     of = dict(zip(photos.labels, counts, strict=True))
@@ -77,13 +77,13 @@ def class_table(photos: PhotoTable, sets: SetNumbers) -> dict[str, dict[SetName,
 
 
 MOST_LISTED = 100_000
-"""Photos that a record names. Of more it holds how they were divided, so that readers divide the folder again."""
+"""Maximum number of photos that a record names. For more, readers split the folder again by the recorded options."""
 
 
 def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
-    """The fields of a record about single photos: `sets`, names by set, and `photos`, digests by name.
+    """Return the fields of a record about single photos: `sets`, names by split, and `photos`, digests by name.
 
-    Where they are more than MOST_LISTED, both are null, and `photos_sha256` is one checksum of all of them.
+    For more than MOST_LISTED photos both are null, and `photos_sha256` is one checksum of all photos.
     """
     if len(photos) > MOST_LISTED:
         return {"sets": None, "photos": None, "photos_sha256": checksum(photos, sets)}
@@ -100,7 +100,7 @@ def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
 
 
 def checksum(photos: HashedPhotos, sets: SetNumbers) -> str:
-    """SHA-256 over name, set and digest of each photo, hexadecimal."""
+    """Return the SHA-256 over name, split and digest of each photo, hexadecimal."""
     whole = hashlib.sha256()
     for name, number, digest in zip(photos.photos.names, sets.tolist(), photos.digests, strict=True):
         whole.update(f"{name}\0{SET_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())
@@ -108,7 +108,7 @@ def checksum(photos: HashedPhotos, sets: SetNumbers) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what took part."""
+    """Return the versions of the packages that take part in training and exporting."""
     runtime = find_runtime()
     found = {
         "poets_edge": poets_edge.__version__,
@@ -124,6 +124,10 @@ def versions() -> dict[str, str]:
 
 
 def record_of(graph_sha256: str, fields: Mapping[str, Any]) -> bytes:
-    """The record of a graph: the SHA-256 of its file (hexadecimal), versions and these fields, as JSON."""
+    """Return the record of a graph as JSON text.
+
+    Args:
+        graph_sha256: SHA-256 of the graph's file, hexadecimal.
+    """
     record = {"format": FORMAT, "graph_sha256": graph_sha256, "versions": versions(), **fields}
     return json_bytes(record)

@@ -1,4 +1,4 @@
-"""A training run -> a page that shows it: curves, confusions, mistakes, what was left out, what comes next."""
+"""Report page of a training run: curves, confusion matrices, mistakes, skipped photos, next commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import percent
 from poets_edge.device.predictions import Scored
 from poets_edge.photos.table import class_numbers
-from poets_edge.reports.charts import Axis, Line, Place, line_chart
+from poets_edge.reports.charts import Axis, Line, Point, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.train.head import Step
@@ -25,15 +25,15 @@ _MOST_RIGHT = 18
 _MOST_LISTED = 40
 
 
-def write_report(options: TrainOptions, result: TrainResult, test: Scored, left_out: Sequence[str], path: Path) -> None:
-    """Write the page.
+def write_report(options: TrainOptions, result: TrainResult, test: Scored, excluded: Sequence[str], path: Path) -> None:
+    """Write the report page of a training run.
 
     Args:
-        test: what the head answers on the test photos.
-        left_out: names of the photos that were to be left out.
+        test: predictions of the head on the test photos.
+        excluded: names of the excluded photos.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the page cannot be written.
     """
     judged = result.cross_validated
     mistakes = [
@@ -72,18 +72,18 @@ def write_report(options: TrainOptions, result: TrainResult, test: Scored, left_
         right=right,
         unreadable=list(result.unreadable[:_MOST_LISTED]),
         unreadable_count=len(result.unreadable),
-        left_out=list(left_out[:_MOST_LISTED]),
-        left_out_count=len(left_out),
+        left_out=list(excluded[:_MOST_LISTED]),
+        left_out_count=len(excluded),
         duplicates=[", ".join(duplicate.names) for duplicate in result.duplicates[:_MOST_LISTED]],
         next=_next(options, result),
     )
 
 
-def _accuracy(judged: Any) -> dict[str, Any] | None:
-    """Of an Evaluation or a CrossValidation; None where there are no photos."""
-    if not judged.count:
+def _accuracy(evaluation: Any) -> dict[str, Any] | None:
+    """Return accuracy, interval and count of an Evaluation or a CrossValidation; None if there are no photos."""
+    if not evaluation.count:
         return None
-    return {"accuracy": judged.accuracy, "interval": judged.interval, "count": judged.count}
+    return {"accuracy": evaluation.accuracy, "interval": evaluation.interval, "count": evaluation.count}
 
 
 def _classes(result: TrainResult) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 
 
 def _right(test: Scored, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """For each class in turn the surest and the least sure right answer."""
+    """Return the most and the least confident correct answer of each class."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
@@ -138,7 +138,7 @@ def _loss_chart(steps: Sequence[Step]) -> Markup:
 
 
 def _chart(
-    steps: Sequence[Step], training: Sequence[Place], validation: Sequence[Place], y: Axis, title: str
+    steps: Sequence[Step], training: Sequence[Point], validation: Sequence[Point], y: Axis, title: str
 ) -> Markup:
     x = Axis("step", 0.0, float(max(1, steps[-1].step)), lambda value: f"{value:,.0f}")
     lines = [Line("training batch", training, "second")]
@@ -147,15 +147,15 @@ def _chart(
     return line_chart(lines, x, y, title=title)
 
 
-def _thinned(points: Sequence[Place], most: int = 120) -> list[Place]:
-    """Means of neighbours: batches of a hundred photos jump, and four hundred points are no more than a blur."""
+def _thinned(points: Sequence[Point], most: int = 120) -> list[Point]:
+    """Return at most `most` points, each the mean of consecutive ones: accuracies of single batches are noisy."""
     size = max(1, -(-len(points) // most))
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(a for a, _ in part) / len(part), sum(b for _, b in part) / len(part)) for part in parts]
 
 
 def _next(options: TrainOptions, result: TrainResult) -> list[tuple[str, str]]:
-    """The commands that come next, each with its purpose."""
+    """Return (purpose, command) of each suggested next step."""
     named = "" if result.graph == GRAPH else f" {result.graph}"
     model = result.graph.with_name(f"{result.graph.stem}_int8.tflite")
     weights = f" --weights {options.weights}" if options.weights != "imagenet" else ""

@@ -1,7 +1,7 @@
-"""Training runs side by side: `train` overwrites graph and curves, as the codelab does, and keeps a note of each run.
+"""History of training runs: `train` overwrites graph and curves, as the codelab does, and saves a note of each run.
 
-A run is a folder in `tf_files/runs`, named by its time and architecture: `run.json`, with what was asked for and what
-came out, and copies of TensorBoard's event files, so that `tensorboard --logdir tf_files/runs` draws runs together.
+A run is a folder in `tf_files/runs`, named by its time and architecture. It holds `run.json`, with the options and the
+results, and copies of TensorBoard's event files, so `tensorboard --logdir tf_files/runs` draws all runs.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Run:
     """One training run.
 
     Attributes:
-        name: its folder's.
-        date: local time with its offset, ISO 8601.
-        options: what decided the result, flat: `{"head.steps": 4000, ...}`.
-        photos: how many of each class.
-        accuracies: "validation", "test" and "cross_validation"; each with `accuracy`, 0 to 1, and `photos`, or None.
-        recall: of each class on the test photos, 0 to 1, or None where it has none.
+        name: name of its folder.
+        date: local time with UTC offset, ISO 8601.
+        options: the options that decided the result, flattened: `{"head.steps": 4000, ...}`.
+        photos: number of photos by class.
+        accuracies: for "validation", "test" and "cross_validation": `accuracy`, 0 to 1, and `photos`; or None.
+        recall: recall by class on the test photos, 0 to 1; None for a class without test photos.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Run:
         return dict(vars(self))
 
 
-def keep_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
-    """Keep a note of a finished run; gives its folder.
+def save_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
+    """Save the note and the event files of a finished run, and return the new folder.
 
     Args:
-        folder: gets a folder for the run.
-        record: what `train` has recorded of it.
-        summaries: where its event files are.
+        folder: folder of all runs.
+        record: fields of the training record.
+        summaries: folder of the event files.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the folder cannot be written.
     """
     now = datetime.datetime.now().astimezone()
     note = {
@@ -93,20 +93,20 @@ def keep_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
 
 
 def _copy(curves: Path, folder: Path) -> None:
-    """Copy event files, if there are any; not what another training, into the same folder, is just writing."""
+    """Copy the complete event files of a folder."""
     for path in sorted(curves.glob("events.*")):
         folder.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # the other one has just replaced it
+        with contextlib.suppress(FileNotFoundError):  # replaced by another training meanwhile
             shutil.copy2(path, folder / path.name)
 
 
 def list_runs(folder: Path) -> tuple[Run, ...]:
-    """The runs in a folder, the oldest first. Raises RecordError: the note of one is damaged."""
+    """Return the runs in a folder, oldest first. Raises RecordError: a note is damaged."""
     return tuple(_read(path) for path in sorted(folder.glob(f"*/{_NOTE}")))
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The options in which runs differ: name -> the value of each run, None where it has no such option."""
+    """Return the options in which runs differ, with the value of each run; None where a run lacks the option."""
     names = dict.fromkeys(name for run in runs for name in run.options)
     values = {name: [run.options.get(name) for run in runs] for name in names}
     counts: dict[str, list[Any]] = {"photos": [sum(run.photos.values()) for run in runs]}

@@ -1,4 +1,4 @@
-"""`train`: from a folder of photos to a frozen graph, its labels and its record."""
+"""Training: from a folder of photos to a frozen graph, its labels and its record."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ from poets_edge.train.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.train.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.train.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.train.head import Head, LabelledVectors, Step, train_head
-from poets_edge.train.messages import remark_on, report_sets, step_line
+from poets_edge.train.messages import report_run, report_sets, step_line
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.train.report import write_report
 from poets_edge.train.results import TrainResult
-from poets_edge.train.runs import keep_run
+from poets_edge.train.runs import save_run
 from poets_edge.train.temperature_scaling import calibrate_head, judge_held_out
 from poets_edge.train.vectors import take
 
-_EVALUATIONS_A_HISTOGRAM = 8
-"""Of the 401 evaluations of a run; TensorBoard keeps 50 histograms of each tag."""
+_EVALUATIONS_PER_HISTOGRAM = 8
+"""Evaluations per histogram. A run has 401 evaluations by default; TensorBoard shows 50 histograms of each tag."""
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
-    """Train a head on a folder of photos, and the last blocks if asked to; write graph, labels, record and event files.
+    """Train a head on a folder of photos, and optionally the last blocks; write graph, labels, record and event files.
 
     Raises:
         DatasetError: the folder cannot be trained on.
         PhotoError: a photo cannot be read, with `options.strict`.
-        WeightsError, RuntimeMissingError, OutputError: see the modules that raise them.
+        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
     """
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")
@@ -102,10 +102,10 @@ def train_photos(
 
     validation = data.plain("validation")
     graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
-    with ThreadPoolExecutor(1) as beside:
-        # The steps follow one another on one core; meanwhile another judges.
-        judging = beside.submit(_cross_validate, options, data)
-        holding_out = beside.submit(judge_held_out, data, options.head) if options.calibrated else None
+    with ThreadPoolExecutor(1) as background:
+        # Training steps are sequential and use one core; another core evaluates meanwhile.
+        cross_validation = background.submit(_cross_validate, options, data)
+        held_out = background.submit(judge_held_out, data, options.head) if options.calibrated else None
         head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -114,8 +114,8 @@ def train_photos(
 
     learned = fine_tuned is not None and fine_tuned.written == "fine-tuned"
     calibration = None
-    if holding_out is not None:
-        head, calibration = calibrate_head(head, data, holding_out.result(), backbone_has_learned=learned)
+    if held_out is not None:
+        head, calibration = calibrate_head(head, data, held_out.result(), backbone_has_learned=learned)
 
     test = _score(head, data, _test_rows(options, data))
     result = TrainResult(
@@ -132,7 +132,7 @@ def train_photos(
         unreadable=unreadable,
         duplicates=tuple(duplicates),
         digests=PhotoDigests(data.photos),
-        cross_validated=_cross_validated(judging, options, data, reporter, backbone_has_learned=learned),
+        cross_validated=_cross_validated(cross_validation, options, data, reporter, backbone_has_learned=learned),
         calibration=calibration,
         fine_tuned=fine_tuned,
     )
@@ -155,8 +155,8 @@ def train_photos(
     if result.report is not None:
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     if options.runs_dir is not None:
-        keep_run(options.runs_dir, fields, options.summaries)
-    remark_on(options, result.steps, table, graph_sha256, reporter)
+        save_run(options.runs_dir, fields, options.summaries)
+    report_run(options, result.steps, table, graph_sha256, reporter)
     return result
 
 
@@ -188,7 +188,7 @@ def _train(
             steps.append(step)
             reporter.status(step_line(step))
             histograms = {"head/weights": head.weights, "head/biases": head.biases}
-            if (len(steps) - 1) % _EVALUATIONS_A_HISTOGRAM and step.step + 1 < options.head.steps:
+            if (len(steps) - 1) % _EVALUATIONS_PER_HISTOGRAM and step.step + 1 < options.head.steps:
                 histograms = {}
             scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
             train_events.add(step.step, scalars, histograms)
@@ -218,32 +218,32 @@ def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None
 
 
 def _cross_validated(
-    judging: Future[CrossValidation | None],
+    cross_validation: Future[CrossValidation | None],
     options: TrainOptions,
     data: Data,
     reporter: Reporter,
     *,
     backbone_has_learned: bool,
 ) -> CrossValidation | None:
-    """The result of `_cross_validate`, where it holds for what was trained, with the remarks reported."""
+    """Return the result of `_cross_validate` and report its warnings; None if it does not hold for the model."""
     if not options.folds:
         return None
     if backbone_has_learned:
         reporter.note(
-            "no cross-validation: the last blocks have learned from every training photo, so no fold of these can judge"
-            f" them. What judges is the test set, N = {len(_test_rows(options, data))}."
+            "no cross-validation: the last blocks have learned from every training photo, so no fold can evaluate them."
+            f" The accuracy is that of the test set, N = {len(_test_rows(options, data))}."
         )
         return None
     if options.distortions.active:
         reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
         return None
     try:
-        found = judging.result()
+        found = cross_validation.result()
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
         return None
     if found and len(data.photos) > MOST_JUDGED:
-        reporter.note(f"cross-validation judges a random {found.count:,} of the {len(data.photos):,} photos")
+        reporter.note(f"cross-validation takes a random {found.count:,} of the {len(data.photos):,} photos")
     for remark in found.folds.remarks() if found else ():
         reporter.warn(remark)
     return found
@@ -252,7 +252,7 @@ def _cross_validated(
 def _fine_tune(
     options: TrainOptions, data: Data, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
-    """The last blocks trained together with the head, where that is asked for."""
+    """Train the last blocks together with the head, if the options ask for it."""
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.train.head import Head, HeadOptions, LabelledVectors, Step, train_head
-from poets_edge.train.messages import better_step, curve, thin_classes
+from poets_edge.train.messages import better_step, curve, small_classes
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
@@ -26,11 +26,11 @@ def test_the_best_step_is_named_only_where_the_end_is_clearly_worse() -> None:
     assert better_step([Step(0, 0.5, 0.7, None, None)], early_stop=False) is None
 
 
-def test_thin_classes_are_named() -> None:
+def test_small_classes_are_named() -> None:
     table = {name: {"training": count, "validation": 0, "test": 0} for name, count in {"a": 160, "b": 10}.items()}
-    assert "b 10" in str(thin_classes(table)) and "a (160)" in str(thin_classes(table))  # type: ignore[arg-type]
+    assert "b 10" in str(small_classes(table)) and "a (160)" in str(small_classes(table))  # type: ignore[arg-type]
     table["b"]["training"] = 80
-    assert thin_classes(table) is None  # type: ignore[arg-type]
+    assert small_classes(table) is None  # type: ignore[arg-type]
 
 
 def test_a_curve_rises_with_its_values() -> None:

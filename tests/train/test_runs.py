@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.demo.draw import draw_photos
-from poets_edge.train.runs import keep_run
+from poets_edge.train.runs import save_run
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "-q")
@@ -59,9 +59,9 @@ def test_what_another_training_is_just_writing_is_not_kept(work: Path, tmp_path:
     (curves / "events.out.tfevents.1.host.poets_edge").write_bytes(b"whole")
     (curves / ".events.out.tfevents.2.host.poets_edge.abcd1234.tmp").write_bytes(b"half")
     (curves / "events.out.tfevents.0.host.poets_edge").symlink_to(tmp_path / "replaced")
-    kept = keep_run(tmp_path / "runs", record, tmp_path / "summaries")
-    assert [path.name for path in (kept / "train").iterdir()] == ["events.out.tfevents.1.host.poets_edge"]
-    assert (kept / "run.json").exists() and not (kept / "validation").exists()
+    saved = save_run(tmp_path / "runs", record, tmp_path / "summaries")
+    assert [path.name for path in (saved / "train").iterdir()] == ["events.out.tfevents.1.host.poets_edge"]
+    assert (saved / "run.json").exists() and not (saved / "validation").exists()
 
 
 def test_a_damaged_note_is_named(work: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_sample_is_cross_validated_and_calibrates(
     monkeypatch.setattr(cross_validation, "MOST_JUDGED", 30)
     monkeypatch.setattr("poets_edge.train.train.MOST_JUDGED", 30)
     first, found, told = trained(photos, tmp_path)
-    assert "cross-validation judges a random 30 of the 60 photos" in told
+    assert "cross-validation takes a random 30 of the 60 photos" in told
     assert found["cross_validation"]["photos"] == 30 and found["calibration"]["photos"] <= 30
     assert trained(photos, tmp_path)[:2] == (first, found), "the seed decides the sample"
 
