@@ -47,7 +47,8 @@ class Decoy:
         if not link.is_symlink():
             link.symlink_to("notes.txt")
         self._before |= dict.fromkeys((folder / "empty", link), "")
-        for path in self._before:
+        folders = {parent for path in self._before for parent in path.parents if parent.is_relative_to(folder)}
+        for path in (*self._before, *(folders - {folder})):
             os.utime(path, (_LONG_AGO, _LONG_AGO), follow_symlinks=False)
         self._before = {path: _fingerprint(path) for path in self._before}
 
