@@ -21,6 +21,7 @@ from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, watch
 from poets_edge.errors import UsageError
 
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
 
 
@@ -135,7 +136,10 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 
 
 class _Stop:
-    """SIGINT or SIGTERM asks to stop; a second one is not caught any more."""
+    """Stop request by a signal that would end the program; the second one ends it at once, and its commands with it.
+
+    SIGHUP, which a closed terminal sends, is left ignored where it is ignored already, as under `nohup`.
+    """
 
     def __init__(self) -> None:
         self._asked = False
@@ -144,7 +148,12 @@ class _Stop:
         return self._asked
 
     def __enter__(self) -> _Stop:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+        self._before = {
+            number: signal.signal(number, self._ask)
+            for number in numbers
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,8 +161,10 @@ class _Stop:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            signal.signal(number, signal.SIG_DFL)
+            raise KeyboardInterrupt
         self._asked = True
-        signal.signal(number, signal.SIG_DFL)
 
 
 class _Printer:

@@ -110,17 +110,32 @@ def test_a_benchmark_that_is_ended_leaves_no_worker(tmp_path: Path, number: sign
     _until(lambda: not any(_alive(pid) for pid in workers))
 
 
-def test_what_a_watch_has_started_ends_with_it(tmp_path: Path) -> None:
-    """On SIGTERM, the children of a shell too."""
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, "the terminal closes", "two signals"]
+)
+def test_what_a_watch_has_started_ends_with_it(tmp_path: Path, how: signal.Signals | str) -> None:
+    """The children of a shell, too."""
+    import fcntl
+    import pty
+    import termios
+
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     labels = poets_edge("inspect", model, "--json").ok().stdout
     assert "tulips" in labels
     Image.new("RGB", (32, 32), "yellow").save(tmp_path / "photo.png")
     found = poets_edge("label", model, tmp_path / "photo.png").ok().stdout.split()[0]
     run = f"sleep 77 & echo $! > {tmp_path}/pid; wait"
+    if how == "two signals":  # a command that does not end when it is asked to
+        run = f"trap '' TERM; {run}"
     with (tmp_path / "photo.png").open("rb") as photo:
         picture = Image.open(photo).convert("RGB")
         picture.save(tmp_path / "photo.jpg", quality=95)
+    terminal, inside = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(inside, termios.TIOCSCTTY, 0)
+
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "poets_edge", "watch", model, "--source", "-", "--threads", "1", "--smooth", "1"),
@@ -128,22 +143,59 @@ def test_what_a_watch_has_started_ends_with_it(tmp_path: Path) -> None:
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=inside,
+        stderr=inside,
+        preexec_fn=take_terminal,
     )
+    os.close(inside)
     assert process.stdin is not None
     process.stdin.write((tmp_path / "photo.jpg").read_bytes())
     process.stdin.flush()
     _until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text().strip()))
     started = int((tmp_path / "pid").read_text())
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    if how == "the terminal closes":
+        os.close(terminal)
+        process.wait(20)
+    elif how == "two signals":
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(1) == 130
+    else:
+        assert isinstance(how, signal.Signals)
+        process.send_signal(how)
+        assert process.wait(20) == 0
+    if how != "the terminal closes":
+        os.close(terminal)
     process.stdin.close()
-    _until(lambda: not _alive(started))
+    _until(lambda: not _alive(started), seconds=5)
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+def test_a_watch_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
+    model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
+    Image.new("RGB", (32, 32), "yellow").save(tmp_path / "photo.jpg")
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "poets_edge", "watch", model, "--source", "-", "--threads", "1", "--keep-all"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    photo = (tmp_path / "photo.jpg").read_bytes()
+    process.stdin.write(photo)
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stdout.close()
+
+
+def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it has not come to be within a minute"
         time.sleep(0.02)

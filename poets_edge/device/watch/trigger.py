@@ -106,17 +106,18 @@ class Trigger:
 
     def close(self, stopped: Callable[[], bool]) -> None:
         """See a command to its end, or to its limit; as soon as `stopped`, end it, within two seconds."""
-        self.look_after()
-        while self._process is not None and not stopped():
-            time.sleep(_LOOK_SECONDS)
+        try:
             self.look_after()
-        if self._process is None:
-            return
-        self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
-        self._stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_SECONDS)
-        self._forget()
+            while self._process is not None and not stopped():
+                time.sleep(_LOOK_SECONDS)
+                self.look_after()
+            if self._process is not None:
+                self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
+                self._stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_GRACE_SECONDS)
+        finally:  # also where the terminal to report it on is gone
+            self._forget()
 
     def _start(self, score: float) -> None:
         self.look_after()

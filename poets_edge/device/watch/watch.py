@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,7 +97,9 @@ def watch(
     collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
     reporter.note(f"watching {frames.name}; press Ctrl-C to stop")
     ended = False
-    try:
+    with ExitStack() as stack:
+        for trigger in triggers:
+            stack.callback(trigger.close, lambda: stopped() or not ended)
         tally = label_frames(
             classifier,
             frames,
@@ -108,9 +111,6 @@ def watch(
             stopped=stopped,
         )
         ended = True
-    finally:
-        for trigger in triggers:
-            trigger.close(lambda: stopped() or not ended)
     if collector and options.collect:
         reporter.note(f"kept {collector.kept} frames in {options.collect.folder}")
     return tally
