@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from poets_edge.export.export import ExportOptions as ExportOptions
     from poets_edge.export.export import export as export
     from poets_edge.export.results import ExportResult as ExportResult
+    from poets_edge.grid.budget import Budget as Budget
     from poets_edge.grid.grid import grid as grid
     from poets_edge.grid.options import GridOptions as GridOptions
-    from poets_edge.grid.points import Budget as Budget
     from poets_edge.grid.results import GridResult as GridResult
     from poets_edge.nets.architectures import Architecture as Architecture
     from poets_edge.nets.architectures import architecture as architecture
@@ -74,7 +74,7 @@ _HOMES = {
     "AuditResult": "poets_edge.audit.results",
     "BenchmarkOptions": "poets_edge.bench.benchmark",
     "BenchmarkResult": "poets_edge.bench.benchmark",
-    "Budget": "poets_edge.grid.points",
+    "Budget": "poets_edge.grid.budget",
     "Classifier": "poets_edge.device.classifier",
     "CollectOptions": "poets_edge.device.watch.collect",
     "Command": "poets_edge.device.watch.trigger",

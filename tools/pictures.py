@@ -20,11 +20,13 @@ import click
 from PIL import Image
 
 from poets_edge.bench.samples import describe
+from poets_edge.grid.budget import Budget
 from poets_edge.grid.chart import draw_chart
 from poets_edge.grid.choice import choose
-from poets_edge.grid.points import Budget, Point, pareto_front
+from poets_edge.grid.points import GridPoint, pareto_front
 from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import architecture
+from poets_edge.quantize.convert import Quantization
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs/images"
@@ -97,7 +99,7 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
     )
 
 
-def recorded_points() -> Iterator[Point]:
+def recorded_points() -> Iterator[GridPoint]:
     """float32 and int8 of each architecture whose accuracy is on record."""
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
@@ -105,19 +107,20 @@ def recorded_points() -> Iterator[Point]:
             continue
         float_accuracy, int8_points, agreement = (float(accuracies[name][column]) for column in (0, 3, 6))
         int8_time, int8_size, milliseconds, megabytes = (float(cells[column]) for column in (2, 5, 6, 7))
-        for quantization, accuracy, ms, mb, agreed in (
+        rows: tuple[tuple[Quantization, float, float, float, float], ...] = (
             ("float32", float_accuracy, milliseconds, megabytes, 100.0),
             ("int8", float_accuracy + int8_points, milliseconds * int8_time, megabytes * int8_size, agreement),
-        ):
-            yield Point(
+        )
+        for quantization, accuracy, ms, mb, agreed in rows:
+            yield GridPoint(
                 architecture=architecture(name),
                 quantization=quantization,
                 model=Path(f"{name}_{quantization}.tflite"),
                 size=round(mb * 1e6),
                 classes=len(LABELS),
                 # Which photos these were is not on record: taken as if the same ones were hard for all.
-                right=tuple(int(photo < round(accuracy / 100 * TEST_PHOTOS)) for photo in range(TEST_PHOTOS)),
-                judgments=1,
+                correct=tuple(int(photo < round(accuracy / 100 * TEST_PHOTOS)) for photo in range(TEST_PHOTOS)),
+                repeats=1,
                 agreement=agreed / 100,
                 latency=describe([ms]),
                 photos_per_second=0.0,

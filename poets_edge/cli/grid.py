@@ -27,9 +27,10 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
+from poets_edge.grid.budget import parse_budget
 from poets_edge.grid.grid import grid
 from poets_edge.grid.options import GridOptions
-from poets_edge.grid.points import Point, parse_budget
+from poets_edge.grid.points import GridPoint
 from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import MOBILENETS, architecture
 from poets_edge.photos.split import Percentages
@@ -212,7 +213,7 @@ def _print(result: GridResult, options: GridOptions) -> None:
     click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
     click.echo(
         "\n* on the front: no other point is both faster and more accurate. Times with"
-        f" {result.threads} thread{'s' if result.threads > 1 else ''}.\nAccuracy on {result.judged_by}.\nBeside the"
+        f" {result.threads} thread{'s' if result.threads > 1 else ''}.\nAccuracy on {result.photos_text}.\nBeside the"
         " best: on the same photos; it could be equal where the difference could be chance.\nImageNet: published top-1."
         " Pixel 3: published, 4 threads.\n"
     )
@@ -225,7 +226,7 @@ def _print(result: GridResult, options: GridOptions) -> None:
     click.echo(f"Report: {options.output_dir / 'report.html'}")
 
 
-def _row(point: Point, result: GridResult) -> list[str]:
+def _row(point: GridPoint, result: GridResult) -> list[str]:
     return [
         point.architecture.name,
         point.quantization,
@@ -238,7 +239,7 @@ def _row(point: Point, result: GridResult) -> list[str]:
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         percent(point.accuracy),
         interval_text(point.interval),
-        result.beside_best(point),
+        result.comparison_text(point),
         percent(point.published_top1 / 100),
         f"{point.published_ms:g}",
     ]

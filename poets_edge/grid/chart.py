@@ -16,7 +16,7 @@ from typing import Any
 from poets_edge.bench.machine import machine_name
 from poets_edge.core.files import replacing
 from poets_edge.errors import RuntimeMissingError
-from poets_edge.grid.points import Point
+from poets_edge.grid.points import GridPoint
 from poets_edge.grid.results import GridResult
 from poets_edge.grid.trend import trend
 from poets_edge.nets.architectures import MOBILENETS
@@ -42,7 +42,7 @@ class _Axis:
     """A horizontal axis: its name, a point's value, and the published value beside it."""
 
     label: str
-    of_point: Callable[[Point], float]
+    of_point: Callable[[GridPoint], float]
     published: Callable[[Any, str], float]
     published_label: str
 
@@ -121,7 +121,7 @@ def _compose(figure: Any, result: GridResult) -> None:
     figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
     figure.text(
         0.07, 0.93,
-        f"{len(result.labels)} classes, {result.judged_by}; bars: 95 % intervals, ±{_range(halves[0], halves[-1])}"
+        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals, ±{_range(halves[0], halves[-1])}"
         f" points.\n{machine_name(result.machine)}, {result.machine['interpreter']}"
         f" {result.machine['interpreter_version']}",
         fontsize=10, va="center", color="#333333",
@@ -129,12 +129,12 @@ def _compose(figure: Any, result: GridResult) -> None:
     _draw_legend(figure, result)
 
 
-def _draw_panel(panel: Any, axis: _Axis, points: Sequence[Point], quantization: str, result: GridResult) -> None:
+def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantization: str, result: GridResult) -> None:
     panel.set_xscale("log")
     panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
     panel.set_axisbelow(True)
     _draw_published(panel, axis, quantization)
-    widths: dict[float | None, list[Point]] = defaultdict(list)
+    widths: dict[float | None, list[GridPoint]] = defaultdict(list)
     for point in points:
         widths[point.architecture.alpha].append(point)
     for alpha, line in widths.items():
@@ -182,7 +182,7 @@ def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
         spine.set_color("#bbbbbb")
 
 
-def _accuracy_range(points: Sequence[Point]) -> tuple[float, float]:
+def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
     lowest = 100 * min(point.interval[0] for point in points)
     highest = 100 * max(point.interval[1] for point in points)
     margin = max(0.06 * (highest - lowest), 1.0)
@@ -205,7 +205,7 @@ def _plain_ticks(panel: Any) -> None:
     panel.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[Point], result: GridResult) -> None:
+def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
     """The resolution at each bubble, the width at the largest of each line, where there is room."""
     from matplotlib import patheffects
 
@@ -238,7 +238,7 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[Point],
 Box = tuple[float, float, float, float]
 
 
-def _strokes(points: Sequence[Point], centres: dict[Point, Any]) -> list[tuple[float, float]]:
+def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
     """Places along the lines that join a width's points, in pixels."""
     places = []
     for alpha in {point.architecture.alpha for point in points}:
@@ -321,6 +321,6 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
     )  # fmt: skip
 
 
-def _round_sizes(points: Sequence[Point]) -> list[float]:
+def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
     smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
     return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]

@@ -1,32 +1,30 @@
-"""`grid`: every architecture retrained on a folder of photos, exported, and measured on this device or another.
+"""`grid`: train, export and measure many architectures on one folder of photos, and choose one to ship.
 
-Finished work is kept: a run that was stopped, or killed, continues where it stopped.
+Finished work is saved: a run that was stopped or killed is continued by the next one.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from poets_edge.bench.measurement import Measurement
 from poets_edge.core.files import write_text, write_together
 from poets_edge.errors import DatasetError
+from poets_edge.grid.architecture_result import ArchitectureResult, Evaluations, GridModel
 from poets_edge.grid.chart import draw_chart
-from poets_edge.grid.checkpoints import Answer
 from poets_edge.grid.choice import choose
 from poets_edge.grid.latency_source import Clock, open_clock
 from poets_edge.grid.options import GridOptions
-from poets_edge.grid.points import Point, pareto_front
-from poets_edge.grid.report import Mistake, write_report
+from poets_edge.grid.photo_snapshot import take_snapshot
+from poets_edge.grid.points import GridPoint, pareto_front
+from poets_edge.grid.report import write_report
 from poets_edge.grid.results import GridResult
-from poets_edge.grid.training import retrain_all
-from poets_edge.grid.validation import judge_all
+from poets_edge.grid.training import train_architectures
+from poets_edge.grid.validation import validate_architectures
 from poets_edge.nets.architectures import Architecture
-from poets_edge.photos.elsewhere import photo_at
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.metadata import join_labels
 
@@ -34,69 +32,128 @@ _LABELS = "labels.txt"
 
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
-    """Retrain, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
+    """Train, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
 
     Raises:
-        DatasetError: the folder cannot be trained on.
-        WeightsError: weights of an architecture are missing; nothing has been done then.
+        DatasetError: the folder cannot be trained on, or its photos were replaced or removed meanwhile.
+        WeightsError: weights of an architecture are missing; raised before anything is trained.
         OutputError: a file cannot be written; finished architectures stay.
         RuntimeMissingError: TensorFlow or an interpreter is not installed.
-        RemoteError, RecordError: the device, or the files, whose times decide cannot be reached or read.
+        RemoteError, RecordError: the device or the files that give the latencies cannot be reached or read.
     """
     reporter = reporter or Silent()
     with open_clock(options, reporter) as clock:
-        return _grid(options, clock, reporter)
+        return _run(options, clock, reporter)
 
 
-def _grid(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
+def _run(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     begin = time.monotonic()
-    done = retrain_all(options, reporter)
+    photos = take_snapshot(options, reporter)
+    results = train_architectures(options, photos, reporter)
+    _warn_once((text for result in results.values() for text in result.warnings), reporter)
     trained = time.monotonic()
-    for warning in dict.fromkeys(text for answer in done.values() for text in answer["warnings"]):
-        reporter.warn(warning)
-    judged = judge_all(options, done, reporter) if options.judged_by_folds else {}
-    for remark in dict.fromkeys(text for answer in judged.values() for text in answer["remarks"]):
-        reporter.warn(remark)
-    judging = time.monotonic()
-    measured, warnings = clock.measure(done)
+    if options.uses_folds:
+        results = validate_architectures(options, photos, results, reporter)
+    evaluations = _evaluations(options, results)
+    _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
+    validated = time.monotonic()
+    measured, warnings = clock.measure([model for result in results.values() for model in result.models])
     points = tuple(
-        _point(options, architecture, file, _answers(judged.get(architecture), file), len(answer["labels"]), measured)
-        for architecture, answer in done.items()
-        for file in answer["files"]
-        if options.folder(architecture) / file["file"] in measured
+        _point(model, evaluations[architecture], len(result.labels), measured[model.path])
+        for architecture, result in results.items()
+        for model in result.models
+        if model.path in measured
     )
-    for warning in warnings:
-        reporter.warn(warning)
+    _warn_once(warnings, reporter)
     result = GridResult(
         points=points,
-        labels=tuple(next(iter(done.values()))["labels"]),
+        labels=next(iter(results.values())).labels,
         front=tuple(pareto_front(points)),
         choice=choose(points, options.budget),
         machine=clock.machine,
         threads=options.threads,
-        folds=next((answer["folds"] for answer in judged.values()), 0),
-        seconds={"retraining": trained - begin, "judging": judging - trained, "measuring": time.monotonic() - judging},
+        folds=next(iter(evaluations.values())).folds,
+        seconds={
+            "retraining": trained - begin,
+            "judging": validated - trained,
+            "measuring": time.monotonic() - validated,
+        },
         warnings=tuple(warnings),
     )
-    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(options.output_dir / "grid.json", text + "\n")
-    _present(options, result, done, judged)
-    if options.ship:
-        folder = options.output_dir / "ship"
-        _clear(folder)
-        if result.choice.point:
-            ship(result.choice.point, result.labels, folder)
+    _write(options, result, evaluations)
     return result
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run chose: its model beside another's labels would answer wrongly."""
+def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
+    """Report warnings that several architectures may share."""
+    for warning in dict.fromkeys(warnings):
+        reporter.warn(warning)
+
+
+def _evaluations(
+    options: GridOptions, results: Mapping[Architecture, ArchitectureResult]
+) -> dict[Architecture, Evaluations]:
+    """Return the evaluations that the points are compared by.
+
+    Raises:
+        DatasetError: there are none, or they are not all of the same photos.
+    """
+    found = {}
+    for architecture, result in results.items():
+        evaluations = result.cross_validation if options.uses_folds else result.test
+        if evaluations is None or not evaluations.photos:
+            raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
+        found[architecture] = evaluations
+    every = set.union(*(set(one.photos) for one in found.values()))
+    missing = sorted({name for one in found.values() for name in every - set(one.photos)})
+    if missing:
+        raise DatasetError(
+            f"{options.image_dir}: {missing[0]} was removed or replaced while the grid was running. Run again; finished"
+            " work is kept."
+        )
+    return found
+
+
+def _point(model: GridModel, evaluations: Evaluations, classes: int, measurement: Measurement) -> GridPoint:
+    evaluation = evaluations.models[model.quantization]
+    return GridPoint(
+        architecture=model.architecture,
+        quantization=model.quantization,
+        model=model.path,
+        size=model.size,
+        classes=classes,
+        correct=evaluation.correct,
+        repeats=evaluation.repeats,
+        agreement=evaluation.agreement,
+        latency=measurement.latency,
+        photos_per_second=measurement.photos_per_second,
+        process_medians=measurement.process_medians,
+    )
+
+
+def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
+    """Write the JSON, the charts, the report and the files to ship."""
+    folder = options.output_dir
+    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "grid.json", text + "\n")
+    draw_chart(result, folder / "chart.png", folder / "chart.svg")
+    shown = result.choice.point or result.choice.nearest or result.points[0]
+    evaluation = evaluations[shown.architecture].models[shown.quantization]
+    write_report(result, shown, evaluation, options.image_dir, folder / "chart.svg", folder / "report.html")
+    if options.ship:
+        _remove_shipped(folder / "ship")
+        if result.choice.point:
+            ship(result.choice.point, result.labels, folder / "ship")
+
+
+def _remove_shipped(folder: Path) -> None:
+    """Remove the files of an earlier choice: its model next to other labels would give wrong answers."""
     for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
         file.unlink(missing_ok=True)
 
 
-def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
-    """Copy a point's model, named after it, and its labels into a folder; gives the model's new place.
+def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
+    """Copy the model of a point, named after it, and its labels into a folder; return the path of the copy.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -104,56 +161,3 @@ def ship(point: Point, labels: Sequence[str], folder: Path) -> Path:
     model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
     write_together({model: point.model.read_bytes(), folder / _LABELS: join_labels(labels).encode()})
     return model
-
-
-def _answers(judged: Answer | None, file: Answer) -> Answer:
-    """A file's accuracy: on all photos, or on the test photos where there was no cross-validation."""
-    found: Answer = judged[file["quantization"]] if judged else file["test"]
-    return found
-
-
-def _present(
-    options: GridOptions,
-    result: GridResult,
-    done: Mapping[Architecture, Answer],
-    judged: Mapping[Architecture, Answer],
-) -> None:
-    """The chart and the report, which shows the mistakes of the point to ship, or of the one that came nearest."""
-    shown = result.choice.point or result.choice.nearest or result.points[0]
-    [file] = [file for file in done[shown.architecture]["files"] if file["quantization"] == shown.quantization]
-    answers = _answers(judged.get(shown.architecture), file)
-    draw_chart(result, options.output_dir / "chart.png", options.output_dir / "chart.svg")
-    mistakes = [
-        Mistake(photo_at(options.image_dir, name), name, answer, score) for name, answer, score in answers["mistakes"]
-    ]
-    write_report(
-        result, shown, np.array(answers["confusion"]), mistakes, options.output_dir / "chart.svg",
-        options.output_dir / "report.html",
-    )  # fmt: skip
-
-
-def _point(
-    options: GridOptions,
-    architecture: Architecture,
-    file: Answer,
-    answers: Answer,
-    classes: int,
-    measured: Mapping[Path, Measurement],
-) -> Point:
-    model = options.folder(architecture) / file["file"]
-    if not answers or not answers["right"]:
-        raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
-    measurement = measured[model]
-    return Point(
-        architecture=architecture,
-        quantization=file["quantization"],
-        model=model,
-        size=file["size"],
-        classes=classes,
-        right=tuple(answers["right"]),
-        judgments=answers["judgments"],
-        agreement=answers["agreement_with_float"],
-        latency=measurement.latency,
-        photos_per_second=measurement.photos_per_second,
-        process_medians=measurement.process_medians,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 from poets_edge.bench.measurement import Measurement, Variant, measure_variants, model_facts
 from poets_edge.core.files import read_bytes, sha256_of
 from poets_edge.errors import ModelError, OutputError, RecordError
-from poets_edge.grid.checkpoints import Answer, timed_round
+from poets_edge.grid.architecture_result import GridModel
+from poets_edge.grid.checkpoints import timed_round
 from poets_edge.grid.options import GridOptions
-from poets_edge.nets.architectures import Architecture
 from poets_edge.progress import Reporter
 
 _TIMES = "latency.jsonl"
@@ -27,12 +27,12 @@ Measure = Callable[..., Rounds]
 
 def measure_all(
     options: GridOptions,
-    done: Mapping[Architecture, Answer],
+    models: Sequence[GridModel],
     facts: dict[str, Any],
     reporter: Reporter,
     measure: Measure = measure_variants,
 ) -> tuple[dict[Path, Measurement], list[str]]:
-    """The latency of every file, measured now or, on the same machine in the same way, before.
+    """The latency of every model, measured now or, on the same machine in the same way, before.
 
     Args:
         facts: the machine.
@@ -44,11 +44,7 @@ def measure_all(
     Raises:
         OutputError: a measurement cannot be noted.
     """
-    digests = {
-        Variant(options.folder(architecture) / file["file"], options.threads): file["sha256"]
-        for architecture, answer in done.items()
-        for file in answer["files"]
-    }
+    digests = {Variant(model.path, options.threads): model.sha256 for model in models}
     variants = list(digests)
     log = options.output_dir / _TIMES
     stamp = hashlib.sha256(json.dumps([facts, asdict(options.settings)], sort_keys=True).encode()).hexdigest()[:16]

@@ -20,14 +20,13 @@ from poets_edge.bench.remote.installation import Installation, install
 from poets_edge.bench.remote.kept import Kept
 from poets_edge.bench.remote.session import device_facts, measure_there
 from poets_edge.errors import RecordError, UsageError
-from poets_edge.grid.checkpoints import Answer
+from poets_edge.grid.architecture_result import GridModel
 from poets_edge.grid.latencies import Measure, measure_all
 from poets_edge.grid.options import GridOptions
-from poets_edge.nets.architectures import Architecture
 from poets_edge.photos.folder import Photo
 from poets_edge.progress import Reporter, Silent
 
-Done = Mapping[Architecture, Answer]
+Models = Sequence[GridModel]
 Measured = tuple[dict[Path, Measurement], list[str]]
 
 
@@ -41,7 +40,7 @@ class Clock:
     """
 
     machine: dict[str, Any]
-    measure: Callable[[Done], Measured]
+    measure: Callable[[Models], Measured]
 
 
 @contextlib.contextmanager
@@ -55,17 +54,17 @@ def open_clock(options: GridOptions, reporter: Reporter) -> Iterator[Clock]:
     """
     if options.latency:
         machine, entries = _read(options.latency)
-        yield Clock(machine, lambda done: _from_files(options, done, entries))
+        yield Clock(machine, lambda models: _from_files(options, models, entries))
     elif options.on:
         with _Device(options, reporter) as device:
             measure: Measure = device.measure
             yield Clock(
                 {**device.facts, "host": options.on},
-                lambda done: measure_all(options, done, device.facts, reporter, measure),
+                lambda models: measure_all(options, models, device.facts, reporter, measure),
             )
     else:
         facts = machine_facts()
-        yield Clock(facts, lambda done: measure_all(options, done, facts, reporter))
+        yield Clock(facts, lambda models: measure_all(options, models, facts, reporter))
 
 
 class _Device:
@@ -167,7 +166,7 @@ def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return {"system": "", **machine}, entries
 
 
-def _from_files(options: GridOptions, done: Done, entries: Sequence[dict[str, Any]]) -> Measured:
+def _from_files(options: GridOptions, models: Models, entries: Sequence[dict[str, Any]]) -> Measured:
     """The measurement of each exported file: its own, else that of one of the same architecture and quantization."""
     threads = {entry["threads"] for entry in entries}
     fitting = [entry for entry in entries if entry["threads"] == options.threads]
@@ -176,16 +175,14 @@ def _from_files(options: GridOptions, done: Done, entries: Sequence[dict[str, An
             f"`threads` {options.threads}: the times were taken with {', '.join(map(str, sorted(threads)))} threads."
         )
     measured, without = {}, []
-    for architecture, answer in done.items():
-        for file in answer["files"]:
-            entry = _entry_of(architecture, file, fitting)
-            model = options.folder(architecture) / file["file"]
-            if entry is None:
-                without.append(f"{architecture.name} {file['quantization']}")
-            else:
-                measured[model] = Measurement(
-                    Variant(model, options.threads), model_facts(model), tuple(entry["rounds"])
-                )
+    for model in models:
+        entry = _entry_of(model, fitting)
+        if entry is None:
+            without.append(f"{model.architecture.name} {model.quantization}")
+        else:
+            measured[model.path] = Measurement(
+                Variant(model.path, options.threads), model_facts(model.path), tuple(entry["rounds"])
+            )
     if not measured:
         raise RecordError(
             f"{options.latency[0]}: holds no times of these models. Measure the files in {options.output_dir} on the"
@@ -195,10 +192,10 @@ def _from_files(options: GridOptions, done: Done, entries: Sequence[dict[str, An
     return measured, warnings
 
 
-def _entry_of(architecture: Architecture, file: Answer, entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _entry_of(model: GridModel, entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     def same_kind(entry: dict[str, Any]) -> bool:
         quantization = {"none": "float32"}.get(entry["quantization"], entry["quantization"])
-        return bool(entry["architecture"] == architecture.name and quantization == file["quantization"])
+        return bool(entry["architecture"] == model.architecture.name and quantization == model.quantization)
 
-    exact = next((entry for entry in entries if entry.get("sha256") == file["sha256"]), None)
+    exact = next((entry for entry in entries if entry.get("sha256") == model.sha256), None)
     return exact or next((entry for entry in entries if same_kind(entry)), None)

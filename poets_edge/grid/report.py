@@ -1,25 +1,22 @@
-"""A grid's result -> one HTML file that needs nothing else: to read, to send, to print."""
+"""The report of a grid: one HTML file without external resources."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 from markupsafe import Markup
 
 from poets_edge.bench.machine import machine_name
 from poets_edge.core.wording import percent
-from poets_edge.grid.points import Point
+from poets_edge.grid.architecture_result import EvaluationResult
+from poets_edge.grid.points import GridPoint
 from poets_edge.grid.results import GridResult
+from poets_edge.photos.elsewhere import photo_at
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 
-Matrix = npt.NDArray[Any]
-
-_MOST_MISTAKES = 24
+_MAX_MISTAKES = 24
 
 _HEADING = (
     "architecture", "quantization", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
@@ -27,68 +24,61 @@ _HEADING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A photo that was answered wrongly: its file, its name within the photo folder, the answer and its score."""
-
-    path: Path
-    name: str
-    answer: str
-    score: float
-
-
 def write_report(
-    result: GridResult, shown: Point, confusion: Matrix, mistakes: Sequence[Mistake], chart: Path, path: Path
+    result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Path, chart: Path, path: Path
 ) -> None:
     """Write the report.
 
     Args:
-        shown: the point whose confusion matrix and mistakes are shown.
-        confusion: photos of a class (row) answered as a class (column), [labels, labels].
-        mistakes: the surest first.
-        chart: the picture, an SVG file.
+        shown: point whose confusion matrix and mistakes are shown.
+        evaluation: its evaluation.
+        image_dir: photo folder, for thumbnails of the mistakes.
+        chart: SVG file.
+        path: where the report goes.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the report cannot be written.
     """
-    first = mistakes[:_MOST_MISTAKES]
-    pictures = thumbnails(one.path for one in first)
+    mistakes = evaluation.mistakes[:_MAX_MISTAKES]
+    paths = [photo_at(image_dir, mistake.photo) for mistake in mistakes]
+    pictures = thumbnails(paths)
     write_page(
         path,
         "grid.html.j2",
         circumstances=_circumstances(result),
         verdict=_verdict(result),
-        chart=_svg(chart),
+        chart=_read_svg(chart),
         heading=_HEADING,
-        rows=[{"style": _class(point, result), "cells": _cells(point, result)} for point in result.points],
+        rows=[{"style": _style(point, result), "cells": _cells(point, result)} for point in result.points],
         warnings=list(result.warnings),
         shown=shown.name,
         labels=list(result.labels),
-        confusion=confusion.tolist(),
+        confusion=evaluation.confusion,
         mistakes=[
             {
-                "name": one.name,
-                "label": _label(one.name, result.labels),
-                "answer": one.answer,
-                "score": one.score,
-                "picture": pictures[one.path],
+                "name": mistake.photo,
+                "label": _label(mistake.photo, result.labels),
+                "answer": mistake.answer,
+                "score": mistake.score,
+                "picture": pictures[path],
             }
-            for one in first
+            for mistake, path in zip(mistakes, paths, strict=True)
         ],
-        mistake_count=len(mistakes),
+        mistake_count=len(evaluation.mistakes),
     )
 
 
 def _label(name: str, labels: Sequence[str]) -> str:
-    """The class of a photo by its name; where there are folders of sets, the class's folder is the second."""
+    """Return the class of a photo by its path, also below folders of splits such as `train/daisy`."""
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 
 def _circumstances(result: GridResult) -> str:
+    """Return one sentence on the photos and one on the device."""
     machine = result.machine
     return (
         f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), judged on"
-        f" {result.judged_by}. Measured on {machine_name(machine)}, {machine['system']},"
+        f" {result.photos_text}. Measured on {machine_name(machine)}, {machine['system']},"
         f" {machine['interpreter']} {machine['interpreter_version']}, threads: {result.threads}."
     )
 
@@ -98,15 +88,13 @@ def _verdict(result: GridResult) -> str:
     return f"Ship {reason}" if result.choice.point else reason[:1].upper() + reason[1:]
 
 
-def _class(point: Point, result: GridResult) -> str:
-    return " ".join(
-        name
-        for name, holds in {"front": point in result.front, "chosen": point == result.choice.point}.items()
-        if holds
-    )
+def _style(point: GridPoint, result: GridResult) -> str:
+    """Return the CSS classes of a point's row."""
+    classes = {"front": point in result.front, "chosen": point == result.choice.point}
+    return " ".join(name for name, applies in classes.items() if applies)
 
 
-def _cells(point: Point, result: GridResult) -> list[str]:
+def _cells(point: GridPoint, result: GridResult) -> list[str]:
     low, high = point.interval
     return [
         point.architecture.name,
@@ -119,14 +107,14 @@ def _cells(point: Point, result: GridResult) -> list[str]:
         "-" if point.photos_per_second is None else f"{point.photos_per_second:.0f}",
         percent(point.accuracy),
         f"{100 * low:.0f} to {100 * high:.0f}",
-        result.beside_best(point),
+        result.comparison_text(point),
         percent(point.agreement),
         percent(point.published_top1 / 100),
         f"{point.published_ms:g}",
     ]
 
 
-def _svg(chart: Path) -> Markup:
-    """The drawing itself, without the declarations that belong to a file of its own."""
+def _read_svg(chart: Path) -> Markup:
+    """Return the `svg` element of a file, without the declarations that precede it."""
     text = chart.read_text(encoding="utf-8")
     return Markup(text[text.index("<svg") :])

@@ -1,4 +1,4 @@
-"""The result of a grid."""
+"""Result of `grid`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poets_edge.grid.choice import Choice, most_accurate
-from poets_edge.grid.points import Point
+from poets_edge.grid.points import GridPoint
 from poets_edge.train.record import versions
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class GridResult:
     """The result of `grid`.
 
     Attributes:
-        points: float32 and int8 of each architecture, in the order asked for.
-        front: the points that no other beats in accuracy and latency at once, the fastest first.
-        folds: of the cross-validation that judged the points on all photos; 0 where the test photos judged them.
-        machine: facts of this device.
-        seconds: how long the parts of this run took; what had been done before took none.
+        points: float32 and int8 of each architecture, in the order of the options.
+        labels: class names, sorted.
+        front: points that no other point beats in both accuracy and latency, fastest first.
+        choice: point to ship.
+        machine: facts of the device whose latencies these are.
+        threads: CPU threads of the timed inferences.
+        folds: folds of the cross-validation that evaluated the points on all photos; 0 if the test set did.
+        seconds: duration of each part of this run; parts that an earlier run finished took none.
+        warnings: doubts about the latencies, one sentence each.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[GridPoint, ...]
     labels: tuple[str, ...]
-    front: tuple[Point, ...]
+    front: tuple[GridPoint, ...]
     choice: Choice
     machine: dict[str, Any]
     threads: int
@@ -33,19 +37,24 @@ class GridResult:
     warnings: tuple[str, ...] = ()
 
     @property
-    def best(self) -> Point:
+    def best(self) -> GridPoint | None:
+        """The point to ship; None if no point keeps the budget."""
+        return self.choice.point
+
+    @property
+    def most_accurate(self) -> GridPoint:
         """The most accurate point, which the others are compared with."""
         return most_accurate(self.points)
 
-    def beside_best(self, point: Point) -> str:
-        """`best`, `could be equal`, or the points of accuracy that are missing."""
-        if point == self.best:
+    def comparison_text(self, point: GridPoint) -> str:
+        """Return `best`, `could be equal`, or the accuracy that a point lacks, in percentage points."""
+        if point == self.most_accurate:
             return "best"
-        paired = point.beside(self.best)
+        paired = point.compare(self.most_accurate)
         return "could be equal" if paired.could_be_chance else f"{paired.gain:.1f} points"
 
     @property
-    def judged_by(self) -> str:
+    def photos_text(self) -> str:
         """`1000 photos, each by heads that have not seen it (5 folds)`, or `87 test photos`."""
         photos = self.points[0].photos
         if not self.folds:
@@ -54,16 +63,20 @@ class GridResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        best = self.most_accurate
         return {
             "format": "poets_edge-grid-1",
             "machine": self.machine,
             "threads": self.threads,
             "labels": list(self.labels),
             "folds": self.folds,
-            "points": [{**point.to_json(), "beside_best": point.beside(self.best).to_json()} for point in self.points],
+            "points": [{**point.to_json(), "beside_best": point.compare(best).to_json()} for point in self.points],
             "front": [point.name for point in self.front],
             "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},
             "seconds": self.seconds,
             "warnings": list(self.warnings),
             "versions": versions(),
         }
+
+    def __repr__(self) -> str:
+        return f"<GridResult {len(self.points)} points; {self.choice.reason}>"

@@ -1,7 +1,7 @@
-"""Retraining and exporting many architectures on the same photos, which are decoded once for all of them.
+"""Training and exporting many architectures on the same photos.
 
-Each finished architecture is noted in its folder, with a checksum of all that its files follow from, so that the next
-run takes it as it is.
+Each photo is decoded once for all architectures. The result of each architecture is saved as soon as it is finished,
+with a checksum of its inputs, and reused by the next run with these inputs.
 """
 
 from __future__ import annotations
@@ -11,103 +11,90 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 
-from poets_edge.core.files import sha256_of, write_text
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.processes import Helper
 from poets_edge.errors import DatasetError, OutputError, PhotoError
-from poets_edge.grid.checkpoints import RETRAINED, Answer, read_note
+from poets_edge.grid.architecture_result import ArchitectureResult, read_result
 from poets_edge.grid.options import GridOptions
-from poets_edge.grid.training_worker import do, pixel_cache
-from poets_edge.grid.validation import FEATURES
+from poets_edge.grid.photo_snapshot import PhotoSnapshot
+from poets_edge.grid.training_worker import BackboneTask, TrainingTask, TrainingWorker
 from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import Weights, find_weights
-from poets_edge.photos.folder import scan
-from poets_edge.photos.split import split
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks
 from poets_edge.train.cluster import compute_on_cluster
 from poets_edge.train.record import versions
 
-_DONE = "done.json"
-_FORMAT = 2
-"""Raise when the note of a finished architecture, or a file beside it, changes."""
+_FORMAT = 3
+"""To be raised when the saved result of an architecture, or a file next to it, changes its meaning."""
+
+_Helper = Helper[BackboneTask | TrainingTask, ArchitectureResult | None]
+_HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
 
 
-def retrain_all(options: GridOptions, reporter: Reporter) -> dict[Architecture, Answer]:
-    """The exported files of each architecture, made now or before.
-
-    Returns:
-        For each what `poets_edge.grid.training_worker` answered, with the files' checksums.
+def train_architectures(
+    options: GridOptions, photos: PhotoSnapshot, reporter: Reporter
+) -> dict[Architecture, ArchitectureResult]:
+    """Return the result of each architecture, from this run or an earlier one.
 
     Raises:
-        DatasetError: the folder cannot be trained on.
-        WeightsError: weights of an architecture are missing; nothing has been done then.
+        DatasetError: no photo can be read, or a photo has changed since the snapshot.
+        WeightsError: weights of an architecture are missing; raised before anything is trained.
         OutputError: a file cannot be written; finished architectures stay.
     """
-    reporter.status(f"looking for photos in {options.image_dir}")
-    folder = scan(options.image_dir, recursive=options.recursive)
-    if "test" not in split(folder.photos, options.percentages).values():
-        raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
     weights = {
         architecture: find_weights(architecture, options.model_dir, reporter=reporter)
         for architecture in options.architectures
     }
-    hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
-    keys = {architecture: _key(options, hashed, weights[architecture]) for architecture in options.architectures}
-    done = {architecture: _read_done(options.folder(architecture), key, reporter) for architecture, key in keys.items()}
-    todo = [architecture for architecture, answer in done.items() if answer is None]
-    if len(todo) < len(done):
-        reporter.note(f"{len(done) - len(todo)} of {len(done)} architectures were done before.")
+    keys = {architecture: _key(options, photos, weights[architecture]) for architecture in options.architectures}
+    saved = {
+        architecture: read_result(options.folder(architecture), architecture, key, reporter)
+        for architecture, key in keys.items()
+    }
+    todo = [architecture for architecture, result in saved.items() if result is None]
+    if len(todo) < len(saved):
+        reporter.note(f"{len(saved) - len(todo)} of {len(saved)} architectures were done before.")
     if todo:
-        photos = hashed.readable
-        with HelperPool(partial(do, pictures=pixel_cache())) as helpers, _saying_what_stays(options, keys):
-            _build_backbones(options, todo, helpers, reporter)
-            _fill_caches(options, todo, weights, photos, reporter)
+        with HelperPool(TrainingWorker(options, photos)) as helpers, _counting_finished(options, keys):
+            _build_backbones(todo, helpers, reporter)
+            _fill_caches(options, todo, weights, photos.readable, reporter)
 
-            def work(architecture: Architecture, helper: Helper[Answer, Answer]) -> Answer:
-                answer = helper.ask(_question(options, architecture), architecture.name)
-                _check_unchanged(options, photos, answer.pop("photos"))
-                # Noted at once: another architecture may fail before this one's turn comes.
-                return _write_done(options.folder(architecture), keys[architecture], answer)
+            def train(architecture: Architecture, helper: _Helper) -> ArchitectureResult:
+                result = helper.ask(TrainingTask(architecture, keys[architecture]), architecture.name)
+                assert result is not None
+                # Saved at once: another architecture may fail before the results are taken in order.
+                result.write(options.folder(architecture))
+                return result
 
             with reporter.progress("retraining and exporting", len(todo), "architecture") as advance:
-                for architecture, answer in helpers.share(todo, work):
-                    done[architecture] = answer
+                for architecture, result in helpers.share(todo, train):
+                    saved[architecture] = result
                     advance(1)
-    return {architecture: answer for architecture, answer in done.items() if answer is not None}
+    return {architecture: result for architecture, result in saved.items() if result is not None}
 
 
 @contextmanager
-def _saying_what_stays(options: GridOptions, keys: Mapping[Architecture, str]) -> Iterator[None]:
+def _counting_finished(options: GridOptions, keys: Mapping[Architecture, str]) -> Iterator[None]:
+    """Add the number of finished architectures to an OutputError."""
     try:
         yield
     except OutputError as error:
-        finished = [name for name, key in keys.items() if _read_done(options.folder(name), key)]
+        finished = [name for name, key in keys.items() if read_result(options.folder(name), name, key)]
         raise OutputError(
             f"{error} {len(finished)} of {len(keys)} architectures are done and stay; free some space and run again."
         ) from None
 
 
-def _build_backbones(
-    options: GridOptions, architectures: Sequence[Architecture], helpers: HelperPool[Answer, Answer], reporter: Reporter
-) -> None:
-    def work(architecture: Architecture, helper: Helper[Answer, Answer]) -> Answer:
-        question = {
-            "task": "backbone",
-            "architecture": architecture.name,
-            "model_dir": str(options.model_dir),
-            "bottleneck_dir": str(options.bottleneck_dir),
-        }
-        return helper.ask(question, architecture.name)
+def _build_backbones(architectures: Sequence[Architecture], helpers: _HelperPool, reporter: Reporter) -> None:
+    def build(architecture: Architecture, helper: _Helper) -> None:
+        helper.ask(BackboneTask(architecture), architecture.name)
 
     with reporter.progress("reading weights", len(architectures), "architecture") as advance:
-        for _ in helpers.share(architectures, work):
+        for _ in helpers.share(architectures, build):
             advance(1)
 
 
@@ -118,7 +105,7 @@ def _fill_caches(
     photos: HashedPhotos,
     reporter: Reporter,
 ) -> None:
-    """Compute the bottlenecks of all architectures; `train` finds them afterwards."""
+    """Compute the bottlenecks of all architectures, which training then finds in the caches."""
     with ExitStack() as stack:
         places = []
         for architecture in architectures:
@@ -134,38 +121,14 @@ def _fill_caches(
         raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
 
 
-def _check_unchanged(options: GridOptions, photos: Sequence[HashedPhoto], trained_on: Mapping[str, str]) -> None:
-    """Check that the photos are still those of the checksums their results will be noted under."""
-    for item in photos:
-        if trained_on.get(item.photo.name, item.digest.hex()) != item.digest.hex():
-            raise DatasetError(
-                f"{options.image_dir}: {item.photo.name} changed while the grid was running. Run again; finished"
-                " work is kept."
-            )
-
-
-def _question(options: GridOptions, architecture: Architecture) -> Answer:
-    return {
-        "task": "retrain",
-        "architecture": architecture.name,
-        "folder": str(options.folder(architecture)),
-        "image_dir": str(options.image_dir),
-        "model_dir": str(options.model_dir),
-        "bottleneck_dir": str(options.bottleneck_dir),
-        "percentages": asdict(options.percentages),
-        "head": asdict(options.head),
-        "fine_tuning": asdict(options.fine_tuning),
-        "recursive": options.recursive,
-        "calibration_count": options.calibration_count,
-    }
-
-
-def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weights: Weights) -> str:
-    """Names everything that the exported files of an architecture follow from."""
-    photos = [(item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in hashed]
+def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
+    """Return a checksum of everything that the exported models of an architecture depend on."""
+    contents = [
+        (item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in photos.hashed
+    ]
     inputs = [
         _FORMAT,
-        photos,
+        contents,
         weights.digest,
         versions(),
         asdict(options.percentages),
@@ -174,22 +137,3 @@ def _key(options: GridOptions, hashed: Sequence[HashedPhoto | PhotoError], weigh
         *([asdict(options.fine_tuning)] if options.fine_tuning.blocks else []),
     ]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-
-
-def _read_done(folder: Path, key: str, reporter: Reporter | None = None) -> Answer | None:
-    """The note about a finished architecture, if it is this one and its files have not changed."""
-    answer = read_note(folder / _DONE, RETRAINED, key, reporter)
-    if answer is None:
-        return None
-    try:
-        intact = all(sha256_of(folder / file["file"]) == file["sha256"] for file in answer["files"])
-        return answer if intact and sha256_of(folder / FEATURES) == answer["features_sha256"] else None
-    except OSError:
-        return None
-
-
-def _write_done(folder: Path, key: str, answer: Answer) -> Answer:
-    files = [{**file, "sha256": sha256_of(folder / file["file"])} for file in answer["files"]]
-    noted = {**answer, "files": files, "features_sha256": sha256_of(folder / FEATURES), "key": key}
-    write_text(folder / _DONE, json.dumps(noted, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return noted

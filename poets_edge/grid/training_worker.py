@@ -1,120 +1,156 @@
-"""Retraining and exporting for `grid`, one architecture at a time, in a helper process.
+"""Training and exporting one architecture in a helper process.
 
-Much of it uses one core, so `grid` keeps several of these processes busy.
+Much of it uses one core, so `grid` keeps several processes busy.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from poets_edge.core.files import write_bytes
+from poets_edge.core.files import sha256_of, write_bytes
+from poets_edge.errors import DatasetError
 from poets_edge.export.export import ExportOptions, export_graph
 from poets_edge.export.results import ExportedFile
-from poets_edge.grid.checkpoints import Answer
-from poets_edge.grid.validation import FEATURES
-from poets_edge.nets.architectures import architecture
+from poets_edge.grid.architecture_result import (
+    INT8_BACKBONE,
+    QUANTIZATIONS,
+    ArchitectureResult,
+    EvaluationResult,
+    Evaluations,
+    GridModel,
+    record_mistakes,
+)
+from poets_edge.grid.options import GridOptions
+from poets_edge.grid.photo_snapshot import PhotoSnapshot
+from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import find_weights
-from poets_edge.photos.address import photo_path
+from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.image_cache import Pictures
-from poets_edge.photos.split import Percentages
 from poets_edge.progress import Silent
-from poets_edge.quantize.convert import Quantization
 from poets_edge.quantize.int8_features import int8_features
 from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.fine_tuning.options import FineTuning
-from poets_edge.train.head import HeadOptions
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.train.results import TrainResult
+from poets_edge.train.train import train_photos
 
-GRAPH = "retrained_graph.pb"
-QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
-"""The quantizations that a grid exports of each architecture."""
+_LARGEST_CACHE = 100_000_000
+"""Bytes of pixels that a process caches: 260 photos at the four input sizes."""
 
-_MOST_PIXELS = 100_000_000
-"""Bytes of pixels that a process keeps: 260 photos at the four sizes."""
+
+@dataclass(frozen=True)
+class BackboneTask:
+    """Request to build the backbone of an architecture."""
+
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """Request to train and export an architecture.
+
+    Attributes:
+        key: checksum of the inputs, for the result.
+    """
+
+    architecture: Architecture
+    key: str
+
+
+class TrainingWorker:
+    """Answers requests about the architectures of one grid.
+
+    The pixels of the photos that calibrate and evaluate models are cached, because all architectures use the same ones.
+    """
+
+    def __init__(self, options: GridOptions, photos: PhotoSnapshot) -> None:
+        self._options = options
+        self._photos = photos
+        self._pictures = Pictures(_LARGEST_CACHE)
+
+    def __call__(self, task: BackboneTask | TrainingTask) -> ArchitectureResult | None:
+        """Do a task; return the result of a TrainingTask.
+
+        Raises:
+            DatasetError: a photo has changed since the snapshot.
+            PoetsEdgeError: errors of `prepare_backbone`, `train` and `export`.
+        """
+        if isinstance(task, TrainingTask):
+            return self._train(task)
+        weights = find_weights(task.architecture, self._options.model_dir)
+        prepare_backbone(task.architecture, weights, self._options.bottleneck_dir)
+        return None
+
+    def _train(self, task: TrainingTask) -> ArchitectureResult:
+        options = self._options.train_options(task.architecture)
+        folder = self._options.folder(task.architecture)
+        warnings = _Warnings()
+        trained = train_photos(options, self._photos.folder, Exclusions(), warnings, hashed=self._photos.hashed)
+        _check_unchanged(self._photos, trained)
+        exported = export_graph(
+            ExportOptions(
+                graph=options.output_graph,
+                quantizations=QUANTIZATIONS,
+                calibration_count=self._options.calibration_count,
+            ),
+            warnings,
+            photos=self._photos.folder.photos,
+            pictures=self._pictures,
+        )
+        [int8] = [file.path for file in exported.files if file.quantization == "int8"]
+        write_bytes(folder / INT8_BACKBONE, int8_features(int8.read_bytes()))
+        return ArchitectureResult(
+            key=task.key,
+            labels=trained.labels,
+            models=tuple(
+                GridModel(
+                    architecture=task.architecture,
+                    quantization=file.quantization,
+                    path=file.path,
+                    size=file.size,
+                    sha256=sha256_of(file.path),
+                )
+                for file in exported.files
+            ),
+            int8_backbone_sha256=sha256_of(folder / INT8_BACKBONE),
+            warnings=tuple(dict.fromkeys(warnings.texts)),
+            test=_test_evaluations(exported.files, trained.labels),
+        )
 
 
 class _Warnings(Silent):
-    """A reporter that keeps the warnings, for the parent to tell each of them once."""
+    """A reporter that collects warnings, so that the parent process can report each of them once."""
 
     def __init__(self) -> None:
-        self.kept: list[str] = []
+        self.texts: list[str] = []
 
     def warn(self, text: str) -> None:
-        self.kept.append(text)
+        self.texts.append(text)
 
 
-def pixel_cache() -> Pictures:
-    """Return an empty cache for the photos that calibrate and evaluate the exported files."""
-    return Pictures(_MOST_PIXELS)
+def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
+    """Check that the photos that trained are those of the snapshot."""
+    for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
+        if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
+            raise DatasetError(
+                f"{photos.folder.path}: {name} changed while the grid was running. Run again; finished work is kept."
+            )
 
 
-def do(question: Answer, pictures: Pictures) -> Answer:
-    """Build a backbone, or retrain and export one whose bottlenecks are cached: what `question["task"]` says.
-
-    Args:
-        pictures: of the photos that calibrate and judge the exported files, which are the same for each architecture.
-
-    Raises:
-        PoetsEdgeError: as `prepare_backbone`, `train` and `export` do.
-    """
-    if question["task"] == "backbone":
-        wanted = architecture(question["architecture"])
-        prepare_backbone(wanted, find_weights(wanted, Path(question["model_dir"])), Path(question["bottleneck_dir"]))
-        return {}
-    return _retrain(question, pictures)
-
-
-def _retrain(question: Answer, pictures: Pictures) -> Answer:
-    folder, warnings = Path(question["folder"]), _Warnings()
-    options = TrainOptions(
-        image_dir=photo_path(question["image_dir"]),
-        architecture=architecture(question["architecture"]),
-        output_graph=folder / GRAPH,
-        output_labels=folder / "retrained_labels.txt",
-        bottleneck_dir=Path(question["bottleneck_dir"]),
-        model_dir=Path(question["model_dir"]),
-        summaries_dir=folder / "training_summaries",
-        percentages=Percentages(**question["percentages"]),
-        head=HeadOptions(**question["head"]),
-        recursive=question["recursive"],
-        with_report=False,
-        folds=0,  # `poets_edge.grid.validation_worker` does it, for int8 too
-        runs_dir=None,
-        fine_tuning=FineTuning(**question["fine_tuning"]),
+def _test_evaluations(files: tuple[ExportedFile, ...], labels: tuple[str, ...]) -> Evaluations | None:
+    scored = {file.quantization: file.scored for file in files if file.scored is not None}
+    if not scored:
+        return None
+    return Evaluations(
+        photos=tuple(photo.name for photo in scored["float32"].photos),
+        models={file.quantization: _evaluation(file, labels) for file in files},
     )
-    trained = train(options, warnings)
-    exported = export_graph(
-        ExportOptions(
-            graph=options.output_graph, quantizations=QUANTIZATIONS, calibration_count=question["calibration_count"]
-        ),
-        warnings,
-        pictures=pictures,
+
+
+def _evaluation(file: ExportedFile, labels: tuple[str, ...]) -> EvaluationResult:
+    assert file.scored is not None
+    return EvaluationResult(
+        correct=tuple(file.scored.right(labels).astype(int).tolist()),
+        repeats=1,
+        confusion=tuple(map(tuple, file.scored.evaluation(labels).confusion.tolist())),
+        mistakes=record_mistakes(file.scored.misclassified(labels)),
+        agreement=file.agreement,
     )
-    [int8] = [file.path for file in exported.files if file.quantization == "int8"]
-    write_bytes(folder / FEATURES, int8_features(int8.read_bytes()))
-    return {
-        "labels": list(trained.labels),
-        "photos": dict(trained.digests),
-        "files": [_file(file, trained.labels) for file in exported.files],
-        "warnings": list(dict.fromkeys(warnings.kept)),
-    }
-
-
-def _file(file: ExportedFile, labels: tuple[str, ...]) -> dict[str, Any]:
-    scored = file.scored
-    return {
-        "quantization": file.quantization,
-        "file": file.path.name,
-        "size": file.size,
-        "test": None
-        if scored is None
-        else {
-            "right": scored.right(labels).astype(int).tolist(),
-            "judgments": 1,
-            "confusion": scored.evaluation(labels).confusion.tolist(),
-            "mistakes": [[one.photo.name, one.answer, one.score] for one in scored.misclassified(labels)],
-            "agreement_with_float": file.agreement,
-        },
-    }

@@ -1,4 +1,4 @@
-"""Cross-validating one architecture from cached vectors, in a helper process; `grid` keeps one busy on each core."""
+"""Cross-validating one architecture from cached vectors, in a helper process."""
 
 from __future__ import annotations
 
@@ -7,71 +7,95 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.grid.checkpoints import Answer
-from poets_edge.photos.address import photo_path
-from poets_edge.photos.folder import Photo
-from poets_edge.photos.image import PREPROCESSING
+from poets_edge.grid.architecture_result import EvaluationResult, Evaluations, record_mistakes
+from poets_edge.grid.int8_backbone import int8_vector_key
+from poets_edge.photos.table import HashedPhotos
 from poets_edge.quantize.int8_features import LogitSteps, round_weights
-from poets_edge.train.bottleneck_cache import cache_key, open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, vector_key
+from poets_edge.train.bottleneck_cache import open_cache
+from poets_edge.train.bottlenecks import vector_key
 from poets_edge.train.cross_validation import CrossValidation, Division, divide, judge
 from poets_edge.train.head import Head, HeadOptions, Matrix, softmax
 from poets_edge.train.vectors import Vectors
 
 
-def do(question: Answer) -> Answer:
-    """Cross-validate float32 and int8 from cached vectors.
+@dataclass(frozen=True, kw_only=True)
+class ValidationTask:
+    """Request to cross-validate an architecture.
 
-    Raises:
-        DatasetError: no class has two photos that are not copies or variants of each other.
+    Attributes:
+        float_cache: file with the bottlenecks of the float32 backbone.
+        int8_cache: file with the features of the int8 backbone.
+        int8_backbone_sha256: checksum of the int8 backbone, hexadecimal.
     """
-    photos = [
-        HashedPhoto(Photo(photo_path(path), name, label), bytes.fromhex(digest))
-        for path, name, label, digest in question["photos"]
-    ]
-    digest = question["int8_digest"]
-    with (
-        open_cache(Path(question["float_cache"])) as (floats, _),
-        open_cache(Path(question["int8_cache"])) as (ints, _),
-    ):
-        found_floats = floats.get_many([vector_key(photo.digest) for photo in photos])
-        found_ints = ints.get_many([int8_key(photo.digest, digest) for photo in photos])
-    rows = zip(photos, found_floats, found_ints, strict=True)
-    known = [(photo, one, other) for photo, one, other in rows if one is not None and other is not None]
-    photos = [photo for photo, _, _ in known]
-    labels = tuple(sorted({item.photo.label for item in photos}))
-    vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
-    folds, divisions = divide(photos, vectors, labels, HeadOptions(**question["head"]), question["folds"])
-    judged = judge(photos, vectors, labels, folds, divisions)
-    rounded = judge(photos, features, labels, folds, [_in_8_bits(one, features) for one in divisions])
-    same = judged.scores.argmax(axis=2) == rounded.scores.argmax(axis=2)
-    return {
-        "labels": list(labels),
-        "folds": folds.count,
-        "remarks": folds.remarks(),
-        "photos": [photo.name for photo in judged.photos],
-        "float32": {**_answers(judged), "agreement_with_float": 1.0},
-        "int8": {**_answers(rounded), "agreement_with_float": float(same.mean())},
-    }
+
+    float_cache: Path
+    int8_cache: Path
+    int8_backbone_sha256: str
 
 
-def int8_key(photo_digest: bytes, model_digest: str) -> bytes:
-    """Return the key of a photo's int8 features in the cache."""
-    return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_digest}")
+@dataclass(frozen=True, kw_only=True)
+class ValidationWorker:
+    """Answers ValidationTasks about the photos of one grid.
+
+    Attributes:
+        head: options of the heads that are fitted.
+        folds: requested number of folds.
+    """
+
+    photos: HashedPhotos
+    head: HeadOptions
+    folds: int
+
+    def __call__(self, task: ValidationTask) -> Evaluations:
+        """Cross-validate float32 and int8 on all photos whose vectors are cached.
+
+        Raises:
+            DatasetError: no class has two photos that are not copies or variants of each other.
+        """
+        photos, vectors, features = self._read_vectors(task)
+        labels = photos.photos.present
+        folds, divisions = divide(photos, vectors, labels, self.head, self.folds)
+        float32 = judge(photos, vectors, labels, folds, divisions)
+        int8 = judge(photos, features, labels, folds, [_quantized(division, features) for division in divisions])
+        same = float32.scores.argmax(axis=2) == int8.scores.argmax(axis=2)
+        return Evaluations(
+            photos=tuple(float32.photos.names),
+            folds=folds.count,
+            requested_folds=self.folds,
+            warnings=tuple(folds.remarks()),
+            models={"float32": _evaluation(float32, 1.0), "int8": _evaluation(int8, float(same.mean()))},
+        )
+
+    def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Matrix, Matrix]:
+        """Return the photos that both caches know, and their vectors, float32 [photos, bottleneck_size] each."""
+        digests = [digest.tobytes() for digest in self.photos.digests]
+        with open_cache(task.float_cache) as (cache, _):
+            floats = cache.get_many([vector_key(digest) for digest in digests])
+        with open_cache(task.int8_cache) as (cache, _):
+            ints = cache.get_many([int8_vector_key(digest, task.int8_backbone_sha256) for digest in digests])
+        known = [
+            (row, vector, features)
+            for row, (vector, features) in enumerate(zip(floats, ints, strict=True))
+            if vector is not None and features is not None
+        ]
+        rows = np.array([row for row, _, _ in known], np.int64)
+        vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
+        return self.photos.take(rows), vectors, features
 
 
 @dataclass(frozen=True)
 class Int8Head(Head):
-    """A head as an int8 file holds it: weights of 8 bits, and logits rounded to as many steps as 8 bits have."""
+    """A head as an int8 model stores it: 8-bit weights, and logits rounded to 8 bits."""
 
     steps: LogitSteps
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Probabilities, float32 [photos, classes], from the int8 network's features."""
+        """Return probabilities, float32 [photos, classes], from features of the int8 backbone."""
         return softmax(self.steps.round(self.logits(bottlenecks)))
 
 
-def _in_8_bits(division: Division, features: Matrix) -> Division:
+def _quantized(division: Division, features: Matrix) -> Division:
+    """Return the folds with their heads quantized to 8 bits."""
     heads = []
     for head in division.heads:
         weights = round_weights(head.weights)
@@ -80,14 +104,11 @@ def _in_8_bits(division: Division, features: Matrix) -> Division:
     return Division(division.fold, tuple(heads))
 
 
-def _answers(judged: CrossValidation) -> Answer:
-    low, high = judged.interval
-    scored = judged.scored
-    return {
-        "right": judged.right.tolist(),
-        "judgments": len(judged.scores),
-        "accuracy": judged.accuracy,
-        "interval95": [low, high],
-        "confusion": judged.confusion.round(4).tolist(),
-        "mistakes": [[one.photo.name, one.answer, one.score] for one in scored.misclassified(judged.labels)],
-    }
+def _evaluation(result: CrossValidation, agreement: float) -> EvaluationResult:
+    return EvaluationResult(
+        correct=tuple(result.right.tolist()),
+        repeats=len(result.scores),
+        confusion=tuple(map(tuple, result.confusion.round(4).tolist())),
+        mistakes=record_mistakes(result.scored.misclassified(result.labels)),
+        agreement=agreement,
+    )

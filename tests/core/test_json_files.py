@@ -12,7 +12,6 @@ import pytest
 from poets_edge.bench.remote.kept import open_kept
 from poets_edge.core.files import finish_pending
 from poets_edge.errors import DatasetError
-from poets_edge.grid.checkpoints import JUDGED, RETRAINED, read_note
 from poets_edge.grid.latencies import _read_times
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
@@ -23,20 +22,6 @@ from poets_edge.train.fine_tuning import checkpoint
 from poets_edge.train.fine_tuning.trainer import Epoch
 
 DEEP = "[" * 100_000
-ANSWERS: dict[str, Any] = {
-    "right": [1, 0, 1],
-    "judgments": 1,
-    "confusion": [[1, 0], [1.5, 1]],
-    "mistakes": [["roses/1.jpg", "daisy", 0.6]],
-    "agreement_with_float": 1.0,
-}
-DONE: dict[str, Any] = {
-    "key": "k",
-    "labels": ["daisy", "roses"],
-    "files": [{"quantization": "int8", "file": "a.tflite", "size": 3, "sha256": "0" * 64, "test": ANSWERS}],
-    "features_sha256": "1" * 64,
-    "warnings": [],
-}
 ROUND: dict[str, Any] = {
     "load_ms": 1.0,
     "first_ms": 1.0,
@@ -65,35 +50,6 @@ def changed(value: dict[str, Any], path: str, wrong: Any) -> dict[str, Any]:
         place = place[part]
     place[last] = wrong
     return copy  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize(
-    ("path", "wrong", "place"),
-    [
-        ("files.0.file", "../../etc/passwd", "files[0].file"),
-        ("files.0.test.right", 5, "files[0].test.right"),
-        ("files.0.test.mistakes.0", ["x"], "files[0].test.mistakes[0]"),
-        ("labels", "daisy", "labels"),
-        ("features_sha256", None, "features_sha256"),
-    ],
-)
-def test_a_note_of_a_finished_architecture(tmp_path: Path, path: str, wrong: Any, place: str) -> None:
-    file, heard = tmp_path / "done.json", Heard()
-    file.write_text(json.dumps(DONE))
-    assert read_note(file, RETRAINED, "k", heard) == DONE and not heard.warnings
-    assert read_note(file, RETRAINED, "other inputs", heard) is None and not heard.warnings
-    file.write_text(json.dumps(changed(DONE, path, wrong)))
-    assert read_note(file, RETRAINED, "k", heard) is None
-    assert len(heard.warnings) == 1 and str(file) in heard.warnings[0] and f": {place} is" in heard.warnings[0]
-
-
-@pytest.mark.parametrize("text", ["", "{", DEEP, '{"key": NaN}', "null"])
-def test_a_note_that_is_none(tmp_path: Path, text: str) -> None:
-    file, heard = tmp_path / "judged.json", Heard()
-    assert read_note(file, JUDGED, "k", heard) is None and not heard.warnings, "there is none yet"
-    file.write_text(text)
-    assert read_note(file, JUDGED, "k", heard) is None
-    assert len(heard.warnings) == 1
 
 
 def test_latencies_that_are_damaged_are_measured_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`grid` end to end on few photos and two small architectures, killed once on the way."""
+"""`grid` end to end on a few photos and two small architectures; the first run is killed."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ PHOTOS_A_CLASS = 12
 
 @dataclass(frozen=True)
 class Grid:
-    """A work folder where `grid` has been killed once, and has then finished."""
+    """A work folder in which one run of `grid` was killed and a second one finished."""
 
     folder: Path
     photos: Path
     before: dict[str, int]
-    """When the notes of finished architectures were written, as of the kill."""
+    """Modification times of the models of architectures that were finished before the kill, by name."""
 
     @property
     def output(self) -> Path:
@@ -58,11 +58,13 @@ class Grid:
         return poets_edge("grid", "--image_dir", self.photos, *OPTIONS, *more, cwd=self.folder)
 
 
-def notes(output: Path) -> dict[str, int]:
-    return {path.parent.name: path.stat().st_mtime_ns for path in output.glob("*/done.json")}
+def finished(output: Path) -> dict[str, int]:
+    """Return the modification times of the models of finished architectures, by name."""
+    names = (path.parent.name for path in output.glob("*/result.json"))
+    return {name: (output / name / "retrained_graph.tflite").stat().st_mtime_ns for name in names}
 
 
-def process(folder: Path, photos: Path, *more: str | Path, limit: int | None = None) -> subprocess.Popen[str]:
+def start(folder: Path, photos: Path, *more: str | Path, limit: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "poets_edge", "grid", "--image_dir", photos, *OPTIONS, *more]
     return subprocess.Popen(
         [str(word) for word in command],
@@ -84,14 +86,14 @@ def done(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFacto
         for photo in sorted(class_folder.iterdir())[:PHOTOS_A_CLASS]:
             (photos / class_folder.name / photo.name).symlink_to(photo)
     output = folder / "tf_files/grid"
-    running = process(folder, photos)
+    running = start(folder, photos)
     end = time.monotonic() + 240
-    while not notes(output) and running.poll() is None and time.monotonic() < end:
+    while not finished(output) and running.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.communicate()
-    grid = Grid(folder, photos, notes(output))
-    assert grid.before, "nothing was finished when it was killed"
+    grid = Grid(folder, photos, finished(output))
+    assert grid.before, "no architecture was finished before the kill"
     grid.run().ok()
     return grid
 
@@ -102,20 +104,20 @@ def result(done: Grid) -> dict[str, Any]:
     return found
 
 
-def test_a_killed_grid_goes_on_where_it_was(done: Grid) -> None:
-    after = notes(done.output)
+def test_grid_continues_killed_run(done: Grid) -> None:
+    after = finished(done.output)
     assert set(after) == set(NAMES)
-    # (The other one may have been finished by the orphan of the killed process, or again.)
+    # The other one may have been in progress, and is trained again then.
     first = min(done.before, key=lambda name: done.before[name])
     assert after[first] == done.before[first]
 
 
-def test_each_architecture_at_each_precision(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_reports_each_architecture_at_each_quantization(done: Grid, result: dict[str, Any]) -> None:
     points = {(point["architecture"], point["quantization"]): point for point in result["points"]}
     assert set(points) == {(name, quantization) for name in NAMES for quantization in ("float32", "int8")}
     for point in points.values():
         assert point["size"] == Path(done.folder, point["model"]).stat().st_size
-        assert point["photos"] == 5 * PHOTOS_A_CLASS, "every photo judges it"
+        assert point["photos"] == 5 * PHOTOS_A_CLASS, "evaluated on every photo"
         assert point["accuracy"] == pytest.approx(sum(point["right"]) / point["judgments"] / point["photos"])
         assert point["interval95"][0] <= point["accuracy"] <= point["interval95"][1]
         assert 0 < point["latency_ms"]["median"] <= point["latency_ms"]["p90"]
@@ -128,7 +130,7 @@ def test_each_architecture_at_each_precision(done: Grid, result: dict[str, Any])
     assert small["mparams"] * 4 == pytest.approx(small["size"] / 1e6, rel=0.1)
 
 
-def test_points_are_compared_on_the_same_photos(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_compares_points_photo_by_photo(done: Grid, result: dict[str, Any]) -> None:
     best = max(result["points"], key=lambda point: point["accuracy"])
     for point in result["points"]:
         paired = point["beside_best"]
@@ -141,17 +143,17 @@ def test_points_are_compared_on_the_same_photos(done: Grid, result: dict[str, An
     assert f"{5 * PHOTOS_A_CLASS} photos, each by heads that have not seen it (5 folds)" in table
 
 
-def test_without_folds_the_accuracy_is_that_of_evaluate(done: Grid) -> None:
+def test_grid_without_folds_agrees_with_evaluate(done: Grid) -> None:
     ran = done.run("--folds", "0", "--json").ok()
     point = json.loads(ran.stdout)["points"][1]
     arguments = ("--graph", point["model"], "--image_dir", done.photos, "--json")
     found = json.loads(poets_edge("evaluate", *arguments, cwd=done.folder).ok().stdout)
     assert (found["correct"], found["photos"]) == (sum(point["right"]), point["photos"])
     assert "test photos" in (done.output / "report.html").read_text()
-    done.run().ok()  # the tests below look at what all photos say
+    done.run().ok()  # later tests expect a cross-validated report
 
 
-def test_int8_features_are_computed_once(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_computes_int8_features_once(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: object) -> None:
         raise AssertionError(f"{source} was decoded again")
 
@@ -162,7 +164,7 @@ def test_int8_features_are_computed_once(done: Grid, monkeypatch: pytest.MonkeyP
     done.run().ok()
 
 
-def test_nothing_is_done_twice(done: Grid) -> None:
+def test_grid_repeats_no_finished_work(done: Grid) -> None:
     before = (done.output / "latency.jsonl").read_bytes()
     first = (done.output / "chart.svg").read_bytes()
     ran = done.run("--json").ok()
@@ -171,7 +173,7 @@ def test_nothing_is_done_twice(done: Grid) -> None:
     assert (done.output / "chart.svg").read_bytes() == first
 
 
-def test_train_finds_the_bottlenecks(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_reuses_bottlenecks_of_grid(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: object) -> None:
         raise AssertionError(f"{source} was decoded again")
 
@@ -180,7 +182,7 @@ def test_train_finds_the_bottlenecks(done: Grid, monkeypatch: pytest.MonkeyPatch
     poets_edge("train", *arguments, "--output_graph", "other/g.pb", cwd=done.folder).ok()
 
 
-def test_a_photo_is_decoded_once_for_all_architectures(
+def test_bottlenecks_decodes_each_photo_once_for_all_architectures(
     done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
@@ -201,16 +203,16 @@ def test_a_photo_is_decoded_once_for_all_architectures(
     assert all(isinstance(v, list) and [len(x) for x in v] == [256, 512] for v in found)
 
 
-def test_architectures_side_by_side_give_the_vectors_that_each_gives_alone(
+def test_bottlenecks_of_several_architectures_equal_those_of_each_alone(
     done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a photo cannot be decoded, or has changed since it was hashed."""
-    monkeypatch.setattr("poets_edge.train.bottlenecks.cores", lambda: 1)  # then eight photos are taken together
+    """Including photos that cannot be decoded or have changed since they were hashed."""
+    monkeypatch.setattr("poets_edge.train.bottlenecks.cores", lambda: 1)  # makes batches of eight photos
     photos = shutil.copytree(done.photos, tmp_path / "photos")
     hashed = [item for item in hash_photos(scan(photos).photos) if isinstance(item, HashedPhoto)]
     assert len(hashed) >= 4 * 8
     broken, changed = hashed[3], hashed[9]
-    broken.photo.path.write_bytes(b"no picture")
+    broken.photo.path.write_bytes(b"not a picture")
     shutil.copyfile(hashed[20].photo.path, changed.photo.path)
     folder = done.folder / "tf_files/bottlenecks"
     backbones = [prepare_backbone(one, find_weights(one, tmp_path), folder) for one in map(architecture, NAMES)]
@@ -232,20 +234,21 @@ def test_architectures_side_by_side_give_the_vectors_that_each_gives_alone(
     assert both[9][0] == both[20][0] == hashed[20].digest != changed.digest
 
 
-def test_damaged_rows_of_either_cache_are_computed_again_before_all_photos_are_judged(done: Grid) -> None:
-    before = (done.output / NAMES[0] / "judged.json").read_text()
+def test_grid_recomputes_damaged_cache_rows_before_cross_validation(done: Grid) -> None:
+    saved = done.output / NAMES[0] / "result.json"
+    before = saved.read_text()
     (floats,) = (done.folder / "tf_files/bottlenecks").glob(f"{NAMES[0]}-*.sqlite")
     for cache in (floats, done.output / NAMES[0] / "int8_features.sqlite"):
         with closing(sqlite3.connect(cache)) as connection:
             connection.execute("UPDATE bottlenecks SET crc = crc + 1 WHERE rowid % 10 = 0")
             connection.commit()
             assert connection.total_changes >= 5
-    (done.output / NAMES[0] / "judged.json").unlink()
+    saved.write_text(json.dumps({**json.loads(before), "cross_validation": None}))
     done.run().ok()
-    assert (done.output / NAMES[0] / "judged.json").read_text() == before
+    assert saved.read_text() == before
 
 
-def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) -> None:
+def test_report_is_self_contained(done: Grid, result: dict[str, Any]) -> None:
     assert (done.output / "chart.png").read_bytes().startswith(b"\x89PNG")
     page = (done.output / "report.html").read_text()
     assert "<svg" in page
@@ -255,13 +258,14 @@ def test_chart_and_report_need_nothing_else(done: Grid, result: dict[str, Any]) 
     chosen = next(
         p for p in result["points"] if f"{p['architecture']} {p['quantization']}" == result["choice"]["point"]
     )
-    judged = json.loads((done.output / chosen["architecture"] / "judged.json").read_text())
-    assert page.count("data:image/jpeg") == min(len(judged[chosen["quantization"]]["mistakes"]), 24)
+    saved = json.loads((done.output / chosen["architecture"] / "result.json").read_text())
+    mistakes = saved["cross_validation"]["models"][chosen["quantization"]]["mistakes"]
+    assert page.count("data:image/jpeg") == min(len(mistakes), 24)
     assert "could be equal" in page
     assert result["choice"]["reason"].split(":")[0] in page
 
 
-def test_ship_leaves_the_chosen_model_ready(done: Grid, result: dict[str, Any]) -> None:
+def test_ship_copies_model_and_labels(done: Grid, result: dict[str, Any]) -> None:
     ran = done.run("--max-size", "0.5MB", "--ship").ok()
     assert "mobilenet_0.25_128 int8" in ran.stdout
     (model,) = (done.output / "ship").glob("*.tflite")
@@ -271,30 +275,30 @@ def test_ship_leaves_the_chosen_model_ready(done: Grid, result: dict[str, Any]) 
     poets_edge("label", "--graph", model, photo).ok()
 
 
-def test_a_budget_that_nothing_meets(done: Grid) -> None:
+def test_grid_fails_if_no_point_keeps_budget(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
     ran.failed("none of the 4 points", "Nearest comes mobilenet_0.25_128 int8", "MB")
-    assert not list((done.output / "ship").glob("*")), "what an earlier budget chose is not what this one asks for"
+    assert not list((done.output / "ship").glob("*")), "the files of an earlier choice are removed"
     assert "Nearest comes mobilenet" in (done.output / "report.html").read_text()
-    assert "mobilenet_0.50_128" in ran.stdout, "the table is shown all the same"
+    assert "mobilenet_0.50_128" in ran.stdout, "the table is printed nevertheless"
 
 
-def test_a_full_disk_leaves_what_is_done(done: Grid, tmp_path: Path) -> None:
-    # The larger graph does not fit below the limit, the smaller one does.
-    stopped = process(done.folder, done.photos, "--output_dir", tmp_path / "grid", limit=2_000_000)
+def test_grid_keeps_finished_architectures_on_full_disk(done: Grid, tmp_path: Path) -> None:
+    # The larger graph exceeds the limit, the smaller one does not.
+    stopped = start(done.folder, done.photos, "--output_dir", tmp_path / "grid", limit=2_000_000)
     _, err = stopped.communicate(timeout=240)
     assert stopped.returncode == 1, err
     assert "Traceback" not in err
     assert "cannot write" in err
     assert "1 of 2 architectures are done and stay" in err
-    before = notes(tmp_path / "grid")
+    before = finished(tmp_path / "grid")
     assert set(before) == {NAMES[0]}
     ran = done.run("--output_dir", tmp_path / "grid").ok()
-    assert notes(tmp_path / "grid")[NAMES[0]] == before[NAMES[0]]
+    assert finished(tmp_path / "grid")[NAMES[0]] == before[NAMES[0]]
     assert NAMES[1] in ran.stdout
 
 
-def test_bad_input(done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_refuses_bad_input(done: Grid, tmp_path: Path) -> None:
     grid = ("grid", "--image_dir", done.photos)
     poets_edge(*grid, "--architecture", "mobilenet_0.3_128").failed("mobilenet_0.3_128", "Nearest")
     poets_edge(*grid, "--threads", "0").failed("--threads")
@@ -306,6 +310,6 @@ def test_bad_input(done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for name in ("daisy", "roses"):
         (tmp_path / "broken" / name).mkdir(parents=True)
         for number in range(3):
-            (tmp_path / "broken" / name / f"{number}.jpg").write_bytes(b"no picture")
+            (tmp_path / "broken" / name / f"{number}.jpg").write_bytes(b"not a picture")
     broken = poets_edge("grid", "--image_dir", tmp_path / "broken", *OPTIONS, cwd=done.folder)
     broken.failed("none of its 6 photos can be read")

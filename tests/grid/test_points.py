@@ -1,4 +1,4 @@
-"""Which points are worth having, and which one a budget picks."""
+"""The Pareto front of a grid, budgets, and the choice of a point to ship."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ import pytest
 
 from poets_edge.bench.samples import describe
 from poets_edge.errors import UsageError
+from poets_edge.grid.budget import Budget, parse_budget
 from poets_edge.grid.choice import choose, fastest, indistinguishable
-from poets_edge.grid.points import Budget, Point, pareto_front, parse_budget
+from poets_edge.grid.points import GridPoint, pareto_front
 from poets_edge.grid.trend import trend
 from poets_edge.nets.architectures import architecture
 
 
 def point(
     name: str, milliseconds: float, wrong: range, megabytes: float = 1.0, processes: tuple[float, ...] = (1.0, 1.01)
-) -> Point:
-    """A point that answers all of 100 photos right, but for these.
+) -> GridPoint:
+    """Return a point that misclassifies some of 100 photos.
 
     Args:
-        processes: median times of its processes, as multiples of `milliseconds`.
+        wrong: numbers of the misclassified photos.
+        processes: median latencies of its processes, as multiples of `milliseconds`.
     """
-    return Point(
+    return GridPoint(
         architecture=architecture(name),
         quantization="int8",
         model=Path("x.tflite"),
         size=int(megabytes * 1e6),
         classes=5,
-        right=tuple(int(photo not in wrong) for photo in range(100)),
-        judgments=1,
+        correct=tuple(int(photo not in wrong) for photo in range(100)),
+        repeats=1,
         agreement=1.0,
         latency=describe([milliseconds]),
         photos_per_second=100.0,
@@ -46,7 +48,7 @@ SMALL, MIDDLE, SLOW, LARGE = (
 ALL = (LARGE, SLOW, SMALL, MIDDLE)
 
 
-def test_front_leaves_out_what_is_slower_and_no_better() -> None:
+def test_pareto_front_excludes_dominated_points() -> None:
     assert pareto_front(ALL) == [SMALL, MIDDLE, LARGE]
 
 
@@ -60,27 +62,26 @@ def test_front_leaves_out_what_is_slower_and_no_better() -> None:
         (Budget(latency=6, accuracy=0.8), MIDDLE),
     ],
 )
-def test_budget_picks(budget: Budget, chosen: Point) -> None:
+def test_choose_keeps_budget(budget: Budget, chosen: GridPoint) -> None:
     choice = choose(ALL, budget)
     assert choice.point == chosen
     assert choice.reason.startswith(f"{chosen.name}: ")
     assert f"{100 * chosen.accuracy:.1f} % in {chosen.latency.median:.2f} ms" in choice.reason
 
 
-def test_the_faster_of_two_that_photos_cannot_tell_apart_is_chosen_and_the_sentence_says_so() -> None:
-    # It has 15 photos wrong; of two that have 10, one shares five of its mistakes, the other all.
+def test_choose_prefers_faster_point_with_insignificant_accuracy_loss() -> None:
     alike = point("mobilenet_0.75_160", 4.0, range(10, 20))
     better = point("mobilenet_0.75_224", 6.0, range(9))
     assert choose((MIDDLE, alike), Budget()).point == MIDDLE
     choice = choose((MIDDLE, alike, better), Budget())
-    assert choice.point == alike, "six photos worse and none better is not chance; 10 worse and 9 better is"
+    assert choice.point == alike, "six worse and none better is significant; 10 worse and 9 better is not"
     assert "The most accurate point is mobilenet_0.75_224 int8 (91.0 % in 6.00 ms" in choice.reason
     assert "10 wrong that it gets right, and 9 the other way round, which could be chance" in choice.reason
     assert "it is 1.5 times as fast" in choice.reason
     assert indistinguishable((MIDDLE, alike, better)) == [alike, better]
 
 
-def test_of_equally_fast_points_the_smaller_file_is_chosen() -> None:
+def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
     noisy = (0.8, 1.28, 1.0)
     large = point("mobilenet_0.50_224", 4.0, range(0), 3.28, noisy)
     small = point("mobilenet_0.50_224", 4.1, range(0), 0.98, noisy)
@@ -89,25 +90,25 @@ def test_of_equally_fast_points_the_smaller_file_is_chosen() -> None:
     assert "a smaller file" in choice.reason or "a file of 0.98 MB" in choice.reason
     steady = (0.999, 1.001, 1.0)
     quick, slow = (point("mobilenet_0.50_224", ms, range(0), mb, steady) for ms, mb in ((4.0, 3.28), (4.1, 0.98)))
-    assert fastest((quick, slow)) == quick, "3 % apart is told apart where the processes agree within 0.1 %"
+    assert fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
 
 
-def test_a_measurement_that_tells_nothing_does_not_ship_the_slower() -> None:
-    """One process each, and the same width at two sizes: its files differ by some bytes of metadata."""
+def test_choose_prefers_faster_point_if_files_are_equally_large() -> None:
+    """One process each, and one width at two resolutions, whose files differ by a few bytes of metadata."""
     fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
     slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
     assert choose((slow, fast), Budget()).point == fast
     noisy = (0.9, 1.0, 1.9)
     near = point("mobilenet_0.75_192", 8.2, range(0), 2.0508, processes=noisy)
     far = point("mobilenet_0.75_224", 8.3, range(0), 2.0507, processes=noisy)
-    assert choose((far, near), Budget()).point == near, "as large, so the faster"
+    assert choose((far, near), Budget()).point == near, "equally large, so the faster"
     assert choose((far, point("mobilenet_0.25_224", 8.9, range(0), 0.3, processes=noisy)), Budget()).point != far
 
 
-def test_a_trend_falls_only_where_photos_show_a_fall() -> None:
+def test_trend_falls_only_where_fall_is_significant() -> None:
     low, dent, high = (point("mobilenet_0.50_128", 1, wrong) for wrong in (range(20), range(22), range(10)))
     assert trend([low, dent, high]) == pytest.approx([0.79, 0.79, 0.90])
-    assert trend([high, low]) == pytest.approx([0.90, 0.80]), "ten photos worse and none better is a fall"
+    assert trend([high, low]) == pytest.approx([0.90, 0.80]), "ten photos worse and none better is significant"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_trend_falls_only_where_photos_show_a_fall() -> None:
         (Budget(accuracy=0.99), LARGE, "95.0 %"),
     ],
 )
-def test_budget_nobody_meets_says_who_came_nearest(budget: Budget, nearest: Point, why: str) -> None:
+def test_choose_names_nearest_point_if_none_keeps_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
     choice = choose(ALL, budget)
     assert choice.point is None
     assert choice.nearest == nearest
@@ -135,7 +136,7 @@ def test_budget_nobody_meets_says_who_came_nearest(budget: Budget, nearest: Poin
         ((None, None, None), Budget()),
     ],
 )
-def test_budget_is_read_as_people_write_it(texts: tuple[str | None, ...], budget: Budget) -> None:
+def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budget) -> None:
     read = parse_budget(*texts)
     assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
 
@@ -150,6 +151,6 @@ def test_budget_is_read_as_people_write_it(texts: tuple[str | None, ...], budget
         ((None, "1", None), "max_size", "1MB"),
     ],
 )
-def test_nonsense_is_refused(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
+def test_parse_budget_refuses_nonsense(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
     with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
         parse_budget(*texts)

@@ -1,4 +1,4 @@
-"""Judging int8 from its own features: they are what the exported file computes."""
+"""Evaluation of int8 from features of the int8 backbone, compared with the exported model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from poets_edge import Classifier
 from poets_edge.errors import ModelError
-from poets_edge.grid.validation import Int8Place
+from poets_edge.grid.int8_backbone import Int8Backbone
 from poets_edge.grid.validation_worker import Int8Head
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, read_photo
@@ -24,8 +24,8 @@ EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn photos in `photos` and a float32 and an int8 file in `tf_files`."""
-    folder = tmp_path_factory.mktemp("judging")
+    """Return a folder with drawn photos in `photos`, and a float32 and an int8 model in `tf_files`."""
+    folder = tmp_path_factory.mktemp("validation")
     poets_edge("draw-photos", folder / "photos", "--per_class", "8", "-q").ok()
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, cwd=folder).ok()
     poets_edge("export", "--quantize", "int8", "--quantize", "float32", "-q", cwd=folder).ok()
@@ -33,7 +33,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def last_layer(model: Path) -> tuple[Head, LogitSteps]:
-    """The 8-bit weights and the biases of a file's last layer, as the floats they stand for, and its output's steps."""
+    """Return the last layer of an int8 model, dequantized, and the quantization of its output."""
     tree = read_tree(model.read_bytes())
     [layer] = [
         operator
@@ -46,30 +46,32 @@ def last_layer(model: Path) -> tuple[Head, LogitSteps]:
     return head, LogitSteps(float(output.quantization.scale[0]), int(output.quantization.zeroPoint[0]))
 
 
-def test_features_and_head_give_the_scores_of_the_file(exported: Path, tmp_path: Path) -> None:
+def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) -> None:
     model = exported / "tf_files/retrained_graph_int8.tflite"
     (tmp_path / "features.tflite").write_bytes(int8_features(model.read_bytes()))
     head, steps = last_layer(model)
-    assert round_weights(head.weights) == pytest.approx(head.weights, abs=1e-6), "the converter's own grid"
-    judge = Int8Head(head.weights, head.biases, steps)
+    assert round_weights(head.weights) == pytest.approx(head.weights, abs=1e-6), "already on the converter's grid"
+    int8_head = Int8Head(head.weights, head.biases, steps)
     classifier = Classifier(model)
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
-        extract = Int8Place(tmp_path / "features.tflite", "digest", "int8", (128, 128), cache).extractor()
+        extract = Int8Backbone(
+            model=tmp_path / "features.tflite", sha256="digest", name="int8", size=(128, 128), cache=cache
+        ).extractor()
         found, expected, logits = [], [], []
         for photo in scan(exported / "photos").photos[::3]:
             pixels = fit(read_photo(photo.path), (128, 128))
             features = extract(pixels)[None]
             logits.append((features @ head.weights + head.biases)[0])
-            found.append(judge.scores(features)[0])
+            found.append(int8_head.scores(features)[0])
             expected.append(classifier.score_pixels(pixels))
     assert np.std(expected) > 0.1
-    # The file's own scores are rounded to steps of 1/256, and its logits from sums of integers.
+    # The model rounds its scores to multiples of 1/256, and computes its logits from sums of integers.
     assert np.abs(np.array(found) - np.array(expected)).max() < 0.03
     assert (np.array(found).argmax(axis=1) == np.array(expected).argmax(axis=1)).all()
-    # A fold's head has no file: its steps follow from these photos, the file's from those that calibrated it.
+    # The steps of a fold's head follow from the evaluated photos, the model's from the photos that calibrated it.
     assert LogitSteps.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
-def test_a_float_file_has_no_int8_features(exported: Path) -> None:
+def test_int8_features_refuses_float_model(exported: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
         int8_features((exported / "tf_files/retrained_graph.tflite").read_bytes())

@@ -1,0 +1,256 @@
+"""Results of one architecture: its exported models and their evaluations, saved so that a stopped grid can continue.
+
+The file lies in the user's output folder, so nothing in it is trusted: `read` checks its shape and the checksums of the
+models, and work whose result is missing, damaged or of other inputs is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.files import read_bytes, sha256_of, write_text
+from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, OneOf, Optional, check, parse_json
+from poets_edge.device.predictions import Mistake
+from poets_edge.errors import RecordError
+from poets_edge.nets.architectures import Architecture
+from poets_edge.progress import Reporter
+from poets_edge.quantize.convert import Quantization
+
+FILE = "result.json"
+"""Name of the saved result in an architecture's folder."""
+INT8_BACKBONE = "int8_features.tflite"
+"""Name of the int8 model without its last layer in an architecture's folder."""
+QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
+"""Quantizations that a grid exports of each architecture."""
+
+_FILE_NAME = Check(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
+_EVALUATION = {
+    "correct": [COUNT],
+    "repeats": Check(int, "1 or more", lambda value: value > 0),
+    "confusion": [[float]],
+    "mistakes": [{"photo": str, "answer": str, "score": float}],
+    "agreement": Optional(SHARE),
+}
+_EVALUATIONS = {
+    "photos": [str],
+    "folds": COUNT,
+    "requested_folds": COUNT,
+    "warnings": [str],
+    "models": dict.fromkeys(QUANTIZATIONS, _EVALUATION),
+}
+_RESULT = {
+    "key": str,
+    "labels": [str],
+    "models": [{"quantization": OneOf(QUANTIZATIONS), "file": _FILE_NAME, "size": COUNT, "sha256": SHA256}],
+    "int8_backbone_sha256": SHA256,
+    "warnings": [str],
+    "test": Optional(_EVALUATIONS),
+    "cross_validation": Optional(_EVALUATIONS),
+}
+
+
+@dataclass(frozen=True)
+class MistakeRecord:
+    """A misclassified photo, without its path.
+
+    Attributes:
+        photo: path relative to the photo folder.
+        answer: predicted label.
+        score: its score, 0 to 1.
+    """
+
+    photo: str
+    answer: str
+    score: float
+
+
+def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
+    """Return mistakes with the names of their photos."""
+    return tuple(MistakeRecord(mistake.photo.name, mistake.answer, mistake.score) for mistake in mistakes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """Answers of one model to a list of photos.
+
+    Attributes:
+        correct: how many of a photo's answers are correct, 0 to `repeats`, for each photo.
+        repeats: answers per photo; more than 1 if it was cross-validated repeatedly.
+        confusion: number of photos of a class (row) that were answered as a class (column), averaged over repeats.
+        mistakes: misclassified photos, most confident first.
+        agreement: fraction of answers that equal the float32 model's.
+    """
+
+    correct: tuple[int, ...]
+    repeats: int
+    confusion: tuple[tuple[float, ...], ...]
+    mistakes: tuple[MistakeRecord, ...]
+    agreement: float | None
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> EvaluationResult:
+        """Return the evaluation that `dataclasses.asdict` turned into JSON, already checked."""
+        return EvaluationResult(
+            correct=tuple(value["correct"]),
+            repeats=value["repeats"],
+            confusion=tuple(map(tuple, value["confusion"])),
+            mistakes=tuple(MistakeRecord(**mistake) for mistake in value["mistakes"]),
+            agreement=value["agreement"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluations:
+    """Evaluations of an architecture's models on the same photos.
+
+    Attributes:
+        photos: paths relative to the photo folder.
+        folds: folds of the cross-validation; 0 if the photos are the test set.
+        requested_folds: folds that were asked for; `folds` is smaller if a class has few photos.
+        warnings: one sentence each.
+        models: evaluation of each quantization.
+    """
+
+    photos: tuple[str, ...]
+    folds: int = 0
+    requested_folds: int = 0
+    warnings: tuple[str, ...] = ()
+    models: Mapping[Quantization, EvaluationResult]
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Evaluations:
+        """Return the evaluations that `dataclasses.asdict` turned into JSON, already checked."""
+        return Evaluations(
+            photos=tuple(value["photos"]),
+            folds=value["folds"],
+            requested_folds=value["requested_folds"],
+            warnings=tuple(value["warnings"]),
+            models={name: EvaluationResult.from_json(value["models"][name]) for name in QUANTIZATIONS},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridModel:
+    """An exported model.
+
+    Attributes:
+        path: `.tflite` file.
+        size: bytes.
+        sha256: checksum of the file, hexadecimal.
+    """
+
+    architecture: Architecture
+    quantization: Quantization
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureResult:
+    """Everything that a grid keeps about one architecture.
+
+    Attributes:
+        key: checksum of all inputs that the models depend on.
+        labels: class names, sorted.
+        models: one for each of QUANTIZATIONS.
+        int8_backbone_sha256: checksum of the int8 model without its last layer.
+        warnings: of training and export, one sentence each.
+        test: evaluations on the test set; None if no test photo can be read.
+        cross_validation: evaluations on all photos; None until they are made.
+    """
+
+    key: str
+    labels: tuple[str, ...]
+    models: tuple[GridModel, ...]
+    int8_backbone_sha256: str
+    warnings: tuple[str, ...]
+    test: Evaluations | None
+    cross_validation: Evaluations | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "key": self.key,
+            "labels": list(self.labels),
+            "models": [
+                {
+                    "quantization": model.quantization,
+                    "file": model.path.name,
+                    "size": model.size,
+                    "sha256": model.sha256,
+                }
+                for model in self.models
+            ],
+            "int8_backbone_sha256": self.int8_backbone_sha256,
+            "warnings": list(self.warnings),
+            "test": asdict(self.test) if self.test else None,
+            "cross_validation": asdict(self.cross_validation) if self.cross_validation else None,
+        }
+
+    @staticmethod
+    def from_json(value: Any, architecture: Architecture, folder: Path) -> ArchitectureResult:
+        """Check JSON values and return the result.
+
+        Args:
+            folder: where the models lie.
+
+        Raises:
+            RecordError: a field is missing or has the wrong type; the message names it.
+        """
+        fields = check(value, _RESULT)
+        return ArchitectureResult(
+            key=fields["key"],
+            labels=tuple(fields["labels"]),
+            models=tuple(
+                GridModel(
+                    architecture=architecture,
+                    quantization=model["quantization"],
+                    path=folder / model["file"],
+                    size=model["size"],
+                    sha256=model["sha256"],
+                )
+                for model in fields["models"]
+            ),
+            int8_backbone_sha256=fields["int8_backbone_sha256"],
+            warnings=tuple(fields["warnings"]),
+            test=Evaluations.from_json(fields["test"]) if fields["test"] else None,
+            cross_validation=Evaluations.from_json(fields["cross_validation"]) if fields["cross_validation"] else None,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Save the result in the architecture's folder. Raises OutputError."""
+        write_text(folder / FILE, json.dumps(self.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def read_result(
+    folder: Path, architecture: Architecture, key: str, reporter: Reporter | None = None
+) -> ArchitectureResult | None:
+    """Return the saved result of an architecture.
+
+    Args:
+        key: checksum of the inputs that the result must depend on.
+        reporter: receives a warning if the file is damaged.
+
+    Returns:
+        None if there is no result, it depends on other inputs, it is damaged, or a model has changed since.
+    """
+    path = folder / FILE
+    try:
+        value = parse_json(read_bytes(path))
+        if check(value, {"key": str})["key"] != key:
+            return None
+        result = ArchitectureResult.from_json(value, architecture, folder)
+        files = {model.path: model.sha256 for model in result.models}
+        files[folder / INT8_BACKBONE] = result.int8_backbone_sha256
+        return result if all(sha256_of(file) == digest for file, digest in files.items()) else None
+    except OSError:
+        return None
+    except RecordError as error:
+        if reporter:
+            reporter.warn(f"{path}: {error}. This architecture is trained again.")
+        return None
