@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from poets_edge.api.given import given
 from poets_edge.core.arguments import StrPath, convert
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
 from poets_edge.export import export as exporting
@@ -77,7 +78,7 @@ def train(
         UsageError: an argument is out of range.
         WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
     """
-    changes: dict[str, Any] = _given(architecture=architecture, exclude=exclude)
+    changes: dict[str, Any] = given(architecture=architecture, exclude=exclude)
     if weights is not None:
         changes["weights"] = str(convert(weights, Path, "weights")) if not isinstance(weights, str) else weights
     if output_dir is not None:
@@ -86,7 +87,7 @@ def train(
         options = replace(photos, **changes)
     else:
         options = TrainOptions(**{"image_dir": photos, **changes})
-    head = _given(steps=steps, seed=seed)
+    head = given(steps=steps, seed=seed)
     if head:
         options = replace(options, head=replace(options.head, **head))
     if fine_tune is not None:
@@ -129,7 +130,7 @@ def export(
         UsageError: an argument is out of range.
         RuntimeMissingError, OutputError: a package or a place for the outputs is missing.
     """
-    changes = _given(
+    changes = given(
         output_dir=output_dir,
         image_dir=image_dir,
         labels=labels,
@@ -142,11 +143,6 @@ def export(
     else:
         options = ExportOptions(**{"graph": graph.graph if isinstance(graph, TrainResult) else graph, **changes})
     return exporting.export(options, reporter)
-
-
-def _given(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that are not None."""
-    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _outputs(folder: Path) -> dict[str, Any]:

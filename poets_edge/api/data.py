@@ -1,0 +1,95 @@
+"""Questions about a dataset and about a set of models: `audit` and `grid`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from poets_edge.api.given import given
+from poets_edge.audit.audit import audit as run_audit
+from poets_edge.audit.options import AuditOptions
+from poets_edge.audit.results import AuditResult
+from poets_edge.core.arguments import StrPath
+from poets_edge.grid.grid import grid as run_grid
+from poets_edge.grid.options import GridOptions
+from poets_edge.grid.points import parse_budget
+from poets_edge.grid.results import GridResult
+from poets_edge.nets.architectures import Architecture
+from poets_edge.progress import Reporter
+
+
+def audit(
+    photos: StrPath | AuditOptions,
+    *,
+    architecture: str | Architecture | None = None,
+    weights: str | None = None,
+    report: StrPath | None = None,
+    orientation: bool | None = None,
+    reporter: Reporter | None = None,
+) -> AuditResult:
+    """Find label errors, near-duplicates and outliers among the photos of a folder, and predict what more would bring.
+
+    Args:
+        photos: a folder with one folder of photos per class; or an `AuditOptions`, whose fields the other arguments
+            replace.
+        architecture: the network whose features are compared; "mobilenet_0.50_224" by default.
+        weights: "imagenet" (the default), "embedded", or a weights file.
+        report: path of the HTML report; "tf_files/audit.html" by default.
+        orientation: also look for rotated photos, which takes three more inferences per photo the first time.
+        reporter: receives progress and warnings.
+
+    Returns:
+        The findings: `result.suspects[:5]`, `result.near_duplicates`, `result.outliers`.
+
+    Raises:
+        DatasetError: the folder is missing, or fewer than two classes have photos that can be read.
+        UsageError: an argument is out of range.
+        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+    """
+    changes = given(architecture=architecture, weights=weights, report=report, orientation=orientation)
+    if isinstance(photos, AuditOptions):
+        return run_audit(replace(photos, **changes), reporter)
+    return run_audit(AuditOptions(**{"image_dir": photos, **changes}), reporter)
+
+
+def grid(
+    photos: StrPath | GridOptions,
+    *,
+    architectures: Sequence[str | Architecture] | None = None,
+    max_latency: str | float | None = None,
+    max_size: str | int | None = None,
+    min_accuracy: str | float | None = None,
+    output_dir: StrPath | None = None,
+    on: str | None = None,
+    reporter: Reporter | None = None,
+) -> GridResult:
+    """Retrain, export and measure several networks on a folder of photos, and choose the one to ship.
+
+    Args:
+        photos: a folder with one folder of photos per class; or a `GridOptions`, whose fields the other arguments
+            replace.
+        architectures: the networks; by default the 16 MobileNets.
+        max_latency: largest median latency, as "20ms" or a number of milliseconds.
+        max_size: largest file, as "2MB" or a number of bytes.
+        min_accuracy: smallest accuracy, as "90%" or a number from 0 to 1.
+        output_dir: folder for the models and the report; "tf_files/grid" by default.
+        on: a device that ssh can log in to, whose latencies decide instead of this machine's.
+        reporter: receives progress and warnings.
+
+    Returns:
+        The measured points: `result.best` is the one to ship, `result.points` are all of them.
+
+    Raises:
+        BudgetError: no model meets the limits.
+        DatasetError, UsageError, WeightsError, RuntimeMissingError, RemoteError, OutputError: as raised by `train`,
+            `export` and `benchmark`.
+    """
+    changes: dict[str, Any] = given(architectures=architectures, output_dir=output_dir, on=on)
+    if limits := given(max_latency=max_latency, max_size=max_size, min_accuracy=min_accuracy):
+        units = {"max_latency": "ms", "max_size": "", "min_accuracy": ""}
+        texts = {name: value if isinstance(value, str) else f"{value}{units[name]}" for name, value in limits.items()}
+        changes["budget"] = parse_budget(*(texts.get(name) for name in units))
+    if isinstance(photos, GridOptions):
+        return run_grid(replace(photos, **changes), reporter)
+    return run_grid(GridOptions(**{"image_dir": photos, **changes}), reporter)
