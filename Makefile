@@ -17,7 +17,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 SECONDS ?= 300
 BASE ?= dbd5ef9
 REFERENCE ?= build/compare
-.PHONY: help compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs dist benchmark android web clean
+.PHONY: help compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ hooks: $(INSTALLED) ## check style and types before every commit
 
 docs: $(VENV)/.installed-docs ## build the documentation into build/site
 	$(BIN)/zensical build --strict
+
+# Needs no development environment: seconds.
+wheel: ## build the wheel alone into dist
+	$(PYTHON) -m venv build/wheel-builder
+	build/wheel-builder/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 # The wheel is built from the sdist, so both are complete or neither is; then it is tried where this checkout is not.
 dist: $(INSTALLED) ## build the wheel and the sdist into dist, and try the wheel in bare environments
