@@ -11,9 +11,9 @@ from poets_edge.audit.audit import audit as run_audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.results import AuditResult
 from poets_edge.core.arguments import StrPath
+from poets_edge.grid.budget import parse_budget
 from poets_edge.grid.grid import grid as run_grid
 from poets_edge.grid.options import GridOptions
-from poets_edge.grid.points import parse_budget
 from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import Architecture
 from poets_edge.progress import Reporter
