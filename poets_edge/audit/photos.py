@@ -83,7 +83,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     for label in folder.empty_classes:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     backbone = find_backbone(options, reporter)
-    hashed = hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+    hashed = hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
     unreadable = [_left_out(hashed.photos[row], error) for row, error in hashed.errors.items()]
     photos = hashed.readable
     digests = photos.digests.copy()

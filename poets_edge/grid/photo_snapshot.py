@@ -44,4 +44,4 @@ def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:
     folder = scan(options.image_dir, recursive=options.recursive)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
-    return PhotoSnapshot(folder, hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash))
+    return PhotoSnapshot(folder, hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash))

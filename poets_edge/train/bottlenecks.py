@@ -25,7 +25,7 @@ from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.remote import CONNECTIONS
 from poets_edge.photos.table import UNKNOWN_SIZE, Digest, HashedPhotos, PhotoTable, Rows
 from poets_edge.photos.table import HashedPhoto as HashedPhoto
-from poets_edge.progress import Reporter
+from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.read_model import ModelSource
 from poets_edge.tflite.session import Session
 from poets_edge.train.backbone import Backbone
@@ -137,12 +137,19 @@ class Hashed(Sequence["HashedPhoto | PhotoError"]):
         return readable.take(np.array([row for row in range(len(self)) if row not in self.errors], np.int64))
 
 
-def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, rehash: bool = False) -> Hashed:
-    """The digest of each photo, or why its file cannot be read, in order.
+def hash_photos(
+    photos: Sequence[Photo],
+    bottleneck_dir: Path | None = None,
+    reporter: Reporter | None = None,
+    *,
+    rehash: bool = False,
+) -> Hashed:
+    """Return the digest of each photo, or why its file cannot be read, in order.
 
     Args:
-        bottleneck_dir: keeps the digests, so that a photo that has not changed since is not read again.
-        rehash: read them all, and keep what is found.
+        bottleneck_dir: folder of the digest cache, because of which unchanged photos are not read again.
+        reporter: is warned of damage to that cache.
+        rehash: read all photos.
     """
     table = PhotoTable.of(photos)
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
@@ -150,7 +157,7 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
     errors: dict[int, PhotoError] = {}
     paths, at_address = table.paths(), is_address(table.folder)
     workers, at_once = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
-    with open_digests(bottleneck_dir, rehash=rehash) as known:
+    with open_digests(bottleneck_dir, reporter or Silent(), rehash=rehash) as known:
         for start in range(0, len(table), _AT_ONCE):
             some = list(islice(paths, _AT_ONCE))
             if at_address:
@@ -168,7 +175,7 @@ def hash_photos(photos: Sequence[Photo], bottleneck_dir: Path | None = None, *, 
                     continue
                 digests[row], sizes[row] = np.frombuffer(result.digest, np.uint8), result.size
                 if seen is not None:
-                    known.keep(table[row].path, seen, at, result.digest)
+                    known.store(table[row].path, seen, at, result.digest)
             known.commit()
     return Hashed(table, digests, sizes, errors)
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from poets_edge.core.sqlite import count_rows
 from poets_edge.errors import OutputError, UsageError
 
 Kind = Literal["bottlenecks", "activations", "digests"]
 
 _NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
+_SQLITE = r"(-wal|-shm|-journal|\.damaged-\d+)?"
 _FILE = re.compile(
-    rf"(?P<digests>photos)\.sqlite(-journal)?|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite(-wal|-shm|\.damaged-\d+)?|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+    rf"(?P<digests>photos)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
 _TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite", "digests": ".sqlite"}
 
@@ -83,15 +84,6 @@ def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
     for path in files:
         with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
             sizes += path.stat().st_size
-    rows = _rows(folder / f"{name}{_TABLES[kind]}", kind)
+    database = folder / f"{name}{_TABLES[kind]}"
+    rows = count_rows(database, kind) if database.is_file() else 0
     return Cache(name, kind, rows, sizes, tuple(files))
-
-
-def _rows(path: Path, table: Kind) -> int | None:
-    if not path.is_file():
-        return 0
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-    except sqlite3.Error:
-        return None

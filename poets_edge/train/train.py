@@ -91,7 +91,7 @@ def train_photos(
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, rehash=options.rehash)
+        hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
         if options.cluster:
             compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
         data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)

@@ -16,6 +16,7 @@ from poets_edge.photos.elsewhere import Seen
 from poets_edge.photos.folder import Photo, read_contents, scan
 from poets_edge.photos.minhash import sketch, sketch_now
 from poets_edge.photos.table import UNKNOWN_SIZE
+from poets_edge.progress import Silent
 from poets_edge.train import bottlenecks
 from poets_edge.train.bottlenecks import HashedPhoto, hash_photos
 from tests.conftest import poets_edge
@@ -179,8 +180,23 @@ def test_damage_costs_time_only(folder: Folder, damage: str) -> None:
         kept.mkdir()
     else:
         kept.write_text(damage)
-    folder.hash()
-    folder.hash()
+    warnings = Warnings()
+    for _ in range(2):
+        hashed = hash_photos(scan(folder.path).photos, folder.kept, warnings)
+        assert not hashed.errors
+    aside = list(folder.kept.glob("*.damaged-1"))
+    assert [path.name for path in aside] == ([] if damage == "a folder" else ["photos.sqlite.damaged-1"])
+    assert len(warnings.lines) == len(aside) and all(str(aside[0]) in line for line in warnings.lines)
+
+
+class Warnings(Silent):
+    """Keeps what a user is warned of."""
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def test_train_notices_a_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poets_edge.core import sqlite
 from poets_edge.errors import OutputError
-from poets_edge.train import bottlenecks, cross_validation, record, row_store, vectors
+from poets_edge.train import bottlenecks, cross_validation, record, vectors
 from poets_edge.train.row_store import open_rows
 from poets_edge.train.vectors import StoredVectors, VectorTable, apply, take
 from tests.conftest import poets_edge
@@ -45,7 +46,7 @@ def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
     monkeypatch.setattr(vectors, "LARGE", 0)
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 16)
     monkeypatch.setattr(bottlenecks, "_AT_ONCE", 7)
-    monkeypatch.setattr(row_store, "_KEYS_A_QUERY", 3)
+    monkeypatch.setattr(sqlite, "VALUES_PER_QUERY", 3)
     cold = trained(photos, tmp_path / "other", *distorted)
     cached = trained(photos, tmp_path / "other", *distorted)
     assert before[0] == cold[0] == cached[0]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
+from poets_edge.core.sqlite import LOG_BYTES
 from poets_edge.errors import OutputError
 from poets_edge.nets.network import Network
 from poets_edge.photos.image import PREPROCESSING, open_photo
@@ -29,7 +30,7 @@ from poets_edge.train.bottleneck_cache import cache_key
 from poets_edge.train.bottlenecks import Extractor, HashedPhoto
 from poets_edge.train.fine_tuning.tail import Tail, below
 from poets_edge.train.fine_tuning.views import Views
-from poets_edge.train.row_store import LOG_BYTES, Rows, open_rows
+from poets_edge.train.row_store import Rows, open_rows
 
 Activation = npt.NDArray[np.uint8]
 

@@ -1,0 +1,128 @@
+"""SQLite files that hold caches: opened in one way, and with one policy for damage.
+
+What a cache holds can be computed again, so a damaged file never ends a run: it is moved aside under a name of its own,
+an empty file takes its place, and `Database.set_aside` names the old one for a warning. A file that is locked or
+cannot be written is not damaged, and is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+VALUES_PER_QUERY = 500
+"""Values that a query names at most; older versions of SQLite take 999."""
+
+LOG_BYTES = 16 << 20
+"""Approximate size limit of the write-ahead log. Keys are hashes, so successive rows touch pages all over a large file:
+the longer the log, the more of them are written back once instead of several times."""
+_PAGE_BYTES = 4096
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """A connection to one file with one table. It may be used by several threads, one at a time.
+
+    Attributes:
+        path: the file.
+        set_aside: damaged files that were moved, oldest first.
+    """
+
+    def __init__(self, path: Path, table: str, columns: str, *, timeout: float) -> None:
+        """Open a file, or create it and its folder.
+
+        Args:
+            table: name of the table.
+            columns: its columns and options, as in CREATE TABLE.
+            timeout: seconds to wait for the locks of other programs.
+
+        Raises:
+            OSError, sqlite3.Error: the file cannot be opened or created.
+        """
+        self.path, self._table, self._columns, self._timeout = path, table, columns, timeout
+        self.set_aside: list[Path] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = self._connect()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._replace()
+
+    def select(self, query: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query. Raises sqlite3.Error."""
+        return self._connection.execute(query, values).fetchall()
+
+    def change(self, statement: str, values: Sequence[object]) -> None:
+        """Execute a statement that changes rows; it takes effect with `commit`. Raises sqlite3.Error."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(statement, values)
+
+    def commit(self) -> None:
+        """Write changes to the disk. Raises sqlite3.Error."""
+        self._connection.commit()
+
+    def start_again(self) -> None:
+        """Move the damaged file aside and go on with an empty one. Raises OSError, sqlite3.Error."""
+        self._connection.close()
+        self._replace()
+
+    def close(self) -> None:
+        """Close the file, without changes that were not committed."""
+        self._connection.close()
+
+    def _replace(self) -> None:
+        self.set_aside.append(_move_aside(self.path))
+        self._connection = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        try:
+            # A write-ahead log makes a commit an append, and never leaves the file torn.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // _PAGE_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} {self._columns}")
+            connection.execute(f"SELECT * FROM {self._table} LIMIT 1").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error of SQLite says that the file is damaged, and not that it is locked, full or read-only."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+def count_rows(path: Path, table: str) -> int | None:
+    """Return the number of rows of a table without changing the file; None if it cannot be read."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error:
+        return None
+
+
+def in_queries(values: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
+    """Yield values as many at a time as a query may name, each time with placeholders for them: "?,?,?"."""
+    for start in range(0, len(values), VALUES_PER_QUERY):
+        some = values[start : start + VALUES_PER_QUERY]
+        yield ",".join("?" * len(some)), some
+
+
+def _move_aside(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.replace(aside)
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,90 @@
+"""SQLite caches: opened in one place, and replaced where they are damaged."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poets_edge.core.sqlite import Database, count_rows, in_queries, is_damage
+from tests.conftest import ROOT
+
+
+def database(path: Path) -> contextlib.closing[Database]:
+    return contextlib.closing(Database(path, "numbers", "(number INTEGER)", timeout=0.1))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "caches/numbers.sqlite"
+    with database(path) as opened:
+        for number in range(1000):
+            opened.change("INSERT INTO numbers VALUES (?)", (number,))
+        opened.commit()
+    return path
+
+
+def test_committed_rows_are_found_again(file: Path) -> None:
+    assert count_rows(file, "numbers") == 1000
+    with database(file) as opened:
+        opened.change("DELETE FROM numbers", ())
+    with database(file) as opened:
+        assert opened.select("SELECT sum(number) FROM numbers") == [(499_500,)], "closed without a commit"
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_damaged_files_are_moved_aside_one_by_one(file: Path) -> None:
+    for number in (1, 2):
+        file.write_bytes(b"not a database" * 1000)
+        assert count_rows(file, "numbers") is None
+        with database(file) as opened:
+            assert opened.set_aside == [file.with_name(f"numbers.sqlite.damaged-{number}")]
+            assert opened.select("SELECT * FROM numbers") == []
+        assert opened.set_aside[0].read_bytes() == b"not a database" * 1000
+
+
+def test_start_again_replaces_the_file(file: Path) -> None:
+    before = file.read_bytes()
+    with database(file) as opened:
+        opened.start_again()
+        opened.change("INSERT INTO numbers VALUES (?)", (7,))
+        opened.commit()
+        assert opened.select("SELECT * FROM numbers") == [(7,)]
+    assert opened.set_aside[0].read_bytes() == before
+
+
+def test_locked_file_is_not_damaged(file: Path) -> None:
+    with database(file) as first, database(file) as second:
+        first.change("INSERT INTO numbers VALUES (?)", (1,))
+        with pytest.raises(sqlite3.OperationalError) as raised:
+            second.change("INSERT INTO numbers VALUES (?)", (2,))
+        assert not is_damage(raised.value) and second.set_aside == []
+
+
+def test_folder_in_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        Database(tmp_path / "folder", "numbers", "(number INTEGER)", timeout=0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_in_queries_limits_the_values_of_a_query() -> None:
+    keys = [b"%d" % number for number in range(1200)]
+    parts = list(in_queries(keys))
+    assert [key for _, some in parts for key in some] == keys
+    assert [places.count("?") for places, _ in parts] == [500, 500, 200] and list(in_queries([])) == []
+
+
+def _connecting_modules() -> Iterator[str]:
+    for path in (ROOT / "poets_edge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "sqlite3.connect":
+                yield path.relative_to(ROOT / "poets_edge").as_posix()
+
+
+def test_databases_are_opened_in_one_module() -> None:
+    assert set(_connecting_modules()) == {"core/sqlite.py"}
