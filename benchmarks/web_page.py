@@ -79,7 +79,7 @@ def main() -> None:
         page = write_page(arguments.model, site)
         _write_bare(site)
         video = make_video(arguments.photo, Path(name) / "video.mjpeg")
-        with PageServer(site) as server:
+        with PageServer(site, page.files) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"),

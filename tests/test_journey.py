@@ -23,7 +23,7 @@ def _printed_line(ran: Ran, command: str) -> list[str]:
 
 def test_each_output_names_the_next_line(tmp_path: Path) -> None:
     start = poets_edge(cwd=tmp_path)
-    assert _printed_line(start, "train")[:2] == ["train", "FOLDER,"]
+    assert _printed_line(start, "train")[:2] == ["train", "flower_photos"]
 
     tried = poets_edge(*_printed_line(start, "quickstart"), cwd=tmp_path).ok()
     photo = "quickstart/photos/daisy/daisy-001.jpg"
@@ -33,9 +33,9 @@ def test_each_output_names_the_next_line(tmp_path: Path) -> None:
     answered = poets_edge(*(str(model) if word == model.name else word for word in label), cwd=tmp_path).ok()
     assert "daisy" in answered.stdout
 
-    train = ["quickstart/photos" if word == "FOLDER" else word for word in _printed_line(tried, "train")]
+    train = ["quickstart/photos" if word == "flower_photos" else word for word in _printed_line(tried, "train")]
     assert train[-4:] == list(_BACKBONE), "what quickstart suggests for one's own photos needs no network"
-    trained = poets_edge(*train, "--how_many_training_steps", "500", cwd=tmp_path).ok()
+    trained = poets_edge(*train, "--steps", "500", cwd=tmp_path).ok()
 
     exported = poets_edge(*_printed_line(trained, "export"), cwd=tmp_path).ok()
     label = [photo if word == "PHOTO" else word for word in _printed_line(exported, "label")]
@@ -46,11 +46,11 @@ def test_each_output_names_the_next_line(tmp_path: Path) -> None:
 
 def test_whoever_forgets_something_is_told_the_line(tmp_path: Path) -> None:
     for typed, told in (
-        (("train",), "--image_dir FOLDER"),
+        (("train",), "poets-edge train flower_photos"),
         (("label", "photo.jpg"), "train has not written tf_files/retrained_graph.pb"),
         (("export",), "tf_files/retrained_graph.pb"),
         (("evaluate",), "no model named"),
-        (("runs",), "poets-edge train --image_dir FOLDER"),
+        (("runs",), "poets-edge train flower_photos"),
     ):
         ran = poets_edge(*typed, cwd=tmp_path)
         assert told in ran.stdout + ran.stderr and "Traceback" not in ran.stderr

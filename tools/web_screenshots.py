@@ -27,10 +27,10 @@ def main() -> None:
     model, photo = Path(sys.argv[1]), Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
-        write_page(model, site)
+        page = write_page(model, site)
         video = make_video(photo, Path(folder) / "video.mjpeg")
         camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}"]
-        with PageServer(site) as server, sync_playwright() as playwright:
+        with PageServer(site, page.files) as server, sync_playwright() as playwright:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", *camera])
             phone = _open(browser, server.url, **_PHONE)

@@ -1,4 +1,4 @@
-"""The command line: a thin skin over the library. One small file for each command, loaded only when it is called."""
+"""Command line: a thin layer over the library. Each command is a module, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -14,49 +14,69 @@ from typing import Any
 import click
 
 import poets_edge
+from poets_edge.cli.command import format_example
 from poets_edge.cli.hints import command_hint, with_flags
 from poets_edge.cli.streams import escaped, guarded
 from poets_edge.core.interrupts import heeded_interrupts
 from poets_edge.errors import PoetsEdgeError
 
-COMMANDS = {
-    "train": "Retrain a MobileNet on a folder of photos.",
-    "audit": "Say which photos hurt, and whether more would help.",
-    "runs": "List training runs, and put two side by side.",
-    "export": "Turn the trained graph into TensorFlow Lite files, quantized or not.",
-    "label": "Label photos.",
-    "watch": "Label what a camera sees, live.",
-    "evaluate": "Measure a model's accuracy on labelled photos.",
-    "inspect": "Show what a model is and what it carries.",
-    "cache": "Show what training has kept for the next run, or remove it.",
-    "quickstart": "Try everything in a minute, with no network and no photos.",
-    "doctor": "Show what this machine has, and what is missing for which job.",
-    "fetch-flowers": "Download the codelab's flower photos.",
-    "draw-photos": "Draw flower photos, where there is no network.",
-    "benchmark": "Measure how fast models are on this device.",
-    "compare": "Put benchmarks of several devices side by side.",
-    "grid": "Retrain and measure every MobileNet, and recommend one.",
-    "deploy": "Put a model on a device as a service, over ssh.",
-    "codelab": "Make a folder in which the codelab's own lines run.",
-    "android": "Put a model into the Android app.",
-    "web": "Make a model a web page, for any phone.",
+_SECTIONS = {
+    "Train": {
+        "train": "Retrain a MobileNet on a folder of photos.",
+        "grid": "Retrain and measure every MobileNet, and recommend one.",
+        "runs": "List training runs, or compare two of them.",
+    },
+    "Export": {
+        "export": "Convert the trained graph to TensorFlow Lite files.",
+        "web": "Write a model as a web page, for any phone.",
+        "android": "Put a model into the Android app.",
+    },
+    "Run": {
+        "label": "Label photos.",
+        "watch": "Label what a camera sees, live.",
+        "evaluate": "Measure the accuracy of models on labelled photos.",
+        "inspect": "Describe a model file.",
+    },
+    "Devices": {
+        "benchmark": "Measure how fast models are, here or over ssh.",
+        "compare": "Compare benchmarks.",
+        "deploy": "Install a model on a device, as a service.",
+    },
+    "Data": {
+        "audit": "Find label errors, near-duplicates and outliers in photos.",
+        "fetch-flowers": "Download the codelab's flower photos.",
+        "draw-photos": "Draw flower photos, without a network.",
+    },
+    "More": {
+        "quickstart": "Run every step in a minute, without network and photos.",
+        "doctor": "Show what is installed, and what is missing for each job.",
+        "cache": "List the caches of training, or remove them.",
+        "codelab": "Make a folder in which the codelab's own lines run.",
+    },
 }
-"""Name -> what `poets-edge --help` says of it. Each lives in the module of the same name, `-` as `_`."""
+"""Section of `poets-edge --help` -> command -> its line there."""
 
+COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}
+"""Name -> summary. Each command is in the module of its name, with `_` for `-`."""
+
+_EXAMPLE = """
+poets-edge train flower_photos
+poets-edge export --quantize
+poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
+"""
 
 _EXTRAS = {
     **dict.fromkeys(("google", "google_crc32c", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
 }
-"""Package -> the extra that brings it; a plain install, as on a Raspberry Pi, has neither."""
-
+"""Package -> the extra that installs it. A plain install, as on a Raspberry Pi, has none of them."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-"""The variables that OpenBLAS heeds."""
+"""Variables that limit OpenBLAS's threads."""
 
 
 class _LazyGroup(click.Group):
-    """Loads a command's module when it is called: `label` must not pay for what `train` imports."""
+    """A group that imports a command's module when the command is called: `label` does not load what `train` needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -83,36 +103,42 @@ class _LazyGroup(click.Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "") or self
             raise click.ClickException(escaped(with_flags(str(error), command), line=True)) from error
 
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        format_example(_EXAMPLE, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # Without loading every command for its first line of help.
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        # From the table above: loading every command for its first line would take seconds.
+        width = max(map(len, COMMANDS))
+        for section, commands in _SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:<{width}}", text) for name, text in commands.items()])
 
 
 @click.group(
     cls=_LazyGroup,
-    # The codelab writes --image_dir; most programs would write --image-dir. Both are understood everywhere.
+    # Options are shown with hyphens; the codelab writes them with underscores.
     context_settings={
         "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
-    epilog="Start with: poets-edge train FOLDER, where FOLDER holds one folder of photos for each class."
-    " No photos yet: poets-edge quickstart",
+    epilog="The folder flower_photos holds one folder of photos for each class. No photos yet: poets-edge quickstart",
 )
 @click.version_option(poets_edge.__version__, prog_name="poets-edge")
 def cli() -> None:
-    """Retrain a MobileNet on your own photos, and run it on a Raspberry Pi or a phone.
-
-    photos -> train -> retrained_graph.pb -> export -> .tflite -> label
-    """
+    """Retrain a MobileNet on your own photos, and run it on a Raspberry Pi or a phone."""
 
 
 @contextlib.contextmanager
 def _quick_start() -> Iterator[None]:
-    """For importing what a command needs: nothing is looked for that is not there, and no thread waits for work.
+    """Import modules without garbage collection and without threads of OpenBLAS.
 
-    An import makes no garbage, and looking for it takes a tenth of its time. numpy's OpenBLAS starts a thread for each
-    core, which wait for work in a loop; what is worth more than one core here runs in threads or processes of our own.
+    Imports make hardly any garbage, and collecting it takes a tenth of their time. OpenBLAS, which numpy loads, starts
+    a busy-waiting thread for each core; this program parallelizes in threads and processes of its own.
     """
     chosen = any(name in os.environ for name in _BLAS_THREADS)
     gc.disable()
@@ -121,20 +147,20 @@ def _quick_start() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # what was imported stays, and need not be looked through later either
+        gc.freeze()  # imported modules stay, and later collections need not visit them
         gc.enable()
-        if not chosen and "numpy" in sys.modules:  # which has read it; the programs that `watch` runs shall not
+        if not chosen and "numpy" in sys.modules:  # numpy has read it; programs that `watch` starts must not inherit it
             del os.environ[_BLAS_THREADS[0]]
 
 
 def main() -> None:
-    """Entry point: one line for every error, and the exit status shells expect."""
+    """Run the command line: every error is one line, with the exit status that shells expect."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
         with guarded():
             _run()
-    except OSError:  # what stdout or stderr is sent to has failed, and that is said, if it can be
+    except OSError:  # stdout or stderr cannot be written; the message has been tried
         sys.exit(1)
 
 
@@ -160,9 +186,9 @@ def _run() -> None:
         )
         sys.exit(1)
     except OSError as error:
-        # Of stdout, most likely: what it is sent to is full. Python would complain again when it flushes it at exit.
-        # (A reader that has gone, as head does, is click's business.)
-        with contextlib.suppress(OSError, ValueError):  # no real file, as in a test
+        # Most likely stdout is redirected to a full disk; Python would report that again when it flushes at exit.
+        # (A reader that has closed the pipe, such as head, is handled by click.)
+        with contextlib.suppress(OSError, ValueError):  # not a real file, as in a test
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = error.filename or "standard output"
         click.echo(escaped(f"Error: {where}: {error.strerror or error}.", line=True), err=True)

@@ -1,4 +1,4 @@
-"""`poets-edge android`: a model into the Android app."""
+"""`poets-edge android`: put a model into the Android app."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.export.android import DEFAULT_APP, install_model
 
 
-@subcommand("android")
-@click.argument("model", type=FILE)
-@option("--app", type=FILE, default=DEFAULT_APP, help="The app's folder in a checkout of poets_edge.")
+@subcommand("android", "poets-edge android tf_files/retrained_graph_int8.tflite")
+@argument("model", "MODEL", {"MODEL": "A .tflite file."}, type=FILE)
+@option("--app", type=FILE, metavar="DIR", default=DEFAULT_APP, help="Folder of the app in a checkout of poets_edge.")
 @result_options
 def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
-    """Put MODEL, a .tflite file, into the Android app, in place of the one that is there.
+    """Put a model into the Android app, replacing the app's model.
 
-    The app is in android_demo of poets_edge's sources, which an installed package does not hold: run this in a
-    checkout. A model that the app could not run is refused. Build the app afterwards: in Android Studio, or with
-    python android_demo/build.py.
-
-    \b
-    Example:
-      poets-edge android tf_files/retrained_graph_int8.tflite
+    The app is in android_demo of poets_edge's sources and not in an installed package: run this in a checkout. A model
+    that the app cannot run is refused. Build the app afterwards, in Android Studio or with android_demo/build.py.
     """
     installed = install_model(model, app)
     facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}

@@ -1,4 +1,4 @@
-"""`poets-edge audit`: which photos hurt, and whether more would help."""
+"""`poets-edge audit`: label errors, near-duplicates and outliers in a folder of photos."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import click
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.results import AuditResult, Judgement
+from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,
-    PHOTOS,
+    NETWORK_SECTION,
+    NUMBER,
     bottleneck_dir_option,
+    folder_argument,
     image_dir_option,
     model_dir_option,
     one_folder,
-    option,
+    open_option,
     quiet_option,
     recursive_option,
     rehash_option,
     result_options,
-    subcommand,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import percent
@@ -32,46 +34,61 @@ from poets_edge.photos.exclude import write_exclusions
 _DEFAULT = AuditOptions(image_dir=Path("photos"))
 _LISTED = 10
 EXCLUDE_FILE = "exclude.json"
+_CHECKS = "Checks"
 
 
-@subcommand("audit")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
+@subcommand(
+    "audit",
+    """
+    poets-edge audit flower_photos
+    poets-edge train flower_photos --exclude exclude.json
+    """,
+)
+@folder_argument
 @image_dir_option
-@option("--architecture", default=DEFAULT_ARCHITECTURE, help="The network whose features are used, as for train.")
+@recursive_option
+@rehash_option
+@option(
+    "--architecture",
+    default=DEFAULT_ARCHITECTURE,
+    metavar="NAME",
+    section=NETWORK_SECTION,
+    help="Network whose features are used, as for train.",
+)
 @option(
     "--weights",
     default=_DEFAULT.weights,
-    metavar="imagenet|embedded|FILE",
-    help="The backbone's weights, as for train.",
+    metavar="NAME|FILE",
+    section=NETWORK_SECTION,
+    help="Backbone weights, as for train.",
 )
-@option("--report", type=FILE, default=_DEFAULT.report, help="Where the page with the findings goes.")
-@option("--open", "opened", is_flag=True, help="Show the page in a browser.", show_default=False)
-@option(
-    "--move-suspects",
-    type=FILE,
-    metavar="DIR",
-    help=f"Write the photos whose labels are probably wrong to DIR/{EXCLUDE_FILE}, for train --exclude."
-    " No photo is moved, copied or deleted.",
-)
+@bottleneck_dir_option
+@model_dir_option
+@option("--folds", type=int, default=_DEFAULT.folds, section=_CHECKS, help="Number of cross-validation folds.")
 @option(
     "--target",
-    type=float,
+    type=NUMBER,
     default=100 * _DEFAULT.target,
-    help="Percent of the answers given that should be right; decides the suggested threshold.",
-)
-@option(
-    "--folds", type=int, default=_DEFAULT.folds, help="Number of parts; each is judged by heads trained on the others."
+    metavar="PERCENT",
+    section=_CHECKS,
+    help="Accuracy of the given answers for which a threshold is suggested.",
 )
 @option(
     "--orientation",
     is_flag=True,
-    help="Also look for photos that lie on their side: three more inferences for each photo the first time.",
-    show_default=False,
+    section=_CHECKS,
+    help="Also look for photos that lie on their side; the first time this takes three more inferences a photo.",
 )
-@bottleneck_dir_option
-@model_dir_option
-@recursive_option
-@rehash_option
+@option(
+    "--move-suspects",
+    type=FILE,
+    metavar="DIR",
+    section=OUTPUT,
+    help=f"Write the photos with probable label errors to DIR/{EXCLUDE_FILE}, for train --exclude. No photo is moved,"
+    " copied or deleted.",
+)
+@option("--report", type=FILE, metavar="FILE", default=_DEFAULT.report, section=OUTPUT, help="Page with the findings.")
+@open_option("page")
 @result_options
 @quiet_option
 def command(
@@ -93,16 +110,10 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Say which photos hurt, which are there twice, and whether more of them would help.
+    """Find photos that hurt training, and estimate whether more photos would help.
 
-    Finds labels that are probably wrong, near-duplicates, odd photos, and classes that are confused; says what twice
-    as many photos would bring, and which --threshold to use. The page shows the photos, and saves a list of those to
-    leave out.
-
-    \b
-    Example:
-      poets-edge audit --image_dir flower_photos
-      poets-edge train --image_dir flower_photos --exclude exclude.json
+    Lists probable label errors, near-duplicates, outliers and confused classes, extrapolates the accuracy to twice as
+    many photos, and suggests a --threshold. The page shows the photos and saves a list of those to exclude.
     """
     options = AuditOptions(
         image_dir=one_folder(folders, image_dir),

@@ -1,4 +1,4 @@
-"""`poets-edge benchmark`: how fast models are on this device."""
+"""`poets-edge benchmark`: measure how fast models are on this device, or on others."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from poets_edge.bench.remote.benchmark import DeviceResult, benchmark_on, device
 from poets_edge.bench.remote.sustained import sustain_on
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
 from poets_edge.bench.sustained_chart import check_chart, clock_text, draw_sustained
+from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import (
     FILE,
+    NUMBER,
+    PHOTOS_SECTION,
+    TIMING_SECTION,
     labels_option,
     on_option,
-    option,
     quiet_option,
     remote_dir_option,
     result_options,
-    subcommand,
+    split_option,
     thread_list,
 )
 from poets_edge.cli.terminal import Terminal, give, table
@@ -32,49 +35,75 @@ from poets_edge.core.files import check_writable
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.device.evaluate import Chosen
 from poets_edge.errors import PoetsEdgeError, UsageError
-from poets_edge.photos.split import SET_NAMES
 
 _DEFAULT = Settings()
 _STDOUT = Path("-")
+_LOAD = "Sustained load"
 
 
-@subcommand("benchmark")
-@click.argument("models", metavar="MODEL...", nargs=-1, type=FILE, required=True)
-@option(
-    "--threads", default="", help="CPU threads for one inference, such as 1,2,4.", show_default="1,2,4, as cores allow"
+@subcommand(
+    "benchmark",
+    """
+    poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --output desktop.json
+    poets-edge benchmark retrained_graph_int8.tflite --on pi@raspberrypi.local --image-dir flower_photos
+    poets-edge benchmark retrained_graph_int8.tflite --sustained 10m --rate 15 --chart heat.svg
+    """,
 )
-@option("--image_dir", type=FILE, help="Labelled photos: also measure accuracy, and time the decoding of real photos.")
+@argument("models", "MODEL...", {"MODEL": "A .tflite file."}, nargs=-1, type=FILE, required=True)
 @option(
-    "--set",
-    "chosen",
-    type=click.Choice([*SET_NAMES, "all"]),
-    help="Photos of --image_dir to score, divided as train divides them.",
-    show_default="as evaluate",
+    "--threads",
+    default="",
+    metavar="N,...",
+    section=TIMING_SECTION,
+    help="CPU threads for one inference, such as 1,2,4.",
+    show_default="1,2,4, as far as there are cores",
 )
-@labels_option
 @option(
     "--min-seconds",
     "seconds",
-    type=float,
+    type=NUMBER,
     default=_DEFAULT.seconds,
-    help="Least number of seconds of timed inference for each variant.",
+    section=TIMING_SECTION,
+    help="Minimum seconds of timed inference for each variant.",
 )
 @option(
-    "--min-runs", "runs", type=int, default=_DEFAULT.runs, help="Least number of timed inferences for each variant."
+    "--min-runs",
+    "runs",
+    type=int,
+    default=_DEFAULT.runs,
+    section=TIMING_SECTION,
+    help="Minimum number of timed inferences for each variant.",
 )
 @option(
     "--rounds",
     type=int,
-    help="Fresh processes for each variant.",
-    show_default=f"{_DEFAULT.rounds}; {_DEFAULT.enough} where a minute does not hold more",
+    section=TIMING_SECTION,
+    help="Number of fresh processes for each variant.",
+    show_default=f"{_DEFAULT.rounds}, or {_DEFAULT.enough} after a minute",
 )
 @option("--operators", is_flag=True, hidden=True, help="Removed.")
 @option(
-    "--sustained", metavar="TIME", help="Keep each model under load for so long, as 10m, and say when it slows down."
+    "--image-dir",
+    type=FILE,
+    metavar="FOLDER",
+    section=PHOTOS_SECTION,
+    help="Labelled photos: also measure accuracy, and the decoding of real photos.",
 )
-@option("--rate", type=float, help="With --sustained: inferences a second, as of a camera.", show_default="full load")
-@option("--chart", type=FILE, help="With --sustained: draw latency over time to this SVG file.")
-@on_option
+@split_option("Photos to score.", show_default="as evaluate")
+@labels_option
+@option(
+    "--sustained",
+    metavar="TIME",
+    section=_LOAD,
+    help="Keep each model under load for TIME, such as 10m, and report when it slows down.",
+)
+@option("--rate", type=NUMBER, section=_LOAD, help="Inferences per second, as of a camera.", show_default="full load")
+@option("--chart", type=FILE, metavar="FILE", section=_LOAD, help="Draw latency over time to this SVG file.")
+@on_option(
+    "hosts",
+    multiple=True,
+    help="Measure on this device, over ssh, as pi@raspberrypi.local; repeat it for several.",
+)
 @remote_dir_option
 @result_options
 @quiet_option
@@ -99,18 +128,11 @@ def command(
 ) -> None:
     """Measure how fast models are on this device, or on others (--on).
 
-    Latency is the time of one inference with the picture already in place. Each model runs at each number of threads
-    in fresh processes, in random order, after a warm-up. Photos a second are from file to scores, one at a time.
+    Latency is the time of one inference, without decoding. Each model is measured with each number of threads, in fresh
+    processes in random order, after a warm-up. Photos per second are measured from file to scores, one photo at a time.
 
-    --on measures on a device that ssh can log in to, or on several in one table: the first time it installs itself
-    there, in a folder of its own. With --image_dir the device's scores are checked against this machine's.
-
-    \b
-    Example:
-      poets-edge benchmark retrained_graph_int8.tflite --on pi@raspberrypi.local --image_dir flower_photos
-      poets-edge benchmark retrained_graph.tflite retrained_graph_int8.tflite --threads 1,4 --output pi4.json
-      poets-edge compare desktop.json pi4.json
-      poets-edge benchmark retrained_graph_int8.tflite --sustained 10m --rate 15 --chart heat.svg
+    --on installs poets_edge in a folder of its own on each device and measures there. With --image-dir the scores of
+    the device are compared with those of this machine.
     """
     if operators:
         raise UsageError(
@@ -123,7 +145,7 @@ def command(
         check_writable(output)  # before minutes of measuring, not after
     if sustained is not None:
         if image_dir:
-            raise UsageError("--sustained does not measure accuracy: leave out --image_dir.")
+            raise UsageError("--sustained does not measure accuracy: leave out --image-dir.")
         if len(hosts) > 1:
             raise UsageError("--sustained loads one device at a time: give --on once.")
         load = _sustained_options(models, sustained, thread_list(threads), rate, chart)

@@ -1,4 +1,4 @@
-"""`poets-edge cache`: what training has kept, and removing it."""
+"""`poets-edge cache`: list the caches of training, and remove them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.command import option, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give, table
 from poets_edge.core.paths import BOTTLENECKS
 
 
-@subcommand("cache")
-@option("--bottleneck_dir", type=FILE, default=BOTTLENECKS, help="The folder, as train's.")
-@option("--remove", "names", multiple=True, metavar="NAME", help="Remove this one; give it several times for several.")
+@subcommand(
+    "cache",
+    """
+    poets-edge cache
+    poets-edge cache --remove mobilenet_0.50_224-0123456789abcdef-last3
+    """,
+)
+@option("--bottleneck-dir", type=FILE, metavar="DIR", default=BOTTLENECKS, help="Cache folder, as for train.")
+@option("--remove", "names", multiple=True, metavar="NAME", help="Remove the cache NAME; repeat it for several.")
 @result_options
 def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output: Path | None) -> None:
-    """Show the bottlenecks and activations that train has kept, or remove some.
+    """List the bottlenecks and activations that train has cached, or remove some.
 
-    They make the next run on the same photos fast, and nothing is lost with them but that. Activations of the
-    layers below the last blocks, which train --fine_tune keeps, are the large ones.
-
-    \b
-    Example:
-      poets-edge cache
-      poets-edge cache --remove mobilenet_0.50_224-0123456789abcdef-last3
+    They make the next run on the same photos fast; without them it computes them again. Activations of the layers below
+    the last blocks, which train --fine-tune caches, take the most space.
     """
     from poets_edge.train.cache_folder import caches, remove_caches
 

@@ -1,4 +1,4 @@
-"""`poets-edge codelab`: a folder in which the codelab's own lines run."""
+"""`poets-edge codelab`: make a folder in which the codelab's own command lines run."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.options import option, result_options, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import result_options
 from poets_edge.cli.terminal import give
 from poets_edge.demo.codelab import write_codelab
 from poets_edge.errors import UsageError
 
 
-@subcommand("codelab")
-@click.argument("arguments", metavar="DIR", nargs=-1)
-@option("--run", "script", hidden=True, help="For the scripts: do what the script of this name does.")
+@subcommand(
+    "codelab",
+    """
+    poets-edge codelab tensorflow-for-poets
+    cd tensorflow-for-poets
+    poets-edge fetch-flowers tf_files/flower_photos
+    python -m scripts.retrain --image_dir=tf_files/flower_photos --architecture=mobilenet_0.50_224
+    python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=photo.jpg
+    """,
+)
+@argument("arguments", "DIR", {"DIR": "Folder to write."}, nargs=-1)
+@option("--run", "script", hidden=True, help="For the scripts: run the script of this name.")
 @result_options
 def command(arguments: tuple[str, ...], script: str | None, as_json: bool, output: Path | None) -> None:
-    """Make DIR a folder in which the lines of "TensorFlow for Poets" run word for word.
+    """Make a folder in which the command lines of "TensorFlow for Poets" run unchanged.
 
-    It gets scripts/ (retrain, label_image, evaluate, count_ops, graph_pb2tb) and tf_files/, where the pages put
-    everything. The scripts do with poets-edge what the originals did.
-
-    \b
-    Example:
-      poets-edge codelab tensorflow-for-poets
-      cd tensorflow-for-poets
-      poets-edge fetch-flowers tf_files/flower_photos
-      python -m scripts.retrain --image_dir=tf_files/flower_photos --architecture=mobilenet_0.50_224
-      python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=photo.jpg
+    It holds scripts/ (retrain, label_image, evaluate, count_ops, graph_pb2tb), which run poets-edge, and tf_files/, the
+    codelab's folder for photos and models.
     """
     if script is not None:
         from poets_edge.cli.codelab_scripts import run_lines

@@ -1,6 +1,6 @@
-"""The options that `label_image.py` needed to know a model by, which a model of today states itself.
+"""Options of `label_image.py` that describe the model: a `.tflite` of today describes itself.
 
-The options are accepted where they agree with the model, and refused, with both values, where they do not.
+An option that agrees with the model is accepted; one that differs is refused with both values.
 """
 
 from __future__ import annotations
@@ -8,39 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from poets_edge.cli.options import option
+from poets_edge.cli.command import CODELAB, option
+from poets_edge.cli.options import NUMBER
 from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
-_NEAR = 0.5
-"""The codelab wrote 128 where training used 127.5."""
+_TOLERANCE = 0.5
+"""The codelab gave 128 as mean and standard deviation; training used 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:
-    """The options, collected by click under their own names."""
+    """Declare the options, each under its own name."""
     for word in reversed(_WORDS):
-        kind = str if word.endswith("layer") else float if word in ("input_mean", "input_std") else int
-        function = option(
-            f"--{word}", type=kind, help="As the codelab's; must agree with the model.", hidden=word != "input_size"
-        )(function)
+        kind = str if word.endswith("layer") else NUMBER if word in ("input_mean", "input_std") else int
+        flag, meaning = word.replace("_", "-"), word.replace("_", " ")
+        function = option(f"--{flag}", type=kind, section=CODELAB, help=f"The model's {meaning}.")(function)
     return function
 
 
-def check_codelab_options(scorer: Scorer, wanted: dict[str, Any]) -> None:
-    """Compare what was typed with what the model says. Raises UsageError: they differ."""
+def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
+    """Compare the given options with the model. Raises UsageError: they differ."""
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
     known |= _ends(scorer)
-    for word, value in wanted.items():
+    for word, value in given.items():
         if value is None or word not in known:
             continue
         actual = known[word]
-        agrees = value == actual if isinstance(value, str) else abs(value - actual) <= _NEAR
+        agrees = value == actual if isinstance(value, str) else abs(value - actual) <= _TOLERANCE
         if not agrees:
-            raise UsageError(f"--{word} {value:{'' if isinstance(value, str) else 'g'}}: the model's is {actual}.")
+            flag = word.replace("_", "-")
+            raise UsageError(f"--{flag} {value:{'' if isinstance(value, str) else 'g'}}: the model's is {actual}.")
 
 
 def _ends(scorer: Scorer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`poets-edge compare`: benchmarks side by side."""
+"""`poets-edge compare`: compare benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import click
 
 from poets_edge.bench.compare import Cell, Comparison, compare
 from poets_edge.bench.ratios import CONFIDENCE, NO_DIFFERENCE
-from poets_edge.cli.options import FILE, result_options, subcommand
+from poets_edge.cli.command import argument, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give, table
 from poets_edge.core.wording import counted, percent
 
@@ -19,19 +20,15 @@ _MEANINGS = {
 }
 
 
-@subcommand("compare")
-@click.argument("files", nargs=-1, type=FILE, required=True)
+@subcommand("compare", "poets-edge compare desktop.json pi4.json")
+@argument("files", "FILE...", {"FILE": "Result of benchmark --output."}, nargs=-1, type=FILE, required=True)
 @result_options
 def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
-    """Put benchmarks of several devices, or of several versions, side by side.
+    """Compare benchmarks of several devices or versions with the first one.
 
-    FILES are what benchmark --output wrote. Ratios are to the first: 2.00x takes twice as long. Each has an interval,
-    from how much the processes that measured it differ, and what it allows to say. Models that poets-edge exported are
-    matched by architecture and quantization, others by their file names.
-
-    \b
-    Example:
-      poets-edge compare desktop.json pi4.json
+    A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between the
+    measuring processes, and a verdict. Models that poets-edge exported are matched by architecture and quantization,
+    others by file name.
     """
     comparison = compare(files)
     if not give(comparison.to_json(), as_json=as_json, output=output):

@@ -1,4 +1,4 @@
-"""`poets-edge deploy`: a model on a device, as a service that labels what its camera sees."""
+"""`poets-edge deploy`: install a model on a device, as a service that labels what its camera sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import click
 from click.core import ParameterSource
 
 from poets_edge.bench.remote.deploy import DeployOptions, deploy, remove, watch_arguments
-from poets_edge.cli.options import FILE, option, quiet_option, remote_dir_option, result_options, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import (
+    DEVICE_SECTION,
+    FILE,
+    labels_option,
+    on_option,
+    quiet_option,
+    remote_dir_option,
+    result_options,
+)
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.cli.watch import command as watch_command
 from poets_edge.device.classifier import Classifier
@@ -21,12 +30,18 @@ _WATCH = [parameter for parameter in watch_command.params if parameter.name not 
 """The options of `watch` that the service can be given."""
 
 
-@subcommand("deploy")
-@click.argument("model", type=FILE, required=False)
-@option("--on", metavar="HOST", required=True, help="The device, which ssh can log in to, as pi@raspberrypi.local.")
-@option("--labels", type=FILE, help="Labels file, one label a line, in place of the model's own.")
-@option("--remove", "undo", is_flag=True, help="Stop the service, and remove all of it.", show_default=False)
+@subcommand(
+    "deploy",
+    """
+    poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --on-label daisy --run "aplay bell.wav"
+    poets-edge deploy --on pi@raspberrypi.local --remove
+    """,
+)
+@argument("model", "[MODEL]", {"MODEL": "A .tflite file."}, type=FILE, required=False)
+@on_option(required=True, help="The device, over ssh, as pi@raspberrypi.local.")
+@option("--remove", "undo", is_flag=True, section=DEVICE_SECTION, help="Stop the service, and remove it.")
 @remote_dir_option
+@labels_option
 @result_options
 @quiet_option
 @click.pass_context
@@ -43,16 +58,11 @@ def command(
     quiet: bool,
     **watch: Any,
 ) -> None:
-    """Put a model on a device as a service that labels what its camera sees, from the moment the device starts.
+    """Install a model on a device, as a service that labels what its camera sees whenever the device runs.
 
-    Installs the program there in a folder of its own (poets-edge in --remote-dir), copies the model, sets up and starts
-    the service, and shows its first labels. No root is needed. The same command with another model, or other options,
-    replaces it. The options of watch are the service's.
-
-    \b
-    Example:
-      poets-edge deploy retrained_graph_int8.tflite --on pi@raspberrypi.local --on-label daisy --run "aplay bell.wav"
-      poets-edge deploy --on pi@raspberrypi.local --remove
+    Installs poets_edge in a folder of its own (poets-edge in --remote-dir), copies the model, starts the service and
+    shows its first labels. No root is needed. The same command with another model or other options replaces it. The
+    options of watch apply to the service.
     """
     terminal = Terminal(quiet)
     if undo:
@@ -77,7 +87,7 @@ def command(
     )
     if give(deployed.to_json(), as_json=as_json, output=output):
         return
-    click.echo("\n".join(deployed.lines) or "It runs, and has said nothing yet.")
+    click.echo("\n".join(deployed.lines) or "Started; no output yet.")
     click.echo(f"\nMore of it: ssh {shlex.quote(on)} journalctl -t {deployed.service} -f")
     click.echo(f"Undo it:    {deployed.undo}")
 

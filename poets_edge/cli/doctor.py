@@ -1,4 +1,4 @@
-"""`poets-edge doctor`: what this machine has, and what is missing for which job."""
+"""`poets-edge doctor`: what is installed on this machine, and what is missing for each job."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.options import result_options, subcommand
+from poets_edge.cli.command import subcommand
+from poets_edge.cli.options import result_options
 from poets_edge.cli.terminal import give, table
 
 
-@subcommand("doctor")
+@subcommand("doctor", "poets-edge doctor")
 @result_options
 def command(as_json: bool, output: Path | None) -> None:
-    """Print what this machine has for poets_edge, and what is missing for which job.
-
-    \b
-    Example:
-      poets-edge doctor
-    """
+    """Show what is installed on this machine, and what is missing for each job."""
     from poets_edge.cli.checks import examine
 
     found = examine()

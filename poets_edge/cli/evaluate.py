@@ -1,4 +1,4 @@
-"""`poets-edge evaluate`: accuracy, recall of each class, confusion matrix."""
+"""`poets-edge evaluate`: accuracy, recall of each class and confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 
 from poets_edge.api.models import evaluate
+from poets_edge.cli.command import argument, subcommand
 from poets_edge.cli.options import (
     PHOTOS,
     graph_option,
@@ -16,11 +17,11 @@ from poets_edge.cli.options import (
     labels_option,
     models_and_rest,
     one_folder,
-    option,
+    percentage_options,
     quiet_option,
     recursive_option,
     result_options,
-    subcommand,
+    split_option,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.core.files import distinct_names
@@ -28,36 +29,33 @@ from poets_edge.core.wording import percent
 from poets_edge.device.evaluate import Chosen, EvaluateResult, compare_results
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
-from poets_edge.photos.split import SET_NAMES, Percentages
+from poets_edge.photos.split import Percentages
 
 
-@subcommand("evaluate")
-@click.argument("arguments", metavar="[MODEL]...", nargs=-1, type=PHOTOS)
+@subcommand(
+    "evaluate",
+    """
+    poets-edge evaluate retrained_graph_int8.tflite flower_photos
+    poets-edge evaluate retrained_graph.tflite retrained_graph_int8.tflite flower_photos
+    """,
+)
+@argument(
+    "arguments",
+    "[MODEL]... FOLDER",
+    {
+        "MODEL": "A .tflite file, or a .pb: one that train wrote needs the [train] extra, any other TensorFlow."
+        " By default tf_files/retrained_graph.pb. Several models are compared with the first.",
+        "FOLDER": "One folder of photos for each class, named after it; or an archive or address of them.",
+    },
+    nargs=-1,
+    type=PHOTOS,
+)
+@split_option("Photos to score.", show_default="test for the training photos, else all")
+@percentage_options(None, show_default="as trained, else 10")
+@recursive_option
+@labels_option
 @graph_option
 @image_dir_option
-@option(
-    "--set",
-    "chosen",
-    type=click.Choice([*SET_NAMES, "all"]),
-    help="Photos to score, divided as train divides them.",
-    show_default="test for the folder it was trained on, all for another",
-)
-@labels_option
-@option(
-    "--testing_percentage",
-    "testing",
-    type=int,
-    help="Percent of the photos in the test set.",
-    show_default="as trained, else 10",
-)
-@option(
-    "--validation_percentage",
-    "validation",
-    type=int,
-    help="Percent of the photos in the validation set.",
-    show_default="as trained, else 10",
-)
-@recursive_option
 @result_options
 @quiet_option
 def command(
@@ -73,17 +71,10 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Measure a model's accuracy on photos whose class is known.
+    """Measure the accuracy of models on photos whose class is known.
 
-    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes. Several are
-    compared with the first, photo by photo: whether one is better, or whether that could be chance. Of the
-    folder it was trained on only the test set is scored, because on its training photos any model shines; of any
-    other folder every photo.
-
-    \b
-    Example:
-      poets-edge evaluate retrained_graph_int8.tflite --image_dir flower_photos
-      poets-edge evaluate retrained_graph.tflite retrained_graph_int8.tflite --image_dir flower_photos
+    Of the photos a model was trained on, only the test set is scored; of other folders every photo. Models are compared
+    photo by photo, with a test of whether the difference is statistically significant.
     """
     models, folders = models_and_rest(arguments, graph)
     percentages = None
@@ -159,7 +150,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
 def _what(result: EvaluateResult) -> str:
     if result.chosen == "all":
         return "accuracy on all photos"
-    others = f" ({result.left_out} photos of the other sets left out; --set all takes them too)"
+    others = f" ({result.left_out} photos of other splits skipped; --split all includes them)"
     return f"accuracy on the {result.chosen} set{others if result.left_out else ''}"
 
 

@@ -1,4 +1,4 @@
-"""`poets-edge export`: `.tflite` files with their size, accuracy and agreement."""
+"""`poets-edge export`: write `.tflite` files, with size, accuracy and agreement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any, cast
 
 import click
 
-from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
+from poets_edge.cli.command import CODELAB, argument, option, subcommand
+from poets_edge.cli.options import (
+    FILE,
+    NUMBER,
+    PHOTOS_SECTION,
+    percentage_options,
+    quiet_option,
+    result_options,
+)
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.export.export import ExportOptions, export
@@ -16,11 +24,12 @@ from poets_edge.photos.split import Percentages
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 
 _DEFAULT = ExportOptions()
+_FILES = "Files"
 JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
-class _Quantization(click.Choice[str]):
-    """Also takes `none`, which is what version 0.1 called float32."""
+class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
+    """A quantization; `none` is version 0.1's name of float32."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(".pb"):
@@ -28,50 +37,73 @@ class _Quantization(click.Choice[str]):
         return super().convert("float32" if value == "none" else value, param, ctx)
 
 
-@subcommand("export")
-@click.argument("argument", metavar="[GRAPH]", type=FILE, required=False)
-@option("--graph", type=FILE, help="The graph, as the codelab names it.", show_default=False)
-@option("--labels", type=FILE, help="Its labels file.", show_default="the one beside the graph")
-@option("--output-dir", type=FILE, help="Where the files go.", show_default="beside the graph")
+@subcommand(
+    "export",
+    """
+    poets-edge export --quantize    # one int8 file
+    poets-edge export --all         # all four
+    """,
+)
+@argument(
+    "argument",
+    "[GRAPH]",
+    {"GRAPH": f"Graph of train, by default {_DEFAULT.graph}; or a graph of the codelab."},
+    type=FILE,
+    required=False,
+)
 @option(
     "--quantize",
     type=_Quantization(QUANTIZATIONS),
+    metavar="NAME",
     is_flag=False,
     flag_value="int8",
     multiple=True,
-    help="Quantization to write; int8 without a value. Repeat it for several files.",
-    show_default=False,
+    section=_FILES,
+    help="float32, float16, dynamic or int8; without NAME int8. Repeat it for several files.",
+    show_default="float32; int8 for a _quantized architecture",
 )
-@option("--all", "every", is_flag=True, help="Write all four.", show_default=False)
+@option("--all", "every", is_flag=True, section=_FILES, help="Write all four.")
 @option(
     "--float-io",
     is_flag=True,
-    help="Keep float32 input and output in the int8 file; inside, the input is rounded to 8 bits.",
-    show_default=False,
-)
-@option("--image_dir", type=FILE, help="Where the photos are now; or the photos for a graph of the codelab.")
-@option(
-    "--testing_percentage",
-    "testing",
-    type=int,
-    default=Percentages().testing,
-    help="Share of test photos in --image_dir, for a graph without a record.",
+    section=_FILES,
+    help="Keep float32 input and output in the int8 file; the input is rounded to 8 bits inside.",
 )
 @option(
-    "--validation_percentage",
-    "validation",
-    type=int,
-    default=Percentages().validation,
-    help="Share of validation photos, likewise.",
+    "--max-accuracy-drop",
+    type=NUMBER,
+    metavar="POINTS",
+    section=_FILES,
+    help="Fail, and write nothing, if a quantized file loses more accuracy than this.",
+)
+@option(
+    "--output-dir", type=FILE, metavar="DIR", section=_FILES, help="Folder for the files.", show_default="the graph's"
+)
+@option(
+    "--image-dir",
+    type=FILE,
+    metavar="FOLDER",
+    section=PHOTOS_SECTION,
+    help="Present place of the photos, if it has changed; or the photos for a graph of the codelab.",
 )
 @option(
     "--calibration-photos",
     "calibration_count",
     type=int,
     default=_DEFAULT.calibration_count,
-    help="Training photos from which int8's ranges are taken.",
+    section=PHOTOS_SECTION,
+    help="Number of training photos that calibrate int8.",
 )
-@option("--max-accuracy-drop", type=float, help="Fail, and write nothing, if a file loses more points than this.")
+@percentage_options(Percentages())
+@option("--graph", type=FILE, metavar="FILE", section=CODELAB, help="GRAPH, as the codelab names it.")
+@option(
+    "--labels",
+    type=FILE,
+    metavar="FILE",
+    section=CODELAB,
+    help="Labels of the graph.",
+    show_default="next to the graph",
+)
 @result_options
 @quiet_option
 def command(
@@ -91,18 +123,11 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Turn the trained graph into TensorFlow Lite files.
+    """Convert the trained graph to TensorFlow Lite files.
 
-    GRAPH is what train wrote, by default tf_files/retrained_graph.pb, or a graph of the original codelab.
-
-    Quantizations: float32 (none), float16 (half the size), dynamic (8-bit weights, a quarter of the size), int8 (8-bit
-    weights and, but for both ends, arithmetic: a quarter of the size and the fastest on phones and Pis). Each file
-    carries its labels and normalization, and is run over the test photos before it is written.
-
-    \b
-    Example:
-      poets-edge export --quantize            one int8 file
-      poets-edge export --all                 all four
+    float16 halves the size of float32; dynamic (8-bit weights) and int8 (8-bit weights and arithmetic) quarter it. int8
+    is the fastest on phones and Pis. Each file carries labels and normalization, and is evaluated on the test photos
+    before it is written.
     """
     quantizations = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
@@ -119,7 +144,7 @@ def command(
     try:
         result = export(options, Terminal(quiet))
     except AccuracyDropError as error:
-        _print(error.result, as_json=as_json, output=None)  # what the others did is worth knowing too
+        _print(error.result, as_json=as_json, output=None)  # the results of the other files are useful too
         raise
     _print(result, as_json=as_json, output=output)
 

@@ -1,4 +1,4 @@
-"""`poets-edge grid`: which MobileNet to ship."""
+"""`poets-edge grid`: retrain and measure every MobileNet, and recommend one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ import click
 
 from poets_edge.bench.machine import machine_name
 from poets_edge.bench.measurement import Settings
+from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
+    DEVICE_SECTION,
     FILE,
-    PHOTOS,
+    NETWORK_SECTION,
+    NUMBER,
+    TIMING_SECTION,
+    TRAINING_SECTION,
     bottleneck_dir_option,
     cluster_options,
+    folder_argument,
     image_dir_option,
     model_dir_option,
+    on_option,
     one_folder,
-    option,
+    open_option,
+    percentage_options,
     quiet_option,
     recursive_option,
     rehash_option,
     remote_dir_option,
     result_options,
-    subcommand,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
@@ -38,94 +45,112 @@ from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.head import HeadOptions
 
 _DEFAULT = GridOptions(image_dir=Path("photos"))
+_CHOICE = "Choice"
 
 
-@subcommand("grid")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
+@subcommand("grid", "poets-edge grid flower_photos --max-latency 20ms --max-size 1MB --ship --on pi@raspberrypi.local")
+@folder_argument
 @image_dir_option
+@recursive_option
+@rehash_option
+@percentage_options(_DEFAULT.percentages)
 @option(
     "--architecture",
     "architectures",
     multiple=True,
-    help="An architecture to include; repeat it for several.",
+    metavar="NAME",
+    section=NETWORK_SECTION,
+    help="Architecture to include; repeat it for several.",
     show_default="all 16 MobileNets",
 )
-@option("--output-dir", type=FILE, default=_DEFAULT.output_dir, help="Where models, table, chart and report go.")
-@option("--max-latency", help="Longest median latency, such as 20ms.")
-@option("--max-size", help="Largest file, such as 1MB.")
-@option("--min-accuracy", help="Lowest accuracy, such as 0.9 or 90%.")
-@option("--ship", is_flag=True, help="Copy the chosen model and its labels to <output-dir>/ship.", show_default=False)
+@option(
+    "--fine-tune",
+    type=int,
+    default=0,
+    show_default=False,
+    section=NETWORK_SECTION,
+    help="Also train the last N blocks of each, as train does; takes up to 2 GB of disk an architecture.",
+)
+@option(
+    "--fine-tune-epochs", type=int, default=FineTuning.epochs, section=NETWORK_SECTION, help="Epochs of fine-tuning."
+)
+@bottleneck_dir_option
+@model_dir_option
+@cluster_options
+@option(
+    "--steps",
+    type=int,
+    default=_DEFAULT.head.steps,
+    old=("--how-many-training-steps",),
+    section=TRAINING_SECTION,
+    help="Number of batches for each head.",
+)
+@option(
+    "--learning-rate", type=NUMBER, default=_DEFAULT.head.learning_rate, section=TRAINING_SECTION, help="Step size."
+)
 @option(
     "--folds",
     type=int,
     default=_DEFAULT.folds,
-    help="Judge on all photos, by heads that learned from the other parts of so many; 0 judges on the test photos.",
-)
-@option("--open", "opened", is_flag=True, help="Show the report in a browser.", show_default=False)
-@option("--threads", type=int, default=_DEFAULT.threads, help="CPU threads for timed inferences.")
-@option(
-    "--min-seconds",
-    "seconds",
-    type=float,
-    default=_DEFAULT.settings.seconds,
-    help="Least number of seconds of timed inference for each model.",
-)
-@option(
-    "--min-runs",
-    "runs",
-    type=int,
-    default=_DEFAULT.settings.runs,
-    help="Least number of timed inferences for each model.",
-)
-@option("--rounds", type=int, default=_DEFAULT.settings.rounds, help="Fresh processes for each model.")
-@bottleneck_dir_option
-@model_dir_option
-@option(
-    "--how_many_training_steps", "steps", type=int, default=_DEFAULT.head.steps, help="Batches to train each head on."
-)
-@option("--learning_rate", type=float, default=_DEFAULT.head.learning_rate, help="Step size of gradient descent.")
-@option(
-    "--testing_percentage",
-    "testing",
-    type=int,
-    default=_DEFAULT.percentages.testing,
-    help="Percent of the photos that judge the result.",
-)
-@option(
-    "--validation_percentage",
-    "validation",
-    type=int,
-    default=_DEFAULT.percentages.validation,
-    help="Percent of the photos that monitor training.",
+    section=TRAINING_SECTION,
+    help="Number of cross-validation folds; 0 uses the test set.",
 )
 @option(
     "--calibration-photos",
     "calibration_count",
     type=int,
     default=_DEFAULT.calibration_count,
-    help="Training photos from which int8's ranges are taken.",
+    section=TRAINING_SECTION,
+    help="Number of training photos that calibrate int8.",
 )
-@option(
-    "--fine-tune",
-    type=int,
-    default=0,
-    metavar="N",
-    help="Also train the last N blocks of each, as train does: minutes and up to 2 GB of disk an architecture.",
-)
-@option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
-@recursive_option
-@rehash_option
-@cluster_options
-@option("--seed", type=int, default=_DEFAULT.head.seed, help="The same seed gives the same models.")
-@option("--on", default="", metavar="HOST", help="Measure on this device, which ssh can log in to.", show_default=False)
+@option("--seed", type=int, default=_DEFAULT.head.seed, section=TRAINING_SECTION, help="Random seed.")
+@option("--max-latency", metavar="TIME", section=_CHOICE, help="Longest median latency, such as 20ms.")
+@option("--max-size", metavar="SIZE", section=_CHOICE, help="Largest file, such as 1MB.")
+@option("--min-accuracy", metavar="X", section=_CHOICE, help="Lowest accuracy, such as 0.9 or 90%.")
+@option("--ship", is_flag=True, section=_CHOICE, help="Copy the chosen model and its labels to OUTPUT_DIR/ship.")
+@on_option(default="", show_default=False)
 @remote_dir_option
 @option(
     "--latency",
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="Take the times from what benchmark wrote on a device, or the app on a phone; several times for several.",
+    section=DEVICE_SECTION,
+    help="Read the times from a file that benchmark wrote on a device, or the app on a phone; repeat it for several.",
 )
+@option("--threads", type=int, default=_DEFAULT.threads, section=TIMING_SECTION, help="CPU threads for one inference.")
+@option(
+    "--min-seconds",
+    "seconds",
+    type=NUMBER,
+    default=_DEFAULT.settings.seconds,
+    section=TIMING_SECTION,
+    help="Minimum seconds of timed inference for each model.",
+)
+@option(
+    "--min-runs",
+    "runs",
+    type=int,
+    default=_DEFAULT.settings.runs,
+    section=TIMING_SECTION,
+    help="Minimum number of timed inferences for each model.",
+)
+@option(
+    "--rounds",
+    type=int,
+    default=_DEFAULT.settings.rounds,
+    section=TIMING_SECTION,
+    help="Number of fresh processes for each model.",
+)
+@option(
+    "--output-dir",
+    type=FILE,
+    metavar="DIR",
+    default=_DEFAULT.output_dir,
+    section=OUTPUT,
+    help="Folder for models, table, chart and report.",
+)
+@open_option("report")
 @result_options
 @quiet_option
 def command(
@@ -164,15 +189,10 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Retrain, export and measure every MobileNet on your photos and this device, and recommend one to ship.
+    """Retrain, export and measure every MobileNet on your photos and this device, and recommend one.
 
-    Writes a table, a chart (PNG and SVG) and a report (HTML) into --output-dir. A run that was stopped is resumed by
-    the same command. Times of one machine say little about another: --on trains and exports here and measures on the
-    device that will run the model; --latency takes times that such a device, or a phone, has written to a file.
-
-    \b
-    Example:
-      poets-edge grid --image_dir flower_photos --max-latency 20ms --max-size 1MB --ship --on pi@raspberrypi.local
+    Writes a table, a chart (PNG and SVG) and a report (HTML). The same command resumes a run that was stopped. Latency
+    differs between machines: measure it on the device that will run the model, with --on or --latency.
     """
     options = GridOptions(
         image_dir=one_folder(folders, image_dir),

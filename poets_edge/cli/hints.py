@@ -1,4 +1,4 @@
-"""The right line for whoever guessed wrong: flags in messages of the library, and names that other programs use.
+"""Flags in messages of the library, and hints for names of commands and options that other programs use.
 
 The library names parameters, in backquotes; the command line shows the flag that sets each in the command that runs.
 """
@@ -20,24 +20,25 @@ _COMMANDS = {
     "convert": "export",
     "detect": "label MODEL PHOTO",
     "download": "fetch-flowers DIR",
-    "fit": "train --image_dir FOLDER",
+    "fit": "train flower_photos",
     "infer": "label MODEL PHOTO",
     "info": "inspect MODEL",
     "predict": "label MODEL PHOTO",
     "quantize": "export --quantize",
-    "retrain": "train --image_dir FOLDER",
+    "retrain": "train flower_photos",
     "serve": "web MODEL --serve",
     "run": "label MODEL PHOTO",
     "show": "inspect MODEL",
-    "test": "evaluate MODEL --image_dir FOLDER",
-    "val": "evaluate MODEL --image_dir FOLDER",
-    "validate": "evaluate MODEL --image_dir FOLDER",
+    "test": "evaluate MODEL FOLDER",
+    "val": "evaluate MODEL FOLDER",
+    "validate": "evaluate MODEL FOLDER",
 }
 """Other programs' names of commands -> the line to type here."""
 
-_STEPS = "Training counts batches, not epochs: --how_many_training_steps N (a batch has --train_batch_size photos)."
+_STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
-_DISTORT = "Use --flip_left_right, --random_crop, --random_scale or --random_brightness."
+_PHOTOS = "The folder of photos is named without a flag: poets-edge {command} flower_photos"
+_DISTORT = "Use --flip-left-right, --random-crop, --random-scale or --random-brightness."
 _QUANTIZE = (
     "TensorFlow Lite is what export writes: --quantize float32, float16, dynamic or int8, or --all. For ONNX, Core ML,"
     " ncnn and Edge TPU another program converts these files: see docs/other-formats.md."
@@ -45,14 +46,14 @@ _QUANTIZE = (
 
 _OPTIONS = {
     "augment": {"train": _DISTORT},
-    "batch": {"train": "Use --train_batch_size."},
-    "batch-size": {"train": "Use --train_batch_size."},
-    "data": {"train": "Use --image_dir.", "evaluate": "Use --image_dir.", "grid": "Use --image_dir."},
-    "dataset": {"train": "Use --image_dir.", "evaluate": "Use --image_dir.", "grid": "Use --image_dir."},
+    "batch": {"train": "Use --train-batch-size."},
+    "batch-size": {"train": "Use --train-batch-size."},
+    "data": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
+    "dataset": {name: _PHOTOS.format(command=name) for name in ("train", "grid", "audit", "evaluate")},
     "epochs": {"train": _STEPS, "grid": _STEPS},
     "format": {"export": _QUANTIZE},
     "int8": {"export": "Use --quantize int8."},
-    "lr": {"train": "Use --learning_rate.", "grid": "Use --learning_rate."},
+    "lr": {"train": "Use --learning-rate.", "grid": "Use --learning-rate."},
     "model": {
         "train": "Use --architecture.",
         "grid": "Use --architecture.",
@@ -60,7 +61,6 @@ _OPTIONS = {
         **{name: _MODEL.format(command=name) for name in ("evaluate", "inspect", "label", "watch", "benchmark")},
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
-    "steps": {"train": "Use --how_many_training_steps.", "grid": "Use --how_many_training_steps."},
 }
 """Other programs' names of options -> for each command that has such an option, its name here."""
 

@@ -1,4 +1,4 @@
-"""`poets-edge inspect`: what a model is and what it carries."""
+"""`poets-edge inspect`: describe a model file."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from typing import Any
 import click
 
 from poets_edge.api.models import inspect
-from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.wording import accuracy_text
 from poets_edge.device.inspection import Inspection
 from poets_edge.tflite.session import TensorInfo
 
 
-@subcommand("inspect")
-@click.argument("model", type=FILE)
-@option("--tensorboard", type=FILE, metavar="DIR", help="Also write a .pb's graph there for TensorBoard.")
+@subcommand("inspect", "poets-edge inspect tf_files/retrained_graph_int8.tflite")
+@argument("model", "MODEL", {"MODEL": "A .tflite or .pb file."}, type=FILE)
+@option("--tensorboard", type=FILE, metavar="DIR", help="Also write the graph of a .pb to DIR, for TensorBoard.")
 @result_options
 def command(model: Path, tensorboard: Path | None, as_json: bool, output: Path | None) -> None:
-    """Describe MODEL (.tflite or .pb): input, labels, quantization, operators, and where it comes from.
-
-    \b
-    Example:
-      poets-edge inspect tf_files/retrained_graph_int8.tflite
-    """
+    """Describe a model: inputs and outputs, labels, quantization, operators and origin."""
     found = inspect(model)
     if tensorboard is not None:
         from poets_edge.reports.tensorboard import write_tensorboard_graph

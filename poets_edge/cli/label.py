@@ -1,4 +1,4 @@
-"""`poets-edge label`: what is on a photo."""
+"""`poets-edge label`: label photos."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ import click
 
 from poets_edge.api.models import open_scorer
 from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
-from poets_edge.cli.options import (
-    FILE,
-    graph_option,
-    labels_option,
-    models_and_rest,
-    option,
-    result_options,
-    subcommand,
-)
+from poets_edge.cli.command import CODELAB, argument, option, subcommand
+from poets_edge.cli.options import FILE, Number, graph_option, labels_option, models_and_rest, result_options
 from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.device.classifier import Classifier, Label, best
@@ -29,14 +22,36 @@ from poets_edge.errors import DatasetError, PhotoError, UsageError
 _UNKNOWN = "unknown"
 
 
-@subcommand("label")
-@click.argument("arguments", metavar="[MODEL] PHOTO...", nargs=-1, type=FILE)
-@graph_option
-@option("--image", "images", type=FILE, multiple=True, help="A photo, as the codelab names it.", show_default=False)
+@subcommand(
+    "label",
+    """
+    poets-edge label retrained_graph_int8.tflite photo.jpg
+    poets-edge label retrained_graph_int8.tflite photos --top 1 --json
+    """,
+)
+@argument(
+    "arguments",
+    "[MODEL] PHOTO...",
+    {
+        "MODEL": "A .tflite file, or a .pb: one that train wrote needs the [train] extra, any other TensorFlow."
+        " By default tf_files/retrained_graph.pb.",
+        "PHOTO": "A photo, a folder of photos, or - for a photo on standard input.",
+    },
+    nargs=-1,
+    type=FILE,
+)
+@option("--top", type=click.IntRange(min=1), default=5, section="Answer", help="Number of labels to print.")
+@option(
+    "--threshold",
+    type=Number(0, 1),
+    default=0.0,
+    section="Answer",
+    help="Score below which the answer is 'unknown'.",
+)
 @labels_option
-@option("--top", type=click.IntRange(min=1), default=5, help="How many labels to print.")
-@option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Below this score the answer is 'unknown'.")
-@option("--threads", type=int, default=1, help="CPU threads for one inference.")
+@option("--threads", type=int, default=1, section="Model", help="CPU threads for one inference.")
+@graph_option
+@option("--image", "images", type=FILE, metavar="FILE", multiple=True, section=CODELAB, help="A photo.")
 @codelab_options
 @result_options
 def command(
@@ -51,17 +66,7 @@ def command(
     output: Path | None,
     **codelab: Any,
 ) -> None:
-    """Print the labels of photos with their scores, best first.
-
-    MODEL is a .tflite file, or a .pb where TensorFlow is installed; by default the graph that train writes, in
-    tf_files. PHOTO is a photo, a folder of photos, or - for a photo on standard input.
-
-    \b
-    Example:
-      poets-edge label retrained_graph_int8.tflite photo.jpg
-      daisy (score = 0.99071)
-      roses (score = 0.00595)
-    """
+    """Print the labels of photos with their scores, best first."""
     models, photos = models_and_rest(arguments, graph)
     if len(models) > 1:
         raise UsageError(f"one model labels photos, not {len(models)}: {', '.join(map(str, models))}.")

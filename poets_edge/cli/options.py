@@ -1,21 +1,36 @@
-"""Declarations that commands share: options, and the arguments that name a model."""
+"""Declarations that several commands share: types of values, options, and the meaning of arguments."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from poets_edge.cli.hints import option_hint
+from poets_edge.cli.command import CODELAB, OUTPUT, argument, option
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
+from poets_edge.photos.table import SET_NAMES
+
+if TYPE_CHECKING:
+    from poets_edge.photos.split import Percentages
+
+MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
+
+PHOTOS_SECTION = "Photos"
+NETWORK_SECTION = "Network"
+TRAINING_SECTION = "Training"
+TIMING_SECTION = "Timing"
+DEVICE_SECTION = "Device"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _File(click.Path):
-    """A path on this machine; addresses of other machines are told apart from files that are missing."""
+    """A path on this machine; an address of another machine is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).startswith(("http://", "https://")):
@@ -32,111 +47,178 @@ class _Photos(_File):
         return super().convert(value, param, ctx)
 
 
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A finite number, optionally in a range."""
+
+    name = "number"
+
+    def __init__(self, least: float = -math.inf, most: float = math.inf) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(number):  # `nan` would pass every comparison with a limit
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        if number < self._least:
+            self.fail(f"{value} is below {self._least:g}.", param, ctx)
+        if number > self._most:
+            self.fail(f"{value} is above {self._most:g}.", param, ctx)
+        return number
+
+
 FILE = _File(path_type=Path)
 PHOTOS = _Photos(path_type=Path)
+NUMBER = Number()
 
-MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-class Command(click.Command):
-    """A command that knows what other programs call its options."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            hint = option_hint(self.name or "", error.option_name)
-            if hint is None:
-                raise
-            ctx.fail(f"No such option: {error.option_name}. {hint}")
-
-
-def subcommand(name: str) -> Callable[[Callable[..., Any]], Command]:
-    """Declare a command of `poets-edge`."""
-    return click.command(name, cls=Command)
-
-
-def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Function]:
-    """A click option whose default is shown in the help."""
-    return click.option(name, *more, **{"show_default": True, **settings})
-
-
-quiet_option = option("--quiet", "-q", is_flag=True, help="Print results and errors only.", show_default=False)
-labels_option = option("--labels", type=FILE, help="Labels file, one label per line, in place of the model's own.")
-graph_option = option("--graph", type=FILE, help="The model, as the codelab names it.", show_default=False)
-image_dir_option = option(
-    "--image_dir",
+folder_argument = argument(
+    "folders",
+    "[FOLDER]",
+    {
+        "FOLDER": "One folder of photos for each class, named after it; or a .zip or .tar of these folders, or an"
+        " address, such as s3://bucket/photos."
+    },
+    nargs=-1,
     type=PHOTOS,
-    help="Folder with one folder of photos for each class; or a .zip or .tar of it, or an address as s3://bucket/photos.",
 )
-bottleneck_dir_option = option(
-    "--bottleneck_dir", type=FILE, default=BOTTLENECKS, help="Where bottlenecks are kept; shared by all commands."
+image_dir_option = option(
+    "--image-dir", type=PHOTOS, metavar="FOLDER", section=CODELAB, help="FOLDER, as the codelab names it."
 )
-model_dir_option = option("--model_dir", type=FILE, default=MODELS, help="Where weights files are looked for first.")
 recursive_option = option(
-    "--recursive", is_flag=True, help="Also take photos from folders inside a class folder.", show_default=False
+    "--recursive", is_flag=True, section=PHOTOS_SECTION, help="Include subfolders of class folders."
 )
 rehash_option = option(
     "--rehash",
     is_flag=True,
-    help="Read every photo again; by default one whose size, times and inode are unchanged is known.",
+    section=PHOTOS_SECTION,
+    advanced=True,
+    help="Read every photo again. By default a photo whose size, times and inode are unchanged is not read.",
+)
+quiet_option = option("--quiet", "-q", is_flag=True, section=OUTPUT, help="Print results and errors only.")
+labels_option = option(
+    "--labels", type=FILE, metavar="FILE", section="Model", help="Labels, one a line, instead of the model's own."
+)
+graph_option = option(
+    "--graph",
+    type=FILE,
+    metavar="FILE",
+    section=CODELAB,
+    help="The model, as the codelab names it.",
     show_default=False,
 )
-on_option = option(
-    "--on",
-    "hosts",
-    multiple=True,
-    metavar="HOST",
-    help="Measure on this device, such as pi@raspberrypi.local, over ssh; repeat it for several.",
+bottleneck_dir_option = option(
+    "--bottleneck-dir",
+    type=FILE,
+    metavar="DIR",
+    default=BOTTLENECKS,
+    section=NETWORK_SECTION,
+    advanced=True,
+    help="Cache of bottlenecks, shared by all commands.",
+)
+model_dir_option = option(
+    "--model-dir",
+    type=FILE,
+    metavar="DIR",
+    default=MODELS,
+    section=NETWORK_SECTION,
+    advanced=True,
+    help="Folder that is searched first for weights files.",
 )
 remote_dir_option = option(
     "--remote-dir",
     default="",
     metavar="DIR",
-    help="Folder on that device; the program has a folder of its own in it, poets-edge.",
-    show_default="the user's cache folder; for deploy, data folder",
+    section=DEVICE_SECTION,
+    help="Folder on the device in which the program makes its own folder, poets-edge.",
+    show_default="cache folder; for deploy, data folder",
 )
 
 
 def cluster_options(function: _Function) -> _Function:
-    """`--cluster` and `--insecure-cluster`."""
+    """Declare `--cluster` and `--insecure-cluster`."""
     function = option(
         "--insecure-cluster",
         is_flag=True,
+        section=NETWORK_SECTION,
+        advanced=True,
         help="Allow a scheduler on another machine whose connection is not encrypted.",
-        show_default=False,
     )(function)
     return option(
         "--cluster",
         default="",
-        metavar="ADDRESS|local:N",
-        help="Compute bottlenecks on the workers of this Dask scheduler, which must see the photos under the same"
-        " paths, or in N processes here.",
+        metavar="ADDRESS",
+        section=NETWORK_SECTION,
+        advanced=True,
+        help="Compute bottlenecks on the workers of the Dask scheduler at ADDRESS, which need the photos under the same"
+        " paths; or in N processes here (local:N).",
         show_default="threads of this process",
     )(function)
 
 
-def result_options(function: _Function) -> _Function:
-    """`--json` and `--output`, for `poets_edge.cli.terminal.give`."""
-    function = option("--output", type=FILE, metavar="FILE", help="Also write the result to this file, as JSON.")(
-        function
+def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Function]:
+    """Declare `--on HOST`."""
+    text = "Measure on this device, over ssh, as pi@raspberrypi.local."
+    return option("--on", name, metavar="HOST", section=DEVICE_SECTION, **{"help": text, **settings})
+
+
+def split_option(help: str, show_default: str) -> Callable[[_Function], _Function]:
+    """Declare `--split`, which chooses the photos to score."""
+    return option(
+        "--split",
+        "chosen",
+        type=click.Choice([*SET_NAMES, "all"]),
+        old=("--set",),
+        section=PHOTOS_SECTION,
+        help=help,
+        show_default=show_default,
     )
-    return option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)(function)
+
+
+def percentage_options(
+    default: Percentages | None, show_default: str | bool = True
+) -> Callable[[_Function], _Function]:
+    """Declare `--testing-percentage` and `--validation-percentage`."""
+
+    def declare(function: _Function) -> _Function:
+        for name, what in (("validation", "validation"), ("testing", "test")):
+            function = option(
+                f"--{name}-percentage",
+                name,
+                type=int,
+                default=getattr(default, name, None),
+                section=PHOTOS_SECTION,
+                advanced=name == "validation",
+                help=f"Percentage of {what} photos.",
+                show_default=show_default,
+            )(function)
+        return function
+
+    return declare
+
+
+def result_options(function: _Function) -> _Function:
+    """Declare `--json` and `--output`, for `poets_edge.cli.terminal.give`."""
+    function = option(
+        "--output", type=FILE, metavar="FILE", section=OUTPUT, help="Also write the result to FILE, as JSON."
+    )(function)
+    return option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print the result as JSON.")(function)
+
+
+def open_option(what: str) -> Callable[[_Function], _Function]:
+    """Declare `--open`, which shows a page."""
+    return option("--open", "opened", is_flag=True, section=OUTPUT, help=f"Show the {what} in a browser.")
 
 
 def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Tell models (`.tflite`, `.pb`) from photos and folders among a command's arguments.
+    """Separate models (`.tflite`, `.pb`) from photos and folders among a command's arguments.
 
     Args:
-        graph: what `--graph` names; then no argument is a model.
+        graph: The value of `--graph`; if given, no argument is a model.
 
     Returns:
-        The models, at least one: where none is named, the graph that `train` writes. Then the other arguments.
+        The models, at least one: if none is named, the graph that `train` writes. Then the other arguments.
 
     Raises:
-        UsageError: no model is named, and there is none in the place where `train` writes.
+        UsageError: no model is named, and `train` has not written one.
     """
     if graph is not None:
         return (graph,), tuple(arguments)
@@ -148,18 +230,22 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
 
 
 def one_folder(arguments: Sequence[Path], image_dir: Path | None) -> Path:
-    """The folder of photos, named by `--image_dir` or without a flag. Raises UsageError: none, or several."""
+    """Return the folder of photos, given as an argument or by `--image-dir`. Raises UsageError: none, or several."""
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:
-        raise UsageError("no photos named. Give a folder with one folder of photos for each class: --image_dir FOLDER")
+        command = click.get_current_context().info_name
+        raise UsageError(
+            "no photos named. Name a folder with one folder of photos for each class, as in:"
+            f" poets-edge {command} flower_photos"
+        )
     if len(named) > 1:
         raise UsageError(f"one folder of photos is enough, not {len(named)}: {', '.join(map(str, named))}.")
     return named[0]
 
 
 def thread_list(text: str) -> tuple[int, ...]:
-    """`1,2,4` as numbers. Raises UsageError."""
+    """Parse `1,2,4`. Raises UsageError."""
     try:
         return tuple(int(word) for word in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise UsageError(f"`threads` {text}: wanted a number, or several as 1,2,4.") from None
+        raise UsageError(f"`threads` {text}: expected a number, or several as 1,2,4.") from None

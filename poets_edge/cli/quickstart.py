@@ -1,4 +1,4 @@
-"""`poets-edge quickstart`: every step once, then what to do next."""
+"""`poets-edge quickstart`: run every step once, and suggest the next ones."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from poets_edge.cli.options import FILE, option, quiet_option, result_options, subcommand
+from poets_edge.cli.command import option, subcommand
+from poets_edge.cli.options import FILE, quiet_option, result_options
 from poets_edge.cli.terminal import Terminal, give, table
 
 if TYPE_CHECKING:
     from poets_edge.demo.quickstart import QuickstartResult
 
 
-@subcommand("quickstart")
-@option("--output-dir", type=FILE, default=Path("quickstart"), help="Where photos and models go.")
+@subcommand("quickstart", "poets-edge quickstart")
+@option("--output-dir", type=FILE, metavar="DIR", default=Path("quickstart"), help="Folder for photos and models.")
 @result_options
 @quiet_option
 def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
-    """Try every step, with drawn photos and no network: train, export in every quantization, label a photo.
-
-    \b
-    Example:
-      poets-edge quickstart
-    """
+    """Run every step on drawn photos, without a network: train, export in all quantizations, label a photo."""
     from poets_edge.cli.export import JUDGED, judged
     from poets_edge.demo.quickstart import quickstart
 
@@ -47,9 +43,9 @@ def _next_steps(result: QuickstartResult) -> str:
     return f"""
 Next:
   your own photos   one folder for each class, then
-                    poets-edge train --image_dir FOLDER --architecture mobilenet_0.25_128 --weights embedded
+                    poets-edge train flower_photos --architecture mobilenet_0.25_128 --weights embedded
   real weights      Google's, in sixteen sizes, fetched once: more accurate
-                    poets-edge train --image_dir FOLDER
+                    poets-edge train flower_photos
   your Pi           install poets_edge there (docs/raspberry-pi.md), copy {int8.name}, then
                     poets-edge label {int8.name} photo.jpg"""
 

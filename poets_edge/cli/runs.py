@@ -1,4 +1,4 @@
-"""`poets-edge runs`: the training runs so far, and what made the difference between two."""
+"""`poets-edge runs`: list training runs, and compare two of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from poets_edge.cli.options import FILE, option, result_options, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give, table
 from poets_edge.core.paths import RUNS
 from poets_edge.errors import UsageError
@@ -17,21 +18,19 @@ _MOST_SHOWN = 3
 """Differences from the run before that fit into a line."""
 
 
-@subcommand("runs")
-@click.argument("numbers", metavar="[NUMBER NUMBER]", nargs=-1, type=int)
-@option("--runs-dir", type=FILE, default=RUNS, help="Where train keeps its runs.")
+@subcommand(
+    "runs",
+    """
+    poets-edge runs
+    poets-edge runs 3 5
+    tensorboard --logdir tf_files/runs
+    """,
+)
+@argument("numbers", "[NUMBER NUMBER]", {"NUMBER": "Number of a run in the list."}, nargs=-1, type=int)
+@option("--runs-dir", type=FILE, metavar="DIR", default=RUNS, help="Folder of the runs, as for train.")
 @result_options
 def command(numbers: tuple[int, ...], runs_dir: Path, as_json: bool, output: Path | None) -> None:
-    """List the training runs so far, or put two of them side by side.
-
-    NUMBER is a run's number in the list.
-
-    \b
-    Example:
-      poets-edge runs
-      poets-edge runs 3 5
-      tensorboard --logdir tf_files/runs
-    """
+    """List the training runs, or compare two of them."""
     runs = list_runs(runs_dir)
     if numbers and len(numbers) != 2:
         raise UsageError("name two runs by their numbers, as in: poets-edge runs 1 2")
@@ -42,7 +41,7 @@ def command(numbers: tuple[int, ...], runs_dir: Path, as_json: bool, output: Pat
     if give([run.to_json() for run in chosen], as_json=as_json, output=output):
         return
     if not chosen:
-        click.echo(f"No runs in {runs_dir} yet. Next: poets-edge train --image_dir FOLDER")
+        click.echo(f"No runs in {runs_dir} yet. Next: poets-edge train flower_photos")
     elif numbers:
         click.echo(_side_by_side(chosen, numbers))
     else:

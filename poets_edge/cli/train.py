@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from poets_edge.cli.command import CODELAB, OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,
-    PHOTOS,
+    NETWORK_SECTION,
+    NUMBER,
+    PHOTOS_SECTION,
+    TRAINING_SECTION,
     bottleneck_dir_option,
     cluster_options,
+    folder_argument,
     image_dir_option,
     model_dir_option,
     one_folder,
-    option,
+    open_option,
+    percentage_options,
     quiet_option,
     recursive_option,
     rehash_option,
     result_options,
-    subcommand,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.core.paths import GRAPH
@@ -28,8 +33,9 @@ from poets_edge.core.wording import percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import Percentages
-from poets_edge.train.distort import Distortions
+from poets_edge.train.distort import DEFAULT_VARIANTS, Distortions
 from poets_edge.train.fine_tuning.options import FineTuning
+from poets_edge.train.fine_tuning.views import DEFAULT_VIEWS
 from poets_edge.train.head import HeadOptions
 from poets_edge.train.options import TrainOptions
 
@@ -41,133 +47,187 @@ _HEAD = _DEFAULT.head
 _SPLIT = _DEFAULT.percentages
 
 
-@subcommand("train")
-@click.argument("folders", metavar="[FOLDER]", nargs=-1, type=PHOTOS)
+@subcommand(
+    "train",
+    """
+    poets-edge train flower_photos
+    poets-edge export --quantize
+    poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
+    """,
+)
+@folder_argument
 @image_dir_option
+@option(
+    "--exclude", type=FILE, metavar="FILE", section=PHOTOS_SECTION, help="Photos to skip or relabel, saved by audit."
+)
+@recursive_option
+@rehash_option
+@option("--strict", is_flag=True, section=PHOTOS_SECTION, help="Stop at an unreadable photo.")
+@percentage_options(_SPLIT)
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
-    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, with _quantized appended for int8, or inception_v3.",
+    metavar="NAME",
+    section=NETWORK_SECTION,
+    help="MobileNet of width 0.25, 0.50, 0.75 or 1.0 and size 128, 160, 192 or 224; or inception_v3.",
 )
 @option(
     "--weights",
     default=_DEFAULT.weights,
-    metavar="imagenet|embedded|FILE",
-    help="The backbone's weights: Google's (fetched once), those that come with poets_edge (no network,"
-    " mobilenet_0.25_128 only, less accurate), or a .h5, .npz, .tgz or .pb file.",
-)
-@option("--output_graph", type=FILE, default=_DEFAULT.output_graph, help="Where the trained graph goes.")
-@option("--output_labels", type=FILE, default=_DEFAULT.output_labels, help="Where its labels go.")
-@bottleneck_dir_option
-@model_dir_option
-@option(
-    "--summaries_dir",
-    type=FILE,
-    show_default="tf_files/training_summaries/<architecture>",
-    help="Where TensorBoard's files go.",
-)
-@option("--how_many_training_steps", "steps", type=int, default=_HEAD.steps, help="Batches to train on.")
-@option("--learning_rate", type=float, default=_HEAD.learning_rate, help="Step size of gradient descent.")
-@option(
-    "--testing_percentage",
-    "testing",
-    type=int,
-    default=_SPLIT.testing,
-    help="Percent of the photos that judge the result.",
+    metavar="NAME|FILE",
+    section=NETWORK_SECTION,
+    help="imagenet (Google's, downloaded once), embedded (included, mobilenet_0.25_128 only, less accurate), or a .h5,"
+    " .npz, .tgz or .pb file.",
 )
 @option(
-    "--validation_percentage",
-    "validation",
-    type=int,
-    default=_SPLIT.validation,
-    help="Percent of the photos that monitor training.",
-)
-@option("--eval_step_interval", type=int, default=_HEAD.eval_step_interval, help="Steps between two evaluations.")
-@option(
-    "--train_batch_size",
-    type=int,
-    default=_HEAD.train_batch_size,
-    help="Photos in a training batch; each class is drawn equally often.",
-)
-@option(
-    "--validation_batch_size",
-    type=int,
-    default=_HEAD.validation_batch_size,
-    help="Photos in a validation batch; -1 for all.",
-)
-@option(
-    "--test_batch_size",
-    type=int,
-    default=_DEFAULT.test_batch_size,
-    help="Photos in the final test; -1 for all.",
-)
-@option(
-    "--folds",
-    type=int,
-    default=_DEFAULT.folds,
-    help="Also judge every photo, by heads trained on the other parts of this many; 0 for none.",
-)
-@option("--print_misclassified_test_images", is_flag=True, help="List the test photos that were answered wrongly.")
-@option("--final_tensor_name", default=_DEFAULT.final_tensor_name, help="Name of the graph's output.")
-@option(
-    "--intermediate_store_frequency",
+    "--fine-tune",
     type=int,
     default=0,
-    help="Also write the graph each time after this many steps; 0 for never.",
+    show_default=False,
+    section=NETWORK_SECTION,
+    help="Also train the last N blocks, such as 3: more accurate, takes minutes.",
 )
 @option(
-    "--intermediate_output_graphs_dir",
-    type=FILE,
-    default=_DEFAULT.intermediate_output_graphs_dir,
-    help="Where those graphs go.",
+    "--fine-tune-epochs", type=int, default=FineTuning.epochs, section=NETWORK_SECTION, help="Epochs of fine-tuning."
 )
-@option("--flip_left_right", is_flag=True, help="Mirror half of the training photos at random.")
-@option("--random_crop", type=int, default=0, help="Percent of the margins to crop from training photos at random.")
-@option("--random_scale", type=int, default=0, help="Percent by which to enlarge training photos at random.")
+@bottleneck_dir_option
+@model_dir_option
+@cluster_options
 @option(
-    "--random_brightness", type=int, default=0, help="Percent by which to brighten or darken training photos at random."
+    "--steps",
+    type=int,
+    default=_HEAD.steps,
+    old=("--how-many-training-steps",),
+    section=TRAINING_SECTION,
+    help="Number of batches.",
+)
+@option("--learning-rate", type=NUMBER, default=_HEAD.learning_rate, section=TRAINING_SECTION, help="Step size.")
+@option("--flip-left-right", is_flag=True, section=TRAINING_SECTION, help="Also train on mirrored copies.")
+@option(
+    "--random-crop",
+    type=int,
+    default=0,
+    show_default=False,
+    metavar="PERCENT",
+    section=TRAINING_SECTION,
+    help="Also train on copies cropped at random.",
+)
+@option(
+    "--random-scale",
+    type=int,
+    default=0,
+    show_default=False,
+    metavar="PERCENT",
+    section=TRAINING_SECTION,
+    help="Also train on copies enlarged at random.",
+)
+@option(
+    "--random-brightness",
+    type=int,
+    default=0,
+    show_default=False,
+    metavar="PERCENT",
+    section=TRAINING_SECTION,
+    help="Also train on brighter and darker copies.",
 )
 @option(
     "--distorted-variants",
     "variants",
     type=int,
-    show_default="8, or 16 with --fine-tune",
-    help="Distorted copies of each photo, for the four options above.",
+    section=TRAINING_SECTION,
+    show_default=f"{DEFAULT_VARIANTS}; {DEFAULT_VIEWS} with --fine-tune",
+    help="Number of copies of a photo.",
 )
-@option(
-    "--early-stop",
-    is_flag=True,
-    help="Keep the head with the lowest validation cross entropy, not the last one.",
-    show_default=False,
-)
-@option("--runs-dir", type=FILE, default=_DEFAULT.runs_dir, help="Where a note of each run is kept, for runs.")
-@option(
-    "--fine-tune",
-    type=int,
-    default=0,
-    metavar="N",
-    help="Also train the last N blocks of the network, together with its last layer: more accurate, takes minutes."
-    " 3 is a good number. Learns from cropped and mirrored copies, unless the four above ask for others.",
-)
-@option("--fine-tune-epochs", type=int, default=FineTuning.epochs, help="How often each photo is shown in doing so.")
-@recursive_option
-@rehash_option
-@cluster_options
-@option("--strict", is_flag=True, help="Stop at a photo that cannot be read, instead of leaving it out.")
+@option("--early-stop", is_flag=True, section=TRAINING_SECTION, help="Keep the step of lowest validation loss.")
+@option("--folds", type=int, default=_DEFAULT.folds, section=TRAINING_SECTION, help="Cross-validation folds, or 0.")
 @option(
     "--calibrated/--not-calibrated",
     default=_DEFAULT.calibrated,
-    help="Calibrate the scores, so that 0.9 is right nine times in ten. Changes no answer.",
+    section=TRAINING_SECTION,
+    help="Make 90 % of the answers of score 0.9 correct.",
 )
-@option("--open", "opened", is_flag=True, help="Show the page about the run in a browser.", show_default=False)
-@option(
-    "--exclude",
-    type=FILE,
-    help="List of photos to leave out or to move to another class, as audit's page saves it.",
-)
-@option("--seed", type=int, default=_HEAD.seed, help="The same seed gives the same result.")
+@option("--seed", type=int, default=_HEAD.seed, section=TRAINING_SECTION, help="Random seed.")
+@open_option("report")
 @result_options
 @quiet_option
+@option(
+    "--runs-dir",
+    type=FILE,
+    metavar="DIR",
+    default=_DEFAULT.runs_dir,
+    section=OUTPUT,
+    advanced=True,
+    help="Folder for a summary of each run, which the command runs lists.",
+)
+@option(
+    "--output-graph",
+    type=FILE,
+    metavar="FILE",
+    default=_DEFAULT.output_graph,
+    section=CODELAB,
+    help="The trained graph.",
+)
+@option(
+    "--output-labels", type=FILE, metavar="FILE", default=_DEFAULT.output_labels, section=CODELAB, help="Its labels."
+)
+@option(
+    "--summaries-dir",
+    type=FILE,
+    metavar="DIR",
+    section=CODELAB,
+    show_default="tf_files/training_summaries/ARCHITECTURE",
+    help="Folder for TensorBoard's files.",
+)
+@option(
+    "--eval-step-interval",
+    type=int,
+    default=_HEAD.eval_step_interval,
+    section=CODELAB,
+    help="Number of steps between two evaluations.",
+)
+@option(
+    "--train-batch-size",
+    type=int,
+    default=_HEAD.train_batch_size,
+    section=CODELAB,
+    help="Photos in a training batch; all classes are drawn equally often.",
+)
+@option(
+    "--validation-batch-size",
+    type=int,
+    default=_HEAD.validation_batch_size,
+    section=CODELAB,
+    help="Photos in a validation batch; -1 for all.",
+)
+@option(
+    "--test-batch-size",
+    type=int,
+    default=_DEFAULT.test_batch_size,
+    section=CODELAB,
+    help="Photos in the final test; -1 for all.",
+)
+@option(
+    "--print-misclassified-test-images",
+    is_flag=True,
+    section=CODELAB,
+    help="List the misclassified test photos.",
+)
+@option("--final-tensor-name", default=_DEFAULT.final_tensor_name, section=CODELAB, help="Name of the graph's output.")
+@option(
+    "--intermediate-store-frequency",
+    type=int,
+    default=0,
+    section=CODELAB,
+    help="Number of steps between two intermediate graphs; 0 for none.",
+)
+@option(
+    "--intermediate-output-graphs-dir",
+    type=FILE,
+    metavar="DIR",
+    default=_DEFAULT.intermediate_output_graphs_dir,
+    section=CODELAB,
+    help="Folder for intermediate graphs.",
+)
 def command(
     folders: tuple[Path, ...],
     image_dir: Path | None,
@@ -215,15 +275,8 @@ def command(
 ) -> None:
     """Retrain the last layer of a MobileNet on a folder of photos.
 
-    Each folder in --image_dir is a class and gives its label. The photos are divided into training, validation and
-    test sets by their names, so a photo never changes its set. What the network sees in each photo (its bottleneck)
-    is computed once and kept; a second run takes a second.
-
-    \b
-    Example:
-      poets-edge train --image_dir flower_photos
-      poets-edge export --quantize
-      poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
+    Photos are split into training, validation and test sets by a hash of their names. The network's features of each
+    photo, its bottleneck, are computed once and cached.
     """
     from poets_edge.train.train import train
 

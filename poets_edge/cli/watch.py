@@ -1,4 +1,4 @@
-"""`poets-edge watch`: labels of a camera's, a video's or a folder's frames as they arrive."""
+"""`poets-edge watch`: label the frames of a camera, a video or a folder as they arrive."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-import click
 import numpy as np
 
+from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.lines import Lines
-from poets_edge.cli.options import FILE, labels_option, option, quiet_option, subcommand
+from poets_edge.cli.options import FILE, Number, labels_option, quiet_option
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
@@ -23,45 +23,101 @@ from poets_edge.errors import UsageError
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
+_FRAMES, _ANSWER, _TRIGGER, _COLLECT = "Frames", "Answer", "Trigger", "Collecting"
 
 
-@subcommand("watch")
-@click.argument("model", type=FILE)
-@option("--camera", help="A camera's number, or the path of a video device.", show_default="0, without --source")
-@option("--source", type=FILE, metavar="FILE|DIR|-", help="A video, a folder of frames, or MJPEG on standard input.")
-@labels_option
+@subcommand(
+    "watch",
+    """
+    poets-edge watch retrained_graph_int8.tflite
+    poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
+    poets-edge watch retrained_graph_int8.tflite --collect unsure --below 0.6
+    rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
+    """,
+)
+@argument("model", "MODEL", {"MODEL": "A .tflite file."}, type=FILE)
+@option(
+    "--camera",
+    metavar="N|DEVICE",
+    section=_FRAMES,
+    help="Number of a camera, or path of a video device.",
+    show_default="0, without --source",
+)
+@option(
+    "--source",
+    type=FILE,
+    metavar="FILE|DIR|-",
+    section=_FRAMES,
+    help="A video, a folder of frames, or MJPEG on standard input.",
+)
+@option("--keep-all", is_flag=True, section=_FRAMES, help="Label every frame of a camera or pipe, even if late.")
 @option(
     "--smooth",
     type=int,
-    help="Average the answer over this many frames.",
-    show_default=f"{AnswerOptions.smooth}; 1 for the pictures of a folder",
+    section=_ANSWER,
+    help="Number of frames over which scores are averaged.",
+    show_default=f"{AnswerOptions.smooth}; 1 for a folder",
 )
 @option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=_DEFAULT.threshold,
-    help="Below this score the answer is 'unknown'.",
+    section=_ANSWER,
+    help="Score below which the answer is 'unknown'.",
 )
-@option("--every-frame", is_flag=True, help="Print a line for every frame, not only when the answer changes.")
-@option("--keep-all", is_flag=True, help="Drop no frames of a camera or pipe either; answers may then be late.")
-@option("--on-label", "on_labels", multiple=True, help="When this label holds, start the command of the next --run.")
-@option("--run", "commands", multiple=True, metavar="COMMAND", help="Command to start for the --on-label before it.")
-@option("--hold", type=int, default=5, help="Frames for which a label must hold before its command starts.")
-@option("--run-limit", type=click.FloatRange(min=0), default=60.0, help="Seconds a command may take; 0 for no limit.")
-@option("--shell", is_flag=True, help="Run the commands through /bin/sh.")
+@labels_option
 @option(
-    "--threads", type=int, help="CPU threads for one inference.", show_default="whatever is fastest, tried at start"
+    "--threads", type=int, section="Model", help="CPU threads for one inference.", show_default="the fastest number"
 )
+@option(
+    "--on-label",
+    "on_labels",
+    multiple=True,
+    metavar="LABEL",
+    section=_TRIGGER,
+    help="Label that starts the command of the next --run.",
+)
+@option(
+    "--run",
+    "commands",
+    multiple=True,
+    metavar="COMMAND",
+    section=_TRIGGER,
+    help="Command of the preceding --on-label.",
+)
+@option("--hold", type=int, default=5, section=_TRIGGER, help="Consecutive frames of a label that start its command.")
+@option(
+    "--run-limit",
+    type=Number(least=0),
+    default=60.0,
+    metavar="SECONDS",
+    section=_TRIGGER,
+    help="Time limit of a command; 0 for none.",
+)
+@option("--shell", is_flag=True, section=_TRIGGER, help="Run commands through /bin/sh.")
 @option(
     "--collect",
     type=FILE,
     metavar="DIR",
-    help="Keep frames the model is unsure of in DIR/<best label>/, to correct and train on. Never the same scene twice"
-    " in a row.",
+    section=_COLLECT,
+    help="Save frames of low score in DIR/<best label>/, to correct and train on; never the same scene twice in a row.",
 )
-@option("--below", type=float, help="Score below which it is unsure.", show_default=f"{CollectOptions.below:g}")
-@option("--collect-most", type=int, help="Frames DIR may come to hold.", show_default=f"{CollectOptions.most}")
-@option("--json", "as_json", is_flag=True, help="Print JSON, one line for each answer.", show_default=False)
+@option(
+    "--below",
+    type=Number(),
+    section=_COLLECT,
+    help="Score below which a frame is saved.",
+    show_default=f"{CollectOptions.below:g}",
+)
+@option(
+    "--collect-most",
+    type=int,
+    section=_COLLECT,
+    help="Maximum number of frames in DIR.",
+    show_default=f"{CollectOptions.most}",
+)
+@option("--every-frame", is_flag=True, section=OUTPUT, help="Print a line for every frame, not only for changes.")
+@option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print JSON, one line for each answer.")
 @quiet_option
 def command(
     model: Path,
@@ -84,17 +140,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Label what a camera sees, or the frames of a video or folder, until it ends or you stop it (Ctrl-C).
+    """Label what a camera sees, or the frames of a video or folder, until it ends or Ctrl-C is pressed.
 
-    Frames of a camera or a pipe that arrive during an inference are dropped, so that answers are never late; frames
-    of files are all labelled. A camera that is unplugged is waited for.
-
-    \b
-    Example:
-      poets-edge watch retrained_graph_int8.tflite
-      poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
-      poets-edge watch retrained_graph_int8.tflite --collect unsure --below 0.6
-      rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
+    Frames of a camera or pipe that arrive during an inference are dropped, so that answers are never late; frames of
+    files are all labelled. A camera that is unplugged is waited for.
     """
     if len(on_labels) != len(commands):
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")

@@ -1,4 +1,4 @@
-"""`poets-edge web`: a model as a web page, for any phone."""
+"""`poets-edge web`: write a model as a web page, for the browser of any phone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from poets_edge.cli.options import FILE, option, subcommand
+from poets_edge.cli.command import argument, option, subcommand
+from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.files import scratch_folder
 from poets_edge.export.certificate import certificate_for
@@ -18,56 +19,70 @@ from poets_edge.export.web import WrittenPage, write_page
 
 _FOLDER = Path("site")
 _PORT = 8000
+_SERVER = "Server"
 
 
-@subcommand("web")
-@click.argument("model", type=FILE)
+@subcommand(
+    "web",
+    """
+    poets-edge web tf_files/retrained_graph_int8.tflite
+    poets-edge web tf_files/retrained_graph_int8.tflite --https
+    """,
+)
+@argument("model", "MODEL", {"MODEL": "A .tflite file."}, type=FILE)
 @option(
-    "--output",
+    "--output-dir",
     type=FILE,
-    help="Folder to write: a new one, or an older page.",
+    metavar="DIR",
+    section="Page",
+    help="Folder to write: a new one, or an earlier page.",
     show_default=f"{_FOLDER}; none with --serve",
 )
-@option("--serve", is_flag=True, help="Serve the page to this computer, until Ctrl-C.", show_default=False)
-@option("--phone", is_flag=True, help="Serve it to the network, and show a QR code for a phone.", show_default=False)
+@option("--serve", is_flag=True, section=_SERVER, help="Serve the page to this computer, until Ctrl-C.")
+@option("--phone", is_flag=True, section=_SERVER, help="Serve it to the network, and show a QR code for a phone.")
 @option(
     "--https",
     is_flag=True,
-    help="The same over HTTPS: only then do phones give a page the camera.",
-    show_default=False,
+    section=_SERVER,
+    help="As --phone, over HTTPS, which phones require for the live camera.",
 )
-@option("--host", help="This computer's address to serve on.", show_default="found out")
-@option("--port", type=click.IntRange(0, 65535), default=_PORT, help="Port to serve on; 0 takes any that is free.")
-@option("--json", "as_json", is_flag=True, help="Print the result as JSON.", show_default=False)
+@option("--host", section=_SERVER, metavar="ADDRESS", help="Address to serve on.", show_default="detected")
+@option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=_PORT,
+    section=_SERVER,
+    help="Port to serve on; 0 takes any free one.",
+)
+@result_options
 def command(
     model: Path,
-    output: Path | None,
+    output_dir: Path | None,
     serve: bool,
     phone: bool,
     https: bool,
     host: str | None,
     port: int,
     as_json: bool,
+    output: Path | None,
 ) -> None:
-    """Make MODEL, a .tflite file, a web page that labels what a phone's camera sees.
+    """Write a model as a web page that labels what a phone's camera sees.
 
-    Writes a folder of static files for any web server. The page fetches nothing from elsewhere, sends nothing
-    anywhere, and works offline after the first visit.
-
-    \b
-    Example:
-      poets-edge web tf_files/retrained_graph_int8.tflite
-      poets-edge web tf_files/retrained_graph_int8.tflite --https
+    The page is a folder of static files for any web server. It loads nothing from elsewhere, sends nothing anywhere,
+    and works offline after the first visit.
     """
+    if output_dir is None and output is not None and output.suffix != ".json":
+        output_dir, output = output, None  # until version 0.2, --output named the folder
     serving = serve or phone or https or host is not None
-    with _folder(output, serving) as folder:
+    with _folder(output_dir, serving) as folder:
         page = write_page(model, folder)
         if not serving:
-            _print(page, as_json)
+            _print(page, as_json=as_json, output=output)
             return
         address = host or (network_address() if phone or https else LOOPBACK)
-        with PageServer(folder, address, port, certificate_for(address) if https else None) as server:
-            _announce(server.url, as_json)
+        certificate = certificate_for(address) if https else None
+        with PageServer(folder, page.files, address, port, certificate) as server:
+            _announce(server.url, as_json=as_json, output=output)
             with contextlib.suppress(KeyboardInterrupt):
                 server.serve_forever()
 
@@ -81,7 +96,7 @@ def _folder(output: Path | None, serving: bool) -> Iterator[Path]:
         yield output or _FOLDER
 
 
-def _print(page: WrittenPage, as_json: bool) -> None:
+def _print(page: WrittenPage, *, as_json: bool, output: Path | None) -> None:
     facts = {
         "folder": str(page.folder),
         "size": page.size,
@@ -89,18 +104,18 @@ def _print(page: WrittenPage, as_json: bool) -> None:
         "model_transfer": page.model_transfer,
         "labels": list(page.labels),
     }
-    if give(facts, as_json=as_json, output=None):
+    if give(facts, as_json=as_json, output=output):
         return
     height, width = page.input.shape[1:3]
     click.echo(
         f"{page.folder}  {width} x {height} {page.input.dtype}, {len(page.labels)} labels. A first visit fetches"
         f" {page.page_transfer / 1e6:.1f} MB and a model of {page.model_transfer / 1e6:.1f} MB, compressed."
     )
-    click.echo("Any web server with HTTPS can hold it. To try it here: --serve. On a phone: --https", err=True)
+    click.echo("Copy it to any web server with HTTPS. To try it here: --serve. On a phone: --https", err=True)
 
 
-def _announce(url: str, as_json: bool) -> None:
-    if give({"url": url}, as_json=as_json, output=None):
+def _announce(url: str, *, as_json: bool, output: Path | None) -> None:
+    if give({"url": url}, as_json=as_json, output=output):
         return
     click.echo(url)
     if url.startswith(f"http://{LOOPBACK}:"):
@@ -111,13 +126,13 @@ def _announce(url: str, as_json: bool) -> None:
     click.echo(_qr_code(url))
     if url.startswith("https:"):
         click.echo(
-            "The phone will warn that the connection is not private: this computer has vouched for itself. Go on under"
-            ' "Advanced" or "Show details"; what is sent is encrypted all the same.',
+            "The phone will warn that the connection is not private, because no authority has signed the certificate."
+            ' Continue under "Advanced" or "Show details"; the connection is encrypted.',
             err=True,
         )
     else:
         click.echo("Photos only: browsers give the live camera to pages over HTTPS. For that: --https", err=True)
-    click.echo("Anybody on this network can open it while it runs. Ctrl-C ends it.", err=True)
+    click.echo("Anybody on this network can open it until you press Ctrl-C.", err=True)
 
 
 def _qr_code(text: str) -> str:

@@ -93,7 +93,7 @@ def _drawn_before(folder: Path) -> PhotoFolder:
     if {photo.name for photo in photos.photos} != drawn_names():
         raise OutputError(
             f"{folder}: not the photos that quickstart draws. Give another `output_dir`; for photos of your own:"
-            f" poets-edge train --image_dir {folder}"
+            f" poets-edge train {folder}"
         )
     return photos
 

@@ -1,6 +1,6 @@
-"""HTTP server of a folder of static files, with the headers that WebAssembly threads and the camera need.
+"""Server of a page's static files, read only, with the headers that threads and the camera need.
 
-It is meant for trying a page out, on this machine or from a phone on the same network. A public page belongs on a
+It is meant for trying a page out, on this computer or a phone in the same network; a permanent page belongs on a real
 web server.
 """
 
@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.server
+import os
+import shutil
 import socket
 import ssl
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from poets_edge.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
+_BLOCK = 1 << 16
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,54 +36,74 @@ _TYPES = {
 }
 
 _HEADERS = {
-    # These three give the page shared memory, which threads need.
+    # Together these give a page shared memory, which threads need.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Browsers revalidate the file at each visit, so a new model is seen at once.
+    # Cached, but revalidated each time: a new model is used at once.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """HTTP server of the files that are in a folder at the start.
-
-    Use it in a `with` block; `serve_forever` runs until `shutdown`.
-    """
+    """Server of the files of a page. Use it in a `with` block; `serve_forever` runs until `shutdown`."""
 
     daemon_threads = True
+    request_queue_size = 1024  # connections that wait to be accepted; the default of 5 turns a class of pupils away
 
-    def __init__(self, folder: Path, host: str = LOOPBACK, port: int = 0, certificate: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str],
+        host: str = LOOPBACK,
+        port: int = 0,
+        certificate: Path | None = None,
+    ) -> None:
         """Bind to an address of this machine.
 
         Args:
-            port: 0 for any that is free.
-            certificate: a PEM file with key and certificate, for HTTPS.
+            folder: The page's folder. Other files in it are not served.
+            names: Paths of the page's files inside the folder, with `/`.
+            port: 0 for any free one.
+            certificate: A PEM file with key and certificate, for HTTPS.
 
         Raises:
-            UsageError: the address is not one of this machine's, or the port is in use.
+            UsageError: the address does not belong to this machine, the port is in use, or the certificate cannot be
+                used.
         """
-        self.files = {f"/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
+        self.files = {f"/{name}": folder / name for name in names}
+        self._etags: dict[tuple[int, int, int], str] = {}
+        context = None if certificate is None else _tls_context(certificate)
         try:
             super().__init__((host, port), _Handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            # The TLS handshake is made by the thread of the connection: a client that stalls must not block the others.
+        if context is not None:
+            # Shaking hands is left to each connection's own thread: one that stalls must not hold up the others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.server_port}/"
 
+    def etag(self, file: BinaryIO) -> str:
+        """Return the entity tag of an open file, from its content; it is computed once for each version of the file."""
+        status = os.fstat(file.fileno())
+        version = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if version not in self._etags:
+            digest = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                digest.update(block)
+            file.seek(0)
+            self._etags[version] = f'"{digest.hexdigest()[:32]}"'
+        return self._etags[version]
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore errors of single connections: browsers close them early and refuse certificates."""
+        """Ignore connections that a browser has closed, and certificates that it has refused."""
 
     def server_bind(self) -> None:
-        """Bind without the reverse DNS lookup of the base class, which can take seconds."""
+        """Bind without a reverse DNS lookup, which can take seconds."""
         socket_server_bind = super(http.server.HTTPServer, self).server_bind
         socket_server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
@@ -103,42 +127,67 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         path = self.path.partition("?")[0]
-        # A lookup, not a path operation: no request can leave the folder.
-        file = self.server.files.get("/index.html" if path == "/" else path)
+        path = "/index.html" if path == "/" else path
+        # Looked up, never joined: a request cannot name a file that is not the page's.
+        file = self.server.files.get(path)
         if file is None:
-            return self._send(HTTPStatus.NOT_FOUND, b"Not found.\n", {"Content-Type": _TYPES[".txt"]}, with_body)
+            self._send_text(HTTPStatus.NOT_FOUND, b"Not found.\n", with_body)
+            return
         headers = {**_HEADERS, "Content-Type": _TYPES.get(file.suffix, "application/octet-stream")}
-        packed = self.server.files.get(f"{path}.gz" if path != "/" else "/index.html.gz")
+        packed = self.server.files.get(f"{path}.gz")
         if packed is not None and "gzip" in self.headers.get("Accept-Encoding", ""):
             file = packed
             headers["Content-Encoding"] = "gzip"
         try:
-            body = file.read_bytes()
+            content = file.open("rb")
         except OSError:
-            return self._send(HTTPStatus.NOT_FOUND, b"Gone.\n", {"Content-Type": _TYPES[".txt"]}, with_body)
-        headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if headers["ETag"] in self.headers.get("If-None-Match", ""):
-            return self._send(HTTPStatus.NOT_MODIFIED, b"", headers, with_body=False)
-        return self._send(HTTPStatus.OK, body, headers, with_body)
+            self._send_text(HTTPStatus.NOT_FOUND, b"Gone.\n", with_body)
+            return
+        with content:
+            self._send_content(content, headers, with_body)
 
-    def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str], with_body: bool) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if status != HTTPStatus.NOT_MODIFIED:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
+    def _send_content(self, content: BinaryIO, headers: dict[str, str], with_body: bool) -> None:
+        headers["ETag"] = self.server.etag(content)
+        if headers["ETag"] in self.headers.get("If-None-Match", ""):
+            self._send_head(HTTPStatus.NOT_MODIFIED, headers)
+            return
+        headers["Content-Length"] = str(os.fstat(content.fileno()).st_size)
+        self._send_head(HTTPStatus.OK, headers)
+        if with_body:
+            with contextlib.suppress(ConnectionError):
+                shutil.copyfileobj(content, self.wfile, _BLOCK)
+
+    def _send_text(self, status: HTTPStatus, body: bytes, with_body: bool) -> None:
+        self._send_head(status, {"Content-Type": _TYPES[".txt"], "Content-Length": str(len(body))})
         if with_body:
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(body)
 
+    def _send_head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+def _tls_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or error
+        raise UsageError(
+            f"{certificate}: not a certificate with its key ({reason}). Remove it: a new one is made."
+        ) from None
+    return context
+
 
 def network_address() -> str:
-    """Return the IP address of this machine on the local network. Raises UsageError: there is no network."""
+    """Return the address at which others on the network reach this machine. Raises UsageError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # A documentation address (RFC 5737); connecting a datagram socket only looks up the route.
+            # A reserved address (RFC 5737); connecting a datagram socket sends nothing, it only selects the route.
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            raise UsageError("this computer is on no network. Name its address: `host`") from None
+            raise UsageError("this computer is not on a network. Give its address: `host`") from None
         return str(probe.getsockname()[0])

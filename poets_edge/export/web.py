@@ -41,6 +41,7 @@ class WrittenPage:
     """A written web page.
 
     Attributes:
+        files: paths inside the folder, with `/`.
         size: bytes of all files.
         page_transfer, model_transfer: bytes that a first visit fetches from a server that compresses.
         labels: class names, in the order of the outputs.
@@ -48,6 +49,7 @@ class WrittenPage:
     """
 
     folder: Path
+    files: tuple[str, ...]
     size: int
     page_transfer: int
     model_transfer: int
@@ -82,7 +84,7 @@ def write_page(model: Path, folder: Path) -> WrittenPage:
     model_transfer = transfer.pop(MODEL_NAME)
     page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _FIRST_VISIT_LEAVES))
     size = sum(map(len, files.values()))
-    return WrittenPage(folder, size, page_transfer, model_transfer, classifier.labels, classifier.input)
+    return WrittenPage(folder, tuple(files), size, page_transfer, model_transfer, classifier.labels, classifier.input)
 
 
 def _contents(model: bytes) -> dict[str, bytes]:

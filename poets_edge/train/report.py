@@ -164,6 +164,6 @@ def _next(options: TrainOptions, result: TrainResult) -> list[tuple[str, str]]:
         ("try it", f"poets-edge label {model} photo.jpg"),
         (
             "find photos that hurt",
-            f"poets-edge audit --image_dir {options.image_dir} --architecture {options.architecture.name}{weights}",
+            f"poets-edge audit {options.image_dir} --architecture {options.architecture.name}{weights}",
         ),
     ]

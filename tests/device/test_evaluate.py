@@ -30,7 +30,7 @@ def test_its_own_folder_is_scored_by_its_test_set_and_the_rest_is_counted(drawn:
     found = json.loads(ran.stdout)
     assert found["set"] == "test" and found["photos"] + found["left_out"] == 60
     shown = poets_edge("evaluate", drawn.model("int8"), drawn.folder / "photos", "-q").ok().stdout
-    assert f"({found['left_out']} photos of the other sets left out; --set all takes them too)" in shown
+    assert f"({found['left_out']} photos of other splits skipped; --split all includes them)" in shown
 
 
 def test_another_folder_is_scored_whole(drawn: Trained, tmp_path: Path) -> None:

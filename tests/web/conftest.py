@@ -60,7 +60,8 @@ def copy_page(written: Path, folder: Path) -> Path:
 @contextlib.contextmanager
 def serving(folder: Path, **options: Any) -> Iterator[PageServer]:
     """Serves a folder on this machine alone."""
-    with PageServer(folder, **options) as server:
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    with PageServer(folder, names, **options) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

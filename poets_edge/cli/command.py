@@ -1,0 +1,173 @@
+"""Commands whose help has an example, arguments, and options in sections.
+
+click lists all options of a command in one column. Here each option belongs to a section, and options that few people
+need are listed by `--help-all` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from poets_edge.cli.hints import option_hint
+
+OUTPUT = "Output"
+CODELAB = "Codelab"
+"""Section of the options that only the codelab's own command lines need; shown by `--help-all`."""
+
+_HELP = "Help"
+_LAST = (OUTPUT, CODELAB, _HELP)
+_WIDEST = 27
+"""Columns of the longest name that has its explanation on the same line."""
+_HELP_ALL = f"{__name__}.help_all"
+_METAVARS = {"integer": "N", "integer range": "N", "number": "X"}
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Argument(click.Argument):
+    """An argument that the help explains.
+
+    Args:
+        explained: Word of the usage line -> its explanation.
+    """
+
+    def __init__(self, *args: Any, explained: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.explained = explained
+
+
+class Option(click.Option):
+    """An option that belongs to a section of the help.
+
+    Args:
+        section: Heading under which the help lists the option.
+        advanced: Whether only `--help-all` lists it.
+        old: Earlier spellings, which are accepted and not listed.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        section: str = "Options",
+        advanced: bool = False,
+        old: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(*args, **settings)
+        self.section = section
+        self.advanced = advanced or section == CODELAB
+        self.old = tuple(old)
+        if self.metavar is None and not self.is_flag:
+            self.metavar = _METAVARS.get(self.type.name)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Register all spellings, of which messages and help show only the present ones."""
+        shown = self.opts
+        self.opts = [*shown, *self.old]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
+
+
+class Command(click.Command):
+    """A command with an example, sections of options, and hints for options of other programs.
+
+    Args:
+        example: Command lines that the help shows first.
+    """
+
+    def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.example = example
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; an unknown option that another program has is answered with its name here."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = option_hint(self.name or "", error.option_name)
+            if hint is None:
+                raise
+            ctx.fail(f"No such option: {error.option_name}. {hint}")
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's parameters, `--help`, and `--help-all` where it would show more."""
+        params = super().get_params(ctx)
+        hidden = sum(isinstance(param, Option) and param.advanced and not param.hidden for param in self.params)
+        if not hidden:
+            return params
+        show = click.Option(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_all,
+            help=f"Also show {hidden} options that are rarely needed.",
+        )
+        return [*params, show]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, example, description, arguments and options."""
+        self.format_usage(ctx, formatter)
+        format_example(self.example, formatter)
+        self.format_help_text(ctx, formatter)
+        self._format_arguments(formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Argument):
+                continue
+            section, advanced = (param.section, param.advanced) if isinstance(param, Option) else (_HELP, False)
+            record = param.get_help_record(ctx)
+            if record is not None and (not advanced or ctx.meta.get(_HELP_ALL)):
+                sections.setdefault(section, []).append(record)
+        width = max(len(name) for rows in sections.values() for name, _ in rows if len(name) <= _WIDEST)
+        for section in sorted(sections, key=lambda name: _LAST.index(name) if name in _LAST else -1):
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:<{width}}", text) for name, text in sections[section]], col_max=width)
+
+    def _format_arguments(self, formatter: click.HelpFormatter) -> None:
+        rows = [row for param in self.params if isinstance(param, Argument) for row in param.explained.items()]
+        if rows:
+            with formatter.section("Arguments"):
+                formatter.write_dl(rows)
+
+
+def format_example(example: str, formatter: click.HelpFormatter) -> None:
+    """Write command lines under the heading `Example`, unwrapped."""
+    if example:
+        with formatter.section("Example"):
+            for line in example.strip().splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+
+def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
+    """Declare a command of `poets-edge`, with the command lines that its help shows first."""
+    return click.command(name, cls=Command, example=example)
+
+
+def argument(
+    name: str, metavar: str, explained: Mapping[str, str], **settings: Any
+) -> Callable[[_Function], _Function]:
+    """Declare an `Argument`."""
+    return click.argument(name, cls=Argument, metavar=metavar, explained=explained, **settings)
+
+
+def option(name: str, *more: Any, **settings: Any) -> Callable[[_Function], _Function]:
+    """Declare an `Option`; the help shows its default, except for flags."""
+    return click.option(name, *more, cls=Option, **{"show_default": not settings.get("is_flag"), **settings})
+
+
+def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_HELP_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
