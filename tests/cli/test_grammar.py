@@ -1,4 +1,4 @@
-"""One grammar for all commands, and the right line for whoever guesses another one."""
+"""One grammar for all commands, and hints for names that other programs use."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from poets_edge.cli.hints import with_flags
 from tests.conftest import poets_edge
 
 STREAMING = {"watch"}
-"""Commands whose results never end: --json prints a line for each."""
+"""Commands that print a JSON line for each result instead of one JSON document."""
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in STREAMING])
-def test_every_result_is_printed_by_json_and_written_by_output(name: str) -> None:
+def test_every_command_has_json_and_output(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     options = {option: parameter for parameter in command.params for option in parameter.opts}
     assert isinstance(options["--json"], click.Option) and options["--json"].is_flag
-    assert isinstance(options["--output"], click.Option) and not options["--output"].is_flag
+    output = options["--output"]
+    assert isinstance(output, click.Option) and output.metavar == "FILE" and "as JSON" in str(output.help)
 
 
 def test_output_writes_what_json_prints(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_output_writes_what_json_prints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "again.json").read_text())["facts"]["cores"]
 
 
-def test_no_model_named_and_none_trained(tmp_path: Path) -> None:
+def test_missing_model_is_one_line(tmp_path: Path) -> None:
     poets_edge("label", "photo.jpg", cwd=tmp_path).failed("no model named", "tf_files/retrained_graph.pb")
     poets_edge("evaluate", "--image_dir", "photos", cwd=tmp_path).failed("no model named")
 
@@ -61,17 +62,17 @@ def test_no_model_named_and_none_trained(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_wrong_guess_gets_the_right_line(typed: list[str], told: str, tmp_path: Path) -> None:
+def test_name_of_another_program_is_answered_with_a_hint(typed: list[str], told: str, tmp_path: Path) -> None:
     ran = poets_edge(*typed, cwd=tmp_path)
     assert ran.status not in (0, None) and told in ran.stderr
 
 
-def test_a_folder_needs_no_flag(tmp_path: Path) -> None:
+def test_folder_is_an_argument(tmp_path: Path) -> None:
     poets_edge("train", "nowhere", cwd=tmp_path).failed("nowhere")
     poets_edge("grid", "nowhere", cwd=tmp_path).failed("nowhere")
 
 
-def test_parameters_become_the_flags_of_the_command_that_runs() -> None:
+def test_with_flags_names_the_options_of_the_command() -> None:
     @click.command
     @click.option("--how_many_training_steps", "steps")
     @click.option("-q", "--quiet", "quiet")

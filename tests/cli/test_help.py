@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it."""
+"""Help of the command line, and old spellings of options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import click
 import pytest
 
 from poets_edge.cli import COMMANDS, cli
-from tests.conftest import ROOT, poets_edge, poets_edge_process
+from poets_edge.cli.command import Argument, Command, Option
+from tests.conftest import ROOT, Ran, poets_edge, poets_edge_process
 
 RETRAIN_FLAGS = [
     "image_dir",
@@ -39,14 +40,107 @@ RETRAIN_FLAGS = [
 ]
 
 
+MOST_LINES = 60
+MOST_VISIBLE = 25
+RENAMED = [
+    ("train", "--steps=0", "--how_many_training_steps=0", "--steps"),
+    ("grid", "--steps=0", "--how_many_training_steps=0", "--steps"),
+    ("evaluate", "--split=none", "--set=none", "--split"),
+    ("benchmark", "--split=none", "--set=none", "--split"),
+]
+"""Command, present and old spelling with a value that is refused, and the name in the message."""
+
+
+def _command(name: str) -> Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert isinstance(command, Command)
+    return command
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str) -> None:
-    ran = poets_edge(name, "--help").ok()
-    assert ran.stdout.startswith(f"Usage: poets-edge {name}")
+def test_help_shows_usage_and_an_example_first(name: str) -> None:
+    lines = poets_edge(name, "--help").ok().stdout.splitlines()
+    assert lines[0].startswith(f"Usage: poets-edge {name}")
+    assert lines[2] == "Example:" and lines[3].startswith(f"  poets-edge {name}")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_behind_stdout_gets_one_line() -> None:
+def test_help_lists_the_commands_in_sections() -> None:
+    shown = poets_edge("--help").ok().stdout
+    headings = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings[2:] == ["Train:", "Export:", "Run:", "Devices:", "Data:", "More:"]
+    assert "  poets-edge train flower_photos\n" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_hyphens_and_explains_arguments_and_options(name: str) -> None:
+    command = _command(name)
+    for parameter in command.params:
+        if isinstance(parameter, Option):
+            assert parameter.help, f"{name} {parameter.name}"
+            assert all("_" not in word for word in [*parameter.opts, *parameter.secondary_opts])
+        else:
+            assert isinstance(parameter, Argument) and all(parameter.explained.values())
+    shown = poets_edge(name, "--help-all" if any(_advanced(command)) else "--help").ok().stdout
+    without_examples = shown[shown.index("\n\n", shown.index("Example:")) :]
+    assert "--how-many-training-steps" not in shown and "--set " not in shown
+    assert not [word for word in without_examples.split() if word.startswith("--") and "_" in word]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_all_shows_every_option(name: str) -> None:
+    command = _command(name)
+    advanced = [option.opts[0] for option in _advanced(command)]
+    short = poets_edge(name, "--help").ok().stdout
+    assert ("--help-all" in short) == bool(advanced)
+    assert not [option for option in advanced if f"  {option} " in short]
+    if advanced:
+        shown = poets_edge(name, "--help-all").ok().stdout
+        assert not [option for option in advanced if f"  {option}" not in shown]
+
+
+def test_help_of_train_fits_a_page() -> None:
+    shown = poets_edge_process("train", "--help").ok().stdout
+    assert len(shown.splitlines()) <= MOST_LINES
+    assert sum(line.startswith(("  --", "  -q, --", "  -h, --")) for line in shown.splitlines()) <= MOST_VISIBLE
+    assert "  FOLDER " in shown and "Codelab" not in shown
+
+
+def _advanced(command: click.Command) -> list[Option]:
+    return [option for option in command.params if isinstance(option, Option) and option.advanced and not option.hidden]
+
+
+def test_every_renamed_option_is_tested_in_both_spellings() -> None:
+    old = {
+        (name, spelling)
+        for name in COMMANDS
+        for parameter in _command(name).params
+        if isinstance(parameter, Option)
+        for spelling in parameter.old
+    }
+    assert old == {(name, before.partition("=")[0].replace("_", "-")) for name, _, before, _ in RENAMED}
+
+
+@pytest.mark.parametrize(("name", "present", "old", "told"), RENAMED)
+def test_old_spelling_of_an_option_acts_as_the_present_one(name: str, present: str, old: str, told: str) -> None:
+    def refused(option: str) -> Ran:
+        ran = poets_edge(name, "nowhere.tflite", option)
+        assert ran.status not in (0, None) and told in ran.stderr and "No such option" not in ran.stderr
+        return ran
+
+    assert refused(present) == refused(old) == refused(old.replace("_", "-"))
+
+
+def test_web_writes_its_page_into_output_dir_or_as_before_output(tmp_path: Path) -> None:
+    model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
+    poets_edge("web", model, "--output-dir", tmp_path / "present", "--output", tmp_path / "it.json").ok()
+    poets_edge("web", model, "--output", tmp_path / "old").ok()
+    assert (tmp_path / "it.json").is_file()
+    names = {path.name for path in (tmp_path / "present").iterdir()}
+    assert "index.html" in names and names == {path.name for path in (tmp_path / "old").iterdir()}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
+def test_full_disk_behind_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "poets_edge", "--help"]
         ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -54,18 +148,9 @@ def test_a_full_disk_behind_stdout_gets_one_line() -> None:
     assert ended.stderr.startswith("Error: ") and len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_explained(name: str) -> None:
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None and command.help
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, f"{name} {parameter.name}"
-
-
 @pytest.mark.parametrize("flag", RETRAIN_FLAGS)
 @pytest.mark.parametrize("spelling", ["underscores", "hyphens"])
-def test_every_flag_of_the_original_is_understood_in_both_spellings(tmp_path: Path, flag: str, spelling: str) -> None:
+def test_flags_of_retrain_are_accepted_in_both_spellings(tmp_path: Path, flag: str, spelling: str) -> None:
     typed = flag if spelling == "underscores" else flag.replace("_", "-")
     value = [] if flag in ("print_misclassified_test_images", "flip_left_right") else ["=1"]
     where = "" if flag == "image_dir" else "--image_dir=nowhere"
@@ -73,10 +158,10 @@ def test_every_flag_of_the_original_is_understood_in_both_spellings(tmp_path: Pa
     assert "No such option" not in ran.stderr and ran.status == 1
 
 
-def test_an_unknown_command_gets_the_nearest_one() -> None:
+def test_unknown_command_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'train'?" in poets_edge("trian").stderr
 
 
-def test_it_runs_as_a_module_and_tells_its_version() -> None:
+def test_module_runs_and_prints_its_version() -> None:
     assert poets_edge_process("--version").ok().stdout.startswith("poets-edge, version ")
     assert poets_edge_process("inspect").status == 2

@@ -92,10 +92,11 @@ def test_tensorboard_shows_the_names_that_the_pages_point_at(folder: Path) -> No
         ("output_layer", "final_result", "softmax"),
     ],
 )
-def test_words_of_label_image_must_agree_with_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
+def test_options_of_label_image_must_agree_with_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
     poets_edge("export", "-q", cwd=folder).ok()
     photo = "tf_files/flower_photos/daisy/daisy-001.jpg"
     for model in ("tf_files/retrained_graph.tflite", "tf_files/retrained_graph.pb"):
         poets_edge("label", model, photo, f"--{word}={right}", cwd=folder).ok()
-        refused = poets_edge("label", model, photo, f"--{word}={wrong}", cwd=folder).failed(f"--{word} {wrong}")
+        shown = f"--{word.replace('_', '-')} {wrong}"
+        refused = poets_edge("label", model, photo, f"--{word}={wrong}", cwd=folder).failed(shown)
         assert right in refused.stderr or "127.5" in refused.stderr, "both values are named"
