@@ -34,7 +34,6 @@ from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.quantize.activation_statistics import batches
 from poets_edge.quantize.convert import convert
 from poets_edge.tflite.session import Session
 
@@ -65,7 +64,7 @@ def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
     for path, calibration in graphs:
         graph = parse_graph(path.read_bytes(), str(path))
         convert(graph, str(path), INPUT, "final_result")
-        convert(graph, str(path), INPUT, "final_result", quantization="int8", calibration=partial(batches, calibration))
+        convert(graph, str(path), INPUT, "final_result", quantization="int8", calibration=calibration)
 
 
 def timed(work: Callable[[], None]) -> dict[str, float]:

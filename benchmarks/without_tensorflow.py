@@ -2,8 +2,7 @@
 
     python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_A_CLASS]
 
-Both int8 files are made from the same calibration photos, the converter's as version 0.1 made it: weights rounded by
-GPTQ, then converted, then its ends put in float. Photos of the test set judge. Writes
+Both int8 files are made from the same calibration photos. Accuracies are those of the test photos. Writes
 `results/without_tensorflow.md`; needs TensorFlow, and the weights that the tests need.
 """
 
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,9 @@ from poets_edge.nets.architectures import MOBILENETS, Architecture
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.split import Percentages
-from poets_edge.quantize.activation_statistics import batches, calibration_pixels, rounded
+from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import Quantization, convert
-from poets_edge.quantize.quantize import network_of, quantized
+from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
 from poets_edge.train.options import TrainOptions
@@ -67,16 +65,14 @@ def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
     assert network is not None and trained.record is not None
     sets = photos_of_record(trained.record, None)
     pixels = calibration_pixels(calibration_photos(sets.training, 100), frozen.size)
-    samples = partial(batches, pixels)
     ends = (str(frozen.path), frozen.input_name, frozen.output_name, frozen.size)
     models: dict[str, bytes] = {}
     seconds: dict[str, float] = {}
     for quantization in _QUANTIZATIONS:
         start = time.perf_counter()
-        models[f"ours {quantization}"] = quantized(network, quantization, pixels)
+        models[f"ours {quantization}"] = quantize(network, quantization, pixels)
         middle = time.perf_counter()
-        source: Any = rounded(frozen, samples()) if quantization == "int8" else frozen.graph
-        models[f"theirs {quantization}"] = convert(source, *ends, quantization, calibration=samples)
+        models[f"theirs {quantization}"] = convert(frozen.graph, *ends, quantization, calibration=pixels)
         seconds[f"ours {quantization}"] = middle - start
         seconds[f"theirs {quantization}"] = time.perf_counter() - middle
     card = Card("", "", trained.labels)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.split import Percentages
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
-from poets_edge.quantize.activation_statistics import batches, calibration_pixels, rounded
+from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
-from poets_edge.quantize.quantize import network_of, quantized
+from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
 from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
@@ -168,15 +167,13 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
     signature = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
         if source.network:
-            return quantized(source.network, quantization)
+            return quantize(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *signature, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     pixels = calibration_pixels(chosen, frozen.size, pictures)
     if source.network:
-        return quantized(source.network, "int8", pixels, float_io=options.float_io)
-    samples = partial(batches, pixels)
-    graph = rounded(frozen, samples())
-    return convert(graph, str(frozen.path), *signature, quantization, calibration=samples, float_io=options.float_io)
+        return quantize(source.network, "int8", pixels, float_io=options.float_io)
+    return convert(frozen.graph, str(frozen.path), *signature, "int8", calibration=pixels, float_io=options.float_io)
 
 
 def _card(source: _Source, quantization: Quantization) -> Card:

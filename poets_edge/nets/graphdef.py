@@ -48,29 +48,6 @@ def serialize(graph: Any) -> bytes:
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def subgraph(graph: Any, output: str) -> Any:
-    """The part of a frozen graph that node `output` is computed from, in the original order.
-
-    Control dependencies are dropped: in a frozen graph they order nothing that matters.
-    """
-    nodes = {node.name: node for node in graph.node}
-    wanted: set[str] = set()
-    waiting = [output]
-    while waiting:
-        name = waiting.pop()
-        if name not in wanted:
-            wanted.add(name)
-            waiting += [_node_of(source) for source in nodes[name].input if not source.startswith("^")]
-    kept = GraphDef(versions=graph.versions)
-    for node in graph.node:
-        if node.name in wanted:
-            copy = kept.node.add()
-            copy.CopyFrom(node)
-            del copy.input[:]
-            copy.input.extend(source for source in node.input if not source.startswith("^"))
-    return kept
-
-
 def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_tensor_name: str) -> Any:
     """A backbone ending in node `bottleneck`, followed by softmax(bottleneck @ weights + biases).
 
@@ -146,13 +123,6 @@ def not_finite(graph: Any) -> str | None:
     return None
 
 
-def set_constant(node: Any, values: npt.NDArray[np.float32]) -> None:
-    """Give a float32 Const node other values of the same shape."""
-    tensor = node.attr["value"].tensor
-    del tensor.float_val[:]
-    tensor.tensor_content = np.ascontiguousarray(values, np.float32).tobytes()
-
-
 def copy_of(graph: Any) -> Any:
     """A graph of its own."""
     copied = GraphDef()
@@ -218,7 +188,3 @@ def operation(name: str, op: str, inputs: list[str]) -> Any:
     node = NodeDef(name=name, op=op, input=inputs)
     node.attr["T"].type = DT_FLOAT
     return node
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.removeprefix("^").partition(":")[0]

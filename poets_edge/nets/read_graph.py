@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import ModelError, WeightsError
-from poets_edge.nets.graphdef import attribute, constant_of, placeholder_shape
+from poets_edge.nets.graphdef import attribute, constant_of
 from poets_edge.nets.layers import INPUT, Kind, Layer, Padding, shapes
 from poets_edge.nets.network import Network, Norm, Parameters, checked
 
@@ -309,11 +309,3 @@ def _window(node: Any) -> _Window:
 
 def _name(tensor: str) -> str:
     return tensor.removeprefix("^").partition(":")[0]
-
-
-def input_size(graph: Any, input_name: str) -> tuple[int, int]:
-    """(height, width) that a graph's placeholder declares. Raises UnknownNetworkError where it declares none."""
-    shape = placeholder_shape(graph, input_name)
-    if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
-        raise UnknownNetworkError(f"input shape {shape}")
-    return shape[1], shape[2]

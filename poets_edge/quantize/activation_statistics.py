@@ -1,44 +1,65 @@
-"""Showing a graph the calibration photos: for the ranges of int8, and for rounding its weights."""
+"""Statistics of a network's activations over calibration photos: ranges and Hessians for int8."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.core.parallel import cores, run_parallel
+from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.network import Network
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import Pixels, normaliser
 from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.quantize.convert import convert
-from poets_edge.quantize.gptq import round_weights, sources
+from poets_edge.quantize.gptq import GptqLayer, Hessian, Positions
+from poets_edge.quantize.write_int8 import Range
+from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 
-Batch = npt.NDArray[np.float32]
+Activations = npt.NDArray[np.float32]
 
-# More than these hardly change how weights are rounded: each photo gives over a hundred samples a layer.
-ROUNDING_PHOTOS = 50
-_LEAST_CONTRAST = 8
-"""Between the darkest and the brightest value of a picture that shows something, of 255."""
+_ROUNDING_PHOTOS = 50
+"""Photos for the Hessians. More hardly change the rounded weights: a photo gives over a hundred samples per layer."""
+_PHOTOS_PER_TASK = 5
+"""Photos whose samples a worker multiplies together. The last bits of the sums depend on it."""
+_TASKS_AHEAD = 2
+"""Unfinished tasks per worker. The Hessian summands of one task take up to 15 MB for a MobileNet."""
+_MIN_CONTRAST = 8
+"""Smallest difference between the darkest and the brightest value, of 255, of a picture with content."""
+
+
+@dataclass(frozen=True)
+class Int8Calibration:
+    """Quantization ranges and rounded weights of a network.
+
+    Attributes:
+        ranges: the smallest and largest output of each layer but the softmax.
+        kernels: convolution kernels rounded to the 8-bit grid, float32, by layer.
+    """
+
+    ranges: Mapping[str, Range]
+    kernels: Mapping[str, npt.NDArray[np.float32]]
 
 
 def calibration_pixels(
     photos: Sequence[Photo], size: tuple[int, int], pictures: Pictures | None = None
 ) -> list[Pixels]:
-    """The photos at a model's size, uint8 [height, width, 3]; unreadable ones are left out.
+    """Read photos at a model's size, uint8 [height, width, 3]; unreadable photos are skipped.
 
     Args:
-        pictures: where the pixels come from; by default they are decoded, and not kept.
+        size: (height, width).
+        pictures: cache of decoded photos; by default each photo is decoded and not kept.
 
     Raises:
-        DatasetError: none can be read, or none shows anything.
+        DatasetError: no photo can be read, or all of them are blank.
     """
 
     source = pictures or Pictures()
@@ -46,11 +67,11 @@ def calibration_pixels(
     def read(photo: Photo, _: None) -> Pixels | None:
         try:
             return source.at(photo, [size])[size]
-        except PhotoError:  # reported when it was trained on; the others serve as well
+        except PhotoError:  # reported by the training run; the other photos are enough
             return None
 
     pixels = [found for _, found in run_parallel(photos, lambda: None, read) if found is not None]
-    if pixels and all(np.ptp(picture) < _LEAST_CONTRAST for picture in pixels):
+    if pixels and all(np.ptp(picture) < _MIN_CONTRAST for picture in pixels):
         raise DatasetError(
             "int8 needs training photos that show something to calibrate with, and these are all of one color. Give"
             " others as `image_dir`."
@@ -60,26 +81,72 @@ def calibration_pixels(
     return pixels
 
 
-def batches(pixels: Sequence[Pixels]) -> Iterator[Batch]:
-    """Each picture as a float32 [1, height, width, 3], normalised for a backbone."""
-    normalise = normaliser(BACKBONE)
-    for picture in pixels:
-        batch = np.empty((1, *picture.shape), np.float32)
-        normalise(picture, batch[0])
-        yield batch
+def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Int8Calibration:
+    """Run the float model of a network over pictures, on all cores.
+
+    The result does not depend on the number of workers: Hessians are summed in the order of the pictures, a fixed
+    number of pictures at a time. (It depends on the number of BLAS threads of numpy; the command line sets it to one.)
+
+    Args:
+        pictures: uint8 [height, width, 3], at the network's size.
+        workers: threads; by default one per core.
+    """
+    ranged = network.layers[:-1]  # the softmax stays in float
+    names = [layer.name for layer in ranged]
+    hessians, shapes = _hessians(network), network.shapes()
+    sources = {layer.name: layer.source for layer in ranged if layer.name in hessians}
+    model = ModelFile(Path("the network to be calibrated"), write_float_model(network, also=names))
+    rng, normalise = np.random.default_rng(0), normaliser(BACKBONE)
+    # Drawn before the work is distributed, so that the order of the draws is fixed.
+    positions: list[dict[str, Positions]] = [
+        {name: hessian.positions(shapes[sources[name]], rng) for name, hessian in hessians.items()}
+        for _ in pictures[:_ROUNDING_PHOTOS]
+    ]
+
+    def observe(task: range, session: Session) -> tuple[list[list[Range]], dict[str, Activations]]:
+        """Return the ranges of all layers for each picture, and the pictures' summands of the Hessians."""
+        ranges: list[list[Range]] = []
+        samples: dict[str, list[Activations]] = {name: [] for name in hessians}
+        batch = np.empty((1, *pictures[0].shape), np.float32)
+        for index in task:
+            normalise(pictures[index], batch[0])
+            # Views of millions of values, deleted before the next run.
+            outputs = dict(zip([network.output, *names], session.run_all(batch), strict=True))
+            outputs[INPUT] = batch
+            ranges.append([_range(layer, outputs[layer.name]) for layer in ranged])
+            for name, drawn in positions[index].items() if index < len(positions) else ():
+                samples[name].append(hessians[name].samples(outputs[sources[name]][0], drawn))
+            del outputs
+        return ranges, {name: hessians[name].products(arrays) for name, arrays in samples.items() if arrays}
+
+    seen: dict[str, Range] = dict.fromkeys(names, (0.0, 0.0))
+    indices = range(len(pictures))
+    tasks = [indices[start : start + _PHOTOS_PER_TASK] for start in indices[::_PHOTOS_PER_TASK]]
+    observed = run_parallel(tasks, partial(Session, model), observe, workers=workers, ahead=_TASKS_AHEAD)
+    for _, (ranges, products) in observed:
+        for of_picture in ranges:
+            seen = {
+                name: (min(low, smallest), max(high, largest))
+                for (name, (low, high)), (smallest, largest) in zip(seen.items(), of_picture, strict=True)
+            }
+        for name, product in products.items():
+            hessians[name].sums += product
+    kernels = run_parallel(hessians, lambda: None, lambda name, _: hessians[name].round_weights(), workers=workers)
+    return Int8Calibration(seen, dict(kernels))
 
 
-def rounded(frozen: FrozenGraph, calibration: Iterator[Batch]) -> Any:
-    """The GraphDef with its weights rounded for int8."""
-    activations = _activations(frozen, sources(frozen.graph), islice(calibration, ROUNDING_PHOTOS))
-    return round_weights(frozen.graph, activations)
+def _range(layer: Layer, outputs: Activations) -> Range:
+    """Return the smallest and largest output. After a ReLU the smallest is 0, which every range contains anyway."""
+    return 0.0 if layer.activation != "none" else float(outputs.min()), float(outputs.max())
 
 
-def _activations(frozen: FrozenGraph, names: Sequence[str], calibration: Iterator[Batch]) -> Iterator[dict[str, Batch]]:
-    """The named nodes' outputs for each picture, computed by the interpreter."""
-    wanted = [name for name in names if name != frozen.input_name]
-    model = convert(frozen.graph, str(frozen.path), frozen.input_name, wanted, frozen.size)
-    session = Session(ModelFile(frozen.path, model), threads=cores())
-    names = [output.name for output in session.outputs]
-    for batch in calibration:
-        yield dict(zip(names, map(np.copy, session.run_all(batch)), strict=True)) | {frozen.input_name: batch}
+def _hessians(network: Network) -> dict[str, Hessian]:
+    """Return empty Hessians of the convolutions whose weights can be rounded, by layer."""
+    hessians = {}
+    for layer in network.layers:
+        if layer.kind in ("convolution", "depthwise"):
+            kernel, strides = network.parameters[layer.name].kernel, (layer.stride, layer.stride)
+            convolution = GptqLayer(kernel, layer.kind == "depthwise", strides, layer.padding)
+            if convolution.can_be_rounded():
+                hessians[layer.name] = Hessian(convolution)
+    return hessians

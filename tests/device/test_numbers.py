@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.nets.graphdef import constant_of, find_node, set_constant
+from poets_edge.nets.graphdef import constant_of, find_node
 from poets_edge.photos.normalization import Normalization
 from poets_edge.quantize.convert import convert
 from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
@@ -35,7 +35,7 @@ def model(path: Path, weight: float = 0.5, normalization: Normalization | None =
     node = find_node(graph, "head/weights")
     weights = constant_of(node).copy()
     weights[0, 0] = weight
-    set_constant(node, weights)
+    node.attr["value"].tensor.tensor_content = weights.tobytes()
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         if normalization:
             patch.setattr("poets_edge.tflite.write_metadata.BACKBONE", normalization)
@@ -76,7 +76,8 @@ def test_a_graph(tmp_path: Path) -> None:
     from poets_edge.nets.graphdef import serialize
 
     graph = small_graph(CARD.labels)
-    set_constant(find_node(graph, "head/biases"), np.array([math.nan, 0], np.float32))
+    biases = find_node(graph, "head/biases").attr["value"].tensor
+    biases.tensor_content = np.array([math.nan, 0], np.float32).tobytes()
     (tmp_path / "graph.pb").write_bytes(serialize(graph))
     with pytest.raises(ModelError, match="NaN"):
         read_frozen_graph(tmp_path / "graph.pb")

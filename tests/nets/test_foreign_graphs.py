@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32
 
+from poets_edge.demo.draw import draw_photos
+from poets_edge.device.classifier import Classifier
 from poets_edge.nets.graphdef import constant, find_node, operation, serialize
+from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 from poets_edge.tflite.verify.memory import is_known
 from tests.conftest import poets_edge
 from tests.graphs import small_graph
@@ -25,9 +28,9 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-def write(folder: Path, graph: Any) -> Path:
+def write(folder: Path, graph: Any, labels: Sequence[str] = LABELS) -> Path:
     (folder / "it.pb").write_bytes(serialize(graph))
-    (folder / "it_labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    (folder / "it_labels.txt").write_text("".join(f"{label}\n" for label in labels))
     return folder / "it.pb"
 
 
@@ -82,6 +85,20 @@ def test_an_answer_of_another_shape_is_refused(tmp_path: Path, photo: Path) -> N
     graph.node.extend([constant("length", np.array([3], np.int32)), reshape])
     find_node(graph, "final_result").input[0] = "flat"
     poets_edge("label", write(tmp_path, graph), photo).failed("answers with the shape [3]")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("float_io", [False, True])
+def test_export_int8_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Path, float_io: bool) -> None:
+    draw_photos(tmp_path / "photos", per_class=4)
+    labels = sorted(path.name for path in (tmp_path / "photos").iterdir())
+    graph = write(tmp_path, small_graph(labels), labels)
+    options = ("--image_dir", "photos", "--testing_percentage", "50", *(["--float-io"] if float_io else []))
+    poets_edge("export", graph, "--quantize", "int8", *options, cwd=tmp_path).ok()
+    int8, float32 = Classifier(tmp_path / "it_int8.tflite"), FrozenGraphScorer(graph)
+    assert int8.input.dtype == (np.float32 if float_io else np.uint8)
+    for photo in tmp_path.glob("photos/*/*.jpg"):
+        np.testing.assert_allclose(int8.scores(photo), float32.scores(photo), atol=0.03)
 
 
 @pytest.mark.tensorflow

@@ -1,4 +1,4 @@
-"""Calibration gives the same numbers however many threads it has, and leaves out what cannot be read."""
+"""Tests of calibration: reading of photos, independence of the number of threads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from poets_edge.nets.layer_weights import read_backbone
 from poets_edge.nets.network import Network
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.quantize.activation_statistics import calibration_pixels
-from poets_edge.quantize.quantize import calibrate, quantized
+from poets_edge.quantize.activation_statistics import calibrate, calibration_pixels
+from poets_edge.quantize.quantize import quantize
 
 EMBEDDED = architecture("mobilenet_0.25_128")
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Thirteen, so that they are no multiple of any number of threads."""
+    """Return 13 photos, a number that no number of workers divides."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "photos", per_class=3)
     return list(scan(folder / "photos").photos)[:13]
@@ -36,7 +36,7 @@ def network() -> Network:
     return backbone.with_head(head, np.zeros(5, np.float32), "final_result")
 
 
-def test_the_number_of_threads_changes_no_bit(network: Network, photos: list[Photo]) -> None:
+def test_calibrate_gives_equal_bits_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
     pixels = calibration_pixels(photos, EMBEDDED.size)
     one, four = (calibrate(network, pixels, workers=workers) for workers in (1, 4))
     assert one.ranges == four.ranges
@@ -44,11 +44,11 @@ def test_the_number_of_threads_changes_no_bit(network: Network, photos: list[Pho
     for name, kernel in one.kernels.items():
         np.testing.assert_array_equal(kernel, four.kernels[name])
     backwards = calibrate(network, pixels[::-1], workers=4)
-    assert backwards.ranges == one.ranges, "a range knows no order"
-    assert quantized(network, "int8", pixels) == quantized(network, "int8", pixels)
+    assert backwards.ranges == one.ranges, "ranges do not depend on the order"
+    assert quantize(network, "int8", pixels) == quantize(network, "int8", pixels)
 
 
-def test_the_order_of_photos_stays_and_what_cannot_be_read_is_left_out(photos: list[Photo], tmp_path: Path) -> None:
+def test_calibration_pixels_keeps_order_and_skips_unreadable_photos(photos: list[Photo], tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     some = [*photos[:4], replace(photos[0], path=broken, name="daisy/broken.jpg", sha256=""), *photos[4:]]

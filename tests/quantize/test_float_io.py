@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.quantize.float_io import exact_floats, for_pixels, put_first_layer_in_float
+from poets_edge.quantize.float_io import exact_floats, for_pixels
 from poets_edge.tflite.flatbuffer import builtin, constant, read_tree, schema, write_tree
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
@@ -63,15 +63,6 @@ def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
     pixel_weights, pixel_bias = for_pixels(weights, bias)
     expected = np.einsum("hwc,ohwc->o", (photo - 127.5) / 127.5, weights) + bias
     assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("quantization", ["float32", "dynamic", "int8"])
-def test_a_model_that_starts_in_another_way_stays_as_it_is(trained: Trained, quantization: str) -> None:
-    """The int8 one has been changed already."""
-    tree = read_tree(trained.model(quantization).read_bytes())
-    before = write_tree(tree)
-    put_first_layer_in_float(tree)
-    assert write_tree(tree) == before
 
 
 def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rounding with error feedback, against the definition it is a fast form of, and the Hessian against TensorFlow."""
+"""Tests of GPTQ: rounding against Optimal Brain Surgeon as defined, the Hessian against TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def correlated_inputs(rng: np.random.Generator, samples: int, inputs: int) -> Floats:
-    """Inputs as a layer has them: fewer causes than inputs, and not negative."""
+    """Return inputs like those of a layer: correlated and not negative."""
     causes = rng.normal(size=(samples, max(inputs // 4, 1)))
     return np.maximum(causes @ rng.normal(size=(causes.shape[1], inputs)) + 0.1 * rng.normal(size=(samples, inputs)), 0)
 
@@ -29,18 +29,18 @@ def hessian_of(inputs: Floats) -> Floats:
 
 
 def rounded(weights: Floats, hessian: Floats) -> Floats:
-    """Of one group, [inputs, outputs]."""
+    """Round the weights of one group, [inputs, outputs]."""
     return np.asarray(gptq._round(weights[None].astype(np.float32), hessian[None])[0], np.float64)
 
 
 def to_nearest(weights: Floats) -> Floats:
-    """What a converter does."""
+    """Round each weight by itself, as a converter does."""
     step = np.abs(weights).max(axis=0) / 127
     return np.asarray(np.rint(weights / step) * step)
 
 
 def by_definition(weights: Floats, hessian: Floats) -> Floats:
-    """Optimal Brain Surgeon as it is written down: round an input, adjust the others, take it out of the inverse."""
+    """Round by Optimal Brain Surgeon: round an input, correct the others, remove it from the inverse Hessian."""
     left, hessian = weights.astype(np.float64), hessian.astype(np.float64)
     hessian = hessian + np.eye(len(hessian)) * 0.01 * np.diag(hessian).mean()
     inverse, step = np.linalg.inv(hessian), np.abs(left).max(axis=0) / 127
@@ -58,7 +58,7 @@ def by_definition(weights: Floats, hessian: Floats) -> Floats:
 
 @given(SEEDS, st.integers(1, 150), st.integers(1, 6))
 @settings(max_examples=25, deadline=None)
-def test_every_weight_lies_on_the_grid_that_a_converter_will_choose(seed: int, inputs: int, outputs: int) -> None:
+def test_round_puts_every_weight_on_the_8_bit_grid(seed: int, inputs: int, outputs: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(inputs, outputs)).astype(np.float32)
     found = rounded(weights, hessian_of(correlated_inputs(rng, 50, inputs)))
@@ -66,24 +66,24 @@ def test_every_weight_lies_on_the_grid_that_a_converter_will_choose(seed: int, i
     assert np.abs(found).max(axis=0) == pytest.approx(largest, rel=1e-6)
     levels = found / (largest / 127)
     assert np.abs(levels - np.rint(levels)).max() < 1e-3
-    # And so rounding once more, as the converter will, changes nothing.
+    # The grid can be derived from the rounded weights.
     assert to_nearest(found) == pytest.approx(found, abs=1e-6)
 
 
 @pytest.mark.parametrize("inputs", [5, 64, 65, 150], ids=lambda count: f"{count} inputs")
-def test_it_computes_what_the_paper_defines(inputs: int) -> None:
-    """Also beyond one block of 64 inputs, where errors are passed on later and all at once."""
+def test_round_agrees_with_optimal_brain_surgeon(inputs: int) -> None:
+    """Sizes beyond 64 inputs need more than one batch of inputs."""
     rng = np.random.default_rng(inputs)
     weights, hessian = rng.normal(size=(inputs, 20)), hessian_of(correlated_inputs(rng, 400, inputs))
     found, defined = rounded(weights, hessian), by_definition(weights, hessian)
-    # A weight that lies halfway between two steps may fall either way, and those after it follow.
+    # A weight halfway between two levels may be rounded either way, which changes the weights after it.
     same = np.isclose(found, defined, atol=1e-6).all(axis=0)
     assert same.mean() >= 0.9
 
 
 @given(SEEDS)
 @settings(max_examples=25, deadline=None)
-def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_each_to_the_nearest(seed: int) -> None:
+def test_round_rounds_to_nearest_for_uncorrelated_inputs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(30, 4)).astype(np.float32)
     found = rounded(weights, np.diag(rng.uniform(0.1, 10, 30)).astype(np.float32))
@@ -91,7 +91,7 @@ def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_each_to_the_
 
 
 @pytest.mark.parametrize("inputs", [9, 128])
-def test_the_layers_answers_move_less_than_by_rounding_to_the_nearest(inputs: int) -> None:
+def test_round_halves_the_output_error_of_rounding_to_nearest(inputs: int) -> None:
     rng = np.random.default_rng(0)
     weights, seen = rng.normal(size=(inputs, 50)), correlated_inputs(rng, 1000, inputs)
 
@@ -101,7 +101,7 @@ def test_the_layers_answers_move_less_than_by_rounding_to_the_nearest(inputs: in
     assert error(rounded(weights, hessian_of(seen))) < 0.5 * error(to_nearest(weights))
 
 
-def test_groups_do_not_see_each_other() -> None:
+def test_round_treats_groups_independently() -> None:
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(3, 9, 1)).astype(np.float32)
     hessians = np.stack([hessian_of(correlated_inputs(rng, 50, 9)) for _ in range(3)])
@@ -110,7 +110,7 @@ def test_groups_do_not_see_each_other() -> None:
         np.testing.assert_array_equal(together[group], rounded(weights[group], hessians[group]).astype(np.float32))
 
 
-def test_inputs_that_are_always_zero_and_outputs_without_weights_do_no_harm() -> None:
+def test_round_handles_zero_inputs_and_zero_weights() -> None:
     rng = np.random.default_rng(2)
     weights, seen = rng.normal(size=(20, 3)), correlated_inputs(rng, 50, 20)
     seen[:, 5:9] = 0
@@ -121,27 +121,25 @@ def test_inputs_that_are_always_zero_and_outputs_without_weights_do_no_harm() ->
 
 
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
-def test_several_photos_together_add_what_each_adds(depthwise: bool) -> None:
+def test_hessian_products_of_several_photos_are_the_sum_of_each(depthwise: bool) -> None:
     rng = np.random.default_rng(5)
-    hessian = gptq.Hessian(gptq.Convolution("", depthwise, np.ones((3, 3, 4, 1), np.float32), (1, 1), "SAME"))
+    hessian = gptq.Hessian(gptq.GptqLayer(np.ones((3, 3, 4, 1), np.float32), depthwise, (1, 1), "SAME"))
     photos = rng.normal(size=(3, 20, 16, 4)).astype(np.float32)
-    taken = [hessian.taken(photo, hessian.places(photo.shape, rng)) for photo in photos]
-    each = [hessian.products([share]) for share in taken]
-    np.testing.assert_allclose(hessian.products(taken), sum(each), rtol=1e-4, atol=1e-3)
+    samples = [hessian.samples(photo, hessian.positions(photo.shape, rng)) for photo in photos]
+    each = [hessian.products([photo]) for photo in samples]
+    np.testing.assert_allclose(hessian.products(samples), sum(each), rtol=1e-4, atol=1e-3)
     assert not np.allclose(each[0], each[1])
 
 
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
 @pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("VALID", 2)])
-def test_the_hessian_gives_the_squared_output_that_tensorflow_computes(
-    depthwise: bool, padding: str, stride: int
-) -> None:
-    """For any weights w, w'Hw is the sum of the squares of the convolution's outputs."""
+def test_hessian_predicts_the_squared_output_of_tensorflow(depthwise: bool, padding: str, stride: int) -> None:
+    """Check that w'Hw is the sum of the squared outputs of the convolution with weights w."""
     tf = yardstick.tensorflow()
     rng = np.random.default_rng(3)
     pictures = rng.normal(size=(3, 11, 8, 4)).astype(np.float32)  # fewer outputs each than are sampled
     weights = rng.normal(size=(3, 3, 4, 1)).astype(np.float32)
-    hessian = gptq.Hessian(gptq.Convolution("", depthwise, weights, (stride, stride), padding))
+    hessian = gptq.Hessian(gptq.GptqLayer(weights, depthwise, (stride, stride), padding))
     for picture in pictures:
         hessian.add(picture, rng)
     convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
