@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from poets_edge.device.classifier import Scorer
-    from poets_edge.device.evaluate import Chosen, EvaluateResult
+    from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
     from poets_edge.device.inspection import Inspection
     from poets_edge.photos.split import Percentages
     from poets_edge.progress import Reporter
@@ -62,7 +62,7 @@ def evaluate(
     model: Path,
     image_dir: Path,
     *,
-    chosen: Chosen | None = None,
+    split: EvaluatedSplit | None = None,
     labels: Path | None = None,
     percentages: Percentages | None = None,
     recursive: bool = False,
@@ -81,7 +81,7 @@ def evaluate(
     return evaluate_scorer(
         open_scorer(model, labels),
         image_dir,
-        chosen=chosen,
+        split=split,
         percentages=percentages,
         recursive=recursive,
         reporter=reporter,

@@ -14,7 +14,7 @@ from poets_edge.bench.measurement import Measurement, Settings, Variant, measure
 from poets_edge.core.files import distinct_names
 from poets_edge.core.parallel import cores
 from poets_edge.device.classifier import Classifier
-from poets_edge.device.evaluate import Chosen, evaluate
+from poets_edge.device.evaluate import EvaluatedSplit, evaluate
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Scored
 from poets_edge.errors import UsageError
@@ -36,7 +36,7 @@ class BenchmarkOptions:
         models: `.tflite` files.
         threads: empty means 1, 2 and 4, as far as there are cores.
         image_dir: a folder of labelled photos, for accuracy, and for the times of decoding and resizing.
-        chosen: which of them to score; see `evaluate`.
+        split: the photos to score; see `evaluate`.
         labels: labels file, in place of the models' own.
     """
 
@@ -44,7 +44,7 @@ class BenchmarkOptions:
     threads: tuple[int, ...] = ()
     settings: Settings = Settings()
     image_dir: Path | None = None
-    chosen: Chosen | None = None
+    split: EvaluatedSplit | None = None
     labels: Path | None = None
 
     def __post_init__(self) -> None:
@@ -155,8 +155,8 @@ def _score(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]:
         return {}
     return {
         model: evaluate(
-            Classifier(model, labels=options.labels), options.image_dir, chosen=options.chosen, reporter=reporter
-        ).scored
+            Classifier(model, labels=options.labels), options.image_dir, split=options.split, reporter=reporter
+        ).predictions
         for model in dict.fromkeys(options.models)
     }
 

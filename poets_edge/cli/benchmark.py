@@ -33,7 +33,7 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.files import check_writable
 from poets_edge.core.wording import interval_text, percent
-from poets_edge.device.evaluate import Chosen
+from poets_edge.device.evaluate import EvaluatedSplit
 from poets_edge.errors import PoetsEdgeError, UsageError
 
 _DEFAULT = Settings()
@@ -111,7 +111,7 @@ def command(
     models: tuple[Path, ...],
     threads: str,
     image_dir: Path | None,
-    chosen: str | None,
+    split: str | None,
     labels: Path | None,
     seconds: float,
     runs: int,
@@ -159,7 +159,7 @@ def command(
         threads=thread_list(threads),
         settings=_settings(seconds, runs, rounds),
         image_dir=image_dir,
-        chosen=cast("Chosen | None", chosen),
+        split=cast("EvaluatedSplit | None", split),
         labels=labels,
     )
     failures: Sequence[PoetsEdgeError] = ()

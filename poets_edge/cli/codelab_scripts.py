@@ -31,7 +31,7 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
     """
     match name, list(arguments):
         case "evaluate", [graph]:
-            found = evaluate(Path(graph), _PHOTOS, chosen="test").evaluation
+            found = evaluate(Path(graph), _PHOTOS, split="test").evaluation
             return [f"Accuracy: {found.accuracy:g}", f"Cross Entropy: {found.cross_entropy:g}"]
         case "count_ops", [graph, *names] if len(names) <= 1:
             nodes = read_frozen_graph(Path(graph)).graph.node

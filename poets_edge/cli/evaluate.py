@@ -26,7 +26,7 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.core.files import distinct_names
 from poets_edge.core.wording import percent
-from poets_edge.device.evaluate import Chosen, EvaluateResult, compare_results
+from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult, compare_results
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
 from poets_edge.photos.split import Percentages
@@ -62,7 +62,7 @@ def command(
     arguments: tuple[Path, ...],
     graph: Path | None,
     image_dir: Path | None,
-    chosen: str | None,
+    split: str | None,
     labels: Path | None,
     testing: int | None,
     validation: int | None,
@@ -92,7 +92,7 @@ def command(
                 model,
                 folder,
                 # All of the same set, so that they answer the same photos.
-                chosen=results[0].chosen if results else cast("Chosen | None", chosen),
+                split=results[0].split if results else cast("EvaluatedSplit | None", split),
                 labels=labels,
                 percentages=percentages,
                 recursive=recursive,
@@ -100,7 +100,7 @@ def command(
             )
         )
     paired = [compare_results(result, results[0]) for result in results[1:]]
-    facts = [_facts(result) for result in results]
+    facts = [result.to_json() for result in results]
     if len(results) == 1:
         if not give(facts[0], as_json=as_json, output=output):
             _print(results[0])
@@ -109,17 +109,6 @@ def command(
     named = [{"model": str(model), **fact, **more} for model, fact, more in zip(models, facts, beside, strict=True)]
     if not give({"models": named}, as_json=as_json, output=output):
         _print_several(distinct_names(models), results, paired)
-
-
-def _facts(result: EvaluateResult) -> dict[str, Any]:
-    return {
-        "set": result.chosen,
-        "left_out": result.left_out,
-        "labels": list(result.labels),
-        **result.evaluation.to_json(),
-        "unreadable": list(result.scored.unreadable),
-        "misclassified": [mistake.to_json() for mistake in result.scored.misclassified(result.labels)],
-    }
 
 
 def _print(result: EvaluateResult) -> None:
@@ -148,10 +137,10 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
 
 
 def _what(result: EvaluateResult) -> str:
-    if result.chosen == "all":
+    if result.split == "all":
         return "accuracy on all photos"
-    others = f" ({result.left_out} photos of other splits skipped; --split all includes them)"
-    return f"accuracy on the {result.chosen} set{others if result.left_out else ''}"
+    others = f" ({result.excluded} photos of other splits skipped; --split all includes them)"
+    return f"accuracy on the {result.split} set{others if result.excluded else ''}"
 
 
 def _matrix(evaluation: Evaluation) -> str:

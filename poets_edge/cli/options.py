@@ -164,7 +164,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
     """Declare `--split`, which chooses the photos to score."""
     return option(
         "--split",
-        "chosen",
+        "split",
         type=click.Choice([*SET_NAMES, "all"]),
         old=("--set",),
         section=PHOTOS_SECTION,

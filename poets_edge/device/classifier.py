@@ -1,21 +1,26 @@
-"""Labelling a photo with a `.tflite`: the class behind every command that runs a model.
+"""Classification of photos with a `.tflite`.
 
-classifier = Classifier("retrained_graph.tflite")
-classifier.classify("photo.jpg", top=3)   # [Label(name='daisy', score=0.99), ...]
+model = Classifier("retrained_graph.tflite")
+model("photo.jpg", top=3)   # [Label(name='daisy', score=0.99), ...]
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from poets_edge.core.files import read_bytes
-from poets_edge.errors import ModelError, UsageError
+from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE, Normalization
 from poets_edge.tflite.metadata import Metadata, read_metadata, split_labels
@@ -24,21 +29,30 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 from poets_edge.tflite.session import Session, TensorInfo
 from poets_edge.tflite.verify.answers import other_answer
 
-Scores = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
+    from poets_edge.photos.split import Percentages
+    from poets_edge.progress import Reporter
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+"""Scores of one photo, float32 [labels], each 0 to 1, in the order of the model's labels."""
+
+PhotoInput: TypeAlias = "PhotoSource | os.PathLike[str] | npt.NDArray[np.uint8]"
+"""A photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]."""
 
 _LARGEST_LABELS = 16 << 20
 
 
 @dataclass(frozen=True)
 class Label:
-    """One answer: a class name and its score, 0 to 1."""
+    """A class name with its score, 0 to 1."""
 
     name: str
     score: float
 
 
 class Scorer(Protocol):
-    """Anything that gives a photo one score a label: a `.tflite`, or a frozen graph where TensorFlow is."""
+    """A model that scores photos: a `.tflite`, or a frozen graph where the `[train]` extra is installed."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -48,7 +62,7 @@ class Scorer(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The record of training and export that came with the model; empty for foreign models."""
+        """Facts about training and export that came with the model; empty for foreign models."""
 
     def scores(self, photo: PhotoSource) -> Scores: ...
 
@@ -57,121 +71,273 @@ class Scorer(Protocol):
 
 
 def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
-    """The labels with their scores, best first; ties keep the labels' order."""
+    """Return labels with their scores, highest score first; equal scores keep the order of the labels.
+
+    Args:
+        top: number of labels to return; all by default.
+
+    Raises:
+        UsageError: `top` is below 1.
+        WrongTypeError: `top` is not a whole number.
+    """
+    if top is not None:
+        if not hasattr(top, "__index__") or isinstance(top, bool):
+            raise WrongTypeError(f"`top` must be a whole number, not {top!r}.")
+        if top < 1:
+            raise UsageError(f"`top` must be 1 or more, not {top}.")
     order = np.argsort(-scores, kind="stable")[:top]
     return [Label(labels[index], float(scores[index])) for index in order]
 
 
-class Classifier:
-    """A `.tflite` image classifier, ready to run on this machine's CPU.
+def check_threshold(threshold: float) -> None:
+    """Check the score below which an answer is "unknown". Raises UsageError unless it lies between 0 and 1."""
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        raise WrongTypeError(f"`threshold` must be a number, not {threshold!r}.")
+    if math.isnan(threshold) or not 0 <= threshold <= 1:
+        raise UsageError(f"`threshold` must be between 0 and 1, not {threshold:g}.")
 
-    Labels, input size and normalization come from the model. Not for use by two threads at once: give each
-    thread its own.
+
+class Classifier:
+    """A `.tflite` image classifier on this machine's CPU.
+
+    Labels, input size and normalization come from the model. A classifier may be used from several threads, which take
+    turns; `clone` gives each thread a classifier of its own. It can be pickled, and closed by `close` or a `with`
+    statement.
+
+    Attributes:
+        path: the model's path.
+        labels: class names, in the order of the output.
+        size: (height, width) of the input, pixels.
+        metadata: normalization, labels and facts inside the model.
+        input, output: the model's tensors.
     """
 
     def __init__(
         self,
         model: ModelSource,
         *,
-        labels: Path | str | None = None,
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
         threads: int = 1,
         unlabelled: bool = False,
     ) -> None:
         """Load a model.
 
         Args:
-            model: a `.tflite` or `.lite` file, or what has been read of one.
-            labels: a text file, one label a line, in place of those inside the model.
+            model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
+            labels: path of a text file with one label per line, or the labels; by default those inside the model.
             threads: CPU threads for one inference, at least 1.
-            unlabelled: accept a model without labels; for callers that need only its scores or its speed.
+            unlabelled: accept a model without labels, for callers that need only its scores or its speed.
 
         Raises:
             ModelError: the model or labels are missing, damaged, or do not fit each other.
             RuntimeMissingError: no interpreter is installed.
-            UsageError: `threads` is below 1.
+            UsageError: an argument is out of range.
+            WrongTypeError: an argument is of another type.
         """
+        if not hasattr(threads, "__index__") or isinstance(threads, bool):
+            raise WrongTypeError(f"`threads` must be a whole number, not {threads!r}.")
         if threads < 1:
             raise UsageError(f"`threads` must be 1 or more, not {threads}.")
         self.file: ModelFile = read_model(model)
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)
-        self.session = Session(self.file, threads)
-        self.input = _only_tensor(self.session.inputs, self.path, "input")
-        self.output = _only_tensor(self.session.outputs, self.path, "output")
+        self._session: Session | None = Session(self.file, threads)
+        self.input = _only_tensor(self._session.inputs, self.path, "input")
+        self.output = _only_tensor(self._session.outputs, self.path, "output")
         self.size = _image_size(self.input, self.path)
         self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
-        self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "unlabelled": unlabelled}
+        self._arguments: dict[str, Any] = {
+            "labels": self.labels or None,
+            "threads": threads,
+            "unlabelled": unlabelled,
+        }
         self._fill = _input_filler(self.input, self.metadata)
-        # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and profilers
-        # hold the frames they look at with all that is in them.
+        self._lock = threading.Lock()
+        # Not the interpreter's own memory: it refuses to run while a view of that exists, and profilers keep frames
+        # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        kind = self.facts.get("quantization") or self.input.dtype.name
+        return f"<Classifier {self.path.name}: {len(self.labels)} labels, {width} x {height}, {kind}>"
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[ModelFile]]:
+        return partial(Classifier, **self._arguments), (self.file,)
+
+    @property
+    def session(self) -> Session:
+        """The model in an interpreter. Raises UsageError after `close`."""
+        if self._session is None:
+            raise UsageError(f"{self.path}: this classifier was closed. Open another.")
+        return self._session
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The record of training and export inside the model; empty for foreign models."""
+        """Facts about training and export inside the model; empty for foreign models."""
         return self.metadata.facts
 
+    def close(self) -> None:
+        """Release the interpreter. Closing twice has no effect."""
+        with self._lock:
+            self._session = None
+
     def clone(self) -> Classifier:
-        """Return a classifier of the same model for another thread."""
+        """Return a classifier of the same model, for another thread."""
         return Classifier(self.file, **self._arguments)
 
     @property
     def highest_score(self) -> float:
-        """The highest score the model can give: 1, or a little less where its output is quantized (255/256 in int8)."""
+        """The highest score that the model can give: 1, or a little less with a quantized output (255/256 in int8)."""
         if not self.output.scale:
             return 1.0
         largest = np.iinfo(self.output.dtype).max
         return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
 
     def check_threshold(self, threshold: float) -> None:
-        """Refuse a threshold that no answer can reach. Raises UsageError."""
+        """Check a threshold for this model. Raises UsageError if it is not a number or no score can reach it."""
+        check_threshold(threshold)
         if threshold > self.highest_score:
             raise UsageError(
                 f"`threshold` {threshold:g}: no score of {self.path} can be above {self.highest_score:.6g}, so every"
                 " answer would be 'unknown'."
             )
 
-    def classify(self, photo: PhotoSource, top: int | None = None) -> list[Label]:
-        """Label one photo, best first. Raises PhotoError."""
-        return best(self.labels, self.scores(photo), top)
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # text and bytes are sequences, too
+        self, photo: PhotoInput, top: int | None = None
+    ) -> list[Label]: ...
 
-    def scores(self, photo: PhotoSource) -> Scores:
-        """Scores of one photo: float32 of shape [labels]. Raises PhotoError."""
-        return self.score_pixels(fit(read_photo(photo), self.size))
+    @overload
+    def __call__(self, photo: Sequence[PhotoInput], top: int | None = None) -> list[list[Label]]: ...
 
-    def score_pixels(self, pixels: Pixels) -> Scores:
-        """Scores of a picture already at the model's size.
+    def __call__(
+        self, photo: PhotoInput | Sequence[PhotoInput], top: int | None = None
+    ) -> list[Label] | list[list[Label]]:
+        """Classify one photo, or each photo of a list.
 
         Args:
-            pixels: uint8 RGB of shape [height, width, 3].
+            photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]; or a
+                list of these.
+            top: number of labels for each photo; all by default.
 
         Returns:
-            float32 of shape [labels]; a quantized output is de-quantized by its scale and zero point.
+            Labels, highest score first; a list of them for each photo of a list.
+
+        Raises:
+            PhotoError: a photo cannot be read.
+            UsageError: an argument is out of range.
+            WrongTypeError: an argument is of another type.
+        """
+        if isinstance(photo, (list, tuple)):
+            return [self.classify(one, top) for one in photo]
+        return self.classify(photo, top)  # type: ignore[arg-type]  # any other sequence is refused there
+
+    def classify(self, photo: PhotoInput, top: int | None = None) -> list[Label]:
+        """Classify one photo; see `__call__`."""
+        return best(self.labels, self.scores(photo), top)
+
+    def scores(self, photo: PhotoInput) -> Scores:
+        """Return the scores of one photo, float32 [labels]. Raises PhotoError, UsageError, WrongTypeError."""
+        return self.score_pixels(fit(read_photo(_photo_source(photo)), self.size))
+
+    def score_pixels(self, pixels: Pixels) -> Scores:
+        """Return the scores of a picture at the model's size.
+
+        Args:
+            pixels: uint8 RGB [height, width, 3].
+
+        Returns:
+            float32 [labels]; a quantized output is dequantized.
+
+        Raises:
+            UsageError: the picture has another shape.
+            WrongTypeError: it is not a uint8 array.
         """
         return self._finite(self.output.dequantize(self.raw_output(pixels)))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """The output tensor as the model wrote it, of shape [labels], for a picture already at the model's size."""
-        self._fill(pixels, self._values[0])
-        return self.session.run(self._values).reshape(-1)
+        """Return the output tensor [labels] in the model's own type, for a picture at the model's size.
+
+        Args:
+            pixels: uint8 RGB [height, width, 3].
+        """
+        self._check_pixels(pixels)
+        with self._lock:
+            self._fill(pixels, self._values[0])
+            return self.session.run(self._values).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """The input tensor for a picture at the model's size: [height, width, 3] of its input's type.
+        """Return the input tensor [height, width, 3] in the model's own type, for a picture at the model's size.
 
-        Another thread may call this while `score_values` runs.
+        Args:
+            pixels: uint8 RGB [height, width, 3].
         """
+        self._check_pixels(pixels)
         values = np.empty(pixels.shape, self.input.dtype)
         self._fill(pixels, values)
         return values
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
-        """Scores of what `input_values` made: float32 of shape [labels]."""
-        return self._finite(self.output.dequantize(self.session.run(values[None]).reshape(-1)))
+        """Return the scores, float32 [labels], for an input tensor that `input_values` returned."""
+        with self._lock:
+            raw = self.session.run(values[None]).reshape(-1)
+        return self._finite(self.output.dequantize(raw))
+
+    def evaluate(
+        self,
+        image_dir: str | os.PathLike[str],
+        *,
+        split: EvaluatedSplit | None = None,
+        percentages: Percentages | None = None,
+        recursive: bool = False,
+        reporter: Reporter | None = None,
+    ) -> EvaluateResult:
+        """Measure the accuracy on a folder of labelled photos; see `poets_edge.evaluate`."""
+        from poets_edge.device.evaluate import evaluate
+
+        return evaluate(
+            self, Path(image_dir), split=split, percentages=percentages, recursive=recursive, reporter=reporter
+        )
+
+    def _check_pixels(self, pixels: Pixels) -> None:
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise WrongTypeError(f"`pixels` must be an array of uint8, 0 to 255, not {_type_of(pixels)}.")
+        if pixels.shape != (*self.size, 3):
+            raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
     def _finite(self, scores: Scores) -> Scores:
         if not np.isfinite(scores).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
         return scores
+
+
+def _photo_source(photo: PhotoInput) -> PhotoSource:
+    """Return a photo as a source that `read_photo` accepts. Raises UsageError, WrongTypeError."""
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8:
+            raise WrongTypeError(f"`photo` as an array must be of uint8, 0 to 255, not {photo.dtype}.")
+        if photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+            raise UsageError(f"`photo` as an array must have the shape [height, width, 3], not {list(photo.shape)}.")
+        return Image.fromarray(photo)
+    if isinstance(photo, os.PathLike):
+        return Path(photo)
+    if isinstance(photo, (str, bytes, Image.Image)) or hasattr(photo, "read"):
+        return photo
+    raise WrongTypeError(
+        f"`photo` must be a path, bytes, an open file, a PIL image or an array, not {_type_of(photo)}."
+    )
+
+
+def _type_of(value: object) -> str:
+    """Return the type of a value, with the dtype of an array, for messages."""
+    return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _only_tensor(tensors: Sequence[TensorInfo], path: Path, kind: str) -> TensorInfo:
@@ -186,12 +352,19 @@ def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
     return tensor.shape[1], tensor.shape[2]
 
 
-def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: bool) -> tuple[str, ...]:
+def _choose_labels(
+    model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None, unlabelled: bool
+) -> tuple[str, ...]:
+    """Return the labels that were given, or those inside the model. Raises ModelError."""
     outputs = int(np.prod(model.output.shape))
-    if labels is not None:
-        names, source = read_labels(Path(labels)), str(labels)
-    else:
+    if labels is None:
         names, source = model.metadata.labels, str(model.path)
+    elif isinstance(labels, (str, os.PathLike)):
+        names, source = read_labels(Path(labels)), str(labels)
+    elif isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels):
+        names, source = tuple(labels), "`labels`"
+    else:
+        raise WrongTypeError(f"`labels` must be a path or a list of names, not {_type_of(labels)}.")
     if not names and unlabelled and labels is None:
         return ()
     if not names and (other := other_answer([model.output.shape])):
@@ -204,7 +377,7 @@ def _choose_labels(model: Classifier, labels: Path | str | None, unlabelled: boo
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read a labels file: UTF-8, one label a line. Raises ModelError."""
+    """Read a labels file: UTF-8, one label per line. Raises ModelError."""
     try:
         return split_labels(read_bytes(path, _LARGEST_LABELS).decode("utf-8"))
     except OSError as error:
@@ -213,15 +386,16 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise ModelError(f"{path}: not a text file in UTF-8.") from None
 
 
-def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Any:
-    # A foreign model that says nothing is taken for a MobileNet.
+def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Callable[[Pixels, npt.NDArray[Any]], object]:
+    """Return the function that writes pixels, uint8 [height, width, 3], into an input tensor of that shape."""
+    # A foreign model without normalization is assumed to be a MobileNet.
     normalise = normaliser(Normalization(metadata.mean or BACKBONE.mean, metadata.std or BACKBONE.std))
     if not tensor.scale:
         if tensor.dtype == np.uint8:
             return lambda pixels, out: np.copyto(out, pixels)
         return normalise
-    # Quantized input: 256 pixel values a channel have 256 answers, so compute them once. Pixels cannot simply be
-    # copied to every model: scale 1/127.5 with zero point 127, a converter's own, shifts them by a step.
+    # A quantized input has one value for each of the 256 pixel values of a channel: a table. Pixels cannot be copied to
+    # every model: scale 1/127.5 with zero point 127, the choice of TensorFlow's converter, shifts them by a step.
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     real = np.empty(levels.shape, np.float32)
     normalise(levels, real)

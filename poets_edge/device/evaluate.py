@@ -1,11 +1,11 @@
-"""`evaluate`: a model's accuracy on a folder of labelled photos."""
+"""Accuracy of a model on a folder of labelled photos."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,95 +17,129 @@ from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import overlap, sketch_now
-from poets_edge.photos.split import Percentages, SetName, split
+from poets_edge.photos.split import Percentages, SetName
+from poets_edge.photos.split import split as assign_splits
 from poets_edge.progress import Reporter, Silent
 
-Chosen = SetName | Literal["all"]
+EvaluatedSplit: TypeAlias = SetName | Literal["all"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateResult:
-    """The result of `evaluate`.
+    """The accuracy of a model on a folder of labelled photos.
 
     Attributes:
-        chosen: the set that was scored.
-        left_out: photos of the folder that are in other sets.
-        scored: the raw scores.
+        split: the split that was evaluated.
+        excluded: number of photos of the folder in other splits.
+        labels: the model's labels.
+        evaluation: accuracy, recall and confusion matrix.
+        predictions: scores of each photo.
     """
 
-    chosen: Chosen
-    left_out: int
+    split: EvaluatedSplit
+    excluded: int
     labels: tuple[str, ...]
     evaluation: Evaluation
-    scored: Scored
+    predictions: Scored
+
+    def __repr__(self) -> str:
+        return f"<EvaluateResult: {100 * self.accuracy:.1f} % of {self.evaluation.count} photos ({self.split})>"
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, 0 to 1."""
+        return self.evaluation.accuracy
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy."""
+        return self.evaluation.interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as `evaluate --json` prints it."""
+        return {
+            "set": self.split,
+            "left_out": self.excluded,
+            "labels": list(self.labels),
+            **self.evaluation.to_json(),
+            "unreadable": list(self.predictions.unreadable),
+            "misclassified": [mistake.to_json() for mistake in self.predictions.misclassified(self.labels)],
+        }
 
 
 def evaluate(
     scorer: Scorer,
     image_dir: Path,
     *,
-    chosen: Chosen | None = None,
+    split: EvaluatedSplit | None = None,
     percentages: Percentages | None = None,
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
-    """Score the photos of a folder and compare with their folders' names.
+    """Score the photos of a folder and compare the answers with the names of their class folders.
 
     Args:
-        chosen: the set to score, divided as `train` divides; "all" takes every photo, also those it learned from. By
-            default the test set of the folder that the model was trained on, and all of any other folder.
-        percentages: shares of the sets; by default those the model was trained with, else 10 and 10.
+        image_dir: folder, archive or address with one folder of photos per class.
+        split: "training", "validation" or "test", assigned as `train` assigns them, or "all"; by default "test" for
+            the folder that the model was trained on, and "all" for any other folder.
+        percentages: sizes of the splits; by default those that the model was trained with, else 10 and 10.
+        recursive: take photos from all levels of the class folders.
 
     Raises:
-        DatasetError: no photo of the set can be read, or a class is not among the model's labels.
+        DatasetError: no photo of the split can be read, or a class is not among the model's labels.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
     folder = scan(image_dir, recursive=recursive)
-    if chosen is None:
-        chosen = "test" if folder.set_folders or percentages or _was_trained_on(folder.photos, scorer.facts) else "all"
-    photos = _choose(folder.photos, chosen, percentages or _percentages_of(scorer.facts))
+    if split is None:
+        split = "test" if folder.set_folders or percentages or _was_trained_on(folder.photos, scorer.facts) else "all"
+    photos = _photos_of(split, folder.photos, percentages or _percentages_of(scorer.facts))
     if not photos:
         raise DatasetError(
-            f"{image_dir}: no photo is in the {chosen} set. Choose another: `chosen`=all takes every photo."
+            f"{image_dir}: no photo is in the {split} set. Choose another: `split`=all takes every photo."
         )
     with reporter.progress("scoring", len(photos)) as advance:
-        scored = score_photos(photos, scorer.clone, advance=advance)
-    for trouble in scored.unreadable:
-        reporter.warn(f"left out: {trouble}")
-    if not scored.photos:
-        raise DatasetError(f"{image_dir}: no photo of the {chosen} set can be read.")
-    left_out = len(folder.photos) - len(photos)
-    return EvaluateResult(chosen, left_out, scorer.labels, scored.evaluation(scorer.labels), scored)
+        predictions = score_photos(photos, scorer.clone, advance=advance)
+    for problem in predictions.unreadable:
+        reporter.warn(f"left out: {problem}")
+    if not predictions.photos:
+        raise DatasetError(f"{image_dir}: no photo of the {split} set can be read.")
+    return EvaluateResult(
+        split=split,
+        excluded=len(folder.photos) - len(photos),
+        labels=scorer.labels,
+        evaluation=predictions.evaluation(scorer.labels),
+        predictions=predictions,
+    )
 
 
 def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
-    """Two models by the photos that both have answered, which are test photos of both where sets were scored.
+    """Compare two models on the photos that both have scored.
 
     Raises:
         DatasetError: they have no photo in common.
     """
-    right, expected = (
-        dict(zip((photo.name for photo in one.scored.photos), one.scored.right(one.labels), strict=True))
+    correct, expected = (
+        dict(zip((photo.name for photo in one.predictions.photos), one.predictions.right(one.labels), strict=True))
         for one in (result, reference)
     )
-    common = sorted(right.keys() & expected.keys())
+    common = sorted(correct.keys() & expected.keys())
     if not common:
         raise DatasetError("no photo was scored with both models: they divide the folder differently.")
-    return compare_paired(np.array([right[name] for name in common]), np.array([expected[name] for name in common]))
+    return compare_paired(np.array([correct[name] for name in common]), np.array([expected[name] for name in common]))
 
 
-def _choose(photos: Sequence[Photo], chosen: Chosen, percentages: Percentages) -> list[Photo]:
-    if chosen == "all":
+def _photos_of(split: EvaluatedSplit, photos: Sequence[Photo], percentages: Percentages) -> list[Photo]:
+    if split == "all":
         return list(photos)
-    sets = split(photos, percentages)
-    return [photo for photo in photos if sets[photo.name] == chosen]
+    splits = assign_splits(photos, percentages)
+    return [photo for photo in photos if splits[photo.name] == split]
 
 
 def _was_trained_on(photos: Sequence[Photo], facts: Mapping[str, Any]) -> bool:
-    """Return whether some of these photos were training or validation photos; True where the model does not say."""
+    """Return whether the model was trained on some of the photos, as far as it says."""
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
         return bool(training.get("classes"))  # trained by version 0.1; foreign models have not seen photos of ours

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from poets_edge.core.files import read_bytes
-from poets_edge.errors import ModelError
+from poets_edge.errors import ModelError, WrongTypeError
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
@@ -26,9 +26,12 @@ def read_model(model: ModelSource) -> ModelFile:
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe
             to load into an interpreter.
+        WrongTypeError: `model` is neither a path nor a `ModelFile`.
     """
     if isinstance(model, ModelFile):
         return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise WrongTypeError(f"`model` must be the path of a .tflite file, not {type(model).__name__}.")
     path = Path(model)
     try:
         content = read_bytes(path, LARGEST_MODEL)

@@ -1,20 +1,27 @@
-"""The two ways through a classifier, in one step and in two, and where they meet."""
+"""Tests of `Classifier`: photos, arguments, threads, pickling, and the ways from pixels to scores."""
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from poets_edge.device.classifier import Classifier
-from poets_edge.photos.image import fit, read_photo
+from poets_edge.errors import ModelError, UsageError, WrongTypeError
+from poets_edge.photos.image import Pixels, fit, read_photo
 from poets_edge.tflite.flatbuffer import read_tree, schema, write_tree
-from tests.conftest import DAISY, QUANTIZATIONS, Trained
+from tests.conftest import DAISY, QUANTIZATIONS, ROOT, Trained
+
+SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_preparing_ahead_gives_the_same_scores(quantization: str, trained: Trained, flowers: Path) -> None:
+def test_score_values_equals_score_pixels(quantization: str, trained: Trained, flowers: Path) -> None:
     classifier = Classifier(trained.model(quantization))
     pixels = fit(read_photo(flowers / DAISY), classifier.size)
     scores = classifier.score_pixels(pixels)
@@ -28,10 +35,10 @@ def test_preparing_ahead_gives_the_same_scores(quantization: str, trained: Train
     ("dtype", "scale", "zero_point"),
     [("uint8", 1 / 127.5, 127), ("uint8", 1 / 64, 128), ("int8", 1 / 127.5, -1), ("uint8", 1 / 128, 128)],
 )
-def test_pixels_are_quantized_as_a_foreign_model_says(
+def test_input_values_follow_the_quantization_of_a_foreign_model(
     trained: Trained, flowers: Path, tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
-    """A model without metadata is taken for a MobileNet: its input stands for (pixel - 127.5) / 127.5."""
+    """A model without metadata is assumed to take MobileNet inputs, (pixel - 127.5) / 127.5."""
     tree = read_tree(trained.model("int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
@@ -46,3 +53,159 @@ def test_pixels_are_quantized_as_a_foreign_model_says(
     values = model.input_values(pixels)
     assert values.dtype == dtype and len(np.unique(values)) > 100
     assert np.abs(values - expected).max() <= 0.5 + 1e-4
+
+
+def random_pixels(classifier: Classifier, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (*classifier.size, 3), np.uint8)
+
+
+def test_classifier_accepts_every_kind_of_photo(tmp_path: Path) -> None:
+    classifier = Classifier(str(SEED))
+    image = Image.fromarray(random_pixels(classifier).repeat(3, axis=1))
+    path = tmp_path / "photo.png"
+    image.save(path)
+    expected = classifier(path)
+    assert [label.name for label in expected] != sorted(classifier.labels), "the order must not be the labels' own"
+    assert sorted(label.name for label in expected) == sorted(classifier.labels)
+    scores = [label.score for label in expected]
+    assert scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(1, abs=1e-5)
+    for photo in (str(path), path.read_bytes(), image, np.asarray(image)):
+        assert classifier(photo) == expected
+    with path.open("rb") as file:
+        assert classifier(file) == expected
+    assert classifier(path, top=2) == expected[:2]
+
+
+def test_classifier_returns_a_list_for_a_list(tmp_path: Path) -> None:
+    classifier = Classifier(SEED)
+    first, second = random_pixels(classifier, 1), random_pixels(classifier, 2)
+    assert classifier([first, Image.fromarray(second)], top=1) == [classifier(first, 1), classifier(second, 1)]
+    assert classifier([]) == []
+
+
+@pytest.mark.parametrize(
+    ("photo", "error", "message"),
+    [
+        (3, WrongTypeError, "`photo`.* not int"),
+        (None, WrongTypeError, "`photo`.* not NoneType"),
+        (np.zeros((8, 8, 3), np.float32), WrongTypeError, "`photo`.*uint8.* not float32"),
+        (np.zeros((8, 8), np.uint8), UsageError, r"`photo`.*\[8, 8\]"),
+        (np.zeros((8, 8, 4), np.uint8), UsageError, r"`photo`.*\[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), UsageError, r"`photo`.*\[0, 8, 3\]"),
+    ],
+)
+def test_classifier_refuses_other_photos(photo: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Classifier(SEED)(photo)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "error", "message"),
+    [
+        (np.zeros((32, 32, 3), np.float32), WrongTypeError, "`pixels`.*uint8.* not float32"),
+        (np.zeros((32, 32, 3)).tolist(), WrongTypeError, "`pixels`.* not list"),
+        (np.zeros((32, 32, 1), np.uint8), UsageError, r"`pixels`.*\[32, 32, 3\].*\[32, 32, 1\]"),
+        (np.zeros((3,), np.uint8), UsageError, r"`pixels`.*\[3\]"),
+        (np.zeros((1, 32, 32, 3), np.uint8), UsageError, r"`pixels`.*\[1, 32, 32, 3\]"),
+    ],
+)
+def test_score_pixels_refuses_other_shapes_and_types(pixels: Any, error: type[Exception], message: str) -> None:
+    classifier = Classifier(SEED)
+    for method in (classifier.score_pixels, classifier.raw_output, classifier.input_values):
+        with pytest.raises(error, match=message):
+            method(pixels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"threads": 0}, UsageError, "`threads`"),
+        ({"threads": "2"}, WrongTypeError, "`threads`"),
+        ({"labels": ["one", "two"]}, ModelError, "2 labels.*3 outputs"),
+        ({"labels": [1, 2, 3]}, WrongTypeError, "`labels`"),
+    ],
+)
+def test_classifier_names_the_argument_it_refuses(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Classifier(SEED, **arguments)
+
+
+def test_classifier_refuses_a_model_that_is_not_a_path() -> None:
+    with pytest.raises(WrongTypeError, match="`model`"):
+        Classifier(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("top", "error"), [(0, UsageError), (-1, UsageError), ("2", WrongTypeError), (1.0, TypeError)])
+def test_classifier_refuses_other_values_of_top(top: Any, error: type[Exception]) -> None:
+    classifier = Classifier(SEED)
+    with pytest.raises(error, match="`top`"):
+        classifier(random_pixels(classifier), top=top)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1, "0.5"])
+def test_check_threshold_refuses_what_is_not_between_0_and_1(threshold: Any) -> None:
+    with pytest.raises(UsageError, match="`threshold`"):
+        Classifier(SEED).check_threshold(threshold)
+
+
+def test_classifier_takes_labels_as_a_list() -> None:
+    assert Classifier(SEED, labels=["c", "a", "b"]).labels == ("c", "a", "b")
+
+
+def test_classifier_survives_pickling(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(SEED.read_bytes())
+    classifier = Classifier(tmp_path / "model.tflite", labels=["c", "a", "b"])
+    pickled = pickle.dumps(classifier)
+    (tmp_path / "model.tflite").unlink()
+    copied = pickle.loads(pickled)
+    pixels = random_pixels(classifier)
+    assert copied(pixels) == classifier(pixels) and copied.labels == ("c", "a", "b")
+
+
+def test_classifier_gives_right_scores_in_several_threads() -> None:
+    classifier = Classifier(SEED)
+    pictures = [random_pixels(classifier, seed) for seed in range(40)]
+    expected = [classifier.score_pixels(picture) for picture in pictures]
+    values = [classifier.input_values(picture) for picture in pictures]
+
+    def differences(offset: int) -> int:
+        wrong = 0
+        for index in (*range(offset, 40), *range(offset)) * 10:
+            wrong += not np.array_equal(classifier.score_pixels(pictures[index]), expected[index])
+            wrong += not np.array_equal(classifier.score_values(values[index]), expected[index])
+        return wrong
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(differences, range(0, 40, 5))) == 0
+
+
+def test_classifier_refuses_to_run_after_close() -> None:
+    with Classifier(SEED) as classifier:
+        classifier(random_pixels(classifier))
+    classifier.close()
+    with pytest.raises(UsageError, match="closed"):
+        classifier(random_pixels(classifier))
+    with pytest.raises(UsageError, match="closed"):
+        classifier.score_values(classifier.input_values(random_pixels(classifier)))
+
+
+def test_classifier_repr_is_one_short_line() -> None:
+    assert repr(Classifier(SEED)) == "<Classifier seed_graph.tflite: 3 labels, 32 x 32, float32>"
+    assert repr(Classifier(SEED.with_stem("seed_graph_int8"))) == (
+        "<Classifier seed_graph_int8.tflite: 3 labels, 32 x 32, int8>"
+    )
+
+
+def test_classifier_evaluate_gives_the_result_of_evaluate(tmp_path: Path) -> None:
+    for label in ("daisy", "roses", "tulips"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            pixels = np.random.default_rng(number).integers(0, 256, (20, 20, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    result = Classifier(SEED).evaluate(str(tmp_path), split="all")
+    assert result.accuracy == pytest.approx(1 / 3), "each class has the same three pictures"
+    assert result.evaluation.count == 9 and result.interval == result.evaluation.interval
+    assert result.to_json()["set"] == "all"
+    assert repr(result) == "<EvaluateResult: 33.3 % of 9 photos (all)>"

@@ -129,8 +129,8 @@ def _score_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Sco
         )
     scored = {
         model: evaluate(
-            Classifier(model, labels=options.labels), options.image_dir, chosen=options.chosen, reporter=reporter
-        ).scored
+            Classifier(model, labels=options.labels), options.image_dir, split=options.split, reporter=reporter
+        ).predictions
         for model in dict.fromkeys(options.models)
     }
     if len({tuple(photo.name for photo in found.photos) for found in scored.values()}) > 1:

@@ -97,7 +97,7 @@ def measure(request: Request, told: Told) -> Any:
             threads=tuple(request["threads"]),
             settings=settings,
             image_dir=Path(request["image_dir"]) if request["image_dir"] else None,
-            chosen="all",
+            split="all",
             labels=Path(request["labels"]) if request["labels"] else None,
         )
         result = benchmark(options, told, known=known, keep=keep)
