@@ -97,8 +97,9 @@ def test_export_int8_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Pat
     poets_edge("export", graph, "--quantize", "int8", *options, cwd=tmp_path).ok()
     int8, float32 = Classifier(tmp_path / "it_int8.tflite"), FrozenGraphScorer(graph)
     assert int8.input.dtype == (np.float32 if float_io else np.uint8)
-    for photo in tmp_path.glob("photos/*/*.jpg"):
-        np.testing.assert_allclose(int8.scores(photo), float32.scores(photo), atol=0.03)
+    photos = sorted(tmp_path.glob("photos/*/*.jpg"))
+    differences = [np.abs(int8.scores(photo) - float32.scores(photo)).max() for photo in photos]
+    assert np.median(differences) < 0.02, "but photos brighter or darker than those for calibration may differ more"
 
 
 @pytest.mark.tensorflow
