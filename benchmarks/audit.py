@@ -136,7 +136,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
         chosen = rng.choice(len(photos), 50, replace=False)
         vectors, thumbnails, more = [], [], []
         for row in chosen:
-            image = altered(read_photo(photos.photos[row].photo.path), rng)
+            image = altered(read_photo(photos.photos[row].photo.file), rng)
             vectors.append(extractor(fit(image, options.architecture.size)))
             thumbnails.append(look_of(image, *image.size).thumbnail)
             more.append(hashlib.sha256(image.tobytes()).digest())
@@ -246,7 +246,7 @@ def exported(photos: AuditPhotos, options: AuditOptions) -> None:
                 photo = photos.photos[int(row)].photo
                 to = work / "photos" / ("train" if place < 0.7 * len(order) else "test") / photo.label
                 to.mkdir(parents=True, exist_ok=True)
-                (to / photo.path.name).symlink_to(photo.path.resolve())
+                (to / photo.file.name).symlink_to(photo.file.resolve())
             training = TrainOptions(
                 image_dir=work / "photos",
                 architecture=options.architecture,

@@ -78,14 +78,14 @@ def main(grid_dir: Path, bottleneck_dir: Path) -> None:
     assert record is not None
     photos = [
         {n: fit(image, (n, n)) for n in RESOLUTIONS}
-        for image in (read_photo(photo.path) for photo in scan(Path(record["image_dir"])).photos)
+        for image in (read_photo(photo.file) for photo in scan(Path(record["image_dir"])).photos)
     ]
     backbones = {
         n: [next(bottleneck_dir.glob(f"{a.name}-*.tflite")) for a in MOBILENETS if a.resolution == n]
         for n in RESOLUTIONS
     }
     forward = timed(lambda: forward_passes(backbones, photos))
-    chosen = [read_photo(p.path) for p in calibration_photos(photos_of_record(record, None).training, 100)]
+    chosen = [read_photo(p.file) for p in calibration_photos(photos_of_record(record, None).training, 100)]
     graphs = [(grid_dir / a.name / "retrained_graph.pb", [fit(image, a.size) for image in chosen]) for a in MOBILENETS]
     load_tensorflow("the converter")
     print(json.dumps({"forward": forward, "convert": timed(lambda: converter_calls(graphs))}))

@@ -128,7 +128,7 @@ def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
     for photo in photos:
         link = folder / ("test" if photo.name in judged else "train") / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(photo.path.resolve())
+        link.symlink_to(photo.file.resolve())
 
 
 def _right(

@@ -46,7 +46,7 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size
-    paths = [photo.path for photo in photos]
+    paths = [photo.file for photo in photos]
     model = keras.applications.MobileNet((*size, 3), alpha=0.5, include_top=False, pooling="avg")
     runs = iter(range(1000))
     found: list[Any] = []

@@ -45,7 +45,7 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
 
 def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
     """Write vectors of photos drawn evenly from all of them, portrait and landscape."""
-    found = sorted(photo.path for photo in scan(photos).photos)
+    found = sorted(photo.file for photo in scan(photos).photos)
     chosen = found[:: max(1, len(found) // _PHOTOS_A_MODEL)][:_PHOTOS_A_MODEL]
     for name, model in models.items():
         write_vectors(model, chosen, out / "vectors" / name)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from poets_edge.device.classifier import Scorer
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
     from poets_edge.device.inspection import Inspection
+    from poets_edge.photos.address import Location
     from poets_edge.photos.split import Percentages
     from poets_edge.progress import Reporter
 
@@ -60,7 +61,7 @@ def inspect(model: Path) -> Inspection:
 
 def evaluate(
     model: Path,
-    image_dir: Path,
+    image_dir: Location,
     *,
     split: EvaluatedSplit | None = None,
     labels: Path | None = None,

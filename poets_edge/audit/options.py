@@ -9,6 +9,7 @@ from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
 from poets_edge.nets.weights import IMAGENET
+from poets_edge.photos.address import Location
 from poets_edge.photos.folds import DEFAULT_FOLDS
 from poets_edge.photos.split import Percentages
 from poets_edge.train.head import HeadOptions
@@ -27,7 +28,7 @@ class AuditOptions:
         target: share of the given answers that are to be right; it decides the threshold that is suggested.
     """
 
-    image_dir: Path
+    image_dir: Location
     architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
     report: Path | None = WORK / "audit.html"
     weights: str = IMAGENET
@@ -49,7 +50,7 @@ class AuditOptions:
         photos = self.image_dir.resolve()
         places = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
         for name, path in places.items():
-            if path is not None and path.resolve().is_relative_to(photos):
+            if path is not None and path.resolve().is_relative_to(str(photos)):
                 raise UsageError(
                     f"{name} {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."

@@ -14,6 +14,7 @@ from poets_edge.audit.learning_curve import LearningCurve
 from poets_edge.audit.results import AuditResult, Judgement
 from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
+from poets_edge.photos.address import Location
 from poets_edge.photos.elsewhere import photo_at
 from poets_edge.photos.split import set_numbers
 from poets_edge.photos.table import SET_NAMES
@@ -46,7 +47,7 @@ class _Page:
     def __init__(self, result: AuditResult) -> None:
         self._result = result
         self._photos = result.photos
-        self._shown: list[tuple[Path, Shown]] = []
+        self._shown: list[tuple[Location, Shown]] = []
 
     def fill_in_pictures(self) -> None:
         pictures = thumbnails(path for path, _ in self._shown)

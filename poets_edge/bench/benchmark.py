@@ -18,6 +18,7 @@ from poets_edge.device.evaluate import EvaluatedSplit, evaluate
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Scored
 from poets_edge.errors import UsageError
+from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-benchmark-1"
@@ -43,7 +44,7 @@ class BenchmarkOptions:
     models: tuple[Path, ...]
     threads: tuple[int, ...] = ()
     settings: Settings = Settings()
-    image_dir: Path | None = None
+    image_dir: Location | None = None
     split: EvaluatedSplit | None = None
     labels: Path | None = None
 

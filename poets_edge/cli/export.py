@@ -11,6 +11,7 @@ from poets_edge.cli.command import CODELAB, argument, option, subcommand
 from poets_edge.cli.options import (
     FILE,
     NUMBER,
+    PHOTOS,
     PHOTOS_SECTION,
     percentage_options,
     quiet_option,
@@ -81,7 +82,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 )
 @option(
     "--image-dir",
-    type=FILE,
+    type=PHOTOS,
     metavar="FOLDER",
     section=PHOTOS_SECTION,
     help="Present place of the photos, if it has changed; or the photos for a graph of the codelab.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from poets_edge.cli.command import CODELAB, OUTPUT, argument, option
+from poets_edge.core.credentials import without_user_info
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
@@ -34,7 +35,11 @@ class _File(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).startswith(("http://", "https://")):
-            self.fail(f"{value} is an address, and files are read from this machine. Fetch it first.", param, ctx)
+            self.fail(
+                f"{without_user_info(str(value))} is an address, and files are read from this machine. Fetch it first.",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from poets_edge.core.credentials import helper_variables
+
 _PARENT = "POETS_EDGE_PARENT"
 _LOOK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -12,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 def helper_environment() -> dict[str, str]:
     """This process's environment for a helper, which learns from it whose helper it is."""
-    return {**os.environ, _PARENT: str(os.getpid())}
+    return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 
 def end_with_parent() -> None:

@@ -84,7 +84,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
     photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
     models = [Classifier(file.path) for file in exported]
     files = tuple(TimedFile(file, _latency_ms(model, photo)) for file, model in zip(exported, models, strict=True))
-    return QuickstartResult(photos, files, photo, tuple(models[-1].classify(photo.path, top=3)))
+    return QuickstartResult(photos, files, photo, tuple(models[-1].classify(photo.file, top=3)))
 
 
 def _drawn_before(folder: Path) -> PhotoFolder:
@@ -99,7 +99,7 @@ def _drawn_before(folder: Path) -> PhotoFolder:
 
 
 def _latency_ms(model: Classifier, photo: Photo) -> float:
-    pixels = fit(read_photo(photo.path), model.size)
+    pixels = fit(read_photo(photo.file), model.size)
     times = []
     for _ in range(_TIMED_RUNS):
         start = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.device.predictions import Scored, score_photos
 from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError
+from poets_edge.photos.address import Location
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import overlap, sketch_now
 from poets_edge.photos.split import Percentages, SetName
@@ -69,7 +69,7 @@ class EvaluateResult:
 
 def evaluate(
     scorer: Scorer,
-    image_dir: Path,
+    image_dir: Location,
     *,
     split: EvaluatedSplit | None = None,
     percentages: Percentages | None = None,

@@ -19,6 +19,7 @@ from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportRes
 from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
+from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import Pictures
 from poets_edge.photos.split import Percentages
@@ -56,13 +57,13 @@ class ExportOptions:
     output_dir: Path | None = None
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
-    image_dir: Path | None = None
+    image_dir: Location | None = None
     percentages: Percentages = Percentages()
     calibration_count: int = 100
     max_accuracy_drop: float | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        check_fields(self, image_dir=as_photo_path)
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError
-from poets_edge.photos.address import photo_path
+from poets_edge.photos.address import Location, is_address, photo_path
 from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.photos.exclude import Exclusions
-from poets_edge.photos.folder import Photo, class_name, scan
+from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.names import class_name
 from poets_edge.photos.split import Percentages, set_numbers
 from poets_edge.photos.table import SET_NAMES, PhotoTable
 
@@ -32,7 +33,9 @@ class ExportPhotos:
     missing: int = 0
 
 
-def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: PhotoTable | None = None) -> ExportPhotos:
+def photos_of_record(
+    record: dict[str, Any], image_dir: Location | None, found: PhotoTable | None = None
+) -> ExportPhotos:
     """Return the photos of a training run.
 
     Args:
@@ -40,8 +43,14 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: Phot
         found: photos of the training run with their paths; by default they are looked for in the folder.
 
     Raises:
-        DatasetError: none of the photos exists.
+        DatasetError: none of the photos exists; or the record names an address, which a file from somebody else could
+            choose: it is used only if it is given as `image_dir`.
     """
+    if image_dir is None and found is None and is_address(record["image_dir"]):
+        raise DatasetError(
+            f"{without_user_info(record['image_dir'])}: the record of the graph names this address, and nothing is"
+            " fetched on the word of a record. Give it as `image_dir` to use it."
+        )
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
         return _split_again(record, folder) if found is None else _split(found, Percentages(**record["percentages"]))
@@ -66,38 +75,38 @@ def photos_of_record(record: dict[str, Any], image_dir: Path | None, found: Phot
     return ExportPhotos(present["training"], present["test"], missing)
 
 
-def _finder_in_folder(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
+def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
     """Return a function that looks a photo of the record up by its name, and returns None if the file is gone."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = record.get("exclude", {}).get("belongs_to", {})
 
     def find(name: str) -> Photo | None:
         photo = Photo(folder / name, name, other_class.get(name, class_name(name.split("/")[depth])))
-        return photo if photo.path.is_file() else None
+        return photo if photo.file.is_file() else None
 
     return find
 
 
-def _finder_elsewhere(record: dict[str, Any], folder: Path) -> Callable[[str], Photo | None]:
+def _finder_elsewhere(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
     """Return a function that looks a photo in an archive or at an address up by its name."""
     return {photo.name: photo for photo in _scanned(record, folder)}.get
 
 
-def _scanned(record: dict[str, Any], folder: Path) -> PhotoTable:
+def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
     """Scan the folder again and apply the exclusions of the record."""
     excluded = record.get("exclude") or {}
     exclusions = Exclusions(frozenset(excluded.get("leave_out", ())), excluded.get("belongs_to", {}))
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 
-def _split_again(record: dict[str, Any], folder: Path) -> ExportPhotos:
+def _split_again(record: dict[str, Any], folder: Location) -> ExportPhotos:
     """Split the present photos of the folder as the record says; for records of too many photos to name each."""
     found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
     return replace(_split(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
 
 
-def photos_of_folder(folder: Path, percentages: Percentages) -> ExportPhotos:
+def photos_of_folder(folder: Location, percentages: Percentages) -> ExportPhotos:
     """Scan a folder and split it as `train` does. Raises DatasetError."""
     return _split(scan(folder).photos, percentages)
 

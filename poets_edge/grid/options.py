@@ -12,7 +12,7 @@ from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
 from poets_edge.grid.budget import Budget
 from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architecture
-from poets_edge.photos.address import as_photo_path
+from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.train.fine_tuning.options import FineTuning
@@ -43,7 +43,7 @@ class GridOptions:
         latency: results that `benchmark` wrote on a device; their latencies are used, and nothing is measured.
     """
 
-    image_dir: Path
+    image_dir: Location
     architectures: tuple[Architecture, ...] = MOBILENETS
     output_dir: Path = WORK / "grid"
     bottleneck_dir: Path = BOTTLENECKS

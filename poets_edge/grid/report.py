@@ -12,6 +12,7 @@ from poets_edge.core.wording import percent
 from poets_edge.grid.architecture_result import EvaluationResult
 from poets_edge.grid.points import GridPoint
 from poets_edge.grid.results import GridResult
+from poets_edge.photos.address import Location
 from poets_edge.photos.elsewhere import photo_at
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
@@ -25,7 +26,7 @@ _HEADING = (
 
 
 def write_report(
-    result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Path, chart: Path, path: Path
+    result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Location, chart: Path, path: Path
 ) -> None:
     """Write the report.
 

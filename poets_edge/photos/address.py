@@ -1,50 +1,66 @@
-"""Where photos lie that are no files of this machine: addresses such as `s3://bucket/photos` or `https://host/photos.tar`.
+"""Addresses of photos that are not files of this machine: `s3://bucket/photos`, `https://host/photos.tar`.
 
-An address is a path, put together and taken apart like any other, that reads as it was written and that no file of this
-machine has. What is at it is read by `poets_edge.photos.remote`.
+`poets_edge.photos.remote` reads them.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-_BEGINNING = re.compile(r"^([a-z][a-z0-9+.-]*):/+", re.IGNORECASE)
-
-if TYPE_CHECKING:
-    _AnyPath = Path
-else:
-    _AnyPath = type(Path())  # of this system
+from poets_edge.core.credentials import split_user_info
 
 
-class Address(_AnyPath):
-    """An address as a path, with both slashes after its scheme: `image_dir=Address("s3://bucket/photos")`."""
+@dataclass(frozen=True, order=True)
+class Address:
+    """An address, joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
+
+    A name and password before the host are kept for requests to that host (`poets_edge.core.credentials`) and are not
+    part of the text.
+
+    Attributes:
+        text: the address without a slash at its end.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        text = split_user_info(self.text) if "@" in self.text else self.text
+        object.__setattr__(self, "text", text.rstrip("/") if not text.endswith("://") else text)
 
     def __str__(self) -> str:
-        text = super().__str__().replace(os.sep, "/")
-        return _BEGINNING.sub(r"\1:///" if text.lower().startswith("file:") else r"\1://", text)
+        return self.text
 
-    def __fspath__(self) -> str:
-        return str(self)
+    def __truediv__(self, name: str) -> Address:
+        return Address(f"{self.text}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The part behind the last slash."""
+        return self.text.rpartition("/")[2]
 
     def absolute(self) -> Address:
-        """Itself: it does not depend on where the program runs."""
+        """Return the address itself."""
         return self
 
-    def resolve(self, strict: bool = False) -> Address:
-        """Itself."""
+    def resolve(self) -> Address:
+        """Return the address itself, which does not depend on the working directory."""
         return self
+
+
+Location: TypeAlias = Path | Address
+"""Where a photo, or a folder or archive of photos, is."""
 
 
 def is_address(text: str) -> bool:
-    """Whether it is no path of this machine."""
+    """Return whether a text is an address and not a path of this machine."""
     return "://" in text
 
 
-def photo_path(text: str) -> Path:
-    """A path, or an address."""
+def photo_path(text: str) -> Location:
+    """Return a text as a path or, if it is one, as an address."""
     return Address(text) if is_address(text) else Path(text)
 
 
@@ -54,5 +70,5 @@ def as_photo_path(value: Any) -> Any:
 
 
 def joined(folder: str, name: str) -> str:
-    """The place of a photo, given by its name with `/`, in a folder or archive."""
+    """Join a folder, archive or address with the name of a photo in it, which has `/` between its parts."""
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.join(folder, name)  # noqa: PTH118

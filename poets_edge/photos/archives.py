@@ -1,8 +1,8 @@
-"""A `.zip` or `.tar` -> the photos in it, which are read one by one where they lie. Nothing is unpacked onto the disk.
+"""Index of the photos in a `.zip` or `.tar`, which are read one by one; nothing is unpacked onto the disk.
 
-Archives hold class folders, as a folder of photos does, perhaps all inside one more folder; or a tar is a WebDataset
-shard, `name.jpg` beside `name.cls`, which holds the class. Of each photo is known where it begins and how long it is,
-packed and unpacked, so that its size is checked before it is unpacked.
+An archive has class folders, like a folder of photos, perhaps all of them inside one more folder. Or a tar is a
+WebDataset shard, with `name.cls` next to `name.jpg` for the class. The index has the offset and the packed and
+unpacked sizes of each photo, so a size is checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -11,25 +11,32 @@ import errno
 import os
 import stat
 import struct
-import tarfile
-import zipfile
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folder import PHOTO_SUFFIXES
-from poets_edge.photos.table import Rows
+from poets_edge.photos.names import PHOTO_SUFFIXES, has_controls
+
+if TYPE_CHECKING:
+    import tarfile
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _NO_CRC = -1
 _LARGEST_CLASS = 1024
 """Bytes of a .cls file."""
+_LARGEST_HEADER = 1 << 20
+"""Bytes of a tar's extended header."""
+_LARGEST_DIRECTORY = 256 << 20
+"""Bytes of a zip's list of members."""
+MOST_REMOTE_MEMBERS = 1 << 18
+_BYTES_A_MEMBER = 128
+"""Bytes of a member in a zip's list, on average."""
 _BLOCK = 512
 """Bytes of a tar's unit."""
 _ZIP_HEADER = 30
@@ -37,15 +44,15 @@ _NAME_AND_MORE = 1024
 """Bytes between the header of a zip's member and its data, mostly."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: where its bytes begin; in a zip the header before them.
-        stored, length: bytes, packed and unpacked.
-        method: how it is packed, by zip's numbers.
-        crc: of what is unpacked; -1 in a tar, which has none.
+        start: offset of its bytes; in a zip, of the header before them.
+        stored: bytes in the archive.
+        length: bytes when unpacked.
+        method: compression, by the numbers of the zip format.
+        crc: CRC-32 of the unpacked bytes; -1 in a tar, which has none.
     """
 
     start: int
@@ -59,49 +66,61 @@ class Archive:
     """The photos of an archive.
 
     Attributes:
-        names: of the photos, sorted, without the folder that all of them lie in.
-        labels: the class of each, in a WebDataset shard; else None.
+        names: sorted, without the folder that all of them lie in.
+        labels: the class of each photo of a WebDataset shard; None for class folders.
     """
 
     def __init__(self, members: dict[str, Member], labels: dict[str, str] | None) -> None:
-        ordered = sorted(members)
-        self.names = list(ordered)
-        self.labels = None if labels is None else [labels[name] for name in ordered]
-        numbers = np.array([astuple(members[name]) for name in ordered], np.int64)
-        self._numbers: Rows = numbers.reshape(len(ordered), 5)
+        self.names = sorted(members)
+        self.labels = None if labels is None else [labels[name] for name in self.names]
+        # As columns: a tuple of numbers for each of a million photos would take 400 MB.
+        rows = np.array([members[name] for name in self.names], np.int64)
+        self._rows: npt.NDArray[np.int64] = rows.reshape(len(self.names), len(Member._fields))
 
     def find(self, name: str) -> Member | None:
-        """A photo by its name."""
-        place = bisect_left(self.names, name)
-        found = place < len(self.names) and self.names[place] == name
-        return Member(*self._numbers[place].tolist()) if found else None
+        """Return a photo by its name, None if there is none."""
+        row = bisect_left(self.names, name)
+        found = row < len(self.names) and self.names[row] == name
+        return Member(*self._rows[row].tolist()) if found else None
 
 
-def read_archive(file: BinaryIO, place: str) -> Archive:
+def read_archive(file: BinaryIO, place: str, most: int | None = None) -> Archive:
     """List the photos of an archive.
 
     Args:
-        file: can be sought in.
-        place: what it is called.
+        file: seekable.
+        place: path or address, for its suffix and for messages.
+        most: members that it may have.
 
     Raises:
-        DatasetError: it is damaged, cut short or encrypted, or a photo in it lies outside, is a link, or has no class.
+        DatasetError: it is damaged, cut short or encrypted, has more than `most` members, or a photo in it lies
+            outside, is a link, is there twice, or has no class.
         OSError: it cannot be read.
     """
+    import tarfile
+    import zipfile
+
     members: dict[str, Member] = {}
     classes: dict[str, str] = {}
+    is_zip = place.lower().endswith(".zip")
+    list_members = _zip_members if is_zip else _tar_members
+    largest = _LARGEST_DIRECTORY if most is None else most * _BYTES_A_MEMBER
+    bounded: Any = _BoundedReads(file, largest if is_zip else _LARGEST_HEADER)
     try:
-        if place.lower().endswith(".zip"):
-            members.update(_zip_members(file, place))
-        else:
-            for name, member, label in _tar_members(file, place):
-                if member is None:
-                    classes[name] = label
-                else:
-                    members[name] = member
+        for name, member, label in list_members(bounded, place, most):
+            if name in (classes if member is None else members):
+                raise DatasetError(
+                    f"{place}: {name} is in it twice. Make it anew."
+                    if member
+                    else f"{place}: {name} has two .cls files. Keep one class for each photo."
+                )
+            if member is None:
+                classes[name] = label
+            else:
+                members[name] = member
     except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, ValueError, OverflowError, struct.error,
-            EOFError, zlib.error) as error:  # fmt: skip
-        raise DatasetError(f"{place}: damaged, cut short, or no archive of its kind ({_line(error)}).") from None
+            EOFError, zlib.error, LookupError, RecursionError, MemoryError) as error:  # fmt: skip
+        raise DatasetError(f"{place}: damaged, cut short, or not an archive of its kind ({_line(error)}).") from None
     if not classes:
         return Archive(_without_common_folder(members), None)
     labels = {}
@@ -113,15 +132,32 @@ def read_archive(file: BinaryIO, place: str) -> Archive:
     return Archive(members, labels)
 
 
+class _BoundedReads:
+    """A file that refuses to read more at once than a list of members has: a header may claim any length."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._most = file, most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read. Raises ValueError: more than the limit is asked for."""
+        if size > self._most:
+            raise ValueError(f"a header of {size:,} bytes")
+        data = self._file.read(self._most + 1 if size < 0 else size)
+        if len(data) > self._most:
+            raise ValueError(f"a header of more than {self._most:,} bytes")
+        return data
+
+
 def read_member(member: Member, read: Callable[[int, int], bytes], most: int) -> bytes:
-    """A photo's bytes.
+    """Return a photo's bytes.
 
     Args:
-        read: gives the archive's bytes from one place up to another, or as many as there are.
-        most: bytes.
+        read: returns the archive's bytes from one offset up to another, or fewer at its end.
+        most: largest number of bytes.
 
     Raises:
-        OSError: it is larger, or damaged.
+        OSError: the photo is larger, or damaged.
     """
     if member.length > most or member.stored > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
@@ -149,8 +185,11 @@ def _damaged() -> OSError:
     return OSError(errno.EIO, "damaged in its archive, or the archive has changed")
 
 
-def _zip_members(file: BinaryIO, place: str) -> Iterator[tuple[str, Member]]:
+def _zip_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple[str, Member | None, str]]:
+    import zipfile
+
     with zipfile.ZipFile(file) as archive:
+        _check_count(len(archive.infolist()), place, most)
         for info in archive.infolist():
             name = _photo_name(info.filename, place)
             if name is None or info.is_dir():
@@ -163,14 +202,22 @@ def _zip_members(file: BinaryIO, place: str) -> Iterator[tuple[str, Member]]:
                 raise DatasetError(f"{place}: {name} is packed in a way that few programs read. Use deflate, or store.")
             if not 0 <= max(info.header_offset, info.compress_size, info.file_size) < 1 << 62:
                 raise zipfile.BadZipFile(f"a size of {info.file_size} bytes")
-            yield name, Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
+            yield name, Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC), ""
 
 
-def _tar_members(file: BinaryIO, place: str) -> Iterator[tuple[str, Member | None, str]]:
-    """Photos, and the classes that .cls files name, these without a member."""
+def _tar_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple[str, Member | None, str]]:
+    """Yield photos, and the classes that .cls files name; a class has no member."""
+    import tarfile
+
+    count, offset = 0, -1
     with tarfile.open(fileobj=file, mode="r:") as archive:
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
+            count += 1
+            _check_count(count, place, most)
+            if info.size < 0 or info.offset <= offset:
+                raise tarfile.ReadError(f"a size of {info.size} bytes")
+            offset = info.offset
             if info.isfile() and info.name.endswith(".cls") and "/." not in f"/{info.name.removeprefix('./')}":
                 yield _key(_checked(info.name, place)), None, _class_in(file, info, place)
                 continue
@@ -185,16 +232,21 @@ def _tar_members(file: BinaryIO, place: str) -> Iterator[tuple[str, Member | Non
             raise tarfile.ReadError("it has no end")
 
 
+def _check_count(count: int, place: str, most: int | None) -> None:
+    if most is not None and count > most:
+        raise DatasetError(f"{place}: more than {most:,} members. Divide it into several archives, or download it.")
+
+
 def _class_in(file: BinaryIO, info: tarfile.TarInfo, place: str) -> str:
     file.seek(info.offset_data)
     text = file.read(info.size).decode("utf-8", "replace").strip() if info.size <= _LARGEST_CLASS else ""
-    if not text or "�" in text or _has_controls(text):
+    if not text or "�" in text or has_controls(text):
         raise DatasetError(f"{place}: {info.name!r} holds no class: a name, or a number, in one line.")
     return text
 
 
 def _photo_name(name: str, place: str) -> str | None:
-    """A member's name with no more in it than it needs, or None where it is no photo, or hidden."""
+    """Return a member's name in its shortest form; None if it is not a photo, or hidden."""
     if os.path.splitext(name)[1].lower() not in PHOTO_SUFFIXES:  # noqa: PTH122 - a million times
         return None
     parts = _checked(name, place).split("/")
@@ -205,15 +257,9 @@ def _checked(name: str, place: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
         raise DatasetError(f"{place}: {name!r} in it leads out of the archive. Make it anew, from inside the folder.")
-    if _has_controls(name):
+    if has_controls(name):
         raise DatasetError(f"{place}: the name {name!r} in it has control characters. Rename that file.")
     return "/".join(parts)
-
-
-def _has_controls(text: str) -> bool:
-    return not text.isprintable() and any(
-        ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029" for one in text
-    )
 
 
 def _link(place: str, name: str, way: str) -> DatasetError:
@@ -221,7 +267,7 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """The part of a name that the files of one photo in a shard share: up to its first point."""
+    """Return what the files of one sample in a shard have in common: the name up to its first point."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from poets_edge.core.sqlite import Database, in_queries, is_damage
 from poets_edge.photos import elsewhere
-from poets_edge.photos.address import is_address
+from poets_edge.photos.address import Location, is_address
 from poets_edge.photos.elsewhere import Seen
 from poets_edge.progress import Reporter
 
@@ -80,7 +80,7 @@ class Digests:
                 found.append(Known(digest, now.size) if now and now.identity == stamp else None)
         return found
 
-    def store(self, path: Path, stamp: Seen, at: float, digest: bytes) -> None:
+    def store(self, path: Location, stamp: Seen, at: float, digest: bytes) -> None:
         """Store a digest, unless the file was changed too short a time before it was read, or in the future.
 
         Args:

@@ -7,21 +7,19 @@ are read one at a time, where they are.
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 from poets_edge.errors import DatasetError
 from poets_edge.photos import remote
-from poets_edge.photos.address import is_address, joined, photo_path
-from poets_edge.photos.archives import Archive, read_archive, read_member
-from poets_edge.photos.folder import PHOTO_SUFFIXES
+from poets_edge.photos.address import Location, is_address, joined, photo_path
+from poets_edge.photos.archives import MOST_REMOTE_MEMBERS, Archive, read_archive, read_member
+from poets_edge.photos.names import is_photo
 from poets_edge.photos.table import UNKNOWN_SIZE
 
 SUFFIXES = (".zip", ".tar")
@@ -92,7 +90,7 @@ def find_photos(place: str) -> Found:
     if place.lower().endswith(_PACKED):
         raise DatasetError(f"{place}: photos cannot be read one by one from this kind of archive. Make a .zip or .tar.")
     if not place.lower().endswith(SUFFIXES):
-        return Found(place, [name for name in remote.listed(place) if _is_photo(name)])
+        return Found(place, [name for name in remote.listed(place) if is_photo(name)])
     archives = _archives(place)
     try:
         found = [_archive_at(archive)[0] for archive in archives]
@@ -114,7 +112,7 @@ def find_photos(place: str) -> Found:
     return Found(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1)
 
 
-def photo_at(folder: Path, name: str) -> Path:
+def photo_at(folder: Location, name: str) -> Location:
     """The path of a photo, given by its name, in what `scan` was given."""
     pattern = str(folder)
     several = pattern.lower().endswith(SUFFIXES) and ("{" in pattern or "*" in pattern or "?" in pattern)
@@ -139,12 +137,12 @@ def read(path: str, most: int) -> bytes:
     if container is None:
         if size(path) > most:  # where the server does not answer, reading tells why
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
-        return remote.read(path)
+        return remote.read(path, most=most)
     member = _archive_at(container)[0].find(name)
     if member is None:
         raise FileNotFoundError(errno.ENOENT, "not in its archive any more")
     if is_address(container):
-        return read_member(member, lambda start, end: remote.read(container, start, end), most)
+        return read_member(member, lambda start, end: remote.read(container, start, end, most=2 * most), most)
     with open(container, "rb", buffering=0) as file:  # noqa: PTH123 - a million times
 
         def part(start: int, end: int) -> bytes:
@@ -159,8 +157,8 @@ def seen(path: str) -> Seen | None:
     try:
         container, name = _through(path)
         if container is None:
-            mark = remote.identity(path)
-            return Seen(mark, 0.0, size(path)) if mark else None
+            said = remote.facts(path)
+            return Seen(said.identity, said.changed, size(path)) if said.identity else None
         archive, whole, changed = _archive_at(container)
         member = archive.find(name)
         return Seen(f"{whole} {member}", changed, member.length) if member and whole else None
@@ -200,7 +198,8 @@ def _through(path: str) -> tuple[str | None, str]:
 def _archive_at(container: str) -> tuple[Archive, str, float]:
     """An archive, what tells whether it has changed, and when it did. Raises OSError."""
     if is_address(container):
-        return _remote_archive(container), remote.identity(container) or "", 0.0
+        said = remote.facts(container)
+        return _remote_archive(container), said.identity or "", said.changed
     whole, changed, _ = Seen.of(os.stat(container))  # noqa: PTH116
     return _local_archive(container, whole), whole, changed
 
@@ -214,16 +213,13 @@ def _local_archive(container: str, whole: str) -> Archive:
 @lru_cache(maxsize=_KEPT)
 def _remote_archive(container: str) -> Archive:
     with remote.opened(container) as file, remote.saying(container):
-        return read_archive(file, container)
-
-
-def _is_photo(name: str) -> bool:
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    return not hidden and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES  # noqa: PTH122
+        return read_archive(file, container, MOST_REMOTE_MEMBERS)
 
 
 def _archives(place: str) -> list[str]:
     """The archives that a path, an address or a pattern stands for, sorted. Raises DatasetError: there is none."""
+    import glob
+
     if not is_address(place) and os.path.isfile(place):  # noqa: PTH113
         return [place]
     found: list[str] = []

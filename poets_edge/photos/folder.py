@@ -16,17 +16,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.address import Address
+from poets_edge.photos import elsewhere
+from poets_edge.photos.address import Address, Location
+from poets_edge.photos.names import PHOTO_SUFFIXES, check_distinct, class_name
 from poets_edge.photos.table import NO_SET, SET_NAMES, PhotoTable
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import SetName as SetName
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
 
 _SET_FOLDERS: dict[str, SetName] = {
     "train": "training",
@@ -46,40 +47,49 @@ LARGEST_PHOTO = 256 << 20
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The result of a scan: photos sorted by name, classes sorted, and class folders without photos.
+    """The result of a scan: photos sorted by name.
 
     Attributes:
+        empty_classes: class folders without photos.
         set_folders: names of the folders of sets, such as `train` and `val`; empty where class folders come first.
+        ignored: number of photos in an archive or at an address that are not directly in a class folder.
     """
 
-    path: Path
+    path: Location
     photos: PhotoTable
     empty_classes: tuple[str, ...] = ()
     set_folders: tuple[str, ...] = ()
+    ignored: int = 0
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Classes that have a photo, sorted."""
         return self.photos.present
 
 
-def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
+def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
     """Find the photos of each class folder.
 
     Args:
-        folder: holds one folder a class; files beside those (a LICENSE.txt) are ignored. Or it holds folders of sets
-            (`train`, `val`, `test`, by these and similar names), each with one folder a class. Or it is an archive, or
-            an address, as `poets_edge.photos.elsewhere` says.
+        folder: has one folder for each class; other files (a LICENSE.txt) are ignored. Or it has folders of sets
+            (`train`, `val`, `test` and similar names), each with one folder for each class. Or it is an archive or an
+            address, see `poets_edge.photos.elsewhere`.
         recursive: look in folders inside a class folder too; link loops are followed once.
 
     Raises:
-        DatasetError: the folder is missing, is a file, cannot be read, or holds no class with a photo; or the name of a
-            class is no line of text.
+        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; or the name of a
+            class is not a line of text, or differs from another one only in case or Unicode normalization.
         RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
     """
-    from poets_edge.photos.elsewhere import is_elsewhere
+    if isinstance(folder, Address) or elsewhere.is_elsewhere(str(folder)):
+        found = _scan_elsewhere(folder, recursive=recursive)
+    else:
+        found = _scan_folder(folder, recursive=recursive)
+    check_distinct((*found.classes, *found.empty_classes), folder)
+    return found
 
-    if isinstance(folder, Address) or is_elsewhere(str(folder)):
-        return _scan_elsewhere(folder, recursive=recursive)
+
+def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder. Give the one that holds a folder of photos for each class.")
     if not folder.is_dir():
@@ -115,12 +125,8 @@ def scan(folder: Path, *, recursive: bool = False) -> PhotoFolder:
     return PhotoFolder(folder, photos, tuple(empty), set_folders)
 
 
-def _scan_elsewhere(folder: Path, *, recursive: bool) -> PhotoFolder:
-    from urllib.parse import unquote
-
-    from poets_edge.photos.elsewhere import find_photos
-
-    found = find_photos(str(folder))
+def _scan_elsewhere(folder: Location, *, recursive: bool) -> PhotoFolder:
+    found = elsewhere.find_photos(str(folder))
     rows = sorted(range(len(found.names)), key=found.names.__getitem__)
     parts = [found.names[row].split("/")[found.depth :] for row in rows]
     set_folders = () if found.labels else _set_folders_of(parts)
@@ -151,7 +157,7 @@ def _scan_elsewhere(folder: Path, *, recursive: bool) -> PhotoFolder:
         classes=np.array(classes, np.int32),
         given=np.array(given, np.int8),
     )
-    return PhotoFolder(folder, photos, (), set_folders)
+    return PhotoFolder(folder, photos, (), set_folders, ignored=len(rows) - len(names))
 
 
 def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -161,17 +167,6 @@ def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
     if len(tops) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
         return ()
     return tuple(tops) if all(len(folders) > 2 for folders in names) else ()
-
-
-def class_name(folder: str) -> str:
-    """The class of a folder of that name, UTF-8 whatever the locale says. Raises DatasetError: no line of text."""
-    try:
-        name = folder if folder.isascii() else os.fsencode(folder).decode("utf-8")
-    except UnicodeError:
-        raise DatasetError(f"{folder}: the name of this class is not UTF-8. Rename the folder.") from None
-    if len(name.splitlines()) > 1:
-        raise DatasetError(f"{folder}: the name of this class has more than one line. Rename the folder.")
-    return name
 
 
 def _subfolders(folder: Path, *names: str) -> list[Path]:
@@ -203,11 +198,11 @@ def read_contents(photo: Photo) -> bytes:
     return contents
 
 
-def contents_at(path: Path) -> bytes:
-    """The bytes of a photo, given by its path alone; that may lead through an archive, or be an address.
+def contents_at(path: Location) -> bytes:
+    """Return the bytes of a photo, given by its path, which may lead through an archive, or by its address.
 
     Raises:
-        PhotoError: it cannot be read, is no regular file, or is larger than LARGEST_PHOTO.
+        PhotoError: it cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
     """
     try:
         return _read(path)
@@ -215,8 +210,8 @@ def contents_at(path: Path) -> bytes:
         raise PhotoError(f"{path}: {error.strerror or error}.") from None
 
 
-def _read(path: Path) -> bytes:
-    if not isinstance(path, Address):
+def _read(path: Location) -> bytes:
+    if isinstance(path, Path):
         try:
             return read_bytes(path, LARGEST_PHOTO)
         except NotADirectoryError:  # it may lead through an archive
@@ -224,9 +219,7 @@ def _read(path: Path) -> bytes:
         except FileNotFoundError:  # so Windows says it
             if os.name != "nt":
                 raise
-    from poets_edge.photos.elsewhere import read
-
-    return read(str(path), LARGEST_PHOTO)
+    return elsewhere.read(str(path), LARGEST_PHOTO)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -1,88 +1,142 @@
-"""Files at addresses, through fsspec: `https://`, `s3://`, `gs://` and whatever else it knows.
+"""Files at addresses: `https://` by our own bounded client, `s3://` and `gs://` through fsspec.
 
-What tells that a file has changed (its ETag, or size and time, as the server says) is asked once a run. A file that is
-missing is an OSError like that of a missing file here; anything else that goes wrong on the way ends the run, since
-leaving out photos because of the network would train something else.
+Whether a file has changed is told by what its server says of it (ETag, size and time), asked once a run. A missing
+file is an OSError, as on this machine; any other failure ends the run, because leaving out photos for a failure of the
+network would train something else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, BinaryIO, cast
+from types import ModuleType
+from typing import Any, BinaryIO, NamedTuple, cast
 
+from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError, PoetsEdgeError, RemoteError, RuntimeMissingError
 
 CONNECTIONS = 16
 """Requests under way at once."""
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+"""Schemes that fsspec reads, and the extra that installs what it takes."""
+_WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""Names of such marks; each kind of file system has its own."""
+"""Names under which servers say what changes with a file; each kind of store has its own."""
+_BLOCK = 1 << 22
+"""Bytes that are read at once of an archive's list of members."""
+_UNRELIABLE = float("inf")
+
+
+class Facts(NamedTuple):
+    """What a server says of a file.
+
+    Attributes:
+        identity: text that changes when the file does; None where the server does not say.
+        changed: seconds since the epoch when it changed, by this machine's clock; 0.0 where `identity` changes with
+            every byte, infinity where a change within the same second would not show.
+        size: bytes; None where the server does not say.
+    """
+
+    identity: str | None
+    changed: float
+    size: int | None
 
 
 def listed(address: str) -> list[str]:
-    """The files below an address, by their names below it. Raises DatasetError: there are none."""
+    """Return the names of the files below an address. Raises DatasetError: there are none."""
     with saying(address):
-        system, path = _system(address)
-        found = _if_there(system.find, path)
-        whole = [system._strip_protocol(name) for name in found]
-        base = system._strip_protocol(path).rstrip("/") + "/"
-    names = [name[len(base) :] for name in whole if name.startswith(base)]
+        if _is_web(address):
+            names = _if_there(_web().listing, address)
+        else:
+            system, path = _system(address)
+            base = system._strip_protocol(path).rstrip("/") + "/"
+            whole = map(system._strip_protocol, _if_there(system.find, path))
+            names = [name[len(base) :] for name in whole if name.startswith(base)]
     if not names:
         raise DatasetError(f"{address}: nothing is there, or it cannot be listed.")
     return names
 
 
 def matching(address: str) -> list[str]:
-    """The addresses that a pattern with `*` or `?` stands for, sorted."""
+    """Return the addresses that a pattern with `*` or `?` stands for, sorted."""
+    import fnmatch
+
     with saying(address):
+        if _is_web(address):
+            root = re.split(r"[*?]", address)[0].rpartition("/")[0]
+            parts = address[len(root) + 1 :].split("/")
+            names = [name.split("/") for name in _if_there(_web().listing, root)]
+            return sorted(
+                "/".join([root, *name])
+                for name in names
+                if len(name) == len(parts) and all(map(fnmatch.fnmatchcase, name, parts))
+            )
         system, path = _system(address)
         return sorted(str(system.unstrip_protocol(found)) for found in _if_there(system.glob, path))
 
 
 def opened(address: str) -> BinaryIO:
-    """A file that can be sought in. Raises DatasetError: its server does not give parts of files."""
+    """Open a file for reading at any place. Raises DatasetError: its server does not give parts of files."""
     with saying(address):
+        if _is_web(address):
+            length = size(address)
+            if length is None:
+                raise DatasetError(f"{address}: its server does not say its size. Download it first.")
+            return cast(BinaryIO, io.BufferedReader(_RangeFile(address, length), _BLOCK))
         system, path = _system(address)
-        file = system.open(path, "rb")
-        if not file.seekable():
-            raise DatasetError(f"{address}: its server does not give parts of a file. Download it first.")
-        return cast(BinaryIO, file)
+        return cast(BinaryIO, system.open(path, "rb"))
 
 
-def read(address: str, start: int | None = None, end: int | None = None) -> bytes:
-    """A file's bytes, or those from a place up to another. Raises OSError: it is missing."""
+def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
+    """Return a file's bytes, or those from `start` up to `end`. Raises OSError: it is missing, or too large."""
     with saying(address):
+        if _is_web(address):
+            return bytes(_web().read(address, start, end, most=most))
         system, path = _system(address)
-        return bytes(system.cat_file(path, start=start, end=end))
+        data = bytes(system.cat_file(path, start=start or 0, end=most + 1 if end is None else end))
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
+    return data
 
 
-def identity(address: str) -> str | None:
-    """The marks that change when a file does; None where its server does not say. Raises OSError: it is missing."""
-    facts = _facts(address)
-    marks = [f"{mark}={facts[mark]}" for mark in _MARKS if facts.get(mark)]
-    return " ".join([f"size={facts.get('size')}", *marks]) if marks else None
+@lru_cache(maxsize=1 << 17)
+def facts(address: str) -> Facts:
+    """Return what the server says of a file. Raises OSError: it is missing."""
+    with saying(address):
+        if _is_web(address):
+            said: dict[str, Any] = dict(_web().facts(address))
+            said["size"] = int(length) if (length := said.get("Content-Length") or "").isdigit() else None
+        else:
+            system, path = _system(address)
+            said = dict(system.info(path))
+        marks = [f"{mark}={said[mark]}" for mark in _MARKS if said.get(mark)]
+        length = said.get("size")
+        identity = " ".join([f"size={length}", *marks]) if marks else None
+        return Facts(identity, _changed(said), None if length is None else int(length))
 
 
 def size(address: str) -> int | None:
-    """Bytes of a file, where its server says it. Raises OSError: it is missing."""
-    found = _facts(address).get("size")
-    return None if found is None else int(found)
+    """Return the bytes of a file, where its server says it. Raises OSError: it is missing."""
+    return facts(address).size
 
 
 def ask_about(addresses: Sequence[str]) -> None:
-    """Ask for what `identity` and `size` tell, many at a time."""
+    """Fill the cache of `facts`, many files at a time."""
+
+    from concurrent.futures import ThreadPoolExecutor
 
     def ask(address: str) -> None:
         with contextlib.suppress(OSError):  # a missing one is said when it is read
-            _facts(address)
+            facts(address)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         for _ in pool.map(ask, addresses):
@@ -91,14 +145,81 @@ def ask_about(addresses: Sequence[str]) -> None:
 
 def forget() -> None:
     """Ask anew from here on: a scan begins."""
-    _facts.cache_clear()
+    facts.cache_clear()
 
 
-@lru_cache(maxsize=1 << 17)
-def _facts(address: str) -> dict[str, Any]:
-    with saying(address):
-        system, path = _system(address)
-        return dict(system.info(path))
+def _changed(said: dict[str, Any]) -> float:
+    """Return when a file changed, by this machine's clock; see `Facts`.
+
+    Last-Modified counts whole seconds, and the ETags of nginx and Apache are made from it: a file that is rewritten
+    within the second keeps both.
+    """
+    modified = _seconds(said.get("Last-Modified"))
+    if modified is None:
+        return 0.0
+    now = _seconds(said.get("Date"))
+    if now is None:
+        return _UNRELIABLE
+    return time.time() - now + modified
+
+
+def _seconds(date: object) -> float | None:
+    import email.utils
+
+    try:
+        return email.utils.parsedate_to_datetime(str(date)).timestamp() if date else None
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+class _RangeFile(io.RawIOBase):
+    """A file at a web address that is read part by part."""
+
+    def __init__(self, address: str, length: int) -> None:
+        self._address, self._length, self._place = address, length, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place and return it."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._length}[whence]
+        if start + offset < 0:
+            raise ValueError("before the beginning of the file")
+        self._place = start + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into a buffer and return how many."""
+        end = min(self._place + len(buffer), self._length)
+        data = read(self._address, self._place, end, most=len(buffer)) if self._place < end else b""
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def _web() -> ModuleType:
+    """Return our client; it is loaded when it is used, for Python's own takes as long to load as a photo to label."""
+    from poets_edge.photos import http
+
+    return http
+
+
+def _is_web(address: str) -> bool:
+    """Return whether an address is one of the web. Raises DatasetError: its kind is not among those that are read."""
+    scheme = address.partition(":")[0].lower()
+    if scheme in _WEB:
+        if not _web().is_allowed(address):
+            raise DatasetError(f"{address}: not an https address (http is for this machine only), or without a host.")
+        return True
+    if scheme not in _STORES:
+        raise DatasetError(f"{address}: no kind of address that photos are read from. Use https, s3 or gs.")
+    return False
 
 
 def _system(address: str) -> tuple[Any, str]:
@@ -130,14 +251,13 @@ def saying(address: str) -> Iterator[None]:
     except ImportError:
         raise _missing(address) from None
     except Exception as error:  # every file system has kinds of its own
-        if isinstance(error, ValueError) and "rotocol" in str(error):
-            raise DatasetError(f"{address}: no kind of address that fsspec knows.") from None
-        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise
+        text = without_user_info(" ".join(str(error).split())) or type(error).__name__
+        reason = "".join(letter for letter in text[:200] if letter.isprintable())
         raise RemoteError(f"{address}: {reason}. What is computed stays; run again to go on.") from None
 
 
 def _missing(address: str) -> RuntimeMissingError:
-    extra = _EXTRAS.get(address.partition(":")[0].lower(), "remote")
-    return RuntimeMissingError(
-        f"{address}: photos at an address need another package: pip install 'poets-edge[{extra}]'"
-    )
+    extra = _STORES[address.partition(":")[0].lower()]
+    return RuntimeMissingError(f"{address}: photos in a store need another package: pip install 'poets-edge[{extra}]'")

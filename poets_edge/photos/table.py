@@ -14,7 +14,7 @@ from typing import Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.photos.address import joined, photo_path
+from poets_edge.photos.address import Location, joined, photo_path
 
 SetName = Literal["training", "validation", "test"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
@@ -42,11 +42,18 @@ class Photo:
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
 
-    path: Path
+    path: Location
     name: str
     label: str
     given_set: SetName | None = None
     sha256: str = ""
+
+    @property
+    def file(self) -> Path:
+        """The path, where it is not an address. Raises TypeError."""
+        if isinstance(self.path, Path):
+            return self.path
+        raise TypeError(f"{self.path} is an address")
 
 
 class PhotoTable(Sequence[Photo]):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
-from pathlib import Path
 
 from PIL import Image
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import PhotoError
+from poets_edge.photos.address import Location
 from poets_edge.photos.folder import contents_at
 from poets_edge.photos.image import read_photo
 
@@ -19,12 +19,12 @@ _SIDE = 220
 _QUALITY = 72
 
 
-def thumbnails(photos: Iterable[Path]) -> dict[Path, str]:
+def thumbnails(photos: Iterable[Location]) -> dict[Location, str]:
     """Return each photo as a JPEG in a `data:` URL; an empty string if it cannot be read."""
     return dict(run_parallel(dict.fromkeys(photos), lambda: None, lambda path, _: _thumbnail(path)))
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(path: Location) -> str:
     try:
         image = read_photo(contents_at(path))
     except PhotoError:

@@ -10,7 +10,7 @@ from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS, WORK
 from poets_edge.errors import UsageError
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture, as_architecture
 from poets_edge.nets.weights import IMAGENET
-from poets_edge.photos.address import as_photo_path
+from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import Percentages
 from poets_edge.train.cluster_address import check_cluster
@@ -44,7 +44,7 @@ class TrainOptions:
         fine_tuning: number of blocks that are trained together with the head, and how.
     """
 
-    image_dir: Path
+    image_dir: Location
     architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
     output_graph: Path = GRAPH
     output_labels: Path = LABELS
@@ -111,7 +111,7 @@ class TrainOptions:
             "runs_dir": self.runs_dir or self.summaries,
             "intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
         }.items():
-            if path.resolve().is_relative_to(photos):
+            if path.resolve().is_relative_to(str(photos)):
                 raise UsageError(
                     f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."

@@ -120,8 +120,8 @@ def test_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int]
     (strangers / "daisy").rename(strangers / "orchids")
     poets_edge("benchmark", model, "--image_dir", strangers, "--set", "all").failed("orchids")
     for photo in scan(strangers).photos:
-        photo.path.unlink()
-        photo.path.write_bytes(b"no picture")
+        photo.file.unlink()
+        photo.file.write_bytes(b"no picture")
     poets_edge("benchmark", model, "--image_dir", strangers, "--set", "all").failed("photo", "can be read")
 
 

@@ -70,14 +70,14 @@ def test_grid_ignores_photos_added_while_it_runs(options: Callable[..., GridOpti
     before = options(SMALL, folds=folds)
     photos = grid(before).points[0].photos
     both = options(SMALL, LARGE, folds=folds)
-    result = grid(both, Intruder("retraining", lambda: add_photos(both.image_dir)))
+    result = grid(both, Intruder("retraining", lambda: add_photos(Path(str(both.image_dir)))))
     assert [point.photos for point in result.points] == [photos] * 4
     assert grid(both).points[0].photos > photos, "the next run sees them"
 
 
 def test_grid_stops_if_photo_was_replaced(options: Callable[..., GridOptions]) -> None:
     wanted = options(SMALL, folds=0)
-    first, second, *_ = sorted((wanted.image_dir / "roses").iterdir())
+    first, second, *_ = sorted((Path(str(wanted.image_dir)) / "roses").iterdir())
     with pytest.raises(DatasetError, match=rf"roses/{first.name} changed while the grid was running"):
         grid(wanted, Intruder("bottlenecks", lambda: shutil.copy(second, first)))
 
@@ -88,7 +88,7 @@ def test_grid_stops_if_test_photos_differ_between_architectures(options: Callabl
     both = options(SMALL, LARGE, folds=0)
 
     def remove_class() -> None:
-        for path in sorted((both.image_dir / "tulips").iterdir()):
+        for path in sorted((Path(str(both.image_dir)) / "tulips").iterdir()):
             path.unlink()
 
     with pytest.raises(DatasetError, match=r"tulips/\S+ was removed or replaced while the grid was running"):

@@ -212,8 +212,8 @@ def test_bottlenecks_of_several_architectures_equal_those_of_each_alone(
     hashed = [item for item in hash_photos(scan(photos).photos) if isinstance(item, HashedPhoto)]
     assert len(hashed) >= 4 * 8
     broken, changed = hashed[3], hashed[9]
-    broken.photo.path.write_bytes(b"not a picture")
-    shutil.copyfile(hashed[20].photo.path, changed.photo.path)
+    broken.photo.file.write_bytes(b"not a picture")
+    shutil.copyfile(hashed[20].photo.file, changed.photo.file)
     folder = done.folder / "tf_files/bottlenecks"
     backbones = [prepare_backbone(one, find_weights(one, tmp_path), folder) for one in map(architecture, NAMES)]
 
@@ -271,7 +271,7 @@ def test_ship_copies_model_and_labels(done: Grid, result: dict[str, Any]) -> Non
     (model,) = (done.output / "ship").glob("*.tflite")
     assert model.name == "mobilenet_0.25_128_int8.tflite"
     assert (done.output / "ship/labels.txt").read_text().split() == result["labels"]
-    photo = scan(done.photos).photos[0].path
+    photo = scan(done.photos).photos[0].file
     poets_edge("label", "--graph", model, photo).ok()
 
 

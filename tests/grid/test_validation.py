@@ -59,7 +59,7 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
         ).extractor()
         found, expected, logits = [], [], []
         for photo in scan(exported / "photos").photos[::3]:
-            pixels = fit(read_photo(photo.path), (128, 128))
+            pixels = fit(read_photo(photo.file), (128, 128))
             features = extract(pixels)[None]
             logits.append((features @ head.weights + head.biases)[0])
             found.append(int8_head.scores(features)[0])

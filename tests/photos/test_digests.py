@@ -44,7 +44,7 @@ class Folder:
         photos = [Photo(path, path.relative_to(self.path).as_posix(), path.parent.name) for path in paths]
         for photo, found in zip(photos, hash_photos(photos, self.kept, rehash=rehash), strict=True):
             assert isinstance(found, HashedPhoto) and found.photo == photo
-            assert found.digest == hashlib.sha256(photo.path.read_bytes()).digest(), photo.name
+            assert found.digest == hashlib.sha256(photo.file.read_bytes()).digest(), photo.name
         return sorted(self.reads)
 
     def _read(self, photo: Photo) -> bytes:
@@ -79,7 +79,7 @@ def test_what_was_trained_on_is_recognised_without_asking_for_sizes_again(folder
         folder.reads.clear()
         hashed = hash_photos(photos, folder.kept)
         assert sorted(folder.reads) == reads
-        assert hashed.sizes.tolist() == [photo.path.stat().st_size for photo in photos]
+        assert hashed.sizes.tolist() == [photo.file.stat().st_size for photo in photos]
         assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
     assert len(sketch_now(photos)) == len(ALL)
 
@@ -98,7 +98,7 @@ def test_a_size_is_what_the_server_says_also_when_the_photo_was_read(
 ) -> None:
     """It is asked when the folder is to be recognised, and may not be said, or be that of packed bytes."""
     photos = scan(folder.path).photos
-    sizes = {str(photo.path): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
+    sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
     for module in (digests, bottlenecks):
         monkeypatch.setattr(module, "seen_now", lambda path: Seen(path, 0.0, sizes[path]))
     for _ in ("read", "known"):
@@ -222,7 +222,7 @@ def test_a_model_knows_the_photos_it_has_learned_from_and_no_others(tmp_path: Pa
     poets_edge("draw-photos", photos, "--per_class", "5", "--quiet").ok()
     for name in ("empty.jpg", "broken.jpg"):
         (photos / "daisy" / name).write_bytes(b"broken"[: 6 * (name == "broken.jpg")])
-    learned_from = [photo for photo in scan(photos).photos if photo.path.name not in ("empty.jpg", "broken.jpg")]
+    learned_from = [photo for photo in scan(photos).photos if photo.file.name not in ("empty.jpg", "broken.jpg")]
     few = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q")
     for _ in ("cold", "cached"):
         poets_edge("train", "--image_dir", photos, *few, cwd=tmp_path).ok()

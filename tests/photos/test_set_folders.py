@@ -19,10 +19,10 @@ def divided(tmp_path: Path) -> Path:
     """Nine photos a class in `train`, three in `Valid`."""
     draw_photos(tmp_path / "drawn", per_class=12)
     for photo in scan(tmp_path / "drawn").photos:
-        number = int(photo.path.stem.rpartition("-")[2])
-        target = tmp_path / "divided" / ("Valid" if number % 4 == 0 else "train") / photo.label / photo.path.name
+        number = int(photo.file.stem.rpartition("-")[2])
+        target = tmp_path / "divided" / ("Valid" if number % 4 == 0 else "train") / photo.label / photo.file.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(photo.path, target)
+        shutil.copy(photo.file, target)
     return tmp_path / "divided"
 
 

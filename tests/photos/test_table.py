@@ -29,9 +29,9 @@ def test_table_is_a_sequence_of_photos(folder: Path) -> None:
     listed = [Photo(folder / name, name, name[0]) for name in sorted(NAMES)]
     assert list(found) == listed and [found[row] for row in range(-len(found), 0)] == listed
     assert list(found[1:4]) == listed[1:4] and list(found[::-1]) == listed[::-1]
-    assert list(found.paths()) == [str(photo.path) for photo in listed]
+    assert list(found.paths()) == [str(photo.file) for photo in listed]
     assert list(PhotoTable.of(listed)) == listed and PhotoTable.of(found) is found
-    assert all(photo.path.exists() for photo in found)
+    assert all(photo.file.exists() for photo in found)
     with pytest.raises(IndexError):
         found[len(found)]
 

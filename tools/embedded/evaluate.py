@@ -26,7 +26,7 @@ def read_photos(folder: Path) -> tuple[Matrix, Indices]:
     normalise = normaliser(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)
     for photo, image in zip(found.photos, images, strict=True):
-        normalise(fit(read_photo(photo.path), ARCHITECTURE.size), image)
+        normalise(fit(read_photo(photo.file), ARCHITECTURE.size), image)
     return images, np.array([found.classes.index(photo.label) for photo in found.photos])
 
 

@@ -154,7 +154,7 @@ def _benchmark(
 ) -> DeviceResult:
     models = tuple(dict.fromkeys(options.models))
     photos = next(iter(here.values())).photos if here else ()
-    image_dir = _send_files(device, "photos", {photo.name: photo.path for photo in photos}, reporter)
+    image_dir = _send_files(device, "photos", {photo.name: photo.file for photo in photos}, reporter)
     labels = _send_files(device, "labels", {"labels.txt": options.labels} if options.labels else {}, reporter)
     kept = _kept(device, options, models, image_dir)
     answer = measure_there(

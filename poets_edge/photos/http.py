@@ -1,0 +1,293 @@
+"""A bounded HTTP client, for servers that may send anything: files, parts of files, and listings of folders.
+
+Every answer has limits of bytes and of time. Compressed bodies are refused, so what arrives is as large as what was
+sent. Passwords and redirects: a password goes only to the server that it was given for, and `https` leads only to
+`https`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import html
+import http.client
+import io
+import os
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from poets_edge.core.credentials import authorization, origin
+from poets_edge.errors import DatasetError
+
+SECONDS = 15.0
+"""Time for an answer, and one second more for each `_SLOWEST` bytes of it."""
+_SLOWEST = 16 << 10
+_HEADERS = 1 << 20
+"""Bytes of status, headers and the framing of chunks."""
+_UNANNOUNCED = 64 << 20
+"""Bytes of a body whose length the server has not said."""
+_BLOCK = 1 << 18
+_REDIRECTS = 5
+_NO_HEAD = (405, 501)
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 64 << 20
+"""Limits of a listing: levels of folders, folders, and bytes of all pages."""
+_LINK = re.compile(r"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer: where it came from after redirects, and its body."""
+
+    url: str
+    status: int
+    headers: Message
+    body: bytes
+
+
+class _Pool(dict[str, http.client.HTTPConnection]):
+    """Idle connections of one thread by origin."""
+
+    def __del__(self) -> None:
+        for connection in self.values():
+            connection.close()
+
+
+class _Idle(threading.local):
+    """The pool of the current thread, and the process that opened its connections."""
+
+    def __init__(self) -> None:
+        self.process, self.pool = os.getpid(), _Pool()
+
+
+_idle = _Idle()
+
+
+def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
+    """Return a file's bytes, or those from `start` up to `end`; fewer at the end of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it is larger than `most`, or the server breaks off, is too slow, or cannot be reached.
+        DatasetError: the server does not give parts of files.
+    """
+    if start is None or end is None:
+        return _fetch("GET", address, most).body
+    if end <= start:
+        return b""
+    answer = _fetch("GET", address, end - start, {"Range": f"bytes={start}-{end - 1}"})
+    if answer.status == 416:
+        return b""
+    said = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range") or "")
+    if answer.status != 206 or said is None or int(said[1]) != start:
+        raise DatasetError(f"{address}: its server does not give parts of a file. Download it first.")
+    return answer.body
+
+
+def facts(address: str) -> dict[str, str]:
+    """Return the headers of a file; none where the server does not answer HEAD. Raises OSError: see `read`."""
+    answer = _fetch("HEAD", address, 0)
+    return {} if answer.status in _NO_HEAD else dict(answer.headers.items())
+
+
+def listing(address: str) -> list[str]:
+    """Return the names of all files below a folder, as its pages link to them: percent-encoded, relative, with `/`.
+
+    Raises:
+        DatasetError: the listing exceeds the limits of folders, depth or bytes.
+        OSError: see `read`.
+    """
+    found: dict[str, None] = {}
+    waiting, pages, room = [""], 0, _MOST_LISTED
+    while waiting:
+        folder = waiting.pop()
+        pages += 1
+        if pages > _MOST_PAGES or folder.count("/") > _DEEPEST or not room:
+            raise DatasetError(
+                f"{address}: more than {_MOST_PAGES:,} folders, {_DEEPEST} levels or {_MOST_LISTED >> 20} MB of"
+                " listings below it; perhaps a folder links to itself. Give an archive."
+            )
+        try:
+            answer = _fetch("GET", f"{address}/{folder}", room)
+        except FileNotFoundError:
+            if not folder:
+                raise
+            continue
+        room -= len(answer.body)
+        for name in _links(answer):
+            inner = folder + name
+            if name.endswith("/"):
+                if inner not in found:
+                    found[inner] = None
+                    waiting.append(inner)
+            else:
+                found[inner] = None
+    return [name for name in found if not name.endswith("/")]
+
+
+def _links(page: Response) -> list[str]:
+    """The names directly below a page's own address that it links to."""
+    base = page.url.partition("?")[0]
+    names = []
+    for match in _LINK.finditer(page.body.decode("utf-8", "replace")):
+        with contextlib.suppress(ValueError):  # no address
+            target = re.split(r"[?#]", urljoin(base, html.unescape(match[1])))[0]
+            name = target[len(base) :] if target.startswith(base) else ""
+            if name.strip("/") and "/" not in name[:-1] and not name.startswith("."):
+                names.append(name)
+    return names
+
+
+def is_allowed(address: str) -> bool:
+    """Return whether an address has a host and a valid port, and is https, or http to this machine."""
+    try:
+        parts = urlsplit(address)
+        origin(address)
+    except ValueError:
+        return False
+    return parts.hostname in _LOCAL if parts.scheme == "http" else bool(parts.scheme == "https" and parts.hostname)
+
+
+def _fetch(method: str, address: str, most: int, headers: dict[str, str] | None = None) -> Response:
+    """Send a request, and follow redirects. Raises OSError or HTTPException for anything else than an answer."""
+    url, end = address, time.monotonic() + SECONDS
+    for _ in range(_REDIRECTS + 1):
+        answer = _ask(method, url, most, headers or {}, end)
+        if answer.status not in (301, 302, 303, 307, 308):
+            break
+        target = urljoin(url, answer.headers.get("Location") or "")
+        if not is_allowed(target) or (url.startswith("https:") and not target.startswith("https:")):
+            raise http.client.HTTPException("the server redirects to an address that is not https")
+        url = target
+    else:
+        raise http.client.HTTPException(f"the server redirects more than {_REDIRECTS} times")
+    if answer.status in (404, 410):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if answer.status >= 400 and answer.status not in (416, *_NO_HEAD):
+        raise http.client.HTTPException(f"the server answers {answer.status}")
+    return answer
+
+
+def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) -> Response:
+    """Send one request, over an idle connection if there is one.
+
+    Args:
+        end: when it must be answered, by the monotonic clock; later for long bodies.
+    """
+    server, parts = origin(url), urlsplit(url)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    if parts.query:
+        path += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
+    headers = {"Accept-Encoding": "identity", "User-Agent": "poets_edge", **headers}
+    if (password := authorization(url)) is not None:
+        headers["Authorization"] = password
+    if _idle.process != os.getpid():  # a fork must not use its parent's connections
+        _idle.process, _idle.pool = os.getpid(), _Pool()
+    connection = _idle.pool.pop(server, None)
+    try:
+        if connection is not None:
+            with contextlib.suppress(ConnectionError, http.client.BadStatusLine):  # closed by the server meanwhile
+                return _answer(connection, method, url, path, headers, most, end)
+            connection.close()
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=max(end - time.monotonic(), 0.001))
+        return _answer(connection, method, url, path, headers, most, end)
+    except BaseException:
+        if connection is not None:
+            connection.close()
+        raise
+
+
+def _answer(
+    connection: http.client.HTTPConnection, method: str, url: str, path: str, headers: dict[str, str], most: int,
+    end: float,
+) -> Response:  # fmt: skip
+    def bounded(sock: socket.socket, method: str | None = None, **_: object) -> http.client.HTTPResponse:
+        limited: Any = _BoundedSocket(sock, most + most // 8 + _HEADERS, end)
+        return http.client.HTTPResponse(limited, method=method)
+
+    connection.response_class = bounded  # type: ignore[assignment]
+    if connection.sock is not None:
+        connection.sock.settimeout(max(end - time.monotonic(), 0.001))
+    connection.request(method, path, headers=headers)
+    response = connection.getresponse()
+    body = _body(response, most) if response.status < 300 else b""
+    if response.isclosed() and connection.sock is not None:  # all of it was read
+        _idle.pool[origin(url)] = connection
+    else:
+        response.close()
+        connection.close()
+    return Response(url, response.status, response.headers, body)
+
+
+def _body(response: http.client.HTTPResponse, most: int) -> bytes:
+    packed = response.getheader("Content-Encoding", "identity").lower()
+    length = response.length
+    if length == 0:
+        return response.read()
+    if packed != "identity":
+        raise http.client.HTTPException("the server sends it compressed, which it was asked not to do")
+    limit = min(most, _UNANNOUNCED) if length is None else most
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    whole = io.BytesIO()
+    while block := response.read(_BLOCK):
+        whole.write(block)
+        if whole.tell() > limit:
+            raise _too_large(limit)
+    if length is not None and whole.tell() != length:
+        raise ConnectionError("the connection breaks off before the end")
+    return whole.getvalue()
+
+
+def _too_large(limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {limit / 1e6:,.0f} MB")
+
+
+class _BoundedSocket:
+    """The part of a socket that a response reads from."""
+
+    def __init__(self, sock: socket.socket, most: int, end: float) -> None:
+        self._file = _BoundedFile(sock, most, end)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return a buffered file with the limits."""
+        return io.BufferedReader(self._file, 1 << 16)
+
+
+class _BoundedFile(io.RawIOBase):
+    """The bytes that a socket receives: at most `most`, and until `end`, which each `_SLOWEST` bytes put off by 1 s."""
+
+    def __init__(self, sock: socket.socket, most: int, end: float) -> None:
+        self._sock, self._raw, self._left, self._end = sock, sock.makefile("rb", buffering=0), most, end
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive into a buffer. Raises TimeoutError or OSError beyond the limits."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the server is too slow")
+        self._sock.settimeout(left)
+        try:
+            count = self._raw.readinto(buffer)
+        except TimeoutError:
+            raise TimeoutError("the server is too slow") from None
+        self._left -= count or 0
+        self._end += (count or 0) / _SLOWEST
+        if self._left < 0:
+            raise OSError(errno.EFBIG, "the server sends more than it was asked for")
+        return count
+
+    def close(self) -> None:
+        """Close the file; the socket stays open for the next request."""
+        self._raw.close()
+        super().close()

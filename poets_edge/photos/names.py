@@ -1,0 +1,55 @@
+"""Names of photo files and of classes."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+
+from poets_edge.errors import DatasetError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
+
+
+def is_photo(name: str) -> bool:
+    """Return whether a name, with `/` between its parts, is that of a photo by its suffix, and no part is hidden."""
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million times
+    return suffix in PHOTO_SUFFIXES and not (name.startswith(".") or "/." in name)
+
+
+def class_name(folder: str) -> str:
+    """Return the class that a folder's name stands for, decoded as UTF-8 whatever the locale.
+
+    Raises:
+        DatasetError: the name is not UTF-8, or has more than one line.
+    """
+    try:
+        name = folder if folder.isascii() else os.fsencode(folder).decode("utf-8")
+    except UnicodeError:
+        raise DatasetError(f"{folder}: the name of this class is not UTF-8. Rename the folder.") from None
+    if len(name.splitlines()) > 1:
+        raise DatasetError(f"{folder}: the name of this class has more than one line. Rename the folder.")
+    return name
+
+
+def check_distinct(labels: Iterable[str], place: object) -> None:
+    """Raise DatasetError if two class names differ only in case or in Unicode normalization.
+
+    Such names look alike, and are one folder on the file systems of macOS and Windows.
+    """
+    known: dict[str, str] = {}
+    for label in labels:
+        other = known.setdefault(unicodedata.normalize("NFC", label).lower(), label)
+        if other != label:
+            same = unicodedata.normalize("NFC", label) == unicodedata.normalize("NFC", other)
+            how = "the encoding of their accents" if same else "upper and lower case"
+            raise DatasetError(
+                f"{place}: the classes {other!r} and {label!r} differ only in {how}. Rename one, or move its photos."
+            )
+
+
+def has_controls(text: str) -> bool:
+    """Return whether a text has control characters or line separators."""
+    return not text.isprintable() and any(
+        ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029" for one in text
+    )
