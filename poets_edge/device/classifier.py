@@ -23,6 +23,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE, Normalization
+from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import Metadata, read_metadata, split_labels
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import ModelSource, read_model
@@ -31,8 +32,6 @@ from poets_edge.tflite.verify.answers import other_answer
 
 if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
-    from poets_edge.photos.split import Percentages
-    from poets_edge.progress import Reporter
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 """Scores of one photo, float32 [labels], each 0 to 1, in the order of the model's labels."""
@@ -295,16 +294,13 @@ class Classifier:
         image_dir: str | os.PathLike[str],
         *,
         split: EvaluatedSplit | None = None,
-        percentages: Percentages | None = None,
         recursive: bool = False,
         reporter: Reporter | None = None,
     ) -> EvaluateResult:
         """Measure the accuracy on a folder of labelled photos; see `poets_edge.evaluate`."""
         from poets_edge.device.evaluate import evaluate
 
-        return evaluate(
-            self, Path(image_dir), split=split, percentages=percentages, recursive=recursive, reporter=reporter
-        )
+        return evaluate(self, Path(image_dir), split=split, recursive=recursive, reporter=reporter)
 
     def _check_pixels(self, pixels: Pixels) -> None:
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
