@@ -1,11 +1,14 @@
-"""The commands' output: results on stdout, progress and warnings on stderr, tables, JSON."""
+"""Output of commands: results on stdout, progress and warnings on stderr; tables and JSON."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,9 +22,12 @@ from poets_edge.core import wording
 from poets_edge.core.files import write_text
 from poets_edge.photos.folder import PhotoFolder
 
+LINE_SECONDS = 5.0
+"""Time between two lines of progress in a file or pipe."""
+
 
 class Judged(Protocol):
-    """An accuracy with its number of photos and its interval: an `Evaluation`, or a cross-validation's."""
+    """An accuracy with its number of photos and its confidence interval."""
 
     @property
     def count(self) -> int: ...
@@ -32,11 +38,18 @@ class Judged(Protocol):
 
 
 class Terminal:
-    """The reporter of the command line."""
+    """Reporter of the command line.
+
+    A terminal gets progress bars and a status line that is overwritten. A file or pipe gets lines, one every few
+    seconds.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._status = False
+        self._interactive = sys.stderr is not None and sys.stderr.isatty()
+        self._status_shown = False
+        self._pending = ""
+        self._last_line = -math.inf
         self._bars: list[Any] = []
         context = click.get_current_context(silent=True)
         self._command = context.command if context else click.Command(None)
@@ -47,16 +60,21 @@ class Terminal:
             self._print(escaped(text))
 
     def status(self, text: str) -> None:
-        """Show a line that the next output overwrites; where stderr is no terminal, print it."""
+        """Show the current activity: a line that the next output overwrites, or one every few seconds."""
         if self._quiet:
             return
         text = escaped(text, line=True)
-        if self._bars or not sys.stderr.isatty():
+        if not self._interactive:
+            self._pending = text
+            if self._is_due():
+                self._clear_status()
+            return
+        if self._bars:
             self._print(text)
             return
         width = shutil.get_terminal_size().columns - 1
         click.echo(f"\r{text[:width]:<{width}}", err=True, nl=False)
-        self._status = True
+        self._status_shown = True
 
     def warn(self, text: str) -> None:
         """Print a warning, even when quiet."""
@@ -64,15 +82,17 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """A bar with rate and time left; one line at the end where stderr is no terminal."""
+        """Show the progress of long work: a bar, or a line every few seconds and at the end."""
         if self._quiet or not total:
             yield lambda amount: None
             return
+        self._clear_status()
+        if not self._interactive:
+            yield from self._progress_lines(what, total, unit)
+            return
         from tqdm import tqdm
 
-        self._clear_status()
         bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
-        interactive = sys.stderr.isatty()
         bar = tqdm(
             total=total,
             desc=what,
@@ -80,7 +100,6 @@ class Terminal:
             unit_scale=unit == "B",
             bar_format=bar_format,
             file=sys.stderr,
-            mininterval=0.1 if interactive else 3600,
             dynamic_ncols=True,
         )
         self._bars.append(bar)
@@ -96,16 +115,44 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._clear_status()  # results are printed next
 
+    def _progress_lines(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+        start, done, lock = time.monotonic(), 0, threading.Lock()
+
+        def show() -> None:
+            counts = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if unit == "B" else f"{done:,} of {total:,}"
+            self._print(f"{what}: {done / total:.0%}, {counts}, {time.monotonic() - start:.0f} s")
+
+        def advance(amount: int) -> None:
+            nonlocal done
+            with lock:  # work is shared by threads
+                done += amount
+                if done < total and self._is_due():
+                    show()
+
+        yield advance
+        show()
+
+    def _is_due(self) -> bool:
+        """Return whether the previous line of progress is old enough for another one, and note the time if so."""
+        now = time.monotonic()
+        if now - self._last_line < LINE_SECONDS:
+            return False
+        self._last_line = now
+        return True
+
     def _clear_status(self) -> None:
-        if self._status:
+        if self._status_shown:
             click.echo(f"\r{'':<{shutil.get_terminal_size().columns - 1}}\r", err=True, nl=False)
-            self._status = False
+            self._status_shown = False
+        if self._pending:
+            pending, self._pending = self._pending, ""
+            click.echo(with_flags(pending, self._command), err=True)
 
     def _print(self, text: str) -> None:
         text = with_flags(text, self._command)
         self._clear_status()
         if self._bars:
-            self._bars[-1].write(click.unstyle(text) if not sys.stderr.isatty() else text, file=sys.stderr)
+            self._bars[-1].write(text, file=sys.stderr)
         else:
             click.echo(text, err=True)
 
@@ -113,10 +160,13 @@ class Terminal:
 def give(
     result: dict[str, Any] | list[Any] | Callable[[], dict[str, Any]], *, as_json: bool, output: Path | None
 ) -> bool:
-    """Write a result where `--output` says and print it where `--json` says; False: it is still to be shown.
+    """Write a result to the file of `--output`, and print it if `--json` is given.
 
     Args:
-        result: or a function that makes it, where it is large: it is only called if one of the two was asked for.
+        result: The result; a large one as a function, which is called only if the result is written or printed.
+
+    Returns:
+        Whether the result was printed; if not, the command prints a table.
 
     Raises:
         OutputError: the file cannot be written.
@@ -132,14 +182,14 @@ def give(
 
 
 def open_page(path: Path) -> None:
-    """Show a page in the user's browser."""
+    """Open a page in the browser."""
     import webbrowser
 
     webbrowser.open(path.resolve().as_uri())
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Rows (the first is the heading) as aligned columns; the first `left` columns are text, the others numbers."""
+    """Align rows, of which the first is the heading, in columns: `left` columns of text, then columns of numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -152,7 +202,7 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
-    """Print the classes of a folder of photos, and how many each has."""
+    """Print the classes of a folder of photos with their numbers of photos."""
     counts = Counter(photo.label for photo in found.photos)
     result = {"folder": str(found.path), "classes": dict(sorted(counts.items()))}
     if not give(result, as_json=as_json, output=output):
@@ -161,5 +211,5 @@ def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> No
 
 
 def accuracy_text(evaluation: Judged) -> str:
-    """`87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
+    """Return an accuracy as `87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
     return wording.accuracy_text(evaluation.accuracy, evaluation.count, evaluation.interval)
