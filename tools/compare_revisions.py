@@ -165,9 +165,14 @@ def _compare(comparison: Comparison, cases: list[Case], options: argparse.Namesp
     with ThreadPoolExecutor(options.jobs) as pool:
         running = [(case, pool.submit(comparison.run, case, rules, stderr=options.stderr)) for case in ready]
         for case, future in running:
-            differences = future.result()
-            different += bool(differences)
-            _print(case, differences, options.most)
+            try:
+                differences = future.result()
+            except ComparisonError as error:
+                print(f"{case.name}: Error: {error}", flush=True)
+                different += 1
+            else:
+                different += bool(differences)
+                _print(case, differences, options.most)
     unused = [rule for rule in INTENDED if rule not in rules.used]
     if len(ready) == len(CASES):
         for rule in unused:

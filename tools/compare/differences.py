@@ -105,7 +105,7 @@ def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
     if isinstance(content, Document):
         for rule in quiet:
             if rule.json:
-                content = Document(_map(content.value, rule.json, _type_name))
+                content = Document(_map(content.value, rule.json, _any if rule.nullable else _type_name))
         return content
     if isinstance(content, bytes):
         return content
@@ -118,13 +118,12 @@ def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
     return lines
 
 
-def _type_name(value: Any) -> Any:
-    if isinstance(value, Number):
-        return "<number>"
-    if isinstance(value, (dict, list)):
-        inner = value.values() if isinstance(value, dict) else value
-        return f"<{type(value).__name__} of {', '.join(sorted({str(_type_name(each)) for each in inner}))}>"
-    return value if value is None else f"<{type(value).__name__}>"
+def _type_name(value: Any) -> str:
+    return f"<{'number' if isinstance(value, Number) else type(value).__name__}>"
+
+
+def _any(_: Any) -> str:
+    return "<any>"
 
 
 def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:

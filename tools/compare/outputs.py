@@ -12,6 +12,8 @@ _NAMES = (
     (re.compile(r"(events\.out\.tfevents)\.\d+\..*\.(poets_edge)$"), r"\1.TIME.HOST.\2"),
     # runs/<date>-<time>-<microseconds>-<architecture>
     (re.compile(r"(?<=runs/)\d{8}-\d{6}-\d{6}-"), "TIME-"),
+    # collected-<date>-<time>-<number>.jpg
+    (re.compile(r"(?<=/collected-)\d{8}-\d{6}-"), "TIME-"),
 )
 """Parts of file names that are new in every run, and what stands for them."""
 

@@ -20,6 +20,7 @@ class Volatile:
         file: pattern of output names, such as "*.stdout" or "*/report.html".
         json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
             The values there are replaced by the names of their types.
+        nullable: the values at `json` may also be null, so that their types differ, too.
         text: regular expression; what it matches in a text is replaced by `shown`.
         shown: replacement for `text`.
         numbers: replace every number in a text by "#", and every run of spaces by one space.
@@ -30,6 +31,7 @@ class Volatile:
     case: str = "*"
     file: str = "*"
     json: str = ""
+    nullable: bool = False
     text: str = ""
     shown: str = "..."
     numbers: bool = False

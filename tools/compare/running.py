@@ -177,12 +177,12 @@ def _run(case: Case, tree: Tree, line: Line, folder: Path, shared: Path, output:
         )
     except subprocess.TimeoutExpired:
         raise ComparisonError(f"{case.name}: {shlex.join(words)} does not end.") from None
-    output.with_suffix(".stdout").write_bytes(ended.stdout)
-    output.with_suffix(".stderr").write_bytes(ended.stderr)
-    output.with_suffix(".status").write_text(f"{ended.returncode}\n")
+    output.with_name(f"{output.name}.stdout").write_bytes(ended.stdout)
+    output.with_name(f"{output.name}.stderr").write_bytes(ended.stderr)
+    output.with_name(f"{output.name}.status").write_text(f"{ended.returncode}\n")
     if tree.base and bool(ended.returncode) is not fails:
         said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise ComparisonError(f"{shlex.join(words)}: exits with {ended.returncode} in the base revision: {said}")
+        raise ComparisonError(f"{case.name}: `{shlex.join(words)}` exits with {ended.returncode} in the base: {said}")
 
 
 def _environment(case: Case, tree: Tree, folder: Path, shared: Path) -> dict[str, str]:

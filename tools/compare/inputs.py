@@ -1,0 +1,161 @@
+"""Inputs of cases that no command makes: archives, divided and damaged photos, lists, frames, latencies."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_SIZE = (320, 240)
+"""Of frames, in pixels: width and height."""
+
+
+def flowers(folder: Path, shared: Path) -> None:
+    """Copy the first fifteen shared photos of each class."""
+    for source in _classes(shared / "data/flower_photos"):
+        _copy(sorted(source.glob("*.jpg"))[:15], folder / "flowers" / source.name)
+
+
+def defects(folder: Path, shared: Path) -> None:
+    """Copy the first ten pictures of each surface defect: gray, and unlike ImageNet."""
+    for source in _classes(shared / "data/surface_defects"):
+        _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
+
+
+def foreign_models(folder: Path, shared: Path) -> None:
+    """Copy models of other programs."""
+    shutil.copytree(shared / "cases/models", folder / "models")
+
+
+def archives(folder: Path, _: Path) -> None:
+    """Pack the drawn photos as photos.zip, photos.tar, and WebDataset shards."""
+    photos = _photos(folder)
+    with zipfile.ZipFile(folder / "photos.zip", "w") as packed:
+        for photo in photos:
+            packed.writestr(zipfile.ZipInfo(photo.relative_to(folder).as_posix()), photo.read_bytes())
+    _tar(folder / "photos.tar", {photo.relative_to(folder / "photos").as_posix(): photo for photo in photos})
+    for shard in range(2):
+        with tarfile.open(folder / f"shard-{shard:03}.tar", "w") as packed:
+            for number, photo in enumerate(photos[shard::2]):
+                for suffix, content in (("jpg", photo.read_bytes()), ("cls", photo.parent.name.encode())):
+                    _add(packed, f"{number:04}.{suffix}", content)
+
+
+def set_folders(folder: Path, _: Path) -> None:
+    """Divide the drawn photos into train, val and test folders."""
+    for number, photo in enumerate(_photos(folder)):
+        chosen = ("train", "train", "val", "train", "test")[number % 5]
+        _copy([photo], folder / "divided" / chosen / photo.parent.name)
+
+
+def nested(folder: Path, _: Path) -> None:
+    """Put every third drawn photo into a folder inside its class folder."""
+    for number, photo in enumerate(_photos(folder)):
+        _copy([photo], folder / "nested" / photo.parent.name / ("deeper/still" if number % 3 == 0 else ""))
+
+
+def exclusions(folder: Path, _: Path) -> None:
+    """Write lists of photos to leave out: as the audit's page saves it, and one name a line."""
+    names = [photo.relative_to(folder / "photos").as_posix() for photo in _photos(folder)]
+    listed = {"leave_out": names[:3], "belongs_to": {names[20]: "tulips", names[40]: "weeds"}}
+    (folder / "exclude.json").write_text(json.dumps(listed))
+    (folder / "exclude.txt").write_text("# by hand\n" + "\n".join(names[5:8]) + "\n")
+
+
+def odd_photos(folder: Path, _: Path) -> None:
+    """Add photos in other formats, modes and orientations, and damaged ones."""
+    photos = _photos(folder)
+    first, second = (Image.open(photo).convert("RGB") for photo in (photos[0], photos[-1]))
+    daisies, tulips = folder / "photos/daisy", folder / "photos/tulips"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned by 90 degrees
+    first.save(daisies / "turned.jpg", exif=exif)
+    first.convert("L").save(daisies / "gray.png")
+    first.convert("CMYK").save(daisies / "cmyk.jpg")
+    first.save(daisies / "photo.webp", lossless=True)
+    second.convert("P").save(tulips / "palette.gif")
+    second.save(tulips / "photo.bmp")
+    clear = second.convert("RGBA")
+    clear.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, clear.width).astype(np.uint8), (clear.height, 1))))
+    clear.save(tulips / "clear.png")
+    Image.fromarray(np.asarray(second.convert("L")).astype(np.uint16) * 257).save(tulips / "deep.png")
+    whole = photos[1].read_bytes()
+    (daisies / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (daisies / "damaged.jpg").write_bytes(b"not a photo")
+    (daisies / "empty.jpg").write_bytes(b"")
+    (daisies / "notes.txt").write_text("not a photo either\n")
+    shutil.copy(photos[2], tulips / "copy.jpg")
+
+
+def frames(folder: Path, shared: Path) -> None:
+    """Write thirty drawn photos as frames of one size: a folder, and an MJPEG file; and labels in other words."""
+    other_labels(folder, shared)
+    (folder / "frames").mkdir()
+    stream = b""
+    for number, photo in enumerate(_photos(folder)[::2], 1):
+        content = io.BytesIO()
+        Image.open(photo).convert("RGB").resize(_SIZE).save(content, "JPEG", quality=90)
+        (folder / f"frames/frame_{number}.jpg").write_bytes(content.getvalue())
+        stream += content.getvalue()
+    (folder / "frames.mjpeg").write_bytes(stream)
+
+
+def without_record(folder: Path, _: Path) -> None:
+    """Copy the graph and its labels, but not its record: a graph as other programs leave it."""
+    for name in ("retrained_graph.pb", "retrained_labels.txt"):
+        _copy([folder / "tf_files" / name], folder / "bare")
+
+
+def other_labels(folder: Path, _: Path) -> None:
+    """Write a labels file in other words."""
+    (folder / "words.txt").write_text("Gänseblümchen\nLöwenzahn\nRosen\nSonnenblumen\nTulpen\n", "utf-8")
+
+
+def app(folder: Path, _: Path) -> None:
+    """Make what is taken for the Android app's folder."""
+    (folder / "app/app/src/main").mkdir(parents=True)
+    (folder / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
+
+
+def odd_bytes(folder: Path, _: Path) -> None:
+    """Damage a model, a graph, a record and a weights file."""
+    for name in ("retrained_graph_int8.tflite", "retrained_graph.pb"):
+        content = (folder / "tf_files" / name).read_bytes()
+        (folder / f"cut{Path(name).suffix}").write_bytes(content[: len(content) // 2])
+    (folder / "weights.h5").write_bytes(b"no weights")
+    (folder / "broken").mkdir()
+    for name in ("retrained_graph.pb", "retrained_labels.txt"):
+        _copy([folder / "tf_files" / name], folder / "broken")
+    (folder / "broken/retrained_graph.json").write_text('{"format": 1}')
+
+
+def _classes(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _photos(folder: Path) -> list[Path]:
+    return sorted((folder / "photos").rglob("*.jpg"))
+
+
+def _copy(files: list[Path], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, target / file.name)
+
+
+def _tar(path: Path, files: dict[str, Path]) -> None:
+    with tarfile.open(path, "w") as packed:
+        for name, file in files.items():
+            _add(packed, name, file.read_bytes())
+
+
+def _add(packed: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    packed.addfile(info, io.BytesIO(content))
