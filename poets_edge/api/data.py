@@ -16,11 +16,12 @@ from poets_edge.grid.grid import grid as run_grid
 from poets_edge.grid.options import GridOptions
 from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import Architecture
+from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 
 
 def audit(
-    photos: StrPath | AuditOptions,
+    photos: StrPath | Location | AuditOptions,
     *,
     architecture: str | Architecture | None = None,
     weights: str | None = None,
@@ -54,7 +55,7 @@ def audit(
 
 
 def grid(
-    photos: StrPath | GridOptions,
+    photos: StrPath | Location | GridOptions,
     *,
     architectures: Sequence[str | Architecture] | None = None,
     max_latency: str | float | None = None,

@@ -7,7 +7,9 @@ device does not have.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from poets_edge.core.arguments import StrPath, convert
 
 if TYPE_CHECKING:
     from poets_edge.device.classifier import Scorer
@@ -23,7 +25,7 @@ def is_frozen_graph(model: Path) -> bool:
     return model.suffix.lower() == ".pb"
 
 
-def open_scorer(model: Path, labels: Path | None = None, threads: int = 1) -> Scorer:
+def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1) -> Scorer:
     """Open a `.tflite` or a frozen graph for labelling.
 
     Args:
@@ -34,37 +36,40 @@ def open_scorer(model: Path, labels: Path | None = None, threads: int = 1) -> Sc
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
     """
-    if is_frozen_graph(model):
+    path: Path = convert(model, Path, "model")
+    labels_file: Path | None = convert(labels, Path | None, "labels")
+    if is_frozen_graph(path):
         from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 
-        return FrozenGraphScorer(model, labels, threads=threads)
+        return FrozenGraphScorer(path, labels_file, threads=threads)
     from poets_edge.device.classifier import Classifier
 
-    return Classifier(model, labels=labels, threads=threads)
+    return Classifier(path, labels=labels_file, threads=threads)
 
 
-def inspect(model: Path) -> Inspection:
+def inspect(model: StrPath) -> Inspection:
     """Describe a `.tflite`, or a `.pb` where the `[train]` extra is installed.
 
     Raises:
         ModelError: the file cannot be read as a model.
         RuntimeMissingError: a package that reads it is not installed.
     """
-    if is_frozen_graph(model):
+    path: Path = convert(model, Path, "model")
+    if is_frozen_graph(path):
         from poets_edge.nets.inspection import inspect_graph
 
-        return inspect_graph(model)
+        return inspect_graph(path)
     from poets_edge.device.inspection import inspect_tflite
 
-    return inspect_tflite(model)
+    return inspect_tflite(path)
 
 
 def evaluate(
-    model: Path,
-    image_dir: Location,
+    model: StrPath,
+    image_dir: StrPath | Location,
     *,
     split: EvaluatedSplit | None = None,
-    labels: Path | None = None,
+    labels: StrPath | None = None,
     percentages: Percentages | None = None,
     recursive: bool = False,
     reporter: Reporter | None = None,
@@ -78,11 +83,12 @@ def evaluate(
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     from poets_edge.device.evaluate import evaluate as evaluate_scorer
+    from poets_edge.photos.address import Location, as_photo_path
 
     return evaluate_scorer(
         open_scorer(model, labels),
-        image_dir,
-        split=split,
+        convert(as_photo_path(image_dir), Location, "image_dir"),
+        split=convert(split, Literal["training", "validation", "test", "all"] | None, "split"),
         percentages=percentages,
         recursive=recursive,
         reporter=reporter,

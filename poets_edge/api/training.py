@@ -13,6 +13,7 @@ from poets_edge.export import export as exporting
 from poets_edge.export.export import ExportOptions
 from poets_edge.export.results import ExportResult
 from poets_edge.nets.architectures import Architecture
+from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization
 from poets_edge.train import train as training
@@ -27,7 +28,7 @@ class Run(TrainResult):
         self,
         *quantizations: Quantization,
         output_dir: StrPath | None = None,
-        image_dir: StrPath | None = None,
+        image_dir: StrPath | Location | None = None,
         float_io: bool | None = None,
         max_accuracy_drop: float | None = None,
         reporter: Reporter | None = None,
@@ -45,7 +46,7 @@ class Run(TrainResult):
 
 
 def train(
-    photos: StrPath | TrainOptions,
+    photos: StrPath | Location | TrainOptions,
     *,
     architecture: str | Architecture | None = None,
     weights: StrPath | None = None,
@@ -100,7 +101,7 @@ def export(
     graph: StrPath | TrainResult | ExportOptions = GRAPH,
     *quantizations: Quantization,
     output_dir: StrPath | None = None,
-    image_dir: StrPath | None = None,
+    image_dir: StrPath | Location | None = None,
     labels: StrPath | None = None,
     float_io: bool | None = None,
     max_accuracy_drop: float | None = None,

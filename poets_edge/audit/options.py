@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture, as_architecture
 from poets_edge.nets.weights import IMAGENET
-from poets_edge.photos.address import Location
+from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS
 from poets_edge.photos.split import Percentages
 from poets_edge.train.head import HeadOptions
@@ -43,6 +44,7 @@ class AuditOptions:
     orientation: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, image_dir=as_photo_path, architecture=as_architecture)
         if self.folds < 2:
             raise UsageError(f"folds must be 2 or more, not {self.folds}.")
         if not 0 < self.target < 1:

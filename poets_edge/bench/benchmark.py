@@ -11,6 +11,7 @@ from typing import Any
 import poets_edge
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, Settings, Variant, measure_variants, model_facts
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import distinct_names
 from poets_edge.core.parallel import cores
 from poets_edge.device.classifier import Classifier
@@ -49,6 +50,7 @@ class BenchmarkOptions:
     labels: Path | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.models:
             raise UsageError("no model given. Name a .tflite file, or several.")
         for threads in self.threads:

@@ -20,6 +20,7 @@ from typing import Any
 from poets_edge.bench.machine import machine_state, troubles_between
 from poets_edge.bench.samples import Distribution, describe
 from poets_edge.bench.worker import Request, measure
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import sha256_of
 from poets_edge.core.processes import Helper
 from poets_edge.errors import UsageError
@@ -54,6 +55,7 @@ class Settings:
     enough: int = 10
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 < self.seconds < float("inf"):
             raise UsageError(f"`seconds` must be above 0, not {self.seconds}.")
         if self.runs < 1:

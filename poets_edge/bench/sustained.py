@@ -17,6 +17,7 @@ from typing import Any
 import poets_edge
 from poets_edge.bench.load import Load, LoadWindow
 from poets_edge.bench.machine import State, machine_facts, machine_state, troubles_between
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import distinct_names
 from poets_edge.core.processes import Helper
 from poets_edge.device.classifier import Classifier
@@ -51,6 +52,7 @@ class SustainedOptions:
     rate: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.models:
             raise UsageError("no model given. Name a .tflite file, or several.")
         if not 1 <= self.seconds < float("inf"):

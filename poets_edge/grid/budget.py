@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.grid.points import GridPoint
 
@@ -28,6 +29,9 @@ class Budget:
     latency: float | None = None
     size: float | None = None
     accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
         """Return by how much a point breaks each limit, as a fraction of the limit; limits it keeps are absent."""

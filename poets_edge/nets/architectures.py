@@ -95,6 +95,13 @@ def as_architecture(value: Any) -> Any:
     return architecture(value) if isinstance(value, str) else value
 
 
+def as_architectures(values: Any) -> Any:
+    """Return a name, or a sequence of names, as a tuple of architectures; any other value unchanged."""
+    if isinstance(values, (list, tuple)):
+        return tuple(map(as_architecture, values))
+    return as_architecture(values)
+
+
 def _alpha_text(alpha: float) -> str:
     return "1.0" if alpha == 1 else f"{alpha:.2f}"
 

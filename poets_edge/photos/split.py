@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.photos.table import NO_SET, Photo, PhotoTable, SetNumbers
 from poets_edge.photos.table import SET_NAMES as SET_NAMES
@@ -35,6 +36,7 @@ class Percentages:
     validation: int = 10
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in asdict(self).items():
             if not 0 <= value <= 100:
                 raise UsageError(f"`{name}` must lie between 0 and 100, not {value}.")

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.photos.image import Pixels, fit
 
@@ -38,6 +39,7 @@ class Distortions:
     variants: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("random_crop", "random_scale", "random_brightness"):
             if not 0 <= getattr(self, name) <= 100:
                 raise UsageError(f"`{name}` is a percentage between 0 and 100, not {getattr(self, name)}.")

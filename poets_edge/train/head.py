@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import TrainingError, UsageError
 from poets_edge.train.vectors import Vectors, apply, pick
 
@@ -75,6 +76,7 @@ class HeadOptions:
     early_stop: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("steps", "train_batch_size", "eval_step_interval"):
             if getattr(self, name) < 1:
                 raise UsageError(f"`{name}` must be 1 or more, not {getattr(self, name)}.")

@@ -26,6 +26,7 @@ from poets_edge.bench.remote.installation import (
 )
 from poets_edge.bench.remote.session import send_models
 from poets_edge.bench.remote.systemd_unit import NAME, unit_name, unit_text
+from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
@@ -52,6 +53,9 @@ class DeployOptions:
     labels: Path | None = None
     watch: tuple[str, ...] = ()
     remote_dir: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import check_writable, write_bytes
 from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
 from poets_edge.device.classifier import Scores
@@ -43,6 +44,7 @@ class CollectOptions:
     most: int = 500
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 < self.below <= 1:
             raise UsageError(f"`below` must lie between 0 and 1, not {self.below:g}.")
         if self.most < 1:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier, Scores, best
 from poets_edge.device.watch.collect import Collector
 from poets_edge.device.watch.frames import Frame, FrameSource
@@ -54,6 +55,7 @@ class AnswerOptions:
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.smooth < 1:
             raise UsageError(f"`smooth` must be 1 or more, not {self.smooth}.")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter
 
@@ -38,6 +39,9 @@ class Command:
     text: str
     shell: bool = False
     limit: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def arguments(self) -> list[str]:
         """The words to execute. Raises UsageError: an open quote, nothing to run, or no such program."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
@@ -25,6 +26,9 @@ class TriggerOptions:
     label: str
     command: Command
     hold: int = 5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class WatchOptions:
     collect: CollectOptions | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.camera is not None and self.source is not None:
             raise UsageError("`camera` and `source` are two sources; give one.")
         if self.smooth is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.nets.architectures import Architecture
 
@@ -38,6 +39,7 @@ class FineTuning:
     averaging: float = 0.99
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, least in {"blocks": 0, "epochs": 1, "batch_size": 1}.items():
             if getattr(self, name) < least:
                 parameter = {"blocks": "fine_tune", "epochs": "fine_tune_epochs"}.get(name, name)
