@@ -11,7 +11,7 @@ from benchmarks.side_by_side import side_by_side
 from benchmarks.tables import load, publish
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import folder_source
-from poets_edge.device.watch.pipeline import AnswerOptions, label_frames
+from poets_edge.device.watch.pipeline import AnswerOptions, predict_frames, show_predictions
 from poets_edge.progress import Silent
 from poets_edge.tflite.session import Session
 from tests.conftest import Trained
@@ -30,8 +30,8 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
 
     def ours() -> None:
-        tally = label_frames(classifier, folder_source(folder), AnswerOptions(), display=Nowhere(), reporter=Silent())
-        assert tally.labelled == _FRAMES
+        predictions = predict_frames(classifier, folder_source(folder), AnswerOptions(), reporter=Silent())
+        assert show_predictions(predictions, Nowhere()).labelled == _FRAMES
 
     def bare() -> None:
         for _ in range(_FRAMES):

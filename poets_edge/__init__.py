@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from poets_edge.device.inspection import Inspection as Inspection
     from poets_edge.device.metrics import Evaluation as Evaluation
     from poets_edge.device.watch.collect import CollectOptions as CollectOptions
-    from poets_edge.device.watch.pipeline import Seen as Seen
-    from poets_edge.device.watch.pipeline import Tally as Tally
+    from poets_edge.device.watch.pipeline import Prediction as Prediction
+    from poets_edge.device.watch.pipeline import WatchSummary as WatchSummary
     from poets_edge.device.watch.trigger import Command as Command
     from poets_edge.device.watch.watch import TriggerOptions as TriggerOptions
     from poets_edge.device.watch.watch import WatchOptions as WatchOptions
@@ -95,10 +95,10 @@ _HOMES = {
     "Percentages": "poets_edge.photos.split",
     "PoetsEdgeError": "poets_edge.errors",
     "Reporter": "poets_edge.progress",
-    "Seen": "poets_edge.device.watch.pipeline",
+    "Prediction": "poets_edge.device.watch.pipeline",
     "Settings": "poets_edge.bench.measurement",
     "SustainedOptions": "poets_edge.bench.sustained",
-    "Tally": "poets_edge.device.watch.pipeline",
+    "WatchSummary": "poets_edge.device.watch.pipeline",
     "TrainOptions": "poets_edge.train.options",
     "TrainResult": "poets_edge.train.results",
     "TriggerOptions": "poets_edge.device.watch.watch",

@@ -1,4 +1,4 @@
-"""Frames as a camera would give them, made from the shared photos, and somewhere for what they are labelled."""
+"""Frames like those of a camera, made from the shared photos, and a display that ignores predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from poets_edge.device.watch.pipeline import Seen
+from poets_edge.device.watch.pipeline import Prediction
 
 SIZE = (320, 240)
 
@@ -43,9 +43,9 @@ def frame_folder(folder: Path, frames: list[bytes]) -> Path:
 
 
 class Nowhere:
-    """A display that shows nothing, and costs nothing."""
+    """A display that ignores predictions."""
 
-    def seen(self, seen: Seen) -> None:
+    def show(self, prediction: Prediction) -> None:
         pass
 
     def idle(self) -> None:

@@ -30,7 +30,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.cameras import device
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import Frame, FrameSource, split_jpegs
-from poets_edge.device.watch.pipeline import AnswerOptions, Seen, label_frames
+from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, predict_frames, show_predictions
 from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
@@ -63,9 +63,9 @@ class Sampler:
         self.labelled = self.bad = 0
         self._end = frames
 
-    def seen(self, seen: Seen) -> None:
-        self.bad += bool(seen.problem)
-        self.labelled += not seen.problem
+    def show(self, prediction: Prediction) -> None:
+        self.bad += bool(prediction.problem)
+        self.labelled += not prediction.problem
         count = self.labelled + self.bad
         if count % self.every == 0:
             self.samples.append(sample(count))
@@ -158,22 +158,21 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
     collector = Collector(CollectOptions(folder=folder, below=1.0, most=20), classifier.labels, Silent())
     began = time.monotonic()
     try:
-        tally = label_frames(
+        predictions = predict_frames(
             classifier,
             source,
             AnswerOptions(),
-            display=sampler,
             reporter=Silent(),
             triggers=[trigger],
             collector=collector,
             stopped=sampler.done,
         )
+        summary = show_predictions(predictions, sampler)
     finally:
         trigger.close(lambda: False)
     seconds = time.monotonic() - began
-    print(
-        f"{source.name}: {tally.labelled} labelled, {tally.bad} bad, {seconds:.0f} s, {frames / seconds:.0f} frames/s"
-    )
+    counts = f"{summary.labelled} labelled, {summary.bad} bad"
+    print(f"{source.name}: {counts}, {seconds:.0f} s, {frames / seconds:.0f} frames/s")
     return judge(source.name, sampler.samples)
 
 

@@ -16,9 +16,9 @@ from poets_edge.cli.options import FILE, Number, labels_option, quiet_option
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
-from poets_edge.device.watch.pipeline import AnswerOptions, Seen, Tally
+from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, WatchSummary
 from poets_edge.device.watch.trigger import Command
-from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, watch
+from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, run_watch
 from poets_edge.errors import UsageError
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -168,8 +168,8 @@ def command(
         def display(source: FrameSource) -> _Printer:
             return _Printer(Lines(live=source.live, stopped=stop), every_frame=every_frame, as_json=as_json)
 
-        tally = watch(options, display=display, reporter=terminal, stopped=stop)
-    terminal.note(_summary(tally))
+        summary = run_watch(options, display=display, reporter=terminal, stopped=stop)
+    terminal.note(_summary_text(summary))
 
 
 def _collect(folder: Path | None, below: float | None, most: int | None) -> CollectOptions | None:
@@ -224,8 +224,8 @@ class _Printer:
         self._every_frame = every_frame
         self._write = _json_line if as_json else _text_line
 
-    def seen(self, seen: Seen) -> None:
-        line = self._write(seen) if seen.changed or self._every_frame else ""
+    def show(self, prediction: Prediction) -> None:
+        line = self._write(prediction) if prediction.changed or self._every_frame else ""
         if line:
             self._lines.put(line)
         else:
@@ -235,36 +235,36 @@ class _Printer:
         self._lines.flush()
 
 
-def _text_line(seen: Seen) -> str:
-    if seen.problem:  # told on stderr
+def _text_line(prediction: Prediction) -> str:
+    if prediction.problem:  # told on stderr
         return ""
-    rate = f"{seen.rate:.1f} photos/s, " if seen.rate else ""
-    facts = f"{seen.label} (score = {seen.score:.5f})  {rate}{1e3 * seen.latency:.1f} ms"
-    return f"{time.strftime('%H:%M:%S')}  {seen.name + '  ' if seen.name else ''}{facts}"
+    rate = f"{prediction.rate:.1f} photos/s, " if prediction.rate else ""
+    facts = f"{prediction.label} (score = {prediction.score:.5f})  {rate}{1e3 * prediction.latency:.1f} ms"
+    return f"{time.strftime('%H:%M:%S')}  {prediction.name + '  ' if prediction.name else ''}{facts}"
 
 
-def _json_line(seen: Seen) -> str:
+def _json_line(prediction: Prediction) -> str:
     return json.dumps(
         {
             "time": round(time.time(), 3),
-            "frame": seen.frame,
-            "name": seen.name or None,
-            "label": seen.label or None,
-            "score": round(seen.score, 6) if seen.label else None,
-            "problem": seen.problem or None,
-            "latency_ms": round(1e3 * seen.latency, 3),
-            "photos_per_second": round(seen.rate, 2) or None,
+            "frame": prediction.frame,
+            "name": prediction.name or None,
+            "label": prediction.label or None,
+            "score": round(prediction.score, 6) if prediction.label else None,
+            "problem": prediction.problem or None,
+            "latency_ms": round(1e3 * prediction.latency, 3),
+            "photos_per_second": round(prediction.rate, 2) or None,
         },
         ensure_ascii=False,
     )
 
 
-def _summary(tally: Tally) -> str:
-    counts = f"{tally.labelled} frames labelled"
-    counts += f", {tally.dropped} left out" if tally.dropped else ""
-    counts += f", {tally.bad} bad" if tally.bad else ""
-    if not tally.latencies:
+def _summary_text(summary: WatchSummary) -> str:
+    counts = f"{summary.labelled} frames labelled"
+    counts += f", {summary.dropped} left out" if summary.dropped else ""
+    counts += f", {summary.bad} bad" if summary.bad else ""
+    if not summary.latencies:
         return counts
-    median, slow = 1e3 * np.percentile(tally.latencies, [50, 95])
-    last = f" of the last {len(tally.latencies)}" if len(tally.latencies) < tally.labelled else ""
-    return f"{counts}; {tally.rate:.1f} photos/s; latency{last} {median:.1f} ms (median), {slow:.1f} ms (95 %)"
+    median, slow = 1e3 * np.percentile(summary.latencies, [50, 95])
+    last = f" of the last {len(summary.latencies)}" if len(summary.latencies) < summary.labelled else ""
+    return f"{counts}; {summary.rate:.1f} photos/s; latency{last} {median:.1f} ms (median), {slow:.1f} ms (95 %)"

@@ -1,7 +1,7 @@
-"""Frames that the model was unsure of -> a folder a label, for a person to correct and to train on next.
+"""Collection of frames with low scores, for a person to correct and to train on.
 
-Bounded in every way: so many frames and no more, each no larger than a screen, and never the same scene twice in a row,
-so that a camera that looks at an empty room for a week leaves one picture of it.
+Frames are saved in one folder per label. Their number and size are limited, and a scene is not saved twice in a row, so
+that a camera in an empty room saves one picture of it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from poets_edge.photos.image import PhotoSource, read_photo
 from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
-_LARGEST = (1024, 1024)
+_MAX_SIZE = (1024, 1024)
 _QUALITY = 90
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean difference of 16 x 16 gray pixels, of 255, below which two frames show the same scene. A camera's noise makes 1
-to 2, a person who walks in 10 and more."""
-_LONGEST_NAME = 80
+to 2, a person who enters 10 and more."""
+_MAX_NAME = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectOptions:
-    """Keep frames in `folder` whose best score is below `below`, until there are `most` of them."""
+    """Save frames whose best score is below `below` in `folder`, up to `most` of them."""
 
     folder: Path
     below: float = 0.6
@@ -52,28 +52,33 @@ class CollectOptions:
 
 
 class Collector:
-    """Keeps frames; never fails: a frame that cannot be written is told once, and then no more are kept."""
+    """Saves frames with low scores. It never fails: at the first frame that cannot be written it warns and stops.
+
+    Attributes:
+        kept: number of frames that were saved.
+    """
 
     def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
-        """Raises OutputError: the folder cannot be written."""
+        """Count the frames that the folder holds. Raises OutputError if it cannot be written."""
+        self.folder = options.folder
         check_writable(options.folder / _PREFIX)
         self._options = options
         self._folders = [options.folder / _folder_name(label) for label in labels]
         self._reporter = reporter
-        for place in self._folders:  # a frame that was being written when an earlier watch was killed
-            remove_dead_matching(place, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
-        self._there = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
+        for folder in self._folders:  # a frame that was being written when an earlier watch was killed
+            remove_dead_matching(folder, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
+        self._existing = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
         self._scene: npt.NDArray[np.float32] | None = None
         self._full = False
         self.kept = 0
 
     def see(self, photo: PhotoSource, scores: Scores) -> None:
-        """Take note of a frame and of its scores, float32 [labels]."""
+        """Save a frame if its scores, float32 [labels], are low and it shows another scene than the last."""
         best = int(scores.argmax())
         if self._full or scores[best] >= self._options.below:
             return
-        if self._there + self.kept >= self._options.most:
-            self._stop(f"{self._options.folder} holds {self._there + self.kept} collected frames: no more are kept")
+        if self._existing + self.kept >= self._options.most:
+            self._stop(f"{self._options.folder} holds {self._existing + self.kept} collected frames: no more are kept")
             return
         try:
             image = read_photo(photo)
@@ -90,7 +95,7 @@ class Collector:
 
     def _name(self, folder: Path) -> Path:
         stamp = f"{_PREFIX}-{time.strftime('%Y%m%d-%H%M%S')}"
-        number = self._there + self.kept
+        number = self._existing + self.kept
         while (path := folder / f"{stamp}-{number:05d}.jpg").exists():
             number += 1
         return path
@@ -101,7 +106,7 @@ class Collector:
 
 
 def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
-    """A tiny gray picture without its brightness: a cloud that passes is no new scene."""
+    """Return a tiny gray picture with mean 0, so that a change of brightness is not a new scene."""
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
@@ -109,13 +114,13 @@ def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
 
 def _jpeg(image: Image.Image) -> bytes:
     image = image.copy()
-    image.thumbnail(_LARGEST, Image.Resampling.LANCZOS)
+    image.thumbnail(_MAX_SIZE, Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
 
 
 def _folder_name(label: str) -> str:
-    """The label as one folder's name; a model from elsewhere must not write outside."""
+    """Return a label as the name of one folder; labels of foreign models must not lead out of it."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
-    return name[:_LONGEST_NAME] or "unlabelled"
+    return name[:_MAX_NAME] or "unlabelled"

@@ -1,9 +1,9 @@
-"""Labelling frame after frame until told to stop: the part of `watch` that does the work.
+"""Labelling of frames, one after the other, in a pipeline of threads.
 
-    source -> [thread: decode, resize, quantize] -> [thread: infer] -> smoothed, shown, acted on
+    source -> [thread: decode, resize, quantize] -> [thread: infer] -> smooth, yield, start commands
 
-No inference waits for what Python does around it. A live source has a thread of its own before these, which empties
-it. Everything kept is bounded, so memory stays flat however long it runs.
+Decoding and inference overlap. A live source has one more thread, which takes its frames as they come. All queues are
+bounded, so the use of memory does not depend on the running time.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from poets_edge.core.arguments import check_fields
-from poets_edge.device.classifier import Classifier, Scores, best
+from poets_edge.device.classifier import Classifier, Scores, best, check_threshold
 from poets_edge.device.watch.collect import Collector
 from poets_edge.device.watch.frames import Frame, FrameSource
 from poets_edge.device.watch.prefetch import Prefetch
@@ -32,23 +32,23 @@ from poets_edge.progress import Reporter
 UNKNOWN = "unknown"
 
 _BLACK = 16
-"""Black in video signals. A picture without a brighter pixel shows nothing."""
+"""Black level of video signals. A picture without a brighter pixel is regarded as black."""
 _RECENT = 1000
-"""Frames that the latencies in a summary are about."""
+"""Number of frames whose latencies a summary holds."""
 _RECENT_FOR_RATE = 30
-_LONG_WITHOUT_FRAME_SECONDS = 10.0
-_LOOK_AT_MODEL_SECONDS = 1.0
-_LONGEST_CLOSE_SECONDS = 2.0
-"""A thread that is stuck in a device for longer is left behind."""
+_NO_FRAME_SECONDS = 10.0
+_MODEL_CHECK_SECONDS = 1.0
+_MAX_CLOSE_SECONDS = 2.0
+"""A thread that is stuck in a device for longer is abandoned."""
 
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How frames become answers.
+    """How scores become labels.
 
     Attributes:
-        smooth: an answer is the mean of this many frames' scores.
-        threshold: below this score the answer is "unknown".
+        smooth: number of frames whose scores are averaged.
+        threshold: score below which the label is "unknown".
     """
 
     smooth: int = 5
@@ -58,19 +58,22 @@ class AnswerOptions:
         check_fields(self)
         if self.smooth < 1:
             raise UsageError(f"`smooth` must be 1 or more, not {self.smooth}.")
+        check_threshold(self.threshold)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One frame's answer.
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The label of one frame.
 
     Attributes:
-        frame: number, from 1; numbers of dropped frames are not used.
-        name: the file's, where each frame is a file.
-        label: empty where `problem` says why there is none.
-        changed: the answer differs from the frame's before.
-        latency: seconds from taking the frame to its answer.
-        rate: photos a second, over the last 30; 0 for the first.
+        frame: number of the frame, from 1; numbers of dropped frames are skipped.
+        name: name of the frame's file; empty for a camera or a video.
+        label: the most probable class or "unknown"; empty if the frame could not be labelled.
+        score: score of the most probable class, 0 to 1.
+        problem: why the frame could not be labelled; empty if it was.
+        changed: whether the label differs from the previous frame's.
+        latency: seconds from taking the frame to its label.
+        rate: labelled frames per second over the last 30; 0 for the first frame.
     """
 
     frame: int
@@ -83,14 +86,16 @@ class Seen:
     rate: float
 
 
-@dataclass(frozen=True)
-class Tally:
-    """The totals of a watch.
+@dataclass(frozen=True, kw_only=True)
+class WatchSummary:
+    """Totals of a watch.
 
     Attributes:
-        labelled, bad, dropped: frames with an answer, without one, and left out because newer ones had come.
-        seconds: from the first frame to the last.
-        latencies: of the last 1,000 labelled frames, seconds.
+        labelled: number of frames that were labelled.
+        bad: number of frames that could not be labelled.
+        dropped: number of frames that were skipped because newer ones had come.
+        seconds: time from the first frame to the last.
+        latencies: seconds, of the last 1,000 labelled frames.
     """
 
     labelled: int
@@ -101,91 +106,117 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Photos a second, over everything."""
+        """Labelled frames per second."""
         return self.labelled / self.seconds if self.seconds else 0.0
 
 
 class Display(Protocol):
-    """Where answers go."""
+    """A receiver of predictions."""
 
-    def seen(self, seen: Seen) -> None:
-        """One frame has been looked at."""
+    def show(self, prediction: Prediction) -> None:
+        """Receive the prediction for one frame."""
 
     def idle(self) -> None:
-        """Nothing has come for a moment."""
+        """Do pending work: no frame has come for a moment."""
 
 
 class Smoother:
-    """The mean of the last frames' scores: one odd frame does not change the answer."""
+    """Moving average of scores, so that a single odd frame does not change the label."""
 
     def __init__(self, frames: int) -> None:
         self._recent: deque[Scores] = deque(maxlen=frames)
 
     def add(self, scores: Scores) -> Scores:
-        """Take one frame's scores in, and give the mean. Both float32 [labels]."""
+        """Add one frame's scores and return the mean, both float32 [labels]."""
         self._recent.append(scores)
         mean: Scores = np.mean(np.asarray(self._recent), axis=0, dtype=np.float32)
         return mean if len(self._recent) > 1 else scores
 
-    def forget(self) -> None:
-        """Begin anew: what comes next does not follow on what was."""
+    def reset(self) -> None:
+        """Forget all frames, because the next one does not continue them."""
         self._recent.clear()
 
 
-def label_frames(
+PredictionStream: TypeAlias = Generator["Prediction | None", None, WatchSummary]
+"""Predictions as they are made, None when no frame has come for a moment; returns the totals."""
+
+
+def predict_frames(
     classifier: Classifier,
     source: FrameSource,
     options: AnswerOptions,
     *,
-    display: Display,
     reporter: Reporter,
     triggers: Sequence[Trigger] = (),
     collector: Collector | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Tally:
-    """Label the frames of a source until it ends or `stopped`.
+) -> PredictionStream:
+    """Label the frames of a source until it ends or `stopped` returns True.
 
     Args:
         triggers: commands that labels start.
-        collector: keeps frames that the model is unsure of.
-        stopped: asked after every frame, and five times a second where none comes.
+        collector: saves frames with low scores.
+        stopped: called after every frame, and five times a second while no frame comes.
+
+    Yields:
+        A prediction for each frame, None when no frame has come for a moment.
+
+    Returns:
+        The totals.
 
     Raises:
-        SourceError: the source cannot be opened, or gave no frame that could be labelled.
+        SourceError: the source cannot be opened, or none of its frames can be labelled.
     """
-    watcher = _Watcher(classifier.labels, options, display, reporter, triggers, collector)
+    watcher = _Watcher(classifier.labels, options, reporter, triggers, collector)
     frames = _numbered(source.frames())
-    limit = _LONGEST_CLOSE_SECONDS
+    limit = _MAX_CLOSE_SECONDS
     taken = Prefetch(frames, newest_only=True, gives_up_after=limit) if source.live else None
     prepared = Prefetch(_prepare(taken or frames, classifier), newest_only=source.live, gives_up_after=limit)
     scored = Prefetch(_score(prepared, classifier), newest_only=source.live)
-    model = _ModelFile(classifier.path, reporter)
+    model = _ModelMonitor(classifier.path, reporter)
     with contextlib.closing(scored):
         last = time.monotonic()
         for item in scored:
             now = time.monotonic()
             if item is not None:
-                watcher.take(item)
+                prediction = watcher.predict(item)
+                yield prediction
+                watcher.act(item, prediction)
                 last = now
             else:
-                display.idle()
-                if now - last > _LONG_WITHOUT_FRAME_SECONDS:
-                    reporter.warn(f"{source.name}: no frame for {_LONG_WITHOUT_FRAME_SECONDS:g} s")
+                yield None
+                if now - last > _NO_FRAME_SECONDS:
+                    reporter.warn(f"{source.name}: no frame for {_NO_FRAME_SECONDS:g} s")
                     watcher.interrupt()
                     last = now
             for trigger in triggers:
                 trigger.look_after()
-            model.look(now)
+            model.check(now)
             if stopped():
                 break
         else:
-            watcher.check_that_something_was_seen(source.name)
-    return watcher.tally(sum(stage.dropped for stage in (taken, prepared, scored) if stage))
+            watcher.check_labelled(source.name)
+    return watcher.summary(sum(stage.dropped for stage in (taken, prepared, scored) if stage))
+
+
+def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
+    """Pass predictions to a display as they come, and return the totals."""
+    with contextlib.closing(predictions):
+        while True:
+            try:
+                prediction = next(predictions)
+            except StopIteration as end:
+                summary: WatchSummary = end.value
+                return summary
+            if prediction is None:
+                display.idle()
+            else:
+                display.show(prediction)
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A frame as the model is fed with it: `values` as `Classifier.input_values` gives them, or None."""
+class _PreparedFrame:
+    """A frame with the model's input, as `Classifier.input_values` returns it; None where `problem` says why."""
 
     number: int
     frame: Frame
@@ -194,8 +225,8 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """A frame and its scores, float32 [labels], or None and why."""
+class _ScoredFrame:
+    """A frame with its scores, float32 [labels]; None where `problem` says why."""
 
     number: int
     frame: Frame
@@ -219,49 +250,47 @@ def _numbered(frames: Iterator[Frame | None]) -> Generator[tuple[int, Frame] | N
 
 def _prepare(
     frames: Prefetch[tuple[int, Frame]] | Generator[tuple[int, Frame] | None], classifier: Classifier
-) -> Iterator[_Prepared | None]:
+) -> Iterator[_PreparedFrame | None]:
     with contextlib.closing(frames):
         for item in frames:
             yield None if item is None else _prepare_one(*item, classifier)
 
 
-def _prepare_one(number: int, frame: Frame, classifier: Classifier) -> _Prepared:
+def _prepare_one(number: int, frame: Frame, classifier: Classifier) -> _PreparedFrame:
     if frame.photo is None:
-        return _Prepared(number, frame, None, frame.problem)
+        return _PreparedFrame(number, frame, None, frame.problem)
     try:
         pixels = fit(read_photo(frame.photo), classifier.size)
     except PhotoError as error:
-        return _Prepared(number, frame, None, f"frame {number}: {error}")
+        return _PreparedFrame(number, frame, None, f"frame {number}: {error}")
     if pixels.max() <= _BLACK:
-        return _Prepared(number, frame, None, f"frame {number} is black; is the lens covered?")
-    return _Prepared(number, frame, classifier.input_values(pixels), "")
+        return _PreparedFrame(number, frame, None, f"frame {number} is black; is the lens covered?")
+    return _PreparedFrame(number, frame, classifier.input_values(pixels), "")
 
 
-def _score(prepared: Prefetch[_Prepared], classifier: Classifier) -> Iterator[_Scored | None]:
+def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterator[_ScoredFrame | None]:
     with contextlib.closing(prepared):
         for item in prepared:
             if item is None:
                 yield None
             else:
                 scores = None if item.values is None else classifier.score_values(item.values)
-                yield _Scored(item.number, item.frame, scores, item.problem)
+                yield _ScoredFrame(item.number, item.frame, scores, item.problem)
 
 
 class _Watcher:
-    """Turns scored frames into answers, one after the other."""
+    """Makes predictions of scored frames, one after the other, and acts on them."""
 
     def __init__(
         self,
         labels: Sequence[str],
         options: AnswerOptions,
-        display: Display,
         reporter: Reporter,
         triggers: Sequence[Trigger],
         collector: Collector | None,
     ) -> None:
         self._labels = labels
         self._options = options
-        self._display = display
         self._reporter = reporter
         self._triggers = triggers
         self._collector = collector
@@ -272,72 +301,92 @@ class _Watcher:
         self._latencies: deque[float] = deque(maxlen=_RECENT)
         self._ends: deque[float] = deque(maxlen=_RECENT_FOR_RATE)
 
-    def take(self, item: _Scored) -> None:
+    def predict(self, item: _ScoredFrame) -> Prediction:
+        """Return the prediction for a frame, smoothed over the last frames."""
         self._first = self._first or item.frame.taken
         if item.scores is None:
-            self._take_bad(item)
-            return
+            return self._predict_nothing(item)
         scores = self._smoother.add(item.scores)
         self._last = time.perf_counter()
         self._labelled += 1
         self._latencies.append(self._last - item.frame.taken)
         self._ends.append(self._last)
         answer = best(self._labels, scores, 1)[0]
-        label = answer.name if answer.score >= self._options.threshold else UNKNOWN
         if self._before == "":
             self._reporter.note(f"frame {item.number}: good again")
-        self._show(item, label, answer.score, "")
+        label = answer.name if answer.score >= self._options.threshold else UNKNOWN
+        return self._prediction(item, label, answer.score)
+
+    def act(self, item: _ScoredFrame, prediction: Prediction) -> None:
+        """Start the commands that wait for the label, and collect the frame."""
+        if item.scores is None:
+            return
         for trigger in self._triggers:
-            trigger.see(label, answer.score)
+            trigger.see(prediction.label, prediction.score)
         if self._collector is not None and item.frame.photo is not None:
             self._collector.see(item.frame.photo, item.scores)
 
     def interrupt(self) -> None:
-        """Forget what was seen so far: no label holds across a gap."""
-        self._smoother.forget()
+        """Forget earlier frames, so that no label lasts across a gap."""
+        self._smoother.reset()
         for trigger in self._triggers:
             trigger.see("", 0.0)
 
-    def check_that_something_was_seen(self, source: str) -> None:
+    def check_labelled(self, source: str) -> None:
+        """Raise SourceError if no frame was labelled."""
         if not self._labelled and not self._bad:
             raise SourceError(f"{source}: there are no frames in it.")
         if not self._labelled:
             raise SourceError(f"{source}: none of its {self._bad} frames can be labelled.")
 
-    def tally(self, dropped: int) -> Tally:
-        return Tally(self._labelled, self._bad, dropped, max(0.0, self._last - self._first), tuple(self._latencies))
+    def summary(self, dropped: int) -> WatchSummary:
+        return WatchSummary(
+            labelled=self._labelled,
+            bad=self._bad,
+            dropped=dropped,
+            seconds=max(0.0, self._last - self._first),
+            latencies=tuple(self._latencies),
+        )
 
-    def _take_bad(self, item: _Scored) -> None:
+    def _predict_nothing(self, item: _ScoredFrame) -> Prediction:
         self._bad += 1
         self.interrupt()
         if self._before != "":  # once, not for every frame that follows
             self._reporter.warn(item.problem)
-        self._show(item, "", 0.0, item.problem)
+        return self._prediction(item, "", 0.0)
 
-    def _show(self, item: _Scored, label: str, score: float, problem: str) -> None:
-        latency = time.perf_counter() - item.frame.taken
+    def _prediction(self, item: _ScoredFrame, label: str, score: float) -> Prediction:
         changed = label != self._before
         self._before = label
-        self._display.seen(Seen(item.number, item.frame.name, label, score, problem, changed, latency, self._rate()))
+        return Prediction(
+            frame=item.number,
+            name=item.frame.name,
+            label=label,
+            score=score,
+            problem=item.problem,
+            changed=changed,
+            latency=time.perf_counter() - item.frame.taken,
+            rate=self._rate(),
+        )
 
     def _rate(self) -> float:
         spent = self._ends[-1] - self._ends[0] if self._ends else 0.0
         return (len(self._ends) - 1) / spent if spent else 0.0
 
 
-class _ModelFile:
-    """Notices that a model was replaced while its old content is at work."""
+class _ModelMonitor:
+    """Warns when a model's file is replaced while its earlier content is in use."""
 
     def __init__(self, path: Path, reporter: Reporter) -> None:
         self._path = path
         self._reporter = reporter
         self._state = self._read_state()
-        self._next_look = 0.0
+        self._next_check = 0.0
 
-    def look(self, now: float) -> None:
-        if now < self._next_look:
+    def check(self, now: float) -> None:
+        if now < self._next_check:
             return
-        self._next_look = now + _LOOK_AT_MODEL_SECONDS
+        self._next_check = now + _MODEL_CHECK_SECONDS
         state = self._read_state()
         if state != self._state:
             what = "has changed" if state else "is gone"

@@ -1,7 +1,7 @@
-"""How many threads one inference should have on this machine: as many as are fastest when tried.
+"""Choice of the number of threads for one inference, by trying.
 
-More is not always faster: the second of two hyperthreads, a core that something else keeps busy and a small model
-can each make it slower, and no table knows the machine this runs on.
+More threads are not always faster: the second of two hyperthreads, a core that another program keeps busy and a small
+model can each make an inference slower, and no table covers all machines.
 """
 
 from __future__ import annotations
@@ -13,30 +13,35 @@ import numpy as np
 
 from poets_edge.core.parallel import cores
 from poets_edge.device.classifier import Classifier
+from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""More threads must take at most this share of the time, or the cores are better left to decoding."""
+"""Largest fraction of the time at which more threads are worthwhile; otherwise the cores are left to decoding."""
 
 
-def fastest_threads(model: Path, labels: Path | None = None) -> int:
-    """Try a model with 1, 2, 4, ... threads, up to one a core, as long as each is faster than the one before.
+def fastest_threads(model: ModelSource, labels: Path | None = None) -> int:
+    """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
-    Takes some thirty inferences. Raises what `Classifier` raises.
+    Tries them in this order until one is not faster than the one before: some thirty inferences.
+
+    Raises:
+        ModelError, RuntimeMissingError: as raised by `Classifier`.
     """
-    chosen, best = 1, _shortest_seconds(Classifier(model, labels=labels, threads=1))
+    file = read_model(model)
+    fastest, best = 1, _shortest_seconds(Classifier(file, labels=labels, threads=1))
     threads = 2
     while threads <= cores():
-        seconds = _shortest_seconds(Classifier(model, labels=labels, threads=threads))
+        seconds = _shortest_seconds(Classifier(file, labels=labels, threads=threads))
         if seconds > _WORTH_IT * best:
             break
-        chosen, best = threads, seconds
+        fastest, best = threads, seconds
         threads *= 2
-    return chosen
+    return fastest
 
 
 def _shortest_seconds(classifier: Classifier) -> float:
-    # The shortest, not the middle one: what makes a run longer is other programs' doing.
+    # The minimum, not the median: other programs make single runs longer.
     values = classifier.input_values(np.zeros((*classifier.size, 3), np.uint8))
     times = []
     for _ in range(_WARM_UP + _RUNS):

@@ -1,27 +1,37 @@
-"""`watch`: labels of a camera's, a video's, a folder's or a stream's frames as they arrive."""
+"""Labels for the frames of a camera, a video, a folder or a stream, as they arrive."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from poets_edge.core.arguments import check_fields
-from poets_edge.device.classifier import Classifier
+from poets_edge.core.arguments import StrPath, check_fields
+from poets_edge.device.classifier import Classifier, check_threshold
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
-from poets_edge.device.watch.pipeline import AnswerOptions, Display, Tally, label_frames
+from poets_edge.device.watch.pipeline import (
+    AnswerOptions,
+    Display,
+    Prediction,
+    PredictionStream,
+    WatchSummary,
+    predict_frames,
+    show_predictions,
+)
 from poets_edge.device.watch.sources import open_camera, open_source
 from poets_edge.device.watch.threads import fastest_threads
 from poets_edge.device.watch.trigger import Command, Trigger
 from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
+from poets_edge.tflite.model_file import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriggerOptions:
-    """Start `command` each time that `label` has been the answer for `hold` frames in a row."""
+    """Start `command` each time that `label` has been the label of `hold` consecutive frames."""
 
     label: str
     command: Command
@@ -36,22 +46,22 @@ class WatchOptions:
     """Options of `watch`.
 
     Attributes:
-        model: a `.tflite` file.
-        source: a video, a folder of frames, a picture, MJPEG in a file or (`-`) on standard input.
-        camera: a camera's number, or the path of a video device; the first one where there is no `source`.
-        labels: labels file in place of the model's own.
-        smooth: an answer is the mean of this many frames' scores; by default of 5, and of 1 where the frames are
-            pictures of a folder, which have nothing to do with each other.
-        threshold: below this score the answer is "unknown".
-        keep_all: leave out no frame of a camera or pipe; answers may come late.
-        threads: CPU threads for one inference; None tries which number is fastest.
+        model: path of a `.tflite` file, or a classifier.
+        source: a video, a folder of frames, a picture, or MJPEG in a file or (`-`) on standard input.
+        camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
+        labels: labels file in place of the model's own labels.
+        smooth: number of frames whose scores are averaged; by default 5, and 1 for the pictures of a folder, which are
+            independent of each other.
+        threshold: score below which the label is "unknown".
+        keep_all: skip no frame of a camera or pipe; labels may then come late.
+        threads: CPU threads for one inference; by default the fastest number, found by trying.
         triggers: commands that labels start.
-        collect: keep frames that the model is unsure of; None keeps none.
+        collect: save frames with low scores; None saves no frame.
     """
 
-    model: Path
+    model: Path | ModelFile | Classifier
     source: Path | None = None
-    camera: str | None = None
+    camera: str | int | None = None
     labels: Path | None = None
     smooth: int | None = None
     threshold: float = 0.0
@@ -64,58 +74,143 @@ class WatchOptions:
         check_fields(self)
         if self.camera is not None and self.source is not None:
             raise UsageError("`camera` and `source` are two sources; give one.")
+        if isinstance(self.model, Classifier) and (self.labels is not None or self.threads is not None):
+            raise UsageError("`labels` and `threads` are those of the `Classifier`; do not give them again.")
         if self.smooth is not None:
             AnswerOptions(smooth=self.smooth)  # for its checks
+        check_threshold(self.threshold)
 
 
 def watch(
+    model: StrPath | Classifier | WatchOptions,
+    source: StrPath | None = None,
+    *,
+    camera: int | str | None = None,
+    smooth: int | None = None,
+    threshold: float | None = None,
+    keep_all: bool | None = None,
+    reporter: Reporter | None = None,
+) -> Iterator[Prediction]:
+    """Label the frames of a camera, a video, a folder or a stream as they arrive.
+
+        for prediction in watch("retrained_graph_int8.tflite", camera=0):
+            print(prediction.label, prediction.score)
+
+    The source is released when it ends, when the loop is left, or by the iterator's `close`. A camera that is unplugged
+    is waited for.
+
+    Args:
+        model: path of a `.tflite` file, or a classifier; or a `WatchOptions`, whose fields the other arguments replace.
+        source: a video, a folder of frames, a picture, or MJPEG in a file or ("-") on standard input.
+        camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
+        smooth: number of frames whose scores are averaged; by default 5, and 1 for the pictures of a folder.
+        threshold: score below which the label is "unknown".
+        keep_all: skip no frame of a camera or pipe; labels may then come late.
+        reporter: receives warnings.
+
+    Returns:
+        A prediction for each frame; `label` is empty and `problem` says why if a frame could not be labelled.
+
+    Raises:
+        SourceError: the source cannot be opened, or (in the loop) none of its frames can be labelled.
+        ModelError, RuntimeMissingError: the model cannot be run.
+        UsageError: an argument is out of range, or a trigger waits for a label that the model does not have.
+    """
+    given: dict[str, Any] = {
+        name: value
+        for name, value in {
+            "source": source,
+            "camera": camera,
+            "smooth": smooth,
+            "threshold": threshold,
+            "keep_all": keep_all,
+        }.items()
+        if value is not None
+    }
+    options = replace(model, **given) if isinstance(model, WatchOptions) else WatchOptions(**{"model": model, **given})
+    _, predictions = _open(options, reporter or Silent())
+    return _without_pauses(predictions)
+
+
+def run_watch(
     options: WatchOptions,
     *,
     display: Callable[[FrameSource], Display],
     reporter: Reporter | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Tally:
-    """Label frames until the source ends or `stopped`; a camera that goes away is waited for.
+) -> WatchSummary:
+    """Label frames until the source ends or `stopped` returns True, and show each prediction.
 
     Args:
-        display: makes, for the source that was opened, what is given every answer.
-        stopped: asked after every frame, and five times a second where none comes.
+        display: function that makes the receiver of predictions for the source that was opened.
+        stopped: called after every frame, and five times a second while no frame comes.
 
     Raises:
-        SourceError: the source cannot be opened, or gave no frame that could be labelled.
-        ModelError, RuntimeMissingError: the model cannot be run.
-        UsageError: an option makes no sense, or a trigger waits for a label that the model does not know.
+        SourceError, ModelError, RuntimeMissingError, UsageError: as raised by `watch`.
     """
-    reporter = reporter or Silent()
+    source, predictions = _open(options, reporter or Silent(), stopped)
+    return show_predictions(predictions, display(source))
+
+
+def _open(
+    options: WatchOptions, reporter: Reporter, stopped: Callable[[], bool] = lambda: False
+) -> tuple[FrameSource, PredictionStream]:
+    """Open source and model; return the source and the predictions for its frames."""
     triggers = [Trigger(wanted.label, wanted.command, wanted.hold, reporter) for wanted in options.triggers]
-    frames = open_source(options.source) if options.source is not None else open_camera(options.camera or "0")
-    smooth = options.smooth or (1 if frames.still else AnswerOptions.smooth)
-    answers = AnswerOptions(smooth=smooth, threshold=options.threshold)
+    camera = "0" if options.camera is None else str(options.camera)
+    source = open_source(options.source) if options.source is not None else open_camera(camera)
+    smooth = options.smooth or (1 if source.still else AnswerOptions.smooth)
     if options.keep_all:
-        frames = replace(frames, live=False)
-    threads = fastest_threads(options.model, options.labels) if options.threads is None else options.threads
-    classifier = Classifier(options.model, labels=options.labels, threads=threads)
+        source = replace(source, live=False)
+    classifier = _open_classifier(options)
     classifier.check_threshold(options.threshold)
     for wanted in options.triggers:
         if wanted.label not in classifier.labels:
             raise UsageError(f"`on_labels` {wanted.label}: the model knows {', '.join(classifier.labels)}.")
     collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
-    reporter.note(f"watching {frames.name}; press Ctrl-C to stop")
+    reporter.note(f"watching {source.name}; press Ctrl-C to stop")
+    answers = AnswerOptions(smooth=smooth, threshold=options.threshold)
+    return source, _predictions(classifier, source, answers, reporter, triggers, collector, stopped)
+
+
+def _open_classifier(options: WatchOptions) -> Classifier:
+    if isinstance(options.model, Classifier):
+        return options.model
+    threads = fastest_threads(options.model, options.labels) if options.threads is None else options.threads
+    return Classifier(options.model, labels=options.labels, threads=threads)
+
+
+def _predictions(
+    classifier: Classifier,
+    source: FrameSource,
+    answers: AnswerOptions,
+    reporter: Reporter,
+    triggers: list[Trigger],
+    collector: Collector | None,
+    stopped: Callable[[], bool],
+) -> PredictionStream:
+    """Label frames; in the end wait for the triggers' commands and report what was collected."""
     ended = False
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for trigger in triggers:
             stack.callback(trigger.close, lambda: stopped() or not ended)
-        tally = label_frames(
+        summary = yield from predict_frames(
             classifier,
-            frames,
+            source,
             answers,
-            display=display(frames),
             reporter=reporter,
             triggers=triggers,
             collector=collector,
             stopped=stopped,
         )
         ended = True
-    if collector and options.collect:
-        reporter.note(f"kept {collector.kept} frames in {options.collect.folder}")
-    return tally
+    if collector:
+        reporter.note(f"kept {collector.kept} frames in {collector.folder}")
+    return summary
+
+
+def _without_pauses(predictions: PredictionStream) -> Iterator[Prediction]:
+    with contextlib.closing(predictions):
+        for prediction in predictions:
+            if prediction is not None:
+                yield prediction

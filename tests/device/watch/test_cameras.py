@@ -20,9 +20,9 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import Frame, FrameSource
-from poets_edge.device.watch.pipeline import AnswerOptions, Seen, label_frames
+from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, predict_frames, show_predictions
 from poets_edge.device.watch.sources import open_camera
-from poets_edge.device.watch.watch import WatchOptions, watch
+from poets_edge.device.watch.watch import WatchOptions, run_watch
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
 from tests.conftest import DAISY, Trained, poets_edge
@@ -206,7 +206,7 @@ def test_the_whole_command_on_a_camera(
 ) -> None:
     dark = Image.new("RGB", (640, 480), (3, 3, 3))
     _as_opencv(Script(dark, daisy, daisy, GONE, *[daisy] * 3, "end"), monkeypatch)
-    monkeypatch.setattr("poets_edge.cli.watch.watch", _stopping_after(5))
+    monkeypatch.setattr("poets_edge.cli.watch.run_watch", _stopping_after(5))
     ran = poets_edge(
         *("watch", trained.model("int8"), "--threads", "1", "--camera", device, "--json", "--every-frame", "--keep-all")
     ).ok()
@@ -226,7 +226,7 @@ def _stopping_after(labelled: int) -> Any:
             counted.append(_Counter(display(source)))
             return counted[0]
 
-        return watch(
+        return run_watch(
             options, display=counting, stopped=lambda: bool(counted) and counted[0].labelled >= labelled, **more
         )
 
@@ -238,9 +238,9 @@ class _Counter:
         self._display = display
         self.labelled = 0
 
-    def seen(self, seen: Seen) -> None:
-        self.labelled += bool(seen.label)
-        self._display.seen(seen)
+    def show(self, prediction: Prediction) -> None:
+        self.labelled += bool(prediction.label)
+        self._display.show(prediction)
 
     def idle(self) -> None:
         self._display.idle()
@@ -250,10 +250,10 @@ class _Slow:
     """A display that takes its time."""
 
     def __init__(self) -> None:
-        self.all: list[Seen] = []
+        self.all: list[Prediction] = []
 
-    def seen(self, seen: Seen) -> None:
-        self.all.append(seen)
+    def show(self, prediction: Prediction) -> None:
+        self.all.append(prediction)
         time.sleep(0.1)
 
     def idle(self) -> None:
@@ -271,14 +271,15 @@ def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
 
     display = _Slow()
     source = FrameSource("camera", live, frames)
-    tally = label_frames(Classifier(trained.model("int8")), source, AnswerOptions(), display=display, reporter=Silent())
-    assert tally.labelled + tally.dropped == 40
+    predictions = predict_frames(Classifier(trained.model("int8")), source, AnswerOptions(), reporter=Silent())
+    summary = show_predictions(predictions, display)
+    assert summary.labelled + summary.dropped == 40
     if live:
-        assert tally.dropped > 15
+        assert summary.dropped > 15
         assert display.all[-1].frame == 40, "the newest is never left out"
-        assert max(seen.latency for seen in display.all[1:]) < 0.45
+        assert max(prediction.latency for prediction in display.all[1:]) < 0.45
     else:
-        assert tally.dropped == 0
+        assert summary.dropped == 0
 
 
 def test_a_picamera2_that_does_not_start_says_why(

@@ -1,7 +1,8 @@
-"""`watch` on files, folders and streams: what it prints, and what it makes of bad input."""
+"""Tests of `watch` on files, folders and streams: the iterator, printed lines, bad input."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -17,11 +18,15 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, split_jpegs
-from poets_edge.device.watch.pipeline import AnswerOptions, label_frames
+from poets_edge.device.watch.pipeline import AnswerOptions, predict_frames, show_predictions
 from poets_edge.device.watch.threads import fastest_threads
+from poets_edge.device.watch.watch import WatchOptions, watch
+from poets_edge.errors import UsageError
 from poets_edge.progress import Silent
-from tests.conftest import Trained, poets_edge, poets_edge_process
+from tests.conftest import ROOT, Trained, poets_edge, poets_edge_process
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
+
+SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +244,63 @@ def test_a_slow_inference_is_waited_for_and_its_source_closed(
 
     monkeypatch.setattr(classifier, "score_values", slow)
     source = FrameSource(whole.name, False, frames)
-    label_frames(
-        classifier, source, AnswerOptions(), display=Nowhere(), reporter=Silent(), stopped=lambda: bool(at_work)
-    )
+    predictions = predict_frames(classifier, source, AnswerOptions(), reporter=Silent(), stopped=lambda: bool(at_work))
+    show_predictions(predictions, Nowhere())
     assert ended and not at_work
+
+
+def test_watch_yields_a_prediction_for_each_frame(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)) for _ in range(4)]
+    frame_folder(tmp_path, [jpeg(picture) for picture in pictures])
+    (tmp_path / "frame_3.jpg").write_bytes(b"not a picture")
+    classifier = Classifier(SEED)
+    for model in (str(SEED), SEED, classifier, WatchOptions(model=SEED, threads=1)):
+        predictions = list(watch(model, str(tmp_path)))
+        assert [prediction.frame for prediction in predictions] == [1, 2, 3, 4]
+        assert [bool(prediction.problem) for prediction in predictions] == [False, False, True, False]
+        best = classifier(tmp_path / "frame_2.jpg", top=1)[0]
+        assert (predictions[1].label, predictions[1].score) == (best.name, best.score)
+    assert {prediction.label for prediction in watch(classifier, tmp_path, threshold=1)} == {"unknown", ""}
+
+
+def test_watch_releases_its_source_when_the_loop_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+    ended = []
+
+    def frames() -> Iterator[Frame | None]:
+        try:
+            while True:
+                yield Frame(photo=picture)
+        finally:
+            ended.append(True)
+
+    source = FrameSource("camera 0", True, frames)
+    monkeypatch.setattr("poets_edge.device.watch.watch.open_camera", lambda camera: source if camera == "0" else None)
+    for prediction in watch(Classifier(SEED), camera=0):
+        assert prediction.label
+        break
+    del prediction
+    gc.collect()
+    assert ended
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": float("nan")}, "`threshold`"),
+        ({"threshold": 2}, "`threshold`"),
+        ({"smooth": 0}, "`smooth`"),
+        ({"smooth": "5"}, "`smooth`"),
+        ({"camera": 1.5}, "`camera`"),
+        ({"camera": 0}, "`camera` and `source`"),
+    ],
+)
+def test_watch_names_the_argument_it_refuses(tmp_path: Path, arguments: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        watch(SEED, tmp_path, **arguments)
+
+
+def test_watch_refuses_threads_for_a_classifier(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`threads`"):
+        WatchOptions(model=Classifier(SEED), source=tmp_path, threads=2)
