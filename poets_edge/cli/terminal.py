@@ -95,7 +95,7 @@ class Terminal:
         bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
         bar = tqdm(
             total=total,
-            desc=what,
+            desc=escaped(what, line=True),
             unit=unit,
             unit_scale=unit == "B",
             bar_format=bar_format,

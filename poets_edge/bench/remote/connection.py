@@ -55,6 +55,7 @@ mean the same to sh, bash, zsh, fish and csh."""
 _LOGIN_SECONDS = 180.0
 """For a password to be typed, and for a slow device to start Python."""
 _HEARTBEAT = 10.0
+_LONGEST_HOST = 300
 _CHUNK = 1 << 16
 _END_SECONDS = 5.0
 
@@ -75,8 +76,10 @@ class Ended:
 
 def check_host(host: str) -> str:
     """The host, if it can be one. Raises UsageError."""
-    if not host.strip() or host.startswith("-") or any(character.isspace() for character in host):
-        raise UsageError(f"host {host!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
+    odd = any(character.isspace() or not character.isprintable() for character in host)
+    if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
+        shown = host[:_LONGEST_HOST]
+        raise UsageError(f"host {shown!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
     return host
 
 

@@ -201,6 +201,9 @@ class _Systemd:
             RemoteError: it cannot be written or started.
         """
         connection = self._device.connection
+        for word in (*command, *self._device.environment.values()):
+            if any("\ud800" <= character <= "\udfff" for character in word):
+                raise RemoteError(f"{connection.host}: {word!r}: systemd takes only text that is UTF-8. Rename it.")
         found = self._found()
         if found["foreign"]:
             raise RemoteError(

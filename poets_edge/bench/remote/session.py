@@ -63,8 +63,13 @@ def send_models(installation: Installation, models: Sequence[Path], reporter: Re
     have = installation.connection.ask("have", items=list(items))["items"]
     for name, model in items.items():
         if name not in have:
-            send(installation.connection, name, {model.name: model}, reporter, f"copying {model.name}")
-    return [str(installation.folder / name / model.name) for name, model in items.items()]
+            send(installation.connection, name, {_name_there(model): model}, reporter, f"copying {model.name}")
+    return [str(installation.folder / name / _name_there(model)) for name, model in items.items()]
+
+
+def _name_there(model: Path) -> str:
+    """Return the model's name, or a plain one if systemd or a terminal could not show it."""
+    return model.name if model.name.isprintable() else f"model{model.suffix if model.suffix.isprintable() else ''}"
 
 
 def measure_there(

@@ -65,7 +65,6 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if character == "%":
         return "%%"
-    if character < " " or "\x7f" <= character <= "\x9f" or "\udc80" <= character <= "\udcff":
-        # control characters, of which a carriage return would end the line, and bytes that are not UTF-8
-        return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    if character < " " or "\x7f" <= character <= "\x9f":  # a carriage return would end the line
+        return "".join(f"\\x{byte:02x}" for byte in character.encode())
     return character

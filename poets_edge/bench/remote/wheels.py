@@ -150,6 +150,6 @@ def platform_tags(system: System) -> list[str]:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """A short name for something that follows from these."""
-    sums = [hashlib.sha256(part.encode() if isinstance(part, str) else part).hexdigest() for part in parts]
+    """Return a short name for something that follows from these; text may be a file name that is not UTF-8."""
+    sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

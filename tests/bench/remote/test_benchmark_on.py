@@ -6,6 +6,7 @@ import datetime
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,20 @@ def test_accuracy_is_taken_there_and_checked_against_here(
     assert found[1]["accuracy"]["confusion"] == here["confusion"]
     assert found[1]["accuracy"]["checked"] == {"photos": 20, "agreement": 1.0, "difference": 0.0}
     assert found[0]["accuracy"]["agreement_with_float"] == 1.0
+
+
+def test_names_that_are_not_utf8(installed: SshServer, flower_model: FlowerModel, tmp_path: Path) -> None:
+    model = tmp_path / os.fsdecode(b"caf\xe9.tflite")
+    labels = tmp_path / os.fsdecode(b"l\xe9.txt")
+    model.write_bytes(flower_model.int8.read_bytes())
+    labels.write_text("\n".join(sorted(path.name for path in flower_model.photos.iterdir())) + "\n")
+    photos = tmp_path / "photos"
+    for photo in flower_model.photos.glob("*/*"):
+        (photos / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, photos / photo.parent.name / os.fsdecode(b"\xe9" + os.fsencode(photo.name)))
+    judged = ("--image_dir", photos, "--set", "all", "--labels", labels, "--on", "pi", "--json")
+    found = json.loads(poets_edge("benchmark", model, *QUICK, *judged).ok().stdout)["results"][0]
+    assert found["accuracy"]["checked"] == {"photos": 20, "agreement": 1.0, "difference": 0.0}
 
 
 def _of_device(home: Path, text: str = "") -> list[int]:
@@ -237,6 +252,9 @@ def test_bad_hosts_get_one_line(pi: SshServer, tmp_path: Path) -> None:
     measure = ("benchmark", PROBE, *QUICK, "--on")
     poets_edge(*measure, "pi", "--on", "pi").failed("host pi is given twice")
     poets_edge(*measure, "-oProxyCommand=touch x").failed("wanted a name as ssh takes it")
+    for host in ("", "a b", "pi\r", "h" * 70_000):
+        poets_edge(*measure, host).failed("wanted a name as ssh takes it")
+    poets_edge(*measure, "exämple.invalid").failed("exämple.invalid: ssh cannot log in")
     poets_edge(*measure, "nobody.invalid").failed("nobody.invalid: ssh cannot log in", "nobody.invalid", "Try: ssh")
     poets_edge("benchmark", "none.tflite", "--on", "nobody.invalid").failed("none.tflite")
     poets_edge(*measure, "pi", "--remote-dir", "/sys/poets-edge").failed("pi: /sys", "--remote-dir")

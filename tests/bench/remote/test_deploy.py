@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -77,7 +78,10 @@ def test_deploy_replace_and_remove(box: Box, flower_model: FlowerModel) -> None:
         assert "poets-edge" not in verified.stderr, verified.stderr
 
         pid = box.run("systemctl", "--user", "show", "-p", "MainPID", "--value", "poets-edge-watch")
-        again = _deploy(flower_model, "--source", endless, "--every-frame")
+        odd = box.home / os.fsdecode(b'caf\xe9 \r\n100% "$HOME"\\.tflite')
+        odd.write_bytes(flower_model.int8.read_bytes())
+        again = poets_edge("deploy", odd, "--on", "box", "--source", endless, "--every-frame").ok()
+        assert "(score = " in again.stdout and "\r\n100%" not in again.stderr
         assert "installing" not in again.stderr
         assert "--every-frame" in unit.read_text() and "--on-label" not in unit.read_text()
         assert box.run("systemctl", "--user", "show", "-p", "MainPID", "--value", "poets-edge-watch") != pid
@@ -116,7 +120,7 @@ def test_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
 
 
 def test_quoting_is_systemds() -> None:
-    assert quoted("a\r\nb\udcff") == '"a\\x0d\\x0ab\\xff"'
+    assert quoted("a\r\nb") == '"a\\x0d\\x0ab"'
     assert quoted('50 % "of" \\ $HOME') == '"50 %% \\"of\\" \\\\ $HOME"'
     assert quoted("$HOME", expanded=True) == '"$$HOME"'
 
@@ -152,6 +156,8 @@ def test_a_unit_of_somebody_else_is_neither_replaced_nor_removed(box: Box, flowe
     unit.write_text("# Written by: poets-edge deploy, long ago\n[Service]\nExecStart=/bin/sleep 1000\n")
     ran = poets_edge("deploy", flower_model.int8, "--on", "box", "--source", box.home)
     ran.failed("poets-edge-watch.service is there already", "systemctl --user disable --now")
+    not_utf8 = ("--source", box.home / os.fsdecode(b"caf\xe9"))
+    poets_edge("deploy", flower_model.int8, "--on", "box", *not_utf8).failed("systemd takes only text that is UTF-8")
     poets_edge("deploy", "--on", "box", "--remove").ok()
     assert "long ago" in unit.read_text()
     assert not (box.home / ".local/share/poets-edge").exists()
