@@ -27,13 +27,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
-from poets_edge.audit.image_stats import look_of
+from poets_edge.audit.image_stats import compute_stats
 from poets_edge.audit.learning_curve import learning_curve
+from poets_edge.audit.mislabelled import out_of_fold_logits, score_labels
 from poets_edge.audit.near_duplicates import find_near_duplicates
 from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.photos import AuditPhotos, read_photos
-from poets_edge.audit.projection import main_directions
-from poets_edge.audit.suspects import find_suspects, out_of_fold_logits
+from poets_edge.audit.projection import pca_projection
 from poets_edge.device.predictions import score_model
 from poets_edge.device.temperature import expected_calibration_error
 from poets_edge.export.export import ExportOptions, export
@@ -95,7 +95,7 @@ def wrong_labels(photos: AuditPhotos) -> None:
         fold = folds_of(photos, labels)
         data = LabelledVectors(photos.vectors, labels)
         top = round(0.1 * count)
-        found = np.isin(wrong, find_suspects(data, fold, classes).order[:top]).mean()
+        found = np.isin(wrong, score_labels(data, fold, classes).order[:top]).mean()
         logits = out_of_fold_logits(data, fold, classes, np.ones(count, np.bool_))
         others = [f"{np.isin(wrong, order[:top]).mean():.0%}" for order in cleanlab_orders(labels, logits)]
         print(f"| {seed} | {found:.0%} | {' | '.join(others) or '- | -'} |", flush=True)
@@ -128,7 +128,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
     )
     extractor = Extractor(backbone.model)
     marks = photos.photos.marks
-    before = set(find_near_duplicates(photos.directions, photos.thumbnails, marks, options.bottleneck_dir).pairs())
+    before = set(find_near_duplicates(photos.projections, photos.thumbnails, marks, options.bottleneck_dir).pairs())
     print(f"pairs among the photos themselves: {len(before)}")
     print("| seed | found of 50 | other pairs |\n|--:|--:|--:|")
     for seed in SEEDS:
@@ -138,11 +138,11 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
         for row in chosen:
             image = altered(read_photo(photos.photos[row].photo.file), rng)
             vectors.append(extractor(fit(image, options.architecture.size)))
-            thumbnails.append(look_of(image, *image.size).thumbnail)
+            thumbnails.append(compute_stats(image, *image.size).thumbnail)
             more.append(hashlib.sha256(image.tobytes()).digest())
         pairs = set(
             find_near_duplicates(
-                main_directions(np.concatenate([photos.vectors[:], vectors]), options.bottleneck_dir),
+                pca_projection(np.concatenate([photos.vectors[:], vectors]), options.bottleneck_dir),
                 np.concatenate([photos.thumbnails[:], thumbnails]),
                 np.array([*marks, *more], marks.dtype),
                 options.bottleneck_dir,

@@ -1,8 +1,10 @@
-"""Near-duplicates that straddle training and test: what the test accuracy is worth without them."""
+"""Leaks: near-duplicates in both training and test set, and the test accuracy without them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +20,15 @@ from poets_edge.train.vectors import take
 _TRAINING, _VALIDATION, _TEST = map(SET_NAMES.index, ("training", "validation", "test"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Test photos that show what a training photo shows.
+    """Test photos that have a near-duplicate in the training set.
 
     Attributes:
-        rows: of the test photos.
-        tested: test photos in all.
-        accuracy: of a head that learned from the training set, on all of them, 0 to 1.
-        accuracy_without: on those that have no near-duplicate in training; nan where there is none.
+        rows: row numbers of these photos.
+        tested: number of all test photos.
+        accuracy: accuracy of a head trained on the training set, on all test photos, 0 to 1.
+        accuracy_without: its accuracy on the other test photos; NaN if there are none.
     """
 
     rows: tuple[int, ...]
@@ -34,29 +36,46 @@ class Leak:
     accuracy: float
     accuracy_without: float
 
-    @property
-    def fall(self) -> float:
-        """How far the accuracy falls without them, 0 to 1; below 0 it rises."""
-        return self.accuracy - self.accuracy_without
+    def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
+        """Return the leak as JSON values; an undefined accuracy is null.
+
+        Args:
+            photos: photos of the audit, for their names.
+        """
+        return {
+            "photos": [photos.name(row) for row in self.rows],
+            "tested": self.tested,
+            "accuracy": self.accuracy,
+            "accuracy_without": None if math.isnan(self.accuracy_without) else self.accuracy_without,
+        }
 
 
 def find_leak(
     photos: AuditPhotos, duplicates: NearDuplicates, percentages: Percentages, options: HeadOptions
 ) -> Leak | None:
-    """The leak, or None where no near-duplicates straddle training and test."""
-    of_row = set_numbers(photos.photos.photos, percentages)
-    leaked = []
+    """Return the leak between training and test set, or None if there is none.
+
+    Args:
+        percentages: the split, as for `train`.
+        options: options of the head that is trained.
+    """
+    splits = set_numbers(photos.photos.photos, percentages)
+    leaked: list[int] = []
     for group in duplicates.groups:
         members = np.array(group)
-        if (of_row[members] == _TRAINING).any():
-            leaked += [int(row) for row in members[of_row[members] == _TEST]]
+        if (splits[members] == _TRAINING).any():
+            leaked += members[splits[members] == _TEST].tolist()
     if not leaked:
         return None
-    tested = np.flatnonzero(of_row == _TEST)
-    # One head that learns from all training photos and judges the "fold" of the test photos.
-    fold = np.where(of_row == _TRAINING, NOT_JUDGED, 0)
-    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(of_row != _VALIDATION))
-    right = head.scores(take(photos.vectors, tested)).argmax(axis=1) == photos.classes[tested]
-    clean = ~np.isin(tested, leaked)
-    without = float(right[clean].mean()) if clean.any() else float("nan")
-    return Leak(tuple(leaked), len(tested), float(right.mean()), without)
+    test = np.flatnonzero(splits == _TEST)
+    # One head, which learns from the training set; the test set is its only fold.
+    fold = np.where(splits == _TRAINING, NOT_JUDGED, 0)
+    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(splits != _VALIDATION))
+    correct = head.scores(take(photos.vectors, test)).argmax(axis=1) == photos.classes[test]
+    others = ~np.isin(test, leaked)
+    return Leak(
+        rows=tuple(leaked),
+        tested=len(test),
+        accuracy=float(correct.mean()),
+        accuracy_without=float(correct[others].mean()) if others.any() else math.nan,
+    )

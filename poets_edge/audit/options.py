@@ -1,4 +1,4 @@
-"""The options of `audit`."""
+"""Options of `audit`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class AuditOptions:
     """Options of `audit`.
 
     Attributes:
-        image_dir: a folder with one folder of photos a class.
-        report: where the HTML page goes; None for none.
+        image_dir: folder with one folder of photos per class.
+        architecture: network whose bottlenecks describe the photos.
+        report: HTML report; None for none.
         weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
-        folds: heads that judge the photos, each those that it did not learn from.
-        orientation: also look for photos that lie on their side; takes three more inferences a photo the first time.
-        target: share of the given answers that are to be right; it decides the threshold that is suggested.
+        folds: folds of the cross-validation, at least 2.
+        target: wanted fraction of correct answers, for the suggested threshold.
+        orientation: also look for rotated photos; takes three more inferences per photo the first time.
     """
 
     image_dir: Location
@@ -50,8 +51,8 @@ class AuditOptions:
         if not 0 < self.target < 1:
             raise UsageError(f"target must lie between 0 and 1, not {self.target:g}.")
         photos = self.image_dir.resolve()
-        places = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
-        for name, path in places.items():
+        outputs = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
+        for name, path in outputs.items():
             if path is not None and path.resolve().is_relative_to(str(photos)):
                 raise UsageError(
                     f"{name} {path} lies inside the photo folder {self.image_dir}, where it would become a class."

@@ -1,4 +1,4 @@
-"""A folder of photos -> what the audit looks at: a bottleneck and a look for each photo that can be read."""
+"""The photos of an audit, with a bottleneck and image statistics for each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poets_edge.audit.image_stats import CACHE_FILE, SIDE, Look, Pictures, Thumbnails, looks
+from poets_edge.audit.image_stats import CACHE_FILE, SIDE, ImageStats, PackedThumbnails, Thumbnails, read_stats
 from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.projection import main_directions
+from poets_edge.audit.projection import pca_projection
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
@@ -21,38 +21,39 @@ from poets_edge.train.head import Indices, LabelledVectors, Matrix
 from poets_edge.train.vectors import Vectors, VectorTable
 
 _PHOTOS_AT_ONCE = 2000
-_FACTS = 7
+_STATS = ("width", "height", "brightness", "contrast", "colourfulness", "sharpness", "truncated_fraction")
+"""Attributes of ImageStats that become columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditPhotos:
-    """Readable photos, each with the same row number everywhere.
+    """Readable photos; a photo has the same row number in all arrays.
 
     Attributes:
         photos: sorted by name.
-        labels: class names, sorted; a class's place is its number.
+        labels: class names, sorted.
         vectors: bottlenecks, float32 [photos, bottleneck_size].
-        directions: of the bottlenecks, by which photos are compared, float32 [photos, up to 64].
-        classes: int64 [photos].
-        width, height: of the file, pixels, float32 [photos].
-        brightness, contrast, colour, sharpness, unsent: as in `Look`, float32 [photos].
-        thumbnails: gray, uint8 [photos, 32, 32].
-        unreadable: name and reason of each photo that was left out.
+        projections: PCA projections of the bottlenecks, for comparing photos, float32 [photos, up to 64].
+        classes: index into `labels`, int64 [photos].
+        width, height, brightness, contrast, colourfulness, sharpness, truncated_fraction: attributes of `ImageStats`,
+            float32 [photos].
+        thumbnails: gray thumbnails, uint8 [photos, 32, 32].
+        unreadable: name and error message of each photo that was skipped.
     """
 
     photos: HashedPhotos
     labels: tuple[str, ...]
     vectors: Vectors
-    directions: Vectors
+    projections: Vectors
     classes: Indices
     width: Matrix
     height: Matrix
     brightness: Matrix
     contrast: Matrix
-    colour: Matrix
+    colourfulness: Matrix
     sharpness: Matrix
-    unsent: Matrix
-    thumbnails: Pictures
+    truncated_fraction: Matrix
+    thumbnails: Thumbnails
     unreadable: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
@@ -60,22 +61,23 @@ class AuditPhotos:
 
     @property
     def data(self) -> LabelledVectors:
-        """All of them, as a head learns from them."""
+        """Bottlenecks and classes of all photos."""
         return LabelledVectors(self.vectors, self.classes)
 
     def name(self, row: int) -> str:
-        """Path relative to the folder, with `/`."""
+        """Return a photo's path relative to the folder, with `/`."""
         return self.photos.photos.names[row]
 
     def label(self, row: int) -> str:
+        """Return the name of a photo's class."""
         return self.labels[int(self.classes[row])]
 
 
 def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
-    """Find, or compute, all of it.
+    """Read all photos of a folder, or take what is known of them from the caches.
 
     Raises:
-        DatasetError: the folder is missing, or fewer than two classes have photos that can be read.
+        DatasetError: the folder is missing, or fewer than two classes have readable photos.
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
     reporter.status(f"looking for photos in {options.image_dir}")
@@ -84,75 +86,68 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         reporter.warn(f"class {label}: no photos in its folder; left out.")
     backbone = find_backbone(options, reporter)
     hashed = hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
-    unreadable = [_left_out(hashed.photos[row], error) for row, error in hashed.errors.items()]
+    unreadable = [_name_and_error(hashed.photos[row], error) for row, error in hashed.errors.items()]
     photos = hashed.readable
     digests = photos.digests.copy()
     vectors = VectorTable(len(photos), options.architecture.bottleneck_size, options.bottleneck_dir)
     packed = VectorTable(len(photos), SIDE * SIDE // 4, options.bottleneck_dir)
-    facts = np.empty((_FACTS, len(photos)), np.float32)
-    kept: list[int] = []
+    columns = np.empty((len(_STATS), len(photos)), np.float32)
+    rows: list[int] = []
     with (
         open_cache(backbone.cache_file) as (cache, damaged),
-        open_cache(options.bottleneck_dir / CACHE_FILE) as (look_cache, damaged_looks),
+        open_cache(options.bottleneck_dir / CACHE_FILE) as (stats_cache, damaged_stats),
     ):
-        for moved in (damaged, damaged_looks):
+        for moved in (damaged, damaged_stats):
             if moved:
                 reporter.warn(f"a cache was damaged; it was moved to {moved}, and its values are computed again.")
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
             part = photos[start : start + _PHOTOS_AT_ONCE]
-            found = zip(
-                bottlenecks(part, [Place(backbone, cache)], reporter), looks(part, look_cache, reporter), strict=True
+            pairs = zip(
+                bottlenecks(part, [Place(backbone, cache)], reporter),
+                read_stats(part, stats_cache, reporter),
+                strict=True,
             )
-            good: list[tuple[Vector, Look]] = []
-            for row, ((photo, vector), (_, look)) in enumerate(found, start):
-                trouble = next((result for result in (vector, look) if isinstance(result, PhotoError)), None)
-                if trouble is not None:
-                    unreadable.append(_left_out(photo.photo, trouble))
-                elif not isinstance(vector, PhotoError) and not isinstance(look, PhotoError):
+            usable: list[tuple[Vector, ImageStats]] = []
+            for row, ((photo, vector), (_, stats)) in enumerate(pairs, start):
+                if isinstance(vector, PhotoError):
+                    unreadable.append(_name_and_error(photo.photo, vector))
+                elif isinstance(stats, PhotoError):
+                    unreadable.append(_name_and_error(photo.photo, stats))
+                else:
                     digests[row] = np.frombuffer(photo.digest, np.uint8)
-                    facts[:, len(kept)] = (
-                        *(look.width, look.height, look.brightness, look.contrast, look.colour, look.sharpness),
-                        look.unsent,
-                    )
-                    good.append((vector[0], look))
-                    kept.append(row)
-            if good:
-                vectors.append(np.stack([vector for vector, _ in good]))
-                packed.append(np.stack([look.thumbnail.reshape(-1).view(np.float32) for _, look in good]))
-    usable = HashedPhotos(photos.photos, digests).take(np.array(kept, np.int64))
-    labels = usable.photos.present
+                    columns[:, len(rows)] = [getattr(stats, name) for name in _STATS]
+                    usable.append((vector[0], stats))
+                    rows.append(row)
+            if usable:
+                vectors.append(np.stack([vector for vector, _ in usable]))
+                packed.append(np.stack([stats.thumbnail.reshape(-1).view(np.float32) for _, stats in usable]))
+    readable = HashedPhotos(photos.photos, digests).take(np.array(rows, np.int64))
+    labels = readable.photos.present
     if len(labels) < 2:
         only = f"only {labels[0]!r}" if labels else "none"
         raise DatasetError(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {only}."
         )
-    width, height, brightness, contrast, colour, sharpness, unsent = facts[:, : len(kept)]
-    found_vectors = vectors.finish()
+    table = vectors.finish()
     return AuditPhotos(
-        photos=usable,
+        photos=readable,
         labels=labels,
-        vectors=found_vectors,
-        directions=main_directions(found_vectors, options.bottleneck_dir),
-        classes=class_numbers(usable.photos, labels),
-        width=width,
-        height=height,
-        brightness=brightness,
-        contrast=contrast,
-        colour=colour,
-        sharpness=sharpness,
-        unsent=unsent,
-        thumbnails=Thumbnails(packed.finish()),
+        vectors=table,
+        projections=pca_projection(table, options.bottleneck_dir),
+        classes=class_numbers(readable.photos, labels),
+        thumbnails=PackedThumbnails(packed.finish()),
         unreadable=tuple(sorted(unreadable)),
+        **dict(zip(_STATS, columns[:, : len(rows)], strict=True)),
     )
 
 
 def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
-    """The network whose bottlenecks describe the photos. Raises WeightsError, OutputError: as for `train`."""
+    """Return the network that computes the bottlenecks. Raises WeightsError, OutputError: as for `train`."""
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     return prepare_backbone(options.architecture, weights, options.bottleneck_dir)
 
 
-def _left_out(photo: Photo, error: PhotoError) -> tuple[str, str]:
-    """Its name, and the reason."""
+def _name_and_error(photo: Photo, error: PhotoError) -> tuple[str, str]:
+    """Return a photo's name and the error message without its path."""
     return photo.name, str(error).removeprefix(f"{photo.path}:").strip()

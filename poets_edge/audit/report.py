@@ -1,17 +1,18 @@
-"""An audit's result -> the page that shows it, with a choice beside each photo that may have to go."""
+"""The report of an audit: a page that shows the photos, with a choice next to each one that may be excluded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from poets_edge.audit.learning_curve import LearningCurve
-from poets_edge.audit.results import AuditResult, Judgement
+from poets_edge.audit.outliers import OutlierGroup
+from poets_edge.audit.results import AuditResult
 from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
@@ -22,177 +23,141 @@ from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 
-_MOST_SUSPECTS = 60
-_FEWEST_SUSPECTS = 12
-_MOST_GROUPS = 30
-_MOST_OF_A_GROUP = 6
-_MOST_ODD = 18
-_MOST_CONFUSED = 12
-_GROUPS_NAMED = 2
+_MAX_SUSPECTS, _MIN_SUSPECTS = 60, 12
+_MAX_GROUPS = 30
+_MAX_IN_GROUP = 6
+_MAX_OUTLIERS = 18
+_MAX_CONFUSED = 12
+_NAMED_CLASSES = 2
 
-Shown = dict[str, Any]
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPhoto:
+    """A photo on the page.
+
+    Attributes:
+        path: file of the photo, for its thumbnail.
+        name: path relative to the folder, with `/`.
+        label: its class; empty if the photo is an outlier.
+        likely: another class that it may belong to, or empty.
+        score: evidence for that class, 0 to 1.
+        split: "training", "validation" or "test"; empty unless the photo is a near-duplicate.
+        crosses: whether its near-duplicates lie in another class.
+        detail: measured value of an outlier, or empty.
+    """
+
+    path: Location
+    name: str
+    label: str = ""
+    likely: str = ""
+    score: float = 0.0
+    split: str = ""
+    crosses: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ShownOutliers:
+    """A group of outliers on the page, with the photos that are shown of it."""
+
+    group: OutlierGroup
+    photos: list[ShownPhoto]
 
 
 def write_report(result: AuditResult, path: Path) -> None:
-    """Write the page; only the photos it shows are read. Raises OutputError."""
-    page = _Page(result)
-    context = page.context()
-    page.fill_in_pictures()
-    write_page(path, "audit.html.j2", **context)
+    """Write the page; only the photos on it are read. Raises OutputError."""
+    evaluation = result.evaluation
+    suspects = _suspects(result)
+    groups = _near_duplicates(result)
+    outliers = [_outliers(result, group) for group in result.outliers]
+    confused = [
+        [_shown(result, row) for row in pair.rows[:_MAX_CONFUSED]]
+        for pair in (evaluation.confused_classes if evaluation else ())
+    ]
+    shown = chain(suspects, *groups, *(one.photos for one in outliers), *confused)
+    write_page(
+        path,
+        "audit.html.j2",
+        result=result,
+        name=result.options.image_dir.resolve().name,
+        folder=str(result.options.image_dir),
+        labels=list(result.photos.labels),
+        evaluation=evaluation,
+        suspects=suspects,
+        pair_count=sum(1 for _ in result.near_duplicates.pairs()),
+        groups=groups,
+        outliers=outliers,
+        outlier_count=sum(len(group.names) for group in result.outliers),
+        confused=confused,
+        gains=dict(evaluation.curve.next_hundred) if evaluation else {},
+        most_helped=_most_helped(evaluation.curve) if evaluation else "",
+        curve_chart=_curve_chart(evaluation.curve) if evaluation else "",
+        reliability_chart=_reliability_chart(evaluation.calibration.bins) if evaluation else "",
+        pictures=thumbnails(photo.path for photo in shown),
+    )
 
 
-class _Page:
-    """The template's content. Photos are noted while it is put together, and then read all at once."""
+def _shown(
+    result: AuditResult, row: int, *, likely: str = "", score: float = 0.0, split: str = "", crosses: bool = False
+) -> ShownPhoto:
+    photo = result.photos.photos[row].photo
+    return ShownPhoto(
+        path=photo.path, name=photo.name, label=photo.label, likely=likely, score=score, split=split, crosses=crosses
+    )
 
-    def __init__(self, result: AuditResult) -> None:
-        self._result = result
-        self._photos = result.photos
-        self._shown: list[tuple[Location, Shown]] = []
 
-    def fill_in_pictures(self) -> None:
-        pictures = thumbnails(path for path, _ in self._shown)
-        for path, shown in self._shown:
-            shown["picture"] = pictures[path]
+def _suspects(result: AuditResult) -> list[ShownPhoto]:
+    if result.evaluation is None:
+        return []
+    scores = result.evaluation.label_scores
+    count = min(_MAX_SUSPECTS, max(_MIN_SUSPECTS, 2 * result.evaluation.mislabelled_count))
+    return [
+        _shown(result, int(row), likely=result.photos.labels[scores.likely[row]], score=float(scores.score[row]))
+        for row in scores.order[:count]
+    ]
 
-    def context(self) -> dict[str, Any]:
-        result = self._result
-        odd = [self._odd(one.reason, one.explanation, one.names, one.details) for one in result.oddities]
-        groups = result.near_duplicates.groups
-        return {
-            "name": result.options.image_dir.resolve().name,
-            "folder": str(result.options.image_dir),
-            "architecture": result.options.architecture.name,
-            "photos": len(self._photos),
-            "unreadable": len(self._photos.unreadable),
-            "labels": list(self._photos.labels),
-            "remarks": list(result.remarks),
-            "suspects": self._suspects(),
-            "pairs": sum(1 for _ in result.near_duplicates.pairs()),
-            "group_count": len(groups),
-            "groups": self._groups(),
-            "leak": self._leak(),
-            "odd": odd,
-            "odd_count": sum(group["count"] for group in odd),
-            "judged": self._judged(result.judgement) if result.judgement else None,
-        }
 
-    def _photo(self, row: int, **more: Any) -> Shown:
-        photo = self._photos.photos[row].photo
-        shown = {"name": photo.name, "label": photo.label, "likely": "", "picture": "", **more}
-        self._shown.append((photo.path, shown))
-        return shown
+def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
+    """Return the first groups; those with several classes come first, then those with several splits."""
+    photos = result.photos
+    splits = set_numbers(photos.photos.photos, result.options.percentages)
 
-    def _suspects(self) -> list[Shown]:
-        judgement = self._result.judgement
-        if judgement is None:
-            return []
-        found = judgement.suspects
-        count = min(_MOST_SUSPECTS, max(_FEWEST_SUSPECTS, 2 * judgement.wrong))
-        return [
-            self._photo(int(row), likely=self._photos.labels[found.likely[row]], score=float(found.score[row]))
-            for row in found.order[:count]
+    def crosses(group: tuple[int, ...]) -> bool:
+        return len({int(photos.classes[row]) for row in group}) > 1
+
+    def straddles(group: tuple[int, ...]) -> bool:
+        return len(np.unique(splits[list(group)])) > 1 or crosses(group)
+
+    def other_label(row: int, group: tuple[int, ...]) -> str:
+        return next((other for other in map(photos.label, group) if other != photos.label(row)), "")
+
+    groups = sorted(result.near_duplicates.groups, key=lambda group: (not crosses(group), not straddles(group)))
+    return [
+        [
+            _shown(result, row, split=SET_NAMES[splits[row]], crosses=crosses(group), likely=other_label(row, group))
+            for row in group[:_MAX_IN_GROUP]
         ]
+        for group in groups[:_MAX_GROUPS]
+    ]
 
-    def _groups(self) -> list[list[Shown]]:
-        sets = set_numbers(self._photos.photos.photos, self._result.options.percentages)
 
-        def straddles(group: tuple[int, ...]) -> bool:
-            return len(np.unique(sets[list(group)])) > 1 or crosses(group)
+def _outliers(result: AuditResult, group: OutlierGroup) -> ShownOutliers:
+    photos = [
+        ShownPhoto(path=photo_at(result.options.image_dir, name), name=name, detail=detail)
+        for name, detail in islice(zip(group.names, group.details, strict=True), _MAX_OUTLIERS)
+    ]
+    return ShownOutliers(group, photos)
 
-        def crosses(group: tuple[int, ...]) -> bool:
-            return len({int(self._photos.classes[row]) for row in group}) > 1
 
-        # What does harm comes first.
-        groups = sorted(
-            self._result.near_duplicates.groups, key=lambda group: (not crosses(group), not straddles(group))
-        )
-        return [
-            [
-                self._photo(row, set=SET_NAMES[sets[row]], crosses=crosses(group), likely=self._other_label(row, group))
-                for row in group[:_MOST_OF_A_GROUP]
-            ]
-            for group in groups[:_MOST_GROUPS]
-        ]
-
-    def _other_label(self, row: int, group: tuple[int, ...]) -> str:
-        """The class of a copy that lies in another one, or nothing."""
-        mine = self._photos.label(row)
-        return next((other for other in map(self._photos.label, group) if other != mine), "")
-
-    def _leak(self) -> dict[str, Any] | None:
-        leak = self._result.leak
-        if leak is None:
-            return None
-        return {
-            "photos": leak.rows,
-            "tested": leak.tested,
-            "accuracy": leak.accuracy,
-            "without": leak.accuracy_without,
-        }
-
-    def _odd(self, reason: str, explanation: str, names: Sequence[str], details: Sequence[str]) -> dict[str, Any]:
-        readable = reason not in ("unreadable", "truncated")
-        photos = []
-        for name, detail in islice(zip(names, details, strict=True), _MOST_ODD):
-            shown = {"name": name, "detail": detail, "picture": "", "readable": readable}
-            self._shown.append((photo_at(self._result.options.image_dir, name), shown))
-            photos.append(shown)
-        return {"reason": reason, "explanation": explanation, "count": len(names), "photos": photos}
-
-    def _judged(self, judgement: Judgement) -> dict[str, Any]:
-        calibration, curve = judgement.calibration, judgement.curve
-        doubled = curve.doubled
-        gains = dict(curve.next_hundred)
-        return {
-            "wrong": judgement.wrong,
-            "accuracy": judgement.cross_validation.accuracy,
-            "interval": judgement.cross_validation.interval,
-            "balanced": judgement.balanced_accuracy,
-            "classes": [
-                {
-                    "label": one.label,
-                    "photos": one.photos,
-                    "recall": one.recall,
-                    "precision": one.precision,
-                    "gain": gains[one.label],
-                }
-                for one in judgement.balance
-            ],
-            "confusion": judgement.cross_validation.confusion.tolist(),
-            "confusions": [
-                {
-                    "first": one.labels[0],
-                    "second": one.labels[1],
-                    "forth": one.first_for_second,
-                    "back": one.second_for_first,
-                    "photos": [self._photo(row) for row in one.rows[:_MOST_CONFUSED]],
-                }
-                for one in judgement.confusions
-            ],
-            "doubled": {
-                "photos": doubled.photos,
-                "accuracy": doubled.accuracy,
-                "low": doubled.interval[0],
-                "high": doubled.interval[1],
-            },
-            "helps_most": " and ".join(label for label, _ in curve.next_hundred[:_GROUPS_NAMED]),
-            "curve_chart": _curve_chart(curve),
-            "threshold": calibration.suggested.threshold,
-            "reached": calibration.reached,
-            "target": calibration.target,
-            "suggested": calibration.suggested,
-            "thresholds": calibration.thresholds,
-            "before": calibration.before,
-            "after": calibration.after,
-            "temperature": calibration.temperature,
-            "reliability_chart": _reliability_chart(calibration.bins),
-        }
+def _most_helped(curve: LearningCurve) -> str:
+    """Return the classes that more photos help most."""
+    return " and ".join(label for label, _ in curve.next_hundred[:_NAMED_CLASSES])
 
 
 def _curve_chart(curve: LearningCurve) -> Markup:
     measured = [(float(point.photos), point.accuracy) for point in curve.points]
-    beyond = [(float(one.photos), one.accuracy) for one in curve.predictions]
-    band = [(float(one.photos), *one.interval) for one in curve.predictions]
+    beyond = [(float(one.photos), one.accuracy) for one in curve.forecasts]
+    band = [(float(one.photos), *one.interval) for one in curve.forecasts]
     values = [value for _, value in measured + beyond] + [edge for _, low, high in band for edge in (low, high)]
     x = Axis(
         "photos", measured[0][0], beyond[-1][0], lambda value: f"{value:,.0f}", True, _every_other([*measured, *beyond])
@@ -206,13 +171,14 @@ def _curve_chart(curve: LearningCurve) -> Markup:
     return line_chart(lines, x, y, title="Accuracy over the number of photos")
 
 
-def _every_other(places: Iterable[tuple[float, float]]) -> list[float]:
-    return [value for value, _ in places][::2]
+def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
+    """Return every other x value, for ticks."""
+    return [value for value, _ in points][::2]
 
 
-def _reliability_chart(bins: tuple[ReliabilityBin, ...]) -> Markup:
-    axis = Axis("score", 0.0, 1.0, lambda value: f"{value:.1f}")
-    share = Axis("share of right answers", 0.0, 1.0, lambda value: percent(value, 0))
+def _reliability_chart(bins: Iterable[ReliabilityBin]) -> Markup:
+    x = Axis("score", 0.0, 1.0, lambda value: f"{value:.1f}")
+    y = Axis("share of right answers", 0.0, 1.0, lambda value: percent(value, 0))
     points = [(one.score, one.accuracy) for one in bins]
     lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True)]
-    return line_chart(lines, axis, share, title="How often answers of a score are right")
+    return line_chart(lines, x, y, title="How often answers of a score are right")

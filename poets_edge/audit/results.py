@@ -1,151 +1,167 @@
-"""The findings of an audit, and what they are in JSON."""
+"""Result of `audit`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
-from poets_edge.audit.balance import ClassBalance, Confusion, balanced_accuracy
+from poets_edge.audit.class_metrics import ClassMetrics, ConfusedClasses, balanced_accuracy
 from poets_edge.audit.leaks import Leak
 from poets_edge.audit.learning_curve import LearningCurve
+from poets_edge.audit.mislabelled import LabelScores
 from poets_edge.audit.near_duplicates import NearDuplicates
 from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.outliers import Oddity
+from poets_edge.audit.outliers import OutlierGroup
 from poets_edge.audit.photos import AuditPhotos
-from poets_edge.audit.suspects import Suspects
-from poets_edge.audit.thresholds import Calibration
+from poets_edge.audit.thresholds import ScoreCalibration
+from poets_edge.core.wording import percent
 from poets_edge.train.cross_validation import CrossValidation
-from poets_edge.train.head import Indices
 
-_FEWEST_LISTED = 10
-"""Percent of the photos that a list of suspects holds at least."""
+_MIN_LISTED = 10
+"""Percentage of the photos that a list of suspects contains at least."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The heads' answers to photos they have not learned from.
+class Suspect:
+    """A photo whose label may be wrong.
 
     Attributes:
-        rows: row numbers of the photos that were judged, int64 [judged].
-        cross_validation: the scores of these photos, before calibration, and the accuracy.
+        photo: path relative to the folder, with `/`.
+        label: its class.
+        likely: the likeliest other class.
+        score: probability of the other class relative to the sum of both, 0 to 1.
     """
 
-    rows: Indices
+    photo: str
+    label: str
+    likely: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEvaluation:
+    """Labels compared with out-of-fold predictions.
+
+    Attributes:
+        cross_validation: uncalibrated scores of the evaluated photos, and their accuracy.
+        label_scores: evidence against each label.
+        classes: metrics of each class.
+        confused_classes: pairs of classes with the most misclassified photos.
+        curve: learning curve.
+        calibration: reliability of the scores, and the suggested threshold.
+    """
+
     cross_validation: CrossValidation
-    suspects: Suspects
-    balance: tuple[ClassBalance, ...]
-    confusions: tuple[Confusion, ...]
+    label_scores: LabelScores
+    classes: tuple[ClassMetrics, ...]
+    confused_classes: tuple[ConfusedClasses, ...]
     curve: LearningCurve
-    calibration: Calibration
+    calibration: ScoreCalibration
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean recall of the classes, 0 to 1."""
-        return balanced_accuracy(list(self.balance))
+        """Mean recall over the classes, 0 to 1."""
+        return balanced_accuracy(self.classes)
 
     @property
-    def wrong(self) -> int:
-        """Labels that are held to be wrong."""
-        return int(self.suspects.found.sum())
+    def mislabelled_count(self) -> int:
+        """Number of labels that are probably wrong."""
+        return int(self.label_scores.mislabelled.sum())
+
+    def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers.
+
+        Args:
+            photos: photos of the audit, for their names.
+        """
+        low, high = self.cross_validation.interval
+        return {
+            "labels_held_to_be_wrong": self.mislabelled_count,
+            "accuracy": self.cross_validation.accuracy,
+            "interval95": [low, high],
+            "balanced_accuracy": self.balanced_accuracy,
+            "classes": {one.label: one.to_json() for one in self.classes},
+            "confusions": [
+                {"classes": list(pair.labels), "photos": [photos.name(row) for row in pair.rows]}
+                for pair in self.confused_classes
+            ],
+            "curve": self.curve.to_json(),
+            **self.calibration.to_json(),
+        }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AuditResult:
     """The result of `audit`.
 
     Attributes:
-        judgement: None where no class has two photos, so that nothing can be judged.
-        leak: near-duplicates that straddle training and test; None where there are none.
-        remarks: what could not be done as asked for, a sentence each.
+        options: options of the audit.
+        photos: readable photos.
+        near_duplicates: groups of near-duplicates.
+        outliers: groups of outliers, one for each reason.
+        leak: near-duplicates in both training and test set; None if there are none.
+        evaluation: labels compared with out-of-fold predictions; None if no class has two distinct photos.
+        warnings: deviations from the options, one sentence each.
     """
 
     options: AuditOptions
     photos: AuditPhotos
     near_duplicates: NearDuplicates
-    oddities: tuple[Oddity, ...]
+    outliers: tuple[OutlierGroup, ...]
     leak: Leak | None
-    judgement: Judgement | None
-    remarks: tuple[str, ...]
+    evaluation: LabelEvaluation | None
+    warnings: tuple[str, ...]
 
-    def suspects(self) -> Iterator[dict[str, Any]]:
-        """The most suspect first: all that are held to be wrong, and a tenth of the photos at least."""
-        if self.judgement is None:
-            return
-        found = self.judgement.suspects
-        listed = max(math.ceil(len(self.photos) * _FEWEST_LISTED / 100), self.judgement.wrong)
-        for row in found.order[:listed]:
-            yield {
-                "photo": self.photos.name(int(row)),
-                "label": self.photos.label(int(row)),
-                "likely": self.photos.labels[found.likely[row]],
-                "score": round(float(found.score[row]), 6),
-            }
+    @cached_property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Photos whose labels may be wrong, most suspect first: all that probably are, and at least 10 % of all."""
+        if self.evaluation is None:
+            return ()
+        scores = self.evaluation.label_scores
+        count = max(math.ceil(len(self.photos) * _MIN_LISTED / 100), self.evaluation.mislabelled_count)
+        return tuple(
+            Suspect(
+                photo=self.photos.name(row),
+                label=self.photos.label(row),
+                likely=self.photos.labels[scores.likely[row]],
+                score=round(float(scores.score[row]), 6),
+            )
+            for row in scores.order[:count].tolist()
+        )
 
-    def held_to_be_wrong(self) -> list[str]:
-        """Names of the photos whose labels are probably wrong, the most suspect first."""
-        if self.judgement is None:
-            return []
-        found = self.judgement.suspects
-        return [self.photos.name(int(row)) for row in found.order if found.found[row]]
+    @property
+    def mislabelled(self) -> tuple[str, ...]:
+        """Names of the photos whose labels are probably wrong, most suspect first."""
+        if self.evaluation is None:
+            return ()
+        scores = self.evaluation.label_scores
+        return tuple(self.photos.name(row) for row in scores.order.tolist() if scores.mislabelled[row])
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; what cannot be told is null."""
-        name, judged = self.photos.name, self.judgement
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        name = self.photos.name
         return {
             "format": "poets_edge-audit-1",
             "folder": str(self.options.image_dir),
             "architecture": self.options.architecture.name,
             "photos": len(self.photos),
-            "suspects": list(self.suspects()),
+            "suspects": [suspect.to_json() for suspect in self.suspects],
             "near_duplicates": [[name(a), name(b)] for a, b in self.near_duplicates.pairs()],
-            "leak": self._leak(),
+            "leak": self.leak.to_json(self.photos) if self.leak else None,
             "oddities": [
-                {"reason": one.reason, "photos": list(one.names), "details": list(one.details)} for one in self.oddities
+                {"reason": group.reason, "photos": list(group.names), "details": list(group.details)}
+                for group in self.outliers
             ],
-            **(_judged(judged, self.photos) if judged else {}),
-            "remarks": list(self.remarks),
+            **(self.evaluation.to_json(self.photos) if self.evaluation else {}),
+            "remarks": list(self.warnings),
         }
 
-    def _leak(self) -> dict[str, Any] | None:
-        if self.leak is None:
-            return None
-        return {
-            "photos": [self.photos.name(row) for row in self.leak.rows],
-            "tested": self.leak.tested,
-            "accuracy": self.leak.accuracy,
-            "accuracy_without": None if math.isnan(self.leak.accuracy_without) else self.leak.accuracy_without,
-        }
-
-
-def _judged(judged: Judgement, photos: AuditPhotos) -> dict[str, Any]:
-    low, high = judged.cross_validation.interval
-    calibration, curve = judged.calibration, judged.curve
-    return {
-        "labels_held_to_be_wrong": judged.wrong,
-        "accuracy": judged.cross_validation.accuracy,
-        "interval95": [low, high],
-        "balanced_accuracy": judged.balanced_accuracy,
-        "classes": {one.label: one.to_json() for one in judged.balance},
-        "confusions": [
-            {"classes": list(one.labels), "photos": [photos.name(row) for row in one.rows]} for one in judged.confusions
-        ],
-        "curve": {
-            "points": [point.to_json() for point in curve.points],
-            "predictions": [prediction.to_json() for prediction in curve.predictions],
-            "removable_share_of_errors": curve.removable,
-            "next_hundred": [{"class": label, "balanced_accuracy_gain": gain} for label, gain in curve.next_hundred],
-        },
-        "calibration": {
-            "temperature": calibration.temperature,
-            "expected_calibration_error": {"before": calibration.before, "after": calibration.after},
-            "bins": [{"photos": b.count, "score": b.score, "accuracy": b.accuracy} for b in calibration.bins],
-        },
-        "threshold": {
-            "suggested": calibration.suggested.threshold,
-            "target": calibration.target,
-            "reached": calibration.reached,
-            "table": [row.to_json() for row in calibration.thresholds],
-        },
-    }
+    def __repr__(self) -> str:
+        accuracy = f", accuracy {percent(self.evaluation.cross_validation.accuracy)}" if self.evaluation else ""
+        return f"<AuditResult {len(self.photos)} photos: {len(self.mislabelled)} probable label errors{accuracy}>"

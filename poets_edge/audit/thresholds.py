@@ -1,8 +1,10 @@
-"""Out-of-fold scores -> the temperature that calibrates them, and what each threshold keeps and refuses."""
+"""Calibration of out-of-fold scores, and the effect of a threshold on answers."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,45 +18,52 @@ from poets_edge.device.temperature import (
     with_temperature,
 )
 
-_SHOWN = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_FINE = np.arange(0, 100) / 100
+_TABLE = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_CANDIDATES = np.arange(0, 100) / 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """The effect of `--threshold`.
+    """Effect of a threshold: answers with a lower score are replaced by "unknown".
 
     Attributes:
-        threshold: scores below it are answered "unknown".
-        answered: share of photos that get an answer.
-        right_kept: share of the right answers that are given.
-        wrong_refused: share of the wrong answers that are not given; nan where there are none.
-        accuracy: share of the given answers that are right; nan where none is given.
+        threshold: the threshold, 0 to 1.
+        answered: fraction of photos that are answered.
+        correct_kept: fraction of correct answers that are given; NaN if there are none.
+        mistakes_refused: fraction of wrong answers that are not given; NaN if there are none.
+        accuracy: fraction of given answers that are correct; NaN if none is given.
     """
 
     threshold: float
     answered: float
-    right_kept: float
-    wrong_refused: float
+    correct_kept: float
+    mistakes_refused: float
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; what cannot be told is null."""
-        return {name: None if np.isnan(value) else value for name, value in asdict(self).items()}
+        """Return the effect as JSON values; undefined ones are null."""
+        values = {
+            "threshold": self.threshold,
+            "answered": self.answered,
+            "right_kept": self.correct_kept,
+            "wrong_refused": self.mistakes_refused,
+            "accuracy": self.accuracy,
+        }
+        return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How far scores can be trusted.
+@dataclass(frozen=True, kw_only=True)
+class ScoreCalibration:
+    """Reliability of scores.
 
     Attributes:
-        temperature: what the logits are to be divided by.
-        before, after: expected calibration error, 0 to 1. Each photo's score "after" comes from a temperature that was
-            found on the other folds, so that the figure holds for photos nobody has seen.
-        bins: answers by score, after.
-        thresholds: a table over the whole range, after.
-        suggested: the lowest threshold whose answers are right as often as wanted, or the one that comes nearest.
-        target: share of right answers that was wanted.
+        temperature: divisor of the logits that calibrates them.
+        before, after: expected calibration error without and with calibration, 0 to 1. For `after`, each photo's
+            temperature was found on the other folds, so the error holds for new photos.
+        bins: calibrated answers grouped by score.
+        thresholds: effects over the whole range of thresholds, calibrated.
+        suggested: lowest threshold whose answers reach the target, or the one that comes closest to it.
+        target: wanted fraction of correct answers.
     """
 
     temperature: float
@@ -66,49 +75,67 @@ class Calibration:
     target: float
 
     @property
-    def reached(self) -> bool:
-        """Whether the suggested threshold reaches what was wanted."""
+    def is_reached(self) -> bool:
+        """Whether the suggested threshold reaches the target."""
         return self.suggested.accuracy >= self.target
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return {
+            "calibration": {
+                "temperature": self.temperature,
+                "expected_calibration_error": {"before": self.before, "after": self.after},
+                "bins": [{"photos": one.count, "score": one.score, "accuracy": one.accuracy} for one in self.bins],
+            },
+            "threshold": {
+                "suggested": self.suggested.threshold,
+                "target": self.target,
+                "reached": self.is_reached,
+                "table": [threshold.to_json() for threshold in self.thresholds],
+            },
+        }
 
-def calibrate(
+
+def calibrate_scores(
     scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], target: float
-) -> Calibration:
-    """Calibrate.
+) -> ScoreCalibration:
+    """Find the temperature that calibrates scores, and the threshold that reaches a target.
 
     Args:
-        scores: out of fold, [photos, classes]; at least one photo.
-        truth, fold: of each photo, [photos].
-        target: share of given answers that are to be right.
+        scores: out-of-fold scores, [photos, classes]; at least one photo.
+        truth: class of each photo, [photos].
+        fold: fold of each photo, [photos].
+        target: wanted fraction of correct answers.
     """
-    after = np.empty_like(scores)
+    calibrated = np.empty_like(scores)
     for number in np.unique(fold):
         rows = fold == number
-        after[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
-    right = after.argmax(axis=1) == truth
-    best = after.max(axis=1)
-    return Calibration(
-        best_temperature(scores, truth),
-        expected_calibration_error(scores, truth),
-        expected_calibration_error(after, truth),
-        tuple(reliability(after, truth)),
-        tuple(_at(float(value), best, right) for value in _SHOWN),
-        _suggest([_at(float(value), best, right) for value in _FINE], target),
-        target,
+        calibrated[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
+    correct = calibrated.argmax(axis=1) == truth
+    best = calibrated.max(axis=1)
+    return ScoreCalibration(
+        temperature=best_temperature(scores, truth),
+        before=expected_calibration_error(scores, truth),
+        after=expected_calibration_error(calibrated, truth),
+        bins=tuple(reliability(calibrated, truth)),
+        thresholds=tuple(_effect(float(value), best, correct) for value in _TABLE),
+        suggested=_suggest([_effect(float(value), best, correct) for value in _CANDIDATES], target),
+        target=target,
     )
 
 
-def _at(threshold: float, best: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> Threshold:
-    given = best >= threshold
+def _effect(threshold: float, scores: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_]) -> Threshold:
+    given = scores >= threshold
     return Threshold(
-        threshold,
-        float(given.mean()),
-        float(given[right].mean()) if right.any() else float("nan"),
-        float((~given)[~right].mean()) if not right.all() else float("nan"),
-        float(right[given].mean()) if given.any() else float("nan"),
+        threshold=threshold,
+        answered=float(given.mean()),
+        correct_kept=float(given[correct].mean()) if correct.any() else math.nan,
+        mistakes_refused=float((~given)[~correct].mean()) if not correct.all() else math.nan,
+        accuracy=float(correct[given].mean()) if given.any() else math.nan,
     )
 
 
-def _suggest(fine: list[Threshold], target: float) -> Threshold:
-    enough = [one for one in fine if one.accuracy >= target]
-    return enough[0] if enough else max(fine, key=lambda one: (np.nan_to_num(one.accuracy), -one.threshold))
+def _suggest(candidates: Sequence[Threshold], target: float) -> Threshold:
+    """Return the first candidate that reaches the target, or the most accurate one."""
+    enough = [one for one in candidates if one.accuracy >= target]
+    return enough[0] if enough else max(candidates, key=lambda one: (np.nan_to_num(one.accuracy), -one.threshold))

@@ -8,7 +8,7 @@ import click
 
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.results import AuditResult, Judgement
+from poets_edge.audit.results import AuditResult, LabelEvaluation
 from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,
@@ -131,7 +131,7 @@ def command(
     with Terminal(quiet) as terminal:
         result = audit(options, terminal)
     if move_suspects is not None:
-        write_exclusions(move_suspects / EXCLUDE_FILE, result.held_to_be_wrong())
+        write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabelled)
     # Not made where nobody asks for it: of 100,000 photos it takes 30 MB.
     if not give(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))
@@ -143,10 +143,10 @@ def command(
 
 
 def _lines(result: AuditResult) -> list[str]:
-    photos, judged = result.photos, result.judgement
+    photos, evaluation = result.photos, result.evaluation
     lines = [f"{len(photos)} photos of {len(photos.labels)} classes in {result.options.image_dir}"]
-    if judged:
-        lines += ["", *_suspects(result, judged)]
+    if evaluation:
+        lines += ["", *_suspects(result, evaluation)]
     pairs = len(list(result.near_duplicates.pairs()))
     lines += ["", f"near-duplicates: {pairs} pairs" if pairs else "near-duplicates: none"]
     if result.leak:
@@ -155,36 +155,36 @@ def _lines(result: AuditResult) -> list[str]:
             f"  {len(leak.rows)} of {leak.tested} test photos have one in training: test accuracy"
             f" {percent(leak.accuracy)}, without them {percent(leak.accuracy_without)}"
         )
-    lines += [f"{one.reason}: {len(one.names)}, first {one.names[0]}" for one in result.oddities]
-    return lines + (["", *_judged(judged)] if judged else [])
+    lines += [f"{group.reason}: {len(group.names)}, first {group.names[0]}" for group in result.outliers]
+    return lines + (["", *_evaluation(evaluation)] if evaluation else [])
 
 
-def _suspects(result: AuditResult, judged: Judgement) -> list[str]:
+def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     rows = [["suspect", "label", "looks like", "by"]]
-    for _, one in zip(range(_LISTED), result.suspects(), strict=False):
-        rows.append([one["photo"], one["label"], one["likely"], percent(one["score"])])
-    return [f"{judged.wrong} labels are probably wrong; the most suspect:", table(rows, left=3)]
+    for suspect in result.suspects[:_LISTED]:
+        rows.append([suspect.photo, suspect.label, suspect.likely, percent(suspect.score)])
+    return [f"{evaluation.mislabelled_count} labels are probably wrong; the most suspect:", table(rows, left=3)]
 
 
-def _judged(judged: Judgement) -> list[str]:
+def _evaluation(evaluation: LabelEvaluation) -> list[str]:
     classes = [["class", "photos", "recall", "precision"]]
-    for row in judged.balance:
+    for row in evaluation.classes:
         classes.append([row.label, str(row.photos), percent(row.recall), percent(row.precision)])
-    low, high = judged.cross_validation.interval
-    doubled = judged.curve.doubled
-    calibration, suggested = judged.calibration, judged.calibration.suggested
+    low, high = evaluation.cross_validation.interval
+    doubled = evaluation.curve.doubled
+    calibration, suggested = evaluation.calibration, evaluation.calibration.suggested
     lines = [
         table(classes),
-        f"accuracy {percent(judged.cross_validation.accuracy)} on photos not learned from, 95 % interval"
-        f" {100 * low:.1f} to {100 * high:.1f}; balanced {percent(judged.balanced_accuracy)}",
+        f"accuracy {percent(evaluation.cross_validation.accuracy)} on photos not learned from, 95 % interval"
+        f" {100 * low:.1f} to {100 * high:.1f}; balanced {percent(evaluation.balanced_accuracy)}",
     ]
-    for pair in judged.confusions[:1]:
+    for pair in evaluation.confused_classes[:1]:
         lines.append(f"most confused: {pair.labels[0]} and {pair.labels[1]}, {len(pair.rows)} photos")
     lines += [
         f"twice as many photos: {100 * doubled.interval[0]:.0f} to {100 * doubled.interval[1]:.0f} %;"
-        f" a hundred more help most in {judged.curve.next_hundred[0][0]}",
+        f" a hundred more help most in {evaluation.curve.next_hundred[0][0]}",
         f"threshold {suggested.threshold:.2f}: {percent(suggested.accuracy)} of the answers given are right,"
-        f" {percent(suggested.right_kept)} of the right ones are kept",
+        f" {percent(suggested.correct_kept)} of the right ones are kept",
         f"calibration error {percent(calibration.before)} as trained, {percent(calibration.after)} at temperature"
         f" {calibration.temperature:.2f}",
     ]

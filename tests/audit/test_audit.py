@@ -1,4 +1,4 @@
-"""`audit` on drawn photos into which wrong labels, near-duplicates and odd photos were put."""
+"""`audit` on drawn photos with planted label errors, near-duplicates and outliers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from poets_edge.audit import projection as directions
+from poets_edge.audit import projection
 from poets_edge.audit.audit import audit
 from poets_edge.audit.options import AuditOptions
 from poets_edge.demo.draw import draw_photos
@@ -30,14 +30,14 @@ FLIPPED = 10
 
 @dataclass(frozen=True)
 class Audited:
-    """A folder with known faults, and what `audit` said of it."""
+    """A folder with known faults, and the JSON result of `audit`."""
 
     work: Path
     photos: Path
     flipped: dict[str, str]
-    """Photos that were put into another class, and their own class."""
+    """Photos that were moved to another class, and their own class."""
     copies: dict[str, str]
-    """Near-duplicates, and what they are copies of."""
+    """Near-duplicates and their originals."""
     result: dict[str, Any]
 
     @property
@@ -49,7 +49,7 @@ class Audited:
 
 
 def altered(image: Image.Image, number: int) -> Image.Image:
-    """A near-duplicate: one of four ways, and compressed again."""
+    """Return a near-duplicate, made in one of four ways and recompressed."""
     width, height = image.size
     ways = (
         lambda: image.resize((width * 2 // 3, height * 2 // 3)),
@@ -93,7 +93,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     return Audited(work, photos, flipped, copies, json.loads(ran.stdout))
 
 
-def test_wrong_labels_are_the_most_suspect(audited: Audited) -> None:
+def test_audit_ranks_wrong_labels_first(audited: Audited) -> None:
     suspects = audited.result["suspects"]
     assert len(suspects) >= audited.result["photos"] / 10
     scores = [one["score"] for one in suspects]
@@ -105,14 +105,14 @@ def test_wrong_labels_are_the_most_suspect(audited: Audited) -> None:
     assert all(one["label"] == one["photo"].partition("/")[0] != one["likely"] for one in suspects)
 
 
-def test_near_duplicates_are_found_and_little_else(audited: Audited) -> None:
+def test_audit_finds_near_duplicates(audited: Audited) -> None:
     pairs = {frozenset(pair) for pair in audited.result["near_duplicates"]}
     planted = {frozenset(pair) for pair in audited.copies.items()}
     assert len(pairs & planted) >= 0.9 * PLANTED
-    assert len(pairs - planted) <= 4  # the odd ones are copies, too
+    assert len(pairs - planted) <= 4  # the planted outliers are copies too
 
 
-def test_odd_photos_have_a_reason_each(audited: Audited) -> None:
+def test_audit_gives_reason_for_each_outlier(audited: Audited) -> None:
     odd = {one["reason"]: one["photos"] for one in audited.result["oddities"]}
     for reason in ("black", "blurred", "tiny", "gray"):
         assert odd[reason] == [f"daisy/{reason}.jpg"]
@@ -120,7 +120,7 @@ def test_odd_photos_have_a_reason_each(audited: Audited) -> None:
     assert odd["unreadable"] == ["daisy/text.jpg"]
 
 
-def test_the_figures_make_sense(audited: Audited) -> None:
+def test_audit_figures_are_consistent(audited: Audited) -> None:
     result = audited.result
     curve = result["curve"]
     assert curve["points"][-1]["photos"] == result["photos"]
@@ -137,7 +137,7 @@ def test_the_figures_make_sense(audited: Audited) -> None:
     assert sum(row["photos"] for row in result["classes"].values()) == result["photos"]
 
 
-def test_the_page_needs_nothing_else_and_runs_nothing_of_a_name(audited: Audited) -> None:
+def test_report_is_self_contained_and_escapes_names(audited: Audited) -> None:
     page = audited.page
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "&lt;b&gt;roses &amp;" in page
@@ -147,7 +147,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing_of_a_name(audited: Audited
     assert len(page) < 6_000_000
 
 
-def test_train_heeds_the_list(audited: Audited) -> None:
+def test_train_excludes_photos_of_list(audited: Audited) -> None:
     listed = audited.work / "suspects/exclude.json"
     names = json.loads(listed.read_text())["leave_out"]
     assert len(set(names) & set(audited.flipped)) >= 0.3 * FLIPPED
@@ -177,7 +177,7 @@ def test_train_heeds_the_list(audited: Audited) -> None:
     audited.run("train", "--exclude", audited.work / "none.json").failed("none.json", "No such file")
 
 
-def test_what_cannot_be_judged_is_said(audited: Audited, tmp_path: Path) -> None:
+def test_audit_warns_if_classes_have_one_photo(audited: Audited, tmp_path: Path) -> None:
     names = sorted(audited.photos.glob("tulips/*.jpg"))[:2] + sorted(audited.photos.glob("sunflowers/*.jpg"))[:1]
     for number, (label, path) in enumerate(zip(("a", "b"), names[::2], strict=True)):
         (tmp_path / "two" / label).mkdir(parents=True)
@@ -187,7 +187,7 @@ def test_what_cannot_be_judged_is_said(audited: Audited, tmp_path: Path) -> None
     result = json.loads(ran.stdout)
     assert result["suspects"] == [] and "Add photos" in result["remarks"][0]
     assert (tmp_path / "page.html").is_file()
-    for label in ("a", "b"):  # all photos the same
+    for label in ("a", "b"):  # all photos are equal
         for number in range(20):
             shutil.copy(names[0], tmp_path / "two" / label / f"same{number}.jpg")
     ran = poets_edge("audit", "--image_dir", tmp_path / "two", *EMBEDDED, *work, "--json").ok()
@@ -198,7 +198,7 @@ def test_what_cannot_be_judged_is_said(audited: Audited, tmp_path: Path) -> None
     poets_edge("audit", "--image_dir", tmp_path / "two", "--folds", "1").failed("folds must be 2 or more")
 
 
-def test_a_large_class_beside_a_small_one(audited: Audited, tmp_path: Path) -> None:
+def test_audit_uses_fewer_folds_for_small_class(audited: Audited, tmp_path: Path) -> None:
     for label, count in (("daisy", 30), ("tulips", 3)):
         (tmp_path / "uneven" / label).mkdir(parents=True)
         for path in sorted((audited.photos / label).glob("[dt]*.jpg"))[:count]:
@@ -211,7 +211,7 @@ def test_a_large_class_beside_a_small_one(audited: Audited, tmp_path: Path) -> N
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
 
 
-def test_what_lies_in_a_file_and_is_compared_in_blocks_is_judged_as_what_lies_in_memory(
+def test_audit_gives_equal_results_from_files_and_small_blocks(
     audited: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = AuditOptions(
@@ -223,8 +223,8 @@ def test_what_lies_in_a_file_and_is_compared_in_blocks_is_judged_as_what_lies_in
     )
     in_memory = audit(options).to_json()
     monkeypatch.setattr(vectors, "LARGE", 0)
-    monkeypatch.setattr(directions, "_BLOCK", 64)
-    monkeypatch.setattr(directions, "_TILE", 24)
+    monkeypatch.setattr(projection, "_BLOCK", 64)
+    monkeypatch.setattr(projection, "_TILE", 24)
     in_file = audit(options)
     assert isinstance(in_file.photos.vectors, vectors.StoredVectors)
     assert in_file.to_json() == in_memory

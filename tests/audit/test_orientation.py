@@ -1,4 +1,4 @@
-"""Photos that lie on their side: landscapes, drawn with light above and ground below, three of them turned."""
+"""Rotated photos: drawn landscapes with a bright sky above dark ground, three of them rotated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _landscape(rng: np.random.Generator, sun: tuple[int, int, int]) -> Image.Ima
     return Image.fromarray((pixels + rng.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8))
 
 
-def test_turned_photos_are_found(tmp_path: Path) -> None:
+def test_audit_finds_rotated_photos(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clockwise, upside_down = "turn it 90 degrees clockwise", "turn it upside down"
     turned = {"day/3.png": (90, clockwise), "day/11.png": (180, upside_down), "dusk/7.png": (90, clockwise)}

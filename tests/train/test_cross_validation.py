@@ -113,7 +113,7 @@ def test_a_photo_that_is_not_judged_trains_every_head() -> None:
 
 
 def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("training.cross_validation", "audit.learning_curve"):
+    for module in ("train.cross_validation", "audit.learning_curve"):
         monkeypatch.setattr(f"poets_edge.{module}.MOST_JUDGED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5
     assert np.bincount(data.classes[teachers(data.classes, np.arange(400))]).tolist() == [20] * 4
@@ -124,7 +124,7 @@ def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch:
     right = (answers == data.classes).astype(np.float64)
     curve = learning_curve(data, fold, ("a", "b", "c", "d"), right, HeadOptions())
     assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80]
-    assert [one.photos for one in curve.predictions] == [600, 800, 1200, 1600]
+    assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
 
 
 def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

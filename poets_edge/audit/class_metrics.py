@@ -1,0 +1,121 @@
+"""Recall and precision of each class, and the pairs of classes that are confused most often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMetrics:
+    """Out-of-fold metrics of one class.
+
+    Attributes:
+        label: name of the class.
+        photos: number of photos in its folder.
+        evaluated: number of photos with an out-of-fold prediction.
+        recall: fraction of its photos that are predicted correctly; NaN if none was evaluated.
+        precision: fraction of its predictions that are correct; NaN if it was never predicted.
+    """
+
+    label: str
+    photos: int
+    evaluated: int
+    recall: float
+    precision: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics as JSON values; undefined ones are null."""
+        return {
+            "photos": self.photos,
+            "judged": self.evaluated,
+            "recall": None if math.isnan(self.recall) else self.recall,
+            "precision": None if math.isnan(self.precision) else self.precision,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusedClasses:
+    """Two classes and the photos of each that are predicted as the other.
+
+    Attributes:
+        labels: names of the two classes.
+        first_as_second, second_as_first: numbers of misclassified photos.
+        rows: row numbers of these photos, most confident predictions first.
+    """
+
+    labels: tuple[str, str]
+    first_as_second: int
+    second_as_first: int
+    rows: tuple[int, ...]
+
+
+def class_metrics(
+    labels: Sequence[str], confusion: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]
+) -> list[ClassMetrics]:
+    """Return the metrics of each class, in the order of `labels`.
+
+    Args:
+        confusion: number of photos of a class (row) predicted as a class (column).
+        classes: class of every photo, evaluated or not, [photos].
+    """
+    photos = np.bincount(classes, minlength=len(labels))
+    metrics = []
+    for number, label in enumerate(labels):
+        correct, evaluated = float(confusion[number, number]), float(confusion[number].sum())
+        predicted = float(confusion[:, number].sum())
+        recall, precision = (correct / total if total else math.nan for total in (evaluated, predicted))
+        metrics.append(
+            ClassMetrics(
+                label=label,
+                photos=int(photos[number]),
+                evaluated=round(evaluated),
+                recall=recall,
+                precision=precision,
+            )
+        )
+    return metrics
+
+
+def balanced_accuracy(classes: Sequence[ClassMetrics]) -> float:
+    """Return the mean recall over the evaluated classes, 0 to 1; NaN if there are none."""
+    recalls = [one.recall for one in classes if not math.isnan(one.recall)]
+    return sum(recalls) / len(recalls) if recalls else math.nan
+
+
+def most_confused_classes(
+    labels: Sequence[str],
+    scores: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    count: int = 5,
+) -> list[ConfusedClasses]:
+    """Return the pairs of classes with the most misclassified photos between them.
+
+    Args:
+        scores: out-of-fold scores, [evaluated, classes].
+        classes: class of each evaluated photo, [evaluated].
+        rows: row number of each evaluated photo, [evaluated].
+        count: maximum number of pairs.
+    """
+    answers = scores.argmax(axis=1)
+    wrong = np.flatnonzero(answers != classes)
+    pairs: dict[tuple[int, int], list[int]] = {}
+    for index in wrong[np.argsort(-scores[wrong, answers[wrong]], kind="stable")]:
+        low, high = sorted((int(classes[index]), int(answers[index])))
+        pairs.setdefault((low, high), []).append(int(index))
+    largest = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))[:count]
+    return [
+        ConfusedClasses(
+            labels=(labels[low], labels[high]),
+            first_as_second=sum(int(classes[index]) == low for index in indices),
+            second_as_first=sum(int(classes[index]) == high for index in indices),
+            rows=tuple(int(rows[index]) for index in indices),
+        )
+        for (low, high), indices in largest
+    ]
