@@ -1,0 +1,48 @@
+"""Threads of commands that run a frozen graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.core.parallel import cores
+from poets_edge.quantize import graph_scorer
+from tests.conftest import poets_edge
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with a graph, trained on drawn photos."""
+    folder = tmp_path_factory.mktemp("threads")
+    poets_edge("draw-photos", "photos", "--per-class", "8", cwd=folder).ok()
+    embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+    poets_edge("train", "photos", *embedded, "--steps", "20", "--folds", "0", cwd=folder).ok()
+    return folder
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of threads of each interpreter session that is opened for a graph."""
+    opened: list[int] = []
+
+    class Recorded(graph_scorer.Session):
+        def __init__(self, model: Any, threads: int) -> None:
+            opened.append(threads)
+            super().__init__(model, threads)
+
+    monkeypatch.setattr(graph_scorer, "Session", Recorded)
+    return opened
+
+
+def test_label_runs_a_graph_with_the_threads_of_the_option(folder: Path, sessions: list[int]) -> None:
+    photo = next((folder / "photos/daisy").iterdir())
+    poets_edge("label", "tf_files/retrained_graph.pb", photo, "--threads", "2", cwd=folder).ok()
+    assert sessions == [2]
+
+
+@pytest.mark.skipif(cores() < 2, reason="one core")
+def test_evaluate_runs_a_graph_on_several_cores(folder: Path, sessions: list[int]) -> None:
+    poets_edge("evaluate", "tf_files/retrained_graph.pb", "photos", "--split", "all", cwd=folder).ok()
+    assert len(sessions) > 2, "one to check the model, and one for each thread"
