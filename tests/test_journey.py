@@ -45,10 +45,12 @@ def test_each_output_names_the_next_line(tmp_path: Path) -> None:
 
 
 def test_whoever_forgets_something_is_told_the_line(tmp_path: Path) -> None:
+    (tmp_path / "graph.pb").write_bytes(b"a graph")
     for typed, told in (
         (("train",), "poets-edge train flower_photos"),
         (("label", "photo.jpg"), "train has not written tf_files/retrained_graph.pb"),
-        (("export",), "tf_files/retrained_graph.pb"),
+        (("export",), "Run poets-edge train flower_photos"),
+        (("web", "graph.pb"), "poets-edge export graph.pb"),
         (("evaluate",), "no model named"),
         (("runs",), "poets-edge train flower_photos"),
     ):

@@ -18,7 +18,9 @@ from poets_edge.cli.options import (
     result_options,
 )
 from poets_edge.cli.terminal import Terminal, give, table
+from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import interval_text, percent
+from poets_edge.errors import UsageError
 from poets_edge.export.export import ExportOptions, export
 from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import Percentages
@@ -48,7 +50,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 @argument(
     "argument",
     "[GRAPH]",
-    {"GRAPH": f"Graph of train, by default {_DEFAULT.graph}; or a graph of the codelab."},
+    {"GRAPH": f"Graph of train, by default {GRAPH}; or a graph of the codelab."},
     type=FILE,
     required=False,
 )
@@ -132,7 +134,7 @@ def command(
     """
     quantizations = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
-        graph=graph or argument or _DEFAULT.graph,
+        graph=_graph(argument, graph),
         labels=labels,
         output_dir=output_dir,
         quantizations=quantizations,
@@ -148,6 +150,17 @@ def command(
         _print(error.result, as_json=as_json, output=None)  # the results of the other files are useful too
         raise
     _print(result, as_json=as_json, output=output)
+
+
+def _graph(argument: Path | None, graph: Path | None) -> Path:
+    """Return the graph that is named, or the one that `train` writes. Raises UsageError: there is neither."""
+    named = graph or argument
+    if named is None and not GRAPH.is_file():
+        raise UsageError(
+            f"no graph named, and train has not written {GRAPH} here. Run poets-edge train flower_photos, or name the"
+            " graph: poets-edge export GRAPH"
+        )
+    return named or GRAPH
 
 
 def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:

@@ -9,6 +9,7 @@ import datetime
 import ipaddress
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from poets_edge.core.temporary import held, remove_dead
@@ -19,7 +20,10 @@ _ENOUGH = datetime.timedelta(days=7)
 
 
 def certificate_for(host: str, folder: Path | None = None) -> Path:
-    """Return a PEM file with key and certificate for a host, a new one unless the stored one is valid for a week.
+    """Return a PEM file with key and certificate for a host.
+
+    A stored file is used if it is undamaged, valid for another week, and readable by the user only; otherwise a new one
+    replaces it.
 
     Args:
         host: an IP address or a host name.
@@ -29,21 +33,30 @@ def certificate_for(host: str, folder: Path | None = None) -> Path:
         RuntimeMissingError: cryptography is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        import cryptography.x509
-    except ModuleNotFoundError:
+    if find_spec("cryptography") is None:
         raise RuntimeMissingError(
             "HTTPS needs cryptography, which is not installed. Run: pip install 'poets-edge[web]'"
-        ) from None
+        )
     path = (folder or _settings()) / f"web-{host.replace(':', '_')}.pem"
-    try:
-        known = cryptography.x509.load_pem_x509_certificate(path.read_bytes())
-        if known.not_valid_after_utc - _ENOUGH > datetime.datetime.now(datetime.timezone.utc):
-            return path
-    except (OSError, ValueError):
-        pass
-    _write_private(path, _make(host))
+    if not _is_usable(path):
+        _write_private(path, _make(host))
     return path
+
+
+def _is_usable(path: Path) -> bool:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        status, content = path.stat(), path.read_bytes()
+        certificate = x509.load_pem_x509_certificate(content)
+        key = load_pem_private_key(content, None)
+    except (OSError, TypeError, ValueError):  # missing or damaged
+        return False
+    exposed = os.name == "posix" and (status.st_mode & 0o077 or status.st_uid != os.geteuid())
+    fits = key.public_key() == certificate.public_key()
+    remaining = certificate.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
+    return fits and not exposed and remaining > _ENOUGH
 
 
 def _make(host: str) -> bytes:

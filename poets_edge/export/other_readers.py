@@ -6,6 +6,7 @@ from pathlib import Path
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError
+from poets_edge.tflite.verify.answers import other_answer
 
 _TYPES = ("float32", "uint8", "int8")
 
@@ -19,7 +20,12 @@ def open_for_other_readers(model: Path, reader: str) -> Classifier:
     Raises:
         ModelError: the model is missing, damaged or not supported by the reader.
     """
-    classifier = Classifier(model)  # one input, one output, one RGB picture, labels that fit
+    classifier = Classifier(model, unlabelled=True)  # one input, one output, one RGB picture
+    if not classifier.labels:
+        problem = other_answer([classifier.output.shape]) or (
+            f"no labels inside, and {reader} needs them there. Models that poets-edge export writes have them."
+        )
+        raise ModelError(f"{model}: {problem}")
     # A dynamic dimension is -1 in the signature and 1 in the shape.
     (details,) = classifier.session.interpreter.get_input_details()
     signature = [int(size) for size in details["shape_signature"]]

@@ -40,7 +40,8 @@ def read_model(model: ModelSource) -> ModelFile:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     if content[4:8] != b"TFL3":
-        raise ModelError(f"{path}: not a TensorFlow Lite model.")
+        way_out = f" Export it: poets-edge export {path}" if path.suffix.lower() == ".pb" else ""
+        raise ModelError(f"{path}: not a TensorFlow Lite model.{way_out}")
     file = ModelFile(path, content, verified=is_known(content))
     if file.verified:
         return file

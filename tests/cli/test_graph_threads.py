@@ -9,6 +9,7 @@ import pytest
 
 from poets_edge.core.parallel import cores
 from poets_edge.quantize import graph_scorer
+from poets_edge.tflite.session import Session
 from tests.conftest import poets_edge
 
 
@@ -27,7 +28,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of threads of each interpreter session that is opened for a graph."""
     opened: list[int] = []
 
-    class Recorded(graph_scorer.Session):
+    class Recorded(Session):
         def __init__(self, model: Any, threads: int) -> None:
             opened.append(threads)
             super().__init__(model, threads)

@@ -103,6 +103,9 @@ def test_a_model_made_by_others(trained: Trained, flowers: Path, tmp_path: Path)
     foreign.write_bytes(trained.model().read_bytes()[:start])
     label = ("label", "--graph", foreign, flowers / DAISY)
     poets_edge_process(*label).failed("no labels inside", "--labels")
+    for command in ("web", "android"):
+        ran = poets_edge_process(command, foreign, cwd=tmp_path)
+        assert ran.status == 1 and "--labels" not in ran.stderr and "`" not in ran.stderr
     (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbf" + labels.replace(b"\n", b"\r\n"))
     assert poets_edge_process(*label, "--labels", tmp_path / "labels.txt").ok().stdout.startswith("daisy (")
     (tmp_path / "few.txt").write_text("one\ntwo\n")

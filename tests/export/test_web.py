@@ -12,9 +12,12 @@ import ssl
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -22,7 +25,7 @@ import pytest
 
 from poets_edge.export.certificate import certificate_for
 from poets_edge.export.serving import PageServer
-from poets_edge.export.web import PAGE, RUNTIME_ARCHIVE
+from poets_edge.export.web import PAGE, RUNTIME_ARCHIVE, write_page
 from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
 from tests.conftest import ROOT, poets_edge
 from tests.web.conftest import serving
@@ -188,6 +191,54 @@ def test_https_with_a_certificate_for_this_address(site: Path, tmp_path: Path) -
             assert response.status == 200
         with pytest.raises(urllib.error.URLError, match="mismatch"):
             urllib.request.urlopen(server.url.replace("127.0.0.1", "localhost"), context=trusting, timeout=10)
+
+
+def test_certificate_whose_key_is_damaged_or_exposed_is_replaced(tmp_path: Path) -> None:
+    path = certificate_for("127.0.0.1", tmp_path)
+    good = path.read_bytes()
+    key, separator, rest = good.partition(b"-----END PRIVATE KEY-----")
+    other = certificate_for("127.0.0.2", tmp_path).read_bytes()
+    for content in (key[:-40] + separator + rest, rest, other.partition(separator)[0] + separator + rest):
+        path.write_bytes(content)
+        replaced = certificate_for("127.0.0.1", tmp_path).read_bytes()
+        assert replaced != content
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+    assert certificate_for("127.0.0.1", tmp_path).read_bytes() == replaced, "an undamaged one is used again"
+    if os.name == "posix":
+        path.chmod(0o644)
+        assert certificate_for("127.0.0.1", tmp_path).read_bytes() != replaced
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_server_serves_the_files_of_the_page_only(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    (tmp_path / "secret.txt").write_text("secret")
+    page = write_page(model, folder)
+    (folder / ".git").mkdir()
+    (folder / ".git/config").write_text("secret")
+    (folder / ".env").write_text("secret")
+    if os.name == "posix":
+        (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    with PageServer(folder, page.files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert {_get(server, f"/{name}")[0] for name in page.files} == {200}
+        for name in ("/.env", "/.git/config", "/link.txt", "/.git/", "/runtime", "/secret.txt"):
+            assert _get(server, name)[0] == 404, name
+        server.shutdown()
+
+
+def test_server_answers_many_clients_at_once(server: PageServer) -> None:
+    clients, seconds = 300, 2.0
+    start, barrier = [0.0], threading.Barrier(clients, action=lambda: start.__setitem__(0, time.monotonic()))
+
+    def ask(number: int) -> tuple[int, float]:
+        barrier.wait()
+        return _get(server, "/app.js")[0], time.monotonic()
+
+    with ThreadPoolExecutor(clients) as pool:
+        answers = list(pool.map(ask, range(clients)))
+    assert {status for status, _ in answers} == {200}
+    assert sorted(end for _, end in answers)[199] - start[0] < seconds
 
 
 def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> None:
