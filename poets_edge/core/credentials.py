@@ -7,6 +7,7 @@ processes of this program get it in their environment.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -34,7 +35,8 @@ def split_user_info(address: str) -> str:
         return address
     clean = without_user_info(address)
     _load()
-    _user_info[origin(clean)] = unquote(match[2])
+    with contextlib.suppress(ValueError):  # the port is wrong, which is said when the address is used
+        _user_info[origin(clean)] = unquote(match[2])
     return clean
 
 

@@ -103,22 +103,25 @@ def listing(address: str) -> list[str]:
         DatasetError: the listing exceeds the limits of folders, depth or bytes.
         OSError: see `read`.
     """
+    endless = DatasetError(
+        f"{address}: more than {_MOST_PAGES:,} folders, {_DEEPEST} levels or {_MOST_LISTED >> 20} MB of listings below"
+        " it; perhaps a folder links to itself. Give an archive."
+    )
     found: dict[str, None] = {}
     waiting, pages, room = [""], 0, _MOST_LISTED
     while waiting:
         folder = waiting.pop()
         pages += 1
-        if pages > _MOST_PAGES or folder.count("/") > _DEEPEST or not room:
-            raise DatasetError(
-                f"{address}: more than {_MOST_PAGES:,} folders, {_DEEPEST} levels or {_MOST_LISTED >> 20} MB of"
-                " listings below it; perhaps a folder links to itself. Give an archive."
-            )
+        if pages > _MOST_PAGES or folder.count("/") > _DEEPEST:
+            raise endless
         try:
             answer = _fetch("GET", f"{address}/{folder}", room)
         except FileNotFoundError:
             if not folder:
                 raise
             continue
+        except OSError as error:
+            raise (endless if error.errno == errno.EFBIG else error) from None
         room -= len(answer.body)
         for name in _links(answer):
             inner = folder + name
@@ -161,7 +164,9 @@ def _fetch(method: str, address: str, most: int, headers: dict[str, str] | None 
         answer = _ask(method, url, most, headers or {}, end)
         if answer.status not in (301, 302, 303, 307, 308):
             break
-        target = urljoin(url, answer.headers.get("Location") or "")
+        target = ""
+        with contextlib.suppress(ValueError):  # not an address
+            target = urljoin(url, answer.headers.get("Location") or "")
         if not is_allowed(target) or (url.startswith("https:") and not target.startswith("https:")):
             raise http.client.HTTPException("the server redirects to an address that is not https")
         url = target
@@ -190,40 +195,43 @@ def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) 
     if _idle.process != os.getpid():  # a fork must not use its parent's connections
         _idle.process, _idle.pool = os.getpid(), _Pool()
     connection = _idle.pool.pop(server, None)
-    try:
-        if connection is not None:
-            with contextlib.suppress(ConnectionError, http.client.BadStatusLine):  # closed by the server meanwhile
-                return _answer(connection, method, url, path, headers, most, end)
-            connection.close()
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=max(end - time.monotonic(), 0.001))
-        return _answer(connection, method, url, path, headers, most, end)
-    except BaseException:
-        if connection is not None:
-            connection.close()
-        raise
+    if connection is not None:
+        with contextlib.suppress(ConnectionError, http.client.BadStatusLine):  # closed by the server meanwhile
+            return _answer(connection, method, url, path, headers, most, end)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=max(end - time.monotonic(), 0.001))
+    return _answer(connection, method, url, path, headers, most, end)
 
 
 def _answer(
     connection: http.client.HTTPConnection, method: str, url: str, path: str, headers: dict[str, str], most: int,
     end: float,
 ) -> Response:  # fmt: skip
+    received: list[_BoundedFile] = []
+
     def bounded(sock: socket.socket, method: str | None = None, **_: object) -> http.client.HTTPResponse:
-        limited: Any = _BoundedSocket(sock, most + most // 8 + _HEADERS, end)
-        return http.client.HTTPResponse(limited, method=method)
+        received.append(_BoundedFile(sock, end))
+        return http.client.HTTPResponse(received[0], method=method)  # type: ignore[arg-type]
 
     connection.response_class = bounded  # type: ignore[assignment]
     if connection.sock is not None:
         connection.sock.settimeout(max(end - time.monotonic(), 0.001))
-    connection.request(method, path, headers=headers)
-    response = connection.getresponse()
-    body = _body(response, most) if response.status < 300 else b""
-    if response.isclosed() and connection.sock is not None:  # all of it was read
-        _idle.pool[origin(url)] = connection
-    else:
+    whole = False
+    try:
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        received[0].allow(most + most // 8)  # the framing of chunks takes more
+        body = _body(response, most) if response.status < 300 else b""
+        whole = response.isclosed() and connection.sock is not None
         response.close()
-        connection.close()
-    return Response(url, response.status, response.headers, body)
+        return Response(url, response.status, response.headers, body)
+    finally:
+        if whole:
+            _idle.pool[origin(url)] = connection
+        else:
+            connection.close()
+        for file in received:
+            file.close()
 
 
 def _body(response: http.client.HTTPResponse, most: int) -> bytes:
@@ -250,22 +258,22 @@ def _too_large(limit: int) -> OSError:
     return OSError(errno.EFBIG, f"larger than {limit / 1e6:,.0f} MB")
 
 
-class _BoundedSocket:
-    """The part of a socket that a response reads from."""
+class _BoundedFile(io.RawIOBase):
+    """The bytes that a socket receives: no more than allowed, and until `end`, which `_SLOWEST` bytes put off by 1 s.
 
-    def __init__(self, sock: socket.socket, most: int, end: float) -> None:
-        self._file = _BoundedFile(sock, most, end)
+    At first `_HEADERS` bytes are allowed.
+    """
+
+    def __init__(self, sock: socket.socket, end: float) -> None:
+        self._sock, self._raw, self._left, self._end = sock, sock.makefile("rb", buffering=0), _HEADERS, end
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return a buffered file with the limits."""
-        return io.BufferedReader(self._file, 1 << 16)
+        """Return the file with a buffer; HTTPResponse takes this object for its socket."""
+        return io.BufferedReader(self, 1 << 16)
 
-
-class _BoundedFile(io.RawIOBase):
-    """The bytes that a socket receives: at most `most`, and until `end`, which each `_SLOWEST` bytes put off by 1 s."""
-
-    def __init__(self, sock: socket.socket, most: int, end: float) -> None:
-        self._sock, self._raw, self._left, self._end = sock, sock.makefile("rb", buffering=0), most, end
+    def allow(self, count: int) -> None:
+        """Allow that many bytes more."""
+        self._left += count
 
     def readable(self) -> bool:
         """Return True."""

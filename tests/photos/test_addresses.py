@@ -96,7 +96,7 @@ def test_a_folder_at_an_address(
     export = ("export", "--quantize", "int8")
     kind.asked.clear()
     refused = poets_edge(*export, cwd=tmp_path).failed().stderr.splitlines()[-1]
-    assert f"{address}/flowers: the record" in refused and "--image_dir" in refused and not kind.asked
+    assert f"{address}/flowers: the record" in refused and "--image-dir" in refused and not kind.asked
     assert "test photos" in poets_edge(*export, "--image_dir", f"{address}/flowers", cwd=tmp_path).ok().stdout
 
 
