@@ -40,17 +40,17 @@ from poets_edge.export.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
-from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.table import HashedPhotos, PhotoTable
 from poets_edge.progress import Silent
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottlenecks import Extractor
-from poets_edge.train.cross_validation import divide, judge
+from poets_edge.train.cross_validation import evaluate_folds, fit_folds
 from poets_edge.train.data import Data
 from poets_edge.train.head import HeadOptions, Indices, LabelledVectors, train_head
 from poets_edge.train.options import TrainOptions
-from poets_edge.train.temperature_scaling import calibrate_head, judge_held_out
+from poets_edge.train.temperature_scaling import calibrate_head, predict_held_out
 from poets_edge.train.train import train
 
 SEEDS = range(10)
@@ -104,8 +104,8 @@ def wrong_labels(photos: AuditPhotos) -> None:
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
     """The folds that these photos get under other labels."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
-    [folds] = fold_photos(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
-    return folds.of
+    [folds] = assign_folds(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
+    return folds.assignment
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
@@ -206,9 +206,9 @@ def curve(photos: AuditPhotos, draws: int) -> None:
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
     """Cross-validated accuracy of some of the photos, how often each is right, and the fold of each."""
     some = [photos.photos[row] for row in rows]
-    folds, divisions = divide(some, photos.vectors[rows], photos.labels, HeadOptions())
-    found = judge(some, photos.vectors[rows], photos.labels, folds, divisions)
-    return found.accuracy, found.right / len(found.scores), divisions[0].fold
+    folds, assignments = fit_folds(some, photos.vectors[rows], photos.labels, HeadOptions())
+    found = evaluate_folds(some, photos.vectors[rows], photos.labels, folds, assignments)
+    return found.accuracy, found.right / len(found.scores), assignments[0].fold
 
 
 def calibration(photos: AuditPhotos) -> None:
@@ -223,7 +223,7 @@ def calibration(photos: AuditPhotos) -> None:
         training = LabelledVectors(photos.vectors[known], photos.classes[known])
         nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])
         head = train_head(training, nobody, len(photos.labels), options, lambda step, head: None)
-        better, how = calibrate_head(head, data, judge_held_out(data, options))
+        better, how = calibrate_head(head, data, predict_held_out(data, options))
         truth = photos.classes[unseen]
         scores = [one.scores(photos.vectors[unseen]) for one in (head, better)]
         assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()

@@ -21,12 +21,12 @@ from benchmarks.tables import load, publish
 from poets_edge.nets.architectures import MOBILENETS
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
-from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.folds import assign_folds
 from poets_edge.progress import Silent
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
-from poets_edge.train.cross_validation import REPEATS, Division, cross_validate, fold_heads
+from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
+from poets_edge.train.cross_validation import REPEATS, FoldAssignment, cross_validate, fold_heads
 from poets_edge.train.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
 
 UNSEEN = {
@@ -100,14 +100,14 @@ def wrong_pairs(found: Mapping[str, float], truth: Mapping[str, float], points: 
 def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> Matrix:
     backbone = prepare_backbone(architecture, find_weights(architecture, folder / "models"), folder)
     with open_cache(backbone.cache_file) as (cache, _):
-        rows = [result for _, result in bottlenecks(photos, [Place(backbone, cache)], Silent())]
+        rows = [result for _, result in bottlenecks(photos, [BackboneCache(backbone, cache)], Silent())]
     return np.stack([row[0] for row in rows if isinstance(row, list)])
 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
     """Accuracy on one division, percent: with the heads found directly, and with those of `train_head`."""
-    [folds] = fold_photos(photos)
-    fold = folds.of
+    [folds] = assign_folds(photos)
+    fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)
     none = LabelledVectors(vectors[:0], classes[:0])
     # Evaluated as seldom as can be: that is not what is compared.
@@ -119,7 +119,7 @@ def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: t
 
     [direct] = fold_heads(LabelledVectors(vectors, classes), [fold], len(labels), options)
     accuracies = [
-        100 * float((Division(fold, tuple(heads)).scores(vectors).argmax(axis=1) == classes).mean())
+        100 * float((FoldAssignment(fold, tuple(heads)).scores(vectors).argmax(axis=1) == classes).mean())
         for heads in (direct, [stepped(number) for number in range(int(fold.max()) + 1)])
     ]
     return accuracies[0], accuracies[1]

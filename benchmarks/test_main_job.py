@@ -19,7 +19,7 @@ from poets_edge.photos.folder import scan
 from poets_edge.progress import Silent
 from poets_edge.train.backbone import Backbone, prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
 from tests.conftest import DAISY, Trained, poets_edge
 
 Rows = list[list[str]]
@@ -56,7 +56,7 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
             hashed = [item for item in hash_photos(photos) if isinstance(item, HashedPhoto)]
             found[:] = [
                 result[0]
-                for _, result in bottlenecks(hashed, [Place(backbone, cache)], Silent())
+                for _, result in bottlenecks(hashed, [BackboneCache(backbone, cache)], Silent())
                 if isinstance(result, list)
             ]
 

@@ -17,10 +17,10 @@ from poets_edge.audit.report import write_report
 from poets_edge.audit.results import AuditResult, LabelEvaluation
 from poets_edge.audit.thresholds import calibrate_scores
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
-from poets_edge.train.cross_validation import divide, judge
+from poets_edge.train.cross_validation import evaluate_folds, fit_folds
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
@@ -72,14 +72,14 @@ def _evaluate_labels(
     grouped = HashedPhotos(photos.photos.photos, digests)
     labels, head = photos.labels, options.head
     try:
-        folds, divisions = divide(grouped, photos.vectors, labels, head, options.folds)
+        folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds)
     except DatasetError as error:
         warnings.append(str(error))
         return None
-    warnings += folds.remarks()
-    validation = judge(grouped, photos.vectors, labels, folds, divisions)
-    fold = divisions[0].fold
-    rows = np.flatnonzero(fold != NOT_JUDGED)
+    warnings += folds.warnings()
+    validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments)
+    fold = assignments[0].fold
+    rows = np.flatnonzero(fold != NO_FOLD)
     repeats, truth = len(validation.scores), photos.classes[rows]
     return LabelEvaluation(
         cross_validation=validation,

@@ -10,7 +10,7 @@ import numpy as np
 
 from poets_edge.audit.near_duplicates import NearDuplicates
 from poets_edge.audit.photos import AuditPhotos
-from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import Percentages, set_numbers
 from poets_edge.photos.table import SET_NAMES
 from poets_edge.train.cross_validation import fold_heads
@@ -69,7 +69,7 @@ def find_leak(
         return None
     test = np.flatnonzero(splits == _TEST)
     # One head, which learns from the training set; the test set is its only fold.
-    fold = np.where(splits == _TRAINING, NOT_JUDGED, 0)
+    fold = np.where(splits == _TRAINING, NO_FOLD, 0)
     [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(splits != _VALIDATION))
     correct = head.scores(take(photos.vectors, test)).argmax(axis=1) == photos.classes[test]
     others = ~np.isin(test, leaked)

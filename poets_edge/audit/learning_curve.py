@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.photos.folds import NOT_JUDGED
-from poets_edge.train.cross_validation import MOST_JUDGED, Division, fold_heads
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.train.cross_validation import MAX_EVALUATED, FoldAssignment, fold_heads
 from poets_edge.train.head import HeadOptions, Indices, LabelledVectors
 
 Floats = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ class LearningCurve:
     """A measured curve and its extrapolation.
 
     Attributes:
-        points: measured accuracies; the last one uses all photos, or the `MOST_JUDGED` that heads learn from.
+        points: measured accuracies; the last one uses all photos, or the `MAX_EVALUATED` that heads learn from.
         forecasts: expected accuracies for 1.5 to 4 times as many photos.
         removable: fraction of the errors that any number of photos could remove, 0 to 1.
         next_hundred: (class, gain in balanced accuracy from 100 more photos of it), largest gain first, supposing that
@@ -116,7 +116,7 @@ def learning_curve(
 
     Args:
         data: all photos.
-        fold: fold of each photo, [photos]; NOT_JUDGED if it has none.
+        fold: fold of each photo, [photos]; NO_FOLD if it has none.
         labels: class names.
         correct: fraction of correct answers to each photo with a fold by heads that learned from all other folds,
             float64 [evaluated].
@@ -124,8 +124,8 @@ def learning_curve(
         seed: seed of all random choices.
     """
     rng = np.random.default_rng([seed, 14])
-    evaluated = fold != NOT_JUDGED
-    count, learned = len(fold), min(len(fold), MOST_JUDGED)
+    evaluated = fold != NO_FOLD
+    count, learned = len(fold), min(len(fold), MAX_EVALUATED)
     sizes, answers = [], []
     for fraction in _FRACTIONS:
         measured = [
@@ -167,8 +167,8 @@ def _correct_with_fraction(
     if not set(np.unique(fold)) <= set(present):
         return None
     [heads] = fold_heads(data, [fold], class_count, options, chosen)
-    answers = Division(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
-    return np.asarray(answers == data.classes[fold != NOT_JUDGED], np.float64)
+    answers = FoldAssignment(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
+    return np.asarray(answers == data.classes[fold != NO_FOLD], np.float64)
 
 
 def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:

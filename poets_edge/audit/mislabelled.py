@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.photos.folds import NOT_JUDGED
+from poets_edge.photos.folds import NO_FOLD
 from poets_edge.train.cross_validation import fold_heads
 from poets_edge.train.head import HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.train.vectors import take
@@ -50,7 +50,7 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
 
     Args:
         data: bottlenecks and classes of all photos.
-        fold: fold of each photo, int64 [photos]; NOT_JUDGED if it has none.
+        fold: fold of each photo, int64 [photos]; NO_FOLD if it has none.
     """
     logits = out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
     mislabelled = _find_mislabelled(logits, data.classes, fold)
@@ -62,8 +62,8 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
     own = logits[rows, data.classes]
     others = logits.copy()
     others[rows, data.classes] = -np.inf
-    margin = np.where(fold == NOT_JUDGED, np.nan, own - others.max(axis=1)).astype(np.float64)
-    evaluated = np.flatnonzero(fold != NOT_JUDGED)
+    margin = np.where(fold == NO_FOLD, np.nan, own - others.max(axis=1)).astype(np.float64)
+    evaluated = np.flatnonzero(fold != NO_FOLD)
     score = 1 / (1 + np.exp(np.clip(margin, -80, 80)))
     return LabelScores(
         order=evaluated[np.argsort(margin[evaluated], kind="stable")],
@@ -94,7 +94,7 @@ def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.ND
     """Return the photos off the diagonal of the confident joint (section 3.1 of the paper), bool [photos]."""
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
-    evaluated = fold != NOT_JUDGED
+    evaluated = fold != NO_FOLD
     thresholds = np.full(scores.shape[1], np.inf)
     for number in range(scores.shape[1]):
         rows = evaluated & (classes == number)
@@ -112,6 +112,6 @@ def _trusted(mislabelled: npt.NDArray[np.bool_], classes: Indices, fold: Indices
         of_class = classes == number
         if mislabelled[of_class].mean() > _MAX_REMOVED:
             trusted |= of_class
-    folds: Sequence[int] = [int(number) for number in np.unique(fold[fold != NOT_JUDGED])]
+    folds: Sequence[int] = [int(number) for number in np.unique(fold[fold != NO_FOLD])]
     complete = all((trusted & (fold == number)).any() for number in folds)
     return trusted if complete else np.ones_like(trusted)

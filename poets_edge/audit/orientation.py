@@ -15,12 +15,12 @@ from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.outliers import OutlierGroup
 from poets_edge.audit.photos import AuditPhotos, find_backbone
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.folds import fold_photos
+from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.image import Pixels, fit
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import Place, bottlenecks
+from poets_edge.train.bottlenecks import BackboneCache, bottlenecks
 from poets_edge.train.cross_validation import fold_heads
 from poets_edge.train.head import LabelledVectors, Matrix
 from poets_edge.train.vectors import take
@@ -43,10 +43,10 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
     try:
-        [folds] = fold_photos(photos.photos, options.folds)
+        [folds] = assign_folds(photos.photos, options.folds)
     except DatasetError:
         return []
-    fold = folds.of
+    fold = folds.assignment
     learned = np.linspace(0, len(photos) - 1, min(len(photos), _MAX_LEARNED)).astype(np.int64)
     # float32 [4, photos, bottleneck_size], the upright ones first
     upright = photos.vectors[learned]
@@ -83,7 +83,12 @@ def _rotated_vectors(photos: HashedPhotos, upright: Matrix, options: AuditOption
     vectors = np.repeat(upright[None], len(_REMEDIES), axis=0)
     with open_cache(backbone.cache_file) as (cache, _):
         computed = bottlenecks(
-            photos, [Place(backbone, cache)], reporter, [f"turned {angle}" for angle in _REMEDIES], _rotate, "turned"
+            photos,
+            [BackboneCache(backbone, cache)],
+            reporter,
+            [f"turned {angle}" for angle in _REMEDIES],
+            _rotate,
+            "turned",
         )
         for row, (_, rotated) in enumerate(computed):
             if not isinstance(rotated, PhotoError):

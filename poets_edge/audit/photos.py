@@ -16,7 +16,7 @@ from poets_edge.photos.table import HashedPhotos, class_numbers
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import Backbone, prepare_backbone
 from poets_edge.train.bottleneck_cache import Vector, open_cache
-from poets_edge.train.bottlenecks import Place, bottlenecks, hash_photos
+from poets_edge.train.bottlenecks import BackboneCache, bottlenecks, hash_photos
 from poets_edge.train.head import Indices, LabelledVectors, Matrix
 from poets_edge.train.vectors import Vectors, VectorTable
 
@@ -103,7 +103,7 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
             part = photos[start : start + _PHOTOS_AT_ONCE]
             pairs = zip(
-                bottlenecks(part, [Place(backbone, cache)], reporter),
+                bottlenecks(part, [BackboneCache(backbone, cache)], reporter),
                 read_stats(part, stats_cache, reporter),
                 strict=True,
             )

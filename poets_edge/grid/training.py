@@ -25,7 +25,7 @@ from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks
+from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
 from poets_edge.train.cluster import compute_on_cluster
 from poets_edge.train.record import versions
 
@@ -113,7 +113,7 @@ def _fill_caches(
             cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
             if damaged:
                 reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-            places.append(Place(backbone, cache))
+            places.append(BackboneCache(backbone, cache))
         if options.cluster:
             compute_on_cluster(options.cluster, photos, places, reporter)
         readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, places, reporter))

@@ -27,7 +27,7 @@ from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import Place, bottleneck_blocks, bottlenecks
+from poets_edge.train.bottlenecks import BackboneCache, bottleneck_batches, bottlenecks
 
 _CACHE = "int8_features.sqlite"
 
@@ -111,6 +111,6 @@ def _fill_float_cache(
     with open_cache(backbone.cache_file) as (cache, damaged):
         if damaged:
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-        for _ in bottleneck_blocks(photos, [Place(backbone, cache)], reporter):
+        for _ in bottleneck_batches(photos, [BackboneCache(backbone, cache)], reporter):
             pass
     return backbone.cache_file

@@ -13,7 +13,7 @@ from poets_edge.photos.table import HashedPhotos
 from poets_edge.quantize.int8_features import LogitSteps, round_weights
 from poets_edge.train.bottleneck_cache import open_cache
 from poets_edge.train.bottlenecks import vector_key
-from poets_edge.train.cross_validation import CrossValidation, Division, divide, judge
+from poets_edge.train.cross_validation import CrossValidation, FoldAssignment, evaluate_folds, fit_folds
 from poets_edge.train.head import Head, HeadOptions, Matrix, softmax
 from poets_edge.train.vectors import Vectors
 
@@ -54,15 +54,17 @@ class ValidationWorker:
         """
         photos, vectors, features = self._read_vectors(task)
         labels = photos.photos.present
-        folds, divisions = divide(photos, vectors, labels, self.head, self.folds)
-        float32 = judge(photos, vectors, labels, folds, divisions)
-        int8 = judge(photos, features, labels, folds, [_quantized(division, features) for division in divisions])
+        folds, assignments = fit_folds(photos, vectors, labels, self.head, self.folds)
+        float32 = evaluate_folds(photos, vectors, labels, folds, assignments)
+        int8 = evaluate_folds(
+            photos, features, labels, folds, [_quantized(assignment, features) for assignment in assignments]
+        )
         same = float32.scores.argmax(axis=2) == int8.scores.argmax(axis=2)
         return Evaluations(
             photos=tuple(float32.photos.names),
             folds=folds.count,
             requested_folds=self.folds,
-            warnings=tuple(folds.remarks()),
+            warnings=tuple(folds.warnings()),
             models={"float32": _evaluation(float32, 1.0), "int8": _evaluation(int8, float(same.mean()))},
         )
 
@@ -94,14 +96,14 @@ class Int8Head(Head):
         return softmax(self.steps.round(self.logits(bottlenecks)))
 
 
-def _quantized(division: Division, features: Matrix) -> Division:
+def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
     """Return the folds with their heads quantized to 8 bits."""
     heads = []
-    for head in division.heads:
+    for head in assignment.heads:
         weights = round_weights(head.weights)
         logits = np.asarray(features @ weights + head.biases, np.float32)
         heads.append(Int8Head(weights, head.biases, LogitSteps.spanning(logits)))
-    return Division(division.fold, tuple(heads))
+    return FoldAssignment(assignment.fold, tuple(heads))
 
 
 def _evaluation(result: CrossValidation, agreement: float) -> EvaluationResult:

@@ -1,9 +1,9 @@
-"""Photos -> folds for cross-validation: every photo is judged by a head that has never seen it or its like.
+"""Assignment of photos to folds for cross-validation.
 
-Photos whose names agree up to `_nohash_`, and photos that are the same byte for byte, lie in one fold, also where they
-lie in different classes. Each class is spread over the folds as evenly as that allows. The same photos always give the
-same folds; unlike the sets of `poets_edge.photos.split`, the folds of a folder change when photos are added to it,
-because evenness needs to know them all.
+Photos whose names agree up to `_nohash_`, and photos with the same contents, are in one fold, even if they are in
+different classes: otherwise a head would be evaluated on photos that it has learned from. Each class is spread over the
+folds as evenly as that allows. The assignment is deterministic; unlike the splits of `poets_edge.photos.split`, it
+changes when photos are added, since evenness depends on all of them.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from poets_edge.photos.split import group_name
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, Rows
 
 DEFAULT_FOLDS = 5
-_FEWEST = 2
+_MIN_FOLDS = 2
 
-NOT_JUDGED = -1
-"""In place of a fold: the photo trains every head."""
+NO_FOLD = -1
+"""Fold of a photo that trains every head."""
 
 Group = tuple[int, ...]
-"""Row numbers of photos, ascending."""
+"""Row numbers of photos that must stay together, ascending."""
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A division of photos.
+    """Photos assigned to folds.
 
     Attributes:
-        of: fold of each photo, 0 to `count - 1`, or NOT_JUDGED where its class is always trained, int64 [photos].
-        count: folds made.
-        wanted: folds asked for; more than `count` where the smallest class has not so many groups of photos.
-        smallest: the class that decided `count`.
-        always_trained: classes that are a single group, and so have no photo to spare: they train every head and
-            judge none.
+        assignment: fold of each photo, 0 to `count - 1`, or NO_FOLD if its class is always trained, int64 [photos].
+        count: number of folds.
+        requested: number of folds that was asked for; larger than `count` if a class has too few groups of photos.
+        smallest: class that limits `count`.
+        always_trained: classes of a single group, which cannot spare a photo: they train every head and are not
+            evaluated.
     """
 
-    of: Rows
+    assignment: Rows
     count: int
-    wanted: int
+    requested: int
     smallest: str
     always_trained: tuple[str, ...] = ()
 
-    def remarks(self) -> list[str]:
-        """Where the folds differ from what was asked for, one sentence each."""
+    def warnings(self) -> list[str]:
+        """Return a sentence for each way in which the folds differ from what was asked for."""
         found = []
-        if self.count < self.wanted:
+        if self.count < self.requested:
             found.append(
-                f"cross-validation uses {self.count} folds instead of {self.wanted}: class {self.smallest} has only"
+                f"cross-validation uses {self.count} folds instead of {self.requested}: class {self.smallest} has only"
                 f" {self.count} photos that are not copies or variants of each other. Add photos."
             )
         if self.always_trained:
@@ -67,44 +67,48 @@ class Folds:
         return found
 
 
-def check_folds(wanted: int) -> None:
-    """Refuse numbers of folds that cannot be; 0 stands for no cross-validation. Raises UsageError."""
-    if wanted and wanted < _FEWEST:
-        raise UsageError(f"`folds` must be {_FEWEST} or more, or 0 for no cross-validation, not {wanted}.")
+def check_folds(requested: int) -> None:
+    """Raise UsageError for an impossible number of folds; 0 means no cross-validation."""
+    if requested and requested < _MIN_FOLDS:
+        raise UsageError(f"`folds` must be {_MIN_FOLDS} or more, or 0 for no cross-validation, not {requested}.")
 
 
-def fold_photos(photos: Sequence[HashedPhoto], wanted: int = DEFAULT_FOLDS, *, repeats: int = 1) -> tuple[Folds, ...]:
-    """Divide photos into folds, once or, differently each time, several times.
+def assign_folds(
+    photos: Sequence[HashedPhoto], requested: int = DEFAULT_FOLDS, *, repeats: int = 1
+) -> tuple[Folds, ...]:
+    """Assign photos to folds, once or several times in different ways.
 
     Args:
-        wanted: folds, 2 or more (see `check_folds`).
+        requested: number of folds, 2 or more (see `check_folds`).
+        repeats: number of assignments.
 
     Returns:
-        As many folds as asked for, or as many as the smallest class of two groups or more has groups.
+        One assignment per repeat, with the requested number of folds, or with as many as the smallest class of two or
+        more groups has groups.
 
     Raises:
-        DatasetError: no class has two groups, so nothing can be judged.
+        DatasetError: no class has two groups, so nothing can be evaluated.
     """
     hashed = HashedPhotos.of(photos)
     table, (joined, single) = hashed.photos, _groups(hashed)
     labels = [table.labels[number] for number in table.classes.tolist()]
-    of_class = Counter(label for group in joined for label in {labels[row] for row in group})
-    of_class.update(labels[row] for row in single.tolist())
-    spare = {label: number for label, number in of_class.items() if number >= _FEWEST}
-    if not spare:
+    group_counts = Counter(label for group in joined for label in {labels[row] for row in group})
+    group_counts.update(labels[row] for row in single.tolist())
+    divisible = {label: number for label, number in group_counts.items() if number >= _MIN_FOLDS}
+    if not divisible:
         raise DatasetError(
             "no class has two photos that are not copies or variants of each other, so none can be judged by"
             " cross-validation. Add photos."
         )
-    smallest = min(sorted(spare), key=lambda label: spare[label])
-    count = min(wanted, spare[smallest])
-    joined = [group for group in joined if all(labels[row] in spare for row in group)]
-    single = single[np.array([labels[row] in spare for row in single.tolist()], np.bool_)]
+    smallest = min(sorted(divisible), key=lambda label: divisible[label])
+    count = min(requested, divisible[smallest])
+    joined = [group for group in joined if all(labels[row] in divisible for row in group)]
+    single = single[np.array([labels[row] in divisible for row in single.tolist()], np.bool_)]
     sizes = Counter(labels[row] for row in itertools.chain(*joined, single.tolist()))
-    always_trained = tuple(sorted(label for label in of_class if label not in spare))
+    always_trained = tuple(sorted(label for label in group_counts if label not in divisible))
     return tuple(
         Folds(
-            _spread(_in_order(table, joined, single, repeat), labels, sizes, count), count, wanted, smallest,
+            _spread(_in_order(table, joined, single, repeat), labels, sizes, count), count, requested, smallest,
             always_trained,
         )
         for repeat in range(repeats)
@@ -112,7 +116,7 @@ def fold_photos(photos: Sequence[HashedPhoto], wanted: int = DEFAULT_FOLDS, *, r
 
 
 def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
-    """Groups of two and more that chains of pairs connect (union-find), by their first."""
+    """Return the groups of two or more that chains of pairs connect (union-find), sorted by their first member."""
     parents: dict[int, int] = {}
 
     def root(row: int) -> int:
@@ -132,7 +136,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
-    """The rows that have the mark of an earlier one, each after the first that has it."""
+    """Return (first row, later row) for each row whose value occurs in an earlier row."""
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(marks)))
@@ -140,7 +144,7 @@ def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
 
 
 def _groups(photos: HashedPhotos) -> tuple[list[Group], Rows]:
-    """Photos that must stay together, joined by name or by content and by any chain of both; and all others."""
+    """Return groups joined by name, by contents or by chains of both, and the rows of all other photos."""
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
     joined = join([*copies(checksums), *copies(photos.marks)])
@@ -150,25 +154,26 @@ def _groups(photos: HashedPhotos) -> tuple[list[Group], Rows]:
 
 
 def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
-    """Large groups first, then by a hash of the name."""
-    yield from sorted(joined, key=lambda group: (-len(group), _place(table, group, repeat)))
-    places = np.fromiter((_place(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
-    yield from ((row,) for row in single[np.argsort(places)].tolist())
+    """Yield all groups, large ones first, then by a hash of the name."""
+    yield from sorted(joined, key=lambda group: (-len(group), _order_key(table, group, repeat)))
+    keys = np.fromiter((_order_key(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
+    yield from ((row,) for row in single[np.argsort(keys)].tolist())
 
 
 def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, int], count: int) -> Rows:
-    """One after the other, each goes where its classes have the fewest photos so far.
+    """Greedily assign each group to the fold with the fewest photos of its classes so far.
 
     Args:
-        labels: of all photos.
-        sizes: photos of each class in all the groups.
+        labels: class of each photo.
+        sizes: number of photos of each class in all groups.
+        count: number of folds.
     """
-    of = np.full(len(labels), NOT_JUDGED, np.int64)
+    assignment = np.full(len(labels), NO_FOLD, np.int64)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]
     filled = [0] * count
     for group in groups:
         own = sorted({labels[row] for row in group})
-        # In shares of each class, so that a group of two classes is placed by the one that is harder to spread.
+        # Relative to the class, so that a group of two classes is placed by the one that is harder to spread.
         fullness = [
             (sum([of_class[label] / sizes[label] for label in own]), photos)
             for of_class, photos in zip(counts, filled, strict=True)
@@ -176,12 +181,12 @@ def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, 
         fold = min(range(count), key=fullness.__getitem__)
         filled[fold] += len(group)
         for row in group:
-            of[row] = fold
+            assignment[row] = fold
             counts[fold][labels[row]] += 1
-    return of
+    return assignment
 
 
-def _place(table: PhotoTable, group: Group, repeat: int) -> bytes:
+def _order_key(table: PhotoTable, group: Group, repeat: int) -> bytes:
     # macOS stores é as e + accent; the same photos must give the same folds on another machine.
     name = unicodedata.normalize("NFC", min(table.names[row] for row in group))
     return hashlib.sha1(f"{repeat} {name}".encode(errors="surrogateescape"), usedforsecurity=False).digest()

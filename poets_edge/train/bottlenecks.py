@@ -81,7 +81,7 @@ class VectorSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class BackboneCache:
     """A backbone, and the cache that keeps its vectors."""
 
     backbone: Backbone
@@ -215,12 +215,12 @@ def bottlenecks(
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
     """The same photo by photo, each with the digest that its file had when it was decoded."""
-    for block in bottleneck_blocks(HashedPhotos.of(photos), places, reporter, variants, render, what):
+    for block in bottleneck_batches(HashedPhotos.of(photos), places, reporter, variants, render, what):
         for row, (photo, vectors) in enumerate(zip(block.photos, block.vectors, strict=True)):
             yield replace(photo, digest=block.changed.get(row, photo.digest)), vectors
 
 
-def bottleneck_blocks(
+def bottleneck_batches(
     photos: HashedPhotos,
     places: Sequence[VectorSource],
     reporter: Reporter,

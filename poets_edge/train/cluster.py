@@ -15,7 +15,7 @@ from functools import partial
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.train.bottlenecks import Place, vector_key
+from poets_edge.train.bottlenecks import BackboneCache, vector_key
 from poets_edge.train.cluster_address import local_workers
 from poets_edge.train.dask_scheduler import connect, run_on_scheduler, worker_count
 from poets_edge.train.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult, compute_vectors
@@ -24,7 +24,7 @@ from poets_edge.train.worker_processes import run_in_processes
 _DIGESTS_PER_QUERY = 4096
 
 
-def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[Place], reporter: Reporter) -> None:
+def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[BackboneCache], reporter: Reporter) -> None:
     """Compute the vectors that these caches lack, and store them.
 
     Args:
@@ -54,7 +54,7 @@ def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[Plac
         _store(results, len(missing), places, address, reporter)
 
 
-def _missing_rows(photos: HashedPhotos, places: Sequence[Place]) -> list[int]:
+def _missing_rows(photos: HashedPhotos, places: Sequence[BackboneCache]) -> list[int]:
     """Return the rows of photos that lack a vector in one of the caches."""
     rows = []
     for start in range(0, len(photos), _DIGESTS_PER_QUERY):
@@ -71,7 +71,7 @@ def _tasks(photos: HashedPhotos, rows: Sequence[int]) -> Iterator[list[PhotoFile
 
 
 def _store(
-    results: Iterable[TaskResult], photo_count: int, places: Sequence[Place], address: str, reporter: Reporter
+    results: Iterable[TaskResult], photo_count: int, places: Sequence[BackboneCache], address: str, reporter: Reporter
 ) -> None:
     """Write results to the caches as they arrive: each is safe before the next one is waited for."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:

@@ -13,7 +13,7 @@ from poets_edge.photos.table import SET_NAMES, HashedPhoto, HashedPhotos, Rows, 
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import Backbone
 from poets_edge.train.bottleneck_cache import BottleneckCache
-from poets_edge.train.bottlenecks import Hashed, Place, bottleneck_blocks
+from poets_edge.train.bottlenecks import BackboneCache, Hashed, bottleneck_batches
 from poets_edge.train.distort import distort
 from poets_edge.train.head import LabelledVectors
 from poets_edge.train.options import TrainOptions
@@ -86,7 +86,7 @@ def read_data(
     digests, kept = files.digests, np.ones(len(files), np.bool_)
     table = VectorTable(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
     start = 0
-    for block in bottleneck_blocks(files, [Place(backbone, cache)], reporter):
+    for block in bottleneck_batches(files, [BackboneCache(backbone, cache)], reporter):
         vectors = []
         for row, result in enumerate(block.vectors, start):
             if isinstance(result, PhotoError):
@@ -130,9 +130,9 @@ def training_vectors(
     photos, variants = data.named("training"), settings.names()
     table = VectorTable(len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir)
     counts = []
-    for block in bottleneck_blocks(
+    for block in bottleneck_batches(
         photos,
-        [Place(backbone, cache)],
+        [BackboneCache(backbone, cache)],
         reporter,
         variants,
         lambda image, size, name, digest: distort(image, size, settings, name, digest),

@@ -7,7 +7,7 @@ The temperature must come from photos that the head has not learned from. The va
 so heads of folds judge the training photos too (see `poets_edge.train.cross_validation`). Those heads are found by
 another solver, whose logits are a little shorter than those of the steps that `train_head` takes; by how much is seen
 on photos that neither has learned from, without looking at their labels. Test photos' labels are never looked at.
-Of more than `MOST_JUDGED` photos a random sample of so many decides.
+Of more than `MAX_EVALUATED` photos a random sample of so many decides.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 
 from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folds import NOT_JUDGED, fold_photos
+from poets_edge.photos.folds import NO_FOLD, assign_folds
 from poets_edge.photos.table import SET_NAMES
-from poets_edge.train.cross_validation import Division, fold_heads, some_of
+from poets_edge.train.cross_validation import FoldAssignment, fold_heads, sample_rows
 from poets_edge.train.data import Data
 from poets_edge.train.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.train.vectors import Vectors, take
@@ -38,7 +38,7 @@ class HeadCalibration:
         temperature: what its logits were divided by.
         before, after: expected calibration error on the photos that decided it, 0 to 1, each photo's temperature
             coming from the other photos.
-        photos: how many they were, `MOST_JUDGED` at most.
+        photos: how many they were, `MAX_EVALUATED` at most.
     """
 
     temperature: float
@@ -52,7 +52,7 @@ class HeadCalibration:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutPredictions:
     """Training and validation photos as heads judge them that have not learned from them.
 
     Attributes:
@@ -68,36 +68,36 @@ class HeldOut:
     solved: Head
 
 
-def judge_held_out(data: Data, options: HeadOptions) -> HeldOut | None:
+def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | None:
     """The answers that calibration needs beside the trained head; None where no photo can be judged.
 
     Args:
         options: what the head is trained with.
     """
-    rows = some_of(data.rows("training", "validation"), options.seed)
+    rows = sample_rows(data.rows("training", "validation"), options.seed)
     photos, known = data.photos.take(rows), data.labelled(rows)
     known = LabelledVectors(known.vectors[:], known.classes)
     try:
-        [folds] = fold_photos(photos)
+        [folds] = assign_folds(photos)
     except DatasetError:
         return None
-    fold = folds.of
+    fold = folds.assignment
     # Another division: the training photos train, the validation photos are held out.
-    trained = np.where(data.sets[rows] == SET_NAMES.index("training"), NOT_JUDGED, 0).astype(np.int64)
+    trained = np.where(data.sets[rows] == SET_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
-    judged = fold != NOT_JUDGED
-    scores = Division(fold, tuple(heads)).scores(known.vectors)
+    judged = fold != NO_FOLD
+    scores = FoldAssignment(fold, tuple(heads)).scores(known.vectors)
     # Without validation photos a head of four fifths stands for that of all.
-    return HeldOut(scores, known.classes[judged], fold[judged], (solved or heads)[0])
+    return HeldOutPredictions(scores, known.classes[judged], fold[judged], (solved or heads)[0])
 
 
 def calibrate_head(
-    head: Head, data: Data, held_out: HeldOut | None, *, backbone_has_learned: bool = False
+    head: Head, data: Data, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
     """The calibrated head, and how it came about; the same head and None where no photo can judge it.
 
     Args:
-        held_out: from `judge_held_out`.
+        held_out: from `predict_held_out`.
         backbone_has_learned: `data` holds vectors of a backbone that was itself trained on the training photos, so that
             only the validation photos can judge.
     """

@@ -27,9 +27,9 @@ from poets_edge.reports.events import event_file
 from poets_edge.tflite.metadata import join_labels
 from poets_edge.train.backbone import Backbone, prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import Hashed, Place, hash_photos
+from poets_edge.train.bottlenecks import BackboneCache, Hashed, hash_photos
 from poets_edge.train.cluster import compute_on_cluster
-from poets_edge.train.cross_validation import MOST_JUDGED, CrossValidation, cross_validate, some_of
+from poets_edge.train.cross_validation import MAX_EVALUATED, CrossValidation, cross_validate, sample_rows
 from poets_edge.train.data import Data, read_data, training_vectors
 from poets_edge.train.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.train.fine_tuning.fine_tune import FineTuned, fine_tune
@@ -41,7 +41,7 @@ from poets_edge.train.record import class_table, find_duplicates, photo_fields, 
 from poets_edge.train.report import write_report
 from poets_edge.train.results import TrainResult
 from poets_edge.train.runs import save_run
-from poets_edge.train.temperature_scaling import calibrate_head, judge_held_out
+from poets_edge.train.temperature_scaling import calibrate_head, predict_held_out
 from poets_edge.train.vectors import take
 
 _EVALUATIONS_PER_HISTOGRAM = 8
@@ -93,7 +93,7 @@ def train_photos(
             reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
         hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
         if options.cluster:
-            compute_on_cluster(options.cluster, hashed.readable, [Place(backbone, cache)], reporter)
+            compute_on_cluster(options.cluster, hashed.readable, [BackboneCache(backbone, cache)], reporter)
         data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
@@ -105,7 +105,7 @@ def train_photos(
     with ThreadPoolExecutor(1) as background:
         # Training steps are sequential and use one core; another core evaluates meanwhile.
         cross_validation = background.submit(_cross_validate, options, data)
-        held_out = background.submit(judge_held_out, data, options.head) if options.calibrated else None
+        held_out = background.submit(predict_held_out, data, options.head) if options.calibrated else None
         head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
@@ -213,7 +213,7 @@ def _train(
 def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None:
     if not options.folds or options.distortions.active:
         return None
-    rows = some_of(np.arange(len(data.photos)), options.head.seed)
+    rows = sample_rows(np.arange(len(data.photos)), options.head.seed)
     return cross_validate(data.photos.take(rows), data.vectors[rows], data.labels, options.head, options.folds)
 
 
@@ -242,9 +242,9 @@ def _cross_validated(
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
         return None
-    if found and len(data.photos) > MOST_JUDGED:
+    if found and len(data.photos) > MAX_EVALUATED:
         reporter.note(f"cross-validation takes a random {found.count:,} of the {len(data.photos):,} photos")
-    for remark in found.folds.remarks() if found else ():
+    for remark in found.folds.warnings() if found else ():
         reporter.warn(remark)
     return found
 

@@ -29,7 +29,7 @@ from poets_edge.photos.image import read_photo
 from poets_edge.progress import Silent
 from poets_edge.train.backbone import Backbone, prepare_backbone
 from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import HashedPhoto, Place, bottlenecks, hash_photos
+from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
 from tests.conftest import ROOT, Ran, poets_edge
 
 NAMES = ("mobilenet_0.25_128", "mobilenet_0.50_128")
@@ -197,7 +197,7 @@ def test_bottlenecks_decodes_each_photo_once_for_all_architectures(
     folder = done.folder / "tf_files/bottlenecks"
     backbones = [prepare_backbone(one, find_weights(one, tmp_path), folder) for one in wanted]
     with open_cache(tmp_path / "0") as (first, _), open_cache(tmp_path / "1") as (second, _):
-        places = [Place(backbone, cache) for backbone, cache in zip(backbones, (first, second), strict=True)]
+        places = [BackboneCache(backbone, cache) for backbone, cache in zip(backbones, (first, second), strict=True)]
         found = [vectors for _, vectors in bottlenecks(photos, places, Silent())]
     assert len(decoded) == len(photos)
     assert all(isinstance(v, list) and [len(x) for x in v] == [256, 512] for v in found)
@@ -220,7 +220,7 @@ def test_bottlenecks_of_several_architectures_equal_those_of_each_alone(
     def vectors(name: str, *wanted: Backbone) -> list[tuple[bytes, Any]]:
         with ExitStack() as stack:
             caches = [stack.enter_context(open_cache(tmp_path / name / one.cache_file.name))[0] for one in wanted]
-            places = [Place(backbone, cache) for backbone, cache in zip(wanted, caches, strict=True)]
+            places = [BackboneCache(backbone, cache) for backbone, cache in zip(wanted, caches, strict=True)]
             return [(photo.digest, found) for photo, found in bottlenecks(hashed, places, Silent())]
 
     both, alone = vectors("both", *backbones), [vectors("alone", one) for one in backbones]

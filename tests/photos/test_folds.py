@@ -11,7 +11,7 @@ import pytest
 
 from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.folds import NOT_JUDGED, Folds, check_folds, fold_photos
+from poets_edge.photos.folds import NO_FOLD, Folds, assign_folds, check_folds
 from poets_edge.photos.table import HashedPhoto
 
 
@@ -31,23 +31,23 @@ def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = N
     hashed = [
         HashedPhoto(photo, hashlib.sha256(content).digest()) for photo, content in zip(found, contents, strict=True)
     ]
-    [folds] = fold_photos(hashed, wanted)
+    [folds] = assign_folds(hashed, wanted)
     return folds
 
 
 def by_name(found: list[Photo], folds: Folds) -> dict[str, int]:
     """Of the photos that are judged."""
     names = (photo.name for photo in found)
-    return {name: number for name, number in zip(names, folds.of.tolist(), strict=True) if number != NOT_JUDGED}
+    return {name: number for name, number in zip(names, folds.assignment.tolist(), strict=True) if number != NO_FOLD}
 
 
 def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
     found = photos({"daisy": 23, "roses": 10, "tulips": 101})
     folds = fold(found)
     assert folds.count == 5
-    assert not folds.remarks()
-    assert set(folds.of.tolist()) == set(range(5))
-    counts = Counter(zip((photo.label for photo in found), folds.of.tolist(), strict=True))
+    assert not folds.warnings()
+    assert set(folds.assignment.tolist()) == set(range(5))
+    counts = Counter(zip((photo.label for photo in found), folds.assignment.tolist(), strict=True))
     for label, total in (("daisy", 23), ("roses", 10), ("tulips", 101)):
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
@@ -59,7 +59,7 @@ def test_the_same_photos_give_the_same_folds_in_whatever_order() -> None:
 
 def test_each_division_is_another() -> None:
     contents = [HashedPhoto(photo, hashlib.sha256(photo.name.encode()).digest()) for photo in photos({"a": 9, "b": 9})]
-    divisions = [tuple(folds.of.tolist()) for folds in fold_photos(contents, 3, repeats=4)]
+    divisions = [tuple(folds.assignment.tolist()) for folds in assign_folds(contents, 3, repeats=4)]
     assert len(set(divisions)) == 4
 
 
@@ -79,7 +79,7 @@ def test_variants_and_copies_stay_together() -> None:
 def test_no_more_folds_than_the_smallest_class_can_fill() -> None:
     folds = fold(photos({"daisy": 30, "roses": 3}))
     assert folds.count == 3
-    [remark] = folds.remarks()
+    [remark] = folds.warnings()
     assert "3 folds instead of 5" in remark
     assert "class roses" in remark
 
@@ -91,7 +91,7 @@ def test_a_class_of_one_photo_trains_and_is_not_judged(variants: int) -> None:
     assert folds.count == 5
     assert folds.always_trained == ("tulips",)
     assert set(by_name(found, folds)) == {photo.name for photo in found if photo.label != "tulips"}
-    assert "class tulips" in folds.remarks()[0]
+    assert "class tulips" in folds.warnings()[0]
 
 
 def test_what_cannot_be_done_says_why() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from poets_edge.audit.learning_curve import learning_curve
-from poets_edge.photos.folds import NOT_JUDGED
-from poets_edge.train.cross_validation import Division, fold_heads, teachers
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.train.cross_validation import FoldAssignment, fold_heads, training_rows
 from poets_edge.train.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
 from tests.conftest import poets_edge
 
@@ -44,7 +44,7 @@ def accuracy(scores: Matrix, data: LabelledVectors) -> float:
 
 def cross_validated(data: LabelledVectors, fold: Indices, options: HeadOptions | None = None) -> Matrix:
     [heads] = fold_heads(data, [fold], 4, options or HeadOptions())
-    return Division(fold, tuple(heads)).scores(data.vectors)
+    return FoldAssignment(fold, tuple(heads)).scores(data.vectors)
 
 
 def test_a_photo_is_never_judged_by_what_it_taught() -> None:
@@ -83,7 +83,7 @@ def test_the_heads_are_those_that_train_would_train(options: HeadOptions) -> Non
         training = LabelledVectors(data.vectors[fold != number], data.classes[fold != number])
         return train_head(training, empty, 4, options, lambda step, head: None)
 
-    trained = Division(fold, tuple(stepped(number) for number in range(5))).scores(data.vectors)
+    trained = FoldAssignment(fold, tuple(stepped(number) for number in range(5))).scores(data.vectors)
     found = cross_validated(data, fold, options)
     assert 0.5 < accuracy(trained, data) < 0.95
     assert accuracy(found, data) == pytest.approx(accuracy(trained, data), abs=0.02)
@@ -104,22 +104,22 @@ def test_small_classes_count_as_much_as_large_ones() -> None:
 
 def test_a_photo_that_is_not_judged_trains_every_head() -> None:
     data = clouds(spread=0.5)
-    fold = np.where(data.classes == 3, NOT_JUDGED, np.arange(len(data.classes)) % 3)
+    fold = np.where(data.classes == 3, NO_FOLD, np.arange(len(data.classes)) % 3)
     [heads] = fold_heads(data, [fold], 4, HeadOptions())
     assert len(heads) == 3
     for head in heads:
         assert (head.scores(data.vectors[data.classes == 3]).argmax(axis=1) == 3).mean() > 0.9
-    assert len(Division(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
+    assert len(FoldAssignment(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
 
 
 def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("train.cross_validation", "audit.learning_curve"):
-        monkeypatch.setattr(f"poets_edge.{module}.MOST_JUDGED", 80)
+        monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5
-    assert np.bincount(data.classes[teachers(data.classes, np.arange(400))]).tolist() == [20] * 4
-    assert np.bincount(data.classes[teachers(data.classes, np.flatnonzero(data.classes < 2))]).tolist() == [40] * 2
+    assert np.bincount(data.classes[training_rows(data.classes, np.arange(400))]).tolist() == [20] * 4
+    assert np.bincount(data.classes[training_rows(data.classes, np.flatnonzero(data.classes < 2))]).tolist() == [40] * 2
     [heads] = fold_heads(data, [fold], 4, HeadOptions())
-    answers = Division(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
+    answers = FoldAssignment(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
     assert (answers == data.classes).mean() > 0.9
     right = (answers == data.classes).astype(np.float64)
     curve = learning_curve(data, fold, ("a", "b", "c", "d"), right, HeadOptions())
@@ -131,7 +131,7 @@ def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
     together = fold_heads(data, folds, 4, HeadOptions())
     assert [len(heads) for heads in together] == [5, 7]
-    monkeypatch.setattr("poets_edge.train.cross_validation._MOST_LOGITS", 400 * 4 * 5)
+    monkeypatch.setattr("poets_edge.train.cross_validation._MAX_LOGITS", 400 * 4 * 5)
     for one, other in zip(together, fold_heads(data, folds, 4, HeadOptions()), strict=True):
         for head, alone in zip(one, other, strict=True):
             assert head.scores(data.vectors) == pytest.approx(alone.scores(data.vectors), abs=0.02)

@@ -57,8 +57,8 @@ def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
 def test_a_sample_is_cross_validated_and_calibrates(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cross_validation, "MOST_JUDGED", 30)
-    monkeypatch.setattr("poets_edge.train.train.MOST_JUDGED", 30)
+    monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)
+    monkeypatch.setattr("poets_edge.train.train.MAX_EVALUATED", 30)
     first, found, told = trained(photos, tmp_path)
     assert "cross-validation takes a random 30 of the 60 photos" in told
     assert found["cross_validation"]["photos"] == 30 and found["calibration"]["photos"] <= 30

@@ -1,1 +1,1 @@
-"""Training the last blocks of a backbone together with the head, from cached activations of what lies below them."""
+"""Training of the last blocks of a backbone together with the head, from cached activations of the layers below."""

@@ -1,7 +1,7 @@
-"""Activations of the layers below a cut for views of photos, kept on disk: fine-tuning computes each of them once.
+"""A disk cache of the activations that fine-tuning trains on: the outputs of the layers below the cut, for each view.
 
-A number is kept in 8 bits: it is the output of a relu6, so it lies from 0 to 6, and a step is 6 / 255. That costs no
-accuracy (`benchmarks/results/fine_tuning.md`) and a quarter of the space: 50 kB a view at 0.50_224 and 3 blocks.
+Activations are outputs of relu6, from 0 to 6, and are stored in 8 bits with a step of 6 / 255. That takes a quarter of
+the space, 50 kB per view at 0.50_224 and 3 blocks, at no loss of accuracy (`benchmarks/results/fine_tuning.md`).
 """
 
 from __future__ import annotations
@@ -35,24 +35,29 @@ from poets_edge.train.row_store import Rows, open_rows
 Activation = npt.NDArray[np.uint8]
 
 STEP = 6 / 255
-"""The real value of an activation's 1."""
+"""Real value of one step of a stored activation."""
 
 _CODE = "uint8-1"
-"""Names how activations become bytes; raise its number when that changes."""
+"""Name of the encoding of activations; raise its number when the encoding changes."""
 _FILE_OVERHEAD = 1.1
-"""Of a file over what its rows hold, at least: a row fills whole pages."""
+"""Minimum ratio of a file's size to its contents: a row fills whole pages."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One view of one photo; `name` is one of `Views.names`, or PLAIN."""
+    """One view of one photo.
+
+    Attributes:
+        photo: the photo.
+        name: PLAIN, or one of the names of `Views`.
+    """
 
     photo: HashedPhoto
     name: str
 
     @property
     def key(self) -> bytes:
-        """Of its row, within the file of a backbone and a cut."""
+        """Key of its row in the file of a backbone and a cut."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {_CODE} {self.name}")
 
 
@@ -69,14 +74,14 @@ class Activations:
         self.shape = self._extractor.shape
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
-        """Compute those that are not there yet, on all cores.
+        """Compute the activations that are not cached, on all cores.
 
         Returns:
-            How many these were.
+            Number of computed activations.
 
         Raises:
-            OutputError: the disk has no room for them, or is full; what is there stays.
-            PhotoError: a photo is no longer what it was when it was hashed.
+            OutputError: the disk has no room for them, or is full; existing ones are kept.
+            PhotoError: a photo has changed since it was hashed.
         """
         absent = set(self._rows.missing([view.key for view in views]))
         todo: dict[HashedPhoto, list[str]] = {}
@@ -109,20 +114,20 @@ class Activations:
         return count
 
     def read(self, views: Sequence[View]) -> Activation:
-        """Activations, uint8 [views, height, width, channels]; a damaged one is computed again.
+        """Return activations, uint8 [views, height, width, channels]; absent and damaged ones are computed.
 
         Raises:
-            PhotoError: one has to be computed, and its photo is no longer what it was when it was hashed.
+            PhotoError: one has to be computed, and its photo has changed since it was hashed.
         """
         batch = np.empty((len(views), *self.shape), np.uint8)
-        for place, view in enumerate(views):
+        for index, view in enumerate(views):
             data = self._rows.read(view.key)
-            if data is None or len(data) != batch[place].nbytes:
+            if data is None or len(data) != batch[index].nbytes:
                 ((_, activation),) = self._extract(view.photo, [view.name], self._extractor)
                 self._rows.write(view.key, activation.tobytes())
-                batch[place] = activation
+                batch[index] = activation
             else:
-                batch[place] = np.frombuffer(data, np.uint8).reshape(self.shape)
+                batch[index] = np.frombuffer(data, np.uint8).reshape(self.shape)
         return batch
 
     def _extract(
@@ -139,7 +144,7 @@ class Activations:
 def open_activations(
     backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
 ) -> Iterator[Activations]:
-    """Open, or begin, the activations that a tail reads.
+    """Open the cache of the activations that a tail reads, or create it.
 
     Raises:
         OutputError: `folder` cannot be written.
@@ -155,7 +160,7 @@ def open_activations(
 
 
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
-    """Where the activations below the last blocks of a backbone are kept."""
+    """Return the path of the cache for a backbone and a tail."""
     return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
 
 
@@ -164,7 +169,7 @@ def _as_steps(values: npt.NDArray[np.float32]) -> Activation:
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Bytes on disk for so many more rows. Raises OutputError where there is no room for them."""
+    """Return the bytes that more rows take on the disk. Raises OutputError: there is no room for them."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

@@ -1,6 +1,6 @@
-"""How far a training has come, in a file: a run that was killed goes on from its last whole epoch, to the same bits.
+"""Checkpoints of fine-tuning: a run that was killed resumes after its last complete epoch, and ends in the same bits.
 
-The file's name holds a checksum of everything the training follows from, so another run never takes it for its own.
+The name of a checkpoint contains a checksum of everything that determines the result, so other runs do not use it.
 """
 
 from __future__ import annotations
@@ -40,37 +40,37 @@ class Progress:
     """The state that a training run resumes from.
 
     Attributes:
-        epochs: those that are done.
-        chosen: how many epochs the weights had that would be kept now; 0 none.
-        state: of the trainer.
-        kept: the weights that would be kept now.
+        epochs: results of the complete epochs.
+        chosen: number of the best epoch so far, from 1; 0 if there is none.
+        state: state of the trainer.
+        best: weights of the best epoch so far.
     """
 
     epochs: tuple[Epoch, ...]
     chosen: int
     state: Arrays
-    kept: Arrays
+    best: Arrays
 
 
 def save(path: Path, progress: Progress) -> None:
-    """Write it atomically. Raises OutputError."""
+    """Write a checkpoint atomically. Raises OutputError."""
     notes = {"chosen": progress.chosen, "epochs": [asdict(epoch) for epoch in progress.epochs]}
     arrays = {f"state_{number:03}": array for number, array in enumerate(progress.state)}
-    arrays |= {f"kept_{number:03}": array for number, array in enumerate(progress.kept)}
+    arrays |= {f"kept_{number:03}": array for number, array in enumerate(progress.best)}
     buffer = io.BytesIO()
     np.savez(buffer, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 
 def load(path: Path) -> Progress | None:
-    """Read it; None where there is none, or it is damaged: then training begins anew."""
+    """Read a checkpoint; return None if it does not exist or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             notes = check(parse_json(str(stored["notes"])), _NOTES)
-            state, kept = (
+            state, best = (
                 [stored[name] for name in sorted(stored.files) if name.startswith(kind)] for kind in ("state", "kept")
             )
             epochs = tuple(Epoch(**fields) for fields in notes["epochs"])
-            return Progress(epochs, int(notes["chosen"]), state, kept)
+            return Progress(epochs, int(notes["chosen"]), state, best)
     except (OSError, RecordError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

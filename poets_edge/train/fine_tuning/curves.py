@@ -1,4 +1,4 @@
-"""The second phase of training in TensorBoard, beside the first: one point an epoch."""
+"""TensorBoard curves of fine-tuning: one point per epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLDERS = ("fine_tuning_train", "fine_tuning_validation")
 
 
 def write_curves(summaries: Path, epochs: Sequence[Epoch], head: Head) -> None:
-    """Write two event files, the head's numbers as histograms of the last epoch. Raises OutputError."""
+    """Write event files for training and validation, with histograms of the final head. Raises OutputError."""
     with ExitStack() as stack:
         train, validation = (stack.enter_context(event_file(summaries / name)) for name in _FOLDERS)
         for epoch in epochs:
@@ -26,6 +26,6 @@ def write_curves(summaries: Path, epochs: Sequence[Epoch], head: Head) -> None:
 
 
 def remove_curves(summaries: Path) -> None:
-    """Remove those of an earlier run, beside which a run without this phase would be drawn."""
+    """Remove the curves of an earlier run, which TensorBoard would show together with a run without fine-tuning."""
     for name in _FOLDERS:
         remove_event_files(summaries / name)

@@ -1,7 +1,6 @@
-"""`train --fine_tune N`: from a trained head to the last blocks trained with it, if that is any better.
+"""Fine-tuning of a backbone's last blocks together with a trained head (`train --fine-tune N`).
 
-Comes in: the photos with their sets, the backbone, and the head that was trained on it. Goes out: a backbone graph and
-a head, either changed or as they were, and how the two compare on the validation photos.
+The result is compared with the frozen backbone on the validation photos, and the better of the two is used.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.fine_tuning.schedule import Schedule
 from poets_edge.train.fine_tuning.tail import backbone_network, read_tail, with_tail
 from poets_edge.train.fine_tuning.trainer import Epoch
-from poets_edge.train.fine_tuning.tuning import DivergedError, Judges, Tuned, tune
+from poets_edge.train.fine_tuning.tuning import DivergedError, Tuned, ValidationSet, tune
 from poets_edge.train.fine_tuning.views import Views
 from poets_edge.train.head import Head
 from poets_edge.train.vectors import Vectors, take
@@ -41,20 +40,20 @@ Written = Literal["fine-tuned", "frozen"]
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The result, and the network to write.
+    """Result of fine-tuning, and the network to write.
 
     Attributes:
-        graph: GraphDef of the backbone that is to be written.
-        head: the head that goes onto it.
-        vectors: bottlenecks of the validation and the test photos from that backbone, in their rows.
-        epochs: the curve; it ends early where training came apart.
-        chosen: the epoch whose weights these are, counted from 1; 0 for the frozen backbone.
-        written: which of the two is to be written.
-        paired: fine-tuned beside frozen on the validation photos; None where it came to no result.
-        verdict: the line that says which and by how much.
-        checkpoint: to be removed once all is written; None where there is none.
-        views: names of those that each training photo was shown as.
-        options: what it was trained with, the learning rate resolved.
+        graph: GraphDef of the backbone to write.
+        head: head for that backbone.
+        vectors: bottlenecks of the validation and test photos from that backbone, in the rows of all photos.
+        epochs: results of the epochs; fewer than requested if training diverged.
+        chosen: epoch of the weights, from 1; 0 for the frozen backbone.
+        written: which of the two networks `graph` and `head` are.
+        paired: comparison with the frozen backbone on the validation photos; None if there is none.
+        verdict: sentence that says which network is written, and why.
+        checkpoint: file to remove when all outputs are written, or None.
+        views: names of the views of each training photo.
+        options: options with the learning rate filled in.
     """
 
     graph: Any
@@ -70,7 +69,7 @@ class FineTuned:
     options: FineTuning
 
     def to_json(self) -> dict[str, Any]:
-        """For the record."""
+        """Return the JSON form for the record."""
         return {
             **asdict(self.options),
             "views": self.views,
@@ -86,17 +85,17 @@ def fine_tune(
     data: Data, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
     reporter: Reporter,
 ) -> FineTuned:  # fmt: skip
-    """Train the last blocks, and compare with the head on the frozen backbone.
+    """Train the last blocks, and compare them with the head on the frozen backbone.
 
     Args:
-        data: with the frozen backbone's bottlenecks of the validation and test photos.
-        views: what the training photos are shown as.
-        folder: where activations and the checkpoint are kept.
+        data: photos with bottlenecks of the frozen backbone.
+        views: views of the training photos.
+        folder: holds activations and the checkpoint.
 
     Raises:
-        UsageError: the backbone has no such blocks, or fewer.
-        OutputError: there is no room for the activations; what is there stays.
-        PhotoError: a photo changed since its bottleneck was computed.
+        UsageError: the backbone is not a chain of blocks, or has fewer.
+        OutputError: there is no room for the activations; existing ones are kept.
+        PhotoError: a photo has changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
     """
     options = options.resolved(backbone.architecture)
@@ -112,12 +111,12 @@ def fine_tune(
         batch_size=options.batch_size,
         seed=seed,
     )
-    judges = Judges(validation, data.plain("validation").classes)
+    validation_set = ValidationSet(validation, data.plain("validation").classes)
     frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
     with open_activations(backbone, network, tail, views, folder, reporter) as activations:
-        activations.compute([*schedule.everything(), *judges.views], reporter)
+        activations.compute([*schedule.everything(), *validation_set.views], reporter)
         try:
-            tuned, checkpoint = tune((tail, head), schedule, judges, activations, options, folder, reporter)
+            tuned, checkpoint = tune((tail, head), schedule, validation_set, activations, options, folder, reporter)
         except DivergedError as error:
             verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
             reporter.warn(verdict)
@@ -137,32 +136,34 @@ def _compared(data: Data, backbone: Backbone, network: Network, frozen: FineTune
         )  # fmt: skip
     classes = data.plain("validation").classes
 
-    def right(head: Head, of: Vectors) -> Any:
+    def correct(head: Head, of: Vectors) -> Any:
         return head.scores(take(of, validation)).argmax(axis=1) == classes
 
-    before, after = right(frozen.head, data.vectors), right(tuned.head, vectors)
+    before, after = correct(frozen.head, data.vectors), correct(tuned.head, vectors)
     paired = compare_paired(after, before)
     count = len(validation)
-    beside = f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {count} validation photos right: {paired}."
+    comparison = (
+        f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {count} validation photos right: {paired}."
+    )
     if frozen_is_better(paired):
-        return replace(frozen, paired=paired, verdict=f"{beside} The frozen one is written.")
+        return replace(frozen, paired=paired, verdict=f"{comparison} The frozen one is written.")
     return replace(
         frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned",
-        paired=paired, verdict=f"{beside} The fine-tuned one is written (epoch {tuned.chosen}).",
+        paired=paired, verdict=f"{comparison} The fine-tuned one is written (epoch {tuned.chosen}).",
     )  # fmt: skip
 
 
 def frozen_is_better(paired: Paired) -> bool:
     """Whether the frozen backbone is better by more than one standard error of the difference.
 
-    That is the square root of the number of photos on which the two disagree (McNemar). Within it the validation
-    photos do not tell the two apart, and what is known beforehand decides: `benchmarks/results/fine_tuning.md`.
+    The standard error is the square root of the number of photos on which the two disagree (McNemar). Smaller
+    differences are not significant, and the fine-tuned network is preferred: `benchmarks/results/fine_tuning.md`.
     """
     return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
 
 
 def _bottlenecks(network: Network, backbone: Backbone, data: Data) -> Vectors:
-    """Bottlenecks of the validation and test photos from a changed backbone, in their rows; zeros in all others."""
+    """Compute the bottlenecks of the validation and test photos, [all photos, bottleneck_size]; other rows are 0."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = data.rows("validation", "test").tolist()
     vectors = np.zeros(data.vectors.shape, np.float32)

@@ -1,4 +1,4 @@
-"""Options of fine-tuning; the defaults are those that `benchmarks/results/fine_tuning.md` arrived at."""
+"""Options of fine-tuning. `benchmarks/results/fine_tuning.md` shows how the defaults were found."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class FineTuning:
     """How the last blocks are trained.
 
     Attributes:
-        blocks: how many, counted from the end; 0 leaves the backbone as it is.
-        epochs: how often every training photo is shown; also the length of the cosine.
-        batch_size: photos a step.
-        learning_rate: of AdamW, at its highest: it rises during the first epoch and falls to 0 along a cosine. By
+        blocks: number of last blocks to train; 0 for none.
+        epochs: number of epochs, which is also the length of the cosine schedule.
+        batch_size: photos per step.
+        learning_rate: highest learning rate of AdamW: it rises during the first epoch and falls to 0 along a cosine. By
             default 2.5e-4 over the width of the network: 5e-4 at 0.50, 1e-3 at 0.25 (Yang and Hu, "Tensor Programs V",
-            2021: Adam's rate goes with one over the width).
-        weight_decay: of AdamW; kernels only.
-        label_smoothing: share of the truth that is spread over all classes.
-        averaging: the weights that are judged and kept are a moving average; this share of it stays at each step.
+            2021: Adam's rate is inverse to the width).
+        weight_decay: weight decay of AdamW, for kernels only.
+        label_smoothing: fraction of the target probability that is spread over all classes.
+        averaging: decay per step of the moving average of the weights, which is validated and saved.
     """
 
     blocks: int = 0
@@ -52,7 +52,7 @@ class FineTuning:
 
     @property
     def whole_epochs(self) -> int:
-        """How many of the last epochs show whole photos, as the model will see them.
+        """Number of last epochs that show whole photos, as the model will see them.
 
         A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
         et al., "Fixing the train-test resolution discrepancy", 2019).
@@ -60,13 +60,13 @@ class FineTuning:
         return round(_WHOLE_SHARE * self.epochs)
 
     def resolved(self, architecture: Architecture) -> FineTuning:
-        """The same with the learning rate that this architecture gets."""
+        """Return these options with the learning rate for an architecture filled in."""
         if self.learning_rate is not None or architecture.alpha is None:
             return self
         return replace(self, learning_rate=_RATE / architecture.alpha)
 
     def check(self, architecture: Architecture) -> None:
-        """Raises UsageError where an architecture has no such blocks."""
+        """Raise UsageError if an architecture does not have that many blocks."""
         if self.blocks and architecture.alpha is None:
             raise UsageError(
                 f"`fine_tune`: {architecture.name} is no chain of depthwise and pointwise convolutions, as MobileNets"

@@ -1,6 +1,6 @@
-"""Which view of which photo is shown when: decided by the seed, the epoch and nothing else.
+"""The order of photos and views in an epoch.
 
-So an epoch can be repeated, or gone on from, without knowing what came before it.
+It depends on the seed and the number of the epoch alone, so training can resume at any epoch.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The training photos and how they take turns.
+    """Training photos and their views, as a sequence of batches.
 
     Attributes:
-        photos: of the training set.
-        classes: int64 [photos], the number of each one's class.
-        views: names of the views that each photo has.
-        whole: names of those that show all of it, in the last epochs; none where there are no such epochs.
-        whole_from: the first of these epochs, counted from 0.
-        batch_size: photos a step, no more than there are.
-        seed: decides the order.
+        photos: training photos.
+        classes: class number of each photo, int64 [photos].
+        views: names of the views of each photo.
+        whole: names of the views of the last epochs, which show the whole photo; may be empty.
+        whole_from: first epoch with `whole` views, counted from 0.
+        batch_size: number of photos per step.
+        seed: seed of the random order.
     """
 
     photos: Sequence[HashedPhoto]
@@ -41,23 +41,23 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """In an epoch: as many as show as many photos as there are, the last few left for another epoch."""
+        """Number of steps per epoch: photos divided by the batch size, rounded down."""
         return max(1, len(self.photos) // self.batch)
 
     @property
     def batch(self) -> int:
-        """Photos a step."""
+        """Number of photos per step: the batch size, limited by the number of photos."""
         return min(self.batch_size, len(self.photos))
 
     def everything(self) -> list[View]:
-        """All views of all photos."""
+        """Return all views of all photos."""
         return [View(photo, name) for photo in self.photos for name in (*self.views, *self.whole)]
 
     def epoch(self, number: int) -> Iterator[tuple[list[View], Indices]]:
-        """The batches of epoch 0, 1, ...: views, and their classes as int64 [batch].
+        """Yield the batches of an epoch, counted from 0: views, and their class numbers, int64 [batch].
 
-        Every class is shown equally often, as it is when a head is trained: the photos of a small one more than once.
-        A photo shows its views in turn, one an epoch.
+        All classes are shown equally often, as in the training of a head, so photos of a small class are repeated. The
+        views of a photo take turns from epoch to epoch.
         """
         views = self.views if number < self.whole_from else self.whole
         rng = np.random.default_rng([self.seed, 3, number])
@@ -70,15 +70,15 @@ class Schedule:
             yield [View(self.photos[row], name) for row, name in zip(chosen, names, strict=True)], self.classes[chosen]
 
     def _rows(self, rng: np.random.Generator) -> tuple[Indices, Indices]:
-        """Row numbers in the order of an epoch, and how often each was shown in it before."""
-        wanted = self.steps * self.batch
+        """Return the row numbers of an epoch in order, and how often each was shown in the epoch before."""
+        count = self.steps * self.batch
         present = rng.permutation(np.unique(self.classes))
         rows, repeats = [], []
-        for place, number in enumerate(present):
-            share = wanted // len(present) + (place < wanted % len(present))
+        for index, number in enumerate(present):
+            share = count // len(present) + (index < count % len(present))
             own = np.flatnonzero(self.classes == number)
             passes = -(-share // len(own))
             rows.append(np.concatenate([rng.permutation(own) for _ in range(passes)])[:share] if passes else own[:0])
             repeats.append(np.arange(share) // len(own))
-        order = rng.permutation(wanted)
+        order = rng.permutation(count)
         return np.concatenate(rows)[order], np.concatenate(repeats)[order]

@@ -1,10 +1,8 @@
-"""The last blocks of a backbone as numbers that can be trained, and a backbone with other numbers in them.
+"""The weights of a backbone's last blocks, read from its graph and put back into it.
 
-A MobileNet is a chain of blocks, each a depthwise 3 x 3 and a pointwise convolution. The *tail* is what fine-tuning
-changes; the *cut* is the layer whose output the tail reads, and below which nothing ever changes. Norms are folded
-into the convolutions, so a tail has kernels and biases and nothing else.
-
-Read from the backbone's graph, so it is the same for Keras's weights, for the embedded ones and for the codelab's.
+A MobileNet is a chain of blocks, each a depthwise 3 x 3 and a pointwise convolution. The *tail* is the part that
+fine-tuning changes; the *cut* is the layer whose output the tail reads. Batch norms are folded into the convolutions,
+so a tail has kernels and biases only.
 """
 
 from __future__ import annotations
@@ -26,13 +24,14 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with its norm folded in, followed by relu6; padded to keep its input's size ("SAME").
+    """A convolution with folded batch norm and "SAME" padding, followed by relu6.
 
     Attributes:
-        name: of the layer.
-        kernel: float32, [1, 1, inputs, outputs], or [height, width, channels, 1] of a depthwise one.
+        name: name of the layer.
+        kernel: float32 [1, 1, inputs, outputs], or [height, width, channels, 1] if it is depthwise.
         bias: float32 [outputs].
-        stride: the same down and right.
+        stride: vertical and horizontal stride.
+        depthwise: whether it is a depthwise convolution.
     """
 
     name: str
@@ -44,13 +43,13 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Tail:
-    """The part that is trained.
+    """The part of a backbone that is trained.
 
     Attributes:
-        blocks: how many of the last blocks. Of the first of them the pointwise convolution alone: the depthwise one
-            before it holds one weight in a hundred, and training it would cost as much as all the others.
-        cut: the layer whose output is read, relu6 of something: [height, width, channels] from 0 to 6.
-        convolutions: in the order in which they are computed.
+        blocks: number of last blocks. The depthwise convolution of the first of them is not trained: it has one weight
+            in a hundred, and training it would cost as much as all the others.
+        cut: name of the layer whose output the tail reads: a relu6, from 0 to 6, [height, width, channels].
+        convolutions: convolutions in the order of computation.
     """
 
     blocks: int
@@ -59,7 +58,7 @@ class Tail:
 
 
 def backbone_network(backbone: Backbone) -> Network:
-    """A backbone's layers and numbers. Raises UsageError: it is none whose layers are known."""
+    """Read the layers and weights of a backbone. Raises UsageError: it has unknown layers."""
     try:
         return read_network(backbone.read_graph(), INPUT, BOTTLENECK, backbone.architecture.size)
     except UnknownNetworkError as error:
@@ -70,13 +69,14 @@ def backbone_network(backbone: Backbone) -> Network:
 
 
 def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
-    """The last blocks of a backbone.
+    """Return the last blocks of a backbone.
 
     Args:
-        architecture: its name, for the error message.
+        blocks: number of blocks.
+        architecture: name of the architecture, for error messages.
 
     Raises:
-        UsageError: the network is no chain of such blocks, or has fewer.
+        UsageError: the network is not a chain of such blocks, or has fewer.
     """
     chain = _chain(network)
     count = len(chain) // 2
@@ -92,19 +92,19 @@ def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
 
 
 def with_tail(network: Network, tail: Tail) -> Network:
-    """A backbone with these numbers in place of its own."""
+    """Return a backbone with the weights of a tail."""
     tuned = {each.name: Parameters(each.kernel, each.bias) for each in tail.convolutions}
     return replace(network, parameters={**network.parameters, **tuned})
 
 
 def below(network: Network, cut: str) -> Network:
-    """The part of a backbone that ends with the cut."""
+    """Return the layers of a backbone up to and including the cut."""
     names = [layer.name for layer in network.layers]
     return replace(network, layers=network.layers[: names.index(cut) + 1])
 
 
 def _chain(network: Network) -> Sequence[Layer]:
-    """Depthwise, pointwise, depthwise, ..., pointwise: the layers before the pooling, as far down as they are such."""
+    """Return the longest chain of depthwise and pointwise convolutions that ends before the pooling layer."""
     *layers, _ = network.layers
     start = len(layers)
     while start >= 2 and _is_block(*layers[start - 2 : start]):
@@ -118,5 +118,5 @@ def _is_block(first: Layer, second: Layer) -> bool:
     return relu6 and first.kind == "depthwise" and pointwise
 
 
-def _convolution(layer: Layer, numbers: Parameters) -> Convolution:
-    return Convolution(layer.name, numbers.kernel, numbers.bias, layer.stride, layer.kind == "depthwise")
+def _convolution(layer: Layer, weights: Parameters) -> Convolution:
+    return Convolution(layer.name, weights.kernel, weights.bias, layer.stride, layer.kind == "depthwise")

@@ -1,7 +1,6 @@
-"""Training a tail and a head with TensorFlow, step by step: AdamW on a cosine, and a moving average of the weights.
+"""Training of a tail and a head in TensorFlow: AdamW with a cosine schedule, and a moving average of the weights.
 
-Comes in: the numbers of both, batches of activations with their classes. Goes out, an epoch at a time: the averaged
-numbers, and how well they did. Nothing here knows of photos or files.
+The inputs are batches of activations with their classes; photos and files are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
 @dataclass(frozen=True)
 class Epoch:
-    """The result of one epoch. Validation values are None where there is no validation photo.
+    """Result of one epoch. Validation values are None if there are no validation photos.
 
     Attributes:
-        epoch: 1, 2, ...
-        train_accuracy, train_cross_entropy: over views as they were shown, the labels smoothed.
-        validation_accuracy, validation_cross_entropy: of the averaged weights, over the photos as they are.
+        epoch: number of the epoch, from 1.
+        train_accuracy, train_cross_entropy: averages over the training views, with smoothed labels.
+        validation_accuracy, validation_cross_entropy: results of the averaged weights on undistorted photos.
     """
 
     epoch: int
@@ -43,71 +42,71 @@ class Epoch:
     validation_cross_entropy: float | None
 
 
-def numbers_of(tail: Tail, head: Head) -> list[Array]:
-    """Kernels and biases, as they are computed with; the head's are the last two."""
+def weights_of(tail: Tail, head: Head) -> list[Array]:
+    """Return kernels and biases in the order of computation; the head's are the last two."""
     return [array for each in tail.convolutions for array in (each.kernel, each.bias)] + [head.weights, head.biases]
 
 
-def with_numbers(tail: Tail, numbers: Sequence[Array]) -> tuple[Tail, Head]:
-    """A tail of the same kind, and a head, with these numbers, in the order of `numbers_of`."""
-    pairs = zip(numbers[:-2:2], numbers[1:-2:2], tail.convolutions, strict=True)
+def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
+    """Return a tail of the same structure, and a head, with weights in the order of `weights_of`."""
+    pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
     convolutions = tuple(replace(each, kernel=kernel, bias=bias) for kernel, bias, each in pairs)
-    return replace(tail, convolutions=convolutions), Head(numbers[-2], numbers[-1])
+    return replace(tail, convolutions=convolutions), Head(weights[-2], weights[-1])
 
 
 class Trainer:
-    """The weights of a tail and a head on their way; `state` and `restore` take them through a file."""
+    """A tail and a head in training; `state` and `restore` save and load their weights and the optimizer's."""
 
-    def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_an_epoch: int) -> None:
-        """Args: head: the one trained on the tail as it is: training starts from it."""
+    def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
+        """Start from a tail and the head that was trained on it."""
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options
-        self._steps_an_epoch = steps_an_epoch
+        self._steps_per_epoch = steps_per_epoch
         self._step = 0
-        numbers = numbers_of(tail, head)
-        self._weights, self._average = ([tf.Variable(array) for array in numbers] for _ in range(2))
-        self._first, self._second = ([tf.Variable(np.zeros_like(array)) for array in numbers] for _ in range(2))
+        start = weights_of(tail, head)
+        self._weights, self._average = ([tf.Variable(array) for array in start] for _ in range(2))
+        self._first, self._second = ([tf.Variable(np.zeros_like(array)) for array in start] for _ in range(2))
         self._update = tf.function(self._one_step)
         self._predict = tf.function(
             lambda activations: tf.nn.softmax(self._logits(self._average, activations)), reduce_retracing=True
         )
 
     def train(self, activations: Activation, classes: Indices) -> tuple[float, int]:
-        """One step.
+        """Train one step.
 
         Args:
             activations: uint8 [batch, height, width, channels].
             classes: int64 [batch].
 
         Returns:
-            Mean cross entropy of the batch before the step (with smoothed labels), and how many it answered right.
-            NaN or infinity where training has come apart.
+            Mean cross entropy of the batch before the step, with smoothed labels (NaN or infinity after training has
+            diverged), and the number of correct predictions.
         """
-        step, warm = self._step, self._steps_an_epoch
-        total = self._options.epochs * self._steps_an_epoch
+        step, warm = self._step, self._steps_per_epoch
+        total = self._options.epochs * self._steps_per_epoch
         assert self._options.learning_rate is not None, "resolve the options first"
         rate = self._options.learning_rate * min(1.0, (step + 1) / warm) * (1 + np.cos(np.pi * step / total)) / 2
-        # An average over few steps must not hold on to where it began.
-        kept = min(self._options.averaging, (step + 2) / (step + 11))
+        # An average over few steps must not retain its initial value.
+        decay = min(self._options.averaging, (step + 2) / (step + 11))
         self._step += 1
-        loss, right = self._update(activations, classes, *(np.float32(number) for number in (rate, step + 1, kept)))
-        return float(loss), int(right)
+        loss, correct = self._update(activations, classes, *(np.float32(number) for number in (rate, step + 1, decay)))
+        return float(loss), int(correct)
 
     def scores(self, activations: Activation) -> Array:
-        """The scores of the averaged weights: probabilities, float32 [batch, classes]."""
+        """Return the probabilities that the averaged weights give, float32 [batch, classes]."""
         return np.asarray(self._predict(activations), np.float32)
 
     def averaged(self) -> tuple[Tail, Head]:
-        """The averaged weights, as numbers of their own."""
-        return with_numbers(self._tail, [variable.numpy() for variable in self._average])
+        """Return a copy of the averaged weights."""
+        return with_weights(self._tail, [variable.numpy() for variable in self._average])
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """All that the next step follows from."""
+        """Return the step number, the weights, their average and the optimizer's moments."""
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Go on from a state of an equal trainer."""
+        """Resume from a state of a trainer of the same structure."""
         self._step = int(state[0])
         for variable, array in zip(self._variables(), state[1:], strict=True):
             variable.assign(array)
@@ -116,7 +115,7 @@ class Trainer:
         return [*self._weights, *self._average, *self._first, *self._second]
 
     def _logits(self, weights: Sequence[Any], activations: Any) -> Any:
-        """uint8 activations -> logits of the classes."""
+        """Return the logits of uint8 activations, float32 [batch, classes]."""
         tf = self._tf
         values = tf.cast(activations, tf.float32) * STEP
         for each, kernel, bias in zip(self._tail.convolutions, weights[0::2], weights[1::2], strict=False):
@@ -124,14 +123,14 @@ class Trainer:
                 strides = [1, each.stride, each.stride, 1]
                 values = tf.nn.depthwise_conv2d(values, kernel, strides, "SAME")
             else:
-                # As a product of matrices: TensorFlow's gradient of a 1 x 1 convolution takes twice as long.
+                # As a matrix product: TensorFlow's gradient of a 1 x 1 convolution takes twice as long.
                 shape = tf.shape(values)
                 rows = tf.matmul(tf.reshape(values, [-1, kernel.shape[2]]), tf.reshape(kernel, kernel.shape[2:]))
                 values = tf.reshape(rows, [shape[0], shape[1], shape[2], kernel.shape[3]])
             values = tf.nn.relu6(values + bias)
         return tf.matmul(tf.reduce_mean(values, axis=[1, 2]), weights[-2]) + weights[-1]
 
-    def _one_step(self, activations: Any, classes: Any, rate: Any, step: Any, kept: Any) -> tuple[Any, Any]:
+    def _one_step(self, activations: Any, classes: Any, rate: Any, step: Any, decay: Any) -> tuple[Any, Any]:
         tf, options = self._tf, self._options
         count = int(self._weights[-1].shape[0])
         truth = tf.one_hot(classes, count) * (1 - options.label_smoothing) + options.label_smoothing / count
@@ -147,6 +146,6 @@ class Trainer:
             if weight.shape.rank > 1:
                 change += options.weight_decay * weight
             weight.assign_sub(rate * change)
-            average.assign(kept * average + (1 - kept) * weight)
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, axis=1), classes), tf.int32))
-        return loss, right
+            average.assign(decay * average + (1 - decay) * weight)
+        correct = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, axis=1), classes), tf.int32))
+        return loss, correct

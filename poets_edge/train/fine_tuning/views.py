@@ -1,9 +1,9 @@
-"""The distorted copies of a photo that fine-tuning learns from: its *views*.
+"""Views: the distorted copies of a photo from which fine-tuning learns.
 
-A head alone learns little from distorted photos, the last blocks much: without them 800 photos are learned by heart.
-So views are drawn by default here: a random part of the photo (35 to 100 % of its area, its sides up to 4:3 apart from
-the photo's own), mirrored or not; Szegedy et al., "Going Deeper with Convolutions", 2014, section 6, is where this
-comes from. Where the flags of `retrain.py` ask for distortions, views are drawn by those instead.
+A head gains little from distorted photos, but the last blocks overfit 800 undistorted ones. By default a view is a
+random part of the photo (35 to 100 % of its area, with an aspect ratio up to 4:3 from the photo's own), mirrored or not
+(Szegedy et al., "Going Deeper with Convolutions", 2014, section 6). If the distortion flags of `retrain.py` are given,
+they determine the views instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from poets_edge.train.distort import Distortions, distort
 
 DEFAULT_VIEWS = 30
 
-_LEAST_AREA = 0.35
-_MOST_ASPECT = 4 / 3
+_MIN_AREA = 0.35
+_MAX_ASPECT = 4 / 3
 _ATTEMPTS = 10
 _CROP = "crop-1"
-"""Names what `_crop` does; raise its number when that changes."""
+"""Name of the views of `_crop`; raise its number when the views change."""
 _MIRRORED = "mirrored-1"
-"""Names the whole photo, resized and mirrored."""
+"""Name of the view that is the whole photo, resized and mirrored."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Views:
     """The views of a photo.
 
     Attributes:
-        distortions: those of `retrain.py`'s flags; where none is asked for, crops and mirroring.
-        count: how many a photo.
+        distortions: distortions of `retrain.py`'s flags; if none is active, views are cropped and mirrored.
+        count: number of views per photo.
     """
 
     distortions: Distortions
@@ -44,19 +44,19 @@ class Views:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each, from which and the photo's content alone follows what it looks like."""
+        """Names of the views; name and photo contents determine the pixels of a view."""
         if self.distortions.active:
             return tuple(replace(self.distortions, variants=self.count).names())
         return tuple(f"{_CROP} {number}" for number in range(self.count))
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Names of the views that show all of the photo; mirrored too, unless other distortions are asked for."""
+        """Names of the views that show the whole photo: plain, and mirrored if mirroring is among the distortions."""
         mirrored = not self.distortions.active or self.distortions.flip_left_right
         return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
 
     def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
-        """Draw one, uint8 [height, width, 3]; PLAIN is the photo itself, resized."""
+        """Return the pixels of a view, uint8 [height, width, 3]; PLAIN is the resized photo."""
         if name == PLAIN:
             return fit(image, size)
         if name == _MIRRORED:
@@ -74,10 +74,10 @@ def _crop(image: Image.Image, size: tuple[int, int], name: str, photo_digest: by
 
 
 def _window(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom); the whole picture where no window was found in a few attempts."""
+    """Return a random window (left, top, right, bottom); the whole image if none fits after some attempts."""
     for _ in range(_ATTEMPTS):
-        area = rng.uniform(_LEAST_AREA, 1.0)
-        stretch = math.sqrt(math.exp(rng.uniform(-math.log(_MOST_ASPECT), math.log(_MOST_ASPECT))))
+        area = rng.uniform(_MIN_AREA, 1.0)
+        stretch = math.sqrt(math.exp(rng.uniform(-math.log(_MAX_ASPECT), math.log(_MAX_ASPECT))))
         wide, high = math.sqrt(area) * stretch * width, math.sqrt(area) / stretch * height
         if wide <= width and high <= height:
             left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
