@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from benchmarks.tables import RESULTS, load, publish
-from poets_edge.bench.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.ratios import compare_times
+from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from tests.conftest import Trained
 
 _COMPARISONS = 200
@@ -30,22 +31,19 @@ _RECORDED = int(os.environ.get("POETS_EDGE_PROCESSES", "100"))
 @pytest.mark.benchmark(group="compare")
 @pytest.mark.timeout(3600)
 def test_simulated_comparisons(benchmark: Any, trained: Trained) -> None:
-    variants = [Variant(trained.model(quantization), 1) for quantization in ("float32", "int8")]
-    default = Settings()
+    variants = variants_of([trained.model(quantization) for quantization in ("float32", "int8")], [1])
+    default = TimingConfig()
     # As long for each process as by default, and so many processes.
-    settings = Settings(seconds=default.seconds / default.rounds * _RECORDED, runs=default.runs, rounds=_RECORDED)
-    recorded: dict[Variant, list[dict[str, Any]]] = {}
-
-    def record() -> None:
-        recorded.update(measure_variants(variants, settings)[0])
-
-    benchmark.pedantic(record, rounds=1, iterations=1)
+    config = TimingConfig(seconds=default.seconds / default.rounds * _RECORDED, runs=default.runs, rounds=_RECORDED)
+    log = RoundLog()
+    benchmark.pedantic(lambda: measure_variants(variants, config, log=log), rounds=1, iterations=1)
     kept: dict[str, list[float]] = {}
-    for variant, entries in recorded.items():
-        fastest = [min(entry["samples_ms"]) for entry in entries]
+    for variant in variants:
+        timings = log.timings("", variant, config.rounds).values()
+        fastest = [min(timing.samples_ms) for timing in timings]
         kept[variant.model.name] = [round(time, 5) for time in fastest]
         same, slower = simulate(np.array(fastest), default.rounds)
-        medians = np.log([statistics.median(entry["samples_ms"]) for entry in entries])
+        medians = np.log([statistics.median(timing.samples_ms) for timing in timings])
         print(f"{variant.model.name}: medians of processes differ by {100 * medians.std(ddof=1):.1f} % (sd)")
         assert slower >= 0.95, f"{variant.model.name}: a slowdown of 5 % was found in {100 * slower:.1f} %"
         assert same <= 0.05, f"{variant.model.name}: the same model was called different in {100 * same:.1f} %"
@@ -55,7 +53,7 @@ def test_simulated_comparisons(benchmark: Any, trained: Trained) -> None:
 
 def report(kept: Mapping[str, Sequence[float]]) -> None:
     """Simulate comparisons from recorded times, and from log-normal ones; write the result."""
-    rounds = Settings().rounds
+    rounds = TimingConfig().rounds
     rng = np.random.default_rng(1)
     drawn = {
         f"simulated, log-normal, {100 * sd:g} %": np.exp(sd * rng.standard_normal(200))

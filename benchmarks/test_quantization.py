@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.tables import STAND_INS, accuracy, load, publish
-from poets_edge.bench.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.measurement import measure_variants
+from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from poets_edge.export.export import ExportOptions, export
 from poets_edge.export.results import ExportedFile
 from poets_edge.nets.architectures import MOBILENETS, Architecture
@@ -57,10 +58,13 @@ def _train_and_export(architecture: Architecture, flowers: Path, work: Path) -> 
 
 
 def _latencies(models: list[Path]) -> dict[Path, float]:
-    variants = [Variant(model, 1) for model in models]
-    rounds, _ = measure_variants(variants, Settings(seconds=0.6, runs=30, rounds=3))
+    variants, config, log = variants_of(models, [1]), TimingConfig(seconds=0.6, runs=30, rounds=3), RoundLog()
+    measure_variants(variants, config, log=log)
     return {
-        variant.model: min(statistics.median(entry["samples_ms"]) for entry in rounds[variant]) for variant in variants
+        variant.model: min(
+            statistics.median(timing.samples_ms) for timing in log.timings("", variant, config.rounds).values()
+        )
+        for variant in variants
     }
 
 

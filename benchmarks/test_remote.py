@@ -12,10 +12,10 @@ import pytest
 from benchmarks.tables import load, publish
 from poets_edge.bench.benchmark import BenchmarkOptions
 from poets_edge.bench.benchmark import benchmark as measure_here
-from poets_edge.bench.measurement import Settings
 from poets_edge.bench.remote.benchmark import benchmark_on
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.installation import install
+from poets_edge.bench.rounds import TimingConfig
 from tests.bench.remote.sshd import ssh_configured, ssh_server
 from tests.conftest import Trained
 
@@ -30,7 +30,7 @@ def test_the_same_figures_as_directly(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     models = tuple(trained.model(name) for name in _MODELS)
-    options = BenchmarkOptions(models=models, threads=(1,), settings=Settings(seconds=0.5, runs=50, rounds=2))
+    options = BenchmarkOptions(models=models, threads=(1,), timing=TimingConfig(seconds=0.5, runs=50, rounds=2))
     here: dict[Path, list[float]] = {model: [] for model in models}
     there: dict[Path, list[float]] = {model: [] for model in models}
     with ssh_server(tmp_path / "pi", "pi") as server, ssh_configured(tmp_path, server):
@@ -45,8 +45,8 @@ def test_the_same_figures_as_directly(
             for _ in range(_TIMES):  # in turns, so that both see the same machine
                 for measured in measure_here(options).measurements:
                     here[measured.variant.model].append(measured.latency.median)
-                [device], _ = benchmark_on(options, ["pi"])
-                for measured in device.result.measurements:
+                [found], _ = benchmark_on(options, ["pi"])
+                for measured in found.measurements:
                     there[measured.variant.model].append(measured.latency.median)
 
         benchmark.pedantic(measure, rounds=1, iterations=1)

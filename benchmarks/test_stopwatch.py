@@ -15,7 +15,8 @@ import pytest
 from benchmarks.tables import load, publish
 from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult
 from poets_edge.bench.benchmark import benchmark as measure_on_this_device
-from poets_edge.bench.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.measurement import measure_variants
+from poets_edge.bench.rounds import RoundLog, TimingConfig, Variant, variants_of
 from tests.conftest import QUANTIZATIONS, Trained
 
 _TIMES = 5
@@ -27,7 +28,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
     program = shutil.which("litert-benchmark", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("no litert-benchmark: it comes with ai-edge-litert 2.3 and later")
-    variants = [Variant(trained.model(quantization), 1) for quantization in QUANTIZATIONS]
+    variants = variants_of([trained.model(quantization) for quantization in QUANTIZATIONS], [1])
     ours: dict[Variant, list[float]] = {variant: [] for variant in variants}
     theirs: dict[Variant, list[float]] = {variant: [] for variant in variants}
 
@@ -35,8 +36,10 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
         # In turns, so that both see the same machine.
         for _ in range(_TIMES):
             for variant in variants:
-                rounds, _ = measure_variants([variant], Settings(seconds=0.4, runs=50, rounds=2))
-                samples = [sample for entry in rounds[variant] for sample in entry["samples_ms"]]
+                log = RoundLog()
+                measure_variants([variant], TimingConfig(seconds=0.4, runs=50, rounds=2), log=log)
+                timings = log.timings("", variant, 2).values()
+                samples = [sample for timing in timings for sample in timing.samples_ms]
                 ours[variant].append(statistics.median(samples))
                 theirs[variant].append(_litert(program, variant, tmp_path / "result.json"))
 
@@ -62,7 +65,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
 @pytest.mark.benchmark(group="stopwatch")
 @pytest.mark.timeout(1800)
 def test_against_itself(benchmark: Any, trained: Trained) -> None:
-    variants = [Variant(trained.model(quantization), 1) for quantization in QUANTIZATIONS]
+    variants = variants_of([trained.model(quantization) for quantization in QUANTIZATIONS], [1])
     results: dict[Variant, list[BenchmarkResult]] = {variant: [] for variant in variants}
 
     def measure() -> None:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from poets_edge.bench.benchmark import benchmark as benchmark
     from poets_edge.bench.compare import Comparison as Comparison
     from poets_edge.bench.compare import compare as compare
-    from poets_edge.bench.measurement import Settings as Settings
     from poets_edge.bench.remote.benchmark import benchmark_on as benchmark_on
     from poets_edge.bench.remote.deploy import Deployed as Deployed
     from poets_edge.bench.remote.deploy import DeployOptions as DeployOptions
     from poets_edge.bench.remote.deploy import deploy as deploy
     from poets_edge.bench.remote.sustained import sustain_on as sustain_on
+    from poets_edge.bench.rounds import TimingConfig as TimingConfig
     from poets_edge.bench.sustained import SustainedOptions as SustainedOptions
     from poets_edge.bench.sustained import sustain as sustain
     from poets_edge.device.classifier import Classifier as Classifier
@@ -96,8 +96,8 @@ _HOMES = {
     "PoetsEdgeError": "poets_edge.errors",
     "Reporter": "poets_edge.progress",
     "Prediction": "poets_edge.device.watch.pipeline",
-    "Settings": "poets_edge.bench.measurement",
     "SustainedOptions": "poets_edge.bench.sustained",
+    "TimingConfig": "poets_edge.bench.rounds",
     "WatchSummary": "poets_edge.device.watch.pipeline",
     "TrainOptions": "poets_edge.train.options",
     "TrainResult": "poets_edge.train.results",

@@ -54,4 +54,4 @@ def benchmark(
     measured, failures = benchmark_on(options, [on], folder=remote_dir, reporter=reporter)
     if failures:
         raise failures[0]
-    return measured[0].result
+    return measured[0]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.machine import machine_state
+from poets_edge.bench.machine import MachineState, machine_state
 from poets_edge.bench.worker import sample_photo
-from poets_edge.core.json_checks import COUNT, Optional, check
+from poets_edge.core.json_checks import COUNT, check
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.interpreter import find_runtime
@@ -26,7 +26,7 @@ _SHAPE = {
     "median_ms": float,
     "p90_ms": float,
     "samples_ms": [float],
-    "state": {"temperature_c": Optional(float), "throttled": Optional([str])},
+    "state": dict,
 }
 
 
@@ -40,7 +40,7 @@ class LoadWindow:
         late: inferences that were skipped because the model was too slow for the rate.
         median_ms, p90_ms: percentiles of the inference times, milliseconds.
         samples_ms: inference times, milliseconds; at most 1000 of them.
-        state: `State.to_json` at the end of the window.
+        state: of the machine, at the end of the window.
     """
 
     seconds: float
@@ -49,17 +49,19 @@ class LoadWindow:
     median_ms: float
     p90_ms: float
     samples_ms: tuple[float, ...]
-    state: dict[str, Any]
+    state: MachineState
 
     @classmethod
     def from_json(cls, value: Any) -> LoadWindow:
         """Read what `to_json` has written. Raises RecordError."""
         found = check(value, _SHAPE)
-        fields = {name: found[name] for name in _SHAPE}
-        return cls(**{**fields, "samples_ms": tuple(found["samples_ms"])})
+        named = {name: found[name] for name in _SHAPE}
+        state = MachineState.from_json(found["state"])
+        return cls(**{**named, "samples_ms": tuple(found["samples_ms"]), "state": state})
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "samples_ms": list(self.samples_ms)}
+        named = {name: getattr(self, name) for name in _SHAPE}
+        return {**named, "samples_ms": list(self.samples_ms), "state": self.state.to_json()}
 
 
 class Load:
@@ -121,5 +123,5 @@ def _window(samples: Sequence[float], seconds: float, late: int) -> LoadWindow:
         median_ms=ordered[len(ordered) // 2],
         p90_ms=ordered[int(0.9 * (len(ordered) - 1))],
         samples_ms=tuple(round(sample, 4) for sample in samples[::step]),
-        state=machine_state().to_json(),
+        state=machine_state(),
     )

@@ -1,6 +1,6 @@
-"""Facts about the machine a number was measured on, and its state during the measurement.
+"""Facts about the machine that measures, and its state during the measurement.
 
-Everything is read from /proc and /sys where the system has them, and left out where it has not.
+Everything is read from /proc and /sys; what a system does not have is None.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.json_checks import COUNT, Optional, check
 from poets_edge.core.parallel import cores
 from poets_edge.tflite.interpreter import find_runtime
 
@@ -29,29 +30,49 @@ _HOT = 80
 """°C."""
 
 
-@dataclass(frozen=True)
-class State:
-    """The machine at one moment; None where the system does not tell.
+_STATE = {
+    "temperature_c": Optional(float),
+    "frequency_mhz": Optional(float),
+    "throttled": Optional([str]),
+    "throttle_count": Optional(COUNT),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineState:
+    """State of the machine at one moment; None where the system does not report it.
 
     Attributes:
         temperature: of the hottest zone, °C.
         frequency: of the first core, MHz.
-        throttled: what limits the CPU now, as the Raspberry Pi's firmware says it.
-        throttled_since_start: what has limited it at any time since the Pi started.
-        throttle_count: how often the CPU has slowed itself down for heat since it started (x86).
-        busy: seconds that all cores together have worked since start, for anybody.
-        stolen: seconds that a hypervisor gave to somebody else.
-        ours: seconds of CPU of this process and its finished children.
+        throttled: current limits of the CPU, in the words of the Raspberry Pi's firmware.
+        throttled_since_start: limits of the CPU at any time since the Raspberry Pi started.
+        throttle_count: number of times the CPU has slowed down for heat since it started (x86).
+        busy: CPU seconds of all cores and all programs since start.
+        stolen: CPU seconds that the hypervisor gave to other machines.
+        ours: CPU seconds of this process and its finished children.
     """
 
-    temperature: float | None
-    frequency: float | None
-    throttled: tuple[str, ...] | None
-    throttled_since_start: tuple[str, ...] | None
-    throttle_count: int | None
-    busy: float | None
-    stolen: float | None
-    ours: float
+    temperature: float | None = None
+    frequency: float | None = None
+    throttled: tuple[str, ...] | None = None
+    throttled_since_start: tuple[str, ...] | None = None
+    throttle_count: int | None = None
+    busy: float | None = None
+    stolen: float | None = None
+    ours: float = 0.0
+
+    @classmethod
+    def from_json(cls, value: Any) -> MachineState:
+        """Read what `to_json` has written, which is a part of the state. Raises RecordError."""
+        found = check(value, _STATE)
+        throttled = found.get("throttled")
+        return cls(
+            temperature=found.get("temperature_c"),
+            frequency=found.get("frequency_mhz"),
+            throttled=None if throttled is None else tuple(throttled),
+            throttle_count=found.get("throttle_count"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,7 +84,7 @@ class State:
 
 
 def machine_facts() -> dict[str, Any]:
-    """The facts that do not change during a measurement.
+    """Return facts about this machine that do not change during a measurement.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.
@@ -86,25 +107,25 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def machine_state() -> State:
-    """The machine's state, which may change during a measurement."""
+def machine_state() -> MachineState:
+    """Return the state of this machine, now."""
     busy, stolen = _cpu_seconds()
     throttled = _throttled()
     times = os.times()
-    return State(
-        _temperature(),
-        _mhz(_CPU / "cpu0/cpufreq/scaling_cur_freq"),
-        None if throttled is None else _limits(throttled),
-        None if throttled is None else _limits(throttled >> _PI_SINCE_START),
-        _throttle_count(),
-        busy,
-        stolen,
-        times.user + times.system + times.children_user + times.children_system,
+    return MachineState(
+        temperature=_temperature(),
+        frequency=_mhz(_CPU / "cpu0/cpufreq/scaling_cur_freq"),
+        throttled=None if throttled is None else _limits(throttled),
+        throttled_since_start=None if throttled is None else _limits(throttled >> _PI_SINCE_START),
+        throttle_count=_throttle_count(),
+        busy=busy,
+        stolen=stolen,
+        ours=times.user + times.system + times.children_user + times.children_system,
     )
 
 
 def resident_peak_mb() -> float | None:
-    """The most memory this process ever held, MB, or None where the system does not say.
+    """Return the peak resident memory of this process in MB, or None where the system does not report it.
 
     Not getrusage: its maximum is inherited from the parent process.
     """
@@ -114,15 +135,15 @@ def resident_peak_mb() -> float | None:
     return None
 
 
-def troubles_between(
-    before: State, after: State, seconds: float, used: int, during: Sequence[Mapping[str, Any]] = ()
+def disturbances_between(
+    before: MachineState, after: MachineState, seconds: float, used: int, during: Sequence[MachineState] = ()
 ) -> list[str]:
-    """Events on the machine that make times doubtful, in plain words.
+    """Describe events on the machine that make measured times doubtful.
 
     Args:
-        seconds: between the two.
+        seconds: from `before` to `after`.
         used: cores that were measured at once, at most.
-        during: states in between, as `State.to_json` gives them.
+        during: states in between.
     """
     found = []
     if before.busy is not None and after.busy is not None:
@@ -136,21 +157,21 @@ def troubles_between(
             found.append(f"the hypervisor took {100 * stolen:.0f} % of a core away meanwhile.")
     limits = {*(before.throttled or ()), *(after.throttled or ())}
     limits |= {*(after.throttled_since_start or ())} - {*(before.throttled_since_start or ())}
-    limits.update(*(state["throttled"] or () for state in during))
+    limits.update(*(state.throttled or () for state in during))
     if limits:
         found.append(f"the CPU was held back: {', '.join(sorted(limits))}. Cool it, or use a stronger power supply.")
     if (after.throttle_count or 0) > (before.throttle_count or 0):
         found.append("the CPU slowed itself down for heat meanwhile.")
     if before.frequency and after.frequency and after.frequency < 0.9 * before.frequency:
         found.append(f"the CPU's clock fell from {before.frequency:.0f} to {after.frequency:.0f} MHz.")
-    hottest = max([after.temperature or 0, *(state["temperature_c"] or 0 for state in during)])
+    hottest = max([after.temperature or 0, *(state.temperature or 0 for state in during)])
     if hottest >= _HOT:
         found.append(f"the CPU was at {hottest:.0f} °C; many boards slow down from {_HOT} °C.")
     return found
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """A short name for tables: the board's, else the CPU's, with the number of cores and the host, if it has one."""
+    """Return a short name for tables: the board or the CPU, the number of cores, and the host if there is one."""
     emulated = "emulated " if facts.get("emulated") else ""
     name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
     where = f" ({facts['host']})" if facts.get("host") else ""
@@ -158,7 +179,7 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Whether another processor's programs run here (qemu's user mode): their times are no device's."""
+    """Return whether the processor is emulated (qemu's user mode), so that times say nothing about a device."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
     # qemu shows programs the kernel's own file in which an x86 says who made it. ARM processors have no such line.
@@ -200,7 +221,7 @@ def _throttle_count() -> int | None:
 
 
 def _throttled() -> int | None:
-    """The flags of the Raspberry Pi's firmware."""
+    """Return the flags of the Raspberry Pi's firmware."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
         return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)

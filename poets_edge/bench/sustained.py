@@ -16,7 +16,7 @@ from typing import Any
 
 import poets_edge
 from poets_edge.bench.load import Load, LoadWindow
-from poets_edge.bench.machine import State, machine_facts, machine_state, troubles_between
+from poets_edge.bench.machine import MachineState, disturbances_between, machine_facts, machine_state
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import distinct_names
 from poets_edge.core.processes import Helper
@@ -125,12 +125,12 @@ class Sustained:
     @property
     def hottest(self) -> float | None:
         """°C; None where the system does not say."""
-        return max((t for w in self.windows if (t := w.state["temperature_c"]) is not None), default=None)
+        return max((t for w in self.windows if (t := w.state.temperature) is not None), default=None)
 
     @property
     def limits(self) -> tuple[str, ...]:
         """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
-        return tuple(sorted({limit for window in self.windows for limit in window.state["throttled"] or ()}))
+        return tuple(sorted({limit for window in self.windows for limit in window.state.throttled or ()}))
 
     def to_json(self) -> dict[str, Any]:
         slow = self.slowdown
@@ -186,7 +186,7 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
     for model, name in zip(options.models, names, strict=True):
         before, begin = machine_state(), time.monotonic()
         found.append(Sustained(model, name, _load(options, model, name, reporter)))
-        warnings += _troubles(name, before, time.monotonic() - begin, options)
+        warnings += _disturbances(name, before, time.monotonic() - begin, options)
     for warning in warnings:
         reporter.warn(warning)
     return SustainedResult(facts, options, tuple(found), tuple(warnings))
@@ -234,8 +234,7 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
     return tuple(windows)
 
 
-def _troubles(name: str, before: State, seconds: float, options: SustainedOptions) -> list[str]:
-    """Disturbances by other programs; heat and throttling are what is measured here, and stand in the result."""
-    after = machine_state()
-    found = troubles_between(before, after, seconds, options.threads)
-    return [f"{name}: {trouble}" for trouble in found if "other programs" in trouble or "hypervisor" in trouble]
+def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
+    """Describe disturbances by other programs. Heat and throttling are part of the result instead."""
+    found = disturbances_between(before, machine_state(), seconds, options.threads)
+    return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

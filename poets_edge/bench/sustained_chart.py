@@ -50,7 +50,7 @@ def _panel(model: Sustained) -> list[str]:
     places = [end / span * _WIDTH for end in ends]
     parts = [f'<text x="0" y="-12" font-size="14" font-weight="bold">{html.escape(title)}</text>']
     for place, begin, window in zip(places, [0.0, *places], model.windows, strict=False):
-        if window.state["throttled"]:
+        if window.state.throttled:
             width = f"{place - begin:.1f}"
             parts.append(f'<rect x="{begin:.1f}" y="0" width="{width}" height="{_HEIGHT}" fill="{_THROTTLED}"/>')
     for tick in (0, top / 2, top):
@@ -67,8 +67,8 @@ def _panel(model: Sustained) -> list[str]:
     parts.append(_line(places, [window.p90_ms / top for window in model.windows], _LATENCY, 'stroke-opacity="0.35"'))
     parts.append(_line(places, [median / top for median in model.medians], _LATENCY, 'stroke-width="2"'))
     legend = f'<tspan fill="{_LATENCY}">median, and p90 paler</tspan>'
-    heats = [window.state["temperature_c"] for window in model.windows]
-    if all(heat is not None for heat in heats):
+    heats = [window.state.temperature for window in model.windows if window.state.temperature is not None]
+    if len(heats) == len(places):
         parts.append(_line(places, [heat / 100 for heat in heats], _HEAT, 'stroke-width="1.5"'))
         parts += [
             f'<text x="{_WIDTH + 6}" y="{_HEIGHT * (1 - heat / 100) + 4:.1f}" fill="{_HEAT}">{heat} °C</text>'

@@ -8,15 +8,15 @@ from __future__ import annotations
 import gc
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from poets_edge.bench.machine import machine_state, resident_peak_mb
+from poets_edge.bench.rounds import Timing
 from poets_edge.bench.samples import warm_up
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.address import photo_path
@@ -35,7 +35,7 @@ class Request:
 
     Attributes:
         seconds, runs: timed inferences go on until both are reached.
-        photos: for the times of decoding and resizing; without any, a picture made up of 500 x 375 pixels.
+        photos: for the times of decoding and resizing; by default a generated picture of 500 x 375 pixels.
     """
 
     model: Path
@@ -45,8 +45,8 @@ class Request:
     photos: tuple[str, ...] = ()
 
 
-def measure(request: Request) -> dict[str, Any]:
-    """Times in milliseconds, raw.
+def measure(request: Request) -> Timing:
+    """Time one model, in a process that has done nothing else.
 
     Raises:
         ModelError, RuntimeMissingError: the model cannot be run.
@@ -61,28 +61,31 @@ def measure(request: Request) -> dict[str, Any]:
     before = time.perf_counter()
     classifier.score_pixels(pixels)
     first = _since(before)
-    # What has been filled in stays in the input tensor, so that from here on nothing but the inference is timed.
+    # The picture stays in the input tensor: from here on, only the inference is timed.
     invoke: Callable[[], object] = interpreter.invoke
     gc.collect()
     gc.disable()
     calls, steady = warm_up(invoke, time.perf_counter, _LONGEST_WARM_UP)
     samples = _timed(invoke, request.seconds, request.runs)
-    stages = _stages(classifier, [_photo(photo) for photo in request.photos] or [sample_photo()])
-    return {
-        "load_ms": load,
-        "first_ms": first,
-        "warm_up_runs": calls,
-        "steady": steady,
-        "samples_ms": samples,
-        **stages,
-        "peak_memory_mb": resident_peak_mb(),
-        "accelerated": is_accelerated(interpreter),
-        "state": machine_state().to_json(),
-    }
+    photos = [_photo(photo) for photo in request.photos] or [sample_photo()]
+    decode, resize, inference = _time_stages(classifier, photos)
+    return Timing(
+        load_ms=load,
+        first_ms=first,
+        warm_up_runs=calls,
+        steady=steady,
+        samples_ms=tuple(samples),
+        decode_ms=decode,
+        resize_ms=resize,
+        inference_ms=inference,
+        peak_memory_mb=resident_peak_mb(),
+        accelerated=is_accelerated(interpreter),
+        state=machine_state(),
+    )
 
 
 def sample_photo() -> bytes:
-    """A JPEG of 500 x 375 pixels, as large and as detailed as a photo, always the same one."""
+    """Return a JPEG of 500 x 375 pixels, as large and as detailed as a photo; its content is fixed."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize(_SAMPLE_SIZE, Image.Resampling.BICUBIC), np.int16)
@@ -106,13 +109,13 @@ def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]
 
 
 def _photo(path: str) -> Path | bytes:
-    """A file, or the bytes of what is none by itself."""
+    """Return a path, or the bytes of a photo that is not a file by itself (in an archive, at an address)."""
     return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 
-def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str, list[float]]:
-    """The way from a file to scores, each part apart."""
-    stages: dict[str, list[float]] = {"decode_ms": [], "resize_ms": [], "inference_ms": []}
+def _time_stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> Iterator[tuple[float, ...]]:
+    """Return milliseconds of decoding, of resizing and of scoring, each for several photos."""
+    rows = []
     for turn in range(_STAGE_RUNS):
         start = time.perf_counter()
         image = read_photo(photos[turn % len(photos)])
@@ -121,9 +124,8 @@ def _stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> dict[str,
         resized = time.perf_counter()
         classifier.score_pixels(pixels)
         done = time.perf_counter()
-        for name, seconds in zip(stages, (decoded - start, resized - decoded, done - resized), strict=True):
-            stages[name].append(seconds * 1e3)
-    return stages
+        rows.append([seconds * 1e3 for seconds in (decoded - start, resized - decoded, done - resized)])
+    return zip(*rows, strict=True)
 
 
 def _since(before: float) -> float:

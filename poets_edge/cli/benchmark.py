@@ -9,11 +9,12 @@ from typing import cast
 
 import click
 
-from poets_edge.bench.benchmark import BenchmarkOptions, benchmark
+from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult, benchmark, results_json
 from poets_edge.bench.machine import machine_name
-from poets_edge.bench.measurement import Measurement, Settings
-from poets_edge.bench.remote.benchmark import DeviceResult, benchmark_on, devices_dict
+from poets_edge.bench.measurement import Measurement
+from poets_edge.bench.remote.benchmark import benchmark_on
 from poets_edge.bench.remote.sustained import sustain_on
+from poets_edge.bench.rounds import TimingConfig
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, parse_duration, sustain
 from poets_edge.bench.sustained_chart import check_chart, clock_text, draw_sustained
 from poets_edge.cli.command import argument, option, subcommand
@@ -36,7 +37,7 @@ from poets_edge.core.wording import interval_text, percent
 from poets_edge.device.evaluate import EvaluatedSplit
 from poets_edge.errors import PoetsEdgeError, UsageError
 
-_DEFAULT = Settings()
+_DEFAULT = TimingConfig()
 _STDOUT = Path("-")
 _LOAD = "Sustained load"
 
@@ -157,7 +158,7 @@ def command(
     options = BenchmarkOptions(
         models=models,
         threads=thread_list(threads),
-        settings=_settings(seconds, runs, rounds),
+        timing=_timing_config(seconds, runs, rounds),
         image_dir=image_dir,
         split=cast("EvaluatedSplit | None", split),
         labels=labels,
@@ -166,8 +167,8 @@ def command(
     if hosts:
         results, failures = benchmark_on(options, hosts, folder=remote_dir, reporter=Terminal(quiet))
     else:
-        results = [DeviceResult(host="", result=benchmark(options, Terminal(quiet)))]
-    if results and not give(devices_dict(results), as_json=as_json, output=output):
+        results = [benchmark(options, Terminal(quiet))]
+    if results and not give(results_json(results), as_json=as_json, output=output):
         _print(results)
     for failure in failures[:-1]:
         click.echo(f"Error: {failure}", err=True)
@@ -214,10 +215,10 @@ def _sustained_row(model: Sustained, options: SustainedOptions) -> list[str]:
     ]
 
 
-def _settings(seconds: float, runs: int, rounds: int | None) -> Settings:
+def _timing_config(seconds: float, runs: int, rounds: int | None) -> TimingConfig:
     if rounds is None:
-        return Settings(seconds=seconds, runs=runs)
-    return Settings(seconds=seconds, runs=runs, rounds=rounds, enough=rounds)
+        return TimingConfig(seconds=seconds, runs=runs)
+    return TimingConfig(seconds=seconds, runs=runs, rounds=rounds, enough=rounds)
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
@@ -235,32 +236,32 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
     return (models, None, True) if files == [_STDOUT] else (models, files[0], False)
 
 
-def _print(results: Sequence[DeviceResult]) -> None:
-    """The devices in one table, those of one model and number of threads beneath each other."""
-    for device in results:
-        machine, host = device.result.machine, f"{device.host}: " if device.host else ""
+def _print(results: Sequence[BenchmarkResult]) -> None:
+    """Print all devices in one table, with the rows of one model and number of threads next to each other."""
+    for result in results:
+        machine, host = result.machine, f"{result.host}: " if result.host else ""
         click.echo(f"{host}{machine_name(machine)}, {machine['interpreter']} {machine['interpreter_version']}")
     heading = ["threads", "MB", "load", "first", "median", "p90", "p99", "spread", "XNNPACK", "peak MB"]
     click.echo("\n" + _table("model", heading, results, _row))
     click.echo(
         "\n" + _table("ms, medians", ["threads", "decode", "resize", "inference", "photos/s"], results, _end_to_end)
     )
-    if any(device.result.judged for device in results):
+    if any(result.accuracy for result in results):
         heading = ["accuracy", "95 % interval", "N", "cross entropy", "agrees with float32"]
-        heading += ["as here"] if any(device.checked for device in results) else []
+        heading += ["as here"] if any(result.host for result in results) else []
         several = len(results) > 1
-        rows = [row for rows in zip(*(_accuracy(device, several) for device in results), strict=True) for row in rows]
+        rows = [row for rows in zip(*(_accuracy(result, several) for result in results), strict=True) for row in rows]
         click.echo("\n" + table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
 
 
 def _table(
-    first: str, heading: list[str], results: Sequence[DeviceResult], row: Callable[[Measurement], list[str]]
+    first: str, heading: list[str], results: Sequence[BenchmarkResult], row: Callable[[Measurement], list[str]]
 ) -> str:
     several = len(results) > 1
     measured = [
-        (number, device.host, measurement)
-        for device in results
-        for number, measurement in enumerate(device.result.measurements)
+        (number, result.host, measurement)
+        for result in results
+        for number, measurement in enumerate(result.measurements)
     ]
     if several:  # devices may have been measured with different numbers of threads
         order = list(dict.fromkeys(item.variant for _, _, item in sorted(measured, key=lambda entry: entry[0])))
@@ -293,19 +294,19 @@ def _end_to_end(measured: Measurement) -> list[str]:
     ]
 
 
-def _accuracy(device: DeviceResult, several: bool) -> list[list[str]]:
-    result, rows = device.result, []
-    for model, judged in result.judged.items():
+def _accuracy(result: BenchmarkResult, several: bool) -> list[list[str]]:
+    rows = []
+    for model, accuracy in result.accuracy.items():
         rows.append(
             [
                 result.names[model],
-                *([device.host] if several else []),
-                percent(judged.evaluation.accuracy),
-                interval_text(judged.evaluation.interval),
-                str(judged.evaluation.count),
-                f"{judged.evaluation.cross_entropy:.4f}",
-                percent(judged.agreement),
-                *([percent(device.checked[model].agreement)] if model in device.checked else []),
+                *([result.host] if several else []),
+                percent(accuracy.evaluation.accuracy),
+                interval_text(accuracy.evaluation.interval),
+                str(accuracy.evaluation.count),
+                f"{accuracy.evaluation.cross_entropy:.4f}",
+                percent(accuracy.agreement),
+                *([percent(accuracy.check.agreement)] if accuracy.check else []),
             ]
         )
     return rows

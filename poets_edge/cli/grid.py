@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from poets_edge.bench.machine import machine_name
-from poets_edge.bench.measurement import Settings
+from poets_edge.bench.rounds import TimingConfig
 from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     DEVICE_SECTION,
@@ -123,7 +123,7 @@ _CHOICE = "Choice"
     "--min-seconds",
     "seconds",
     type=NUMBER,
-    default=_DEFAULT.settings.seconds,
+    default=_DEFAULT.timing.seconds,
     section=TIMING_SECTION,
     help="Minimum seconds of timed inference for each model.",
 )
@@ -131,14 +131,14 @@ _CHOICE = "Choice"
     "--min-runs",
     "runs",
     type=int,
-    default=_DEFAULT.settings.runs,
+    default=_DEFAULT.timing.runs,
     section=TIMING_SECTION,
     help="Minimum number of timed inferences for each model.",
 )
 @option(
     "--rounds",
     type=int,
-    default=_DEFAULT.settings.rounds,
+    default=_DEFAULT.timing.rounds,
     section=TIMING_SECTION,
     help="Number of fresh processes for each model.",
 )
@@ -211,7 +211,7 @@ def command(
         insecure_cluster=insecure_cluster,
         folds=folds,
         threads=threads,
-        settings=Settings(seconds=seconds, runs=runs, rounds=rounds),
+        timing=TimingConfig(seconds=seconds, runs=runs, rounds=rounds),
         budget=parse_budget(max_latency, max_size, min_accuracy),
         ship=ship,
         on=on,

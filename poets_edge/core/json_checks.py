@@ -62,50 +62,6 @@ COUNT = Check(int, "a whole number, 0 or more", lambda value: value >= 0)
 SHA256 = Check(str, "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef"))
 
 
-_POSITIVE = Check(float, "a positive number", lambda value: value > 0)
-_BENCHMARK = {
-    "format": str,
-    "warnings": [str],
-    "machine": {
-        "interpreter": str,
-        "interpreter_version": str,
-        "board": Optional(str),
-        "cpu": Optional(str),
-        "architecture": Optional(str),
-        "cores": Optional(int),
-        "host": Optional(str),
-    },
-    "results": [
-        {
-            "name": str,
-            "threads": int,
-            "latency_ms": {"median": _POSITIVE},
-            "rounds_differ": float,
-            "size": COUNT,
-            "architecture": Optional(str),
-            "quantization": Optional(str),
-            "accuracy": Optional({"accuracy": Optional(SHARE)}),
-            "rounds": Optional([{"samples_ms": Optional([_POSITIVE])}]),
-        }
-    ],
-}
-
-
-_MILLISECONDS = Optional([_POSITIVE])
-_ROUND = {
-    "load_ms": float,
-    "first_ms": float,
-    "steady": bool,
-    "samples_ms": Check([_POSITIVE], "at least one time", bool),
-    "decode_ms": _MILLISECONDS,
-    "resize_ms": _MILLISECONDS,
-    "inference_ms": _MILLISECONDS,
-    "peak_memory_mb": Optional(float),
-    "accelerated": bool,
-    "state": {"throttled": Optional([str]), "temperature_c": Optional(float)},
-}
-
-
 def parse_json(data: bytes | str) -> Any:
     """Parse JSON text.
 
@@ -130,16 +86,6 @@ def json_bytes(value: Any) -> bytes:
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", errors="backslashreplace")
-
-
-def benchmark_results(value: Any) -> dict[str, Any]:
-    """Check what `benchmark` writes about one device. Raises RecordError."""
-    return _object(check(value, _BENCHMARK))
-
-
-def measured_round(value: Any) -> dict[str, Any]:
-    """Check what one process has measured of one model. Raises RecordError."""
-    return _object(check(value, _ROUND))
 
 
 def check(value: Any, shape: Shape, path: str = "") -> Any:

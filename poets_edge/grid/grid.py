@@ -16,7 +16,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.grid.architecture_result import ArchitectureResult, Evaluations, GridModel
 from poets_edge.grid.chart import draw_chart
 from poets_edge.grid.choice import choose
-from poets_edge.grid.latency_source import Clock, open_clock
+from poets_edge.grid.latency_source import LatencySource, open_latency_source
 from poets_edge.grid.options import GridOptions
 from poets_edge.grid.photo_snapshot import take_snapshot
 from poets_edge.grid.points import GridPoint, pareto_front
@@ -42,11 +42,11 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         RemoteError, RecordError: the device or the files that give the latencies cannot be reached or read.
     """
     reporter = reporter or Silent()
-    with open_clock(options, reporter) as clock:
-        return _run(options, clock, reporter)
+    with open_latency_source(options, reporter) as source:
+        return _run(options, source, reporter)
 
 
-def _run(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
+def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> GridResult:
     begin = time.monotonic()
     photos = take_snapshot(options, reporter)
     results = train_architectures(options, photos, reporter)
@@ -57,7 +57,7 @@ def _run(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
     evaluations = _evaluations(options, results)
     _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
     validated = time.monotonic()
-    measured, warnings = clock.measure([model for result in results.values() for model in result.models])
+    measured, warnings = source.measure([model for result in results.values() for model in result.models])
     points = tuple(
         _point(model, evaluations[architecture], len(result.labels), measured[model.path])
         for architecture, result in results.items()
@@ -70,7 +70,7 @@ def _run(options: GridOptions, clock: Clock, reporter: Reporter) -> GridResult:
         labels=next(iter(results.values())).labels,
         front=tuple(pareto_front(points)),
         choice=choose(points, options.budget),
-        machine=clock.machine,
+        machine=source.machine,
         threads=options.threads,
         folds=next(iter(evaluations.values())).folds,
         seconds={

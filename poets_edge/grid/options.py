@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.measurement import Settings
+from poets_edge.bench.rounds import TimingConfig
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
@@ -34,7 +34,7 @@ class GridOptions:
         calibration_count: training photos that set the ranges of int8.
         folds: folds of the cross-validation that evaluates every point on all photos; 0 to evaluate on the test set.
         threads: CPU threads for a timed inference.
-        settings: duration of the latency measurement of each model.
+        timing: duration of the latency measurement of each model.
         budget: limits for the point to ship.
         fine_tuning: training of the last blocks; by default only the head is trained.
         ship: whether to copy the files of the chosen point to `ship` in the output folder.
@@ -56,7 +56,7 @@ class GridOptions:
     rehash: bool = False
     folds: int = DEFAULT_FOLDS
     threads: int = 1
-    settings: Settings = Settings(seconds=1.0, runs=30, rounds=3)
+    timing: TimingConfig = TimingConfig(seconds=1.0, runs=30, rounds=3)
     budget: Budget = Budget()
     ship: bool = False
     on: str = ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.bench.compare import read_benchmark
+from poets_edge.bench.result_files import read_benchmark
 from poets_edge.device.classifier import Classifier
 from poets_edge.export.android import install_model
 from recipe.project import BuildError, read_project
@@ -33,8 +33,11 @@ def test_compare_reads_what_a_phone_measured(built: Built, tmp_path: Path) -> No
     rows = json.loads(poets_edge("compare", shared, shared, "--json").ok().stdout)["rows"]
     assert rows and all(row["model"].startswith("mobilenet_0.50_224 ") for row in rows)
     [found] = read_benchmark(shared)
-    assert all(entry["latency_ms"]["count"] == sum(len(turn["samples_ms"]) for turn in entry["rounds"])
-               for entry in found["results"])  # fmt: skip
+    assert found.results and all(result.timings for result in found.results)
+    entries = json.loads(shared.read_text())["results"]
+    assert [entry["latency_ms"]["count"] for entry in entries] == [
+        sum(len(timing.samples_ms) for timing in result.timings) for result in found.results
+    ]
 
 
 def test_resize_sums_are_those_of_python() -> None:

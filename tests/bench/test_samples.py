@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.bench.machine import State, troubles_between
+from poets_edge.bench.machine import MachineState, disturbances_between
 from poets_edge.bench.samples import describe, warm_up
 
-CALM = State(50.0, 1500.0, (), (), 0, 10.0, 0.0, 5.0)
+CALM = MachineState(
+    temperature=50.0,
+    frequency=1500.0,
+    throttled=(),
+    throttled_since_start=(),
+    throttle_count=0,
+    busy=10.0,
+    stolen=0.0,
+    ours=5.0,
+)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
@@ -56,8 +65,8 @@ def test_warm_up_that_never_settles_is_given_up() -> None:
     assert clock.now == pytest.approx(5, abs=1)
 
 
-def after(**changes: Any) -> State:
-    return State(**{**vars(CALM), "busy": 12.0, "ours": 7.0, **changes})
+def after(**changes: Any) -> MachineState:
+    return replace(CALM, **{"busy": 12.0, "ours": 7.0, **changes})
 
 
 @pytest.mark.parametrize(
@@ -73,16 +82,16 @@ def after(**changes: Any) -> State:
     ],
 )
 def test_what_disturbed_the_machine_is_said(changes: dict[str, Any], said: str) -> None:
-    assert [text for text in troubles_between(CALM, after(**changes), 2.0, 1) if said in text]
+    assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 
 def test_a_calm_machine_needs_no_words() -> None:
-    assert troubles_between(CALM, after(), 2.0, 1) == []
+    assert disturbances_between(CALM, after(), 2.0, 1) == []
 
 
 def test_what_held_the_machine_back_and_was_over_before_the_end_is_told() -> None:
-    hot = {**CALM.to_json(), "throttled": ["throttled"], "temperature_c": 84.0}
-    told = " ".join(troubles_between(CALM, after(), 2.0, 1, [CALM.to_json(), hot]))
-    assert "held back: throttled" in told and "84 °C" in told
+    hot = replace(CALM, throttled=("throttled",), temperature=84.0)
+    described = " ".join(disturbances_between(CALM, after(), 2.0, 1, [CALM, hot]))
+    assert "held back: throttled" in described and "84 °C" in described
     old = replace(CALM, throttled_since_start=("under-voltage",))
-    assert troubles_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []
+    assert disturbances_between(old, after(throttled_since_start=("under-voltage",)), 2.0, 1) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.bench.load import LoadWindow
+from poets_edge.bench.machine import MachineState
 from poets_edge.bench.sustained import (
     Sustained,
     SustainedOptions,
@@ -34,7 +35,7 @@ def window(milliseconds: float, temperature: float = 60.0, throttled: tuple[str,
         median_ms=milliseconds,
         p90_ms=1.1 * milliseconds,
         samples_ms=(milliseconds,),
-        state={"temperature_c": temperature, "frequency_mhz": 1800.0, "throttled": list(throttled)},
+        state=MachineState(temperature=temperature, frequency=1800.0, throttled=throttled),
     )
 
 

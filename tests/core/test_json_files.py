@@ -5,83 +5,19 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from poets_edge.bench.remote.kept import open_kept
 from poets_edge.core.files import finish_pending
 from poets_edge.errors import DatasetError
-from poets_edge.grid.latencies import _read_times
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import read_exclusions
-from poets_edge.progress import Silent
 from poets_edge.train.backbone import prepare_backbone
 from poets_edge.train.fine_tuning import checkpoint
 from poets_edge.train.fine_tuning.trainer import Epoch
 
 DEEP = "[" * 100_000
-ROUND: dict[str, Any] = {
-    "load_ms": 1.0,
-    "first_ms": 1.0,
-    "steady": True,
-    "samples_ms": [1.5, 2],
-    "peak_memory_mb": None,
-    "accelerated": True,
-    "state": {"throttled": None, "temperature_c": None},
-}
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-def changed(value: dict[str, Any], path: str, wrong: Any) -> dict[str, Any]:
-    """A copy with another value at a path such as files.0.size."""
-    copy = json.loads(json.dumps(value))
-    *above, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    place = copy
-    for part in above:
-        place = place[part]
-    place[last] = wrong
-    return copy  # type: ignore[no-any-return]
-
-
-def test_latencies_that_are_damaged_are_measured_again(tmp_path: Path) -> None:
-    log, heard = tmp_path / "latency.jsonl", Heard()
-    line = {"stamp": "s", "sha256": "0" * 64, "threads": 1, "round": 0, "entry": ROUND}
-    wrong = [
-        changed(line, "entry.samples_ms", []),
-        changed(line, "entry.samples_ms", [0]),
-        changed(line, "entry.state", None),
-        changed(line, "round", "0"),
-        {"stamp": "s"},
-    ]
-    texts = [json.dumps({**line, "round": 1}), *map(json.dumps, wrong), DEEP, json.dumps(line)[:40]]
-    log.write_text("\n".join(texts))
-    assert _read_times(log, "s", heard) == {("0" * 64, 1, 1): ROUND}
-    assert len(heard.warnings) == len(wrong), "a line that was cut short is nothing to speak of"
-    assert "line 2: entry.samples_ms is [], not at least one time" in heard.warnings[0]
-    assert "line 4: entry.state is None" in heard.warnings[2]
-
-
-def test_rounds_that_were_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    good = json.dumps({"key": ["a", 1, 0], "entry": ROUND})
-    kept = open_kept("it")
-    kept.start({"cpu": "x"})
-    for text in (json.dumps({"key": ["a", 1], "entry": ROUND}), json.dumps({"key": ["a", 1, 2], "entry": {}}), DEEP):
-        kept.path.write_text(f'{{"machine": {{"cpu": "x"}}}}\n{good}\n{text}\n')
-        found = open_kept("it")
-        assert found.machine == {"cpu": "x"} and found.rounds == {("a", 1, 0): ROUND}
-    for text in ("", "[]", DEEP, '{"machine": 3}'):
-        kept.path.write_text(text)
-        assert open_kept("it").machine is None
 
 
 @pytest.mark.parametrize(

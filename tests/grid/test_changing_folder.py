@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.bench.measurement import Settings
+from poets_edge.bench.rounds import TimingConfig
 from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import DatasetError
 from poets_edge.grid.grid import grid
@@ -52,7 +52,7 @@ def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
             head=HeadOptions(steps=20),
             calibration_count=5,
             folds=folds,
-            settings=Settings(seconds=0.01, runs=2, rounds=1),
+            timing=TimingConfig(seconds=0.01, runs=2, rounds=1),
         )
 
     return make

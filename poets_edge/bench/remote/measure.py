@@ -1,14 +1,8 @@
 """Measurements on a device: `python -m poets_edge.bench.remote.measure`.
 
-One request comes in on standard input; progress and the result go out as lines of JSON on standard output.
-
-    {"task": "facts"}      the machine
-    {"task": "benchmark"}  all that `benchmark` gives, and the scores, for checking against another machine's
-    {"task": "rounds"}     the times alone
-    {"task": "sustained"}  all that `sustain` gives
-
-A line holds one of: begin (of progress), advance, end, note, warn, machine, round, result, or error with its kind. It
-exists so that the device is measured by the same code that measures this machine, and no round is lost when it goes.
+One request (see `messages.py`) is read from standard input; progress and the result are written to standard output,
+as lines of JSON. A line holds one of: begin (of progress), advance, end, note, warn, machine, round, result, or error
+with its kind. Rounds are sent as they are finished, so that none is lost when the connection is.
 """
 
 from __future__ import annotations
@@ -23,17 +17,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from poets_edge.bench.benchmark import BenchmarkOptions, benchmark
+from poets_edge.bench.benchmark import BenchmarkOptions, predict, stage_photos, thread_counts
 from poets_edge.bench.machine import machine_facts
-from poets_edge.bench.measurement import Settings, Variant, measure_variants
+from poets_edge.bench.measurement import measure_variants
+from poets_edge.bench.remote.messages import (
+    DevicePredictions,
+    LoadAnswer,
+    LoadRequest,
+    Request,
+    RoundsAnswer,
+    RoundsRequest,
+    read_request,
+)
+from poets_edge.bench.rounds import RoundLog, round_stamp, variants_of
 from poets_edge.bench.sustained import SustainedOptions, sustain
 from poets_edge.errors import MeasurementError, PoetsEdgeError
 
-Request = dict[str, Any]
 
-
-class Told:
-    """A reporter whose words go over the connection, and the place where finished rounds go."""
+class JsonReporter:
+    """A reporter that writes JSON to the connection."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -46,7 +48,7 @@ class Told:
         self.say(note=text)
 
     def status(self, text: str) -> None:
-        """Not sent: it is a line that the next replaces, and there is a terminal at the other end only."""
+        """Send nothing: a status is a line of a terminal that the next one replaces."""
 
     def warn(self, text: str) -> None:
         self.say(warn=text)
@@ -60,59 +62,58 @@ class Told:
             self.say(end=what)
 
 
-def measure(request: Request, told: Told) -> Any:
-    """Do what is asked.
+def measure(request: Request, reporter: JsonReporter) -> dict[str, Any]:
+    """Carry out a request.
 
     Raises:
-        PoetsEdgeError: as `benchmark` does.
+        PoetsEdgeError: as `benchmark` and `sustain` do.
     """
-    facts = machine_facts()
-    told.say(machine=facts)
-    if request["task"] == "facts":
-        return facts
-    models = [Path(model) for model in request["models"]]
-    if request["task"] == "sustained":
-        load = {name: request[name] for name in ("seconds", "threads", "rate")}
-        with _alone(told):
-            return sustain(SustainedOptions(models=tuple(models), **load), told).to_json()
-    numbers = {model: number for number, model in enumerate(models)}
-    settings = Settings(**request["settings"])
-    same = request["known"].get("machine") == facts
-    known = {
-        (Variant(models[model], threads), number): entry
-        for model, threads, number, entry in (request["known"]["rounds"] if same else ())
-    }
+    machine = machine_facts()
+    reporter.say(machine=machine)
+    if isinstance(request, RoundsRequest):
+        with _alone(reporter):
+            return _measure_rounds(request, machine, reporter).to_json()
+    if isinstance(request, LoadRequest):
+        with _alone(reporter):
+            return _sustain(request, reporter).to_json()
+    return {}
 
-    def keep(variant: Variant, number: int, entry: dict[str, Any]) -> None:
-        told.say(round=[numbers[variant.model], variant.threads, number, entry])
 
-    with _alone(told):
-        if request["task"] == "rounds":
-            variants = [Variant(model, threads) for model in models for threads in request["threads"]]
-            rounds, troubles = measure_variants(variants, settings, (), told, known, keep)
-            found = [[numbers[variant.model], variant.threads, entries] for variant, entries in rounds.items()]
-            return {"rounds": found, "warnings": troubles}
-        options = BenchmarkOptions(
-            models=tuple(models),
-            threads=tuple(request["threads"]),
-            settings=settings,
-            image_dir=Path(request["image_dir"]) if request["image_dir"] else None,
-            split="all",
-            labels=Path(request["labels"]) if request["labels"] else None,
-        )
-        result = benchmark(options, told, known=known, keep=keep)
-    scores = [
-        [numbers[model], [photo.name for photo in scored.photos], scored.scores.tolist()]
-        for model, scored in result.scored.items()
+def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: JsonReporter) -> RoundsAnswer:
+    options = BenchmarkOptions(
+        models=tuple(map(Path, request.models)),
+        timing=request.config,
+        image_dir=Path(request.image_dir) if request.image_dir else None,
+        split="all",
+        labels=Path(request.labels) if request.labels else None,
+    )
+    predictions = predict(options, reporter)
+    warnings = measure_variants(
+        variants_of(options.models, thread_counts(request.threads, machine)),
+        request.config,
+        stage_photos(predictions),
+        reporter,
+        log=RoundLog.of(request.known, keep=lambda round: reporter.say(round=round.to_json())),
+        stamp=round_stamp(machine, request.config),
+    )
+    rows = [
+        DevicePredictions(tuple(photo.name for photo in found.photos), found.scores.tolist())
+        for found in predictions.values()
     ]
-    variants = [measured.variant for measured in result.measurements]
-    which = [[numbers[variant.model], variant.threads] for variant in variants]
-    return {**result.to_json(), "variants": which, "scores": scores}
+    return RoundsAnswer(warnings=tuple(warnings), predictions=tuple(rows))
+
+
+def _sustain(request: LoadRequest, reporter: JsonReporter) -> LoadAnswer:
+    options = SustainedOptions(
+        models=tuple(map(Path, request.models)), seconds=request.seconds, threads=request.threads, rate=request.rate
+    )
+    result = sustain(options, reporter)
+    return LoadAnswer(models=tuple(model.windows for model in result.models), warnings=result.warnings)
 
 
 @contextlib.contextmanager
-def _alone(told: Told) -> Iterator[None]:
-    """Two measurements at once would measure each other, so the second waits: the lock goes with the process."""
+def _alone(reporter: JsonReporter) -> Iterator[None]:
+    """Wait for other measurements on this device, which would disturb this one. The lock ends with the process."""
     path = Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}"
     try:
         # In a folder for everybody: neither through another user's link, nor over what is there.
@@ -123,19 +124,19 @@ def _alone(told: Told) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            told.note("another poets-edge is measuring there; waiting for it to end")
+            reporter.note("another poets-edge is measuring there; waiting for it to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def main() -> None:
-    """Answer one request. What else prints on standard output gets to standard error."""
-    told = Told(os.fdopen(os.dup(1), "w", encoding="ascii"))
+    """Answer one request. Anything else that prints to standard output is redirected to standard error."""
+    reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     try:
-        told.say(result=measure(json.load(sys.stdin), told))
+        reporter.say(result=measure(read_request(json.load(sys.stdin)), reporter))
     except PoetsEdgeError as error:
-        told.say(error=str(error), kind=type(error).__name__)
+        reporter.say(error=str(error), kind=type(error).__name__)
 
 
 if __name__ == "__main__":

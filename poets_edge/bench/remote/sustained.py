@@ -1,14 +1,15 @@
-"""`benchmark --sustained --on HOST`: whether a device keeps its speed under load, which a cool laptop cannot tell."""
+"""`benchmark --sustained --on HOST`: whether a device keeps its speed under load."""
 
 from __future__ import annotations
 
-from poets_edge.bench.load import LoadWindow
 from poets_edge.bench.remote.connection import Connection, check_host
 from poets_edge.bench.remote.installation import install
-from poets_edge.bench.remote.session import ask_there, send_models
+from poets_edge.bench.remote.messages import LoadAnswer, LoadRequest
+from poets_edge.bench.remote.session import Follower, not_understood, send_models
 from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult
 from poets_edge.core.files import distinct_names
 from poets_edge.device.classifier import Classifier
+from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter, Silent
 
 
@@ -31,17 +32,22 @@ def sustain_on(
         Classifier(model, unlabelled=True)
     with Connection(host) as connection:
         device = install(connection, folder=folder, reporter=reporter)
-        request = {
-            "task": "sustained",
-            "models": send_models(device, options.models, reporter),
-            "seconds": options.seconds,
-            "threads": options.threads,
-            "rate": options.rate,
-        }
-        answer = ask_there(device, request, reporter)
+        follower = Follower(device, reporter)
+        request = LoadRequest(
+            models=tuple(send_models(device, options.models, reporter)),
+            seconds=options.seconds,
+            threads=options.threads,
+            rate=options.rate,
+        )
+        try:
+            answer = LoadAnswer.from_json(follower.run(request))
+        except RecordError as error:
+            raise not_understood(device, error) from None
     names = distinct_names(options.models)
+    if len(answer.models) != len(names) or not all(answer.models):
+        raise RemoteError(f"{host}: it has not measured all models.")
     found = [
-        Sustained(model, name, tuple(map(LoadWindow.from_json, entry["windows"])))
-        for model, name, entry in zip(options.models, names, answer["models"], strict=True)
+        Sustained(model, name, windows)
+        for model, name, windows in zip(options.models, names, answer.models, strict=True)
     ]
-    return SustainedResult(answer["machine"], options, tuple(found), tuple(answer["warnings"]), host)
+    return SustainedResult(follower.machine, options, tuple(found), answer.warnings, host)

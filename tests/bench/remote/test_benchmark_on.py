@@ -156,7 +156,7 @@ def _await(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 def _rounds(cache: Path) -> int:
-    return sum(len(path.read_text().splitlines()) - 1 for path in cache.glob("poets-edge/measuring/*.jsonl"))
+    return sum(len(path.read_text().splitlines()) for path in cache.glob("poets_edge/measuring/*.jsonl"))
 
 
 def _start(*arguments: str | Path) -> subprocess.Popen[str]:

@@ -1,0 +1,136 @@
+"""Files that `benchmark --output`, the Android app and the web page write, read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.bench.benchmark import DEVICES_FORMAT, FORMAT
+from poets_edge.bench.rounds import POSITIVE, Timing
+from poets_edge.core.files import read_bytes
+from poets_edge.core.json_checks import COUNT, SHARE, Optional, check, parse_json
+from poets_edge.errors import RecordError
+
+_MACHINE = {
+    "interpreter": str,
+    "interpreter_version": str,
+    "board": Optional(str),
+    "cpu": Optional(str),
+    "architecture": Optional(str),
+    "cores": Optional(int),
+    "host": Optional(str),
+}
+_RESULT = {
+    "name": str,
+    "threads": int,
+    "latency_ms": {"median": POSITIVE},
+    "rounds_differ": float,
+    "size": COUNT,
+    "sha256": Optional(str),
+    "architecture": Optional(str),
+    "quantization": Optional(str),
+    "accuracy": Optional({"accuracy": Optional(SHARE)}),
+    "rounds": Optional([{"samples_ms": Optional([POSITIVE])}]),
+}
+_DEVICE = {"format": str, "warnings": [str], "machine": _MACHINE, "results": [_RESULT], "host": Optional(str)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantResult:
+    """Results of one variant in a file.
+
+    Attributes:
+        name: of the model.
+        size: bytes.
+        sha256, architecture, quantization: of the model; "" if the file does not tell.
+        median: milliseconds of an inference.
+        fastest: milliseconds of the fastest inference of each process; the median alone, without raw samples.
+        accuracy: 0 to 1; None if it was not measured.
+        timings: of the rounds; empty if the file does not hold them.
+    """
+
+    name: str
+    threads: int
+    size: int
+    sha256: str
+    architecture: str
+    quantization: str
+    median: float
+    fastest: tuple[float, ...]
+    accuracy: float | None
+    timings: tuple[Timing, ...]
+
+    @classmethod
+    def from_json(cls, value: Any) -> VariantResult:
+        """Read an entry of `results`. Raises RecordError."""
+        found = check(value, _RESULT)
+        median = found["latency_ms"]["median"]
+        samples = [entry.get("samples_ms") for entry in found.get("rounds") or ()]
+        quantization = found.get("quantization") or ""
+        return cls(
+            name=found["name"],
+            threads=found["threads"],
+            size=found["size"],
+            sha256=found.get("sha256") or "",
+            architecture=found.get("architecture") or "",
+            quantization="float32" if quantization == "none" else quantization,  # version 0.1
+            median=median,
+            fastest=tuple(min(times) for times in samples if times) if samples and all(samples) else (median,),
+            accuracy=(found.get("accuracy") or {}).get("accuracy"),
+            timings=_timings(found.get("rounds") or ()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceResults:
+    """Results of one device in a file.
+
+    Attributes:
+        machine: facts about the device.
+        host: "" if the file does not name one.
+    """
+
+    machine: dict[str, Any]
+    host: str
+    warnings: tuple[str, ...]
+    results: tuple[VariantResult, ...]
+
+    @classmethod
+    def from_json(cls, value: Any) -> DeviceResults:
+        """Read the results of one device. Raises RecordError."""
+        found = check(value, _DEVICE)
+        if found["format"] != FORMAT:
+            raise RecordError(f"format is not {FORMAT}")
+        return cls(
+            machine=found["machine"],
+            host=found.get("host") or "",
+            warnings=tuple(found["warnings"]),
+            results=tuple(map(VariantResult.from_json, found["results"])),
+        )
+
+
+def read_benchmark(file: Path) -> list[DeviceResults]:
+    """Read the results of one device or several. Raises RecordError."""
+    try:
+        value = parse_json(read_bytes(file))
+        several = isinstance(value, dict) and value.get("format") == DEVICES_FORMAT
+        devices = value.get("devices") if several else [value]
+        if not isinstance(devices, list) or not devices:
+            raise RecordError("devices is missing")
+        read = list(map(DeviceResults.from_json, devices))
+        if several and not all(device.host for device in read):
+            raise RecordError("host is missing")
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror or error}.") from None
+    except RecordError as error:
+        raise RecordError(f"{file}: not written by poets-edge benchmark --output ({error}).") from None
+    return read
+
+
+def _timings(rounds: Any) -> tuple[Timing, ...]:
+    """Return the rounds, or nothing if one of them lacks fields."""
+    try:
+        return tuple(map(Timing.from_json, rounds))
+    except RecordError:
+        return ()
