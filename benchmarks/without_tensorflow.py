@@ -27,7 +27,7 @@ from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.train import train
 
@@ -75,7 +75,7 @@ def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
         models[f"theirs {quantization}"] = convert(frozen.graph, *ends, quantization, calibration=pixels)
         seconds[f"ours {quantization}"] = middle - start
         seconds[f"theirs {quantization}"] = time.perf_counter() - middle
-    card = Card("", "", trained.labels)
+    card = ModelInfo("", "", trained.labels)
     whole = {name: with_files(with_metadata(model, card), card, {}) for name, model in models.items()}
     scored = score_models(sets.test, {name: ModelFile(Path(name), model) for name, model in whole.items()})
     found = {name: result.scores for name, result in scored.items()}

@@ -30,7 +30,7 @@ from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
-from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.train.record import versions
 
 
@@ -177,10 +177,10 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
     return convert(frozen.graph, str(frozen.path), *signature, "int8", calibration=pixels, float_io=options.float_io)
 
 
-def _card(source: _Source, quantization: Quantization) -> Card:
+def _card(source: _Source, quantization: Quantization) -> ModelInfo:
     architecture = source.record["architecture"] if source.record else "retrained graph"
     description = f"{architecture}, {len(source.labels)} classes, {quantization}"
-    return Card(f"poets_edge {architecture}", description, source.labels)
+    return ModelInfo(f"poets_edge {architecture}", description, source.labels)
 
 
 def _rescore(

@@ -10,7 +10,7 @@ import numpy as np
 from poets_edge.grid.architecture_result import EvaluationResult, Evaluations, record_mistakes
 from poets_edge.grid.int8_backbone import int8_vector_key
 from poets_edge.photos.table import HashedPhotos
-from poets_edge.quantize.int8_features import LogitSteps, round_weights
+from poets_edge.quantize.int8_features import LogitQuantization, round_weights
 from poets_edge.train.bottleneck_cache import open_cache
 from poets_edge.train.bottlenecks import vector_key
 from poets_edge.train.cross_validation import CrossValidation, FoldAssignment, evaluate_folds, fit_folds
@@ -89,7 +89,7 @@ class ValidationWorker:
 class Int8Head(Head):
     """A head as an int8 model stores it: 8-bit weights, and logits rounded to 8 bits."""
 
-    steps: LogitSteps
+    steps: LogitQuantization
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
         """Return probabilities, float32 [photos, classes], from features of the int8 backbone."""
@@ -102,7 +102,7 @@ def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
     for head in assignment.heads:
         weights = round_weights(head.weights)
         logits = np.asarray(features @ weights + head.biases, np.float32)
-        heads.append(Int8Head(weights, head.biases, LogitSteps.spanning(logits)))
+        heads.append(Int8Head(weights, head.biases, LogitQuantization.spanning(logits)))
     return FoldAssignment(assignment.fold, tuple(heads))
 
 

@@ -1,6 +1,6 @@
-"""An int8 model -> the part of it up to its pooled features: what its last layer sees, as it sees it.
+"""The features of an int8 model: the input of its last layer, and the arithmetic of that layer.
 
-The grid judges int8 on as many photos as float32: heads that have not seen a photo answer it from these features.
+`grid` evaluates int8 on all photos by training cross-validated heads on these features.
 """
 
 from __future__ import annotations
@@ -11,56 +11,56 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import ModelError
-from poets_edge.tflite.flatbuffer import builtin, read_tree, schema, write_tree
+from poets_edge.tflite.flatbuffer import operator_code, pack_model, schema, unpack_model
 
-_WEIGHT_STEPS = 127
-"""Of an 8-bit weight to either side of zero."""
+_LEVELS = 127
 
 
 @dataclass(frozen=True)
-class LogitSteps:
-    """How an int8 model rounds its logits: step and zero point of the 8-bit integers."""
+class LogitQuantization:
+    """Quantization of an int8 model's logits: real = scale * (integer - zero_point)."""
 
     scale: float
     zero_point: int
 
     @classmethod
-    def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitSteps:
-        """The steps with which the converter spans the logits that it saw when calibrating."""
+    def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
+        """Return the quantization that covers the range of some logits, as calibration chooses it."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))
 
     def round(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The logits that the integers stand for, float32 of the same shape."""
-        steps = np.clip(np.rint(logits / self.scale) + self.zero_point, -128, 127)
-        return np.asarray((steps - self.zero_point) * self.scale, np.float32)
+        """Round logits to the values that 8 bits can represent, float32 of the same shape."""
+        integers = np.clip(np.rint(logits / self.scale) + self.zero_point, -128, 127)
+        return np.asarray((integers - self.zero_point) * self.scale, np.float32)
 
 
-def int8_features(model: bytes) -> bytes:
-    """Cut off the last layer.
+def int8_features(content: bytes) -> bytes:
+    """Remove the last layer of a model.
 
     Args:
-        model: a `.tflite` that `export` wrote as int8.
+        content: an int8 `.tflite` that `export` wrote.
 
     Returns:
-        A `.tflite` with the same input whose output is the last layer's input, int8 [1, bottleneck_size].
+        A `.tflite` with the same input, whose output is the input of the last layer, int8 [1, bottleneck_size].
 
     Raises:
         ModelError: the model does not end in a fully connected layer of 8-bit integers.
     """
-    tree = read_tree(model)
-    graph, codes = tree.subgraphs[0], schema().BuiltinOperator
-    last = [place for place, operator in enumerate(graph.operators) if builtin(tree, operator) == codes.FULLY_CONNECTED]
-    if not last or graph.tensors[graph.operators[last[-1]].inputs[0]].type != schema().TensorType.INT8:
+    model = unpack_model(content)
+    graph, codes = model.subgraphs[0], schema().BuiltinOperator
+    kinds = [operator_code(model, operator) for operator in graph.operators]
+    dense = [index for index, kind in enumerate(kinds) if kind == codes.FULLY_CONNECTED]
+    if not dense or graph.tensors[graph.operators[dense[-1]].inputs[0]].type != schema().TensorType.INT8:
         raise ModelError("an int8 model without a fully connected layer at its end has no features to judge it by.")
-    graph.outputs = [graph.operators[last[-1]].inputs[0]]
-    del graph.operators[last[-1] :]
-    tree.signatureDefs = []
-    return write_tree(tree)
+    graph.outputs = [graph.operators[dense[-1]].inputs[0]]
+    del graph.operators[dense[-1] :]
+    model.signatureDefs = []
+    return pack_model(model)
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A last layer's weights, float32 [inputs, classes], as the converter rounds them: 8 bits, a scale a class."""
-    scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _WEIGHT_STEPS
+    """Round the weights of a last layer, float32 [inputs, classes], to 8 bits with one scale per class."""
+    scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _LEVELS
     return np.asarray(np.rint(weights / scale) * scale, np.float32)

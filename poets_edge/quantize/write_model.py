@@ -1,7 +1,7 @@
-"""A network -> the bytes of a `.tflite` with float arithmetic: float32, float16 or dynamic.
+"""Writing of networks as `.tflite` files with float arithmetic: float32, float16 or dynamic.
 
-Operators and their versions are those that TensorFlow's converter writes, so that every interpreter since
-tflite-runtime 2.14 and TensorFlow Lite 2.16 takes the files, XNNPACK takes them whole, and the scores are the same.
+Operators and their versions are those that TensorFlow's converter writes. Every interpreter since tflite-runtime 2.14
+and TensorFlow Lite 2.16 therefore accepts the files, XNNPACK runs all of their operators, and scores are equal.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ import numpy.typing as npt
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network, Parameters
 from poets_edge.tflite.flatbuffer import (
-    enter_constant,
-    enter_operator,
-    enter_tensor,
-    new_tree,
+    add_constant,
+    add_tensor,
+    new_model,
+    new_operator,
+    pack_model,
+    quant_params,
     schema,
-    steps_of,
-    write_tree,
 )
 
 FloatQuantization = Literal["float32", "float16", "dynamic"]
 
 LEVELS = 127
-"""An 8-bit weight is a whole number from -127 to 127."""
+"""Largest magnitude of an 8-bit weight, a whole number from -127 to 127."""
 DESCRIPTION = "poets_edge"
 
-_SMALLEST_DYNAMIC = 1024
-"""A kernel of fewer numbers stays float with "dynamic", as the converter leaves it: little would be saved."""
+_MIN_DYNAMIC = 1024
+"""Weights of the smallest kernel that "dynamic" quantizes, as in TensorFlow's converter."""
 
 
 @dataclass(frozen=True)
-class Integers:
-    """8-bit weights: integers * scales, one scale for each index of `axis`, or one for all."""
+class QuantizedKernel:
+    """8-bit weights: real = scale * integer, with one scale for all weights or one for each index of `axis`."""
 
     values: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
@@ -47,32 +47,32 @@ class Integers:
 def write_float_model(
     network: Network, quantization: FloatQuantization = "float32", *, also: Sequence[str] = ()
 ) -> bytes:
-    """Write a network as a float model.
+    """Return a network as a `.tflite` with float arithmetic.
 
     Args:
-        quantization: float32; float16: numbers in half precision, arithmetic in float32; dynamic: kernels of 8 bits.
-        also: layers whose outputs the model gives too, behind its own, in this order.
+        quantization: "float32"; "float16", weights in half precision; "dynamic", kernels of 8 bits.
+        also: layers whose outputs become further outputs of the model, in this order.
     """
-    tree = new_tree(DESCRIPTION)
-    graph, types = tree.subgraphs[0], schema().TensorType
+    model = new_model(DESCRIPTION)
+    graph, types = model.subgraphs[0], schema().TensorType
     shapes = network.shapes()
-    tensors = {INPUT: enter_tensor(graph, INPUT.encode(), (1, *shapes[INPUT]), types.FLOAT32)}
+    tensors = {INPUT: add_tensor(graph, INPUT.encode(), (1, *shapes[INPUT]), types.FLOAT32)}
     for layer in network.layers:
         inputs = [tensors[name] for name in layer.sources]
         if layer.has_weights():
-            inputs += _enter_parameters(tree, layer, network.parameters[layer.name], quantization)
-        inputs += enter_axes(tree, layer)
-        tensors[layer.name] = enter_tensor(graph, layer.name.encode(), (1, *shapes[layer.name]), types.FLOAT32)
+            inputs += _add_parameters(model, layer, network.parameters[layer.name], quantization)
+        inputs += axes_input(model, layer)
+        tensors[layer.name] = add_tensor(graph, layer.name.encode(), (1, *shapes[layer.name]), types.FLOAT32)
         hybrid = quantization == "dynamic" and layer.has_weights() and _is_dynamic(network.parameters[layer.name])
         version = _DYNAMIC_VERSIONS[layer.kind] if hybrid else 1
-        graph.operators.append(operator_of(tree, layer, version, inputs, tensors[layer.name]))
+        graph.operators.append(layer_operator(model, layer, version, inputs, tensors[layer.name]))
     graph.inputs = [tensors[INPUT]]
     graph.outputs = [tensors[name] for name in (network.output, *also)]
-    return write_tree(tree)
+    return pack_model(model)
 
 
-def operator_of(tree: Any, layer: Layer, version: int, inputs: Sequence[int], output: int) -> Any:
-    """The operator that computes a layer."""
+def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int], output: int) -> Any:
+    """Return the operator that computes a layer."""
     parts, codes = schema(), schema().BuiltinOperator
     kind = {
         "convolution": codes.CONV_2D,
@@ -106,69 +106,84 @@ def operator_of(tree: Any, layer: Layer, version: int, inputs: Sequence[int], ou
         options.axis = 3
     if layer.kind == "softmax":
         options.beta = 1.0
-    operator = enter_operator(tree, kind, version, inputs, [output])
+    operator = new_operator(model, kind, version, inputs, [output])
     operator.builtinOptionsType = getattr(parts.BuiltinOptions, type(options).__name__.removesuffix("T"))
     operator.builtinOptions = options
     return operator
 
 
-def enter_axes(tree: Any, layer: Layer) -> list[int]:
-    """The axes of a mean, as the second input it wants; nothing for other layers."""
+def axes_input(model: Any, layer: Layer) -> list[int]:
+    """Add the axes of a mean layer and return their tensor as a list; return [] for other layers."""
     if layer.kind != "mean":
         return []
-    return [enter_constant(tree, f"{layer.name}/axes".encode(), np.array([1, 2], np.int32))]
+    return [add_constant(model, f"{layer.name}/axes".encode(), np.array([1, 2], np.int32))]
 
 
-def in_file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A kernel as a `.tflite` holds it: a depthwise one [1, height, width, channels], the others with outputs first."""
+def file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a kernel in the order of a `.tflite`.
+
+    Returns:
+        [1, height, width, channels] of a depthwise layer, [outputs, height, width, inputs] of a convolution,
+        [outputs, inputs] of a dense layer.
+    """
     return np.transpose(kernel, (1, 0) if layer.kind == "dense" else (3, 0, 1, 2))
 
 
-def scales_of(kernel: npt.NDArray[np.float32], axis: int | None) -> npt.NDArray[np.float32]:
-    """The scale of 8-bit weights, for each index of `axis` or (None) one for all: the largest becomes 127."""
+def kernel_scales(kernel: npt.NDArray[np.float32], axis: int | None) -> npt.NDArray[np.float32]:
+    """Return the scales of 8-bit weights, which map the largest magnitude to 127.
+
+    Args:
+        kernel: in the order of a `.tflite`.
+        axis: axis with one scale per index; None for one scale for all weights.
+    """
     largest = np.abs(kernel).max(axis=None if axis is None else tuple(i for i in range(kernel.ndim) if i != axis))
     return np.atleast_1d(np.asarray(np.where(largest > 0, largest, 1) / np.float32(LEVELS), np.float32))
 
 
-def integers_of(kernel: npt.NDArray[np.float32], axis: int | None) -> Integers:
-    """A kernel in file order, rounded to 8 bits with one scale for each index of `axis`, or (None) one for all."""
-    scales = scales_of(kernel, axis)
+def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> QuantizedKernel:
+    """Round a kernel to 8 bits.
+
+    Args:
+        kernel: in the order of a `.tflite`.
+        axis: axis with one scale per index; None for one scale for all weights.
+    """
+    scales = kernel_scales(kernel, axis)
     spread = scales.reshape([-1 if i == (axis or 0) else 1 for i in range(kernel.ndim)])
     rounded = np.clip(np.rint(kernel / spread), -LEVELS, LEVELS).astype(np.int8)
-    return Integers(rounded, scales, axis or 0)
+    return QuantizedKernel(rounded, scales, axis or 0)
 
 
 def output_axis(layer: Layer) -> int:
-    """Where a kernel in file order has its outputs."""
+    """Return the axis of the outputs in a kernel in the order of a `.tflite`."""
     return 3 if layer.kind == "depthwise" else 0
 
 
-# Kernels of 8 bits with float inputs. One scale for each class of a dense layer would need version 12, of 2024, which
-# tflite-runtime 2.14 and the TensorFlow Lite on Maven Central (2.16.1) lack; so there it is one for all.
+# Versions for 8-bit kernels with float inputs. A dense layer has one scale: one per class would need version 12, which
+# tflite-runtime 2.14 and the TensorFlow Lite on Maven Central (2.16.1) lack.
 _DYNAMIC_VERSIONS = {"convolution": 5, "depthwise": 6, "dense": 9}
 
 
-def _is_dynamic(numbers: Parameters) -> bool:
-    return numbers.kernel.size >= _SMALLEST_DYNAMIC
+def _is_dynamic(weights: Parameters) -> bool:
+    return weights.kernel.size >= _MIN_DYNAMIC
 
 
-def _enter_parameters(tree: Any, layer: Layer, numbers: Parameters, quantization: FloatQuantization) -> list[int]:
-    kernel, name = in_file_order(layer, numbers.kernel), layer.name.encode()
+def _add_parameters(model: Any, layer: Layer, weights: Parameters, quantization: FloatQuantization) -> list[int]:
+    kernel, name = file_order(layer, weights.kernel), layer.name.encode()
     if quantization == "float16":
-        return [_enter_half(tree, name + b"/kernel", kernel), _enter_half(tree, name + b"/bias", numbers.bias)]
-    if quantization == "dynamic" and _is_dynamic(numbers):
-        integers = integers_of(kernel, None if layer.kind == "dense" else output_axis(layer))
-        steps = steps_of(integers.scales, axis=integers.axis)
-        kernel_index = enter_constant(tree, name + b"/kernel", integers.values, steps)
+        return [_add_half(model, name + b"/kernel", kernel), _add_half(model, name + b"/bias", weights.bias)]
+    if quantization == "dynamic" and _is_dynamic(weights):
+        integers = quantize_kernel(kernel, None if layer.kind == "dense" else output_axis(layer))
+        quantization_params = quant_params(integers.scales, axis=integers.axis)
+        kernel_index = add_constant(model, name + b"/kernel", integers.values, quantization_params)
     else:
-        kernel_index = enter_constant(tree, name + b"/kernel", kernel)
-    return [kernel_index, enter_constant(tree, name + b"/bias", numbers.bias)]
+        kernel_index = add_constant(model, name + b"/kernel", kernel)
+    return [kernel_index, add_constant(model, name + b"/bias", weights.bias)]
 
 
-def _enter_half(tree: Any, name: bytes, values: npt.NDArray[np.float32]) -> int:
-    """A constant in half precision, and the operator that widens it to float32; gives the index of the wide one."""
-    codes, types, graph = schema().BuiltinOperator, schema().TensorType, tree.subgraphs[0]
-    half = enter_constant(tree, name + b"16", values.astype(np.float16))
-    wide = enter_tensor(graph, name, values.shape, types.FLOAT32)
-    graph.operators.append(enter_operator(tree, codes.DEQUANTIZE, 3, [half], [wide]))  # version 3 takes float16
+def _add_half(model: Any, name: bytes, values: npt.NDArray[np.float32]) -> int:
+    """Add a constant in half precision and the operator that converts it to float32; return the float32 tensor."""
+    codes, types, graph = schema().BuiltinOperator, schema().TensorType, model.subgraphs[0]
+    half = add_constant(model, name + b"16", values.astype(np.float16))
+    wide = add_tensor(graph, name, values.shape, types.FLOAT32)
+    graph.operators.append(new_operator(model, codes.DEQUANTIZE, 3, [half], [wide]))  # version 3 takes float16
     return wide

@@ -1,7 +1,8 @@
-"""The FlatBuffer of a `.tflite` as a tree of objects that can be changed, or made anew, and back.
+"""The FlatBuffer of a `.tflite` as objects that can be changed or built, and back.
 
-The classes for its parts are generated from the format's schema and come with ai-edge-litert, so TensorFlow is not
-needed. tflite-runtime, which 32-bit Raspberry Pis use, does not bring them: such a Pi runs models and writes none.
+The classes of its parts (`ModelT`, `SubGraphT`, `TensorT`, ...) are generated from the schema of the format and come
+with ai-edge-litert, so that TensorFlow is not needed. tflite-runtime, the interpreter for 32-bit Raspberry Pi OS, lacks
+them: it can run models but not write them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import numpy.typing as npt
 
 from poets_edge.errors import RuntimeMissingError
 
-_ROOM = 1 << 16
-"""Bytes for everything in a model but its weights; more is found where that does not do."""
+_INITIAL_BYTES = 1 << 16
+"""Initial buffer for all of a model but its weights; it grows when needed."""
 _FILE_VERSION = 3
 
 
 @functools.cache
 def schema() -> Any:
-    """The classes for the parts of a model. Raises RuntimeMissingError where ai-edge-litert is not installed."""
+    """Return the module with the classes of a model's parts.
+
+    Raises:
+        RuntimeMissingError: ai-edge-litert is not installed.
+    """
     try:
         from ai_edge_litert import schema_py_generated
     except ImportError:
@@ -34,92 +39,98 @@ def schema() -> Any:
     return schema_py_generated
 
 
-def read_tree(model: bytes) -> Any:
-    """The model as a `ModelT`."""
-    return schema().ModelT.InitFromPackedBuf(model, 0)
+def unpack_model(content: bytes) -> Any:
+    """Return the `ModelT` in the bytes of a `.tflite`."""
+    return schema().ModelT.InitFromPackedBuf(content, 0)
 
 
-def write_tree(tree: Any) -> bytes:
-    """The bytes of a model, without anything that may have been appended to its file."""
-    builder = flatbuffers.Builder(_ROOM + sum(len(buffer.data) for buffer in tree.buffers if buffer.data is not None))
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+def pack_model(model: Any) -> bytes:
+    """Return the bytes of a `ModelT`, without anything that was appended to its file."""
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = flatbuffers.Builder(_INITIAL_BYTES + weights)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
-def new_tree(description: str) -> Any:
-    """A model with one empty subgraph."""
+def new_model(description: str) -> Any:
+    """Return a `ModelT` with one empty subgraph."""
     parts = schema()
-    tree, graph = parts.ModelT(), parts.SubGraphT()
-    tree.version, tree.description = _FILE_VERSION, description
-    # Buffer 0 is empty by convention: tensors that are computed point to it.
-    tree.operatorCodes, tree.buffers, tree.subgraphs = [], [parts.BufferT()], [graph]
+    model, graph = parts.ModelT(), parts.SubGraphT()
+    model.version, model.description = _FILE_VERSION, description
+    # Buffer 0 is empty by convention: computed tensors refer to it.
+    model.operatorCodes, model.buffers, model.subgraphs = [], [parts.BufferT()], [graph]
     graph.name, graph.tensors, graph.operators, graph.inputs, graph.outputs = "main", [], [], [], []
-    return tree
+    return model
 
 
-def builtin(tree: Any, operator: Any) -> int:
-    """The operator's code, one of `schema().BuiltinOperator`."""
-    return int(tree.operatorCodes[operator.opcodeIndex].builtinCode)
+def operator_code(model: Any, operator: Any) -> int:
+    """Return the kind of an operator, a value of `schema().BuiltinOperator`."""
+    return int(model.operatorCodes[operator.opcodeIndex].builtinCode)
 
 
-def constant(tree: Any, tensor: Any) -> npt.NDArray[Any]:
-    """The int8, int32, float16 or float32 values of a constant tensor, in its shape."""
+def constant_values(model: Any, tensor: Any) -> npt.NDArray[Any]:
+    """Return the values of a constant tensor of int8, int32, float16 or float32, in its shape."""
     types = schema().TensorType
     dtype = {types.INT8: "<i1", types.INT32: "<i4", types.FLOAT16: "<f2", types.FLOAT32: "<f4"}[tensor.type]
-    return np.asarray(np.frombuffer(bytes(tree.buffers[tensor.buffer].data), dtype).reshape(tensor.shape))
+    return np.asarray(np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape))
 
 
-def enter_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int, steps: Any = None) -> int:
-    """Add a tensor that is computed to a subgraph; gives its index.
+def add_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int, quantization: Any = None) -> int:
+    """Add a computed tensor to a subgraph and return its index.
 
     Args:
-        dtype: one of `schema().TensorType`.
-        steps: what its integers stand for, made by `steps_of`; None for numbers that stand for themselves.
+        dtype: a value of `schema().TensorType`.
+        quantization: made by `quant_params`; None for a tensor that is not quantized.
     """
     tensor = schema().TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, list(shape), dtype, True
-    tensor.quantization = steps
+    tensor.quantization = quantization
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
 
 
-def enter_constant(tree: Any, name: bytes, values: npt.NDArray[Any], steps: Any = None) -> int:
-    """Add an int8, int32, float16 or float32 constant to the first subgraph; gives its index."""
+def add_constant(model: Any, name: bytes, values: npt.NDArray[Any], quantization: Any = None) -> int:
+    """Add a constant tensor of int8, int32, float16 or float32 to the first subgraph and return its index."""
     types = schema().TensorType
     dtype = {"int8": types.INT8, "int32": types.INT32, "float16": types.FLOAT16, "float32": types.FLOAT32}
-    index = enter_tensor(tree.subgraphs[0], name, values.shape, dtype[values.dtype.name], steps)
+    index = add_tensor(model.subgraphs[0], name, values.shape, dtype[values.dtype.name], quantization)
     buffer = schema().BufferT()
     little_endian = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     buffer.data = np.frombuffer(little_endian.tobytes(), np.uint8)
-    tree.buffers.append(buffer)
-    tree.subgraphs[0].tensors[index].buffer = len(tree.buffers) - 1
+    model.buffers.append(buffer)
+    model.subgraphs[0].tensors[index].buffer = len(model.buffers) - 1
     return index
 
 
-def steps_of(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> Any:
-    """The meaning of integers: scale * (integer - zero_point). One scale for all, or one for each index of `axis`."""
-    steps = schema().QuantizationParametersT()
-    steps.scale = np.atleast_1d(np.asarray(scales, np.float32))
-    steps.zeroPoint = np.full(len(steps.scale), zero_point, np.int64)
-    steps.quantizedDimension = axis
-    return steps
-
-
-def enter_operator(tree: Any, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """An operator that is on the model's list of those it uses. Its place among the others is the caller's to choose.
+def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> Any:
+    """Return quantization parameters: real = scale * (integer - zero_point).
 
     Args:
-        kind: what it does, one of `schema().BuiltinOperator`.
-        version: the first version that takes such inputs; an older interpreter refuses the model.
+        scales: one scale for the tensor, or one for each index of `axis`.
     """
-    wanted = (kind, version)
-    used = [(code.builtinCode, code.version) for code in tree.operatorCodes]
-    if wanted not in used:
-        code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = kind
-        code.version = version
-        tree.operatorCodes.append(code)
-        used.append(wanted)
+    parameters = schema().QuantizationParametersT()
+    parameters.scale = np.atleast_1d(np.asarray(scales, np.float32))
+    parameters.zeroPoint = np.full(len(parameters.scale), zero_point, np.int64)
+    parameters.quantizedDimension = axis
+    return parameters
+
+
+def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """Return an operator whose code is in the model's list of codes. The caller adds it to a subgraph.
+
+    Args:
+        code: a value of `schema().BuiltinOperator`.
+        version: first version of the operator that accepts its inputs' types; older interpreters refuse the model.
+        inputs, outputs: indices of tensors.
+    """
+    key = (code, version)
+    used = [(entry.builtinCode, entry.version) for entry in model.operatorCodes]
+    if key not in used:
+        entry = schema().OperatorCodeT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = version
+        model.operatorCodes.append(entry)
+        used.append(key)
     operator = schema().OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = used.index(wanted), list(inputs), list(outputs)
+    operator.opcodeIndex, operator.inputs, operator.outputs = used.index(key), list(inputs), list(outputs)
     return operator

@@ -1,8 +1,8 @@
-"""Writing what a `.tflite` says about itself; `poets_edge.tflite.metadata` reads it back.
+"""Writing of the metadata inside a `.tflite`, which `poets_edge.tflite.metadata` reads.
 
-Standard TFLite metadata (normalization, label file) goes into the model's FlatBuffer, the label file and
-`poets_edge.json` into a zip archive behind it: the form that MediaPipe, the TFLite Task Library and Android
-Studio read. Field numbers are those of TensorFlow's `metadata_schema.fbs`.
+Standard TFLite metadata (normalization, label file) is written into the model's FlatBuffer, the label file and
+`poets_edge.json` into a zip archive appended to it, as MediaPipe, the TFLite Task Library and Android Studio read them.
+Field numbers are those of TensorFlow's `metadata_schema.fbs`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.normalization import BACKBONE, PIXELS, Normalization
-from poets_edge.tflite.flatbuffer import read_tree, schema, write_tree
+from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.metadata import (
     FACTS_FILE,
     METADATA_NAME,
@@ -33,49 +33,58 @@ LABELS_FILE = "labels.txt"
 
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _RGB = 1
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Card:
-    """The content of the metadata that cannot be read from the model."""
+class ModelInfo:
+    """Name, description and labels of a model, for its metadata."""
 
     name: str
     description: str
     labels: tuple[str, ...]
 
 
-def with_metadata(model: bytes, card: Card) -> bytes:
-    """The model with a metadata buffer, without the archive of labels."""
-    tree = read_tree(model)
+def with_metadata(content: bytes, info: ModelInfo) -> bytes:
+    """Return a model with a metadata buffer, but without the archive of labels.
+
+    Args:
+        content: a `.tflite`.
+    """
+    model = unpack_model(content)
     entry, buffer = schema().MetadataT(), schema().BufferT()
-    buffer.data = np.frombuffer(_metadata_buffer(card, PIXELS if _takes_pixels(tree) else BACKBONE), np.uint8)
-    entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
-    tree.buffers.append(buffer)
-    tree.metadata = [*(tree.metadata or []), entry]
-    for graph in tree.subgraphs:
+    buffer.data = np.frombuffer(_metadata_buffer(info, PIXELS if _takes_pixels(model) else BACKBONE), np.uint8)
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    for graph in model.subgraphs:
         for tensor in graph.tensors:
-            # The converter strings together the names of all nodes it fused: over 1 % of a small int8 file.
+            # TensorFlow's converter joins the names of all nodes that it fused: over 1 % of a small int8 file.
             tensor.name = tensor.name.partition(b";")[0]
-    return write_tree(tree)
+    return pack_model(model)
 
 
-def with_files(model: bytes, card: Card, facts: Mapping[str, Any]) -> bytes:
-    """The model with the label file and `poets_edge.json` appended; the facts get a checksum of the model."""
-    signed = {**facts, "sha256": hashlib.sha256(model).hexdigest()}
+def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any]) -> bytes:
+    """Return a model with the label file and `poets_edge.json` appended.
+
+    Args:
+        content: a `.tflite` with metadata.
+        facts: content of `poets_edge.json`, to which a checksum of the model is added.
+    """
+    signed = {**facts, "sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(signed, ensure_ascii=False, indent=1)
     archive = io.BytesIO()
-    # Mode "a" on a buffer that holds the model makes offsets count from the start of the whole file.
-    archive.write(model)
+    # In mode "a" the archive's offsets count from the start of the buffer, which holds the model.
+    archive.write(content)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as files:
-        files.writestr(zipfile.ZipInfo(LABELS_FILE, _LONG_AGO), join_labels(card.labels))
-        files.writestr(zipfile.ZipInfo(FACTS_FILE, _LONG_AGO), text.encode(errors="backslashreplace"))
+        files.writestr(zipfile.ZipInfo(LABELS_FILE, _FIXED_DATE), join_labels(info.labels))
+        files.writestr(zipfile.ZipInfo(FACTS_FILE, _FIXED_DATE), text.encode(errors="backslashreplace"))
     return archive.getvalue()
 
 
-def _takes_pixels(tree: Any) -> bool:
-    """Return whether the model's input is uint8 pixels as they are, whose scale and zero point are those of PIXELS."""
-    graph = tree.subgraphs[0]
+def _takes_pixels(model: Any) -> bool:
+    """Return whether the model's input is unchanged uint8 pixels: scale and zero point of PIXELS."""
+    graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
     if photo.type != schema().TensorType.UINT8 or photo.quantization is None:
         return False
@@ -83,7 +92,7 @@ def _takes_pixels(tree: Any) -> bool:
     return scale == [1 / PIXELS.std[0]] and zero_point == [int(PIXELS.mean[0])]
 
 
-def _metadata_buffer(card: Card, normalization: Normalization) -> bytes:
+def _metadata_buffer(info: ModelInfo, normalization: Normalization) -> bytes:
     write = _Writer()
     mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
     options = write.table({0: write.floats(mean), 1: write.floats(std)})
@@ -115,8 +124,8 @@ def _metadata_buffer(card: Card, normalization: Normalization) -> bytes:
     subgraph = write.table({2: write.tables([image]), 3: write.tables([probability])})
     root = write.table(
         {
-            0: write.text(card.name),
-            1: write.text(card.description),
+            0: write.text(info.name),
+            1: write.text(info.description),
             3: write.tables([subgraph]),
             7: write.text("1.0.0"),
         }
@@ -126,7 +135,7 @@ def _metadata_buffer(card: Card, normalization: Normalization) -> bytes:
 
 
 class _Writer:
-    """FlatBuffer tables from {field number: value}; children are written before the table that holds them."""
+    """Writer of FlatBuffer tables, given as {field number: value}. Children are written before their table."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1024)
@@ -144,7 +153,7 @@ class _Writer:
         return int(self.builder.EndVector())
 
     def small(self, value: int) -> Callable[[int], None]:
-        """A one-byte number, written into the table itself."""
+        """Return a function that writes a one-byte number into a table."""
         return lambda field: self.builder.PrependUint8Slot(field, value, 0)
 
     def table(self, fields: Mapping[int, int | Callable[[int], None]]) -> int:

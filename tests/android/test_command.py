@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests import yardstick
 from tests.android.conftest import copy_app
 from tests.conftest import QUANTIZATIONS, Trained, poets_edge
@@ -86,5 +86,5 @@ def averaging_model(shape: list[int | None], labels: tuple[str, ...]) -> bytes:
         return tf.reduce_mean(picture, axis=list(range(1, len(shape) - 1)))
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([averages.get_concrete_function()])
-    card = Card("odd", "for tests", labels)
+    card = ModelInfo("odd", "for tests", labels)
     return with_files(with_metadata(converter.convert(), card), card, {})

@@ -14,7 +14,7 @@ from PIL import Image
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import Pixels, fit, read_photo
-from poets_edge.tflite.flatbuffer import read_tree, schema, write_tree
+from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from tests.conftest import DAISY, QUANTIZATIONS, ROOT, Trained
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
@@ -39,12 +39,12 @@ def test_input_values_follow_the_quantization_of_a_foreign_model(
     trained: Trained, flowers: Path, tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
     """A model without metadata is assumed to take MobileNet inputs, (pixel - 127.5) / 127.5."""
-    tree = read_tree(trained.model("int8").read_bytes())
+    tree = unpack_model(trained.model("int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
     photo.type = {"uint8": schema().TensorType.UINT8, "int8": schema().TensorType.INT8}[dtype]
     photo.quantization.scale, photo.quantization.zeroPoint = [scale], [zero_point]
-    (tmp_path / "foreign.tflite").write_bytes(write_tree(tree))
+    (tmp_path / "foreign.tflite").write_bytes(pack_model(tree))
     model = Classifier(tmp_path / "foreign.tflite", unlabelled=True)
     pixels = fit(read_photo(flowers / DAISY), model.size)
     real = (pixels.astype(np.float64) - 127.5) / 127.5

@@ -12,12 +12,12 @@ from PIL import Image
 from poets_edge.nets.graphdef import constant_of, find_node
 from poets_edge.photos.normalization import Normalization
 from poets_edge.quantize.convert import convert
-from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import poets_edge
 from tests.graphs import SIZE, small_graph
 from tests.needs import need_tensorflow
 
-CARD = Card("small", "", ("daisy", "roses"))
+CARD = ModelInfo("small", "", ("daisy", "roses"))
 
 
 @pytest.fixture(scope="module")

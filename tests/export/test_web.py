@@ -26,7 +26,7 @@ import pytest
 from poets_edge.export.certificate import certificate_for
 from poets_edge.export.serving import PageServer
 from poets_edge.export.web import PAGE, RUNTIME_ARCHIVE, write_page
-from poets_edge.tflite.write_metadata import Card, with_files, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import ROOT, poets_edge
 from tests.web.conftest import serving
 
@@ -35,7 +35,7 @@ _PROBE = ROOT / "poets_edge/tflite/probe.tflite"
 
 def _tiny_classifier(path: Path, labels: int = 256) -> Path:
     """The convolution that `doctor` tries, which has 256 outputs, as a classifier."""
-    card = Card("tiny", "for tests", tuple(f"label {number}" for number in range(labels)))
+    card = ModelInfo("tiny", "for tests", tuple(f"label {number}" for number in range(labels)))
     path.write_bytes(with_files(with_metadata(_PROBE.read_bytes(), card), card, {}))
     return path
 

@@ -13,8 +13,8 @@ from poets_edge.grid.int8_backbone import Int8Backbone
 from poets_edge.grid.validation_worker import Int8Head
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.quantize.int8_features import LogitSteps, int8_features, round_weights
-from poets_edge.tflite.flatbuffer import builtin, constant, read_tree, schema
+from poets_edge.quantize.int8_features import LogitQuantization, int8_features, round_weights
+from poets_edge.tflite.flatbuffer import constant_values, operator_code, schema, unpack_model
 from poets_edge.train.bottleneck_cache import open_cache
 from poets_edge.train.head import Head, Matrix
 from tests.conftest import poets_edge
@@ -32,18 +32,18 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def last_layer(model: Path) -> tuple[Head, LogitSteps]:
+def last_layer(model: Path) -> tuple[Head, LogitQuantization]:
     """Return the last layer of an int8 model, dequantized, and the quantization of its output."""
-    tree = read_tree(model.read_bytes())
+    tree = unpack_model(model.read_bytes())
     [layer] = [
         operator
         for operator in tree.subgraphs[0].operators
-        if builtin(tree, operator) == schema().BuiltinOperator.FULLY_CONNECTED
+        if operator_code(tree, operator) == schema().BuiltinOperator.FULLY_CONNECTED
     ]
     weights, bias, output = (tree.subgraphs[0].tensors[index] for index in [*layer.inputs[1:3], *layer.outputs])
-    values: Matrix = (constant(tree, weights).T * weights.quantization.scale).astype(np.float32)
-    head = Head(values, (constant(tree, bias) * bias.quantization.scale).astype(np.float32))
-    return head, LogitSteps(float(output.quantization.scale[0]), int(output.quantization.zeroPoint[0]))
+    values: Matrix = (constant_values(tree, weights).T * weights.quantization.scale).astype(np.float32)
+    head = Head(values, (constant_values(tree, bias) * bias.quantization.scale).astype(np.float32))
+    return head, LogitQuantization(float(output.quantization.scale[0]), int(output.quantization.zeroPoint[0]))
 
 
 def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
     assert np.abs(np.array(found) - np.array(expected)).max() < 0.03
     assert (np.array(found).argmax(axis=1) == np.array(expected).argmax(axis=1)).all()
     # The steps of a fold's head follow from the evaluated photos, the model's from the photos that calibrated it.
-    assert LogitSteps.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
+    assert LogitQuantization.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
 def test_int8_features_refuses_float_model(exported: Path) -> None:

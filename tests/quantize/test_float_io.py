@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.float_io import exact_floats, for_pixels
-from poets_edge.tflite.flatbuffer import builtin, constant, read_tree, schema, write_tree
+from poets_edge.tflite.flatbuffer import constant_values, operator_code, pack_model, schema, unpack_model
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from poets_edge.tflite.session import Session
-from poets_edge.tflite.write_metadata import Card, with_metadata
+from poets_edge.tflite.write_metadata import ModelInfo, with_metadata
 from tests.conftest import DAISY, ROSE, Trained
 
 _SIZES = st.floats(1e-6, 1e6)
@@ -67,23 +67,23 @@ def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
 
 def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) -> None:
     """Where the first layer could not be changed, a uint8 input keeps a converter's own scale."""
-    tree = read_tree(trained.model("int8").read_bytes())
+    tree = unpack_model(trained.model("int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
     photo.quantization.scale, photo.quantization.zeroPoint = [1 / 127.5], [127]
-    (tmp_path / "other.tflite").write_bytes(with_metadata(write_tree(tree), Card("other", "for tests", ())))
+    (tmp_path / "other.tflite").write_bytes(with_metadata(pack_model(tree), ModelInfo("other", "for tests", ())))
     assert read_metadata(read_model(tmp_path / "other.tflite")).mean == (127.5,)
     assert read_metadata(read_model(trained.model("int8"))).mean == (128,)
 
 
 def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
-    tree, codes = read_tree(trained.model("int8").read_bytes()), schema().BuiltinOperator
+    tree, codes = unpack_model(trained.model("int8").read_bytes()), schema().BuiltinOperator
     graph = tree.subgraphs[0]
-    operators = [builtin(tree, operator) for operator in graph.operators]
+    operators = [operator_code(tree, operator) for operator in graph.operators]
     assert operators[:4] == [codes.DEQUANTIZE, codes.CONV_2D, codes.QUANTIZE, codes.DEPTHWISE_CONV_2D]
     assert operators[-3:] == [codes.DEQUANTIZE, codes.SOFTMAX, codes.QUANTIZE]
     assert set(operators[3:-3]) == {codes.CONV_2D, codes.DEPTHWISE_CONV_2D, codes.MEAN, codes.FULLY_CONNECTED}
-    weights = constant(tree, graph.tensors[graph.operators[1].inputs[1]])
+    weights = constant_values(tree, graph.tensors[graph.operators[1].inputs[1]])
     assert weights.dtype == np.float32 and len(np.unique(weights)) > 100
     # Everything between is 8 bits.
     inner = {index for operator in graph.operators[3:-3] for index in operator.outputs}
@@ -103,12 +103,12 @@ def test_the_first_layer_sums_photos_without_an_error(
 ) -> None:
     """Two implementations that add up in different orders, against 64 bits, to the last bit."""
     model = Classifier(trained.model("int8"))
-    tree = read_tree(model.path.read_bytes())
+    tree = unpack_model(model.path.read_bytes())
     graph = tree.subgraphs[0]
     convolution = graph.operators[1]
-    kernel, bias = (constant(tree, graph.tensors[index]).astype(np.float64) for index in convolution.inputs[1:])
+    kernel, bias = (constant_values(tree, graph.tensors[index]).astype(np.float64) for index in convolution.inputs[1:])
     graph.operators, graph.outputs, tree.signatureDefs = graph.operators[:2], convolution.outputs, []
-    (tmp_path / "first_layer.tflite").write_bytes(write_tree(tree))
+    (tmp_path / "first_layer.tflite").write_bytes(pack_model(tree))
     session = Session(tmp_path / "first_layer.tflite", accelerate=accelerate)
     for name in (DAISY, ROSE):
         values = model.input_values(fit(read_photo(flowers / name), model.size))
