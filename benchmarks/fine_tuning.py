@@ -151,7 +151,7 @@ def _right(
         )
     )
     exported = export(ExportOptions(graph=work / "graph.pb", quantizations=quantizations))
-    return [file.scored.right(exported.labels) for file in exported.files if file.scored]
+    return [file.scored.correct(exported.labels) for file in exported.files if file.scored]
 
 
 def _line(parts: list[tuple[Right, Right, Right]]) -> str:

@@ -17,7 +17,7 @@ from poets_edge.core.files import distinct_names
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.evaluate import EvaluatedSplit, evaluate
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import Location
 from poets_edge.photos.folder import Photo
@@ -185,7 +185,7 @@ def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[in
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
-def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]:
+def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
     """Return each model's scores of the photos; empty without photos."""
     if options.image_dir is None:
         return {}
@@ -197,12 +197,12 @@ def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]
     }
 
 
-def stage_photos(predictions: Mapping[Path, Scored]) -> Sequence[Photo]:
+def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
     """Return the photos with which decoding and resizing are timed."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 
-def accuracy_of(options: BenchmarkOptions, predictions: Mapping[Path, Scored]) -> dict[Path, ModelAccuracy]:
+def accuracy_of(options: BenchmarkOptions, predictions: Mapping[Path, Predictions]) -> dict[Path, ModelAccuracy]:
     """Return the accuracy of each model from its scores."""
     classifiers = {model: Classifier(model, labels=options.labels) for model in predictions}
     found = {}

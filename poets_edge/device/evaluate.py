@@ -11,7 +11,7 @@ import numpy as np
 from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired, compare_paired
-from poets_edge.device.predictions import Scored, score_photos
+from poets_edge.device.predictions import Predictions, score_photos
 from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
@@ -40,7 +40,7 @@ class EvaluateResult:
     excluded: int
     labels: tuple[str, ...]
     evaluation: Evaluation
-    predictions: Scored
+    predictions: Predictions
 
     def __repr__(self) -> str:
         return f"<EvaluateResult: {100 * self.accuracy:.1f} % of {self.evaluation.count} photos ({self.split})>"
@@ -122,7 +122,7 @@ def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired
         DatasetError: they have no photo in common.
     """
     correct, expected = (
-        dict(zip((photo.name for photo in one.predictions.photos), one.predictions.right(one.labels), strict=True))
+        dict(zip((photo.name for photo in one.predictions.photos), one.predictions.correct(one.labels), strict=True))
         for one in (result, reference)
     )
     common = sorted(correct.keys() & expected.keys())

@@ -1,6 +1,6 @@
-"""Running a model over many photos of known class, on all cores.
+"""Predictions of models for many photos of known class, computed on all cores.
 
-The same code judges `poets-edge evaluate` and every file that `poets-edge export` writes.
+`evaluate` and `export` both use these functions, so their accuracies agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poets_edge.device.classifier import Classifier, Scorer, Scores
 from poets_edge.device.metrics import Evaluation, evaluate_scores
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.image import open_photo
-from poets_edge.photos.image_cache import Pictures
+from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.table import Photo, PhotoTable, class_numbers
 from poets_edge.tflite.read_model import ModelSource, read_model
 
@@ -43,13 +43,13 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Scores of the photos that could be read, and the reasons for those that could not.
+class Predictions:
+    """Scores of a model for photos of known class.
 
     Attributes:
-        photos: in the order of the rows of `scores`.
+        photos: the photos that could be read, in the order of the rows of `scores`.
         scores: float32 [photos, labels].
-        unreadable: one line each.
+        unreadable: one line for each photo that could not be read.
     """
 
     photos: Sequence[Photo]
@@ -57,18 +57,18 @@ class Scored:
     unreadable: tuple[str, ...]
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
-        """How good the scores are. Raises DatasetError where a photo's class is not among `labels`."""
-        strangers = sorted(set(PhotoTable.of(self.photos).present) - set(labels))
-        if strangers:
+        """Return accuracy, recall and confusion matrix. Raises DatasetError if a photo's class is not in `labels`."""
+        unknown = sorted(set(PhotoTable.of(self.photos).present) - set(labels))
+        if unknown:
             raise DatasetError(
-                f"class {', '.join(strangers)}: not among the model's labels ({', '.join(labels)})."
+                f"class {', '.join(unknown)}: not among the model's labels ({', '.join(labels)})."
                 " Rename the folder, or evaluate the model that was trained on it."
             )
         truth = class_numbers(self.photos, labels)
         return evaluate_scores(labels, self.scores, truth)
 
-    def right(self, labels: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-        """Which photos were answered right, bool [photos]."""
+    def correct(self, labels: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+        """Return whether each photo was classified correctly, bool [photos]."""
         truth = class_numbers(self.photos, labels)
         return np.asarray(self.scores.argmax(axis=1) == truth)
 
@@ -77,12 +77,12 @@ class Scored:
         answers = self.scores.argmax(axis=1)
         wrong = [
             Mistake(self.photos[row], labels[answers[row]], float(self.scores[row, answers[row]]))
-            for row in np.flatnonzero(~self.right(labels)).tolist()
+            for row in np.flatnonzero(~self.correct(labels)).tolist()
         ]
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
-    def agreement(self, reference: Scored) -> float | None:
-        """The share of photos that both answered with the same label, 0 to 1; None where they share no photo."""
+    def agreement(self, reference: Predictions) -> float | None:
+        """Return the fraction of common photos with equal answers, 0 to 1; None if there are no common photos."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer
@@ -98,13 +98,13 @@ def score_photos(
     *,
     workers: int | None = None,
     advance: Callable[[int], object] = lambda amount: None,
-) -> Scored:
-    """Score photos; each worker thread makes its own scorer, since an interpreter serves one thread.
+) -> Predictions:
+    """Score photos with one scorer per worker thread.
 
     Args:
-        make_scorer: called once a thread; `lambda: Classifier(path)`.
-        workers: threads; by default one a core.
-        advance: called with the number of photos scored since.
+        make_scorer: function that opens a scorer, called once per thread.
+        workers: number of threads; by default one per core.
+        advance: called with the number of photos scored since the last call.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -124,39 +124,37 @@ def score_photos(
     unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
     width = len(make_scorer().labels) if not read else len(read[0][1])
     stacked = np.stack([scores for _, scores in read]) if read else np.zeros((0, width), np.float32)
-    return Scored(tuple(photo for photo, _ in read), stacked, unreadable)
+    return Predictions(tuple(photo for photo, _ in read), stacked, unreadable)
 
 
 def score_models(
     photos: Sequence[Photo],
     models: Mapping[Name, ModelSource],
     *,
-    pictures: Pictures | None = None,
+    images: ImageCache | None = None,
     advance: Callable[[int], object] = lambda amount: None,
-) -> dict[Name, Scored]:
-    """Score photos with several `.tflite` files on all cores.
-
-    Each photo is read once and shown to all of them, so the scores are of the same pictures and can be compared.
+) -> dict[Name, Predictions]:
+    """Score photos with several `.tflite` files on all cores, reading each photo once.
 
     Args:
-        pictures: where the photos' pixels come from; by default they are decoded, and not kept.
-        advance: called with the number of photos scored since.
+        images: cache of decoded photos; by default each photo is decoded and not kept.
+        advance: called with the number of photos scored since the last call.
 
     Raises:
-        ModelError: a model cannot be loaded, or answers with what is no number.
+        ModelError: a model cannot be loaded, or answers with NaN or infinity.
     """
     files = [read_model(model) for model in models.values()]
-    source = pictures or Pictures()
+    source = images or ImageCache()
 
     def open_all() -> list[Classifier]:
         return [Classifier(file) for file in files]
 
     def score(photo: Photo, classifiers: list[Classifier]) -> list[Scores] | PhotoError:
         try:
-            shown = source.at(photo, {classifier.size for classifier in classifiers})
+            pixels = source.at(photo, {classifier.size for classifier in classifiers})
         except PhotoError as error:
             return error
-        return [classifier.score_pixels(shown[classifier.size]) for classifier in classifiers]
+        return [classifier.score_pixels(pixels[classifier.size]) for classifier in classifiers]
 
     results = []
     for result in run_parallel(photos, open_all, score):
@@ -164,9 +162,9 @@ def score_models(
         advance(1)
     read = [(photo, scores) for photo, scores in results if not isinstance(scores, PhotoError)]
     unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
-    widths = [len(row) for row in read[0][1]] if read else [_answers(classifier) for classifier in open_all()]
+    widths = [len(row) for row in read[0][1]] if read else [_score_count(classifier) for classifier in open_all()]
     return {
-        name: Scored(
+        name: Predictions(
             tuple(photo for photo, _ in read),
             np.stack([scores[index] for _, scores in read]) if read else np.zeros((0, widths[index]), np.float32),
             unreadable,
@@ -177,11 +175,11 @@ def score_models(
 
 def score_model(
     photos: Sequence[Photo], model: ModelSource, *, advance: Callable[[int], object] = lambda amount: None
-) -> Scored:
+) -> Predictions:
     """Score photos with a `.tflite` on all cores."""
     return score_models(photos, {"": model}, advance=advance)[""]
 
 
-def _answers(classifier: Classifier) -> int:
-    """How many scores a model gives. A picture is shown to it, so that its trouble, if any, is noticed."""
+def _score_count(classifier: Classifier) -> int:
+    """Return the number of scores that a model gives for a black picture, which also shows whether it runs."""
     return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

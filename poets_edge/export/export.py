@@ -11,7 +11,7 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.paired import compare_paired
-from poets_edge.device.predictions import Scored, score_models
+from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.export.drop import drop_is_significant, exceeds, verdict
 from poets_edge.export.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
@@ -21,7 +21,7 @@ from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.image_cache import Pictures
+from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.split import Percentages
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
@@ -97,13 +97,13 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
 
 
 def export_graph(
-    options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, pictures: Pictures | None = None
+    options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, images: ImageCache | None = None
 ) -> ExportResult:
     """Export like `export`, with photos that were found or decoded before.
 
     Args:
         photos: photos of the training run; by default they are looked for in the folder that the record names.
-        pictures: decoded photos, shared by graphs that are exported one after another.
+        images: decoded photos, shared by graphs that are exported one after another.
 
     Raises:
         Exceptions of `export`.
@@ -120,10 +120,10 @@ def export_graph(
     with reporter.progress("converting", len(quantizations), "file") as advance:
         for quantization in quantizations:
             models[quantization] = with_metadata(
-                _convert(options, source, quantization, pictures), _card(source, quantization)
+                _convert(options, source, quantization, images), _card(source, quantization)
             )
             advance(1)
-    scored = _rescore(models, source, pictures, reporter)
+    scored = _rescore(models, source, images, reporter)
     files, contents = [], []
     for quantization in wanted:
         file = _evaluated(_output_path(options, quantization), quantization, scored, source.labels)
@@ -163,7 +163,7 @@ def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization,
     return ("int8",) if record and record["architecture"].endswith("_quantized") else ("float32",)
 
 
-def _convert(options: ExportOptions, source: _Source, quantization: Quantization, pictures: Pictures | None) -> bytes:
+def _convert(options: ExportOptions, source: _Source, quantization: Quantization, images: ImageCache | None) -> bytes:
     frozen = source.frozen
     signature = (frozen.input_name, frozen.output_name, frozen.size)
     if quantization != "int8" or source.photos is None:
@@ -171,7 +171,7 @@ def _convert(options: ExportOptions, source: _Source, quantization: Quantization
             return quantize(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *signature, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
-    pixels = calibration_pixels(chosen, frozen.size, pictures)
+    pixels = calibration_pixels(chosen, frozen.size, images)
     if source.network:
         return quantize(source.network, "int8", pixels, float_io=options.float_io)
     return convert(frozen.graph, str(frozen.path), *signature, "int8", calibration=pixels, float_io=options.float_io)
@@ -184,8 +184,8 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 
 
 def _rescore(
-    models: dict[Quantization, bytes], source: _Source, pictures: Pictures | None, reporter: Reporter
-) -> dict[Quantization, Scored]:
+    models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
+) -> dict[Quantization, Predictions]:
     """Run every file over the test photos, which also checks that each loads and gives finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
@@ -193,12 +193,12 @@ def _rescore(
         for name, model in models.items()
     }
     with reporter.progress("re-scoring", len(photos)) as advance:
-        scored = score_models(photos, files, pictures=pictures, advance=advance)
+        scored = score_models(photos, files, images=images, advance=advance)
     return scored if photos else {}
 
 
 def _evaluated(
-    path: Path, quantization: Quantization, scored: Mapping[Quantization, Scored], labels: tuple[str, ...]
+    path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
 ) -> ExportedFile:
     """Return the evaluation of a file on the test photos; its size is not known yet."""
     file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
@@ -209,7 +209,7 @@ def _evaluated(
         file,
         evaluation=one.evaluation(labels),
         agreement=one.agreement(reference),
-        beside_float=compare_paired(one.right(labels), reference.right(labels)) if one is not reference else None,
+        beside_float=compare_paired(one.correct(labels), reference.correct(labels)) if one is not reference else None,
         scored=one,
     )
 

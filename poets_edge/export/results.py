@@ -10,7 +10,7 @@ from typing import Any
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.errors import ModelError
 from poets_edge.quantize.convert import Quantization
 
@@ -34,7 +34,7 @@ class ExportedFile:
     evaluation: Evaluation | None
     agreement: float | None
     beside_float: Paired | None = None
-    scored: Scored | None = None
+    scored: Predictions | None = None
 
     @property
     def accuracy(self) -> float | None:

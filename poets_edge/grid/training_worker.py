@@ -25,7 +25,7 @@ from poets_edge.grid.photo_snapshot import PhotoSnapshot
 from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions
-from poets_edge.photos.image_cache import Pictures
+from poets_edge.photos.image_cache import ImageCache
 from poets_edge.progress import Silent
 from poets_edge.quantize.int8_features import int8_features
 from poets_edge.train.backbone import prepare_backbone
@@ -64,7 +64,7 @@ class TrainingWorker:
     def __init__(self, options: GridOptions, photos: PhotoSnapshot) -> None:
         self._options = options
         self._photos = photos
-        self._pictures = Pictures(_LARGEST_CACHE)
+        self._images = ImageCache(_LARGEST_CACHE)
 
     def __call__(self, task: BackboneTask | TrainingTask) -> ArchitectureResult | None:
         """Do a task; return the result of a TrainingTask.
@@ -93,7 +93,7 @@ class TrainingWorker:
             ),
             warnings,
             photos=self._photos.folder.photos,
-            pictures=self._pictures,
+            images=self._images,
         )
         [int8] = [file.path for file in exported.files if file.quantization == "int8"]
         write_bytes(folder / INT8_BACKBONE, int8_features(int8.read_bytes()))
@@ -148,7 +148,7 @@ def _test_evaluations(files: tuple[ExportedFile, ...], labels: tuple[str, ...]) 
 def _evaluation(file: ExportedFile, labels: tuple[str, ...]) -> EvaluationResult:
     assert file.scored is not None
     return EvaluationResult(
-        correct=tuple(file.scored.right(labels).astype(int).tolist()),
+        correct=tuple(file.scored.correct(labels).astype(int).tolist()),
         repeats=1,
         confusion=tuple(map(tuple, file.scored.evaluation(labels).confusion.tolist())),
         mistakes=record_mistakes(file.scored.misclassified(labels)),

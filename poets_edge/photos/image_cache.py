@@ -1,4 +1,4 @@
-"""Photos at the sizes of models, kept in memory where several models in turn are shown the same ones."""
+"""A cache of photos at the input sizes of models."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ Size = tuple[int, int]
 """(height, width)."""
 
 
-class Pictures:
-    """Decodes and resizes photos, and remembers the first ones."""
+class ImageCache:
+    """Decoder of photos at several sizes that keeps the first ones in memory."""
 
     def __init__(self, most_bytes: int = 0) -> None:
-        """Args: most_bytes: of pixels to keep; of what comes when these are full nothing is kept."""
-        self._room = most_bytes
-        self._kept: dict[tuple[Photo, Size], Pixels] = {}
+        """Make an empty cache.
+
+        Args:
+            most_bytes: maximum size of the pixels that are kept; photos that do not fit are decoded each time.
+        """
+        self._free_bytes = most_bytes
+        self._images: dict[tuple[Photo, Size], Pixels] = {}
 
     def at(self, photo: Photo, sizes: Iterable[Size]) -> dict[Size, Pixels]:
-        """A photo at some sizes, each uint8 [height, width, 3], decoded at most once.
+        """Return a photo at several sizes, each uint8 [height, width, 3], decoding it at most once.
 
         Raises:
-            PhotoError: it cannot be read, or is not what it was.
+            PhotoError: the photo cannot be read, or has changed since it was hashed.
         """
         pictures: dict[Size, Pixels] = {}
         image: Image.Image | None = None
         for size in sizes:
-            pixels = self._kept.get((photo, size))
+            pixels = self._images.get((photo, size))
             if pixels is None:
                 if image is None:
                     image = open_photo(photo)
@@ -40,6 +44,6 @@ class Pictures:
         return pictures
 
     def _keep(self, photo: Photo, size: Size, pixels: Pixels) -> None:
-        if pixels.nbytes <= self._room:
-            self._room -= pixels.nbytes
-            self._kept[photo, size] = pixels
+        if pixels.nbytes <= self._free_bytes:
+            self._free_bytes -= pixels.nbytes
+            self._images[photo, size] = pixels

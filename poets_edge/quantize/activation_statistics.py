@@ -16,7 +16,7 @@ from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import Pixels, normaliser
-from poets_edge.photos.image_cache import Pictures
+from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.gptq import GptqLayer, Hessian, Positions
 from poets_edge.quantize.write_int8 import Range
@@ -50,19 +50,19 @@ class Int8Calibration:
 
 
 def calibration_pixels(
-    photos: Sequence[Photo], size: tuple[int, int], pictures: Pictures | None = None
+    photos: Sequence[Photo], size: tuple[int, int], images: ImageCache | None = None
 ) -> list[Pixels]:
     """Read photos at a model's size, uint8 [height, width, 3]; unreadable photos are skipped.
 
     Args:
         size: (height, width).
-        pictures: cache of decoded photos; by default each photo is decoded and not kept.
+        images: cache of decoded photos; by default each photo is decoded and not kept.
 
     Raises:
         DatasetError: no photo can be read, or all of them are blank.
     """
 
-    source = pictures or Pictures()
+    source = images or ImageCache()
 
     def read(photo: Photo, _: None) -> Pixels | None:
         try:

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from poets_edge.core.parallel import run_parallel
 from poets_edge.device.metrics import wilson_interval
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.photos.folds import DEFAULT_FOLDS, NO_FOLD, Folds, assign_folds
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, PhotoTable, class_numbers
 from poets_edge.train.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
@@ -83,9 +83,9 @@ class CrossValidation:
         return np.asarray((self.scores.argmax(axis=2) == self.truth).sum(axis=0), np.int64)
 
     @property
-    def scored(self) -> Scored:
+    def scored(self) -> Predictions:
         """The predictions, with scores averaged over the repeats."""
-        return Scored(self.photos, np.asarray(self.scores.mean(axis=0), np.float32), ())
+        return Predictions(self.photos, np.asarray(self.scores.mean(axis=0), np.float32), ())
 
     @property
     def count(self) -> int:

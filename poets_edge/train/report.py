@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import percent
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.photos.table import class_numbers
 from poets_edge.reports.charts import Axis, Line, Point, line_chart
 from poets_edge.reports.page import write_page
@@ -25,7 +25,9 @@ _MOST_RIGHT = 18
 _MOST_LISTED = 40
 
 
-def write_report(options: TrainOptions, result: TrainResult, test: Scored, excluded: Sequence[str], path: Path) -> None:
+def write_report(
+    options: TrainOptions, result: TrainResult, test: Predictions, excluded: Sequence[str], path: Path
+) -> None:
     """Write the report page of a training run.
 
     Args:
@@ -99,7 +101,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
     ]
 
 
-def _right(test: Scored, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+def _right(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the most and the least confident correct answer of each class."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.files import write_bytes, write_together
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.nets.tensorboard_graph import training_picture
@@ -276,8 +276,8 @@ def _test_rows(options: TrainOptions, data: Data) -> Rows:
     return np.asarray(rows[np.sort(rng.permutation(len(rows))[: options.test_batch_size])])
 
 
-def _score(head: Head, data: Data, rows: Rows) -> Scored:
-    return Scored(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
+def _score(head: Head, data: Data, rows: Rows) -> Predictions:
+    return Predictions(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
 
 
 def _check_labels(labels: Sequence[str]) -> None:

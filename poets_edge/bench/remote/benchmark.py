@@ -34,7 +34,7 @@ from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.bench.rounds import Round, RoundLog, append_round, read_rounds
 from poets_edge.core.files import sha256_of
 from poets_edge.core.paths import cache_folder
-from poets_edge.device.predictions import Scored
+from poets_edge.device.predictions import Predictions
 from poets_edge.errors import OutputError, RemoteError, UsageError
 from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.progress import Reporter, Silent
@@ -88,7 +88,7 @@ def benchmark_on(
     return results, failures
 
 
-def _predict_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Scored]:
+def _predict_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
     """Return this machine's scores. Raises UsageError if the models have different test photos."""
     if options.image_dir is not None and is_elsewhere(str(options.image_dir)):
         raise UsageError(
@@ -112,7 +112,7 @@ def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
 
 
 def _benchmark(
-    device: Installation, options: BenchmarkOptions, here: Mapping[Path, Scored], reporter: Reporter
+    device: Installation, options: BenchmarkOptions, here: Mapping[Path, Predictions], reporter: Reporter
 ) -> BenchmarkResult:
     models = tuple(dict.fromkeys(options.models))
     photos = next(iter(here.values())).photos if here else ()
@@ -196,8 +196,8 @@ def _predictions(
     device: Installation,
     models: Sequence[Path],
     answers: Sequence[DevicePredictions],
-    here: Mapping[Path, Scored],
-) -> dict[Path, Scored]:
+    here: Mapping[Path, Predictions],
+) -> dict[Path, Predictions]:
     """Return the device's scores as those of photos of this machine. Raises RemoteError where they do not fit."""
     if not here:
         return {}
@@ -206,13 +206,13 @@ def _predictions(
         for model, answer in zip(models, answers, strict=True):
             photos = {photo.name: photo for photo in here[model].photos}
             scores = np.array(answer.scores, np.float32).reshape(len(answer.photos), here[model].scores.shape[1])
-            found[model] = Scored([photos[name] for name in answer.photos], scores, ())
+            found[model] = Predictions([photos[name] for name in answer.photos], scores, ())
     except (ValueError, KeyError):
         raise RemoteError(f"{device.host}: its scores do not belong to the photos that were sent.") from None
     return found
 
 
-def _check(device: Installation, model: Path, there: Scored, here: Scored, reporter: Reporter) -> ScoreCheck:
+def _check(device: Installation, model: Path, there: Predictions, here: Predictions, reporter: Reporter) -> ScoreCheck:
     """Compare a device's scores with this machine's."""
     rows = {photo.name: row for photo, row in zip(here.photos, here.scores, strict=True)}
     both = [(rows[photo.name], row) for photo, row in zip(there.photos, there.scores, strict=True)]
