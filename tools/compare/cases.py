@@ -366,19 +366,31 @@ CASES = (
         inputs.foreign_models,
         shared=("cases/models",),
     ),
+    Case(
+        "foreign-graphs",
+        (
+            "inspect models/keras_raw_input.pb --json",
+            "export models/keras_raw_input.pb --labels models/labels.txt --output-dir out"
+            " --quantize float32 --quantize float16 --quantize dynamic --json",
+            "label models/keras_raw_input.pb photos/daisy --labels models/labels.txt --json",
+        ),
+        ("photos",),
+        inputs.foreign_models,
+        shared=("cases/models",),
+    ),
     # benchmark, compare
     Case(
         "benchmark",
         (
             f"benchmark {_FLOAT} {_INT8} --image_dir photos {_QUICK} --output result.json",
             f"benchmark {_INT8} --image_dir photos --set all {_QUICK} --json",
-            f"benchmark {_INT8} {_QUICK} --operators --json",
             f"benchmark {_INT8} {_QUICK}",
             f"! benchmark missing.tflite {_QUICK}",
             f"! benchmark {_INT8} --rate 5",
         ),
         ("trained",),
     ),
+    Case("benchmark-operators", (f"benchmark {_INT8} {_QUICK} --operators --json",), ("trained",)),
     Case("benchmark-sustained", (f"benchmark {_INT8} --sustained 3s --rate 20 --chart heat.svg --json",), ("trained",)),
     Case(
         "compare",

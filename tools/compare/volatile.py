@@ -58,7 +58,7 @@ VOLATILE = (
     # JSON
     Volatile(reason="The time of a training run.", file="*/run*.json", json="/date"),
     Volatile(reason="As above, as `runs --json` prints it.", case="runs", json="/*/date"),
-    *(Volatile(reason="Measured times.", case="benchmark", json=path) for path in _BENCHMARK),
+    *(Volatile(reason="Measured times.", case="benchmark*", json=path) for path in _BENCHMARK),
     *(Volatile(reason="Measured times.", case="benchmark-sustained", json=path) for path in _SUSTAINED),
     *(Volatile(reason="Measured times, and what they decide.", case="grid-measured", json=path) for path in _GRID),
     Volatile(reason="How long each part of the grid took.", case="grid*", json="/seconds/*"),
