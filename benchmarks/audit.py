@@ -260,7 +260,7 @@ def exported(photos: AuditPhotos, options: AuditOptions) -> None:
             )
             train(training)
             files = export(ExportOptions(graph=work / "graph.pb", quantizations=("float32", "int8"))).files
-            unseen = [photo for photo in scan(work / "photos").photos if photo.given_set == "test"]
+            unseen = [photo for photo in scan(work / "photos").photos if photo.given_split == "test"]
             for file in files:
                 scored = score_model(unseen, file.path)
                 truth = np.array([photos.labels.index(photo.label) for photo in scored.photos], np.int64)

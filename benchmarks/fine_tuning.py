@@ -24,7 +24,7 @@ from poets_edge.device.paired import compare_paired
 from poets_edge.export.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import Quantization
 from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.head import HeadOptions
@@ -144,7 +144,7 @@ def _right(
             output_labels=work / "labels.txt",
             summaries_dir=work / "summaries",
             bottleneck_dir=options.bottleneck_dir,
-            percentages=Percentages(testing=20, validation=0),
+            percentages=SplitConfig(testing=20, validation=0),
             head=HeadOptions(eval_step_interval=1000, seed=seed),
             folds=0,
             fine_tuning=FineTuning(blocks=blocks, epochs=options.epochs),

@@ -14,7 +14,7 @@ from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from poets_edge.export.export import ExportOptions, export
 from poets_edge.export.results import ExportedFile
 from poets_edge.nets.architectures import MOBILENETS, Architecture
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.train import train
@@ -50,7 +50,7 @@ def _train_and_export(architecture: Architecture, flowers: Path, work: Path) -> 
             output_labels=graph.with_name("labels.txt"),
             bottleneck_dir=work / "bottlenecks",
             summaries_dir=work / "summaries",
-            percentages=Percentages(testing=_TEST_PERCENTAGE, validation=10),
+            percentages=SplitConfig(testing=_TEST_PERCENTAGE, validation=10),
         )
     )
     exported = export(ExportOptions(graph=graph, labels=graph.with_name("labels.txt"), quantizations=QUANTIZATIONS))

@@ -22,7 +22,7 @@ from poets_edge.export.held_out import calibration_photos, photos_of_record
 from poets_edge.nets.architectures import MOBILENETS, Architecture
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
@@ -31,7 +31,7 @@ from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadat
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.train import train
 
-_PERCENTAGES = Percentages(testing=40, validation=10)
+_PERCENTAGES = SplitConfig(testing=40, validation=10)
 _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 
 

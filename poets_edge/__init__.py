@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from poets_edge.nets.architectures import Architecture as Architecture
     from poets_edge.nets.architectures import architecture as architecture
     from poets_edge.photos.address import Address as Address
-    from poets_edge.photos.split import Percentages as Percentages
+    from poets_edge.photos.split import SplitConfig as SplitConfig
     from poets_edge.progress import Reporter as Reporter
     from poets_edge.train.distort import Distortions as Distortions
     from poets_edge.train.fine_tuning.options import FineTuning as FineTuning
@@ -92,7 +92,7 @@ _HOMES = {
     "HeadOptions": "poets_edge.train.head",
     "Inspection": "poets_edge.device.inspection",
     "Label": "poets_edge.device.classifier",
-    "Percentages": "poets_edge.photos.split",
+    "SplitConfig": "poets_edge.photos.split",
     "PoetsEdgeError": "poets_edge.errors",
     "Reporter": "poets_edge.progress",
     "Prediction": "poets_edge.device.watch.pipeline",

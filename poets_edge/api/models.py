@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
     from poets_edge.device.inspection import Inspection
     from poets_edge.photos.address import Location
-    from poets_edge.photos.split import Percentages
+    from poets_edge.photos.split import SplitConfig
     from poets_edge.progress import Reporter
 
 
@@ -70,7 +70,7 @@ def evaluate(
     *,
     split: EvaluatedSplit | None = None,
     labels: StrPath | None = None,
-    percentages: Percentages | None = None,
+    percentages: SplitConfig | None = None,
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:

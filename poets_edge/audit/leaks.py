@@ -11,13 +11,13 @@ import numpy as np
 from poets_edge.audit.near_duplicates import NearDuplicates
 from poets_edge.audit.photos import AuditPhotos
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.photos.split import Percentages, set_numbers
-from poets_edge.photos.table import SET_NAMES
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.train.cross_validation import fold_heads
 from poets_edge.train.head import HeadOptions
 from poets_edge.train.vectors import take
 
-_TRAINING, _VALIDATION, _TEST = map(SET_NAMES.index, ("training", "validation", "test"))
+_TRAINING, _VALIDATION, _TEST = map(SPLIT_NAMES.index, ("training", "validation", "test"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Leak:
 
 
 def find_leak(
-    photos: AuditPhotos, duplicates: NearDuplicates, percentages: Percentages, options: HeadOptions
+    photos: AuditPhotos, duplicates: NearDuplicates, percentages: SplitConfig, options: HeadOptions
 ) -> Leak | None:
     """Return the leak between training and test set, or None if there is none.
 
@@ -59,7 +59,7 @@ def find_leak(
         percentages: the split, as for `train`.
         options: options of the head that is trained.
     """
-    splits = set_numbers(photos.photos.photos, percentages)
+    splits = assign_splits(photos.photos.photos, percentages)
     leaked: list[int] = []
     for group in duplicates.groups:
         members = np.array(group)

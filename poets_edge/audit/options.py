@@ -12,7 +12,7 @@ from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, ar
 from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.train.head import HeadOptions
 
 
@@ -36,7 +36,7 @@ class AuditOptions:
     weights: str = IMAGENET
     model_dir: Path = MODELS
     bottleneck_dir: Path = BOTTLENECKS
-    percentages: Percentages = Percentages()
+    percentages: SplitConfig = SplitConfig()
     head: HeadOptions = HeadOptions()
     folds: int = DEFAULT_FOLDS
     target: float = 0.95

@@ -17,8 +17,8 @@ from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
 from poets_edge.photos.elsewhere import photo_at
-from poets_edge.photos.split import set_numbers
-from poets_edge.photos.table import SET_NAMES
+from poets_edge.photos.split import assign_splits
+from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
@@ -120,7 +120,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
     """Return the first groups; those with several classes come first, then those with several splits."""
     photos = result.photos
-    splits = set_numbers(photos.photos.photos, result.options.percentages)
+    splits = assign_splits(photos.photos.photos, result.options.percentages)
 
     def crosses(group: tuple[int, ...]) -> bool:
         return len({int(photos.classes[row]) for row in group}) > 1
@@ -134,7 +134,7 @@ def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
     groups = sorted(result.near_duplicates.groups, key=lambda group: (not crosses(group), not straddles(group)))
     return [
         [
-            _shown(result, row, split=SET_NAMES[splits[row]], crosses=crosses(group), likely=other_label(row, group))
+            _shown(result, row, split=SPLIT_NAMES[splits[row]], crosses=crosses(group), likely=other_label(row, group))
             for row in group[:_MAX_IN_GROUP]
         ]
         for group in groups[:_MAX_GROUPS]

@@ -29,7 +29,7 @@ from poets_edge.core.wording import percent
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult, compare_results
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 
 
 @subcommand(
@@ -79,8 +79,8 @@ def command(
     models, folders = models_and_rest(arguments, graph)
     percentages = None
     if testing is not None or validation is not None:
-        default = Percentages()
-        percentages = Percentages(
+        default = SplitConfig()
+        percentages = SplitConfig(
             testing=default.testing if testing is None else testing,
             validation=default.validation if validation is None else validation,
         )

@@ -23,7 +23,7 @@ from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
 from poets_edge.export.export import ExportOptions, export
 from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 
 _DEFAULT = ExportOptions()
@@ -97,7 +97,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     section=PHOTOS_SECTION,
     help="Number of training photos that calibrate int8.",
 )
-@percentage_options(Percentages())
+@percentage_options(SplitConfig())
 @option("--graph", type=FILE, metavar="FILE", section=CODELAB, help="GRAPH, as the codelab names it.")
 @option(
     "--labels",
@@ -140,7 +140,7 @@ def command(
         quantizations=quantizations,
         float_io=float_io,
         image_dir=image_dir,
-        percentages=Percentages(testing=testing, validation=validation),
+        percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,
         max_accuracy_drop=max_accuracy_drop,
     )

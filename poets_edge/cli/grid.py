@@ -40,7 +40,7 @@ from poets_edge.grid.options import GridOptions
 from poets_edge.grid.points import GridPoint
 from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import MOBILENETS, architecture
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.head import HeadOptions
 
@@ -201,7 +201,7 @@ def command(
         output_dir=output_dir,
         bottleneck_dir=bottleneck_dir,
         model_dir=model_dir,
-        percentages=Percentages(testing=testing, validation=validation),
+        percentages=SplitConfig(testing=testing, validation=validation),
         head=HeadOptions(steps=steps, learning_rate=learning_rate, seed=seed),
         calibration_count=calibration_count,
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),

@@ -14,10 +14,10 @@ from poets_edge.core.credentials import without_user_info
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import is_address, photo_path
-from poets_edge.photos.table import SET_NAMES
+from poets_edge.photos.table import SPLIT_NAMES
 
 if TYPE_CHECKING:
-    from poets_edge.photos.split import Percentages
+    from poets_edge.photos.split import SplitConfig
 
 MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
 
@@ -170,7 +170,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
     return option(
         "--split",
         "split",
-        type=click.Choice([*SET_NAMES, "all"]),
+        type=click.Choice([*SPLIT_NAMES, "all"]),
         old=("--set",),
         section=PHOTOS_SECTION,
         help=help,
@@ -179,7 +179,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
 
 
 def percentage_options(
-    default: Percentages | None, show_default: str | bool = True
+    default: SplitConfig | None, show_default: str | bool = True
 ) -> Callable[[_Function], _Function]:
     """Declare `--testing-percentage` and `--validation-percentage`."""
 

@@ -32,7 +32,7 @@ from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.train.distort import DEFAULT_VARIANTS, Distortions
 from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.fine_tuning.views import DEFAULT_VIEWS
@@ -291,7 +291,7 @@ def command(
         summaries_dir=summaries_dir,
         intermediate_output_graphs_dir=intermediate_output_graphs_dir,
         intermediate_store_frequency=intermediate_store_frequency,
-        percentages=Percentages(testing=testing, validation=validation),
+        percentages=SplitConfig(testing=testing, validation=validation),
         head=HeadOptions(
             steps=steps,
             learning_rate=learning_rate,

@@ -17,14 +17,14 @@ from poets_edge.nets.weights import EMBEDDED
 from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE
 from poets_edge.photos.folder import Photo, PhotoFolder, scan
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.split import SplitConfig, split
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.convert import QUANTIZATIONS
 from poets_edge.train.head import HeadOptions
 from poets_edge.train.options import TrainOptions
 from poets_edge.train.train import train
 
-_SETS = Percentages(testing=30, validation=10)
+_SETS = SplitConfig(testing=30, validation=10)
 """Ten drawn test photos a class would say little."""
 _TIMED_RUNS = 100
 

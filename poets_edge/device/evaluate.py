@@ -17,11 +17,11 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import overlap, sketch_now
-from poets_edge.photos.split import Percentages, SetName
+from poets_edge.photos.split import SplitConfig, SplitName
 from poets_edge.photos.split import split as assign_splits
 from poets_edge.progress import Reporter, Silent
 
-EvaluatedSplit: TypeAlias = SetName | Literal["all"]
+EvaluatedSplit: TypeAlias = SplitName | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def evaluate(
     image_dir: Location,
     *,
     split: EvaluatedSplit | None = None,
-    percentages: Percentages | None = None,
+    percentages: SplitConfig | None = None,
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
@@ -131,7 +131,7 @@ def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired
     return compare_paired(np.array([correct[name] for name in common]), np.array([expected[name] for name in common]))
 
 
-def _photos_of(split: EvaluatedSplit, photos: Sequence[Photo], percentages: Percentages) -> list[Photo]:
+def _photos_of(split: EvaluatedSplit, photos: Sequence[Photo], percentages: SplitConfig) -> list[Photo]:
     if split == "all":
         return list(photos)
     splits = assign_splits(photos, percentages)
@@ -146,7 +146,7 @@ def _was_trained_on(photos: Sequence[Photo], facts: Mapping[str, Any]) -> bool:
     return overlap(training["photos_sketch"], sketch_now(photos))
 
 
-def _percentages_of(facts: Mapping[str, Any]) -> Percentages:
+def _percentages_of(facts: Mapping[str, Any]) -> SplitConfig:
     """Return the split sizes that a model was trained with, so that its test photos are still test photos."""
     known = facts.get("percentages")
-    return Percentages(**known) if known else Percentages()
+    return SplitConfig(**known) if known else SplitConfig()

@@ -22,7 +22,7 @@ from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import calibration_pixels
@@ -58,7 +58,7 @@ class ExportOptions:
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
     image_dir: Location | None = None
-    percentages: Percentages = Percentages()
+    percentages: SplitConfig = SplitConfig()
     calibration_count: int = 100
     max_accuracy_drop: float | None = None
 

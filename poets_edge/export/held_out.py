@@ -16,8 +16,8 @@ from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.names import class_name
-from poets_edge.photos.split import Percentages, set_numbers
-from poets_edge.photos.table import SET_NAMES, PhotoTable
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def photos_of_record(
         )
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
-        return _split_again(record, folder) if found is None else _split(found, Percentages(**record["percentages"]))
+        return _split_again(record, folder) if found is None else _split(found, SplitConfig(**record["percentages"]))
     elsewhere = is_elsewhere(str(folder))
     if found is not None:
         find: Callable[[str], Photo | None] = {photo.name: photo for photo in found}.get
@@ -103,17 +103,17 @@ def _split_again(record: dict[str, Any], folder: Location) -> ExportPhotos:
     """Split the present photos of the folder as the record says; for records of too many photos to name each."""
     found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
-    return replace(_split(found, Percentages(**record["percentages"])), missing=max(0, known - len(found)))
+    return replace(_split(found, SplitConfig(**record["percentages"])), missing=max(0, known - len(found)))
 
 
-def photos_of_folder(folder: Location, percentages: Percentages) -> ExportPhotos:
+def photos_of_folder(folder: Location, percentages: SplitConfig) -> ExportPhotos:
     """Scan a folder and split it as `train` does. Raises DatasetError."""
     return _split(scan(folder).photos, percentages)
 
 
-def _split(photos: PhotoTable, percentages: Percentages) -> ExportPhotos:
-    numbers = set_numbers(photos, percentages)
-    training, test = (photos.take(np.flatnonzero(numbers == SET_NAMES.index(name))) for name in ("training", "test"))
+def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:
+    numbers = assign_splits(photos, percentages)
+    training, test = (photos.take(np.flatnonzero(numbers == SPLIT_NAMES.index(name))) for name in ("training", "test"))
     return ExportPhotos(training, test)
 
 

@@ -14,7 +14,7 @@ from poets_edge.grid.budget import Budget
 from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architecture
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.train.fine_tuning.options import FineTuning
 from poets_edge.train.head import HeadOptions
 from poets_edge.train.options import TrainOptions
@@ -48,7 +48,7 @@ class GridOptions:
     output_dir: Path = WORK / "grid"
     bottleneck_dir: Path = BOTTLENECKS
     model_dir: Path = MODELS
-    percentages: Percentages = Percentages()
+    percentages: SplitConfig = SplitConfig()
     head: HeadOptions = HeadOptions()
     fine_tuning: FineTuning = FineTuning()
     calibration_count: int = 100

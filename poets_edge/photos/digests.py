@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 from poets_edge.core.sqlite import Database, in_queries, is_damage
 from poets_edge.photos import elsewhere
 from poets_edge.photos.address import Location, is_address
-from poets_edge.photos.elsewhere import Seen
+from poets_edge.photos.elsewhere import FileStamp
 from poets_edge.progress import Reporter
 
 Result = TypeVar("Result")
@@ -76,15 +76,15 @@ class Digests:
                 stamp, digest = stored.get(name, _UNKNOWN)
                 # A damaged file may hold anything. (A wrong digest of the right length shows when the photo is read.)
                 sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
-                now = seen_now(path) if sound else None
+                now = current_stamp(path) if sound else None
                 found.append(Known(digest, now.size) if now and now.identity == stamp else None)
         return found
 
-    def store(self, path: Location, stamp: Seen, at: float, digest: bytes) -> None:
+    def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
         """Store a digest, unless the file was changed too short a time before it was read, or in the future.
 
         Args:
-            stamp: result of `seen_now` from before the photo was read.
+            stamp: result of `current_stamp` from before the photo was read.
             at: when that was, in seconds since the epoch.
         """
         if stamp.changed < at - RACY_SECONDS:
@@ -154,10 +154,10 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
                 reporter.warn(f"the cache of photos' checksums was damaged; it was moved to {path} and is made again.")
 
 
-def seen_now(path: str) -> Seen | None:
+def current_stamp(path: str) -> FileStamp | None:
     """Return the current stamp of a photo; None if there is none that would show a change."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:
-        return elsewhere.seen(path)
-    return Seen.of(now) if stat.S_ISREG(now.st_mode) else None
+        return elsewhere.stamp(path)
+    return FileStamp.of(now) if stat.S_ISREG(now.st_mode) else None

@@ -49,7 +49,7 @@ class Found:
     depth: int = 0
 
 
-class Seen(NamedTuple):
+class FileStamp(NamedTuple):
     """The marks of a photo, had without reading it. (A tuple, for it is made a million times.)
 
     Attributes:
@@ -63,10 +63,10 @@ class Seen(NamedTuple):
     size: int
 
     @staticmethod
-    def of(status: os.stat_result) -> Seen:
+    def of(status: os.stat_result) -> FileStamp:
         """The marks of a file here."""
         identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-        return Seen(identity, max(status.st_mtime, status.st_ctime), status.st_size)
+        return FileStamp(identity, max(status.st_mtime, status.st_ctime), status.st_size)
 
 
 def is_elsewhere(path: str) -> bool:
@@ -152,22 +152,22 @@ def read(path: str, most: int) -> bytes:
         return read_member(member, part, most)
 
 
-def seen(path: str) -> Seen | None:
+def stamp(path: str) -> FileStamp | None:
     """The marks of a photo as it is now; None where it is missing, or its server says nothing."""
     try:
         container, name = _through(path)
         if container is None:
             said = remote.facts(path)
-            return Seen(said.identity, said.changed, size(path)) if said.identity else None
+            return FileStamp(said.identity, said.changed, size(path)) if said.identity else None
         archive, whole, changed = _archive_at(container)
         member = archive.find(name)
-        return Seen(f"{whole} {member}", changed, member.length) if member and whole else None
+        return FileStamp(f"{whole} {member}", changed, member.length) if member and whole else None
     except OSError:
         return None
 
 
 def ask_about(paths: Sequence[str]) -> None:
-    """Ask for what `seen` and `size` tell of photos at addresses, many at a time."""
+    """Ask for what `stamp` and `size` tell of photos at addresses, many at a time."""
     remote.ask_about([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
@@ -200,7 +200,7 @@ def _archive_at(container: str) -> tuple[Archive, str, float]:
     if is_address(container):
         said = remote.facts(container)
         return _remote_archive(container), said.identity or "", said.changed
-    whole, changed, _ = Seen.of(os.stat(container))  # noqa: PTH116
+    whole, changed, _ = FileStamp.of(os.stat(container))  # noqa: PTH116
     return _local_archive(container, whole), whole, changed
 
 

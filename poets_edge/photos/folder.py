@@ -25,11 +25,11 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos import elsewhere
 from poets_edge.photos.address import Address, Location
 from poets_edge.photos.names import PHOTO_SUFFIXES, check_distinct, class_name
-from poets_edge.photos.table import NO_SET, SET_NAMES, PhotoTable
+from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, PhotoTable
 from poets_edge.photos.table import Photo as Photo
-from poets_edge.photos.table import SetName as SetName
+from poets_edge.photos.table import SplitName as SplitName
 
-_SET_FOLDERS: dict[str, SetName] = {
+_SET_FOLDERS: dict[str, SplitName] = {
     "train": "training",
     "training": "training",
     "val": "validation",
@@ -103,7 +103,7 @@ def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
     above = len(os.path.join(folder, ""))  # noqa: PTH118
     for class_folder in _subfolders(folder, *set_folders):
         label = class_name(class_folder.name)
-        of_set = SET_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SET
+        of_set = SPLIT_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SPLIT
         paths = _photo_paths(class_folder, recursive=recursive)
         names = sorted(path[above:].replace(os.sep, "/") for path in paths)
         number = labels.setdefault(label, len(labels))
@@ -144,7 +144,7 @@ def _scan_elsewhere(folder: Location, *, recursive: bool) -> PhotoFolder:
             continue
         names.append(found.names[row])
         classes.append(labels.setdefault(label, len(labels)))
-        given.append(SET_NAMES.index(_SET_FOLDERS[folders[0].lower()]) if set_folders else NO_SET)
+        given.append(SPLIT_NAMES.index(_SET_FOLDERS[folders[0].lower()]) if set_folders else NO_SPLIT)
     if not names:
         raise DatasetError(
             f"{folder}: no class folders with photos in it. Wanted: one folder of {' '.join(sorted(PHOTO_SUFFIXES))}"

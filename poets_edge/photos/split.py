@@ -1,9 +1,9 @@
-"""Which photos train the head, which choose it, and which judge it.
+"""Assignment of photos to the training, validation and test split.
 
-A photo's set follows from a hash of its path relative to the photo folder, so it stays where it is when photos
-are added or the folder is moved. (The original script hashed the path as typed: `./photos` instead of `photos`
-moved a third of the photos to another set.) Photos whose names agree up to `_nohash_` are one group and stay
-together: use it for near-duplicates.
+A photo's split is determined by a hash of its path relative to the photo folder, so it does not change when photos are
+added or the folder is moved. (The original `retrain.py` hashed the path as typed: `./photos` instead of `photos` moved
+a third of the photos to another split.) Photos whose names agree up to `_nohash_` are one group and stay together,
+which is meant for near-duplicates.
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
-from poets_edge.photos.table import NO_SET, Photo, PhotoTable, SetNumbers
-from poets_edge.photos.table import SET_NAMES as SET_NAMES
-from poets_edge.photos.table import SetName as SetName
+from poets_edge.photos.table import NO_SPLIT, Photo, PhotoTable, SplitNumbers
+from poets_edge.photos.table import SPLIT_NAMES as SPLIT_NAMES
+from poets_edge.photos.table import SplitName as SplitName
 
-_TRAINING, _VALIDATION, _TEST = (SET_NAMES.index(name) for name in ("training", "validation", "test"))
+_TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
-_FEWEST_GROUPS_TO_SHARE = 3
+_MIN_GROUPS = 3
+"""Groups of photos from which a class has photos in every split."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Percentages:
-    """Shares of the photos, 0 to 100, that validate and test; the rest trains."""
+class SplitConfig:
+    """SplitConfig of the photos for testing and validation; the rest is for training."""
 
     testing: int = 10
     validation: int = 10
 
     def __post_init__(self) -> None:
-        check_fields(self)
         for name, value in asdict(self).items():
             if not 0 <= value <= 100:
                 raise UsageError(f"`{name}` must lie between 0 and 100, not {value}.")
@@ -47,75 +46,76 @@ class Percentages:
             )
 
 
-def split(photos: Iterable[Photo], percentages: Percentages) -> dict[str, SetName]:
-    """The set of each photo, by its name; as `set_numbers` says."""
+def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitName]:
+    """Return the split of each photo by its name (see `assign_splits`)."""
     table = PhotoTable.of(photos)
-    return {name: SET_NAMES[number] for name, number in zip(table.names, set_numbers(table, percentages), strict=True)}
+    numbers = assign_splits(table, percentages)
+    return {name: SPLIT_NAMES[number] for name, number in zip(table.names, numbers, strict=True)}
 
 
-def set_numbers(photos: PhotoTable, percentages: Percentages) -> SetNumbers:
-    """The set of each photo, as its place in SET_NAMES, int8 [photos].
+def assign_splits(photos: PhotoTable, percentages: SplitConfig) -> SplitNumbers:
+    """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
 
-    In a class of three groups or more at least one group goes to each set whose share is not 0; with fewer, all of
-    them train. Photos that lie in folders of sets stay in these; a set that has no folder gets its share of the
-    training photos.
+    A class of three groups or more has at least one group in each split whose percentage is not 0; all photos of a
+    smaller class are for training. Photos in folders of splits stay in these splits; a split without a folder gets its
+    percentage of the training photos.
     """
-    numbers: SetNumbers = photos.given.copy()
-    there = {SET_NAMES[number] for number in set(numbers.tolist()) if number != NO_SET}
-    if there:
-        percentages = Percentages(
-            testing=0 if "test" in there else percentages.testing,
-            validation=0 if "validation" in there else percentages.validation,
+    numbers: SplitNumbers = photos.given.copy()
+    given = {SPLIT_NAMES[number] for number in set(numbers.tolist()) if number != NO_SPLIT}
+    if given:
+        percentages = SplitConfig(
+            testing=0 if "test" in given else percentages.testing,
+            validation=0 if "validation" in given else percentages.validation,
         )
-    free = np.flatnonzero((numbers == NO_SET) | (numbers == _TRAINING))
-    places = np.array([_place(group_name(name)) for name in photos.names], np.float64)[free]
+    free = np.flatnonzero((numbers == NO_SPLIT) | (numbers == _TRAINING))
+    positions = np.array([_position(group_name(name)) for name in photos.names], np.float64)[free]
     chosen = np.full(len(free), _TRAINING, np.int8)
-    chosen[places < percentages.validation + percentages.testing] = _TEST
-    chosen[places < percentages.validation] = _VALIDATION
-    wanted = _wanted(percentages)
+    chosen[positions < percentages.validation + percentages.testing] = _TEST
+    chosen[positions < percentages.validation] = _VALIDATION
+    required = _required(percentages)
     for number in np.flatnonzero(np.bincount(photos.classes[free])):
         own = np.flatnonzero(photos.classes[free] == number)
-        met = set(chosen[own].tolist())
-        if len(set(places[own].tolist())) < _FEWEST_GROUPS_TO_SHARE or any(one not in met for one, _ in wanted):
+        present = set(chosen[own].tolist())
+        if len(set(positions[own].tolist())) < _MIN_GROUPS or any(one not in present for one, _ in required):
             groups = [group_name(photos.names[row]) for row in free[own].tolist()]
-            of = _fill(dict(zip(groups, chosen[own].tolist(), strict=True)), wanted)
+            of = _fill(dict(zip(groups, chosen[own].tolist(), strict=True)), required)
             chosen[own] = [of[group] for group in groups]
     numbers[free] = chosen
     return numbers
 
 
-def _wanted(percentages: Percentages) -> list[tuple[int, float]]:
-    """The sets that every class should have, each with the place that is the most its own."""
-    wanted = [(_TRAINING, 100.0)]
+def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
+    """Return the splits that every class should have, each with the position that is nearest to it."""
+    required = [(_TRAINING, 100.0)]
     if percentages.validation:
-        wanted.append((_VALIDATION, 0.0))
+        required.append((_VALIDATION, 0.0))
     if percentages.testing:
-        wanted.append((_TEST, float(percentages.validation)))
-    return wanted
+        required.append((_TEST, float(percentages.validation)))
+    return required
 
 
-def _fill(chosen: dict[str, int], wanted: Sequence[tuple[int, float]]) -> dict[str, int]:
-    """The sets of a class's groups, where it has too few to share, or misses a set by chance."""
-    if len(chosen) < _FEWEST_GROUPS_TO_SHARE:
+def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
+    """Return the splits of a class's groups, corrected for a class with few groups or without a group in a split."""
+    if len(chosen) < _MIN_GROUPS:
         return dict.fromkeys(chosen, _TRAINING)
-    places = {group: _place(group) for group in chosen}
-    for number, ideal in wanted:
+    positions = {group: _position(group) for group in chosen}
+    for number, ideal in required:
         if number not in chosen.values():
-            # The nearest group by hash fills it, from a set that has two.
+            # The group nearest to the split moves there, from a split with two groups or more.
             sizes = Counter(chosen.values())
             donors = [group for group, of in chosen.items() if sizes[of] > 1]
-            chosen[min(donors, key=lambda group: (abs(places[group] - ideal), group))] = number
+            chosen[min(donors, key=lambda group: (abs(positions[group] - ideal), group))] = number
     return chosen
 
 
 def group_name(name: str) -> str:
-    """The part of a name that photos share which must not be separated: up to `_nohash_`."""
+    """Return the part of a name up to `_nohash_`, which photos of one group have in common."""
     return re.sub(r"_nohash_.*$", "", name) if "_nohash_" in name else name
 
 
-def _place(group: str) -> float:
-    """Where a group falls between 0 and 100."""
-    # macOS stores é as e + accent; the same photo must not change sets on another machine.
+def _position(group: str) -> float:
+    """Return the position of a group between 0 and 100, from a hash of its name."""
+    # macOS stores é as e + accent; the same photo must not change splits on another machine.
     text = group if group.isascii() else unicodedata.normalize("NFC", group)
     digest = hashlib.sha1(text.encode("utf-8", errors="surrogateescape"), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 * 100

@@ -16,17 +16,17 @@ import numpy.typing as npt
 
 from poets_edge.photos.address import Location, joined, photo_path
 
-SetName = Literal["training", "validation", "test"]
-SET_NAMES: tuple[SetName, ...] = get_args(SetName)
+SplitName = Literal["training", "validation", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
-NO_SET = -1
+NO_SPLIT = -1
 """Set number of a photo whose folder does not decide its set."""
 UNKNOWN_SIZE = -1
 """Size of a photo whose number of bytes is not known."""
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
-SetNumbers = npt.NDArray[np.int8]
+SplitNumbers = npt.NDArray[np.int8]
 Digest = npt.NDArray[np.uint8]
 
 
@@ -38,14 +38,14 @@ class Photo:
         path: path of the file; it may lead through an archive, or be an address.
         name: path relative to the photo folder, with `/`.
         label: class.
-        given_set: set whose folder holds the file; None where the photo folder is not divided into sets.
+        given_split: set whose folder holds the file; None where the photo folder is not divided into sets.
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
 
     path: Location
     name: str
     label: str
-    given_set: SetName | None = None
+    given_split: SplitName | None = None
     sha256: str = ""
 
     @property
@@ -64,11 +64,11 @@ class PhotoTable(Sequence[Photo]):
         names: paths relative to the folder, with `/`.
         labels: class names; not every class needs a photo.
         classes: index into `labels` of each photo's class, int32 [photos].
-        given: index into SET_NAMES of the set whose folder holds the photo, or NO_SET, int8 [photos].
+        given: index into SPLIT_NAMES of the set whose folder holds the photo, or NO_SPLIT, int8 [photos].
     """
 
     def __init__(
-        self, *, folder: str, names: Sequence[str], labels: tuple[str, ...], classes: Numbers, given: SetNumbers,
+        self, *, folder: str, names: Sequence[str], labels: tuple[str, ...], classes: Numbers, given: SplitNumbers,
         paths: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         """Args: paths: path of each photo, where it is not the name within the folder."""
@@ -84,7 +84,7 @@ class PhotoTable(Sequence[Photo]):
         listed = list(photos)
         labels = tuple(dict.fromkeys(photo.label for photo in listed))
         numbers = {label: number for number, label in enumerate(labels)}
-        given = [NO_SET if photo.given_set is None else SET_NAMES.index(photo.given_set) for photo in listed]
+        given = [NO_SPLIT if photo.given_split is None else SPLIT_NAMES.index(photo.given_split) for photo in listed]
         return PhotoTable(
             folder="",
             names=[photo.name for photo in listed],
@@ -107,7 +107,9 @@ class PhotoTable(Sequence[Photo]):
         name = self.names[index]
         path = self._paths[index] if self._paths is not None else joined(self.folder, name)
         given = self.given[index]
-        return Photo(photo_path(path), name, self.labels[self.classes[index]], None if given < 0 else SET_NAMES[given])
+        return Photo(
+            photo_path(path), name, self.labels[self.classes[index]], None if given < 0 else SPLIT_NAMES[given]
+        )
 
     def __iter__(self) -> Iterator[Photo]:
         for row in range(len(self)):

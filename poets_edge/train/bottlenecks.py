@@ -17,8 +17,8 @@ from PIL import Image
 from poets_edge.core.parallel import cores, run_parallel, run_shares
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
-from poets_edge.photos.digests import Known, open_digests, seen_now
-from poets_edge.photos.elsewhere import Seen, ask_about
+from poets_edge.photos.digests import Known, current_stamp, open_digests
+from poets_edge.photos.elsewhere import FileStamp, ask_about
 from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.photos.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
@@ -180,9 +180,9 @@ def hash_photos(
     return Hashed(table, digests, sizes, errors)
 
 
-def _hash(photo: Photo) -> tuple[Known | PhotoError, Seen | None, float]:
+def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
     """With what tells whether it has changed, from before it was read, and when that was."""
-    at, seen = time.time(), seen_now(str(photo.path))
+    at, seen = time.time(), current_stamp(str(photo.path))
     try:
         contents = read_contents(photo)
     except PhotoError as error:

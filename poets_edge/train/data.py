@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.split import SetName, set_numbers
-from poets_edge.photos.table import SET_NAMES, HashedPhoto, HashedPhotos, Rows, SetNumbers
+from poets_edge.photos.split import SplitName, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, Rows, SplitNumbers
 from poets_edge.progress import Reporter
 from poets_edge.train.backbone import Backbone
 from poets_edge.train.bottleneck_cache import BottleneckCache
@@ -27,26 +27,26 @@ class Data:
     Attributes:
         photos: with their digests.
         vectors: the undistorted bottleneck of each, float32 [photos, bottleneck_size].
-        sets: the place of each one's set in SET_NAMES, int8 [photos].
+        sets: the place of each one's set in SPLIT_NAMES, int8 [photos].
         labels: class names, sorted; a class's place is its number, also in the classes of `photos`.
     """
 
     photos: HashedPhotos
     vectors: Vectors
-    sets: SetNumbers
+    sets: SplitNumbers
     labels: tuple[str, ...]
 
     @staticmethod
-    def of(photos: Sequence[HashedPhoto], vectors: Vectors, sets: SetNumbers, labels: tuple[str, ...]) -> Data:
+    def of(photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]) -> Data:
         """From photos in any form."""
         columns = HashedPhotos.of(photos)
         return Data(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
-    def rows(self, *wanted: SetName) -> Rows:
+    def rows(self, *wanted: SplitName) -> Rows:
         """The row numbers of sets, one set after the other, int64 [photos]."""
-        return np.concatenate([np.flatnonzero(self.sets == SET_NAMES.index(name)) for name in wanted])
+        return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
-    def named(self, wanted: SetName) -> HashedPhotos:
+    def named(self, wanted: SplitName) -> HashedPhotos:
         """The photos of a set."""
         return self.photos.take(self.rows(wanted))
 
@@ -54,7 +54,7 @@ class Data:
         """The undistorted vectors of some photos, with their classes."""
         return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
-    def plain(self, wanted: SetName) -> LabelledVectors:
+    def plain(self, wanted: SplitName) -> LabelledVectors:
         """The undistorted vectors of a set."""
         return self.labelled(self.rows(wanted))
 
@@ -114,7 +114,7 @@ def read_data(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {found}."
         )
-    sets = set_numbers(photos, options.percentages)
+    sets = assign_splits(photos, options.percentages)
     labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
     sizes = np.delete(hashed.sizes, list(hashed.errors))[kept]
     return Data(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in troubles)

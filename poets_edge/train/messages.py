@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from poets_edge.errors import ModelError
-from poets_edge.photos.split import SetName
+from poets_edge.photos.split import SplitName
 from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
@@ -32,7 +32,7 @@ def step_line(step: Step) -> str:
 
 
 def report_sets(
-    reporter: Reporter, table: dict[str, dict[SetName, int]], duplicates: Sequence[Duplicate], *, tested: bool
+    reporter: Reporter, table: dict[str, dict[SplitName, int]], duplicates: Sequence[Duplicate], *, tested: bool
 ) -> None:
     """Report the number of photos by class and split, and photos that exist more than once."""
     width = max(len("class"), *(len(label) for label in table))
@@ -51,7 +51,7 @@ def report_sets(
 def report_run(
     options: TrainOptions,
     steps: Sequence[Step],
-    table: Mapping[str, Mapping[SetName, int]],
+    table: Mapping[str, Mapping[SplitName, int]],
     graph_sha256: str,
     reporter: Reporter,
 ) -> None:
@@ -84,7 +84,7 @@ def better_step(steps: Sequence[Step], *, early_stop: bool) -> str | None:
     return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {outcome}."
 
 
-def small_classes(table: Mapping[str, Mapping[SetName, int]]) -> str | None:
+def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
     """Return a line about classes with few photos compared with the largest class; None if there are none."""
     counts = {label: sum(sets.values()) for label, sets in table.items()}
     largest = max(counts, key=lambda label: counts[label])

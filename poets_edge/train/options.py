@@ -12,7 +12,7 @@ from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, ar
 from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.train.cluster_address import check_cluster
 from poets_edge.train.distort import Distortions
 from poets_edge.train.fine_tuning.options import FineTuning
@@ -54,7 +54,7 @@ class TrainOptions:
     summaries_dir: Path | None = None
     intermediate_output_graphs_dir: Path = WORK / "intermediate_graphs"
     intermediate_store_frequency: int = 0
-    percentages: Percentages = Percentages()
+    percentages: SplitConfig = SplitConfig()
     head: HeadOptions = HeadOptions()
     test_batch_size: int = -1
     folds: int = DEFAULT_FOLDS

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import poets_edge
 from poets_edge.core.json_checks import json_bytes
 from poets_edge.photos.image import PREPROCESSING
-from poets_edge.photos.table import SET_NAMES, Digest, HashedPhotos, PhotoTable, Rows, SetName, SetNumbers
+from poets_edge.photos.table import SPLIT_NAMES, Digest, HashedPhotos, PhotoTable, Rows, SplitName, SplitNumbers
 from poets_edge.tflite.interpreter import find_runtime
 
 FORMAT = 1
@@ -29,7 +29,7 @@ class Duplicate:
     """Names of identical photos in different splits or classes."""
 
     names: tuple[str, ...]
-    sets: tuple[SetName, ...]
+    sets: tuple[SplitName, ...]
     labels: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Duplicate:
         return {"names": list(self.names), "sets": list(self.sets), "labels": list(self.labels)}
 
 
-def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
+def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]:
     """Return photos with identical bytes in different splits (they inflate the test score) or classes."""
     groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
     found = []
@@ -46,7 +46,7 @@ def find_duplicates(photos: HashedPhotos, sets: SetNumbers) -> list[Duplicate]:
         found.append(
             Duplicate(
                 tuple(photo.name for photo in several),
-                tuple(SET_NAMES[sets[row]] for row in rows.tolist()),
+                tuple(SPLIT_NAMES[sets[row]] for row in rows.tolist()),
                 tuple(photo.label for photo in several),
             )
         )
@@ -68,19 +68,19 @@ def _differ(numbers: npt.NDArray[Any]) -> bool:
     return bool((numbers != numbers[0]).any())
 
 
-def class_table(photos: PhotoTable, sets: SetNumbers) -> dict[str, dict[SetName, int]]:
+def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitName, int]]:
     """Return the number of photos by class and split."""
-    wide = photos.classes.astype(np.int64) * len(SET_NAMES) + sets
-    counts = np.bincount(wide, minlength=len(photos.labels) * len(SET_NAMES)).reshape(-1, len(SET_NAMES)).tolist()
+    wide = photos.classes.astype(np.int64) * len(SPLIT_NAMES) + sets
+    counts = np.bincount(wide, minlength=len(photos.labels) * len(SPLIT_NAMES)).reshape(-1, len(SPLIT_NAMES)).tolist()
     of = dict(zip(photos.labels, counts, strict=True))
-    return {label: dict(zip(SET_NAMES, of[label], strict=True)) for label in photos.present}
+    return {label: dict(zip(SPLIT_NAMES, of[label], strict=True)) for label in photos.present}
 
 
 MOST_LISTED = 100_000
 """Maximum number of photos that a record names. For more, readers split the folder again by the recorded options."""
 
 
-def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
+def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
     """Return the fields of a record about single photos: `sets`, names by split, and `photos`, digests by name.
 
     For more than MOST_LISTED photos both are null, and `photos_sha256` is one checksum of all photos.
@@ -93,17 +93,17 @@ def photo_fields(photos: HashedPhotos, sets: SetNumbers) -> dict[str, Any]:
     return {
         "sets": {
             name: sorted(names[row] for row in np.flatnonzero(sets == number).tolist())
-            for number, name in enumerate(SET_NAMES)
+            for number, name in enumerate(SPLIT_NAMES)
         },
         "photos": dict(sorted((name, hexadecimal[width * row : width * (row + 1)]) for row, name in enumerate(names))),
     }
 
 
-def checksum(photos: HashedPhotos, sets: SetNumbers) -> str:
+def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
     """Return the SHA-256 over name, split and digest of each photo, hexadecimal."""
     whole = hashlib.sha256()
     for name, number, digest in zip(photos.photos.names, sets.tolist(), photos.digests, strict=True):
-        whole.update(f"{name}\0{SET_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())
+        whole.update(f"{name}\0{SPLIT_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())
     return whole.hexdigest()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Mistake
-from poets_edge.photos.split import SetName
+from poets_edge.photos.split import SplitName
 from poets_edge.train.cross_validation import CrossValidation
 from poets_edge.train.fine_tuning.fine_tune import FineTuned
 from poets_edge.train.head import Step
@@ -42,7 +42,7 @@ class TrainResult:
     labels_file: Path
     record: Path
     labels: tuple[str, ...]
-    table: dict[str, dict[SetName, int]]
+    table: dict[str, dict[SplitName, int]]
     test: Evaluation
     validation: Evaluation
     steps: tuple[Step, ...]

@@ -20,7 +20,7 @@ import numpy as np
 from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.table import SET_NAMES
+from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.train.cross_validation import FoldAssignment, fold_heads, sample_rows
 from poets_edge.train.data import Data
 from poets_edge.train.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
@@ -83,7 +83,7 @@ def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | N
         return None
     fold = folds.assignment
     # Another division: the training photos train, the validation photos are held out.
-    trained = np.where(data.sets[rows] == SET_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
+    trained = np.where(data.sets[rows] == SPLIT_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
     judged = fold != NO_FOLD
     scores = FoldAssignment(fold, tuple(heads)).scores(known.vectors)
@@ -125,7 +125,7 @@ def calibrate_head(
 
 def _stretch(head: Head, solved: Head, data: Data) -> float:
     """By how much the head's logits are longer than those of a head that the folds' solver finds."""
-    unseen = np.flatnonzero(data.sets != SET_NAMES.index("training"))
+    unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
     return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)

@@ -21,7 +21,7 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.minhash import sketch
-from poets_edge.photos.table import NO_SET, PhotoDigests, Rows
+from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
 from poets_edge.tflite.metadata import join_labels
@@ -305,7 +305,7 @@ def _fields(
         "final_tensor_name": options.final_tensor_name,
         "labels": found.pop("labels"),
         "classes": found.pop("classes"),
-        "set_folders": bool((data.photos.photos.given != NO_SET).any()),
+        "set_folders": bool((data.photos.photos.given != NO_SPLIT).any()),
         **photo_fields(data.photos, data.sets),
         **found,
     }

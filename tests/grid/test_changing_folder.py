@@ -15,7 +15,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.grid.grid import grid
 from poets_edge.grid.options import GridOptions
 from poets_edge.nets.architectures import architecture
-from poets_edge.photos.split import Percentages
+from poets_edge.photos.split import SplitConfig
 from poets_edge.progress import Silent
 from poets_edge.train.head import HeadOptions
 
@@ -48,7 +48,7 @@ def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
             output_dir=tmp_path / "grid",
             bottleneck_dir=tmp_path / "bottlenecks",
             model_dir=tmp_path / "models",
-            percentages=Percentages(testing=40),
+            percentages=SplitConfig(testing=40),
             head=HeadOptions(steps=20),
             calibration_count=5,
             folds=folds,

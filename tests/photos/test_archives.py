@@ -92,7 +92,7 @@ def test_archives_of_sets(photos: Path, tmp_path: Path) -> None:
     names = {name: ("train/", "val/", "test/")[place % 3] for place, name in enumerate(contents)}
     path = make_tar(tmp_path / "sets.tar", {names[name] + name: content for name, content in contents.items()})
     found = scan(path)
-    assert found.set_folders == ("test", "train", "val") and found.photos[0].given_set == "test"
+    assert found.set_folders == ("test", "train", "val") and found.photos[0].given_split == "test"
     assert found.classes == scan(photos).classes
 
 

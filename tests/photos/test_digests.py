@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poets_edge.photos import digests
-from poets_edge.photos.elsewhere import Seen
+from poets_edge.photos.elsewhere import FileStamp
 from poets_edge.photos.folder import Photo, read_contents, scan
 from poets_edge.photos.minhash import sketch, sketch_now
 from poets_edge.photos.table import UNKNOWN_SIZE
@@ -100,7 +100,7 @@ def test_a_size_is_what_the_server_says_also_when_the_photo_was_read(
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
     for module in (digests, bottlenecks):
-        monkeypatch.setattr(module, "seen_now", lambda path: Seen(path, 0.0, sizes[path]))
+        monkeypatch.setattr(module, "current_stamp", lambda path: FileStamp(path, 0.0, sizes[path]))
     for _ in ("read", "known"):
         assert hash_photos(photos, folder.kept).sizes.tolist() == [UNKNOWN_SIZE, 7, 70]
 

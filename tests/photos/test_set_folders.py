@@ -10,7 +10,7 @@ import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.photos.folder import scan
-from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.split import SplitConfig, split
 from tests.conftest import poets_edge
 
 
@@ -29,7 +29,7 @@ def divided(tmp_path: Path) -> Path:
 def test_sets_stay_as_they_were_divided(divided: Path) -> None:
     found = scan(divided)
     assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
-    sets = split(found.photos, Percentages(testing=20, validation=10))
+    sets = split(found.photos, SplitConfig(testing=20, validation=10))
     for name, chosen in sets.items():
         assert (chosen == "validation") is name.startswith("Valid/"), name
     tested = [name for name, chosen in sets.items() if chosen == "test"]
@@ -38,7 +38,7 @@ def test_sets_stay_as_they_were_divided(divided: Path) -> None:
 
 def test_a_test_folder_is_the_test_set(divided: Path) -> None:
     (divided / "Valid").rename(divided / "test")
-    sets = split(scan(divided).photos, Percentages(testing=50, validation=0))
+    sets = split(scan(divided).photos, SplitConfig(testing=50, validation=0))
     assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.split import SplitConfig, split
 
 NAMES = st.lists(st.text("abcdef0123", min_size=1, max_size=8), min_size=1, max_size=60, unique=True)
 
@@ -20,7 +20,7 @@ def photos(names: list[str], label: str = "daisy", folder: str = "x") -> list[Ph
 
 @given(NAMES)
 def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
-    percentages = Percentages()
+    percentages = SplitConfig()
     assert split(photos(names, folder="photos"), percentages) == split(
         photos(names, folder="./a/../photos"), percentages
     )
@@ -28,7 +28,7 @@ def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
 
 @given(NAMES, st.integers(0, 40), st.integers(0, 40))
 def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testing: int, validation: int) -> None:
-    sets = split(photos(names), Percentages(testing=testing, validation=validation))
+    sets = split(photos(names), SplitConfig(testing=testing, validation=validation))
     counts = Counter(sets.values())
     assert counts["training"] >= 1
     if len(names) >= 3:
@@ -42,14 +42,14 @@ def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testin
 @settings(max_examples=50)
 def test_groups_stay_together(names: list[str], copies: int) -> None:
     grouped = [f"{name}_nohash_{number}" for name in names for number in range(copies)]
-    sets = split(photos(grouped), Percentages())
+    sets = split(photos(grouped), SplitConfig())
     for name in names:
         assert len({sets[f"daisy/{name}_nohash_{number}.jpg"] for number in range(copies)}) == 1
 
 
 def test_adding_photos_moves_none_of_a_large_class() -> None:
-    before = split(photos([str(number) for number in range(500)]), Percentages())
-    after = split(photos([str(number) for number in range(700)]), Percentages())
+    before = split(photos([str(number) for number in range(500)]), SplitConfig())
+    after = split(photos([str(number) for number in range(700)]), SplitConfig())
     assert all(after[name] == chosen for name, chosen in before.items())
     shares = Counter(after.values())
     assert 40 <= shares["test"] <= 100 and 40 <= shares["validation"] <= 100
@@ -58,5 +58,5 @@ def test_adding_photos_moves_none_of_a_large_class() -> None:
 def test_both_ways_of_writing_an_accent_are_one_name() -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     rest = [str(number) for number in range(50)]
-    first, second = (split(photos([name, *rest]), Percentages()) for name in (composed, decomposed))
+    first, second = (split(photos([name, *rest]), SplitConfig()) for name in (composed, decomposed))
     assert first[f"daisy/{composed}.jpg"] == second[f"daisy/{decomposed}.jpg"]

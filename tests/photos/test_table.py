@@ -10,7 +10,7 @@ import pytest
 
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import scan
-from poets_edge.photos.split import Percentages, split
+from poets_edge.photos.split import SplitConfig, split
 from poets_edge.photos.table import HashedPhoto, HashedPhotos, Photo, PhotoDigests, PhotoTable, class_numbers
 
 NAMES = ["a/1.jpg", "a/é.jpg", os.fsdecode(b"a/\xff.jpg"), "b/2.jpg", "b/日本.jpg"]
@@ -60,7 +60,7 @@ def test_split_agrees_with_version_0_2_0() -> None:
     """Large classes, small ones, groups, and classes that miss a set by chance."""
     names = [f"large/{number}.jpg" for number in range(60)] + [f"group/{n % 4}_nohash_{n}.jpg" for n in range(12)]
     names += [f"small/{number}.jpg" for number in range(3)] + ["two/1.jpg", "two/2.jpg", "é/e\u0301.jpg"]
-    sets = split([Photo(Path(name), name, name.partition("/")[0]) for name in names], Percentages())
+    sets = split([Photo(Path(name), name, name.partition("/")[0]) for name in names], SplitConfig())
     assert {one: [name for name in names if sets[name] == one] for one in ("test", "validation")} == EXPECTED
 
 
