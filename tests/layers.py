@@ -30,9 +30,6 @@ LAYERS = (
 )
 """Packages and modules at the top of `poets_edge`, highest first. Each imports only what stands below it."""
 
-DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
-"""The layers that a device gets, with `api` and `cli`, which import what they need when they are called."""
-
 IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
 """Layers whose functions import packages of ours: a device has no packages above `bench`."""
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.bench.remote.wheels import DEVICE_LAYERS
 from poets_edge.demo.draw import draw_photo
 from tests.conftest import ROOT
 from tests.layers import (
     DEFERRED,
-    DEVICE_LAYERS,
     IMPORT_WHEN_CALLED,
     LAYERS,
     Import,

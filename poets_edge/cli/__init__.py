@@ -178,6 +178,13 @@ def _run() -> None:
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        if package == "poets_edge":
+            click.echo(
+                f"Error: this copy of poets_edge holds only what a device needs, without {error.name}."
+                " Run: pip install 'poets-edge[train]'",
+                err=True,
+            )
+            sys.exit(1)
         if package not in _EXTRAS:
             raise
         click.echo(

@@ -1,7 +1,6 @@
-"""Wheels for a device: this very program, and what it needs on that device's processor and Python.
+"""Wheels for a device: this program, and the packages that it needs on the device's processor and Python.
 
-Comes in: what is known of the device's system. Goes out: wheel files, to be unpacked there. It exists because a device
-may have no internet, no pip, and no venv module; all it needs is a Python.
+Wheels are unpacked on the device, which may have neither internet access nor pip nor venv; it only needs Python.
 """
 
 from __future__ import annotations
@@ -23,7 +22,12 @@ from poets_edge.core.files import scratch_folder
 from poets_edge.errors import RemoteError
 from poets_edge.tflite.runtimes import System
 
+DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
+"""Packages and modules that a device gets, with `api` and `cli`, whose functions import what they need."""
+
 _NAME = "poets_edge"
+_DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
+"""Files and folders of the package that the wheel for a device holds; `py` is the marker `py.typed`."""
 _OLDEST_GLIBC = 17
 """manylinux_2_17 is the oldest tag that any package of ours uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
@@ -84,14 +88,17 @@ def _own_requirements() -> list[str]:
 
 
 def own_wheel(folder: Path) -> Path:
-    """Pack the program as it runs here into a wheel: the same bytes for the same files, wherever it came from."""
+    """Pack the parts of this program that a device needs into a wheel; equal files give equal bytes."""
     package = Path(poets_edge.__file__).parent
     info = f"{_NAME}-{poets_edge.__version__}.dist-info"
     wheel = folder / f"{_NAME}-{poets_edge.__version__}-py3-none-any.whl"
     members = {
         f"{_NAME}/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
-        if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
+        if path.is_file()
+        and path.suffix != ".pyc"
+        and not path.name.startswith(".")
+        and path.relative_to(package).parts[0].partition(".")[0] in _DEVICE_PARTS
     }
     members[f"{info}/METADATA"] = _metadata().encode()
     members[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: poets-edge\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
