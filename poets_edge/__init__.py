@@ -1,12 +1,13 @@
-"""poets_edge: your photos -> a retrained MobileNet -> TensorFlow Lite on a Raspberry Pi, a phone or a web page.
+"""Retrain a network on your own photos, and run it on a Raspberry Pi, a phone, a web page or in your program.
 
-    from poets_edge import Classifier, ExportOptions, TrainOptions, export, train
+    import poets_edge as pe
 
-    train(TrainOptions(image_dir=Path("flower_photos")))
-    export(ExportOptions(quantizations=("float32", "int8")))
-    Classifier("tf_files/retrained_graph_int8.tflite").classify("photo.jpg", top=3)
+    run = pe.train("flower_photos")
+    files = run.export("float32", "int8")
+    model = pe.Classifier(files["int8"])
+    model("photo.jpg", top=3)
 
-Each name is loaded when it is first used, so labelling never imports what only training needs.
+Each name is loaded when it is first used, so a program that only labels never imports what training needs.
 """
 
 from __future__ import annotations
@@ -17,22 +18,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from poets_edge.api.data import audit as audit
+    from poets_edge.api.data import grid as grid
+    from poets_edge.api.devices import benchmark as benchmark
     from poets_edge.api.models import evaluate as evaluate
     from poets_edge.api.models import inspect as inspect
-    from poets_edge.audit.audit import audit as audit
+    from poets_edge.api.training import Run as Run
+    from poets_edge.api.training import export as export
+    from poets_edge.api.training import train as train
     from poets_edge.audit.options import AuditOptions as AuditOptions
     from poets_edge.audit.results import AuditResult as AuditResult
+    from poets_edge.audit.results import Suspect as Suspect
     from poets_edge.bench.benchmark import BenchmarkOptions as BenchmarkOptions
     from poets_edge.bench.benchmark import BenchmarkResult as BenchmarkResult
-    from poets_edge.bench.benchmark import benchmark as benchmark
     from poets_edge.bench.compare import Comparison as Comparison
     from poets_edge.bench.compare import compare as compare
     from poets_edge.bench.remote.benchmark import benchmark_on as benchmark_on
-    from poets_edge.bench.remote.deploy import Deployed as Deployed
     from poets_edge.bench.remote.deploy import DeployOptions as DeployOptions
+    from poets_edge.bench.remote.deploy import Deployed as Deployed
     from poets_edge.bench.remote.deploy import deploy as deploy
     from poets_edge.bench.remote.sustained import sustain_on as sustain_on
     from poets_edge.bench.rounds import TimingConfig as TimingConfig
+    from poets_edge.bench.samples import Distribution as Distribution
     from poets_edge.bench.sustained import SustainedOptions as SustainedOptions
     from poets_edge.bench.sustained import sustain as sustain
     from poets_edge.device.classifier import Classifier as Classifier
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from poets_edge.device.evaluate import EvaluateResult as EvaluateResult
     from poets_edge.device.inspection import Inspection as Inspection
     from poets_edge.device.metrics import Evaluation as Evaluation
+    from poets_edge.device.predictions import Mistake as Mistake
     from poets_edge.device.watch.collect import CollectOptions as CollectOptions
     from poets_edge.device.watch.pipeline import Prediction as Prediction
     from poets_edge.device.watch.pipeline import WatchSummary as WatchSummary
@@ -48,26 +56,32 @@ if TYPE_CHECKING:
     from poets_edge.device.watch.watch import WatchOptions as WatchOptions
     from poets_edge.device.watch.watch import watch as watch
     from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
+    from poets_edge.errors import UsageError as UsageError
+    from poets_edge.errors import WrongTypeError as WrongTypeError
     from poets_edge.export.export import ExportOptions as ExportOptions
-    from poets_edge.export.export import export as export
+    from poets_edge.export.results import AccuracyDropError as AccuracyDropError
     from poets_edge.export.results import ExportResult as ExportResult
+    from poets_edge.export.results import ExportedFile as ExportedFile
     from poets_edge.grid.budget import Budget as Budget
-    from poets_edge.grid.grid import grid as grid
     from poets_edge.grid.options import GridOptions as GridOptions
+    from poets_edge.grid.points import GridPoint as GridPoint
     from poets_edge.grid.results import GridResult as GridResult
     from poets_edge.nets.architectures import Architecture as Architecture
     from poets_edge.nets.architectures import architecture as architecture
     from poets_edge.photos.address import Address as Address
     from poets_edge.photos.split import SplitConfig as SplitConfig
+    from poets_edge.progress import Progress as Progress
     from poets_edge.progress import Reporter as Reporter
+    from poets_edge.tflite.model_file import ModelFile as ModelFile
+    from poets_edge.train.cross_validation import CrossValidation as CrossValidation
     from poets_edge.train.distort import Distortions as Distortions
     from poets_edge.train.fine_tuning.options import FineTuning as FineTuning
     from poets_edge.train.head import HeadOptions as HeadOptions
     from poets_edge.train.options import TrainOptions as TrainOptions
     from poets_edge.train.results import TrainResult as TrainResult
-    from poets_edge.train.train import train as train
 
 _HOMES = {
+    "AccuracyDropError": "poets_edge.export.results",
     "Address": "poets_edge.photos.address",
     "Architecture": "poets_edge.nets.architectures",
     "AuditOptions": "poets_edge.audit.options",
@@ -79,43 +93,54 @@ _HOMES = {
     "CollectOptions": "poets_edge.device.watch.collect",
     "Command": "poets_edge.device.watch.trigger",
     "Comparison": "poets_edge.bench.compare",
+    "CrossValidation": "poets_edge.train.cross_validation",
     "DeployOptions": "poets_edge.bench.remote.deploy",
     "Deployed": "poets_edge.bench.remote.deploy",
     "Distortions": "poets_edge.train.distort",
+    "Distribution": "poets_edge.bench.samples",
     "EvaluateResult": "poets_edge.device.evaluate",
     "Evaluation": "poets_edge.device.metrics",
     "ExportOptions": "poets_edge.export.export",
     "ExportResult": "poets_edge.export.results",
+    "ExportedFile": "poets_edge.export.results",
     "FineTuning": "poets_edge.train.fine_tuning.options",
     "GridOptions": "poets_edge.grid.options",
+    "GridPoint": "poets_edge.grid.points",
     "GridResult": "poets_edge.grid.results",
     "HeadOptions": "poets_edge.train.head",
     "Inspection": "poets_edge.device.inspection",
     "Label": "poets_edge.device.classifier",
-    "SplitConfig": "poets_edge.photos.split",
+    "Mistake": "poets_edge.device.predictions",
+    "ModelFile": "poets_edge.tflite.model_file",
     "PoetsEdgeError": "poets_edge.errors",
-    "Reporter": "poets_edge.progress",
     "Prediction": "poets_edge.device.watch.pipeline",
+    "Progress": "poets_edge.progress",
+    "Reporter": "poets_edge.progress",
+    "Run": "poets_edge.api.training",
+    "SplitConfig": "poets_edge.photos.split",
+    "Suspect": "poets_edge.audit.results",
     "SustainedOptions": "poets_edge.bench.sustained",
     "TimingConfig": "poets_edge.bench.rounds",
-    "WatchSummary": "poets_edge.device.watch.pipeline",
     "TrainOptions": "poets_edge.train.options",
     "TrainResult": "poets_edge.train.results",
     "TriggerOptions": "poets_edge.device.watch.watch",
+    "UsageError": "poets_edge.errors",
     "WatchOptions": "poets_edge.device.watch.watch",
+    "WatchSummary": "poets_edge.device.watch.pipeline",
+    "WrongTypeError": "poets_edge.errors",
     "architecture": "poets_edge.nets.architectures",
-    "audit": "poets_edge.audit.audit",
-    "benchmark": "poets_edge.bench.benchmark",
+    "audit": "poets_edge.api.data",
+    "benchmark": "poets_edge.api.devices",
     "benchmark_on": "poets_edge.bench.remote.benchmark",
     "compare": "poets_edge.bench.compare",
     "deploy": "poets_edge.bench.remote.deploy",
     "evaluate": "poets_edge.api.models",
-    "export": "poets_edge.export.export",
-    "grid": "poets_edge.grid.grid",
+    "export": "poets_edge.api.training",
+    "grid": "poets_edge.api.data",
     "inspect": "poets_edge.api.models",
     "sustain": "poets_edge.bench.sustained",
     "sustain_on": "poets_edge.bench.remote.sustained",
-    "train": "poets_edge.train.train",
+    "train": "poets_edge.api.training",
     "watch": "poets_edge.device.watch.watch",
 }
 

@@ -16,6 +16,7 @@ from poets_edge.audit.options import AuditOptions
 from poets_edge.audit.outliers import OutlierGroup
 from poets_edge.audit.photos import AuditPhotos
 from poets_edge.audit.thresholds import ScoreCalibration
+from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import percent
 from poets_edge.train.cross_validation import CrossValidation
 
@@ -97,7 +98,7 @@ class LabelEvaluation:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class AuditResult:
+class AuditResult(Tabular):
     """The result of `audit`.
 
     Attributes:
@@ -161,6 +162,10 @@ class AuditResult:
             **(self.evaluation.to_json(self.photos) if self.evaluation else {}),
             "remarks": list(self.warnings),
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the suspects, for `pandas.DataFrame(result.rows())`."""
+        return [suspect.to_json() for suspect in self.suspects]
 
     def __repr__(self) -> str:
         accuracy = f", accuracy {percent(self.evaluation.cross_validation.accuracy)}" if self.evaluation else ""

@@ -12,8 +12,10 @@ import poets_edge
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, measure_variants, measurements_of
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
+from poets_edge.bench.samples import Distribution
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import distinct_names
+from poets_edge.core.tabular import Tabular
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.evaluate import EvaluatedSplit, evaluate
 from poets_edge.device.metrics import Evaluation
@@ -95,7 +97,7 @@ class ModelAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkResult:
+class BenchmarkResult(Tabular):
     """The result of `benchmark`, in the order of the models given.
 
     Attributes:
@@ -109,6 +111,35 @@ class BenchmarkResult:
     accuracy: dict[Path, ModelAccuracy] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     host: str = ""
+
+    @property
+    def latency(self) -> Distribution:
+        """Latency of the first model, in milliseconds, at the number of threads at which it is fastest."""
+        first = self.measurements[0].variant.model
+        own = (measurement for measurement in self.measurements if measurement.variant.model == first)
+        return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return latency, size and accuracy of each model and number of threads, for `pandas.DataFrame`."""
+        names = self.names
+        return [
+            {
+                "model": names[measurement.variant.model],
+                "threads": measurement.variant.threads,
+                "median_ms": measurement.latency.median,
+                "p90_ms": measurement.latency.p90,
+                "size": measurement.model.size,
+                "accuracy": self.accuracy[measurement.variant.model].evaluation.accuracy
+                if measurement.variant.model in self.accuracy
+                else None,
+            }
+            for measurement in self.measurements
+        ]
+
+    def __repr__(self) -> str:
+        where = f" on {self.host}" if self.host else ""
+        first = f"{self.measurements[0].model.name} {self.latency.median:.2f} ms"
+        return f"<BenchmarkResult{where}: {len(self.names)} models, {first}>"
 
     @property
     def names(self) -> dict[Path, str]:

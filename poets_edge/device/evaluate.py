@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from poets_edge.core.tabular import Tabular
 from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired, compare_paired
@@ -25,7 +26,7 @@ EvaluatedSplit: TypeAlias = SplitName | Literal["all"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateResult:
+class EvaluateResult(Tabular):
     """The accuracy of a model on a folder of labelled photos.
 
     Attributes:
@@ -41,6 +42,14 @@ class EvaluateResult:
     labels: tuple[str, ...]
     evaluation: Evaluation
     predictions: Predictions
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the photos and the recall of each class, for `pandas.DataFrame(result.rows())`."""
+        photos = self.evaluation.confusion.sum(axis=1)
+        return [
+            {"class": label, "photos": int(count), "recall": self.evaluation.recall(label)}
+            for label, count in zip(self.evaluation.labels, photos, strict=True)
+        ]
 
     def __repr__(self) -> str:
         return f"<EvaluateResult: {100 * self.accuracy:.1f} % of {self.evaluation.count} photos ({self.split})>"

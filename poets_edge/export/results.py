@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
@@ -60,7 +61,7 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ExportResult(Mapping[str, ExportedFile]):
+class ExportResult(Mapping[str, ExportedFile], Tabular):
     """The exported files by quantization: `result["int8"].path`.
 
     Attributes:
@@ -88,6 +89,19 @@ class ExportResult(Mapping[str, ExportedFile]):
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {"labels": list(self.labels), "files": [file.to_json() for file in self.files]}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return size, accuracy and agreement of each file, for `pandas.DataFrame(files.rows())`."""
+        return [
+            {
+                "quantization": file.quantization,
+                "path": str(file.path),
+                "size": file.size,
+                "accuracy": file.accuracy,
+                "agreement_with_float": file.agreement,
+            }
+            for file in self.files
+        ]
 
     def __repr__(self) -> str:
         return f"<ExportResult {list(self.files)}>"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from poets_edge.core.tabular import Tabular
 from poets_edge.grid.choice import Choice, most_accurate
 from poets_edge.grid.points import GridPoint
 from poets_edge.train.record import versions
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class GridResult:
+class GridResult(Tabular):
     """The result of `grid`.
 
     Attributes:
@@ -77,6 +78,20 @@ class GridResult:
             "warnings": list(self.warnings),
             "versions": versions(),
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return accuracy, latency and size of each point, for `pandas.DataFrame(result.rows())`."""
+        return [
+            {
+                "architecture": point.architecture.name,
+                "quantization": point.quantization,
+                "accuracy": point.accuracy,
+                "median_ms": point.latency.median,
+                "size": point.size,
+                "path": str(point.model),
+            }
+            for point in self.points
+        ]
 
     def __repr__(self) -> str:
         return f"<GridResult {len(self.points)} points; {self.choice.reason}>"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import percent
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.predictions import Mistake
@@ -19,7 +20,7 @@ from poets_edge.train.temperature_scaling import HeadCalibration
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class TrainResult:
+class TrainResult(Tabular):
     """Result of `train`.
 
     Attributes:
@@ -80,6 +81,18 @@ class TrainResult:
             "report": str(self.report) if self.report else None,
             **self.outcome(),
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the number of photos by split and the recall of each class, for `pandas.DataFrame(run.rows())`."""
+        return [
+            {
+                "class": label,
+                **{str(split): count for split, count in self.table[label].items()},
+                "test_recall": self.test.recall(label),
+                "validation_recall": self.validation.recall(label),
+            }
+            for label in self.labels
+        ]
 
     def __repr__(self) -> str:
         photos = sum(sum(counts.values()) for counts in self.table.values())
