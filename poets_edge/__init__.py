@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from poets_edge.bench.compare import Comparison as Comparison
     from poets_edge.bench.compare import compare as compare
     from poets_edge.bench.remote.benchmark import benchmark_on as benchmark_on
-    from poets_edge.bench.remote.deploy import DeployOptions as DeployOptions
     from poets_edge.bench.remote.deploy import Deployed as Deployed
+    from poets_edge.bench.remote.deploy import DeployOptions as DeployOptions
     from poets_edge.bench.remote.deploy import deploy as deploy
     from poets_edge.bench.remote.sustained import sustain_on as sustain_on
     from poets_edge.bench.rounds import TimingConfig as TimingConfig
@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from poets_edge.errors import WrongTypeError as WrongTypeError
     from poets_edge.export.export import ExportOptions as ExportOptions
     from poets_edge.export.results import AccuracyDropError as AccuracyDropError
-    from poets_edge.export.results import ExportResult as ExportResult
     from poets_edge.export.results import ExportedFile as ExportedFile
+    from poets_edge.export.results import ExportResult as ExportResult
     from poets_edge.grid.budget import Budget as Budget
     from poets_edge.grid.options import GridOptions as GridOptions
     from poets_edge.grid.points import GridPoint as GridPoint
