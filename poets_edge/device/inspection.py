@@ -1,4 +1,4 @@
-"""`inspect`: what a model file is, read from the file itself."""
+"""Description of a `.tflite`, read from the file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Inspection:
     Attributes:
         kind: "TensorFlow Lite" or "frozen graph".
         size: bytes.
-        operators: name -> how many, most frequent first.
-        accelerated: whether XNNPACK takes the model on this machine; None for a frozen graph.
-        mean, std: normalization in pixel units; empty where the file does not say.
-        facts: what poets_edge or its record wrote: quantization, training, test result.
+        operators: number of uses of each operator, most frequent first.
+        accelerated: whether XNNPACK runs the model on this machine; None for a frozen graph.
+        mean, std: normalization in pixel units; empty if the file does not have it.
+        facts: quantization, training and test result, from the model or the training record.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""How good is a model: accuracy with its interval, cross entropy, recall of each class, confusion matrix."""
+"""Metrics of a classifier: accuracy with its interval, cross entropy, recall of each class, confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 _Z95 = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
+"""Quantile of the normal distribution for two-sided 95 % intervals."""
 
-_SMALLEST_PROBABILITY = 1e-7
-"""A score of 0 (a quantized model's lowest step) would make the cross entropy infinite."""
+_MIN_PROBABILITY = 1e-7
+"""Lower limit of scores in the cross entropy, which a score of 0 (from a quantized model) would make infinite."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers over N photos of known class.
+    """Evaluation of a classifier on photos of known class.
 
     Attributes:
-        labels: class names, in the order of rows and columns below.
-        confusion: int64 [classes, classes]; row = true class, column = answer.
+        labels: class names, in the order of the rows and columns of `confusion`.
+        confusion: confusion matrix, int64 [classes, classes]; row = true class, column = answer.
         cross_entropy: mean of -ln(score of the true class), in nats.
     """
 
@@ -32,15 +32,17 @@ class Evaluation:
 
     @property
     def count(self) -> int:
+        """Number of photos."""
         return int(self.confusion.sum())
 
     @property
     def correct(self) -> int:
+        """Number of correctly classified photos."""
         return int(np.trace(self.confusion))
 
     @property
     def accuracy(self) -> float:
-        """Top-1, 0 to 1; nan where there are no photos."""
+        """Top-1 accuracy, 0 to 1; nan without photos."""
         return self.correct / self.count if self.count else math.nan
 
     @property
@@ -49,7 +51,7 @@ class Evaluation:
         return wilson_interval(self.correct, self.count)
 
     def recall(self, label: str) -> float:
-        """Share of a class's photos that were answered right; nan where it has none."""
+        """Return the fraction of a class's photos that were classified correctly; nan without photos."""
         index = self.labels.index(label)
         total = int(self.confusion[index].sum())
         return int(self.confusion[index, index]) / total if total else math.nan
@@ -69,9 +71,9 @@ class Evaluation:
 
 
 def wilson_interval(correct: float, count: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, score interval without continuity correction).
+    """Return the 95 % interval of a proportion: Wilson's score interval (1927) without continuity correction.
 
-    Unlike p ± 1.96 s it stays inside 0..1 and is not empty at 100 %.
+    Unlike p ± 1.96 s, it lies within 0 to 1 and is not empty at 100 %.
     """
     if count == 0:
         return math.nan, math.nan
@@ -84,17 +86,17 @@ def wilson_interval(correct: float, count: int) -> tuple[float, float]:
 def evaluate_scores(
     labels: tuple[str, ...], scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
 ) -> Evaluation:
-    """Compare scores with the truth.
+    """Compute the metrics of scores.
 
     Args:
-        scores: [photos, classes], each row summing to about 1.
-        truth: [photos], indices into `labels`.
+        scores: float32 [photos, classes]; each row adds up to about 1.
+        truth: int64 [photos], indices into `labels`.
     """
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     if len(truth) == 0:
         return Evaluation(labels, confusion, math.nan)
     np.add.at(confusion, (truth, scores.argmax(axis=1)), 1)
-    of_truth = np.maximum(scores[np.arange(len(truth)), truth], _SMALLEST_PROBABILITY)
+    of_truth = np.maximum(scores[np.arange(len(truth)), truth], _MIN_PROBABILITY)
     return Evaluation(labels, confusion, float(-np.log(of_truth.astype(np.float64)).mean()))
 
 

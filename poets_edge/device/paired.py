@@ -1,8 +1,9 @@
-"""Two models on the same photos: which photos decide between them, and whether that could be chance.
+"""Paired comparison of two models on the same photos, with an exact significance test.
 
-Two accuracies with overlapping intervals say little, because the same hard photos trouble both models. What tells them
-apart are the photos on which one is right and the other wrong. If the models were equally good, each of those would
-fall to either side like a coin: McNemar's test, here in its exact form, which holds for any number of photos.
+Two accuracies with overlapping intervals say little, because hard photos are hard for both models. The informative
+photos are those that one model classifies correctly and the other does not. If the models are equally good, each of
+these photos favours either model with probability 1/2: McNemar's test, here in its exact form, which holds for any
+number of photos.
 """
 
 from __future__ import annotations
@@ -15,20 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNIFICANCE = 0.05
-"""Of a two-sided test: equally good models are called different at most so often."""
+"""Level of the two-sided test: the largest probability of calling equally good models different."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A model beside a reference, on the same photos.
+    """Comparison of a model with a reference on the same photos.
 
     Attributes:
-        photos: how many photos both were judged on.
-        worse: photos that the reference answered right and the model wrong; where each photo was judged several times,
-            those that the model answered right less often.
-        better: the other way round.
-        gain: the model's accuracy less the reference's, in points (percent); nan without photos.
-        p_value: how often equally good models would differ by as much, 0 to 1.
+        photos: number of photos.
+        worse: number of photos that the model classified correctly less often than the reference.
+        better: number of photos that the model classified correctly more often than the reference.
+        gain: the model's accuracy minus the reference's, in points (percent); nan without photos.
+        p_value: probability that equally good models differ by at least as much, 0 to 1.
     """
 
     photos: int
@@ -39,11 +39,11 @@ class Paired:
 
     @property
     def could_be_chance(self) -> bool:
-        """Equally good models would differ by as much in more than one case in twenty."""
+        """Whether the difference is not statistically significant at the 5 % level."""
         return self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:
-        """`loses 0.2 points; 3 photos worse, 1 better; could be chance`."""
+        """Return, for example, `loses 0.2 points; 3 photos worse, 1 better; could be chance`."""
         if not self.worse and not self.better:
             return "right and wrong on the same photos"
         points = f"{abs(self.gain):.1f}"
@@ -70,17 +70,18 @@ class Paired:
 def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgments: int = 1) -> Paired:
     """Compare two models by the photos on which they disagree.
 
-    With one judgment a photo the test is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
-    as in Agresti, Categorical Data Analysis, 10.1). With several, each photo's difference may fall to either side as a
-    whole, weighted by its size (Fisher and Pitman's permutation test, of which McNemar's is the case of equal sizes);
-    judgments of one photo are not counted as if they were independent.
+    With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
+    as in Agresti, Categorical Data Analysis, 10.1). With several, it is Fisher and Pitman's permutation test over the
+    photos' differences, so that predictions for one photo do not count as independent. McNemar's test is its special
+    case for differences of equal size.
 
     Args:
-        right: bool or int [photos], how many of its `judgments` of each photo the model had right.
-        reference: the same of the model it is compared with, on the same photos in the same order.
+        right: number of correct predictions of the model for each photo, bool or int [photos].
+        reference: number of correct predictions of the reference, for the same photos in the same order.
+        judgments: number of predictions per photo.
 
     Raises:
-        ValueError: they are not about the same number of photos.
+        ValueError: the arrays have different lengths.
     """
     if right.shape != reference.shape:
         raise ValueError(f"{len(right)} answers cannot be paired with {len(reference)}.")
@@ -96,17 +97,21 @@ def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgmen
 
 
 def mcnemar(worse: int, better: int) -> float:
-    """The exact two-sided p-value for so many photos on which one model alone, and the other alone, is right."""
+    """Return the p-value of the exact two-sided McNemar test.
+
+    Args:
+        worse, better: numbers of photos that only the reference, and only the model, classified correctly.
+    """
     return _p_value(np.repeat((-1, 1), (worse, better)).astype(np.int64))
 
 
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
-    """How often the sum would be as far from 0 or farther, if each sign were a coin's."""
+    """Return the probability that the sum of the differences with random signs is at least as far from 0."""
     sizes = np.bincount(np.abs(differences))
-    chances = np.ones(1)  # of the sums -reach ... reach, in steps of 1
+    chances = np.ones(1)  # probabilities of the sums -reach ... reach
     for size, count in enumerate(sizes):
         if size and count:
-            # The sum of `count` signs is 2 heads - count; its size-fold lies in steps of 2 size.
+            # The sum of `count` signs is 2 heads - count, so that `size` times it changes in steps of 2 size.
             spread = np.zeros(2 * size * count + 1)
             spread[:: 2 * size] = _coins(int(count))
             chances = np.convolve(chances, spread)
@@ -116,6 +121,6 @@ def _p_value(differences: npt.NDArray[np.int64]) -> float:
 
 
 def _coins(count: int) -> npt.NDArray[np.float64]:
-    """The chance of 0, 1 ... `count` heads."""
+    """Return the probabilities of 0, 1, ..., `count` heads."""
     logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return np.asarray(np.exp(logs[-1] - logs - logs[::-1] - count * math.log(2)))

@@ -1,7 +1,8 @@
-"""Finding a TensorFlow Lite interpreter, and running one model in it.
+"""The installed TensorFlow Lite interpreter, and models loaded into it.
 
-`ai_edge_litert` is tried first, then its predecessor `tflite_runtime` (32-bit Raspberry Pis). Both share one Python
-interface. TensorFlow holds a third copy, which is not used: loading it takes seconds and half a gigabyte.
+`ai_edge_litert` is preferred to its predecessor `tflite_runtime` (32-bit Raspberry Pi OS); both have the same Python
+interface. TensorFlow contains a third interpreter, which is not used, because loading it takes seconds and half a
+gigabyte.
 """
 
 from __future__ import annotations
@@ -19,22 +20,27 @@ from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
-_TAKEN = "DELEGATE"
-"""The name of what stands for operators that XNNPACK has taken."""
-_WIDEN = "DEQUANTIZE"
+_DELEGATE = "DELEGATE"
+"""Name of the node that replaces operators that XNNPACK runs."""
+_DEQUANTIZE = "DEQUANTIZE"
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """One installed interpreter: its package, and the module that holds it."""
+    """An installed interpreter.
+
+    Attributes:
+        name: name of the package.
+        module: the module with the class `Interpreter`.
+    """
 
     name: str
     module: ModuleType
 
     @property
     def version(self) -> str:
-        """The package's version; looked up when asked for, since that takes as long as an inference."""
+        """Version of the package. Looking it up takes as long as an inference."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -44,25 +50,25 @@ class Runtime:
 
 
 def find_runtime() -> Runtime:
-    """The best installed interpreter.
+    """Return the preferred installed interpreter.
 
     Raises:
-        RuntimeMissingError: there is none, or none that starts.
+        RuntimeMissingError: no interpreter is installed, or none can be imported.
     """
-    troubles = []
+    problems = []
     for package in RUNTIMES:
         try:
             return Runtime(package, importlib.import_module(f"{package}.interpreter"))
         except ModuleNotFoundError:
             continue
         except Exception as error:  # a wheel for other numpy or glibc versions fails in many ways
-            troubles.append(f"{package} does not start ({' '.join(str(error).split())})")
+            problems.append(f"{package} does not start ({' '.join(str(error).split())})")
     from poets_edge.tflite.runtimes import install_command, support, this_system
 
     system = this_system()
     found = support(system)
-    way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.trouble} {found.way_out}"
-    detail = f" {'; '.join(troubles)}." if troubles else ""
+    way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.problem} {found.way_out}"
+    detail = f" {'; '.join(problems)}." if problems else ""
     raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
 
 
@@ -74,7 +80,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
         accelerate: use XNNPACK; without it the interpreter shows the model's own operators.
 
     Raises:
-        ModelError: it is missing, damaged, or needs operators this interpreter lacks.
+        ModelError: the model is damaged, or needs operators that the interpreter lacks.
         RuntimeMissingError: no interpreter is installed.
     """
     runtime = find_runtime()
@@ -83,7 +89,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
         resolver = runtime.module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         options["experimental_op_resolver_type"] = resolver
     try:
-        # Read, not mapped: a mapped model changes, or takes the program down, when its file is overwritten meanwhile.
+        # Not mapped from its file: overwriting a mapped file changes the model or crashes the program.
         with silent_stderr():
             interpreter = runtime.module.Interpreter(model_content=file.content, **options)
             interpreter.allocate_tensors()
@@ -97,40 +103,39 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
 
 
 def operator_names(interpreter: Any) -> list[str]:
-    """The operators of a model, in order, without what XNNPACK has put in the place of some."""
-    return [details["op_name"] for details in interpreter._get_ops_details() if details["op_name"] != _TAKEN]
+    """Return the names of a model's operators, in order, without those that XNNPACK adds."""
+    return [details["op_name"] for details in interpreter._get_ops_details() if details["op_name"] != _DELEGATE]
 
 
 def is_accelerated(interpreter: Any) -> bool:
-    """Whether XNNPACK has taken most of the convolutions, or any part of a model that has none.
+    """Return whether XNNPACK runs most of a model's convolutions, or any part of a model without convolutions.
 
-    Any part would not do: old interpreters let it have the float ends of an int8 model, and nothing else.
+    A part is not enough: old interpreters give XNNPACK only the float inputs and outputs of an int8 model.
     """
     operators = interpreter._get_ops_details()
-    taken = {index for details in operators if details["op_name"] == _TAKEN for index in details["inputs"]}
-    # A convolution's weights are input to whatever computes it; those in half precision are widened before.
-    widened = {details["outputs"][0]: details["inputs"][0] for details in operators if details["op_name"] == _WIDEN}
+    delegated = {index for details in operators if details["op_name"] == _DELEGATE for index in details["inputs"]}
+    # The weights of a convolution are inputs of the node that computes it; float16 weights are converted before.
+    converted = {
+        details["outputs"][0]: details["inputs"][0] for details in operators if details["op_name"] == _DEQUANTIZE
+    }
     weights = [details["inputs"][1] for details in operators if details["op_name"] in _CONVOLUTIONS]
     if not weights:
-        return bool(taken)
-    return sum(widened.get(index, index) in taken for index in weights) > len(weights) / 2
+        return bool(delegated)
+    return sum(converted.get(index, index) in delegated for index in weights) > len(weights) / 2
 
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Keep native libraries' log lines off the terminal: they write to file descriptor 2 directly.
-
-    Python's own errors are not affected; exceptions pass through.
-    """
+    """Suppress the log lines that native libraries write to file descriptor 2. Exceptions are not affected."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)
-    except (OSError, ValueError, AttributeError):  # no usable stderr: nothing to keep quiet
+    except (OSError, ValueError, AttributeError):  # there is no stderr
         yield
         return
     try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
-            os.dup2(nowhere.fileno(), 2)
+        with open(os.devnull, "wb") as null:  # noqa: PTH123 - a device
+            os.dup2(null.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)

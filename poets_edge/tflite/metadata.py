@@ -1,9 +1,8 @@
-"""The metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
+"""Reading of the metadata inside a `.tflite`: labels, normalization, and the facts that poets_edge adds.
 
-A `.tflite` is a FlatBuffer; standard TFLite metadata is a second FlatBuffer inside one of its buffers, and the
-label file is a zip archive appended behind it. poets_edge puts `poets_edge.json` into the same archive, with a
-checksum of everything before the archive. Field numbers below are those of TensorFlow's `schema.fbs` and
-`metadata_schema.fbs`.
+A `.tflite` is a FlatBuffer. Standard TFLite metadata are a second FlatBuffer inside one of its buffers, and the label
+file is in a zip archive that is appended to it. poets_edge adds `poets_edge.json` to the archive, with a checksum of
+all that precedes the archive. Field numbers are those of TensorFlow's `schema.fbs` and `metadata_schema.fbs`.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from poets_edge.tflite.model_file import ModelFile
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
 NORMALIZATION_OPTIONS = 1
-"""ProcessUnitOptions: the union's tag for NormalizationOptions."""
+"""Tag of NormalizationOptions in the union ProcessUnitOptions."""
 TENSOR_AXIS_LABELS = 2
-"""AssociatedFileType: one label a line, in the order of the output tensor."""
+"""AssociatedFileType of a file with one label per line, in the order of the output tensor."""
 
-_SMALLEST_STD, _LARGEST_STD = 1e-6, 1e6
-_LARGEST_MEMBER = 16 << 20
-"""Bytes of a file behind the model: of its labels, its facts, and the list of them."""
-_MOST_MEMBERS = 1000
+_MIN_STD, _MAX_STD = 1e-6, 1e6
+_MAX_MEMBER_BYTES = 16 << 20
+"""Maximum size of a file in the archive, and of its directory."""
+_MAX_MEMBERS = 1000
 
 _PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)
 SPLIT_SIZES = Check(
@@ -79,7 +78,13 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a file; fields about which it says nothing are empty."""
+    """The metadata of a model; a field is empty if the file does not have it.
+
+    Attributes:
+        mean, std: normalization of the input, in pixel units: (pixel - mean) / std.
+        labels: class names, in the order of the output.
+        facts: content of `poets_edge.json`.
+    """
 
     name: str = ""
     description: str = ""
@@ -112,7 +117,7 @@ def read_metadata(file: ModelFile) -> Metadata:
 
 def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     sound = len(mean) == len(std) and len(mean) in (0, 1, 3) and all(map(math.isfinite, (*mean, *std)))
-    if not sound or not all(_SMALLEST_STD <= value <= _LARGEST_STD for value in std):
+    if not sound or not all(_MIN_STD <= value <= _MAX_STD for value in std):
         raise ModelError(
             f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) makes no sense:"
             " one finite number or three are wanted of each, and a positive deviation. Export it again."
@@ -120,20 +125,20 @@ def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, 
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """The lines of a labels file: one label a line, blank lines at the end ignored."""
-    # Not splitlines(): it also breaks at characters that may stand inside a label.
+    """Return the labels in the text of a labels file: one per line, without empty lines at the end."""
+    # Not splitlines(), which also splits at characters that may be part of a label.
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
     return tuple(lines) if lines != [""] else ()
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """The text of a labels file, as `split_labels` reads it."""
+    """Return the text of a labels file, which `split_labels` reads."""
     return "".join(f"{label}\n" for label in labels)
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """Name -> content of those wanted of the archive behind the model, and where the archive starts."""
-    # From the bytes already read: the file may be swapped meanwhile, and then checksum and labels would not fit.
+    """Return the wanted files of the archive behind the model, by name, and the archive's offset."""
+    # Not read from the file again, which may have been replaced.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):
         return {}, len(data)
@@ -152,20 +157,20 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
 
 
 def _check_directory(data: bytes) -> None:
-    """Its archive has few members: their list is read whole."""
+    """Raise ValueError if the archive has too many members, because Python reads their whole directory."""
     end = data.rfind(b"PK\x05\x06")
     count, size = struct.unpack_from("<HI", data, end + 10)
-    if end < 0 or count > _MOST_MEMBERS or size > _LARGEST_MEMBER:
+    if end < 0 or count > _MAX_MEMBERS or size > _MAX_MEMBER_BYTES:
         raise ValueError(f"{count} members")
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """A member's content, unpacked no further than what a label file may have."""
+    """Return the content of a member. Raises ValueError if it is too large."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"compressed by method {info.compress_type}")
     with archive.open(info) as file:
-        content = file.read(_LARGEST_MEMBER + 1)
-    if len(content) > _LARGEST_MEMBER:
+        content = file.read(_MAX_MEMBER_BYTES + 1)
+    if len(content) > _MAX_MEMBER_BYTES:
         raise ValueError("too large")
     return content
 
@@ -175,7 +180,7 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
         facts: dict[str, Any] = check(parse_json(text), _FACTS)
     except RecordError as error:
         raise ModelError(f"{path}: damaged ({FACTS_FILE}: {error}). Export it again.") from None
-    if facts.get("quantization") == "none":  # what version 0.1 called float32
+    if facts.get("quantization") == "none":  # the name of float32 in version 0.1
         facts["quantization"] = "float32"
     return facts
 
@@ -212,7 +217,7 @@ def _read_model_metadata(data: bytes) -> tuple[str, str, tuple[float, ...], tupl
     return name, description, mean, std, label_file
 
 
-# A FlatBuffer table stores the offset of its n-th field in slot 4 + 2n of its vtable.
+# A FlatBuffer table has the offset of its n-th field in slot 4 + 2n of its vtable.
 
 
 def _slot(field_number: int) -> int:

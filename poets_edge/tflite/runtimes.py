@@ -1,7 +1,7 @@
-"""Can this machine run a model? Which interpreter exists for it, and where there is none, the way out.
+"""The interpreter packages that exist for a machine, and the way out if there is none.
 
-Interpreters come as wheels for a processor, a range of Python versions and a least C library. What pip says
-where none fits ("no matching distribution") helps nobody; this module knows the reason.
+The wheels of an interpreter are made for a processor, a range of Python versions and a minimum version of the C
+library. If none fits, pip only says "no matching distribution"; this module knows the reason.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class System:
     """The properties of a machine that decide which wheels fit it.
 
     Attributes:
-        machine: what the programs are made for: "x86_64", "aarch64", "armv7l", "armv6l"; under a 64-bit kernel a
-            32-bit Raspberry Pi OS is "armv7l".
+        machine: architecture of the programs: "x86_64", "aarch64", "armv7l" or "armv6l". A 32-bit Raspberry Pi OS with
+            a 64-bit kernel is "armv7l".
         python: (major, minor).
-        libc: "glibc", or "musl" or "" where it is another or not known.
-        libc_version: (0, 0) where not known.
-        kernel: the machine that the kernel names, which is what pip's conditions see.
-        name: the operating system, "Linux".
+        libc: "glibc", "musl", or "" if it is unknown.
+        libc_version: (0, 0) if it is unknown.
+        kernel: architecture that the kernel reports, which pip's environment markers use.
+        name: operating system, for example "Linux".
     """
 
     machine: str
@@ -42,16 +42,27 @@ class System:
 
 @dataclass(frozen=True)
 class Support:
-    """Which interpreter packages fit a system, best first; if none, what is in the way and the way out."""
+    """The interpreter packages for a system.
+
+    Attributes:
+        runtimes: packages that fit, in order of preference.
+        problem: why none fits.
+        way_out: what to do if none fits.
+    """
 
     runtimes: tuple[str, ...]
-    trouble: str = ""
+    problem: str = ""
     way_out: str = ""
 
 
 @dataclass(frozen=True)
 class _Wheels:
-    """Where one interpreter's wheels run: the least glibc, and the Pythons that poets_edge runs on too."""
+    """Requirements of an interpreter's wheels.
+
+    Attributes:
+        glibc: minimum version.
+        pythons: first and last version of Python that both the wheels and poets_edge support.
+    """
 
     package: str
     machine: str
@@ -69,7 +80,7 @@ _WHEELS = (
 
 
 def this_system() -> System:
-    """The machine this program runs on."""
+    """Return the properties of this machine."""
     libc, version = _libc()
     kernel = platform.machine()
     return System(
@@ -83,27 +94,32 @@ def this_system() -> System:
 
 
 def userland(kernel: str, bits: int) -> str:
-    """The architecture of programs, from the kernel's name for the machine and the width of a pointer."""
+    """Return the architecture of the programs.
+
+    Args:
+        kernel: architecture that the kernel reports.
+        bits: width of a pointer.
+    """
     narrow = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
     return narrow.get(kernel, kernel) if bits == 32 else kernel
 
 
 def support(system: System) -> Support:
-    """Which interpreters fit `system`, and if none does, why and what to do."""
+    """Return the interpreters that fit a system; if none does, why and what to do."""
     if system.name != "Linux":
-        return Support(("ai-edge-litert",))  # nothing is known here of others; it may exist for them
+        return Support(("ai-edge-litert",))  # not known; it may exist for this system
     runtimes = tuple(wheels.package for wheels in _WHEELS if _fits(wheels, system))
     return Support(runtimes) if runtimes else _unsupported(system)
 
 
 def install_command(system: System) -> str:
-    """How to install an interpreter that fits. Empty where there is none."""
+    """Return the command that installs a fitting interpreter; "" if there is none."""
     found = support(system).runtimes
     if not found:
         return ""
     if found[0] == "ai-edge-litert":
         return "pip install ai-edge-litert"
-    # pip asks the kernel which machine this is, and `linux32` lets that answer fit the programs.
+    # pip asks the kernel for the architecture; `linux32` makes it report that of the programs.
     return _IN_32_BIT_USERLAND if system.kernel == "aarch64" else "pip install 'poets-edge[tflite-runtime]'"
 
 
@@ -171,5 +187,5 @@ def _libc() -> tuple[str, Version]:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
         major, minor = version.split(".")[:2]
         return name, (int(major), int(minor))
-    except (AttributeError, OSError, ValueError):  # not glibc: musl does not know the question
+    except (AttributeError, OSError, ValueError):  # not glibc
         return ("musl" if platform.libc_ver()[0] == "" and platform.system() == "Linux" else ""), (0, 0)

@@ -18,7 +18,7 @@ from tests.conftest import poets_edge
 def test_this_machine_is_one_that_its_interpreter_runs_on() -> None:
     found = support(this_system())
     assert find_runtime().name.replace("_", "-") in (*found.runtimes, "tensorflow")
-    assert not found.trouble
+    assert not found.problem
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_system_with_an_interpreter_is_told_how_to_install_it(system: System, 
 def test_a_system_without_one_is_told_why_and_the_way_out(system: System, trouble: str, way_out: str) -> None:
     found = support(system)
     assert not found.runtimes and not install_command(system)
-    assert trouble in found.trouble and way_out in found.way_out
-    assert "\n" not in found.trouble + found.way_out
+    assert trouble in found.problem and way_out in found.way_out
+    assert "\n" not in found.problem + found.way_out
 
 
 def test_other_operating_systems_are_not_judged() -> None:
     found = support(System("arm64", (3, 12), name="Darwin"))
-    assert found.runtimes and not found.trouble
+    assert found.runtimes and not found.problem
 
 
 def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:

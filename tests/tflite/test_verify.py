@@ -142,12 +142,12 @@ def test_a_sound_model_is_tried_once(tmp_path: Path, photo: Path, monkeypatch: p
 
 def test_what_takes_the_interpreter_down_takes_the_trial_down_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the rules, which would refuse it."""
-    from poets_edge.tflite.verify.rules import Cost
+    from poets_edge.tflite.verify.rules import InferenceCost
     from poets_edge.tflite.verify.trial import run_trial
 
-    run_trial(SEED, Cost(10_000, 10_000))
+    run_trial(SEED, InferenceCost(10_000, 10_000))
     with pytest.raises(FlawError, match=r"loaded|interpreter"):
-        run_trial(changed(_missing_input), Cost(10_000, 10_000))
+        run_trial(changed(_missing_input), InferenceCost(10_000, 10_000))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])

@@ -92,7 +92,7 @@ def install(
     system = system_of(facts)
     found = support(system)
     if not found.runtimes:
-        raise RemoteError(f"{connection.host}: {found.trouble} {found.way_out}")
+        raise RemoteError(f"{connection.host}: {found.problem} {found.way_out}")
     wanted = needs(system, found.runtimes[0], own=_WITH_CAMERA if _has_camera(facts) else ())
     _check_system_packages(connection.host, wanted, facts)
     open_folder(connection, facts, default=not folder, reporter=reporter)

@@ -1,4 +1,4 @@
-"""Shapes of a network's outputs -> a sentence about a network of another kind than these: one score for each label."""
+"""Recognition of networks other than classifiers by the shapes of their outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 
 
 def other_answer(shapes: Iterable[Sequence[int]]) -> str:
-    """A sentence about a network whose outputs, of these shapes, are not one score for each label; "" for others."""
+    """Return a sentence about a network whose outputs are not one score per label; "" for a classifier.
+
+    Args:
+        shapes: of the network's outputs.
+    """
     for shape in shapes:
         lengths = [str(length) for length in shape if length > 1]
         if len(lengths) > 1:

@@ -1,7 +1,7 @@
-"""Which models have been verified on this machine, by their checksum and the interpreter that ran them.
+"""Notes of the models that were verified on this machine, by checksum and interpreter.
 
-One empty file a model in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache).
-Where that cannot be written, a model is verified each time. Deleting the folder costs a moment for each model.
+A note is an empty file in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache). If
+the folder cannot be written, or is deleted, models are verified again, which takes a moment.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pathlib import Path
 from poets_edge.core.paths import cache_folder
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-"""Packages that hold an interpreter, the best first."""
+"""Packages with an interpreter, in order of preference."""
 
 _RULES = 3
-"""Raise when what is verified changes: what was verified by other rules is verified again."""
+"""Version of the rules; to be raised when they change, so that models are verified again."""
 
 
 def is_known(content: bytes) -> bool:
-    """Whether these bytes have been verified before."""
+    """Return whether a model with exactly these bytes was verified before."""
     with contextlib.suppress(OSError, RuntimeError):
         return _note(content).exists()
     return False
 
 
 def remember(content: bytes) -> None:
-    """Note that these bytes are sound. Where there is no room for that, nothing happens."""
+    """Note that a model with exactly these bytes is safe; do nothing if the note cannot be written."""
     with contextlib.suppress(OSError, RuntimeError):
         note = _note(content)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,19 +43,20 @@ def _note(content: bytes) -> Path:
 
 
 def _interpreter() -> str:
-    """Tells one installed interpreter from another, without loading it.
+    """Return text that identifies the installed interpreter.
 
-    By its file's size and time, which an upgrade changes: to ask for its version takes as long as an inference.
+    It holds size and time of the interpreter's file, which an upgrade changes. Looking up its version would take as
+    long as an inference.
     """
     for package in RUNTIMES:
         spec = PathFinder.find_spec(package)
-        for place in (spec and spec.submodule_search_locations) or ():
+        for folder in (spec and spec.submodule_search_locations) or ():
             with contextlib.suppress(OSError):
-                status = os.stat(os.path.join(place, "interpreter.py"))  # noqa: PTH116, PTH118 - each label does it
+                status = os.stat(os.path.join(folder, "interpreter.py"))  # noqa: PTH116, PTH118 - speed
                 return f"{package} {status.st_size} {status.st_mtime_ns} {sys.implementation.cache_tag} {_machine()}"
     return ""
 
 
 def _machine() -> str:
-    """A home folder may be shared by machines of several kinds."""
+    """Return the machine's architecture, because a home folder may be shared by machines of several kinds."""
     return os.uname().machine if hasattr(os, "uname") else ""

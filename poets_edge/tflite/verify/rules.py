@@ -1,7 +1,7 @@
-"""The contents a `.tflite` may have: operators, types, shapes and sizes of networks that label pictures, nothing else.
+"""Rules for the content of a `.tflite`: operators, types, shapes and sizes of image classifiers.
 
-A model parsed by `tables` comes in. Every index, type and shape is followed from the input to the output as an
-interpreter would, and what it will take of memory and arithmetic is summed up on the way.
+`check_model` follows every index, type and shape of a model from input to output, as an interpreter does, and sums up
+memory and arithmetic. It takes what `tables.parse` returns.
 """
 
 from __future__ import annotations
@@ -24,25 +24,28 @@ _DTYPES = {FLOAT32: "<f4", FLOAT16: "<f2", INT32: "<i4", UINT8: "<u1", INT64: "<
 _ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
 _DATA = (FLOAT32, INT8, UINT8)
 
-MOST_BYTES = 700 << 20
-"""Of constants, of what is computed, and of the copies that an interpreter makes. Inception V3 takes 350 MB."""
-MOST_MULTIPLICATIONS = 20 * 10**9
-"""In one inference. Inception V3 takes 5.7 billion."""
-_LONGEST = 1 << 20
-_DEEPEST_RANK = 6
+MAX_BYTES = 700 << 20
+"""Maximum memory of constants, computed tensors and the interpreter's copies. Inception V3 needs 350 MB."""
+MAX_MULTIPLICATIONS = 20 * 10**9
+"""Maximum multiplications of one inference. Inception V3 needs 5.7 billion."""
+_MAX_LENGTH = 1 << 20
+_MAX_RANK = 6
 _SCALES = (1e-20, 1e20)
 _ACTIVATIONS = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The inputs of an operator.
+    """The allowed uses of an operator.
 
     Attributes:
-        inputs: how many, at least and at most.
-        options: the table with its options; needed unless `bare` says that it may be missing.
-        types: of its data input -> of its weights, bias and output; None where all are of one type.
-        integers: positions of inputs that are int32 constants.
+        name: name in TensorFlow Lite's `BuiltinOperator`.
+        infer: function that returns the shape of the output.
+        inputs: smallest and largest number of inputs.
+        options: name of the table with its options.
+        bare: whether the options may be missing.
+        kind: which types are allowed: "same" for all tensors, or a key of the tables below.
+        integers: positions of inputs that are int32.
     """
 
     name: str
@@ -82,7 +85,7 @@ RULES: Mapping[int, Rule] = {
     114: Rule("QUANTIZE", shapes.elementwise, options="QuantizeOptions", bare=True, kind="quantize"),
     117: Rule("HARD_SWISH", shapes.elementwise, options="HardSwishOptions", bare=True),
 }
-"""Number in BuiltinOperator -> rule: what MobileNets, Inception and networks like them consist of."""
+"""Rules by number in `BuiltinOperator`: the operators of MobileNets, Inception and similar networks."""
 
 _WEIGHT_TYPES = {
     (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
@@ -90,7 +93,7 @@ _WEIGHT_TYPES = {
     (INT8, INT8, INT32, INT8),
     (UINT8, UINT8, INT32, UINT8),
 }
-"""Input, weights, bias, output."""
+"""Allowed types of (input, weights, bias, output)."""
 _CONVERSIONS = {
     "dequantize": {(source, FLOAT32) for source in (FLOAT16, INT8, UINT8)},
     "quantize": {(source, target) for source in (FLOAT32, INT8, UINT8) for target in (INT8, UINT8)},
@@ -98,15 +101,15 @@ _CONVERSIONS = {
 
 
 @dataclass(frozen=True)
-class Cost:
-    """The cost of running a model once: bytes of memory, multiplications."""
+class InferenceCost:
+    """Cost of one inference: bytes of memory, and multiplications."""
 
     memory: int
     multiplications: int
 
 
-def check_model(model: Mapping[str, Any]) -> Cost:
-    """Check a model that `tables.parse` has read. Raises FlawError."""
+def check_model(model: Mapping[str, Any]) -> InferenceCost:
+    """Check a model that `tables.parse` returned, and return its cost. Raises FlawError."""
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
@@ -127,28 +130,28 @@ def check_model(model: Mapping[str, Any]) -> Cost:
 def _check_signatures(model: Mapping[str, Any]) -> None:
     tensors = len(model["subgraphs"][0]["tensors"])
     for signature in model["signature_defs"]:
-        ends = [*signature["inputs"], *signature["outputs"]]
+        tensor_maps = [*signature["inputs"], *signature["outputs"]]
         if signature["subgraph_index"] or not signature["signature_key"]:
             raise FlawError("a signature of no graph")
-        if any(end["tensor_index"] >= tensors or not end["name"] for end in ends):
+        if any(entry["tensor_index"] >= tensors or not entry["name"] for entry in tensor_maps):
             raise FlawError("a signature that leads nowhere")
 
 
 def _check_operators(model: Mapping[str, Any]) -> None:
-    """Refuse operators that no image classifier needs, and say what kind of network has them, where that shows."""
+    """Raise OtherNetworkError for operators that image classifiers do not have, naming the kind of network if known."""
     unknown = [name for code in model["operator_codes"] if (name := _unknown_operator(code))]
     if not unknown:
         return
     known_kind = next((_OTHER_NETWORKS[name] for name in unknown if name in _OTHER_NETWORKS), None)
     raise OtherNetworkError(
         known_kind
-        or other_answer(_answers(model["subgraphs"][0]))
+        or other_answer(_output_shapes(model["subgraphs"][0]))
         or f"no image classifier: it holds the operator {unknown[0][:60]}, which none needs."
     )
 
 
-def _answers(graph: Mapping[str, Any]) -> list[Sequence[int]]:
-    """Shapes of the outputs, as far as there are such tensors."""
+def _output_shapes(graph: Mapping[str, Any]) -> list[Sequence[int]]:
+    """Return the shapes of the outputs whose tensors exist."""
     return [graph["tensors"][index]["shape"] for index in graph["outputs"] if 0 <= index < len(graph["tensors"])]
 
 
@@ -165,7 +168,7 @@ class _Graph:
         self._ready = set(self._inputs)
         self._memory = self._multiplications = 0
 
-    def check(self) -> Cost:
+    def check(self) -> InferenceCost:
         if not self._inputs or not self._outputs or not self._operators:
             raise FlawError("a graph without input, output or operators")
         for index in [*self._inputs, *self._outputs]:
@@ -179,11 +182,11 @@ class _Graph:
             self._check_operator(operator)
         if not self._ready.issuperset(self._outputs):
             raise FlawError("an output that nothing computes")
-        if self._memory > MOST_BYTES:
+        if self._memory > MAX_BYTES:
             raise FlawError(f"it would take {self._memory / 1e6:,.0f} MB of memory")
-        if self._multiplications > MOST_MULTIPLICATIONS:
+        if self._multiplications > MAX_MULTIPLICATIONS:
             raise FlawError(f"an inference would take {self._multiplications / 1e9:,.0f} billion multiplications")
-        return Cost(self._memory, self._multiplications)
+        return InferenceCost(self._memory, self._multiplications)
 
     def _is_constant(self, index: int) -> bool:
         number = self._tensors[index]["buffer"]
@@ -230,9 +233,9 @@ class _Graph:
             raise FlawError("options of its own")
         if not rule.inputs[0] <= len(inputs) <= rule.inputs[1] or len(outputs) != 1:
             raise FlawError(f"{len(inputs)} inputs and {len(outputs)} outputs")
-        for place, index in enumerate(inputs):
-            left_out = index == -1 and rule.kind == "weights" and place == 2
-            if not left_out and not (
+        for position, index in enumerate(inputs):
+            omitted = index == -1 and rule.kind == "weights" and position == 2
+            if not omitted and not (
                 0 <= index < len(self._tensors) and (self._constant[index] or index in self._ready)
             ):
                 raise FlawError(f"input {index} that nothing computes")
@@ -240,15 +243,15 @@ class _Graph:
             raise FlawError(f"output {outputs[0]} that is not its own")
         options = _options(rule, operator)
         self._check_types(rule, inputs, outputs[0])
-        whole = {
-            place: [int(value) for value in self._values(inputs[place])]
-            for place in rule.integers
-            if place < len(inputs) and self._constant[inputs[place]]
+        constants = {
+            position: [int(value) for value in self._values(inputs[position])]
+            for position in rule.integers
+            if position < len(inputs) and self._constant[inputs[position]]
         }
-        call = Call([None if index == -1 else self._shapes[index] for index in inputs], whole, options)
-        data = [place for place in range(len(inputs)) if place not in rule.integers]
+        call = Call([None if index == -1 else self._shapes[index] for index in inputs], constants, options)
+        data = [position for position in range(len(inputs)) if position not in rule.integers]
         if rule.infer is shapes.elementwise:
-            call = Call([call.shapes[place] for place in data], {}, options)
+            call = Call([call.shapes[position] for position in data], {}, options)
         shape = rule.infer(call)
         if shape != self._shapes[outputs[0]]:
             raise FlawError(f"an output declared as {list(self._shapes[outputs[0]])} that will be {list(shape)}")
@@ -257,15 +260,15 @@ class _Graph:
             weights = self._shapes[inputs[1]]
             each = math.prod(weights[1:3]) if rule.name == "DEPTHWISE_CONV_2D" else math.prod(weights[1:])
             self._multiplications += math.prod(shape) * each
-            if rule.name == "CONV_2D" and weights[1:3] != (1, 1):  # the windows, laid out one after the other
+            if rule.name == "CONV_2D" and weights[1:3] != (1, 1):  # the interpreter copies all windows of the input
                 self._memory += math.prod(shape[:3]) * each * 4
 
     def _check_types(self, rule: Rule, inputs: list[int], output: int) -> None:
         types = [INT32 if index == -1 else self._tensors[index]["type"] for index in inputs]
         result = self._tensors[output]["type"]
-        for place in rule.integers:
-            if place < len(types) and types[place] != INT32:
-                raise FlawError(f"input {place} is not int32")
+        for position in rule.integers:
+            if position < len(types) and types[position] != INT32:
+                raise FlawError(f"input {position} is not int32")
         if rule.kind in _CONVERSIONS:
             fits = (types[0], result) in _CONVERSIONS[rule.kind]
         elif rule.kind == "weights":
@@ -277,7 +280,7 @@ class _Graph:
                 for source, weights, bias, target in _WEIGHT_TYPES
             )
         else:
-            data = {kind for place, kind in enumerate(types) if place not in rule.integers}
+            data = {kind for position, kind in enumerate(types) if position not in rule.integers}
             fits = data == {result} and result in _DATA
         if not fits:
             raise FlawError(f"types {types} that do not go together")
@@ -287,17 +290,17 @@ _OTHER_NETWORKS = {
     "edgetpu-custom-op": "compiled for a Coral Edge TPU, which is not used here. Use the .tflite it was compiled from.",
     "TFLite_Detection_PostProcess": "an object detector. Only image classifiers are run here.",
 }
-"""Names of custom operators that tell what a model is."""
+"""Sentences about networks, by a custom operator that only they have."""
 
 
 def _unknown_operator(code: Mapping[str, Any]) -> str:
-    """Its name; "" where it is one of RULES."""
+    """Return the name of an operator that is not among RULES; "" for one that is."""
     known = _number(code) in RULES and not code["custom_code"]
     return "" if known else code["custom_code"] or f"number {_number(code)}"
 
 
 def _number(code: Mapping[str, Any]) -> int:
-    # The old field holds numbers below 127; the new one, where it is written, is the same or larger.
+    # The deprecated field holds numbers below 127; the new one, if written, is equal or larger.
     return int(max(code["code"], code["deprecated_code"]))
 
 
@@ -310,7 +313,7 @@ def _rule(code: Mapping[str, Any]) -> Rule:
 
 def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
     shape = tuple(int(length) for length in tensor["shape"])
-    if len(shape) > _DEEPEST_RANK or not all(1 <= length <= _LONGEST for length in shape):
+    if len(shape) > _MAX_RANK or not all(1 <= length <= _MAX_LENGTH for length in shape):
         raise FlawError(f"a tensor of shape {list(shape)[:8]}")
     signature = tensor["shape_signature"]
     if len(signature) and (

@@ -1,8 +1,8 @@
-"""The tables of a `.tflite`, as far as networks that label pictures use them.
+"""Schema of the tables of a `.tflite` that image classifiers use.
 
-Field order and numbers are those of TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version 3c). Fields
-that no such network has (sparsity, variants, custom options, buffers beyond 2 GB) are read as what they are, for
-`rules` to refuse.
+Order and numbers of the fields are those of TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
+3c). Fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are parsed, so
+that `rules` can refuse them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OPTIONS = {
     89: "QuantizeOptions",
     91: "HardSwishOptions",
 }
-"""Number in the union BuiltinOptions -> table."""
+"""Names of tables by number in the union `BuiltinOptions`."""
 
 MODEL: Schema = {
     "Model": [
@@ -180,4 +180,4 @@ METADATA: Schema = {
     "NormalizationOptions": [("mean", "[f]"), ("std", "[f]")],
     "AssociatedFile": [("name", "text"), ("description", "text"), ("type", "b")],
 }
-"""Standard TFLite metadata, of TensorFlow's `metadata_schema.fbs`, as far as a classifier's are read here."""
+"""Schema of the standard TFLite metadata that are read here, after TensorFlow's `metadata_schema.fbs`."""

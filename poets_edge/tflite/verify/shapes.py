@@ -1,8 +1,8 @@
-"""The shape of an operator's output, from the shapes of its inputs.
+"""Shapes of operators' outputs, computed from the shapes of their inputs.
 
-An interpreter works these out by itself and takes the memory they ask for, whatever the model's file declares. So they
-are worked out here before, and a file that declares others is refused. Shapes are tuples of ints, pictures [batch,
-height, width, channels], as in TensorFlow Lite.
+An interpreter computes these shapes itself and allocates memory for them, whatever the model's file declares. A file
+that declares other shapes is therefore refused. Shapes are tuples of ints; pictures are [batch, height, width,
+channels], as in TensorFlow Lite.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from poets_edge.tflite.verify.tables import FlawError
 
 Shape = tuple[int, ...]
 
-_MOST_STEPS = 1 << 12
-"""Stride, dilation or filter length, pixels."""
+_MAX_PIXELS = 1 << 12
+"""Maximum stride, dilation, padding or filter length."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Call:
     """One use of an operator.
 
     Attributes:
-        shapes: of its inputs, in order; None for one that is left out.
-        constants: the values of those inputs that are int32 constants, by position.
+        shapes: shapes of its inputs, in order; None for an omitted input.
+        constants: values of the inputs that are int32 constants, by position.
         options: fields of its options table.
     """
 
@@ -35,20 +35,21 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def shape(self, index: int = 0, rank: int | None = None) -> Shape:
-        """Of an input, of this rank."""
+        """Return the shape of an input. Raises FlawError if the input is omitted or has another rank."""
         shape = self.shapes[index]
         if shape is None or (rank is not None and len(shape) != rank):
             raise FlawError(f"an input of rank {rank} is wanted, and there is {shape}")
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """The values of an input that must be constant."""
+        """Return the values of an input. Raises FlawError if it is not constant."""
         if index not in self.constants:
             raise FlawError("an input that should be constant is not")
         return self.constants[index]
 
 
 def convolution(call: Call) -> Shape:
+    """Return the shape of a convolution's output."""
     batch, height, width, channels = call.shape(0, 4)
     outputs, kernel_height, kernel_width, filter_channels = call.shape(1, 4)
     if channels % filter_channels or outputs % (channels // filter_channels):
@@ -58,6 +59,7 @@ def convolution(call: Call) -> Shape:
 
 
 def depthwise_convolution(call: Call) -> Shape:
+    """Return the shape of a depthwise convolution's output."""
     batch, height, width, channels = call.shape(0, 4)
     one, kernel_height, kernel_width, outputs = call.shape(1, 4)
     if one != 1 or outputs % channels or call.options["depth_multiplier"] not in (0, outputs // channels):
@@ -67,14 +69,16 @@ def depthwise_convolution(call: Call) -> Shape:
 
 
 def pooling(call: Call) -> Shape:
+    """Return the shape of a pool's output."""
     batch, height, width, channels = call.shape(0, 4)
     kernel = call.options["filter_height"], call.options["filter_width"]
-    if not all(1 <= length <= _MOST_STEPS for length in kernel):
+    if not all(1 <= length <= _MAX_PIXELS for length in kernel):
         raise FlawError(f"a window of {kernel} pixels")
     return batch, *_windows(call.options, (height, width), kernel), channels
 
 
 def fully_connected(call: Call) -> Shape:
+    """Return the shape of a fully connected layer's output."""
     outputs, inputs = call.shape(1, 2)
     shape = call.shape(0)
     if call.options["weights_format"] or not shape or math.prod(shape) % inputs:
@@ -88,7 +92,7 @@ def fully_connected(call: Call) -> Shape:
 
 
 def elementwise(call: Call) -> Shape:
-    """Of any number of inputs, those of length 1 stretched to the others' length."""
+    """Return the shape to which the inputs are broadcast."""
     result: Shape = ()
     for index in range(len(call.shapes)):
         shape = call.shape(index)
@@ -101,18 +105,22 @@ def elementwise(call: Call) -> Shape:
 
 
 def concatenation(call: Call) -> Shape:
+    """Return the shape of a concatenation's output."""
     first = call.shape(0)
     axis = _axis(call.options["axis"], len(first))
     total = 0
     for index in range(len(call.shapes)):
         shape = call.shape(index, len(first))
-        if any(one != other for place, (one, other) in enumerate(zip(shape, first, strict=True)) if place != axis):
+        if any(
+            one != other for position, (one, other) in enumerate(zip(shape, first, strict=True)) if position != axis
+        ):
             raise FlawError("inputs that do not fit each other")
         total += shape[axis]
     return *first[:axis], total, *first[axis + 1 :]
 
 
 def reshape(call: Call) -> Shape:
+    """Return the shape of a reshape's output."""
     wanted = list(call.constant(1) if len(call.shapes) > 1 else call.options.get("new_shape", ()))
     count = math.prod(call.shape(0))
     if wanted.count(-1) == 1:
@@ -124,33 +132,37 @@ def reshape(call: Call) -> Shape:
 
 
 def pad(call: Call) -> Shape:
+    """Return the shape of a pad's output."""
     shape, amounts = call.shape(0), call.constant(1)
-    if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MOST_STEPS for amount in amounts):
+    if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MAX_PIXELS for amount in amounts):
         raise FlawError("padding that makes no sense")
     return tuple(length + amounts[2 * i] + amounts[2 * i + 1] for i, length in enumerate(shape))
 
 
 def mean(call: Call) -> Shape:
+    """Return the shape of a mean's output."""
     shape = call.shape(0)
     axes = {_axis(axis, len(shape)) for axis in call.constant(1)}
     if call.options["keep_dims"]:
-        return tuple(1 if place in axes else length for place, length in enumerate(shape))
-    return tuple(length for place, length in enumerate(shape) if place not in axes)
+        return tuple(1 if index in axes else length for index, length in enumerate(shape))
+    return tuple(length for index, length in enumerate(shape) if index not in axes)
 
 
 def squeeze(call: Call) -> Shape:
+    """Return the shape of a squeeze's output."""
     shape = call.shape(0)
     axes = {_axis(axis, len(shape)) for axis in call.options["squeeze_dims"]} or set(range(len(shape)))
     if call.options["squeeze_dims"] and any(shape[axis] != 1 for axis in axes):
         raise FlawError("an axis that cannot be squeezed")
-    return tuple(length for place, length in enumerate(shape) if length != 1 or place not in axes)
+    return tuple(length for index, length in enumerate(shape) if length != 1 or index not in axes)
 
 
 def transpose(call: Call) -> Shape:
+    """Return the shape of a transpose's output."""
     shape, order = call.shape(0), list(call.constant(1))
     if sorted(order) != list(range(len(shape))):
         raise FlawError("axes in an order that makes no sense")
-    return tuple(shape[place] for place in order)
+    return tuple(shape[axis] for axis in order)
 
 
 Infer = Callable[[Call], Shape]
@@ -158,9 +170,9 @@ Infer = Callable[[Call], Shape]
 
 def _windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
     found = []
-    for length, window, end in zip(size, kernel, "hw", strict=True):
-        stride, dilation = options[f"stride_{end}"], options.get(f"dilation_{end}", 1)
-        if not (1 <= stride <= _MOST_STEPS and 1 <= dilation <= _MOST_STEPS) or options["padding"] not in (0, 1):
+    for length, window, side in zip(size, kernel, "hw", strict=True):
+        stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)
+        if not (1 <= stride <= _MAX_PIXELS and 1 <= dilation <= _MAX_PIXELS) or options["padding"] not in (0, 1):
             raise FlawError("a stride, dilation or padding that makes no sense")
         covered = (window - 1) * dilation + 1 if options["padding"] else 1
         if covered > length:

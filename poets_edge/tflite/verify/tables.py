@@ -1,8 +1,9 @@
-"""A FlatBuffer parsed into plain values, every offset checked before it is followed.
+"""Parser of FlatBuffers that checks every offset before it follows it.
 
-Bytes and a schema come in; nested dicts, lists, strings and arrays go out. What lies outside the buffer, is not
-aligned, nests too deep, is shared so often that it would never end, or uses a field that the schema does not know is a
-FlawError. The flatbuffers package for Python has no verifier, and the one in C++ says nothing of what a model means.
+It turns bytes into nested dicts, lists, strings and arrays according to a schema. Offsets that lead outside, values
+that are not aligned, tables that are nested too deeply or shared too often, and fields that the schema lacks are a
+FlawError. The flatbuffers package for Python has no verifier, and the one for C++ does not check the meaning of a
+model.
 """
 
 from __future__ import annotations
@@ -14,25 +15,26 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-MOST_TABLES = 100_000
-"""In one buffer, each counted as often as it is referred to. Inception V3 has some 1,500."""
-DEEPEST = 16
+MAX_TABLES = 100_000
+"""Maximum number of tables in a buffer, each counted as often as it is referred to. Inception V3 has some 1,500."""
+MAX_DEPTH = 16
 
 
 class FlawError(ValueError):
-    """The fault of a buffer, in words that follow "damaged (" in a message."""
+    """A fault of a model; the message follows "damaged (" in another message."""
 
 
 class OtherNetworkError(FlawError):
-    """A model may be sound, but is of a kind that is not run here; the message says which, as a sentence."""
+    """A model is not an image classifier; the message is a sentence that says what it is."""
 
 
 @dataclass(frozen=True)
 class Union:
-    """A table whose kind the field before it tells; `kinds` maps its number to the name of a table.
+    """A table whose kind is the value of the previous field.
 
     Attributes:
-        lenient: a table of another kind is skipped, None stands for it.
+        kinds: names of tables by that value.
+        lenient: whether a table of another kind is skipped, as None.
     """
 
     kinds: Mapping[int, str]
@@ -42,7 +44,7 @@ class Union:
 SKIPPED = "Skipped"
 Kind: TypeAlias = "str | Union"
 """A scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a table by its
-name ("Tensor") or a vector of them ("[Tensor]"); SKIPPED for what nobody here looks at."""
+name ("Tensor") or a vector of them ("[Tensor]"); SKIPPED for a field that is not needed."""
 Schema: TypeAlias = "Mapping[str, Sequence[tuple[str, Kind]]]"
 
 _SCALARS = {"b": 1, "B": 1, "?": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
@@ -54,14 +56,14 @@ def parse(
     """Parse a whole buffer.
 
     Args:
-        lenient: fields that the schema does not know are skipped, for what no interpreter reads.
+        lenient: skip fields that the schema lacks, in a buffer that interpreters do not read.
 
     Returns:
         The root table: {field: value}. A missing scalar has its default, a missing text is "", a missing vector is
         empty, a missing table is None. Vectors of numbers are arrays that share the buffer's memory.
 
     Raises:
-        FlawError: it is not a sound FlatBuffer of this schema.
+        FlawError: the buffer is not a valid FlatBuffer of this schema.
     """
     view = memoryview(data)
     if len(view) < 8 or view[4:8] != identifier:
@@ -74,14 +76,14 @@ class _Parser:
         self._view = view
         self._lenient = lenient
         self._schema = schema
-        self._left = MOST_TABLES
+        self._left = MAX_TABLES
 
     def table(self, name: str, start: int, depth: int) -> dict[str, Any]:
         self._left -= 1
         if self._left < 0:
-            raise FlawError(f"more than {MOST_TABLES:,} tables")
-        if depth > DEEPEST:
-            raise FlawError(f"tables more than {DEEPEST} levels deep")
+            raise FlawError(f"more than {MAX_TABLES:,} tables")
+        if depth > MAX_DEPTH:
+            raise FlawError(f"tables more than {MAX_DEPTH} levels deep")
         _aligned(start, 4)
         vtable = start - _read(self._view, "i", start)
         _aligned(vtable, 2)
@@ -100,45 +102,45 @@ class _Parser:
             values[field] = self._field(values, kind, start + offset if offset else 0, depth)
         return values
 
-    def _field(self, values: dict[str, Any], kind: Kind, place: int, depth: int) -> Any:
-        """The value at `place`, or what stands for a missing one where that is 0."""
+    def _field(self, values: dict[str, Any], kind: Kind, position: int, depth: int) -> Any:
+        """Return the value at a position, or the default of a missing value if the position is 0."""
         if isinstance(kind, Union):
-            return self._union(values, kind, place, depth)
+            return self._union(values, kind, position, depth)
         if SKIPPED in kind:
             return None
         if kind[0] in _SCALARS and (len(kind) == 1 or kind[1] == "="):
-            return self._scalar(kind, place)
+            return self._scalar(kind, position)
         if kind == "text":
-            return self._text(place) if place else ""
+            return self._text(position) if position else ""
         if kind[0] != "[":
-            return self.table(kind, self._follow(place), depth + 1) if place else None
+            return self.table(kind, self._follow(position), depth + 1) if position else None
         inner = kind[1:-1]
         if inner in _SCALARS:
-            return self._numbers(inner, place)
-        if not place:
+            return self._numbers(inner, position)
+        if not position:
             return []
-        first, count = self._vector(place, 4)
+        first, count = self._vector(position, 4)
         return [self.table(inner, self._follow(first + 4 * index), depth + 1) for index in range(count)]
 
-    def _union(self, values: dict[str, Any], union: Union, place: int, depth: int) -> Any:
+    def _union(self, values: dict[str, Any], union: Union, position: int, depth: int) -> Any:
         number = next(reversed(values.values()))
-        if not number and not place:
+        if not number and not position:
             return None
         if union.lenient and number not in union.kinds:
             return None
-        if number not in union.kinds or not place:
+        if number not in union.kinds or not position:
             raise FlawError(f"options of a kind that is not known ({number})")
-        return self.table(union.kinds[number], self._follow(place), depth + 1)
+        return self.table(union.kinds[number], self._follow(position), depth + 1)
 
-    def _scalar(self, kind: str, place: int) -> Any:
+    def _scalar(self, kind: str, position: int) -> Any:
         code, _, default = kind.partition("=")
-        if not place:
+        if not position:
             return float(default or 0) if code == "f" else int(default or 0)
-        _aligned(place, _SCALARS[code])
-        return _read(self._view, code, place)
+        _aligned(position, _SCALARS[code])
+        return _read(self._view, code, position)
 
-    def _text(self, place: int) -> str:
-        first, count = self._vector(place, 1)
+    def _text(self, position: int) -> str:
+        first, count = self._vector(position, 1)
         if first + count >= len(self._view) or self._view[first + count] != 0:
             raise FlawError("a text without an end")
         try:
@@ -146,16 +148,16 @@ class _Parser:
         except UnicodeDecodeError:  # interpreters raise it for whichever name they are asked
             raise FlawError("a text that is not UTF-8") from None
 
-    def _numbers(self, code: str, place: int) -> Any:
+    def _numbers(self, code: str, position: int) -> Any:
         dtype = np.dtype("<u1" if code == "?" else f"<{code}")
-        if not place:
+        if not position:
             return np.zeros(0, dtype)
-        first, count = self._vector(place, dtype.itemsize)
+        first, count = self._vector(position, dtype.itemsize)
         return np.frombuffer(self._view, dtype, count, first) if count else np.zeros(0, dtype)
 
-    def _vector(self, place: int, size: int) -> tuple[int, int]:
-        """Where the elements begin, and how many there are."""
-        start = self._follow(place)
+    def _vector(self, position: int, size: int) -> tuple[int, int]:
+        """Return the position of the first element and the number of elements."""
+        start = self._follow(position)
         _aligned(start, 4)
         count, first = _read(self._view, "I", start), start + 4
         _aligned(first if count else 0, size)
@@ -163,20 +165,20 @@ class _Parser:
             raise FlawError("a vector goes beyond the end")
         return first, count
 
-    def _follow(self, place: int) -> int:
-        _aligned(place, 4)
-        offset = _read(self._view, "I", place)
+    def _follow(self, position: int) -> int:
+        _aligned(position, 4)
+        offset = _read(self._view, "I", position)
         if not 0 < offset < 1 << 31:
             raise FlawError("an offset leads nowhere")
-        return place + int(offset)
+        return position + int(offset)
 
 
-def _read(view: memoryview, code: str, place: int) -> Any:
-    if not 0 <= place <= len(view) - struct.calcsize(f"<{code}"):
+def _read(view: memoryview, code: str, position: int) -> Any:
+    if not 0 <= position <= len(view) - struct.calcsize(f"<{code}"):
         raise FlawError("an offset leads outside")
-    return struct.unpack_from(f"<{code}", view, place)[0]
+    return struct.unpack_from(f"<{code}", view, position)[0]
 
 
-def _aligned(place: int, size: int) -> None:
-    if place % size:
+def _aligned(position: int, size: int) -> None:
+    if position % size:
         raise FlawError("a value that is not aligned")

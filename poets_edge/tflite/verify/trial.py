@@ -1,6 +1,6 @@
-"""One inference of a model in a helper process, with limits of memory and time.
+"""One inference of a model in a helper process with limits on memory and time.
 
-The process loads the model both with XNNPACK and without, since a program may do either.
+The process runs the model with XNNPACK and without, because programs may do either.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from poets_edge.core.processes import Helper, HelperEndedError
 from poets_edge.errors import ModelError
 from poets_edge.tflite.interpreter import find_runtime, open_model
 from poets_edge.tflite.model_file import ModelFile
-from poets_edge.tflite.verify.rules import Cost
+from poets_edge.tflite.verify.rules import InferenceCost
 from poets_edge.tflite.verify.tables import FlawError
 
 _SPARE_BYTES = 512 << 20
-"""Memory of an interpreter beside a model: threads, tables, its own code."""
+"""Memory of an interpreter in addition to the model: threads, tables, code."""
 _SECONDS = 60.0
-_MULTIPLICATIONS_A_SECOND = 50e6
-"""A Raspberry Pi Zero does three times as many."""
+_MULTIPLICATIONS_PER_SECOND = 50e6
+"""A third of the speed of a Raspberry Pi Zero."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class _Trial:
     """A model to run.
 
     Attributes:
-        content: the `.tflite` file.
-        memory: bytes that it needs.
+        content: bytes of a `.tflite`.
+        memory: bytes that an inference needs.
     """
 
     content: bytes
     memory: int
 
 
-def run_trial(content: bytes, cost: Cost) -> None:
-    """Run a model once. Where no process can be started, nothing happens.
+def run_trial(content: bytes, cost: InferenceCost) -> None:
+    """Run a model once; do nothing if no process can be started.
 
     Raises:
-        FlawError: it ends its process, takes too long, or returns NaN or infinity.
+        FlawError: the process crashed, the inference took too long, or the model answered with NaN or infinity.
     """
-    seconds = _SECONDS + cost.multiplications / _MULTIPLICATIONS_A_SECOND
+    seconds = _SECONDS + cost.multiplications / _MULTIPLICATIONS_PER_SECOND
     try:
         with Helper(_try) as helper:
             problem = helper.ask(_Trial(content, cost.memory), "a model", seconds=seconds)
@@ -61,7 +61,7 @@ def run_trial(content: bytes, cost: Cost) -> None:
 
 
 def _try(trial: _Trial) -> str:
-    """Return the fault that a model shows when it runs; empty if there is none."""
+    """Run a model with and without XNNPACK and return its fault; "" if there is none."""
     find_runtime()
     _limit(trial.memory)
     for accelerate in (True, False):

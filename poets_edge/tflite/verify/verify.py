@@ -1,11 +1,11 @@
-"""Verifying one model: the rules first, then the trial."""
+"""Verification of one model: first by rules, then by an inference in a separate process."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from poets_edge.errors import ModelError
-from poets_edge.tflite.verify.rules import Cost, check_model
+from poets_edge.tflite.verify.rules import InferenceCost, check_model
 from poets_edge.tflite.verify.schema import METADATA, MODEL
 from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, parse
 from poets_edge.tflite.verify.trial import run_trial
@@ -14,13 +14,13 @@ METADATA_NAME = "TFLITE_METADATA"
 
 
 def verify(path: Path, content: bytes) -> None:
-    """Look a model through, and run it once in a process of its own.
+    """Check a model and run it once in a separate process.
 
     Args:
-        path: what to call it in messages.
+        path: the model's path, for messages.
 
     Raises:
-        ModelError: it is damaged, needs what is not supported, or would take the program down.
+        ModelError: the model is damaged, not an image classifier, or makes the interpreter crash.
     """
     try:
         cost = check(content)
@@ -33,8 +33,8 @@ def verify(path: Path, content: bytes) -> None:
         ) from None
 
 
-def check(content: bytes) -> Cost:
-    """Look a model through without running it. Raises FlawError."""
+def check(content: bytes) -> InferenceCost:
+    """Check a model without running it and return the cost of running it. Raises FlawError."""
     model = parse(content, MODEL, "Model", b"TFL3")
     cost = check_model(model)
     for entry in model["metadata"]:
