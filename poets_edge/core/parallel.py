@@ -1,6 +1,6 @@
-"""Applying one function to many items on all cores, in order, with little in memory.
+"""Parallel map on threads, which preserves order and bounds memory.
 
-Threads are enough: decoding, resizing and inference all release Python's lock.
+Threads are enough: decoding, resizing and inference release Python's global lock.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Items a worker that may be under way, or finished and not yet taken: bounds memory."""
+"""Items per worker that may be running, or finished and not yet consumed: bounds memory."""
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -39,24 +39,23 @@ def run_parallel(
     """Yield (item, work(item, tool)) in the order of `items`.
 
     Args:
-        make_tool: makes what one worker needs for itself (an interpreter); called `workers` times at most.
-        workers: threads; by default one a core.
-        tools: those that earlier calls have made, which are used first; those made now are added.
-        ahead: items a worker that may be under way, or finished and not yet taken: fewer where results are large. With
-            `at_once`, so many times that.
-        at_once: items that a worker does before it hands over: more where one takes no longer than handing over.
+        make_tool: makes an object that one worker needs for itself, such as an interpreter.
+        workers: number of threads; by default one per core.
+        tools: tools that earlier calls have made, which are used first; new ones are added.
+        ahead: chunks per worker that may be running, or finished and not yet consumed: fewer where results are large.
+        at_once: items per chunk, after which a worker returns its results: more if an item takes little time.
 
     Raises:
-        whatever `make_tool` or `work` raises; what is under way is finished first, the rest is dropped.
+        Exception: whatever `make_tool` or `work` raises; running chunks are finished first, the others are dropped.
     """
 
-    def work_on(share: list[Item], tool: Tool) -> list[Result]:
-        return [work(item, tool) for item in share]
+    def work_on(chunk: list[Item], tool: Tool) -> list[Result]:
+        return [work(item, tool) for item in chunk]
 
-    yield from run_shares(items, make_tool, work_on, workers=workers, tools=tools, ahead=ahead, at_once=at_once)
+    yield from run_chunks(items, make_tool, work_on, workers=workers, tools=tools, ahead=ahead, at_once=at_once)
 
 
-def run_shares(
+def run_chunks(
     items: Iterable[Item],
     make_tool: Callable[[], Tool],
     work: Callable[[list[Item], Tool], list[Result]],
@@ -66,12 +65,16 @@ def run_shares(
     ahead: int = AHEAD,
     at_once: int,
 ) -> Iterator[tuple[Item, Result]]:
-    """The same for work on `at_once` items together, or on the fewer that are left, which gives a result for each."""
+    """Yield (item, result) in the order of `items`, like `run_parallel`, for a function of several items at once.
+
+    Args:
+        work: takes a chunk of `at_once` items (the last chunk may have fewer) and returns their results in order.
+    """
     todo = list(items)
     if not todo:
         return
-    shares = [todo[start : start + at_once] for start in range(0, len(todo), at_once)]
-    count = min(workers or cores(), len(shares))
+    chunks = [todo[start : start + at_once] for start in range(0, len(todo), at_once)]
+    count = min(workers or cores(), len(chunks))
     made = [] if tools is None else tools
     while len(made) < count:
         made.append(make_tool())
@@ -79,24 +82,24 @@ def run_shares(
     for tool in made[:count]:
         free.put(tool)
 
-    def run(share: list[Item]) -> list[Result]:
+    def run(chunk: list[Item]) -> list[Result]:
         tool = free.get()
         try:
-            return work(share, tool)
+            return work(chunk, tool)
         finally:
             free.put(tool)
 
     with ThreadPoolExecutor(count) as pool:
         waiting: deque[tuple[list[Item], Future[list[Result]]]] = deque()
-        source = iter(shares)
+        source = iter(chunks)
         try:
-            for share in itertools.islice(source, count * ahead):
-                waiting.append((share, pool.submit(run, share)))
+            for chunk in itertools.islice(source, count * ahead):
+                waiting.append((chunk, pool.submit(run, chunk)))
             while waiting:
-                share, future = waiting.popleft()
+                chunk, future = waiting.popleft()
                 results = future.result()
                 for following in itertools.islice(source, 1):
                     waiting.append((following, pool.submit(run, following)))
-                yield from zip(share, results, strict=True)
+                yield from zip(chunk, results, strict=True)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

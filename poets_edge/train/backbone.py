@@ -1,11 +1,11 @@
-"""A backbone without its classifier, as the two files a run needs, built once and kept beside the bottlenecks.
+"""Files of a backbone without its classifier, built once and stored next to the bottlenecks.
 
-- a frozen graph from `input` (float32 [1, R, R, 3], normalised) to `bottleneck` (float32 [1, size]), onto which
-  the head is put;
-- the same as a float `.tflite`, which computes bottlenecks on all cores faster than TensorFlow does.
+- A frozen graph from `input` (float32 [1, R, R, 3], normalized) to `bottleneck` (float32 [1, size]), to which the head
+  is added.
+- A float `.tflite` of that graph, which computes bottlenecks on all cores faster than TensorFlow does.
 
-Both are written without TensorFlow, and the `.tflite` holds bit for bit the numbers that its converter would put
-there, so that files and vectors which earlier versions left in the folder stay good.
+Both are written without TensorFlow. The `.tflite` has the weights that TensorFlow's converter would write, bit for bit,
+so that files and vectors of earlier versions remain valid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from poets_edge.nets.weights import Weights
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.write_model import write_float_model
 
-# Raise when the code below builds something else from the same weights.
+# Raise the number when the files that are built from given weights change.
 _FORMAT = "backbone-1"
 
 
@@ -36,9 +36,10 @@ class Backbone:
     """A backbone ready to use.
 
     Attributes:
-        digest: names everything its vectors follow from: the weights, the architecture, and how it was built.
-        graph: the frozen graph's file.
-        model: the `.tflite` file.
+        architecture: architecture of the model that it is part of.
+        digest: checksum of the weights, the architecture and the way the files are built.
+        graph: path of the frozen graph.
+        model: path of the `.tflite`.
     """
 
     architecture: Architecture
@@ -48,16 +49,16 @@ class Backbone:
 
     @property
     def cache_file(self) -> Path:
-        """Where its bottlenecks are kept."""
+        """Path of the cache of its bottlenecks."""
         return self.model.with_suffix(".sqlite")
 
     def read_graph(self) -> Any:
-        """Its GraphDef."""
+        """Read the frozen graph, a GraphDef."""
         return parse_graph(self.graph.read_bytes(), str(self.graph))
 
 
 def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path) -> Backbone:
-    """Find a backbone in `folder`, or build it there.
+    """Return a backbone in `folder`, which is built if it is absent or damaged.
 
     Raises:
         WeightsError: the weights file is damaged or belongs to another architecture.
@@ -65,34 +66,34 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
         OutputError: `folder` cannot be written.
     """
     digest = hashlib.sha256(f"{_FORMAT} {architecture.backbone} {weights.digest}".encode()).hexdigest()[:16]
-    backbone = _place(architecture, digest, folder)
+    backbone = _backbone_in(folder, architecture, digest)
     return backbone if _is_intact(backbone) else write_backbone(read_backbone(architecture, weights), backbone)
 
 
-def write_backbone(network: Network, place: Backbone) -> Backbone:
-    """Write a network's graph and model to a backbone's places; gives `place`. Raises OutputError."""
-    write_bytes(place.graph, serialize(graph_of(network)))
-    write_bytes(place.model, write_float_model(network))
-    # Last: its presence says that the two others are complete.
-    write_text(_checksums(place), json.dumps(_sums(place)) + "\n")
-    return place
+def write_backbone(network: Network, backbone: Backbone) -> Backbone:
+    """Write a network to the files of a backbone, and return the backbone. Raises OutputError."""
+    write_bytes(backbone.graph, serialize(graph_of(network)))
+    write_bytes(backbone.model, write_float_model(network))
+    # Written last: it shows that the two others are complete.
+    write_text(_checksum_file(backbone), json.dumps(_checksums(backbone)) + "\n")
+    return backbone
 
 
-def _place(architecture: Architecture, digest: str, folder: Path) -> Backbone:
+def _backbone_in(folder: Path, architecture: Architecture, digest: str) -> Backbone:
     stem = f"{architecture.backbone}-{digest}"
     return Backbone(architecture, digest, folder / f"{stem}.pb", folder / f"{stem}.tflite")
 
 
-def _checksums(backbone: Backbone) -> Path:
+def _checksum_file(backbone: Backbone) -> Path:
     return backbone.graph.with_suffix(".json")
 
 
-def _sums(backbone: Backbone) -> dict[str, str]:
+def _checksums(backbone: Backbone) -> dict[str, str]:
     return {"graph": sha256_of(backbone.graph), "model": sha256_of(backbone.model)}
 
 
 def _is_intact(backbone: Backbone) -> bool:
     try:
-        return bool(parse_json(read_bytes(_checksums(backbone))) == _sums(backbone))
+        return bool(parse_json(read_bytes(_checksum_file(backbone))) == _checksums(backbone))
     except (OSError, RecordError):
         return False

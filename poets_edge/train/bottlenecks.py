@@ -1,4 +1,4 @@
-"""Photos -> bottleneck vectors, from the cache where they are known, else computed on all cores."""
+"""Bottlenecks of photos, read from a cache or computed on all cores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from PIL import Image
 
-from poets_edge.core.parallel import cores, run_parallel, run_shares
+from poets_edge.core.parallel import cores, run_chunks, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
 from poets_edge.photos.digests import Known, current_stamp, open_digests
@@ -31,85 +31,90 @@ from poets_edge.tflite.session import Session
 from poets_edge.train.backbone import Backbone
 from poets_edge.train.bottleneck_cache import BottleneckCache, Vector, cache_key
 
-_MOST_INTERPRETERS = 256
-"""Over all threads: each holds its model's weights, 17 MB for the largest MobileNet."""
+_MAX_INTERPRETERS = 256
+"""Maximum number of interpreters of all threads: each holds its model's weights, up to 17 MB for a MobileNet."""
 
-_WAITING = 4
-"""Threads a core where photos come over the network: most of them wait."""
+_THREADS_PER_CORE_REMOTE = 4
+"""Threads per core for photos that come over the network: most threads wait."""
 
-_AT_ONCE = 4096
-"""Photos, or vectors of photos, that are looked for together: bounds memory."""
+_VECTORS_PER_BATCH = 4096
+"""Photos, or vectors of photos, that are processed together: bounds memory."""
 
-_HASHED_AT_ONCE = 16
-"""Photos that a thread hashes before it hands over: handing over takes as long as hashing a small one."""
+_HASHED_PER_HANDOVER = 16
+"""Photos that a thread hashes before it returns the results: returning takes as long as hashing a small photo."""
 
-_TOGETHER = 8
-"""Photos that a thread decodes before it runs many networks over them, one network after the other."""
+_PHOTOS_PER_GROUP = 8
+"""Photos that a thread decodes before it runs several networks over them, one network after the other."""
 
 PLAIN = ""
-"""The variant that is the photo itself, undistorted."""
+"""Variant of the undistorted photo."""
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
-"""(picture, (height, width), variant, photo digest) -> uint8 pixels of that size."""
+"""(image, (height, width), variant, photo digest) -> uint8 pixels of that size."""
 
 
 def vector_key(digest: bytes, variant: str = PLAIN) -> bytes:
-    """Key of the bottleneck of a photo of this digest in its backbone's cache."""
+    """Return the key of a photo's bottleneck in the cache of a backbone."""
     return cache_key(digest, f"{PREPROCESSING} {variant}")
 
 
 class VectorSource(Protocol):
-    """A function from pixels to vectors, and the cache that keeps them."""
+    """A function from pixels to vectors, with the cache for its results."""
 
     @property
-    def cache(self) -> BottleneckCache: ...
+    def cache(self) -> BottleneckCache:
+        """Cache of the vectors."""
 
     @property
     def name(self) -> str:
-        """Its name on a progress bar."""
+        """Name on a progress bar."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the pictures it takes."""
+        """(height, width) of the function's input."""
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Names everything that the vector of a photo of this digest follows from, within its cache."""
+        """Return a key for everything within the cache that determines the vector of a photo."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """The function, for one thread."""
+        """Return the function, for use by one thread."""
 
 
 @dataclass(frozen=True)
 class BackboneCache:
-    """A backbone, and the cache that keeps its vectors."""
+    """A backbone with the cache of its vectors, a `VectorSource`."""
 
     backbone: Backbone
     cache: BottleneckCache
 
     @property
     def name(self) -> str:
+        """Name of the backbone."""
         return self.backbone.architecture.backbone
 
     @property
     def size(self) -> tuple[int, int]:
+        """(height, width) of the backbone's input."""
         return self.backbone.architecture.size
 
     def key(self, digest: bytes, variant: str) -> bytes:
+        """Return the key of a photo's bottleneck."""
         return vector_key(digest, variant)
 
     def extractor(self) -> Extractor:
+        """Return the backbone in an interpreter, for use by one thread."""
         return Extractor(self.backbone.model)
 
 
 class Hashed(Sequence["HashedPhoto | PhotoError"]):
-    """The digests that `hash_photos` found.
+    """Result of `hash_photos`, a sequence of hashed photos and errors.
 
     Attributes:
-        photos: all that were asked for.
-        digests: uint8 [photos, 32]; zeros where a file cannot be read.
-        sizes: bytes of each, int64 [photos]; UNKNOWN_SIZE where a server does not say, or a file cannot be read.
-        errors: why, by the photo's place.
+        photos: all photos.
+        digests: SHA-256 of each, uint8 [photos, 32]; zeros if a file cannot be read.
+        sizes: number of bytes of each, int64 [photos]; UNKNOWN_SIZE if the server does not say, or after an error.
+        errors: errors of files that cannot be read, by row number.
     """
 
     def __init__(self, photos: PhotoTable, digests: Digest, sizes: Rows, errors: dict[int, PhotoError]) -> None:
@@ -119,18 +124,18 @@ class Hashed(Sequence["HashedPhoto | PhotoError"]):
         return len(self.photos)
 
     @overload
-    def __getitem__(self, place: int) -> HashedPhoto | PhotoError: ...
+    def __getitem__(self, index: int) -> HashedPhoto | PhotoError: ...
     @overload
-    def __getitem__(self, place: slice) -> list[HashedPhoto | PhotoError]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return [self[row] for row in range(len(self))[place]]
-        error = self.errors.get(range(len(self))[place])
-        return error or HashedPhoto(self.photos[place], self.digests[place].tobytes())
+    def __getitem__(self, index: slice) -> list[HashedPhoto | PhotoError]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[row] for row in range(len(self))[index]]
+        error = self.errors.get(range(len(self))[index])
+        return error or HashedPhoto(self.photos[index], self.digests[index].tobytes())
 
     @property
     def readable(self) -> HashedPhotos:
-        """Those that can be read."""
+        """Photos that can be read, with their digests."""
         readable = HashedPhotos(self.photos, self.digests)
         if not self.errors:
             return readable
@@ -156,10 +161,10 @@ def hash_photos(
     sizes = np.full(len(table), UNKNOWN_SIZE, np.int64)
     errors: dict[int, PhotoError] = {}
     paths, at_address = table.paths(), is_address(table.folder)
-    workers, at_once = (CONNECTIONS, 1) if at_address else (None, _HASHED_AT_ONCE)
+    workers, at_once = (CONNECTIONS, 1) if at_address else (None, _HASHED_PER_HANDOVER)
     with open_digests(bottleneck_dir, reporter or Silent(), rehash=rehash) as known:
-        for start in range(0, len(table), _AT_ONCE):
-            some = list(islice(paths, _AT_ONCE))
+        for start in range(0, len(table), _VECTORS_PER_BATCH):
+            some = list(islice(paths, _VECTORS_PER_BATCH))
             if at_address:
                 ask_about(some)
             kept = known.find(some)
@@ -167,38 +172,38 @@ def hash_photos(
             joined = b"".join(photo.digest if photo else bytes(digests.shape[1]) for photo in kept)
             digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
             sizes[start : start + len(kept)] = [photo.size if photo else UNKNOWN_SIZE for photo in kept]
-            for row, (result, seen, at) in run_parallel(
+            for row, (result, stamp, at) in run_parallel(
                 unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers, at_once=at_once
             ):
                 if isinstance(result, PhotoError):
                     errors[row] = result
                     continue
                 digests[row], sizes[row] = np.frombuffer(result.digest, np.uint8), result.size
-                if seen is not None:
-                    known.store(table[row].path, seen, at, result.digest)
+                if stamp is not None:
+                    known.store(table[row].path, stamp, at, result.digest)
             known.commit()
     return Hashed(table, digests, sizes, errors)
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """With what tells whether it has changed, from before it was read, and when that was."""
-    at, seen = time.time(), current_stamp(str(photo.path))
+    """Return digest and size, or an error; the file's stamp from before it was read, and the time of the stamp."""
+    at, stamp = time.time(), current_stamp(str(photo.path))
     try:
         contents = read_contents(photo)
     except PhotoError as error:
         return error, None, at
-    # As its file system or server says, for it is asked when the folder is to be recognised.
-    return Known(hashlib.sha256(contents).digest(), seen.size if seen else len(contents)), seen, at
+    # The size that the file system or server says: it is compared with that when a folder is to be recognised.
+    return Known(hashlib.sha256(contents).digest(), stamp.size if stamp else len(contents)), stamp, at
 
 
 @dataclass(frozen=True)
-class Block:
-    """Vectors of some photos that follow one another.
+class Batch:
+    """Vectors of successive photos.
 
     Attributes:
-        photos: as they were asked for.
-        vectors: of each, place by place and in each one a variant; or why it cannot be decoded.
-        changed: digests of those whose files have changed since they were hashed, by their place in `photos`.
+        photos: the photos, as they were hashed.
+        vectors: for each photo, its vectors by source and, within a source, by variant; or why it cannot be decoded.
+        changed: new digests of photos whose files have changed since they were hashed, by their index in `photos`.
     """
 
     photos: HashedPhotos
@@ -208,72 +213,77 @@ class Block:
 
 def bottlenecks(
     photos: Sequence[HashedPhoto],
-    places: Sequence[VectorSource],
+    sources: Sequence[VectorSource],
     reporter: Reporter,
     variants: Sequence[str] = (PLAIN,),
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """The same photo by photo, each with the digest that its file had when it was decoded."""
-    for block in bottleneck_batches(HashedPhotos.of(photos), places, reporter, variants, render, what):
-        for row, (photo, vectors) in enumerate(zip(block.photos, block.vectors, strict=True)):
-            yield replace(photo, digest=block.changed.get(row, photo.digest)), vectors
+    """Yield each photo, with the digest that it had when it was decoded, and its vectors or an error.
+
+    For the arguments see `bottleneck_batches`.
+    """
+    for batch in bottleneck_batches(HashedPhotos.of(photos), sources, reporter, variants, render, what):
+        for row, (photo, vectors) in enumerate(zip(batch.photos, batch.vectors, strict=True)):
+            yield replace(photo, digest=batch.changed.get(row, photo.digest)), vectors
 
 
 def bottleneck_batches(
     photos: HashedPhotos,
-    places: Sequence[VectorSource],
+    sources: Sequence[VectorSource],
     reporter: Reporter,
     variants: Sequence[str] = (PLAIN,),
     render: Render | None = None,
     what: str = "bottlenecks",
-) -> Iterator[Block]:
-    """The vectors of all photos, some thousands of photos at a time, in order.
+) -> Iterator[Batch]:
+    """Yield the vectors of all photos in order, some thousands of photos at a time.
 
-    Each is stored in its cache before it is given. A photo is decoded once for all places and variants. Where its
-    file has changed since it was hashed, what is there now counts: its vectors are stored under its new digest.
+    Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
+    its file has changed since it was hashed, the new contents are used, and stored under the new digest.
 
     Args:
-        render: draws a variant; by default the whole picture, resized.
-        what: what to call the vectors on a progress bar.
+        sources: networks, with their caches.
+        variants: names of the variants of a photo.
+        render: draws a variant; by default the whole image, resized.
+        what: name of the vectors on a progress bar.
 
     Raises:
-        OutputError: a cache cannot be written; what is in it stays.
+        OutputError: a cache cannot be written; its contents are kept.
     """
     draw = render or (lambda image, size, variant, digest: fit(image, size))
-    wanted = [(place, variant) for place in places for variant in variants]
-    at_once = max(1, _AT_ONCE // len(wanted))
-    names = places[0].name if len(places) == 1 else f"{len(places)} architectures"
+    wanted = [(source, variant) for source in sources for variant in variants]
+    at_once = max(1, _VECTORS_PER_BATCH // len(wanted))
+    names = sources[0].name if len(sources) == 1 else f"{len(sources)} architectures"
     title = f"{what}, {names}" + (", distorted" if render else "")
-    threads = cores() * (_WAITING if is_address(photos.photos.folder) else 1)
-    workers = max(1, min(threads, _MOST_INTERPRETERS // len(places)))
+    threads = cores() * (_THREADS_PER_CORE_REMOTE if is_address(photos.photos.folder) else 1)
+    workers = max(1, min(threads, _MAX_INTERPRETERS // len(sources)))
 
     def extractors() -> list[Callable[[Pixels], Vector]]:
-        return [extractor for place in places for extractor in [place.extractor()] * len(variants)]
+        return [extractor for source in sources for extractor in [source.extractor()] * len(variants)]
 
     def compute(
         group: list[tuple[HashedPhoto, list[Vector | None]]], tools: list[Callable[[Pixels], Vector]]
     ) -> list[tuple[bytes, list[Vector] | PhotoError]]:
-        drawn = [_draw(photo, known, wanted, draw) for photo, known in group]
+        rendered = [_render(photo, known, wanted, draw) for photo, known in group]
         vectors: list[list[Any]] = [list(known) for _, known in group]
         # Network by network: its weights stay in the processor's cache from one photo to the next.
-        for column, (place, variant) in enumerate(wanted):
-            for row, found in enumerate(drawn):
+        for column, (source, variant) in enumerate(wanted):
+            for row, found in enumerate(rendered):
                 if not isinstance(found, PhotoError) and (found.changed or vectors[row][column] is None):
-                    vectors[row][column] = tools[column](found.pictures[place.size, variant])
+                    vectors[row][column] = tools[column](found.images[source.size, variant])
         return [
             (photo.digest, found) if isinstance(found, PhotoError) else (found.digest, of_photo)
-            for (photo, _), found, of_photo in zip(group, drawn, vectors, strict=True)
+            for (photo, _), found, of_photo in zip(group, rendered, vectors, strict=True)
         ]
 
-    made: list[list[Callable[[Pixels], Vector]]] = []  # interpreters serve all blocks
+    made: list[list[Callable[[Pixels], Vector]]] = []  # interpreters serve all batches
     with ExitStack() as stack:
         advance: Callable[[int], object] | None = None
         for start in range(0, len(photos), at_once):
-            block = photos[start : start + at_once] if len(photos) > at_once else photos
+            batch = photos[start : start + at_once] if len(photos) > at_once else photos
             columns = [
-                place.cache.get_many([place.key(digest.tobytes(), variant) for digest in block.digests])
-                for place, variant in wanted
+                source.cache.get_many([source.key(digest.tobytes(), variant) for digest in batch.digests])
+                for source, variant in wanted
             ]
             known = list(zip(*columns, strict=True))
             missing = sorted({row for column in columns for row, vector in enumerate(column) if vector is None})
@@ -284,44 +294,44 @@ def bottleneck_batches(
                 )
             found: list[Any] = known
             changed: dict[int, bytes] = {}
-            together = max(1, min(_TOGETHER if len(places) > 1 else 1, len(missing) // (4 * workers)))
-            items = [(block[row], list(known[row])) for row in missing]
-            computed = run_shares(items, extractors, compute, workers=workers, tools=made, at_once=together)
+            together = max(1, min(_PHOTOS_PER_GROUP if len(sources) > 1 else 1, len(missing) // (4 * workers)))
+            items = [(batch[row], list(known[row])) for row in missing]
+            computed = run_chunks(items, extractors, compute, workers=workers, tools=made, at_once=together)
             for row, ((photo, before), (digest, vectors)) in zip(missing, computed, strict=True):
                 if digest != photo.digest:
                     changed[row] = digest
                 if not isinstance(vectors, PhotoError):
-                    for (place, variant), old, vector in zip(wanted, before, vectors, strict=True):
+                    for (source, variant), old, vector in zip(wanted, before, vectors, strict=True):
                         if old is None or digest != photo.digest:
-                            place.cache.put(place.key(digest, variant), vector)
+                            source.cache.put(source.key(digest, variant), vector)
                 found[row] = vectors
                 if advance is not None:
                     advance(1)
-            yield Block(block, found, changed)
-    for place in places:
-        for damage in place.cache.take_damage():
+            yield Batch(batch, found, changed)
+    for source in sources:
+        for damage in source.cache.take_damage():
             reporter.warn(damage)
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """A photo that was read.
+class _Rendered:
+    """A decoded photo at the sizes and in the variants that are needed.
 
     Attributes:
-        digest: of what was read.
-        changed: whether that is another than it was hashed with.
-        pictures: for each (height, width) and variant that is wanted.
+        digest: SHA-256 of the contents.
+        changed: whether the contents have changed since the photo was hashed.
+        images: pixels by (height, width) and variant.
     """
 
     digest: bytes
     changed: bool
-    pictures: dict[tuple[tuple[int, int], str], Pixels]
+    images: dict[tuple[tuple[int, int], str], Pixels]
 
 
-def _draw(
+def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
-) -> _Drawn | PhotoError:
-    """Read a photo and draw what is wanted of it and not known."""
+) -> _Rendered | PhotoError:
+    """Read a photo, and draw the variants whose vectors are not known."""
     # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)
@@ -330,27 +340,27 @@ def _draw(
         return error
     digest = hashlib.sha256(contents).digest()
     changed = digest != photo.digest
-    pictures: dict[tuple[tuple[int, int], str], Pixels] = {}
-    for (place, variant), vector in zip(wanted, known, strict=True):
-        if (changed or vector is None) and (place.size, variant) not in pictures:
-            pictures[place.size, variant] = draw(image, place.size, variant, digest)
-    return _Drawn(digest, changed, pictures)
+    images: dict[tuple[tuple[int, int], str], Pixels] = {}
+    for (source, variant), vector in zip(wanted, known, strict=True):
+        if (changed or vector is None) and (source.size, variant) not in images:
+            images[source.size, variant] = draw(image, source.size, variant, digest)
+    return _Rendered(digest, changed, images)
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Photos that have to be decoded, about: at least those that lack the first vector."""
-    place, variant = wanted[0]
+    """Estimate the number of photos that must be decoded, by those without the first vector."""
+    source, variant = wanted[0]
     return sum(
-        len(place.cache.missing([place.key(digest.tobytes(), variant) for digest in part]))
+        len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))
         for part in (digests[start : start + at_once] for start in range(0, len(digests), at_once))
     )
 
 
 class Extractor:
-    """A backbone, or the layers of one below a cut, in an interpreter of its own, for one thread.
+    """A backbone, or its layers below a cut, in an interpreter for one thread.
 
     Attributes:
-        shape: of what it gives.
+        shape: shape of the output.
     """
 
     def __init__(self, model: ModelSource) -> None:
@@ -363,6 +373,6 @@ class Extractor:
         self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """Pixels (uint8 [height, width, 3]) -> bottleneck (float32 [bottleneck_size]), or activations below the cut."""
+        """Return the bottleneck (float32 [bottleneck_size]) or activations of pixels (uint8 [height, width, 3])."""
         self._normalise(pixels, self._pixels[0])
         return np.asarray(self._session.run(self._pixels)[0], np.float32)

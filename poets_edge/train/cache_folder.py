@@ -1,6 +1,6 @@
-"""The caches in a bottleneck folder: their names and sizes, and removing one.
+"""Listing and removal of the caches in a bottleneck folder.
 
-Only files that `train` writes are seen; whatever else lies there is neither listed nor touched.
+Only files that `train` writes are listed and removed; other files in the folder are left alone.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activatio
 
 @dataclass(frozen=True)
 class Cache:
-    """One of them.
+    """A cache in a bottleneck folder.
 
     Attributes:
-        name: what it is removed by.
-        kind: bottlenecks of a backbone (with the backbone itself), or activations below its last blocks (with what
-            killed runs left to go on from), or digests of photos.
-        rows: vectors or activations in it; None where its file is damaged.
-        size: bytes on disk, of all its files.
-        files: these.
+        name: name by which it can be removed.
+        kind: bottlenecks of a backbone (with the backbone's files), activations below its last blocks (with checkpoints
+            of killed runs), or digests of photos.
+        rows: number of entries; None if the file is damaged.
+        size: bytes on the disk, of all files.
+        files: all files of the cache.
     """
 
     name: str
@@ -47,29 +47,26 @@ class Cache:
 
 
 def caches(folder: Path) -> list[Cache]:
-    """Those in a folder, sorted by name; none where there is no such folder."""
+    """Return the caches in a folder, sorted by name; none if the folder does not exist."""
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
             files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
-    return [_cache(folder, name, of_it) for name, of_it in sorted(files.items())]
+    return [_cache(folder, name, paths) for name, paths in sorted(files.items())]
 
 
 def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
-    """Remove caches by name.
-
-    Returns:
-        Those removed.
+    """Remove caches by name, and return them.
 
     Raises:
-        UsageError: there is none of such a name; nothing was removed then.
+        UsageError: there is no cache of a given name; nothing has been removed.
         OutputError: a file cannot be removed.
     """
-    there = {cache.name: cache for cache in caches(folder)}
+    present = {cache.name: cache for cache in caches(folder)}
     for name in names:
-        if name not in there:
-            raise UsageError(f"no cache named {name!r} in {folder}. There are: {', '.join(there) or 'none'}.")
-    removed = [there[name] for name in dict.fromkeys(names)]
+        if name not in present:
+            raise UsageError(f"no cache named {name!r} in {folder}. There are: {', '.join(present) or 'none'}.")
+    removed = [present[name] for name in dict.fromkeys(names)]
     for path in (path for cache in removed for path in cache.files):
         try:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Photos that can be read, with their vectors, sets and class numbers: what a head is trained on."""
+"""The data that a head is trained on: readable photos with their vectors, splits and classes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from poets_edge.train.vectors import Vectors, VectorTable, take
 
 @dataclass(frozen=True)
 class Data:
-    """Readable photos, each with the same row number everywhere.
+    """Readable photos with their vectors and splits; all columns have one row per photo.
 
     Attributes:
-        photos: with their digests.
-        vectors: the undistorted bottleneck of each, float32 [photos, bottleneck_size].
-        sets: the place of each one's set in SPLIT_NAMES, int8 [photos].
-        labels: class names, sorted; a class's place is its number, also in the classes of `photos`.
+        photos: photos with their digests.
+        vectors: undistorted bottlenecks, float32 [photos, bottleneck_size].
+        sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
+        labels: sorted class names; the classes of `photos` are indices into them.
     """
 
     photos: HashedPhotos
@@ -38,74 +38,74 @@ class Data:
 
     @staticmethod
     def of(photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]) -> Data:
-        """From photos in any form."""
+        """Make data from any sequence of photos."""
         columns = HashedPhotos.of(photos)
         return Data(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
     def rows(self, *wanted: SplitName) -> Rows:
-        """The row numbers of sets, one set after the other, int64 [photos]."""
+        """Return the row numbers of one or more splits, one after the other, int64 [photos]."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
     def named(self, wanted: SplitName) -> HashedPhotos:
-        """The photos of a set."""
+        """Return the photos of a split."""
         return self.photos.take(self.rows(wanted))
 
     def labelled(self, rows: Rows) -> LabelledVectors:
-        """The undistorted vectors of some photos, with their classes."""
+        """Return the undistorted vectors and the classes of some photos."""
         return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
     def plain(self, wanted: SplitName) -> LabelledVectors:
-        """The undistorted vectors of a set."""
+        """Return the undistorted vectors and the classes of a split."""
         return self.labelled(self.rows(wanted))
 
 
 def read_data(
     options: TrainOptions, hashed: Hashed, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> tuple[Data, Rows, tuple[str, ...]]:
-    """Compute, or find, the bottlenecks of all photos that can be read, and divide them into sets.
+    """Read or compute the bottlenecks of all readable photos, and assign the photos to splits.
 
     Returns:
-        The photos, the bytes of each (int64 [photos]; UNKNOWN_SIZE where a server does not say), and a line for each
-        photo that was left out.
+        The data; the size of each photo in bytes (int64 [photos]; UNKNOWN_SIZE if a server does not say); and a line
+        for each photo that is skipped.
 
     Raises:
-        DatasetError: fewer than two classes are left.
+        DatasetError: fewer than two classes have readable photos.
         PhotoError: a photo cannot be read, with `options.strict`.
         OutputError: there is no room for the vectors.
     """
-    troubles: list[PhotoError] = []
+    problems: list[PhotoError] = []
 
-    def trouble(error: PhotoError) -> None:
+    def skip(error: PhotoError) -> None:
         if options.strict:
             raise PhotoError(f"{error} (Without `strict` it would be left out.)")
-        troubles.append(error)
+        problems.append(error)
 
     for error in hashed.errors.values():
-        trouble(error)
+        skip(error)
     files = hashed.readable
-    digests, kept = files.digests, np.ones(len(files), np.bool_)
+    digests, readable_rows = files.digests, np.ones(len(files), np.bool_)
     table = VectorTable(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
     start = 0
-    for block in bottleneck_batches(files, [BackboneCache(backbone, cache)], reporter):
+    for batch in bottleneck_batches(files, [BackboneCache(backbone, cache)], reporter):
         vectors = []
-        for row, result in enumerate(block.vectors, start):
+        for row, result in enumerate(batch.vectors, start):
             if isinstance(result, PhotoError):
-                trouble(result)
-                kept[row] = False
+                skip(result)
+                readable_rows[row] = False
             else:
                 vectors.append(result[0])
         if vectors:
             table.append(np.concatenate(vectors).reshape(len(vectors), -1))  # three times as fast as np.stack
-        for row, digest in block.changed.items():
+        for row, digest in batch.changed.items():
             if digests is files.digests:
                 digests = digests.copy()
             digests[start + row] = np.frombuffer(digest, np.uint8)
-        start += len(block.photos)
-    for error in troubles:
+        start += len(batch.photos)
+    for error in problems:
         reporter.warn(f"left out: {error}")
     readable = HashedPhotos(files.photos, digests)
-    if not kept.all():
-        readable = readable.take(np.flatnonzero(kept))
+    if not readable_rows.all():
+        readable = readable.take(np.flatnonzero(readable_rows))
     photos = readable.photos
     labels = photos.present
     if len(labels) < 2:
@@ -116,28 +116,28 @@ def read_data(
         )
     sets = assign_splits(photos, options.percentages)
     labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
-    sizes = np.delete(hashed.sizes, list(hashed.errors))[kept]
-    return Data(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in troubles)
+    sizes = np.delete(hashed.sizes, list(hashed.errors))[readable_rows]
+    return Data(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in problems)
 
 
 def training_vectors(
     options: TrainOptions, data: Data, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabelledVectors:
-    """The head's training data: the bottlenecks of the training set, or those of its distorted copies."""
+    """Return the head's training data: the bottlenecks of the training photos, or of their distorted copies."""
     settings = options.distortions
     if not settings.active:
         return data.plain("training")
     photos, variants = data.named("training"), settings.names()
     table = VectorTable(len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir)
     counts = []
-    for block in bottleneck_batches(
+    for batch in bottleneck_batches(
         photos,
         [BackboneCache(backbone, cache)],
         reporter,
         variants,
         lambda image, size, name, digest: distort(image, size, settings, name, digest),
     ):
-        for vectors in block.vectors:
+        for vectors in batch.vectors:
             counts.append(0 if isinstance(vectors, PhotoError) else len(variants))
             if not isinstance(vectors, PhotoError):
                 table.append(np.stack(vectors))

@@ -1,8 +1,8 @@
-"""Distorted copies of training photos: cropped, scaled, mirrored, lighter or darker.
+"""Distorted copies of training photos: cropped, scaled, mirrored, brighter or darker.
 
-`retrain.py` distorted anew at every step, which made training hundreds of times slower. Here each photo has a
-fixed number of copies, whose bottlenecks are computed once and cached like any other. What happens to a copy
-follows from the photo's content and the copy's number alone, so a second run, or another seed, finds it cached.
+`retrain.py` distorted photos anew at every step, which made training hundreds of times slower. Here each photo has a
+fixed number of copies, whose bottlenecks are computed once and cached. The distortion of a copy depends only on the
+photo's contents and the copy's number, so other runs and seeds find it in the cache.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ DEFAULT_VARIANTS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Distortions:
-    """The four flags of `retrain.py`, and how many copies a photo gets.
+    """Distortion flags of `retrain.py`, and the number of copies.
 
     Attributes:
         flip_left_right: mirror half of the copies.
-        random_crop: percent of margin that may be cut off, before scaling.
-        random_scale: percent by which the picture may be enlarged.
-        random_brightness: percent by which pixels may be multiplied up or down.
-        variants: distorted copies a photo; by default 8 for a head, more for fine-tuning.
+        random_crop: maximum margin to cut off, in percent, before scaling.
+        random_scale: maximum enlargement, in percent.
+        random_brightness: maximum change of the pixel values up or down, in percent.
+        variants: number of distorted copies per photo; by default 8 for a head, and more for fine-tuning.
     """
 
     flip_left_right: bool = False
@@ -48,10 +48,11 @@ class Distortions:
 
     @property
     def active(self) -> bool:
+        """Whether photos are distorted at all."""
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
     def names(self) -> list[str]:
-        """A name for each copy, part of its cache key: the settings and its number."""
+        """Return a name for each copy, made of the settings and its number; it is part of the cache key."""
         settings = {name: value for name, value in asdict(self).items() if name != "variants"}
         return [
             f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants or DEFAULT_VARIANTS)
@@ -59,14 +60,15 @@ class Distortions:
 
 
 def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
-    """One distorted copy at the model's size.
+    """Return one distorted copy of a photo at the model's input size.
 
-    The picture is enlarged by (1 + crop) * uniform(1, 1 + scale) and a window of the model's size is cut out at
-    random (`retrain.py`, add_input_distortions); here the window is cut from the photo and resized once.
+    In `retrain.py` (add_input_distortions) the image is enlarged by (1 + crop) * uniform(1, 1 + scale), and a window of
+    the model's size is cut out at random. Here that window is cut from the photo and resized once.
 
     Args:
-        image: RGB.
-        size: (height, width).
+        image: RGB image.
+        size: (height, width) of the copy.
+        settings: the distortions.
         name: one of `settings.names()`.
         photo_digest: SHA-256 of the photo's bytes.
 

@@ -1,8 +1,8 @@
-"""The new last layer: softmax regression on bottleneck vectors, as `retrain.py` trained it.
+"""Training of the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
 
-Plain stochastic gradient descent on the mean cross entropy. Each batch draws a class uniformly, then a photo of
-that class, so small classes count as much as large ones. Written in numpy: at 4,000 steps of 100 vectors it takes
-a fraction of a second, where loading TensorFlow alone takes several.
+Plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class is drawn uniformly and
+then a photo of that class, so small classes count as much as large ones. In numpy 4,000 steps of 100 vectors take a
+fraction of a second; loading TensorFlow alone takes several.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.errors import TrainingError, UsageError
 from poets_edge.train.vectors import Vectors, apply, pick
 
-_LARGEST_RATE = 1000.0
-"""Of any use; the default is 0.01."""
+_MAX_RATE = 1000.0
+"""Largest learning rate that is accepted; the default is 0.01."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -37,11 +37,11 @@ class Head:
     biases: Matrix
 
     def logits(self, bottlenecks: Vectors) -> Matrix:
-        """The softmax's input, float32 [photos, classes]."""
+        """Return the inputs of the softmax, float32 [photos, classes]."""
         return apply(lambda part: np.asarray(part @ self.weights + self.biases, np.float32), bottlenecks)
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Probabilities, float32 [photos, classes]."""
+        """Return probabilities, float32 [photos, classes]."""
         return apply(lambda part: softmax(part @ self.weights + self.biases), bottlenecks)
 
 
@@ -50,8 +50,8 @@ class LabelledVectors:
     """Bottlenecks with their classes.
 
     Attributes:
-        vectors: float32 [photos, bottleneck_size].
-        classes: int64 [photos].
+        vectors: bottlenecks, float32 [photos, bottleneck_size].
+        classes: class numbers, int64 [photos].
     """
 
     vectors: Vectors
@@ -60,11 +60,16 @@ class LabelledVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOptions:
-    """`retrain.py`'s flags of the same names, and one that it has not.
+    """Options of the training of a head; all but `early_stop` are flags of `retrain.py`.
 
     Attributes:
-        validation_batch_size: -1 means all validation photos.
-        early_stop: keep the head of the evaluation whose validation cross entropy was lowest, not the last one.
+        steps: number of training steps.
+        learning_rate: learning rate of gradient descent.
+        train_batch_size: number of training photos per step.
+        validation_batch_size: number of validation photos per evaluation; -1 for all.
+        eval_step_interval: number of steps between evaluations.
+        seed: seed of the random batches.
+        early_stop: return the head with the lowest validation cross entropy instead of the last one.
     """
 
     steps: int = 4000
@@ -84,17 +89,15 @@ class HeadOptions:
             raise UsageError(
                 f"`validation_batch_size` must be 1 or more, or -1 for all, not {self.validation_batch_size}."
             )
-        if not 0 < self.learning_rate <= _LARGEST_RATE:
-            raise UsageError(
-                f"`learning_rate` must be above 0 and at most {_LARGEST_RATE:g}, not {self.learning_rate}."
-            )
+        if not 0 < self.learning_rate <= _MAX_RATE:
+            raise UsageError(f"`learning_rate` must be above 0 and at most {_MAX_RATE:g}, not {self.learning_rate}.")
         if self.seed < 0:
             raise UsageError(f"`seed` must be 0 or more, not {self.seed}.")
 
 
 @dataclass(frozen=True)
 class Step:
-    """The values of one evaluation step. Validation values are None where there is no validation photo."""
+    """Result of an evaluation after a step. Validation values are None if there are no validation photos."""
 
     step: int
     train_accuracy: float
@@ -111,19 +114,21 @@ def train_head(
     on_step: Callable[[Step, Head], None],
     on_update: Callable[[int, Head], None] | None = None,
 ) -> Head:
-    """Train from scratch.
+    """Train a head from scratch.
 
     Args:
-        training: at least one vector a class.
-        on_step: called at every evaluation step and at the last one, after the update.
-        on_update: called after every update with the number of updates so far; the head it gets goes on changing.
+        training: training photos.
+        validation: validation photos; may be empty.
+        class_count: number of classes.
+        options: options of the training.
+        on_step: called with each evaluation and a copy of the head, at every `eval_step_interval` and the last step.
+        on_update: called after each step with the number of steps and the head, whose arrays later steps change.
 
     Returns:
-        The head after `options.steps` steps, or with `early_stop` the best one on the way; the same bits for the same
-        inputs, seed and machine.
+        The head after the last step, or with `early_stop` the best one; reproducible to the bit on one machine.
 
     Raises:
-        TrainingError: the weights have grown beyond all numbers.
+        TrainingError: training diverged.
     """
     # Two streams, so that the size of the validation batch does not change what is trained.
     training_rng, validation_rng = (np.random.default_rng([options.seed, stream]) for stream in range(2))
@@ -145,10 +150,11 @@ def train_head(
         if step % options.eval_step_interval == 0 or last:
             head = Head(weights.copy(), biases.copy())
             _check_finite(head, step, options)
-            seen = _evaluate(step, head, batch, truth, validation, options.validation_batch_size, validation_rng)
-            on_step(seen, head)
-            if seen.validation_cross_entropy is not None and (best is None or seen.validation_cross_entropy < best[0]):
-                best = seen.validation_cross_entropy, head
+            result = _evaluate(step, head, batch, truth, validation, options.validation_batch_size, validation_rng)
+            on_step(result, head)
+            loss = result.validation_cross_entropy
+            if loss is not None and (best is None or loss < best[0]):
+                best = loss, head
         if on_update:
             on_update(step + 1, Head(weights, biases))
     return best[1] if options.early_stop and best is not None else Head(weights, biases)
@@ -163,7 +169,7 @@ def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
-    """Make a function that draws `n` row numbers: a class uniformly, then one of its rows."""
+    """Return a function that draws `n` row numbers: for each, a class uniformly and then one of its rows."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
     present = np.flatnonzero(counts)
@@ -204,7 +210,7 @@ def _measure(head: Head, vectors: Vectors, classes: Indices) -> tuple[float, flo
 
 
 def _initial_weights(rows: int, columns: int, rng: np.random.Generator) -> Matrix:
-    # Normal with standard deviation 0.001, redrawn beyond two of them, as the original's truncated_normal.
+    # Normal with standard deviation 0.001, redrawn beyond two of these, as truncated_normal in the original.
     weights = rng.standard_normal((rows, columns))
     while (outside := np.abs(weights) > 2).any():
         weights[outside] = rng.standard_normal(int(outside.sum()))
@@ -212,6 +218,6 @@ def _initial_weights(rows: int, columns: int, rng: np.random.Generator) -> Matri
 
 
 def softmax(logits: Matrix) -> Matrix:
-    """Probabilities of each row, float32 [photos, classes]."""
+    """Return the probabilities for logits, float32 [photos, classes]."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)

@@ -1,13 +1,13 @@
-"""A trained head -> the same head with calibrated scores: 0.9 is right nine times in ten.
+"""Calibration of a trained head by temperature scaling, so that a score of 0.9 is correct nine times in ten.
 
-Logits are divided by one temperature, by dividing the head's weights and biases, so every quantization has it and no
-operator is added. Which class comes first never changes.
+Logits are divided by a temperature, by dividing the head's weights and biases: every quantization has the effect, and
+the model needs no further operator. Predicted classes do not change.
 
-The temperature must come from photos that the head has not learned from. The validation set alone has too few of them,
-so heads of folds judge the training photos too (see `poets_edge.train.cross_validation`). Those heads are found by
-another solver, whose logits are a little shorter than those of the steps that `train_head` takes; by how much is seen
-on photos that neither has learned from, without looking at their labels. Test photos' labels are never looked at.
-Of more than `MAX_EVALUATED` photos a random sample of so many decides.
+The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
+out-of-fold predictions of the training photos are used too (see `poets_edge.train.cross_validation`). The heads of the
+folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured on
+photos that neither has learned from, without their labels. The labels of test photos are never used. From more than
+`MAX_EVALUATED` photos a random sample of that size is taken.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from poets_edge.train.head import Head, HeadOptions, Indices, LabelledVectors, M
 from poets_edge.train.vectors import Vectors, take
 
 _NUDGE = 1.001
-_MOST_NUDGES = 8
+_MAX_NUDGES = 8
 
 
 @dataclass(frozen=True)
 class HeadCalibration:
-    """How a head was calibrated.
+    """Result of a calibration.
 
     Attributes:
-        temperature: what its logits were divided by.
-        before, after: expected calibration error on the photos that decided it, 0 to 1, each photo's temperature
-            coming from the other photos.
-        photos: how many they were, `MAX_EVALUATED` at most.
+        temperature: divisor of the logits.
+        before, after: expected calibration error from 0 to 1 on the photos that were used; for `after`, the temperature
+            of each photo is fitted on other photos.
+        photos: number of photos that were used, up to `MAX_EVALUATED`.
     """
 
     temperature: float
@@ -53,13 +53,13 @@ class HeadCalibration:
 
 @dataclass(frozen=True)
 class HeldOutPredictions:
-    """Training and validation photos as heads judge them that have not learned from them.
+    """Out-of-fold predictions of training and validation photos.
 
     Attributes:
-        scores: float32 [photos, classes].
-        truth: the class of each, int64 [photos].
-        fold: the fold of each, int64 [photos].
-        solved: a head for all training photos, found as those of the folds were.
+        scores: probabilities, float32 [photos, classes].
+        truth: class number of each photo, int64 [photos].
+        fold: fold of each photo, int64 [photos].
+        solved: head for all training photos, found by the solver that fits the heads of the folds.
     """
 
     scores: Matrix
@@ -69,10 +69,11 @@ class HeldOutPredictions:
 
 
 def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | None:
-    """The answers that calibration needs beside the trained head; None where no photo can be judged.
+    """Compute the predictions that `calibrate_head` needs; return None if no photo can have a fold.
 
     Args:
-        options: what the head is trained with.
+        data: photos and vectors.
+        options: options of the trained head.
     """
     rows = sample_rows(data.rows("training", "validation"), options.seed)
     photos, known = data.photos.take(rows), data.labelled(rows)
@@ -82,24 +83,25 @@ def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | N
     except DatasetError:
         return None
     fold = folds.assignment
-    # Another division: the training photos train, the validation photos are held out.
+    # Another assignment: the heads learn from the training photos; the validation photos are the only fold.
     trained = np.where(data.sets[rows] == SPLIT_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
-    judged = fold != NO_FOLD
+    evaluated = fold != NO_FOLD
     scores = FoldAssignment(fold, tuple(heads)).scores(known.vectors)
-    # Without validation photos a head of four fifths stands for that of all.
-    return HeldOutPredictions(scores, known.classes[judged], fold[judged], (solved or heads)[0])
+    # Without validation photos, a head of four fifths of the photos takes the place of one of all.
+    return HeldOutPredictions(scores, known.classes[evaluated], fold[evaluated], (solved or heads)[0])
 
 
 def calibrate_head(
     head: Head, data: Data, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
-    """The calibrated head, and how it came about; the same head and None where no photo can judge it.
+    """Return the calibrated head with the result; the unchanged head and None if there are no photos to use.
 
     Args:
-        held_out: from `predict_held_out`.
-        backbone_has_learned: `data` holds vectors of a backbone that was itself trained on the training photos, so that
-            only the validation photos can judge.
+        head: trained head.
+        data: photos and vectors.
+        held_out: result of `predict_held_out`.
+        backbone_has_learned: the backbone was trained on the training photos too, so only validation photos are used.
     """
     if backbone_has_learned:
         validation = data.plain("validation")
@@ -124,7 +126,7 @@ def calibrate_head(
 
 
 def _stretch(head: Head, solved: Head, data: Data) -> float:
-    """By how much the head's logits are longer than those of a head that the folds' solver finds."""
+    """Return the scale of a head's logits relative to those of the solver's head."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
@@ -136,11 +138,11 @@ def _centred(logits: Matrix) -> Matrix:
 
 
 def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, float]:
-    """The head with its logits divided, and by what; every photo is answered as before."""
+    """Return the head with divided logits, and the divisor, which is adjusted until all predictions are unchanged."""
     before = head.logits(vectors).argmax(axis=1)
-    for _ in range(_MOST_NUDGES):
+    for _ in range(_MAX_NUDGES):
         divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))
-        # Rounding could change an answer only between two scores that are the same in all digits but the last.
+        # Rounding can change a prediction if two scores differ in the last digit only.
         if (divided.logits(vectors).argmax(axis=1) == before).all():
             return divided, temperature
         temperature *= _NUDGE

@@ -45,7 +45,7 @@ def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
     before = trained(photos, tmp_path / "one", *distorted)
     monkeypatch.setattr(vectors, "LARGE", 0)
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 16)
-    monkeypatch.setattr(bottlenecks, "_AT_ONCE", 7)
+    monkeypatch.setattr(bottlenecks, "_VECTORS_PER_BATCH", 7)
     monkeypatch.setattr(sqlite, "VALUES_PER_QUERY", 3)
     cold = trained(photos, tmp_path / "other", *distorted)
     cached = trained(photos, tmp_path / "other", *distorted)
