@@ -82,8 +82,8 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     """
     reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)
-    for label in folder.empty_classes:
-        reporter.warn(f"class {label}: no photos in its folder; left out.")
+    for line in folder.warnings():
+        reporter.warn(line)
     backbone = find_backbone(options, reporter)
     hashed = hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
     unreadable = [_name_and_error(hashed.photos[row], error) for row, error in hashed.errors.items()]

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from poets_edge.core.tabular import Tabular
+from poets_edge.core.wording import counted
 from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired, compare_paired
@@ -16,6 +17,7 @@ from poets_edge.device.predictions import Predictions, score_photos
 from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
+from poets_edge.photos.exclude import exclusions_of_training
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.minhash import overlap, sketch_now
 from poets_edge.photos.split import SplitConfig, SplitName
@@ -87,6 +89,8 @@ def evaluate(
 ) -> EvaluateResult:
     """Score the photos of a folder and compare the answers with the names of their class folders.
 
+    Photos of the folder that the model was trained on are excluded, or count as another class, as they did in training.
+
     Args:
         image_dir: folder, archive or address with one folder of photos per class.
         split: "training", "validation" or "test", assigned as `train` assigns them, or "all"; by default "test" for
@@ -102,8 +106,17 @@ def evaluate(
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
     folder = scan(image_dir, recursive=recursive)
+    exclusions = exclusions_of_training(scorer.facts.get("training") or scorer.facts, folder.photos.names)
+    needs_origin = bool(exclusions) or (split is None and not folder.set_folders and not percentages)
+    trained_on = needs_origin and _was_trained_on(folder.photos, scorer.facts)
+    if trained_on and exclusions:
+        folder = exclusions.apply(folder)
+        reporter.note(
+            f"as at training, {counted(len(exclusions.leave_out), 'photo')} excluded and"
+            f" {len(exclusions.belongs_to)} counted as another class"
+        )
     if split is None:
-        split = "test" if folder.set_folders or percentages or _was_trained_on(folder.photos, scorer.facts) else "all"
+        split = "test" if folder.set_folders or percentages or trained_on else "all"
     photos = _photos_of(split, folder.photos, percentages or _percentages_of(scorer.facts))
     if not photos:
         raise DatasetError(

@@ -20,6 +20,7 @@ from poets_edge.nets.frozen import FrozenGraph
 from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.address import Location, as_photo_path
+from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.split import SplitConfig
@@ -250,6 +251,8 @@ def _facts(
         )
         if key in record
     }
+    if exclusions := Exclusions.from_json(record.get("exclude") or {}):
+        training["exclude_hashes"] = exclusions.to_facts()
     if tuned := record.get("fine_tuning"):  # its curve stays in the record
         training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
     return {

@@ -78,7 +78,7 @@ def photos_of_record(
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
     """Return a function that looks a photo of the record up by its name, and returns None if the file is gone."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
-    other_class = record.get("exclude", {}).get("belongs_to", {})
+    other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
 
     def find(name: str) -> Photo | None:
         photo = Photo(folder / name, name, other_class.get(name, class_name(name.split("/")[depth])))
@@ -94,8 +94,7 @@ def _finder_elsewhere(record: dict[str, Any], folder: Location) -> Callable[[str
 
 def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
     """Scan the folder again and apply the exclusions of the record."""
-    excluded = record.get("exclude") or {}
-    exclusions = Exclusions(frozenset(excluded.get("leave_out", ())), excluded.get("belongs_to", {}))
+    exclusions = Exclusions.from_json(record.get("exclude") or {})
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 

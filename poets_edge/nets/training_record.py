@@ -24,7 +24,7 @@ _RECORD = {
     "photos": Optional(DictOf(SHA256)),
     "photos_sketch": Optional([int]),
     "set_folders": Optional(bool),
-    "exclude": Optional({"belongs_to": Optional(DictOf(str))}),
+    "exclude": Optional({"leave_out": Optional([str]), "belongs_to": Optional(DictOf(str))}),
     "final_tensor_name": Optional(str),
     "head": dict,
     "distortions": Optional(dict),

@@ -1,62 +1,134 @@
-"""A list of photos to leave out, or to count as another class: what the audit's page saves and `train` heeds.
+"""Lists of photos to exclude from training, or to count as another class.
 
-As JSON, the form that the page saves, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; or
-written by hand, one photo a line, lines that begin with # ignored. Names are relative to the photo folder. Nothing is
-moved or deleted: the list is applied to what a scan finds.
+The audit page saves a list as JSON, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; a list
+written by hand has one photo to exclude per line, and comments after #. Names are relative to the photo folder. No file
+is moved or deleted: a list is applied to the result of a scan.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from poets_edge.core.files import write_text
+from poets_edge.core.files import read_bytes, write_text
 from poets_edge.core.json_checks import Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import DatasetError, RecordError
 from poets_edge.photos.folder import PhotoFolder
+from poets_edge.photos.names import check_distinct, has_controls
 
 FORMAT = "poets_edge-exclude-1"
-_TEXT = Check(str, "a name", bool)
-_SHAPE = {"leave_out": Optional([_TEXT]), "belongs_to": Optional(DictOf(_TEXT))}
+_LARGEST_LIST = 256 << 20
+_LONGEST_CLASS = 255
+"""Characters: what a folder's name may have."""
+
+
+def _is_file_name(name: str) -> bool:
+    try:
+        return bool(name) and b"\0" not in os.fsencode(name)
+    except UnicodeError:  # lone surrogates that do not stand for the bytes of a file name
+        return False
+
+
+def _is_class(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeError:
+        return False
+    return 0 < len(name) <= _LONGEST_CLASS and not has_controls(name)
+
+
+_NAME = Check(str, "the name of a photo", _is_file_name)
+_CLASS = Check(str, "the name of a class, one line of text", _is_class)
+_SHAPE = {
+    "leave_out": Optional([_NAME]),
+    "belongs_to": Optional(
+        Check(DictOf(_CLASS), "an object of names of photos", lambda found: all(map(_is_file_name, found)))
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Exclusions:
-    """The decisions about photos, by name.
+    """Photos to exclude or to move to another class, by name.
 
     Attributes:
-        leave_out: photos to leave out.
-        belongs_to: photos that count as another class, and which.
+        leave_out: photos to exclude.
+        belongs_to: the class of each photo that counts as another class than its folder's.
     """
 
     leave_out: frozenset[str] = frozenset()
     belongs_to: Mapping[str, str] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self.leave_out or self.belongs_to)
+
     def apply(self, folder: PhotoFolder) -> PhotoFolder:
-        """The folder as it looks with them."""
-        stays = [row for row, name in enumerate(folder.photos.names) if name not in self.leave_out]
-        photos = folder.photos.take(np.array(stays, np.int64))
+        """Return the folder without the excluded photos, and with the others in their classes.
+
+        Raises:
+            DatasetError: a class differs from another one only in case or Unicode normalization.
+        """
+        remaining = [row for row, name in enumerate(folder.photos.names) if name not in self.leave_out]
+        photos = folder.photos.take(np.array(remaining, np.int64))
         moved = {row: self.belongs_to[name] for row, name in enumerate(photos.names) if name in self.belongs_to}
         labels = tuple(dict.fromkeys([*photos.labels, *moved.values()]))
+        check_distinct(labels, folder.path)
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Names in the list that no photo of the folder has."""
+        """Return the names in the list that no photo of the folder has, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the fields of a list or a training record."""
         return {"leave_out": sorted(self.leave_out), "belongs_to": dict(sorted(self.belongs_to.items()))}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Exclusions:
+        """Make exclusions from the fields of a list or a training record, which have been checked."""
+        return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
+
+    def to_facts(self) -> dict[str, object]:
+        """Return the list for a model that others get: hashes in place of the names of files."""
+        return {
+            "leave_out": sorted(map(_hash, self.leave_out)),
+            "belongs_to": {_hash(name): label for name, label in sorted(self.belongs_to.items())},
+        }
+
+
+def exclusions_of_training(training: Mapping[str, Any], names: Iterable[str]) -> Exclusions:
+    """Return the exclusions of a training that concern some photos.
+
+    Args:
+        training: a training record, with names, or the `training` facts of a model, with hashes.
+        names: of the photos.
+    """
+    listed = training.get("exclude") or training.get("exclude_hashes") or {}
+    leave_out, belongs_to = set(listed.get("leave_out") or ()), listed.get("belongs_to") or {}
+    if not leave_out and not belongs_to:
+        return Exclusions()
+    keys = {name: name if "exclude" in training else _hash(name) for name in names}
+    return Exclusions(
+        frozenset(name for name, key in keys.items() if key in leave_out),
+        {name: belongs_to[key] for name, key in keys.items() if key in belongs_to},
+    )
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def read_exclusions(path: Path) -> Exclusions:
-    """Read a list. Raises DatasetError: it is missing, or not such a list."""
+    """Read a list. Raises DatasetError: the file is missing, or is not a list of photos."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, _LARGEST_LIST).decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}.") from None
     except UnicodeDecodeError:
@@ -70,10 +142,10 @@ def read_exclusions(path: Path) -> Exclusions:
         raise DatasetError(
             f"{path}: not a list of photos ({error}). Save it from the audit's page, or write one photo a line."
         ) from None
-    return Exclusions(frozenset(found.get("leave_out") or ()), found.get("belongs_to") or {})
+    return Exclusions.from_json(found)
 
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
-    """Write a list of photos to leave out. Raises OutputError."""
+    """Write a list of photos to exclude. Raises OutputError."""
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")

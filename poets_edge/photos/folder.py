@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from poets_edge.core.files import read_bytes
+from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos import elsewhere
 from poets_edge.photos.address import Address, Location
@@ -65,6 +66,13 @@ class PhotoFolder:
     def classes(self) -> tuple[str, ...]:
         """Classes that have a photo, sorted."""
         return self.photos.present
+
+    def warnings(self) -> list[str]:
+        """Return what is not among the photos, one line each."""
+        lines = [f"class {label}: no photos in its folder; left out." for label in self.empty_classes]
+        if self.ignored:
+            lines.append(f"{self.path}: {counted(self.ignored, 'photo')} left out, not directly in a class folder.")
+        return lines
 
 
 def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:

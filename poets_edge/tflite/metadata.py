@@ -68,6 +68,7 @@ _FACTS = {
             "versions": Optional(DictOf(str)),
             "graph_sha256": Optional(SHA256),
             "photos_sketch": Optional([int]),
+            "exclude_hashes": Optional({"leave_out": Optional([str]), "belongs_to": Optional(DictOf(str))}),
         }
     ),
     "test": EVALUATION,

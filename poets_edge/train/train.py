@@ -83,8 +83,8 @@ def train_photos(
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
     _check_labels(folder.classes)
-    for label in folder.empty_classes:
-        reporter.warn(f"class {label}: no photos in its folder; left out.")
+    for line in folder.warnings():
+        reporter.warn(line)
     reporter.status(f"preparing the backbone {options.architecture.backbone}")
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)

@@ -115,9 +115,32 @@ def _tar(**files: bytes) -> bytes:
     return file.getvalue()
 
 
-def _zip(name: str, content: bytes = b"x", **facts: Any) -> bytes:
+def _tar_claiming(kind: bytes) -> bytes:
+    """A header that announces 12 GB of a name, which are not there."""
+    info = tarfile.TarInfo("a/1.jpg")
+    info.type, info.size = kind, 12 << 30
+    return info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)
+
+
+def _nested() -> bytes:
+    """Names of names, more than Python nests calls."""
+    info = tarfile.TarInfo("a/1.jpg")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1
+    return (info.tobuf(tarfile.GNU_FORMAT) + b"x" + bytes(511)) * 5000 + bytes(1024)
+
+
+def _tar_of_size(size: int) -> bytes:
+    """An archive whose extended header gives its member a size that leads back to the member itself."""
+    info = tarfile.TarInfo("a/1.jpg")
+    info.pax_headers = {"size": str(size)}
+    return info.tobuf(tarfile.PAX_FORMAT) + bytes(4096)
+
+
+def _zip(name: str, content: bytes = b"x", other: str = "", **facts: Any) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
+        if other:
+            archive.writestr(other, content)
         info = zipfile.ZipInfo(name)
         for fact, value in facts.items():
             setattr(info, fact, value)
@@ -155,6 +178,14 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "class of two lines": ("x.tar", _tar(**{"1.jpg": b"x", "1.cls": b"a\nb"}), "holds no class"),
     "class that is no text": ("x.tar", _tar(**{"1.jpg": b"x", "1.cls": b"\xff\xfe"}), "holds no class"),
     "huge class": ("x.tar", _tar(**{"1.jpg": b"x", "1.cls": b"a" * 5000}), "holds no class"),
+    "a member twice": ("x.tar", _tar(**{"a/1.jpg": b"x", "./a/1.jpg": b"y"}), "a/1.jpg is in it twice"),
+    "two classes of one photo": ("x.tar", _tar(**{"1.jpg": b"x", "1.cls": b"a", "1.b.cls": b"b"}), "two .cls files"),
+    "a name of 12 GB": ("x.tar", _tar_claiming(tarfile.GNUTYPE_LONGNAME), "a header of 12,884,901,888 bytes"),
+    "extended header of 12 GB": ("x.tar", _tar_claiming(tarfile.XHDTYPE), "a header of 12,884,901,888 bytes"),
+    "headers in headers": ("x.tar", _nested(), "damaged"),
+    "negative size": ("x.tar", _tar_of_size(-1024), "damaged"),
+    "classes that differ in case": ("x.zip", _zip("Daisy/1.jpg", other="daisy/2.jpg"), "upper and lower case"),
+    "classes that differ in normalization": ("x.zip", _zip("caf\u00e9/1.jpg", other="cafe\u0301/2.jpg"), "accents"),
     "no photos": ("x.zip", _zip("a/1.txt"), "no class folders"),
     "no folders": ("x.zip", _zip("1.jpg"), "no class folders"),
     "no such archive": ("y-{0..3}.tar", b"", "no such file"),
@@ -171,6 +202,25 @@ def test_bad_archives_are_one_line(tmp_path: Path, case: str) -> None:
     failed = poets_edge("train", "--image_dir", tmp_path / name, *FEW, cwd=tmp_path).failed()
     [line] = [line for line in failed.stderr.splitlines() if line.startswith("Error: ")]
     assert told in line and "Traceback" not in failed.stderr and "\x1b" not in failed.stderr
+
+
+def test_photos_outside_of_class_folders_are_counted(tmp_path: Path) -> None:
+    names = {f"daisy/{place}.jpg" if place else "1.jpg": b"x" for place in range(3)} | {"daisy/deep/4.jpg": b"x"}
+    found = scan(make_tar(tmp_path / "a.tar", {**names, "roses/1.jpg": b"x", "LICENSE.txt": b"x", ".1.jpg": b"x"}))
+    assert len(found.photos) == 3 and found.ignored == 2
+    warned = poets_edge("train", "--image_dir", tmp_path / "a.tar", *FEW, cwd=tmp_path).stderr
+    assert "2 photos left out, not directly in a class folder" in warned
+
+
+@pytest.mark.parametrize("names", [("Daisy", "daisy"), ("caf\u00e9", "cafe\u0301")])
+def test_classes_that_look_alike_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{len(name)}{name[0]}.jpg").write_bytes(b"x")
+    if len([*tmp_path.iterdir()]) < 2:
+        pytest.skip("one folder on this file system")
+    with pytest.raises(DatasetError, match="differ only in"):
+        scan(tmp_path)
 
 
 def test_what_an_archive_says_of_a_size_is_checked_before_and_after(tmp_path: Path) -> None:

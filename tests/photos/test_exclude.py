@@ -1,0 +1,85 @@
+"""Lists of photos to exclude: hostile ones, and that `evaluate` follows what `train` did."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos.exclude import Exclusions, exclusions_of_training, read_exclusions, write_exclusions
+from poets_edge.photos.folder import scan
+from tests.conftest import poets_edge
+from tests.photos.elsewhere import FEW
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"leave_out": ["\ud800"]},
+        {"leave_out": ["a\0b"]},
+        {"leave_out": [""]},
+        {"belongs_to": {"\udfff": "tulips"}},
+        {"belongs_to": {"a.jpg": "\ud800"}},
+        {"belongs_to": {"a.jpg": "\udcff"}},
+        {"belongs_to": {"a.jpg": "one\ntwo"}},
+        {"belongs_to": {"a.jpg": "\u001b[2J"}},
+        {"belongs_to": {"a.jpg": "\u2028"}},
+        {"belongs_to": {"a.jpg": "x" * 300}},
+        {"leave_out": {"a.jpg": 1}},
+    ],
+)
+def test_read_exclusions_refuses_names_that_no_file_or_class_can_have(content: object, tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="not a list of photos") as raised:
+        read_exclusions(path)
+    str(raised.value).encode()
+    assert "\x1b" not in str(raised.value)
+
+
+def test_read_exclusions_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.json")
+    with pytest.raises(DatasetError, match="not a regular file"):
+        read_exclusions(tmp_path / "list.json")
+
+
+def test_write_exclusions_keeps_any_file_name(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"daisy/\xff.jpg"), "daisy/a\nb.jpg", "daisy/\u65e5\u672c.jpg"]
+    write_exclusions(tmp_path / "list.json", names)
+    assert read_exclusions(tmp_path / "list.json").leave_out == set(names)
+
+
+def test_exclusions_must_not_make_a_twin_of_a_class(photos: Path) -> None:
+    folder = scan(photos)
+    with pytest.raises(DatasetError, match="differ only in upper and lower case"):
+        Exclusions(belongs_to={folder.photos[0].name: "Roses"}).apply(folder)
+
+
+def test_exclusions_in_a_model_have_no_file_names() -> None:
+    exclusions = Exclusions(frozenset({"roses/1.jpg"}), {"roses/2.jpg": "tulips"})
+    facts = exclusions.to_facts()
+    assert "roses" not in json.dumps(facts) and ".jpg" not in json.dumps(facts)
+    names = ["roses/1.jpg", "roses/2.jpg", "roses/3.jpg"]
+    assert exclusions_of_training({"exclude_hashes": facts}, names) == exclusions
+    assert exclusions_of_training({"exclude": exclusions.to_json()}, names[1:]).leave_out == frozenset()
+
+
+def test_evaluate_counts_photos_in_the_classes_of_the_training(photos: Path, tmp_path: Path) -> None:
+    names = [photo.name for photo in scan(photos).photos]
+    swapped = {name: "roses" if name.startswith("tulips") else "tulips" for name in names if name[0] in "rt"}
+    (tmp_path / "list.json").write_text(json.dumps({"leave_out": names[:3], "belongs_to": swapped}))
+    train = ("train", "--image_dir", photos, *FEW, "--exclude", tmp_path / "list.json", "--json")
+    trained = json.loads(poets_edge(*train, cwd=tmp_path).ok().stdout)
+    poets_edge("export", cwd=tmp_path).ok()
+    for model in ("retrained_graph.tflite", "retrained_graph.pb"):
+        ran = poets_edge("evaluate", tmp_path / "tf_files" / model, photos, "--json", cwd=tmp_path).ok()
+        found = json.loads(ran.stdout)
+        assert (found["correct"], found["photos"]) == (trained["test"]["correct"], trained["test"]["photos"])
+        assert "3 photos excluded" in ran.stderr
+    (tmp_path / "other/roses").mkdir(parents=True)
+    (tmp_path / "other/roses/1.jpg").write_bytes((photos / names[-1]).read_bytes())
+    file = tmp_path / "tf_files/retrained_graph.tflite"
+    assert "excluded" not in poets_edge("evaluate", file, tmp_path / "other", cwd=tmp_path).ok().stderr
