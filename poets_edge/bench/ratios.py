@@ -1,12 +1,12 @@
-"""Times of two things -> their ratio, with an interval that says what the measurement can tell.
+"""Ratio of two measured times, with a confidence interval.
 
-Inferences within one process are not independent: they share its memory layout, its place among the caches, and what
-else the machine did in that second. A second process differs from the first by more than any number of inferences in
-one of them shows. So what is compared are whole processes, one number of each.
+Inferences within one process are not independent: they share its memory layout, its use of the caches, and the load of
+the machine at that time. Two processes differ by more than the inferences of one process do. The comparison therefore
+uses one number per process.
 
-That number is the process's fastest inference, which is the one that the fewest other programs have disturbed, and what
-is compared are ranks: a process that was disturbed all the time counts as slow, however slow it was. On the recorded
-processes of `benchmarks/results/compare.md` this finds a slowdown of 5 % several times as often as means of medians do.
+That number is the fastest inference of the process, which is the least disturbed one, and the comparison uses ranks: a
+process that was disturbed all the time counts as slow, by whatever amount. On the recorded processes of
+`benchmarks/results/compare.md` this finds a slowdown of 5 % several times as often as a comparison of mean medians.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ import numpy as np
 import numpy.typing as npt
 
 NO_DIFFERENCE = 0.05
-"""Two times are called equal when all of the interval lies this close to a ratio of 1, as a share."""
+"""Largest relative difference of two times that are reported as equal."""
 
 CONFIDENCE = 98
-"""Percent. At 95 % the same model measured twice would be called different in 5 % on average, and so more often in
-every other series of comparisons."""
+"""Confidence level in percent. At 95 %, a model would differ from itself in 5 % of comparisons on average, and in more
+than that in half of all series of comparisons."""
 _TAIL = (100 - CONFIDENCE) / 2
 _NORMAL = 2.326348
-"""The normal distribution's quantile for that tail."""
+"""Quantile of the standard normal distribution for that tail."""
 _LARGEST_EXACT = 40
-"""Processes whose ranks are counted out; beyond, the normal approximation is as good."""
+"""Number of processes up to which the exact distribution of ranks is computed; the normal approximation is as good
+beyond."""
 
 
 @dataclass(frozen=True)
 class TimeRatio:
-    """How many times as long one thing takes as another.
+    """Ratio of two times.
 
     Attributes:
-        ratio: of the typical times; 2 takes twice as long.
-        low, high: 98 % interval; 0 and infinity where one process alone says nothing of how processes differ.
+        ratio: of the typical times; 2 means twice as slow.
+        low, high: 98 % confidence interval; 0 and infinity if there is only one process, which has no spread.
     """
 
     ratio: float
@@ -48,12 +49,12 @@ class TimeRatio:
 
     @property
     def could_be_equal(self) -> bool:
-        """The interval holds 1: the measurement cannot tell the two apart."""
+        """Whether the interval contains 1, so that the difference is not statistically significant."""
         return self.low <= 1 <= self.high
 
     @property
     def is_equal(self) -> bool:
-        """The measurement tells that they differ by less than NO_DIFFERENCE, if at all."""
+        """Whether the times differ by less than NO_DIFFERENCE, at the level of CONFIDENCE."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property
@@ -66,23 +67,23 @@ class TimeRatio:
         return "slower" if self.ratio > 1 else "faster"
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; an interval that says nothing is null."""
+        """Return the ratio, the interval (null if it is infinite) and the verdict."""
         known = math.isfinite(self.high)
         return {**asdict(self), "low": self.low if known else None, "high": self.high if known else None,
                 "verdict": self.verdict}  # fmt: skip
 
 
 def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
-    """Compare two things by the processes that measured them.
+    """Compare two series of times, one time per process.
 
-    The ratio is the median of all ratios of a process here to one there, and the interval holds those ratios that the
-    exact Mann-Whitney test does not refute (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the
-    bounds in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). Ranks of fewer than five
-    processes cannot refute anything at this confidence: there the interval is Welch's for the mean of the logarithms.
+    The ratio is the median of the ratios of all pairs of processes, and the interval contains the ratios that the exact
+    Mann-Whitney test does not reject (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the bounds
+    in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). With fewer than five processes the
+    ranks cannot reject anything at this confidence; the interval is then Welch's, for the mean of the logarithms.
 
     Args:
-        times: milliseconds, one of each process; 1 or more, all above 0.
-        reference: the same of what it is compared with.
+        times: milliseconds, positive; at least one.
+        reference: times to compare with, milliseconds, positive; at least one.
     """
     logs, others = (np.sort(np.log(np.asarray(values, np.float64))) for values in (times, reference))
     if min(len(logs), len(others)) < 2:
@@ -100,19 +101,23 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """How many of the one x other differences may lie outside at each end; 0 where that says nothing.
+    """Return the number of pairwise differences that lie outside the interval at each end; 0 if there is no interval.
 
-    The largest number k for which Mann and Whitney's statistic of two equal things is below k in at most 1 %.
+    It is the largest k for which the Mann-Whitney statistic of two equal distributions is below k with a probability of
+    at most 1 %.
+
+    Args:
+        one, other: sizes of the two samples.
     """
     if max(one, other) > _LARGEST_EXACT:
         spread = math.sqrt(one * other * (one + other + 1) / 12)
         return max(0, int(one * other / 2 - _NORMAL * spread))
-    # Ways in which `chosen` of the ranks so far have a given sum of places (Mann and Whitney, 1947).
+    # Number of ways in which `chosen` of the ranks so far give a value of the statistic (Mann and Whitney, 1947).
     ways = np.zeros((one + 1, one * other + 1))
     ways[0, 0] = 1
     for place in range(one + other):
         for chosen in range(min(place + 1, one), 0, -1):
-            ahead = place - (chosen - 1)  # of the other, before this one
+            ahead = place - (chosen - 1)  # members of the other sample before this one
             if ahead <= one * other:
                 ways[chosen, ahead:] += ways[chosen - 1, : one * other + 1 - ahead]
     below = np.cumsum(ways[one]) / ways[one].sum()
@@ -120,14 +125,14 @@ def _outside(one: int, other: int) -> int:
 
 
 def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
-    """Welch's degrees of freedom of a difference of means."""
+    """Return Welch's degrees of freedom of a difference of means."""
     parts = [float(values.var(ddof=1)) / len(values) for values in (logs, others)]
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (logs, others), strict=True))
     return sum(parts) ** 2 / below if below else float(len(logs) + len(others) - 2)
 
 
 def _student(freedom: float) -> float:
-    """Student's quantile for a tail of 1 %, within 1 % from 4 degrees of freedom on.
+    """Return the quantile of Student's t distribution for a tail of 1 %; exact to 1 % from 4 degrees of freedom on.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """

@@ -1,4 +1,4 @@
-"""From raw samples to the numbers a person compares. The samples are kept; everything here can be derived again."""
+"""Summary statistics of raw samples, and the end of a warm-up."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 _WINDOW = 10
-"""Calls that are compared with the calls before them, to see whether the warm-up is over."""
+"""Number of calls whose median is compared with that of the calls before."""
 
 _STEADY = 0.03
-"""Two windows whose medians differ by less than this are steady."""
+"""Relative difference of the medians of two windows up to which the times have settled."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A summary of samples, in their own unit; nothing is clipped.
+    """Summary of samples, in their own unit. Outliers are included.
 
     Attributes:
         spread: interquartile range over the median, 0 for perfectly repeatable samples.
@@ -35,7 +35,7 @@ class Distribution:
 
 
 def describe(samples: Sequence[float]) -> Distribution:
-    """Summarise samples; at least one is needed."""
+    """Return the summary of at least one sample."""
     ordered = sorted(samples)
     median = percentile(ordered, 50)
     spread = (percentile(ordered, 75) - percentile(ordered, 25)) / median if median else 0.0
@@ -45,7 +45,7 @@ def describe(samples: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Percentile of sorted samples, linear between the two nearest (Hyndman and Fan's type 7, numpy's default)."""
+    """Return a percentile of sorted samples, interpolated linearly (Hyndman and Fan's type 7, the default of numpy)."""
     position = (len(ordered) - 1) * percent / 100
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
@@ -53,14 +53,16 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 
 def warm_up(call: Callable[[], object], clock: Callable[[], float], longest: float) -> tuple[int, bool]:
-    """Call until the times have settled: the first calls fill caches, page weights in and raise the clock frequency.
+    """Call a function until its times have settled.
+
+    The first calls fill caches, page in weights and raise the clock frequency.
 
     Args:
-        clock: seconds.
-        longest: give up after so many seconds.
+        clock: returns seconds.
+        longest: time limit, seconds.
 
     Returns:
-        How many calls were made, and whether the last two windows of them agree.
+        The number of calls, and whether the last two windows of calls agree.
     """
     times: list[float] = []
     begin = clock()

@@ -1,7 +1,7 @@
-"""`benchmark --sustained`: whether a model is as fast after minutes of load as in the first.
+"""`benchmark --sustained`: latency of models over minutes of load.
 
-A small board without a fan gets hot and slows itself down; which model is the fastest then need not be the one that is
-fastest in the first seconds. Each model runs in one process for the whole time, and time is cut into windows.
+A small board without a fan heats up and slows down, and the fastest model of the first seconds may not be the fastest
+one then. Each model runs in one process for the whole time, which is divided into windows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""From this ratio of times before and after on, a model is said to have slowed down."""
+"""Ratio of the times after and before a step from which it counts as a slowdown."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -40,10 +40,10 @@ class SustainedOptions:
     """Options of `sustain`.
 
     Attributes:
-        models: `.tflite` files, one after the other.
-        seconds: of load for each.
+        models: `.tflite` files, loaded one after the other.
+        seconds: of load for each model.
         threads: CPU threads of an inference.
-        rate: inferences a second, as a camera would ask for them; None for as many as there can be.
+        rate: inferences per second, as of a camera; None for full load.
     """
 
     models: tuple[Path, ...]
@@ -65,11 +65,11 @@ class SustainedOptions:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """When a model became slower for good, and by how much.
+    """A lasting increase of latency.
 
     Attributes:
         after: seconds from the start of the load.
-        before, since: milliseconds, the median of the windows before and from then on.
+        before, since: milliseconds, median of the windows before and after.
     """
 
     after: float
@@ -86,7 +86,7 @@ class Sustained:
     """One model under load.
 
     Attributes:
-        name: what to call it.
+        name: for tables.
         windows: in order of time.
     """
 
@@ -96,7 +96,7 @@ class Sustained:
 
     @property
     def ends(self) -> list[float]:
-        """Seconds from the start to the end of each window."""
+        """End of each window, seconds from the start of the load."""
         total, found = 0.0, []
         for window in self.windows:
             total += window.seconds
@@ -105,12 +105,12 @@ class Sustained:
 
     @property
     def medians(self) -> list[float]:
-        """Milliseconds, of each window."""
+        """Median latency of each window, milliseconds."""
         return [window.median_ms for window in self.windows]
 
     @property
     def slowdown(self) -> Slowdown | None:
-        """The step up that fits the times best, if it is one of 5 % or more."""
+        """The step that fits the times best; None if it is smaller than 5 %."""
         place = step_up(self.medians)
         if place is None:
             return None
@@ -119,17 +119,17 @@ class Sustained:
 
     @property
     def late(self) -> int:
-        """Frames that came too fast to be looked at; 0 without a rate."""
+        """Number of inferences that were skipped because the model was too slow for the rate; 0 without a rate."""
         return sum(window.late for window in self.windows)
 
     @property
     def hottest(self) -> float | None:
-        """°C; None where the system does not say."""
+        """Highest temperature, °C; None if the system does not report it."""
         return max((t for w in self.windows if (t := w.state.temperature) is not None), default=None)
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """The limits that held the CPU back in any window, in the words of the Raspberry Pi's firmware."""
+        """Limits of the CPU in any window, in the words of the Raspberry Pi's firmware."""
         return tuple(sorted({limit for window in self.windows for limit in window.state.throttled or ()}))
 
     def to_json(self) -> dict[str, Any]:
@@ -148,7 +148,12 @@ class Sustained:
 
 @dataclass(frozen=True)
 class SustainedResult:
-    """The result of `sustain`, in the order asked for; `host` is the device, "" this machine."""
+    """The result of `sustain`.
+
+    Attributes:
+        models: in the order of the options.
+        host: the device that was measured; "" for this machine.
+    """
 
     machine: dict[str, Any]
     options: SustainedOptions
@@ -172,10 +177,10 @@ class SustainedResult:
 
 
 def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> SustainedResult:
-    """Keep models under load, and say what that does to their times.
+    """Measure the latency of models under load.
 
     Raises:
-        ModelError: a file is no model, or not one that takes a picture, or its process died.
+        ModelError: a file is not a model that takes a picture, or its process died.
         RuntimeMissingError: no interpreter is installed.
     """
     reporter = reporter or Silent()
@@ -193,9 +198,10 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 
 
 def step_up(values: Sequence[float]) -> int | None:
-    """The place from which on values are larger: where two levels fit them best; None where they do not rise.
+    """Return the index at which values step up; None if they do not rise.
 
-    Levels are medians and misfits absolute, so that a single disturbed window is no step.
+    It minimizes the sum of absolute deviations from the medians before and after, so that a single outlier is not taken
+    for a step.
     """
     best, place = float("inf"), None
     for candidate in range(1, len(values)):
@@ -208,7 +214,7 @@ def step_up(values: Sequence[float]) -> int | None:
 
 
 def parse_duration(text: str) -> float:
-    """`10m`, `90s`, `1h` or seconds without a unit as seconds. Raises UsageError."""
+    """Return the seconds of text such as `10m`, `90s`, `1h` or `30`. Raises UsageError."""
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _UNITS:
         raise UsageError(f"`sustained` {text}: wanted something like 10m, 90s or 1h.")

@@ -1,4 +1,4 @@
-"""Latency, heat and throttling over time as an SVG, drawn without a plotting library: a Raspberry Pi has none."""
+"""Chart of latency, temperature and throttling over time as an SVG, drawn without a plotting library."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LATENCY, _HEAT, _THROTTLED = "#932667", "#d47c00", "#f3dede"
 
 
 def check_chart(path: Path) -> None:
-    """Refuse, before minutes of load, a name that is no SVG's. Raises UsageError."""
+    """Raise UsageError if a file name is not that of an SVG."""
     if path.suffix.lower() != ".svg":
         raise UsageError(f"`chart` {path}: the chart is an SVG; give a name that ends in .svg.")
 
 
 def draw_sustained(result: SustainedResult, path: Path) -> None:
-    """Write the chart, a panel for each model. Raises OutputError."""
+    """Write a chart with one panel per model. Raises OutputError."""
     height = 46 + len(result.models) * (_HEIGHT + _TOP + _BOTTOM)
     load = f"{result.options.rate:g} a second" if result.options.rate else "full load"
     subtitle = f"{machine_name(result.machine)}, threads: {result.options.threads}, {load}"
@@ -82,7 +82,7 @@ def _panel(model: Sustained) -> list[str]:
 
 
 def clock_text(seconds: float) -> str:
-    """`0:07`, `12:30`: minutes and seconds."""
+    """Return seconds as text, such as `0:07` or `12:30`."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02}"
 
@@ -93,6 +93,6 @@ def _line(places: Sequence[float], shares: Sequence[float], colour: str, more: s
 
 
 def _nice(value: float) -> float:
-    """The next number above that a scale may end at."""
+    """Return the smallest round number that is not below a value, for the end of a scale."""
     power = 10 ** math.floor(math.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value))

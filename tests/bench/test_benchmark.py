@@ -1,4 +1,4 @@
-"""`benchmark` and `compare`, as a user calls them."""
+"""Tests of the commands `benchmark` and `compare`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORT = ("--min-seconds", "0.2", "--min-runs", "20", "--rounds", "2")
 
 @pytest.fixture(scope="module")
 def measured(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `benchmark --json` writes of the float and the int8 model."""
+    """Results of the float and the int8 model in a file."""
     file = tmp_path_factory.mktemp("benchmark") / "here.json"
     models = (trained.model("float32"), trained.model("int8"))
     ran = poets_edge("benchmark", *models, "--threads", "1", *SHORT, "--image_dir", flowers, "--json", file).ok()
@@ -44,7 +44,7 @@ def results(measured: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_sample_is_kept_and_the_figures_follow_from_them(results: list[dict[str, Any]]) -> None:
+def test_benchmark_writes_raw_samples_and_their_percentiles(results: list[dict[str, Any]]) -> None:
     assert len(results) == 2
     for result in results:
         samples = [sample for entry in result["rounds"] for sample in entry["samples_ms"]]
@@ -57,7 +57,7 @@ def test_every_sample_is_kept_and_the_figures_follow_from_them(results: list[dic
         assert latency["maximum"] == max(samples)
 
 
-def test_what_else_is_promised(measured: Path, results: list[dict[str, Any]], trained: Trained) -> None:
+def test_benchmark_writes_machine_and_memory(measured: Path, results: list[dict[str, Any]], trained: Trained) -> None:
     machine = json.loads(measured.read_text())["machine"]
     assert machine["cores"] >= 1
     assert machine["interpreter"] == find_runtime().name
@@ -71,7 +71,7 @@ def test_what_else_is_promised(measured: Path, results: list[dict[str, Any]], tr
     assert results[0]["accelerated"]
 
 
-def test_accuracy_is_that_of_evaluate(results: list[dict[str, Any]], trained: Trained, flowers: Path) -> None:
+def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], trained: Trained, flowers: Path) -> None:
     ran = poets_edge("evaluate", "--graph", trained.model("int8"), "--image_dir", flowers, "--json").ok()
     expected = json.loads(ran.stdout)
     accuracy = results[1]["accuracy"]
@@ -81,7 +81,7 @@ def test_accuracy_is_that_of_evaluate(results: list[dict[str, Any]], trained: Tr
     assert results[0]["accuracy"]["agreement_with_float"] == 1.0
 
 
-def test_times_taken_beside_other_programs_are_called_doubtful(trained: Trained) -> None:
+def test_benchmark_warns_of_other_programs(trained: Trained) -> None:
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())]
     try:
         ran = poets_edge("benchmark", trained.model("int8"), *SHORT, "--threads", "1", "-q").ok()
@@ -92,19 +92,19 @@ def test_times_taken_beside_other_programs_are_called_doubtful(trained: Trained)
     assert "other programs used" in ran.stderr
 
 
-def test_a_model_without_labels_can_be_timed(tmp_path: Path, trained: Trained) -> None:
+def test_benchmark_accepts_a_model_without_labels(tmp_path: Path, trained: Trained) -> None:
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(next((trained.folder / "tf_files/bottlenecks").glob("*.tflite")).read_bytes())
     ran = poets_edge("benchmark", bare, *SHORT, "--threads", "1", "--json", "-", "-q").ok()
     assert json.loads(ran.stdout)["results"][0]["architecture"] == ""
 
 
-def test_more_threads_than_cores_are_measured_with_a_warning(trained: Trained) -> None:
+def test_benchmark_warns_of_more_threads_than_cores(trained: Trained) -> None:
     ran = poets_edge("benchmark", trained.model("int8"), *SHORT, "--threads", "64", "--json", "-", "-q").ok()
     assert "64 threads on" in ran.stderr
 
 
-def test_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int], Path]) -> None:
+def test_benchmark_refuses_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int], Path]) -> None:
     model = trained.model("int8")
     (tmp_path / "text.tflite").write_text("no model at all")
     (tmp_path / "labels.txt").write_text("a\nb\n")
@@ -125,7 +125,7 @@ def test_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int]
     poets_edge("benchmark", model, "--image_dir", strangers, "--set", "all").failed("photo", "can be read")
 
 
-def test_a_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
+def test_benchmark_refuses_a_model_with_two_inputs(tmp_path: Path) -> None:
     tf = yardstick.tensorflow()
     picture = tf.TensorSpec([1, 32, 32, 3], tf.float32)
     module = tf.Module()
@@ -146,7 +146,7 @@ def test_worker_that_is_killed_is_reported(tmp_path: Path) -> None:
             helper.ask(request, "x.tflite")
 
 
-def test_compare_puts_devices_side_by_side(measured: Path, tmp_path: Path) -> None:
+def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> None:
     slower = json.loads(measured.read_text())
     slower["machine"]["board"] = "Raspberry Pi 9"
     for result in slower["results"]:
@@ -164,7 +164,7 @@ def test_compare_puts_devices_side_by_side(measured: Path, tmp_path: Path) -> No
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
-def test_compare_says_what_one_process_cannot_tell(measured: Path, tmp_path: Path) -> None:
+def test_compare_has_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
     single = json.loads(measured.read_text())
     for result in single["results"]:
         result["rounds"] = result["rounds"][:1]
@@ -174,7 +174,7 @@ def test_compare_says_what_one_process_cannot_tell(measured: Path, tmp_path: Pat
     assert "cannot tell: the times of single processes differ too much. More --rounds" in printed
 
 
-def test_compare_refuses_what_it_cannot_read(measured: Path, tmp_path: Path) -> None:
+def test_compare_refuses_files_of_another_format(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     poets_edge("compare", measured).failed("two files")
     poets_edge("compare", measured, tmp_path / "other.json").failed("other.json")
@@ -186,7 +186,7 @@ def test_compare_refuses_what_it_cannot_read(measured: Path, tmp_path: Path) -> 
         poets_edge("compare", measured, tmp_path / "half.json").failed("half.json")
 
 
-def test_models_of_one_name_are_told_apart(trained: Trained, tmp_path: Path) -> None:
+def test_benchmark_distinguishes_models_of_one_name(trained: Trained, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"v{number}").mkdir()
         shutil.copy(trained.model("int8"), tmp_path / f"v{number}/model.tflite")
@@ -199,7 +199,7 @@ def test_models_of_one_name_are_told_apart(trained: Trained, tmp_path: Path) -> 
     assert [row["cells"][0]["median"] for row in rows] == medians, "none is lost"
 
 
-def test_an_answer_that_could_not_be_kept_is_not_computed(trained: Trained, tmp_path: Path) -> None:
+def test_benchmark_checks_the_output_file_before_measuring(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     began = time.monotonic()
     refused = poets_edge(
@@ -210,7 +210,7 @@ def test_an_answer_that_could_not_be_kept_is_not_computed(trained: Trained, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_pi_needs_no_tensorflow() -> None:
+def test_benchmark_modules_load_without_tensorflow() -> None:
     code = (
         "import sys, poets_edge.cli.benchmark, poets_edge.cli.compare, poets_edge.bench.worker\n"
         "heavy = {'tensorflow', 'matplotlib', 'tensorboard', 'google.protobuf'} & set(sys.modules)\n"

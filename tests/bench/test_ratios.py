@@ -1,4 +1,4 @@
-"""Ratios of times: how often equal things are called different, and slower ones are found."""
+"""Tests of ratios of times: rates of false and of missed differences."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ COMPARISONS = 200
 
 
 def processes(rng: np.random.Generator, spread: float, count: int = 10) -> list[float]:
-    """Median times of processes, which differ as those of a machine do: most a little, one in eight a good deal."""
+    """Return simulated median times of processes: most differ a little, one in eight is much slower."""
     slowed = rng.random(count) < 0.125
     return list(2.0 * np.exp(spread * rng.standard_normal(count) + slowed * 2 * spread * rng.random(count)))
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.02, 0.1])
-def test_the_same_model_is_rarely_called_different(spread: float) -> None:
+def test_compare_times_rarely_finds_a_difference_between_equals(spread: float) -> None:
     rng = np.random.default_rng(0)
     found = [compare_times(processes(rng, spread), processes(rng, spread)) for _ in range(COMPARISONS)]
     assert sum(not ratio.could_be_equal for ratio in found) <= 0.06 * COMPARISONS
 
 
-def test_a_slowdown_of_5_percent_is_found_where_processes_differ_by_2() -> None:
+def test_compare_times_finds_5_percent_where_processes_differ_by_2() -> None:
     rng = np.random.default_rng(0)
     slow = [
         compare_times(list(1.05 * np.array(processes(rng, 0.02))), processes(rng, 0.02)) for _ in range(COMPARISONS)
@@ -33,7 +33,7 @@ def test_a_slowdown_of_5_percent_is_found_where_processes_differ_by_2() -> None:
     assert sum(ratio.verdict == "slower" for ratio in slow) >= 0.95 * COMPARISONS
 
 
-def test_no_difference_is_said_only_where_the_measurement_shows_it() -> None:
+def test_compare_times_verdict_depends_on_the_interval() -> None:
     rng = np.random.default_rng(0)
     assert compare_times([2.0, 2.01, 1.99, 2.0], [1.99, 2.0, 2.01, 2.01]).verdict == "no difference"
     assert compare_times([1.0, 2.0, 1.5], [1.2, 1.9, 1.4]).verdict == "cannot tell"

@@ -1,4 +1,4 @@
-"""Summaries of raw samples, and the end of a warm-up."""
+"""Tests of summary statistics, of warm-ups, and of disturbances of the machine."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ CALM = MachineState(
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=200))
-def test_percentiles_are_numpys(samples: list[float]) -> None:
+def test_describe_agrees_with_numpy(samples: list[float]) -> None:
     found = describe(samples)
     expected = np.percentile(samples, [50, 90, 99])
     assert (found.median, found.p90, found.p99) == pytest.approx(tuple(expected))
     assert (found.minimum, found.maximum, found.count) == (min(samples), max(samples), len(samples))
 
 
-def test_nothing_is_clipped() -> None:
+def test_describe_includes_outliers() -> None:
     assert describe([1.0] * 99 + [1000.0]).maximum == 1000.0
 
 
 class Clock:
-    """A clock that a call moves on by the next of some durations, the last one for ever."""
+    """A simulated clock. Each call advances it by the next duration; the last duration repeats."""
 
     def __init__(self, durations: list[float]) -> None:
         self.now, self.calls, self._durations = 0.0, 0, durations
@@ -58,7 +58,7 @@ def test_warm_up_ends_when_times_have_settled() -> None:
     assert calls > 60
 
 
-def test_warm_up_that_never_settles_is_given_up() -> None:
+def test_warm_up_stops_at_its_time_limit() -> None:
     clock = Clock([0.01 * (1 + n // 10) for n in range(2000)])
     _, steady = warm_up(clock.call, clock.read, longest=5)
     assert not steady
@@ -81,15 +81,15 @@ def after(**changes: Any) -> MachineState:
         ({"temperature": 84.0}, "84 °C"),
     ],
 )
-def test_what_disturbed_the_machine_is_said(changes: dict[str, Any], said: str) -> None:
+def test_disturbances_between_names_each_disturbance(changes: dict[str, Any], said: str) -> None:
     assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 
-def test_a_calm_machine_needs_no_words() -> None:
+def test_disturbances_between_is_empty_for_an_idle_machine() -> None:
     assert disturbances_between(CALM, after(), 2.0, 1) == []
 
 
-def test_what_held_the_machine_back_and_was_over_before_the_end_is_told() -> None:
+def test_disturbances_between_considers_states_during_the_measurement() -> None:
     hot = replace(CALM, throttled=("throttled",), temperature=84.0)
     described = " ".join(disturbances_between(CALM, after(), 2.0, 1, [CALM, hot]))
     assert "held back: throttled" in described and "84 °C" in described

@@ -1,4 +1,4 @@
-"""`benchmark --sustained`: load over time, and when it slows a model down."""
+"""Tests of `benchmark --sustained`: load over time, and slowdowns."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def load(milliseconds: list[float]) -> Sustained:
     return Sustained(Path("m.tflite"), "m.tflite", tuple(hot))
 
 
-def test_says_when_it_slowed_down_and_by_how_much() -> None:
+def test_slowdown_has_time_and_ratio() -> None:
     wobble = [1 + 0.01 * (index % 3) for index in range(60)]
-    wobble[10] = 3.0  # somebody else's second
+    wobble[10] = 3.0  # a disturbance
     model = load([value * (1.0 if index < 30 else 1.25) for index, value in enumerate(wobble)])
     assert model.slowdown is not None
     assert model.slowdown.after == 150
@@ -57,13 +57,13 @@ def test_says_when_it_slowed_down_and_by_how_much() -> None:
     assert load(wobble[::-1]).slowdown is None
 
 
-def test_a_step_up_is_found_and_a_fall_is_none() -> None:
+def test_step_up_ignores_decreases() -> None:
     assert step_up([1, 1, 1, 2, 2]) == 3
     assert step_up([2, 2, 1, 1]) is None
     assert step_up([1.0]) is None
 
 
-def test_chart_shows_latency_heat_and_throttling(tmp_path: Path) -> None:
+def test_chart_shows_latency_temperature_and_throttling(tmp_path: Path) -> None:
     options = SustainedOptions(models=(Path("m.tflite"),), seconds=300)
     machine = {"board": "Raspberry Pi <9>", "cores": 4}
     draw_sustained(SustainedResult(machine, options, (load([1.0] * 30 + [1.5] * 30),), ()), tmp_path / "c.svg")
@@ -75,13 +75,13 @@ def test_chart_shows_latency_heat_and_throttling(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1.5 h", 5400), ("30", 30)])
-def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
     with pytest.raises(UsageError, match="`sustained` soon"):
         parse_duration("soon")
 
 
-def test_a_model_under_load_end_to_end(model: Path, tmp_path: Path) -> None:
+def test_sustained_end_to_end(model: Path, tmp_path: Path) -> None:
     arguments = ("benchmark", model, "--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "-q")
     ran = poets_edge(*arguments, "--output", tmp_path / "s.json").ok()
     assert "frames missed" in ran.stdout
@@ -94,7 +94,7 @@ def test_a_model_under_load_end_to_end(model: Path, tmp_path: Path) -> None:
     ElementTree.parse(tmp_path / "c.svg")
 
 
-def test_bad_input(model: Path, tmp_path: Path) -> None:
+def test_sustained_refuses_bad_input(model: Path, tmp_path: Path) -> None:
     poets_edge("benchmark", model, "--sustained", "soon").failed("--sustained soon", "10m")
     poets_edge("benchmark", model, "--sustained", "0s").failed("--sustained", "1s or more")
     poets_edge("benchmark", model, "--sustained", "2s", "--rate", "0").failed("--rate must be above 0")

@@ -1,4 +1,4 @@
-"""`grid --on` and `grid --latency`: another device's times decide which model to ship."""
+"""Tests of `grid --on` and `grid --latency`, which use the latencies of another device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Work:
-    """A folder in which `grid` has been run with a device's times, and what it said."""
+    """A folder in which `grid --on` has run, and its output."""
 
     folder: Path
     photos: Path
@@ -53,7 +53,7 @@ def work(device: SshServer, flowers: Path, keras_home: Path, tmp_path_factory: p
     return Work(folder, photos, ran)
 
 
-def test_a_device_behind_ssh_decides(work: Work, pi: SshServer) -> None:
+def test_grid_on_uses_latencies_of_the_device(work: Work, pi: SshServer) -> None:
     assert "pi: measuring" in work.ran.stderr
     assert "pi" in work.ran.stdout
     found = json.loads((work.folder / "tf_files/grid/grid.json").read_text())
@@ -66,7 +66,7 @@ def test_a_device_behind_ssh_decides(work: Work, pi: SshServer) -> None:
 
 
 def _measured(work: Work, change: Callable[[dict[str, Any]], None] = lambda found: None) -> Path:
-    """What a device's `benchmark` wrote, changed."""
+    """Return a results file of `benchmark` after a change."""
     file = work.folder / "device.json"
     if not file.exists():
         models = [work.model("float32"), work.model("int8")]
@@ -85,7 +85,7 @@ def _scale(found: dict[str, Any], **factors: float) -> None:
             turn["samples_ms"] = [sample * factors[entry["quantization"]] for sample in turn["samples_ms"]]
 
 
-def test_files_of_a_device_decide(work: Work) -> None:
+def test_grid_latency_uses_times_of_a_file(work: Work) -> None:
     def slow_float(found: dict[str, Any]) -> None:
         found["machine"]["board"] = "Phone 9"
         _scale(found, float32=1000.0, int8=1.0)
@@ -100,7 +100,7 @@ def test_files_of_a_device_decide(work: Work) -> None:
         assert shipped.name == f"mobilenet_0.25_128_{wanted}.tflite"
 
 
-def test_a_phone_may_have_measured_one_of_the_models_only(work: Work) -> None:
+def test_grid_latency_skips_models_without_times(work: Work) -> None:
     def phone(found: dict[str, Any]) -> None:
         found["results"] = [entry for entry in found["results"] if entry["quantization"] == "int8"]
         for entry in found["results"]:
@@ -113,7 +113,7 @@ def test_a_phone_may_have_measured_one_of_the_models_only(work: Work) -> None:
     assert "mobilenet_0.25_128  float32" not in ran.stdout
 
 
-def test_times_that_cannot_decide(work: Work, tmp_path: Path) -> None:
+def test_grid_latency_refuses_unusable_times(work: Work, tmp_path: Path) -> None:
     def emulated(found: dict[str, Any]) -> None:
         found["machine"]["emulated"] = True
 
