@@ -1,6 +1,6 @@
-"""The picture of a grid: accuracy over latency and over multiply-accumulates, float above, int8 below.
+"""The chart of a grid: accuracy over latency and over multiply-accumulates, float32 above int8.
 
-Widths differ in shade as well as in line, so that the picture survives a grey printer; bubble areas are file sizes.
+Widths differ in shade and in line style, so that the chart can be printed in gray; bubble areas are file sizes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from poets_edge.grid.trend import trend
 from poets_edge.nets.architectures import MOBILENETS
 
 _AREA_OF_MB = 40.0
-"""Square points of a bubble for each MB."""
+"""Area of a bubble per MB, square points."""
 
 _STYLES: dict[float | None, tuple[str, Any]] = {
     0.25: ("#d47c00", ":"),
@@ -31,7 +31,7 @@ _STYLES: dict[float | None, tuple[str, Any]] = {
     1.0: ("#2a0a52", "-"),
     None: ("#000000", "-"),
 }
-"""Width -> colour (of matplotlib's inferno, which darkens evenly) and line."""
+"""Colour (of matplotlib's inferno, which darkens evenly) and line style of each width."""
 
 _PUBLISHED = "#9a9a9a"
 _QUANTIZATIONS = ("float32", "int8")
@@ -39,7 +39,14 @@ _QUANTIZATIONS = ("float32", "int8")
 
 @dataclass(frozen=True)
 class _Axis:
-    """A horizontal axis: its name, a point's value, and the published value beside it."""
+    """A horizontal axis.
+
+    Attributes:
+        label: text below the axis.
+        of_point: value of a point.
+        published: value of published figures at a quantization.
+        published_label: text of the vertical axis of published accuracies.
+    """
 
     label: str
     of_point: Callable[[GridPoint], float]
@@ -48,11 +55,11 @@ class _Axis:
 
 
 def draw_chart(result: GridResult, *paths: Path) -> None:
-    """Write the picture, once for each path; the suffix (.png, .svg) decides the format.
+    """Draw the chart and write it to each path, in the format of its suffix (.png or .svg).
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
-        OutputError: it cannot be written.
+        OutputError: a file cannot be written.
     """
     try:
         import matplotlib
@@ -62,7 +69,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
         raise RuntimeMissingError(
             f"the chart needs matplotlib, which is not installed ({error}). Run: pip install 'poets-edge[train]'"
         ) from None
-    # Fixed salt and no date: the same result gives the same file.
+    # With a fixed salt and no date, equal results give equal files.
     with matplotlib.rc_context({"svg.hashsalt": "poets_edge", "font.size": 10, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=(12, 10.4), layout=None)
         FigureCanvasAgg(figure)
@@ -75,15 +82,15 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
                 )
 
 
-def _where(result: GridResult) -> str:
-    """The device whose times these are."""
+def _device(result: GridResult) -> str:
+    """Return the name of the device that the latencies belong to."""
     return str(result.machine.get("host") or "this device")
 
 
 def _compose(figure: Any, result: GridResult) -> None:
     columns = (
         _Axis(
-            f"median latency on {_where(result)}, ms (threads: {result.threads}; log scale)",
+            f"median latency on {_device(result)}, ms (threads: {result.threads}; log scale)",
             lambda point: point.latency.median,
             lambda published, quantization: (
                 published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms
@@ -107,7 +114,7 @@ def _compose(figure: Any, result: GridResult) -> None:
         for panel, axis in zip(row, columns, strict=True):
             panel.set_ylim(low, high)
             _draw_panel(panel, axis, points, quantization, result)
-    # Only now do the axes know their limits, which the labels need.
+    # The labels need the limits of the axes, which are known only after drawing.
     figure.draw_without_rendering()
     for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
         points = [point for point in result.points if point.quantization == quantization]
@@ -121,7 +128,7 @@ def _compose(figure: Any, result: GridResult) -> None:
     figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
     figure.text(
         0.07, 0.93,
-        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals, ±{_range(halves[0], halves[-1])}"
+        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals, ±{_range_text(halves[0], halves[-1])}"
         f" points.\n{machine_name(result.machine)}, {result.machine['interpreter']}"
         f" {result.machine['interpreter_version']}",
         fontsize=10, va="center", color="#333333",
@@ -164,7 +171,7 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
 
 
 def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
-    """ImageNet's curve behind the points, on a scale of its own at the right."""
+    """Draw the published ImageNet accuracies behind the points, with an axis of their own on the right."""
     behind = panel.twinx()
     behind.set_zorder(panel.get_zorder() - 1)
     panel.patch.set_visible(False)
@@ -183,21 +190,22 @@ def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
 
 
 def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
+    """Return the limits of the vertical axis, percent."""
     lowest = 100 * min(point.interval[0] for point in points)
     highest = 100 * max(point.interval[1] for point in points)
     margin = max(0.06 * (highest - lowest), 1.0)
-    # Room above 100 % for bubbles and their labels, not for ticks.
+    # Limits outside 0 to 100 % leave room for bubbles and labels.
     return max(lowest - margin, -2.0), min(highest + margin, 102.0)
 
 
-def _range(least: float, most: float) -> str:
-    """`2` or `2 to 3`, in whole numbers; below 1 in tenths."""
-    texts = [f"{value:.0f}" if most >= 1 else f"{value:.1f}" for value in (least, most)]
+def _range_text(low: float, high: float) -> str:
+    """Return `2` or `2 to 3`, in whole numbers; in tenths if both are below 1."""
+    texts = [f"{value:.0f}" if high >= 1 else f"{value:.1f}" for value in (low, high)]
     return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
 
 def _plain_ticks(panel: Any) -> None:
-    """1, 2, 5, 10 instead of powers of ten."""
+    """Label the horizontal axis with 1, 2, 5, 10 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     panel.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
@@ -206,7 +214,7 @@ def _plain_ticks(panel: Any) -> None:
 
 
 def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """The resolution at each bubble, the width at the largest of each line, where there is room."""
+    """Write the resolution next to each bubble, and the name of the chosen point, where they cover least."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -225,7 +233,7 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoi
         width, height = (len(text) * 5.6 * pixels, 9.5 * pixels) if weight == "bold" else (
             len(text) * 5.0 * pixels, 8.5 * pixels
         )  # fmt: skip
-        box = _free_place(centres[point], radii[point], (width, height), taken, strokes, frame, pixels)
+        box = _place_text(centres[point], radii[point], (width, height), taken, strokes, frame, pixels)
         taken.append(box)
         panel.annotate(
             text, xy=((box[0] + box[2]) / 2 / paper.width, (box[1] + box[3]) / 2 / paper.height),
@@ -236,25 +244,36 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoi
 
 
 Box = tuple[float, float, float, float]
+"""Left, bottom, right and top, pixels."""
 
 
 def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
-    """Places along the lines that join a width's points, in pixels."""
-    places = []
+    """Return positions along the lines that connect the points of each width, pixels."""
+    positions = []
     for alpha in {point.architecture.alpha for point in points}:
         line = sorted((p for p in points if p.architecture.alpha == alpha), key=lambda p: p.architecture.resolution)
         for one, other in itertools.pairwise(line):
             (x0, y0), (x1, y1) = centres[one], centres[other]
             steps = max(int(math.hypot(x1 - x0, y1 - y0) / 4), 1)
-            places += [(x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps) for i in range(steps + 1)]
-    return places
+            positions += [(x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps) for i in range(steps + 1)]
+    return positions
 
 
-def _free_place(
+def _place_text(
     centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
-    """The place around a bubble, below or above first, where a text covers least."""
+    """Return the box next to a bubble where a text covers least; below and above are preferred.
+
+    Args:
+        centre: position of the bubble, pixels.
+        radius: radius of the bubble, pixels.
+        size: width and height of the text, pixels.
+        taken: boxes of bubbles and other texts.
+        strokes: positions along the lines.
+        frame: extent of the panel.
+        pixels: pixels per point.
+    """
     width, height = size
 
     def place(angle: float, gap: float) -> Box:
@@ -263,7 +282,7 @@ def _free_place(
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
     def cost(box: Box, distance: float) -> float:
-        overlaps = sum(_shared(box, other) for other in taken) / (width * height)
+        overlaps = sum(_overlap(box, other) for other in taken) / (width * height)
         crossed = sum(box[0] < x < box[2] and box[1] < y < box[3] for x, y in strokes)
         outside = bool(box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1)
         return 10 * overlaps + 0.4 * crossed + 20.0 * outside + 0.1 * distance / pixels
@@ -273,7 +292,8 @@ def _free_place(
     return min(candidates, key=lambda candidate: cost(*candidate))[0]
 
 
-def _shared(one: Box, other: Box) -> float:
+def _overlap(one: Box, other: Box) -> float:
+    """Return the area that two boxes share, square pixels."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return width * height if width > 0 and height > 0 else 0.0
@@ -290,7 +310,7 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
             [],
             [],
             color=_STYLES[a][0],
-            # A width with a single resolution has no line.
+            # A width with one resolution has a point, not a line.
             linestyle=_STYLES[a][1] if len(resolutions[a]) > 1 else "",
             marker="" if len(resolutions[a]) > 1 else "o",
             linewidth=1.8,
@@ -322,5 +342,6 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
 
 
 def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
+    """Return round file sizes within the range of the points for the legend, MB."""
     smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
     return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]
