@@ -89,7 +89,7 @@ def read_stats(
     """
     known = [cache.get(cache_key(photo.digest, _VARIANT)) for photo in photos]
     missing = [photo for photo, packed in zip(photos, known, strict=True) if packed is None]
-    with reporter.progress("looking at photos", len(missing)) as advance:
+    with reporter.progress("computing image statistics", len(missing)) as advance:
         computed = run_parallel(missing, lambda: None, lambda photo, _: _read_one(photo))
         for photo, packed in zip(photos, known, strict=True):
             if packed is not None:
@@ -107,7 +107,7 @@ def _read_one(photo: HashedPhoto) -> ImageStats | PhotoError:
     try:
         data = read_contents(photo.photo)
         if hashlib.sha256(data).digest() != photo.digest:
-            return PhotoError(f"{path}: changed while it was looked at. Run again.")
+            return PhotoError(f"{path}: changed while it was read. Run again.")
         with Image.open(io.BytesIO(data)) as header:
             width, height = header.size
         return compute_stats(read_photo(data), width, height)

@@ -162,7 +162,7 @@ def _curve_chart(curve: LearningCurve) -> Markup:
     x = Axis(
         "photos", measured[0][0], beyond[-1][0], lambda value: f"{value:,.0f}", True, _every_other([*measured, *beyond])
     )
-    y = Axis("right answers", max(0.0, min(values) - 0.01), min(1.0, max(values) + 0.01), lambda v: percent(v, 0))
+    y = Axis("accuracy", max(0.0, min(values) - 0.01), min(1.0, max(values) + 0.01), lambda v: percent(v, 0))
     start = measured[-1]
     lines = [
         Line("", [start, *beyond], "dashed", [(start[0], start[1], start[1]), *band], dots=True),
@@ -178,7 +178,7 @@ def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
 
 def _reliability_chart(bins: Iterable[ReliabilityBin]) -> Markup:
     x = Axis("score", 0.0, 1.0, lambda value: f"{value:.1f}")
-    y = Axis("share of right answers", 0.0, 1.0, lambda value: percent(value, 0))
+    y = Axis("fraction of correct answers", 0.0, 1.0, lambda value: percent(value, 0))
     points = [(one.score, one.accuracy) for one in bins]
     lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True)]
-    return line_chart(lines, x, y, title="How often answers of a score are right")
+    return line_chart(lines, x, y, title="Fraction of correct answers at each score")

@@ -229,13 +229,13 @@ def command(
 
 def _print(result: GridResult, options: GridOptions) -> None:
     heading = ["architecture", "quantization", "front", "MMACs", "Mparams", "MB", "median ms", "p90 ms", "photos/s",
-               "accuracy", "95 % interval", "beside the best", "ImageNet", "Pixel 3 ms"]  # fmt: skip
+               "accuracy", "95 % interval", "vs. best", "ImageNet", "Pixel 3 ms"]  # fmt: skip
     click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
     click.echo(
         "\n* on the front: no other point is both faster and more accurate. Times with"
-        f" {result.threads} thread{'s' if result.threads > 1 else ''}.\nAccuracy on {result.photos_text}.\nBeside the"
-        " best: on the same photos; it could be equal where the difference could be chance.\nImageNet: published top-1."
-        " Pixel 3: published, 4 threads.\n"
+        f" {result.threads} thread{'s' if result.threads > 1 else ''}.\nAccuracy on {result.photos_text}.\nvs. best:"
+        ' on the same photos; "could be equal" means that the difference is not statistically significant.\nImageNet:'
+        " published top-1. Pixel 3: published, 4 threads.\n"
     )
     if result.machine.get("host") or options.latency:
         click.echo(f"Times of {machine_name(result.machine)}.\n")

@@ -128,9 +128,9 @@ def _compose(figure: Any, result: GridResult) -> None:
     figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
     figure.text(
         0.07, 0.93,
-        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals, ±{_range_text(halves[0], halves[-1])}"
-        f" points.\n{machine_name(result.machine)}, {result.machine['interpreter']}"
-        f" {result.machine['interpreter_version']}",
+        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals,"
+        f" ±{_range_text(halves[0], halves[-1])} points.\n{machine_name(result.machine)},"
+        f" {result.machine['interpreter']} {result.machine['interpreter_version']}",
         fontsize=10, va="center", color="#333333",
     )  # fmt: skip
     _draw_legend(figure, result)

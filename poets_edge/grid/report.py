@@ -21,7 +21,7 @@ _MAX_MISTAKES = 24
 
 _HEADING = (
     "architecture", "quantization", "MMACs", "M params", "MB", "median ms", "p90 ms", "photos/s", "accuracy",
-    "interval", "beside the best", "agrees with float32", "ImageNet top-1", "Pixel 3 ms",
+    "interval", "vs. best", "agrees with float32", "ImageNet top-1", "Pixel 3 ms",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _circumstances(result: GridResult) -> str:
     """Return one sentence on the photos and one on the device."""
     machine = result.machine
     return (
-        f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), judged on"
+        f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), evaluated on"
         f" {result.photos_text}. Measured on {machine_name(machine)}, {machine['system']},"
         f" {machine['interpreter']} {machine['interpreter_version']}, threads: {result.threads}."
     )

@@ -56,11 +56,11 @@ class GridResult(Tabular):
 
     @property
     def photos_text(self) -> str:
-        """`1000 photos, each by heads that have not seen it (5 folds)`, or `87 test photos`."""
+        """Return `1000 photos (5-fold cross-validation)` or `87 test photos`."""
         photos = self.points[0].photos
         if not self.folds:
             return f"{photos} test photos"
-        return f"{photos} photos, each by heads that have not seen it ({self.folds} folds)"
+        return f"{photos} photos ({self.folds}-fold cross-validation)"
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""

@@ -68,7 +68,7 @@ def validate_architectures(
                 result.write(folder)
                 return result
 
-            with reporter.progress("judging on all photos", len(todo), "architecture") as advance:
+            with reporter.progress("cross-validating", len(todo), "architecture") as advance:
                 for architecture, result in helpers.share(todo, validate):
                     validated[architecture] = result
                     advance(1)

@@ -139,8 +139,8 @@ def test_grid_compares_points_photo_by_photo(done: Grid, result: dict[str, Any])
     assert result["folds"] == 5
     assert result["seconds"]["judging"] > 0
     table = done.run().ok().stdout
-    assert "beside the best" in table
-    assert f"{5 * PHOTOS_A_CLASS} photos, each by heads that have not seen it (5 folds)" in table
+    assert "vs. best" in table
+    assert f"{5 * PHOTOS_A_CLASS} photos (5-fold cross-validation)" in table
 
 
 def test_grid_without_folds_agrees_with_evaluate(done: Grid) -> None:
@@ -303,7 +303,7 @@ def test_grid_refuses_bad_input(done: Grid, tmp_path: Path) -> None:
     poets_edge(*grid, "--architecture", "mobilenet_0.3_128").failed("mobilenet_0.3_128", "Nearest")
     poets_edge(*grid, "--threads", "0").failed("--threads")
     poets_edge(*grid, "--folds", "1").failed("--folds must be 2 or more")
-    poets_edge(*grid, "--testing_percentage", "0").failed("--testing_percentage 0")
+    poets_edge(*grid, "--testing_percentage", "0").failed("--testing-percentage 0")
     poets_edge(*grid, "--max-latency", "soon").failed("--max-latency soon", "20ms")
     poets_edge(*grid, "--output_dir", done.photos / "grid").failed("grid")
     poets_edge("grid", "--image_dir", tmp_path / "none").failed("none", "no such folder")

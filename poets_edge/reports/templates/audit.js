@@ -1,4 +1,4 @@
-// Collects what was chosen; a photo that is shown twice has one choice.
+// Collect the choices; a photo that is shown twice has one choice.
 const chosen = new Map();
 const bar = document.getElementById("bar");
 
@@ -14,7 +14,7 @@ function choose(photo, value, label) {
     choice.closest("figure").classList.toggle("moved", current === "move");
   }
   const moved = [...chosen.values()].filter(label => label !== null).length;
-  document.getElementById("count").textContent = `${chosen.size - moved} to leave out, ${moved} to another class`;
+  document.getElementById("count").textContent = `${chosen.size - moved} to exclude, ${moved} to another class`;
   bar.classList.toggle("shown", chosen.size > 0);
 }
 
