@@ -14,7 +14,7 @@ from typing import Any
 
 from poets_edge.core.parallel import cores
 from poets_edge.core.paths import BOTTLENECKS, MODELS
-from poets_edge.device.watch.cameras.picamera import is_installed, picamera2_trouble
+from poets_edge.device.watch.cameras.picamera import is_installed, picamera2_problem
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
 from poets_edge.nets.architectures import ARCHITECTURES
 from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
@@ -112,7 +112,7 @@ def _xnnpack() -> str:
 
 def _camera() -> str | None:
     """The way out where a camera cannot be used: a package is missing, or the camera itself."""
-    trouble = picamera2_trouble()
+    trouble = picamera2_problem()
     if not _is_there("cv2") and (trouble or not is_installed()):
         return trouble or _CAMERA
     # Cameras of other systems than Linux are known only by opening them.

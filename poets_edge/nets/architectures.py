@@ -1,4 +1,4 @@
-"""The architectures that can be retrained: 16 MobileNets V1 and Inception V3, with their published figures."""
+"""Architectures that can be retrained: 16 MobileNets V1 and Inception V3, with published figures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DEFAULT_ARCHITECTURE = "mobilenet_0.50_224"
 
 @dataclass(frozen=True)
 class Published:
-    """Figures that others measured.
+    """Published figures of an ImageNet model.
 
     Attributes:
-        mmacs: million multiply-accumulates for one picture.
-        mparams: million parameters of the ImageNet model.
+        mmacs: million multiply-accumulates per picture.
+        mparams: million parameters.
         top1, top5: ImageNet accuracy of the float model, percent.
-        quantized_top1, quantized_top5: the same of the 8-bit model.
-        pixel3_ms, quantized_pixel3_ms: Pixel 3, Android 10, CPU, 4 threads, milliseconds.
+        quantized_top1, quantized_top5: ImageNet accuracy of the 8-bit model, percent.
+        pixel3_ms, quantized_pixel3_ms: latency on a Pixel 3 (Android 10, CPU, 4 threads), milliseconds.
 
     Sources: MMACs, parameters and accuracies of the MobileNets: tensorflow/models,
     research/slim/nets/mobilenet_v1.md, revision of August 2018 (quantized ones measured on the TFLite models).
@@ -40,15 +40,15 @@ class Published:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A backbone and the picture it takes.
+    """A backbone with the size of its input.
 
     Attributes:
-        name: as typed on the command line, in its standard spelling.
-        resolution: input height and width, pixels.
-        alpha: MobileNet's width multiplier; None for Inception V3.
-        bottleneck_size: length of the pooled feature vector.
-        quantized: the name ended in `_quantized`: export as int8 unless told otherwise.
-        published: figures for the whole ImageNet model.
+        name: standard spelling of the name, as on the command line.
+        resolution: height and width of the input, pixels.
+        alpha: width multiplier of a MobileNet; None for Inception V3.
+        bottleneck_size: length of the feature vector.
+        published: published figures of the ImageNet model.
+        quantized: whether the name ends in `_quantized`, so that the default export is int8.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Architecture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """(height, width) of the input, pixels."""
         return self.resolution, self.resolution
 
     @property
     def backbone(self) -> str:
-        """The name without `_quantized`: what decides the weights and the bottlenecks."""
+        """The name without `_quantized`, which does not affect weights and bottlenecks."""
         return self.name.removesuffix("_quantized")
 
 
 def architecture(name: str) -> Architecture:
-    """Look an architecture up by name; `mobilenet_0.5_224` is `mobilenet_0.50_224`, `1` is `1.0`.
+    """Return an architecture by its name; `mobilenet_0.5_224` means `mobilenet_0.50_224`, and `1` means `1.0`.
 
     Raises:
-        UsageError: unknown; the message suggests the nearest names.
+        UsageError: the name is unknown; the message suggests similar ones.
     """
     wanted = name.strip().lower()
     base = wanted.removesuffix("_quantized")
@@ -107,7 +107,7 @@ def _alpha_text(alpha: float) -> str:
 
 
 def _mobilenet(alpha: float, resolution: int, *figures: float) -> Architecture:
-    # The last layer of MobileNet V1 has 1,024 channels at width 1.
+    # The last layer of MobileNet V1 with width 1 has 1,024 channels.
     name = f"mobilenet_{_alpha_text(alpha)}_{resolution}"
     return Architecture(name, resolution, alpha, int(1024 * alpha), Published(*figures))
 

@@ -1,4 +1,4 @@
-"""Reading a frozen graph (`.pb`), ours or the original codelab's: a classifier's GraphDef and its two ends."""
+"""Reading of frozen graphs (`.pb`) of image classifiers, ours or the codelab's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError
 from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, placeholder_shape
 
-# The codelab's Inception graph is fed behind its own decoding and scaling, at node `Mul`.
+# Pictures enter the codelab's Inception graph at node `Mul`, behind its own decoding and scaling.
 _INPUTS = ("input", "Mul")
 _OUTPUT = "final_result"
 _OPERATIONS = frozenset(
@@ -61,19 +61,21 @@ _OPERATIONS = frozenset(
         "Sub",
     }
 )
-"""Of MobileNets and Inceptions, ours and the codelab's. Others may write files, or read them, when a graph is run."""
-_LARGEST_GRAPH = 512 << 20
-"""Bytes; Inception V3, the largest network here, has 95 MB."""
+"""Operations of MobileNets and Inceptions. Other operations may read or write files when a graph runs."""
+_MAX_GRAPH_BYTES = 512 << 20
+"""Maximum size of a graph. Inception V3, the largest network here, has 95 MB."""
 
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """A classifier's GraphDef and its two ends.
+    """The frozen graph of an image classifier.
 
     Attributes:
-        size: (height, width) of its input, pixels.
-        labels: the names of its classes, where it carries them.
-        sha256: checksum of the file it was read from, hexadecimal.
+        graph: the GraphDef.
+        input_name, output_name: nodes of the input and the output.
+        size: (height, width) of the input, pixels.
+        labels: class names in the graph; () if it has none.
+        sha256: checksum of the file, hexadecimal.
     """
 
     path: Path
@@ -89,10 +91,10 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     """Read a frozen graph and find its input (`input` or `Mul`) and output (`final_result`, else its last Softmax).
 
     Raises:
-        ModelError: missing, damaged, or not an image classifier.
+        ModelError: the file is missing, damaged, or not an image classifier.
     """
     try:
-        content = read_bytes(path, _LARGEST_GRAPH)
+        content = read_bytes(path, _MAX_GRAPH_BYTES)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     graph = parse_graph(content, str(path))
@@ -112,9 +114,9 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
 
 
 def _check_operations(graph: Any, path: Path) -> None:
-    strangers = sorted({node.op for node in graph.node} - _OPERATIONS)
-    if strangers or len(graph.library.function):
-        what = ", ".join(strangers)[:100] or "functions of its own"
+    unknown = sorted({node.op for node in graph.node} - _OPERATIONS)
+    if unknown or len(graph.library.function):
+        what = ", ".join(unknown)[:100] or "functions of its own"
         raise ModelError(
             f"{path}: holds {what}, which no network for pictures needs, and which may do anything when it is run. It"
             " is not run."

@@ -1,4 +1,4 @@
-"""Description of a frozen graph, for `inspect`."""
+"""Description of a frozen graph."""
 
 from __future__ import annotations
 

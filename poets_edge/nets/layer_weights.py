@@ -1,7 +1,7 @@
-"""A weights file -> the numbers of every layer of its backbone, the norms folded in. Nothing here needs TensorFlow.
+"""Reading of weights files into networks, without TensorFlow.
 
-Read are Keras's HDF5 files without the classifier, the same arrays in numpy's `.npz`, and the codelab's frozen graphs.
-What does not fit is refused with one line that says what was found and what was wanted.
+Supported files are Keras's HDF5 files without the classifier, their arrays in numpy's `.npz`, and the codelab's frozen
+graphs. An error message says what a file holds and what was expected.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _CODELAB_POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
 _KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
-"""A MobileNet's width, by the outputs of its first convolution."""
+"""Width multiplier of a MobileNet by the outputs of its first convolution."""
 _SOURCE = "Keras's weights without the classifier"
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """An array in a file: its shape and type, and how to read it."""
+    """An array in a file, which `read` reads."""
 
     name: str
     shape: tuple[int, ...]
@@ -49,11 +49,11 @@ class _Stored:
 
 
 def read_backbone(architecture: Architecture, weights: Weights) -> Network:
-    """The backbone with the numbers of a weights file.
+    """Read a backbone from a weights file.
 
     Raises:
-        WeightsError: the file is damaged, is not of this architecture, or holds numbers that are not finite.
-        RuntimeMissingError: it is HDF5 and h5py is not installed.
+        WeightsError: the file is damaged, belongs to another architecture, or holds values that are not finite.
+        RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
     if not weights.is_keras:
         return _from_codelab(architecture, weights)
@@ -62,24 +62,24 @@ def read_backbone(architecture: Architecture, weights: Weights) -> Network:
         raise _refusal(weights.path, architecture, f"by its name it was trained on pictures of {named[1]} pixels")
     layers = backbone_layers(architecture)
     with _opened(weights.path, weights.read()) as stored:
-        wanted = list(_wanted(layers, architecture.size))
-        if [entry.shape for entry in stored] != [shape for _, _, shape in wanted]:
+        expected = list(_expected(layers, architecture.size))
+        if [entry.shape for entry in stored] != [shape for _, _, shape in expected]:
             raise _refusal(weights.path, architecture, _kind_of(stored))
-        # The embedded weights are of half precision, and so may those be that are made as they were.
+        # The embedded weights are float16, and so may be other files made in the same way.
         usual = (np.float32, np.float16) if weights.path.suffix == ".npz" else (np.float32,)
         unusual = next((entry.dtype for entry in stored if entry.dtype not in usual), None)
         if unusual:
             raise _refusal(weights.path, architecture, f"holds {unusual} numbers, not float32")
         arrays = [np.asarray(entry.read(), np.float32) for entry in stored]
-    parameters = _folded(layers, wanted, arrays)
+    parameters = _folded(layers, expected, arrays)
     try:
         return checked(architecture.size, layers, parameters)
     except WeightsError as error:
         raise WeightsError(f"{weights.path}: not usable: {error}. Fetch it again, or take another file.") from None
 
 
-def _wanted(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """The arrays that a file must hold, in Keras's order: (layer, kind, shape)."""
+def _expected(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yield the arrays that a file must hold, in Keras's order, as (layer, kind, shape)."""
     known = shapes(layers, size)
     for layer, norm in keras_order(layers):
         if norm:
@@ -90,13 +90,18 @@ def _wanted(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[st
 
 
 def _folded(
-    layers: Sequence[Layer], wanted: Sequence[tuple[str, str, tuple[int, ...]]], arrays: Sequence[Array]
+    layers: Sequence[Layer], expected: Sequence[tuple[str, str, tuple[int, ...]]], arrays: Sequence[Array]
 ) -> dict[str, Parameters]:
+    """Return the weights of each layer, with its norm folded in.
+
+    Args:
+        expected: (layer, kind, shape) of each array.
+    """
     found: dict[str, dict[str, Array]] = {}
-    for (name, what, _), array in zip(wanted, arrays, strict=True):
+    for (name, what, _), array in zip(expected, arrays, strict=True):
         found.setdefault(name, {})[what] = array
     parameters = {}
-    with np.errstate(all="ignore"):  # what is not finite is refused when all is there
+    with np.errstate(all="ignore"):  # values that are not finite are refused later
         for layer in layers:
             if layer.has_weights():
                 kernel = found[layer.name].pop("kernel")
@@ -112,7 +117,7 @@ def _norm(beta: Array, mean: Array, variance: Array, gamma: Array | None = None)
 
 @contextlib.contextmanager
 def _opened(path: Path, content: bytes) -> Iterator[list[_Stored]]:
-    """The arrays of a file, in Keras's order, read when they are asked for."""
+    """Open a file and return its arrays, in Keras's order; they are not read yet."""
     try:
         if path.suffix == ".npz" or content[:2] == b"PK":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -140,7 +145,7 @@ def _h5py() -> Any:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
-    """The arrays of an `.npz` named arr_0, arr_1, ..., as `numpy.savez` names them."""
+    """Return the arrays arr_0, arr_1, ... of an `.npz`, as `numpy.savez` names them."""
     entries = []
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -165,7 +170,7 @@ def _npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 
 
 def _of_hdf5(path: Path, file: Any) -> Iterator[_Stored]:
-    """The arrays of Keras's older format, alone or inside a whole saved model, or of its newer `.weights.h5`."""
+    """Yield the arrays of Keras's HDF5 format, of weights or a whole model. Raises WeightsError for other formats."""
     group = file
     if "layer_names" not in group.attrs and "model_weights" in group:
         group = group["model_weights"]
@@ -191,14 +196,14 @@ def _text(name: Any) -> str:
 
 
 def _foreign(name: str) -> str:
-    """The program that wrote a file, judging by a name inside it."""
+    """Return a guess which program wrote a file, from a name inside it."""
     if name.endswith(("data.pkl", ".weight", ".bias", "running_mean", "num_batches_tracked")) or "/data/" in name:
         return "so it is PyTorch's"
     return "which is none of Keras's arrays"
 
 
 def _kind_of(stored: Sequence[_Stored]) -> str:
-    """A list of arrays described in words."""
+    """Return a description of the arrays in a file."""
     if not stored:
         return "holds no arrays"
     first = stored[0].shape
@@ -224,7 +229,7 @@ def _refusal(path: Path, architecture: Architecture, what: str) -> WeightsError:
 
 
 def _from_codelab(architecture: Architecture, weights: Weights) -> Network:
-    """The codelab's frozen MobileNet up to its average pooling, with our names of the layers."""
+    """Read the codelab's frozen MobileNet up to its average pooling, and rename its layers."""
     whole = parse_graph(weights.frozen_graph(), str(weights.path))
     names = {node.name for node in whole.node}
     if not {INPUT, _CODELAB_POOLING} <= names:
@@ -239,13 +244,13 @@ def _from_codelab(architecture: Architecture, weights: Weights) -> Network:
         network = read_network(whole, INPUT, _CODELAB_POOLING, architecture.size)
         found = [layer for layer in network.layers if layer.has_weights()]
         ours = [layer for layer in layers if layer.has_weights()]
-        if [_essence(layer) for layer in found] != [_essence(layer) for layer in ours]:
+        if [_signature(layer) for layer in found] != [_signature(layer) for layer in ours]:
             raise UnknownNetworkError("other layers")
-        numbers = {mine.name: network.parameters[theirs.name] for mine, theirs in zip(ours, found, strict=True)}
-        return checked(architecture.size, layers, numbers)
+        renamed = {own.name: network.parameters[other.name] for own, other in zip(ours, found, strict=True)}
+        return checked(architecture.size, layers, renamed)
     except (UnknownNetworkError, WeightsError) as error:
         raise WeightsError(f"{weights.path}: not the weights of {architecture.backbone} ({error}).") from None
 
 
-def _essence(layer: Layer) -> tuple[Any, ...]:
+def _signature(layer: Layer) -> tuple[Any, ...]:
     return layer.kind, layer.outputs, layer.kernel, layer.stride, layer.padding, layer.activation

@@ -1,12 +1,13 @@
-"""The layers of every architecture, as data: what computes them, counts them, writes them and reads their weights.
+"""Layers of the architectures, as data.
 
 MobileNet V1: Howard et al., "MobileNets", 2017, table 1. Inception V3: Szegedy et al., "Rethinking the Inception
-Architecture for Computer Vision", 2015, as Keras builds it (`keras/src/applications/inception_v3.py`), without its
-classifier. A batch norm belongs to the convolution before it and is folded into that one's kernel and bias.
+Architecture for Computer Vision", 2015, as in Keras (`keras/src/applications/inception_v3.py`), without its classifier.
+A batch norm is part of the convolution before it, into whose kernel and bias it is folded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,26 +19,27 @@ Kind = Literal["convolution", "depthwise", "max_pool", "average_pool", "concaten
 Padding = Literal["SAME", "VALID"]
 Activation = Literal["none", "relu", "relu6"]
 Shape = tuple[int, ...]
-"""Of one picture's tensor: (height, width, channels), or (channels,) behind the pooling."""
+"""Shape of a tensor for one picture: (height, width, channels), or (channels,) after pooling."""
 
 INPUT = "input"
 BOTTLENECK = "bottleneck"
 
 _IMAGENET_CLASSES = 1001
-"""Classes in the published figures: ImageNet's thousand, and one for anything else."""
+"""Number of classes in the published figures: the 1,000 of ImageNet, and a background class."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a network.
+    """A layer of a network.
 
     Attributes:
-        name: of its output.
-        sources: names of the layers that it reads, or INPUT.
-        outputs: channels of a convolution or a dense layer; the others have as many as they read.
+        name: name of the layer and of its output.
+        sources: names of the layers whose outputs are its inputs, or INPUT.
+        outputs: output channels of a convolution or a dense layer; 0 for other layers, which do not change them.
         kernel: (height, width) of a convolution or a pool.
-        stride: the same down and right.
-        normalized: a batch norm follows, before the activation; with `scaled`, it has a gamma.
+        stride: vertical and horizontal stride.
+        normalized: whether a batch norm follows, before the activation.
+        scaled: whether the batch norm has a gamma.
     """
 
     name: str
@@ -53,24 +55,24 @@ class Layer:
 
     @property
     def source(self) -> str:
-        """Its only source."""
+        """The only source."""
         (name,) = self.sources
         return name
 
     def has_weights(self) -> bool:
-        """Whether it has a kernel and a bias."""
+        """Return whether the layer has a kernel and a bias."""
         return self.kind in ("convolution", "depthwise", "dense")
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
-        """Shape of its kernel over so many input channels: as TensorFlow's, outputs last."""
+        """Return the shape of the kernel for a number of input channels, in TensorFlow's order: outputs last."""
         if self.kind == "dense":
             return channels, self.outputs
         return (*self.kernel, channels, 1 if self.kind == "depthwise" else self.outputs)
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one picture: multiply-accumulates, and numbers learned in training (folded ones not yet folded)."""
+class NetworkCost:
+    """Multiply-accumulates per picture, and trained parameters, with batch norms counted before folding."""
 
     macs: int
     parameters: int
@@ -78,12 +80,17 @@ class Cost:
 
 @cache
 def backbone_layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """The layers from INPUT to BOTTLENECK, in an order in which they can be computed."""
+    """Return the layers from INPUT to BOTTLENECK, each after its sources."""
     return _inception_v3() if architecture.alpha is None else _mobilenet_v1(architecture.alpha)
 
 
 def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
-    """The shape of every layer's output, and of INPUT, for pictures of (height, width)."""
+    """Return the shapes of the outputs of all layers, and of INPUT.
+
+    Args:
+        layers: each after its sources.
+        size: (height, width) of the pictures.
+    """
     found: dict[str, Shape] = {INPUT: (*size, 3)}
     for layer in layers:
         before = found[layer.sources[0]]
@@ -106,32 +113,32 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
     return found
 
 
-def cost(layers: Sequence[Layer], size: tuple[int, int]) -> Cost:
-    """The cost of layers, in total."""
+def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
+    """Return the total cost of layers for pictures of (height, width)."""
     known = shapes(layers, size)
     macs = parameters = 0
     for layer in layers:
         if layer.has_weights():
-            kernel = _product(layer.kernel_shape(known[layer.sources[0]][-1]))
+            kernel = math.prod(layer.kernel_shape(known[layer.sources[0]][-1]))
             out = known[layer.name]
-            places = _product(out[:-1])
-            macs += kernel * places
-            # A norm learns an offset, and with `scaled` a factor; without a norm there is a bias.
+            positions = math.prod(out[:-1])
+            macs += kernel * positions
+            # A norm has an offset, and a factor if `scaled`; without a norm there is a bias.
             parameters += kernel + out[-1] * (1 + layer.scaled)
-    return Cost(macs, parameters)
+    return NetworkCost(macs, parameters)
 
 
-def imagenet_cost(architecture: Architecture) -> Cost:
-    """The network that the published figures are of: the backbone with ImageNet's classifier of 1,001 classes."""
+def imagenet_cost(architecture: Architecture) -> NetworkCost:
+    """Return the cost of the network in the published figures: the backbone with a classifier of 1,001 classes."""
     classifier = Layer("classifier", "dense", (BOTTLENECK,), _IMAGENET_CLASSES)
     return cost((*backbone_layers(architecture), classifier), architecture.size)
 
 
 def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
-    """How Keras lists the layers that have weights, in its files too: (layer, whether its norm is meant).
+    """Return the layers with weights in the order of Keras's files, each as (layer, whether its norm is meant).
 
-    By distance from the output, then in the order in which a walk from the output meets them
-    (`map_graph` in `keras/src/ops/function.py`); a convolution, its norm and its activation are three layers there.
+    Keras sorts layers by their distance from the output, then in the order of a depth-first search from the output
+    (`map_graph` in `keras/src/ops/function.py`). A convolution, its norm and its activation are three layers in Keras.
     """
     by_name = {layer.name: layer for layer in layers}
     depth, order = _depths(layers), _walk(by_name, layers[-1].name)
@@ -145,13 +152,13 @@ def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
 
 
 def _depths(layers: Sequence[Layer]) -> dict[str, int]:
-    """How many of Keras's layers lie behind each, on the longest way."""
+    """Return the largest number of Keras's layers on a path from each layer to the output."""
     depth: dict[str, int] = {}
     for layer in reversed(layers):
-        mine = depth.setdefault(layer.name, 0)
+        own = depth.setdefault(layer.name, 0)
         steps = 3 if layer.normalized else 1
         for source in layer.sources:
-            depth[source] = max(depth.get(source, 0), mine + steps)
+            depth[source] = max(depth.get(source, 0), own + steps)
     return depth
 
 
@@ -166,13 +173,6 @@ def _walk(by_name: Mapping[str, Layer], last: str) -> dict[str, int]:
 
     visit(last)
     return order
-
-
-def _product(numbers: Iterable[int]) -> int:
-    total = 1
-    for number in numbers:
-        total *= number
-    return total
 
 
 def _mobilenet_v1(alpha: float) -> tuple[Layer, ...]:
@@ -191,8 +191,8 @@ def _mobilenet_v1(alpha: float) -> tuple[Layer, ...]:
     return (*layers, Layer(BOTTLENECK, "mean", (layers[-1].name,)))
 
 
-class _Inception:
-    """Writes the list down as Keras's source does: a convolution's name carries the number of its making."""
+class _InceptionBuilder:
+    """Builder of the list of layers; convolutions are numbered in the order of Keras's source."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -210,13 +210,13 @@ class _Inception:
         )  # fmt: skip
 
     def chain(self, source: str, *steps: tuple[int, int, int]) -> str:
-        """Convolutions one after the other, each (outputs, height, width)."""
+        """Add consecutive convolutions, each given as (outputs, height, width)."""
         for step in steps:
             source = self.conv(source, *step)
         return source
 
     def average(self, source: str, outputs: int) -> str:
-        """The branch that averages, then mixes."""
+        """Add an average pool and a convolution of 1 x 1."""
         pooled = self._add(Layer(f"average_{len(self.layers)}", "average_pool", (source,), 0, (3, 3), 1, "SAME"))
         return self.conv(pooled, outputs, 1, 1)
 
@@ -232,7 +232,7 @@ class _Inception:
 
 
 def _inception_v3() -> tuple[Layer, ...]:
-    net = _Inception()
+    net = _InceptionBuilder()
     x = net.conv(INPUT, 32, 3, 3, 2, "VALID")
     x = net.conv(x, 32, 3, 3, 1, "VALID")
     x = net.largest(net.conv(x, 64, 3, 3))

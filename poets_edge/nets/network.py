@@ -1,4 +1,4 @@
-"""A network: its layers with their numbers. What the writers write, and what reading weights or a graph gives."""
+"""Networks: layers with their weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from poets_edge.nets.layers import BOTTLENECK, Layer, Shape, shapes
 Array = npt.NDArray[np.float32]
 
 NORM_EPSILON = np.float32(1e-3)
-"""Added to variances by the norms of MobileNet V1 and Inception V3, in Keras and in the codelab."""
+"""Epsilon of the batch norms of MobileNet V1 and Inception V3, in Keras and in the codelab."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The numbers of one layer, its norm folded in.
+    """Weights of one layer, with its batch norm folded in.
 
     Attributes:
-        kernel: float32, of a convolution [height, width, inputs, outputs], of a depthwise one [height, width,
-            channels, 1], of a dense layer [inputs, outputs].
+        kernel: float32; [height, width, inputs, outputs] of a convolution, [height, width, channels, 1] of a depthwise
+            convolution, [inputs, outputs] of a dense layer.
         bias: float32 [outputs].
     """
 
@@ -31,14 +31,19 @@ class Parameters:
     bias: Array
 
     def scaled(self, factors: Array, depthwise: bool) -> Parameters:
-        """The numbers of the same layer with each output multiplied by its factor, float32 [outputs]."""
+        """Return the weights with each output multiplied by a factor, float32 [outputs]."""
         columns = factors[:, None] if depthwise else factors
         return Parameters(self.kernel * columns, self.bias * factors)
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A batch norm at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta; each float32 [channels]."""
+    """A batch norm at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+
+    Attributes:
+        beta, mean, variance: float32 [channels].
+        gamma: float32 [channels]; None if the norm has no factor.
+    """
 
     beta: Array
     mean: Array
@@ -47,10 +52,10 @@ class Norm:
     epsilon: np.float32 = NORM_EPSILON
 
     def factors_and_offsets(self) -> tuple[Array, Array]:
-        """The factors it multiplies by, and the offsets it then adds.
+        """Return the norm as factors and offsets: x * factor + offset, both float32 [channels].
 
-        TensorFlow's converter does the same but for the root, which it takes from the processor's approximation,
-        right to one or two last places; here it is rounded correctly, and so the same everywhere.
+        TensorFlow's converter computes them in the same way, except that it approximates the square root to one or two
+        units in the last place. Here it is rounded correctly and therefore equal on every processor.
         """
         root = np.sqrt((self.variance + self.epsilon).astype(np.float64))
         factors = np.asarray(1 / root, np.float32)
@@ -61,12 +66,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers and their numbers.
+    """Layers with their weights.
 
     Attributes:
-        size: (height, width) of the picture, pixels.
-        layers: in an order in which they can be computed; the last one's output is the network's.
-        parameters: of every layer that has any, by its name.
+        size: (height, width) of the input, pixels.
+        layers: each after its sources; the output of the last one is the network's.
+        parameters: weights of the layers that have any, by the layer's name.
     """
 
     size: tuple[int, int]
@@ -75,42 +80,43 @@ class Network:
 
     @property
     def output(self) -> str:
-        """Name of its last layer."""
+        """Name of the last layer."""
         return self.layers[-1].name
 
     def shapes(self) -> dict[str, Shape]:
-        """Of every layer's output, and of the input."""
+        """Return the shapes of the outputs of all layers, and of the input."""
         return shapes(self.layers, self.size)
 
     def with_head(self, weights: Array, biases: Array, final_name: str) -> Network:
-        """The network followed by softmax(bottleneck @ weights + biases).
+        """Return the network followed by softmax(bottleneck @ weights + biases).
 
         Args:
             weights: float32 [bottleneck_size, classes].
             biases: float32 [classes].
+            final_name: name of the softmax layer.
         """
         dense = Layer("head/logits", "dense", (BOTTLENECK,), len(biases))
         softmax = Layer(final_name, "softmax", (dense.name,))
-        numbers = Parameters(np.asarray(weights, np.float32), np.asarray(biases, np.float32))
-        return replace(self, layers=(*self.layers, dense, softmax), parameters={**self.parameters, dense.name: numbers})
+        head = Parameters(np.asarray(weights, np.float32), np.asarray(biases, np.float32))
+        return replace(self, layers=(*self.layers, dense, softmax), parameters={**self.parameters, dense.name: head})
 
 
 def checked(size: tuple[int, int], layers: Sequence[Layer], parameters: Mapping[str, Parameters]) -> Network:
-    """A network whose numbers have the shapes its layers ask for, and are finite.
+    """Return a network after checking the shapes and values of its weights.
 
     Raises:
-        WeightsError: they do not, or are not; the message names the layer, not the file.
+        WeightsError: weights have another shape than their layer needs, or are not finite; the message names the layer.
     """
     known = shapes(layers, size)
     for layer in layers:
         if not layer.has_weights():
             continue
-        numbers = parameters.get(layer.name)
-        if numbers is None:
+        weights = parameters.get(layer.name)
+        if weights is None:
             raise WeightsError(f"no numbers for layer {layer.name}")
-        wanted = layer.kernel_shape(known[layer.sources[0]][-1])
-        if numbers.kernel.shape != wanted or numbers.bias.shape != known[layer.name][-1:]:
-            raise WeightsError(f"{layer.name} is {list(numbers.kernel.shape)}, wanted {list(wanted)}")
-        if not (np.isfinite(numbers.kernel).all() and np.isfinite(numbers.bias).all()):
+        expected = layer.kernel_shape(known[layer.sources[0]][-1])
+        if weights.kernel.shape != expected or weights.bias.shape != known[layer.name][-1:]:
+            raise WeightsError(f"{layer.name} is {list(weights.kernel.shape)}, wanted {list(expected)}")
+        if not (np.isfinite(weights.kernel).all() and np.isfinite(weights.bias).all()):
             raise WeightsError(f"{layer.name} holds numbers that are not finite")
     return Network(size, tuple(layers), dict(parameters))

@@ -1,8 +1,8 @@
-"""A frozen GraphDef -> a network, where it holds nothing but the layers known here.
+"""Reading of frozen GraphDefs into networks.
 
-That covers what `train` writes and wrote, and the backbones of the codelab. Arithmetic on constants is done, and what
-multiplies or adds to a convolution's outputs (a norm, in any of the ways TensorFlow writes one) is folded into its
-kernel and bias, in the order and with the roundings of TensorFlow's converter. Any other graph needs that converter.
+This works for graphs that `train` writes or wrote, and for the codelab's backbones. Arithmetic on constants is
+computed. Factors and offsets of a convolution's outputs (a batch norm, in any of TensorFlow's forms) are folded into
+its kernel and bias, with the order and rounding of TensorFlow's converter. Other graphs need that converter.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ Array = npt.NDArray[Any]
 
 
 class UnknownNetworkError(Exception):
-    """The graph holds something that is none of the layers known here; the message says what."""
+    """The graph contains something else than the layers of `poets_edge.nets.layers`; the message says what."""
 
 
 @dataclass(frozen=True)
 class _Padded:
-    """A picture with zeros around it, which only a convolution can take in; (top, bottom, left, right)."""
+    """A tensor with zeros around it, which only a convolution may read.
+
+    Attributes:
+        zeros: (top, bottom, left, right).
+    """
 
     source: str
     zeros: tuple[int, int, int, int]
@@ -37,7 +41,7 @@ class _Padded:
 
 @dataclass(frozen=True)
 class _Window:
-    """The attributes of a convolution or a pool."""
+    """Stride and padding of a convolution or a pool."""
 
     stride: int
     padding: Padding
@@ -50,7 +54,7 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
         size: (height, width) of the input.
 
     Raises:
-        UnknownNetworkError: it is not made of the layers known here.
+        UnknownNetworkError: the graph contains other layers.
     """
     reader = _Reader(graph, input_name, size)
     try:
@@ -64,7 +68,7 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
 
 
 def known_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network | None:
-    """The same, or None where the graph holds something that only TensorFlow can run and convert."""
+    """Read a graph as `read_network` does; return None if only TensorFlow can run and convert it."""
     try:
         return read_network(graph, input_name, output, size)
     except UnknownNetworkError:
@@ -77,12 +81,12 @@ class _Reader:
         self._uses = Counter(_name(source) for node in graph.node for source in node.input)
         self._size = size
         self._found: dict[str, str | Array | _Padded] = {input_name: INPUT}
-        """Each node's output: the layer of that name, numbers, or a padded picture."""
+        """Output of each node: the name of a layer, constant values, or a padded tensor."""
         self.layers: dict[str, Layer] = {}
         self.parameters: dict[str, Parameters] = {}
 
     def read(self, output: str) -> None:
-        """Read all that a node is computed from. The layers are then in an order in which they can be computed."""
+        """Read a node and all nodes that it depends on; `layers` then has each layer after its sources."""
         for name in self._in_order(output):
             node = self._nodes[name]
             handler = _HANDLERS.get(node.op)
@@ -129,31 +133,31 @@ class _Reader:
         return self._fold(left, node, **({"factors": right} if node.op == "Mul" else {"offsets": right}))
 
     def inverse_root(self, node: Any) -> Array:
-        return np.asarray(1 / np.sqrt(self._numbers(node, 0).astype(np.float64)), np.float32)
+        return np.asarray(1 / np.sqrt(self._values(node, 0).astype(np.float64)), np.float32)
 
     def norm(self, node: Any) -> str:
         if attribute(node, "is_training").b:
             raise UnknownNetworkError("a norm that is being trained")
-        gamma, beta, mean, variance = (self._numbers(node, index) for index in range(1, 5))
+        gamma, beta, mean, variance = (self._values(node, index) for index in range(1, 5))
         epsilon = np.float32(attribute(node, "epsilon").f or 1e-4)
         factors, offsets = Norm(beta, mean, variance, gamma, epsilon).factors_and_offsets()
-        folded = self._fold(self._picture(node), node, factors=factors)
+        folded = self._fold(self._layer(node), node, factors=factors)
         return self._fold(folded, node, offsets=offsets)
 
     def activation(self, node: Any) -> str:
-        layer = self._open(self._picture(node), node)
+        layer = self._open(self._layer(node), node)
         self.layers[layer.name] = replace(layer, activation="relu6" if node.op == "Relu6" else "relu")
         return layer.name
 
     def padded(self, node: Any) -> _Padded:
-        sides = self._numbers(node, 1)
+        sides = self._values(node, 1)
         if sides.shape != (4, 2) or sides[[0, 3]].any():
             raise UnknownNetworkError("padding of something else than height and width")
         (top, bottom), (left, right) = sides[1:3].tolist()
-        return _Padded(self._picture(node), (top, bottom, left, right))
+        return _Padded(self._layer(node), (top, bottom, left, right))
 
     def convolution(self, node: Any) -> str:
-        kernel = self._numbers(node, 1)
+        kernel = self._values(node, 1)
         window, depthwise = _window(node), node.op != "Conv2D"
         if kernel.ndim != 4 or (depthwise and kernel.shape[3] != 1):
             raise UnknownNetworkError("a depthwise convolution with more than one output a channel")
@@ -166,22 +170,22 @@ class _Reader:
         outputs = kernel.shape[2] if depthwise else kernel.shape[3]
         kind: Kind = "depthwise" if depthwise else "convolution"
         layer = Layer(node.name, kind, (source,), outputs, kernel.shape[:2], window.stride, window.padding)
-        return self._enter(layer, Parameters(kernel, np.zeros(outputs, np.float32)))
+        return self._add(layer, Parameters(kernel, np.zeros(outputs, np.float32)))
 
     def dense(self, node: Any) -> str:
-        weights = self._numbers(node, 1)
+        weights = self._values(node, 1)
         if attribute(node, "transpose_a").b or attribute(node, "transpose_b").b or weights.ndim != 2:
             raise UnknownNetworkError("a transposed MatMul")
-        layer = Layer(node.name, "dense", (self._picture(node),), weights.shape[1])
-        return self._enter(layer, Parameters(weights, np.zeros(weights.shape[1], np.float32)))
+        layer = Layer(node.name, "dense", (self._layer(node),), weights.shape[1])
+        return self._add(layer, Parameters(weights, np.zeros(weights.shape[1], np.float32)))
 
     def pool(self, node: Any) -> str:
         window, (one, height, width, last) = _window(node), attribute(node, "ksize").list.i
         if (one, last) != (1, 1):
             raise UnknownNetworkError("a pool over channels")
         kind: Kind = "max_pool" if node.op == "MaxPool" else "average_pool"
-        return self._enter(
-            Layer(node.name, kind, (self._picture(node),), 0, (height, width), window.stride, window.padding)
+        return self._add(
+            Layer(node.name, kind, (self._layer(node),), 0, (height, width), window.stride, window.padding)
         )
 
     def concatenate(self, node: Any) -> str:
@@ -191,51 +195,51 @@ class _Reader:
         names = tuple(picture for picture in pictures if isinstance(picture, str))
         if len(names) != len(pictures):
             raise UnknownNetworkError("a concatenation of numbers")
-        return self._enter(Layer(node.name, "concatenate", names))
+        return self._add(Layer(node.name, "concatenate", names))
 
     def mean(self, node: Any) -> str:
-        if sorted(self._numbers(node, 1).tolist()) != [1, 2] or attribute(node, "keep_dims").b:
+        if sorted(self._values(node, 1).tolist()) != [1, 2] or attribute(node, "keep_dims").b:
             raise UnknownNetworkError("a mean over something else than height and width")
-        return self._enter(Layer(node.name, "mean", (self._picture(node),)))
+        return self._add(Layer(node.name, "mean", (self._layer(node),)))
 
     def reshaped(self, node: Any) -> str | Array:
-        """Numbers in another shape; or a pool over the whole picture, reshaped to a vector, which is a mean."""
-        numbers = self._found[_name(node.input[0])]
-        if isinstance(numbers, np.ndarray):
-            return numbers.reshape(self._numbers(node, 1))
-        pool = self.layers[self._picture(node)]
+        """Reshape constant values, or replace a pool over the whole picture by a mean."""
+        values = self._found[_name(node.input[0])]
+        if isinstance(values, np.ndarray):
+            return values.reshape(self._values(node, 1))
+        pool = self.layers[self._layer(node)]
         known = shapes(self.layers.values(), self._size)
         whole = known[pool.source] if pool.kind == "average_pool" else ()
         if pool.kernel != whole[:2] or pool.padding != "VALID" or self._uses[pool.name] != 1:
             raise UnknownNetworkError(f"operator {node.op}")
-        if self._numbers(node, 1).tolist() not in ([1, whole[2]], [-1, whole[2]]):
+        if self._values(node, 1).tolist() not in ([1, whole[2]], [-1, whole[2]]):
             raise UnknownNetworkError(f"operator {node.op}")
         del self.layers[pool.name]
-        return self._enter(Layer(node.name, "mean", (pool.source,)))
+        return self._add(Layer(node.name, "mean", (pool.source,)))
 
     def softmax(self, node: Any) -> str:
-        return self._enter(Layer(node.name, "softmax", (self._picture(node),)))
+        return self._add(Layer(node.name, "softmax", (self._layer(node),)))
 
-    def _enter(self, layer: Layer, parameters: Parameters | None = None) -> str:
+    def _add(self, layer: Layer, parameters: Parameters | None = None) -> str:
         self.layers[layer.name] = layer
         if parameters is not None:
             self.parameters[layer.name] = parameters
         return layer.name
 
-    def _picture(self, node: Any) -> str:
+    def _layer(self, node: Any) -> str:
         found = self._found[_name(node.input[0])]
         if not isinstance(found, str):
             raise UnknownNetworkError(f"{node.op} of numbers, or of a padded picture")
         return found
 
-    def _numbers(self, node: Any, index: int) -> Array:
+    def _values(self, node: Any, index: int) -> Array:
         found = self._found[_name(node.input[index])]
         if not isinstance(found, np.ndarray):
             raise UnknownNetworkError(f"{node.op} of something that is computed from the picture")
         return found
 
     def _open(self, name: str, node: Any) -> Layer:
-        """A layer that what comes next can be made a part of: nothing else reads it, and no activation follows yet."""
+        """Return a layer into which a node can be folded: only the node reads it, and it has no activation yet."""
         layer = self.layers.get(name)
         if layer is None or not layer.has_weights() or layer.activation != "none":
             raise UnknownNetworkError(f"{node.op} behind something else than a convolution")
@@ -246,19 +250,19 @@ class _Reader:
 
     def _fold(self, name: str, node: Any, factors: Array | None = None, offsets: Array | None = None) -> str:
         layer = self._open(name, node)
-        numbers = self.parameters[name]
+        weights = self.parameters[name]
         given = factors if factors is not None else offsets
         assert given is not None
         each = np.broadcast_to(np.squeeze(given), (layer.outputs,)).astype(np.float32)
         if factors is not None:
-            numbers = numbers.scaled(each, layer.kind == "depthwise")
+            weights = weights.scaled(each, layer.kind == "depthwise")
         else:
-            numbers = replace(numbers, bias=numbers.bias - each if node.op == "Sub" else numbers.bias + each)
-        self.parameters[name] = numbers
+            weights = replace(weights, bias=weights.bias - each if node.op == "Sub" else weights.bias + each)
+        self.parameters[name] = weights
         return name
 
     def _with_zeros(self, padded: _Padded, kernel: tuple[int, int], window: _Window) -> _Window:
-        """A convolution without padding behind one that pads as SAME would (Keras writes MobileNet so)."""
+        """Return SAME padding for a VALID convolution after SAME zeros, as in Keras's MobileNet."""
         known = shapes(self.layers.values(), self._size)[padded.source]
         wanted: list[int] = []
         for length, side in zip(known[:2], kernel, strict=True):

@@ -1,4 +1,4 @@
-"""A trained graph as TensorBoard's Graphs page shows it: with its training, named as the codelab names it."""
+"""A trained graph for TensorBoard's Graphs page, with training nodes and names like the codelab's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ _HEAD, _CODELAB_HEAD = "head/", "final_training_ops/"
 
 
 def training_picture(graph: Any) -> Any:
-    """A graph that ends in `with_softmax_layer`'s nodes, with ground truth, loss and training step beside them.
+    """Return a graph with additional nodes for ground truth, loss and training step.
 
-    For looking at only: it cannot be run, since its weights are left out.
+    It is for display only: it has no weights.
+
+    Args:
+        graph: a GraphDef that `with_softmax_layer` returned.
     """
     picture = copy_of(without_large_constants(graph))
     for node in picture.node:

@@ -1,4 +1,4 @@
-"""The one place where TensorFlow is loaded, quietly."""
+"""Import of TensorFlow without its messages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from poets_edge.tflite.interpreter import silent_stderr
 
 
 def load_tensorflow(job: str) -> Any:
-    """Import TensorFlow without its start-up messages; takes a few seconds the first time.
+    """Import TensorFlow without its start-up messages, which takes a few seconds the first time.
 
     Args:
-        job: what needs it, for the error message.
+        job: the task that needs TensorFlow, for the error message.
 
     Raises:
-        RuntimeMissingError: it is not installed.
+        RuntimeMissingError: TensorFlow is not installed.
     """
     if loaded := sys.modules.get("tensorflow"):
         return loaded

@@ -1,7 +1,7 @@
-"""A frozen graph with what lies beside it, its labels and its record, if they belong to it.
+"""A frozen graph with its labels file and its training record.
 
-`train` writes the three together and puts the labels into the graph too, so a file of another training is noticed.
-Graphs of the codelab carry no labels: for those the file beside them is all there is.
+`train` writes the three files together and also puts the labels into the graph, so that a file from another training is
+detected. Graphs of the codelab have their labels only in the file next to them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Files that do not fit each other may be just being written."""
-_LARGEST_RECORD = 256 << 20
+"""Files that do not belong together may be in the middle of being written, so reading is tried again."""
+_MAX_RECORD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A graph, the names of its classes, and its record, None where there is none."""
+    """A frozen graph with its labels and its training record.
+
+    Attributes:
+        labels: class names, in the order of the output.
+        record: the training record; None if there is none.
+    """
 
     frozen: FrozenGraph
     labels: tuple[str, ...]
@@ -32,18 +37,18 @@ class Trained:
 
 
 class _MismatchError(ModelError):
-    """Files of two trainings."""
+    """The files come from different trainings."""
 
 
 def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool = True) -> Trained:
-    """Read a graph, its labels and its record, all of one training.
+    """Read a graph with its labels and its record.
 
     Args:
-        labels: a labels file to take in place of the one beside the graph; it need not say the same.
-        labels_needed: False for those who can do without them, where there are none.
+        labels: labels file in place of the graph's own labels, from which it may differ.
+        labels_needed: whether missing labels are an error.
 
     Raises:
-        ModelError: one of them is damaged, or they do not belong together.
+        ModelError: a file is damaged, or the files come from different trainings.
     """
     for attempt in range(_ATTEMPTS):
         finish_pending(graph.parent)
@@ -56,14 +61,14 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
     raise AssertionError("unreachable")
 
 
-def labels_beside(graph: Path) -> Path:
-    """Where a graph's labels lie: `retrained_graph.pb` -> `retrained_labels.txt`, `x.pb` -> `x_labels.txt`."""
+def labels_file(graph: Path) -> Path:
+    """Return the labels file of a graph: `retrained_labels.txt` for `retrained_graph.pb`, `x_labels.txt` for `x.pb`."""
     return graph.with_name(f"{graph.stem.removesuffix('_graph')}_labels.txt")
 
 
 def _read(graph: Path, labels: Path | None, labels_needed: bool) -> Trained:
     frozen = read_frozen_graph(graph)
-    if labels_needed or labels or frozen.labels or labels_beside(graph).exists():
+    if labels_needed or labels or frozen.labels or labels_file(graph).exists():
         names, source = _labels_of(frozen, labels)
     else:
         names, source = (), graph
@@ -77,15 +82,15 @@ _WAY_OUT = "Another training has written one of the two; train again."
 
 
 def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...], Path]:
-    """The names of the classes, and the file they come from."""
-    beside = labels_beside(frozen.path)
+    """Return the class names and the file that they come from."""
+    file = labels_file(frozen.path)
     if given is not None:
         return read_labels(given), given
     if not frozen.labels:
-        return read_labels(beside), beside
-    if beside.exists() and read_labels(beside) != frozen.labels:
+        return read_labels(file), file
+    if file.exists() and read_labels(file) != frozen.labels:
         raise _MismatchError(
-            f"{beside}: not the labels {frozen.path} was trained with. {_WAY_OUT} Or delete the labels file: the graph"
+            f"{file}: not the labels {frozen.path} was trained with. {_WAY_OUT} Or delete the labels file: the graph"
             " carries its own."
         )
     return frozen.labels, frozen.path
@@ -94,7 +99,7 @@ def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...]
 def _read_record(frozen: FrozenGraph) -> dict[str, Any] | None:
     path = frozen.path.with_suffix(".json")
     try:
-        record = parse_training_record(read_bytes(path, _LARGEST_RECORD))
+        record = parse_training_record(read_bytes(path, _MAX_RECORD_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

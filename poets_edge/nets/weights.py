@@ -1,6 +1,6 @@
-"""Where a backbone's weights come from: ImageNet's by default, the embedded ones, or a file of the user's.
+"""Weights of backbones: those of ImageNet (the default), the embedded ones, or a file of the user's.
 
-Three kinds of file are read: Keras's HDF5 without the classifier, the frozen graphs that the codelab downloaded
+Supported files are Keras's HDF5 files without the classifier, the codelab's frozen graphs
 (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside), and arrays in numpy's `.npz`.
 """
 
@@ -26,17 +26,17 @@ IMAGENET, EMBEDDED = "imagenet", "embedded"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""The price of the embedded weights, as measured in embedded/MODEL_CARD.md."""
+"""Accuracy of the embedded weights, as measured in embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _PUBLISHED_MD5 = {
-    # keras/src/applications/inception_v3.py, Keras 3.15: file_hash of the weights without the classifier.
+    # file_hash in keras/src/applications/inception_v3.py of Keras 3.15, for the weights without the classifier.
     "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5": "bcbd6486424b2319ff4ef7d526e38f63",
 }
-"""Checksums by which Keras knows its own files. mobilenet.py, beside that one, names none."""
-_LARGEST = 512 << 20
-"""Bytes of a weights file, and of what is packed in it. Inception V3, the largest, has 88 MB."""
+"""Checksums in Keras's sources. Its mobilenet.py has none."""
+_MAX_BYTES = 512 << 20
+"""Maximum size of a weights file, packed and unpacked. Inception V3, the largest, has 88 MB."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -53,9 +53,9 @@ class Weights:
     digest: str
 
     def read(self) -> bytes:
-        """The file's bytes, the same as were hashed. Raises WeightsError."""
+        """Return the bytes of the file. Raises WeightsError if they have changed since they were hashed."""
         try:
-            content = read_bytes(self.path, _LARGEST)
+            content = read_bytes(self.path, _MAX_BYTES)
         except OSError as error:
             raise WeightsError(f"{self.path}: cannot be read ({error.strerror or error}).") from None
         if hashlib.sha256(content).hexdigest() != self.digest:
@@ -64,18 +64,18 @@ class Weights:
 
     @property
     def is_keras(self) -> bool:
-        """Whether they are arrays for Keras's model, rather than a graph themselves."""
+        """Whether the file holds arrays for Keras's model, and not a graph."""
         return self.path.suffix in (".h5", ".npz")
 
     def frozen_graph(self) -> bytes:
-        """The GraphDef of a codelab file. Raises WeightsError."""
+        """Return the bytes of the GraphDef in one of the codelab's files. Raises WeightsError."""
         if self.path.suffix != ".tgz":
             return self.read()
         try:
             unpacked = _Unpacked(self.read())
             with tarfile.open(fileobj=unpacked, mode="r|") as archive:  # type: ignore[call-overload]
                 for member in archive:
-                    # A link could lead anywhere, also to itself.
+                    # Links are not followed: they may lead anywhere.
                     wanted = member.name.endswith("frozen_graph.pb") and member.isreg()
                     file = archive.extractfile(member) if wanted else None
                     if file:
@@ -86,32 +86,31 @@ class Weights:
 
 
 class _Unpacked:
-    """The tar inside a `.tgz`, unpacked as it is read, up to a limit."""
+    """File object for the tar inside a `.tgz`, which is unpacked while it is read, up to a limit."""
 
     def __init__(self, content: bytes) -> None:
         self._file = gzip.GzipFile(fileobj=io.BytesIO(content))
-        self._left = _LARGEST
+        self._remaining = _MAX_BYTES
 
     def read(self, size: int) -> bytes:
-        block = self._file.read(min(size, self._left + 1))
-        self._left -= len(block)
-        if self._left < 0:
-            raise ValueError(f"more than {_LARGEST:,} bytes")
+        block = self._file.read(min(size, self._remaining + 1))
+        self._remaining -= len(block)
+        if self._remaining < 0:
+            raise ValueError(f"more than {_MAX_BYTES:,} bytes")
         return block
 
 
 def find_weights(
     architecture: Architecture, model_dir: Path, source: str = IMAGENET, *, reporter: Reporter | None = None
 ) -> Weights:
-    """Find the weights of a backbone, or fetch them.
+    """Find the weights of a backbone, or download them.
 
     Args:
-        model_dir: where ImageNet weights are looked for, before Keras's cache; they are fetched into that.
+        model_dir: folder that is searched for ImageNet weights before Keras's cache, into which they are downloaded.
         source: "imagenet", "embedded", or a weights file.
 
     Raises:
-        WeightsError: they are not here and cannot be fetched; the message says where to put them, and what the
-            alternatives are.
+        WeightsError: the weights are missing and cannot be downloaded; the message names the folders and alternatives.
         UsageError: there are no embedded weights for this architecture.
     """
     if source == EMBEDDED:
@@ -144,9 +143,9 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
 
 
 def _fault(path: Path, name: str) -> str | None:
-    """Whether what was downloaded is not the file that Keras publishes under this name."""
+    """Return why a downloaded file is not the one that Keras publishes under a name; None if it is."""
     content = path.read_bytes()
-    if not content.startswith(_HDF5):  # a page that asks to log in, for example
+    if not content.startswith(_HDF5):  # for example a login page
         return "what arrived is no weights file, maybe from a proxy that answers in its place"
     wanted = _PUBLISHED_MD5.get(name)
     if wanted and hashlib.md5(content, usedforsecurity=False).hexdigest() != wanted:

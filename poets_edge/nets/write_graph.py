@@ -1,4 +1,4 @@
-"""A network -> a frozen GraphDef, with the node names and shapes that the codelab's scripts expect."""
+"""Conversion of networks to frozen GraphDefs with the node names and shapes that the codelab's scripts expect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
 
 
 def graph_of(network: Network) -> Any:
-    """The GraphDef: a placeholder `input`, float32 [1, height, width, 3], and for every layer a node of its name."""
+    """Return a GraphDef with a placeholder `input`, float32 [1, height, width, 3], and a node for each layer."""
     graph = graphdef.empty_graph()
     graph.node.append(graphdef.placeholder(INPUT, (1, *network.size, 3)))
     for layer in network.layers:
@@ -35,10 +35,10 @@ def graph_of(network: Network) -> Any:
 def _nodes(layer: Layer, network: Network) -> list[Any]:
     constants, inputs = [], list(layer.sources)
     if layer.has_weights():
-        numbers = network.parameters[layer.name]
+        weights = network.parameters[layer.name]
         constants = [
-            graphdef.constant(f"{layer.name}/kernel", numbers.kernel),
-            graphdef.constant(f"{layer.name}/bias", numbers.bias),
+            graphdef.constant(f"{layer.name}/kernel", weights.kernel),
+            graphdef.constant(f"{layer.name}/bias", weights.bias),
         ]
         inputs.append(constants[0].name)
     elif layer.kind == "concatenate":

@@ -1,4 +1,4 @@
-"""Labelling with a frozen graph (`.pb`): one of `train` through the interpreter, any other with TensorFlow."""
+"""Classification with frozen graphs (`.pb`): those of `train` in the interpreter, others in TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,26 +27,33 @@ _TRACES = ("Graph execution error", "Detected at node", "Node: ", "Original stac
 
 
 class FrozenGraphScorer:
-    """Runs a frozen graph; answers like `poets_edge.Classifier`."""
+    """A frozen graph that scores photos, as `poets_edge.Classifier` does with a `.tflite`.
+
+    Attributes:
+        path: the graph's path.
+        labels: class names, in the order of the output.
+        size: (height, width) of the input, pixels.
+        nodes: names of the input and the output node.
+        facts: the training record; empty if there is none.
+    """
 
     def __init__(self, path: Path, labels: Path | None = None, *, threads: int = 1) -> None:
         """Load a graph.
 
         Args:
-            labels: a labels file; by default the one beside the graph, `retrained_graph.pb` ->
-                `retrained_labels.txt`.
+            labels: labels file; by default the one next to the graph, `retrained_labels.txt` for `retrained_graph.pb`.
             threads: CPU threads for one inference; TensorFlow, which runs foreign graphs, chooses its own number.
 
         Raises:
             ModelError: the graph or its labels are missing or damaged, or do not fit each other.
-            RuntimeMissingError: the graph is none of `train` and TensorFlow is not installed.
+            RuntimeMissingError: the graph needs TensorFlow, which is not installed.
         """
         trained = read_trained(path, labels)
         frozen = trained.frozen
         self.path = path
         self.labels: tuple[str, ...] = trained.labels
         self.size = frozen.size
-        self.ends = {"input": frozen.input_name, "output": frozen.output_name}
+        self.nodes = {"input": frozen.input_name, "output": frozen.output_name}
         self.facts: Mapping[str, Any] = trained.record or {}
         self._arguments = (labels, threads)
         self._normalise = normaliser(BACKBONE)
@@ -61,7 +68,7 @@ class FrozenGraphScorer:
         return FrozenGraphScorer(self.path, labels, threads=threads)
 
     def scores(self, photo: PhotoSource) -> Scores:
-        """Scores of one photo: float32 [labels]. Raises PhotoError."""
+        """Return the scores of one photo, float32 [labels]. Raises PhotoError."""
         return self._run(fit(read_photo(photo), self.size))
 
     def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
@@ -86,20 +93,20 @@ def _load(frozen: FrozenGraph, threads: int) -> Callable[[npt.NDArray[np.float32
 def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     tf = load_tensorflow("running a frozen graph (.pb)")
     graph = tf.compat.v1.GraphDef.FromString(frozen.graph.SerializeToString())
-    with silent_stderr(), _saying_what_tensorflow_says(frozen.path, "load"):
+    with silent_stderr(), _tensorflow_errors(frozen.path, "load"):
         wrapped = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
         function = wrapped.prune(f"{frozen.input_name}:0", f"{frozen.output_name}:0")
 
     def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with _saying_what_tensorflow_says(frozen.path, "run"):
+        with _tensorflow_errors(frozen.path, "run"):
             return np.asarray(function(tf.constant(pixels)), np.float32)
 
     return run
 
 
 @contextlib.contextmanager
-def _saying_what_tensorflow_says(path: Path, what: str) -> Iterator[None]:
-    """A foreign graph can break TensorFlow in many ways; each is one line. Raises ModelError."""
+def _tensorflow_errors(path: Path, what: str) -> Iterator[None]:
+    """Raise ModelError with one line for any error of TensorFlow, which a foreign graph can cause."""
     try:
         yield
     except Exception as error:
@@ -107,7 +114,7 @@ def _saying_what_tensorflow_says(path: Path, what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Its message without the lines of Python that led there, which are ours."""
+    """Return the message of an error without its traceback."""
     lines = str(error).splitlines()
     said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
     return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

@@ -1,7 +1,6 @@
-"""Where `watch` takes its frames from: a folder of pictures, or JPEGs in one file or stream.
+"""Sources of frames for `watch`: folders of pictures, and JPEGs in one file or stream.
 
-Each source is a name and a function that gives frames one by one. Videos and cameras, which need packages of their
-own, are in `poets_edge.device.watch.cameras`.
+Videos and cameras, which need other packages, are in `poets_edge.device.watch.cameras`.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ from poets_edge.photos.image import PhotoSource
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame, or the reason why there is none.
+    """A frame, or the reason why it is missing.
 
     Attributes:
-        name: the file's, where each frame is a file.
-        photo: None where `problem` says why.
-        taken: `time.perf_counter()` when the source gave it.
+        name: name of the frame's file; empty if it has none.
+        photo: the picture; None if it is missing.
+        problem: why the picture is missing.
+        taken: `time.perf_counter()` at the time of the frame.
     """
 
     name: str = ""
@@ -40,13 +40,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Something that gives frames.
+    """A source of frames.
 
     Attributes:
-        name: what to call it in messages.
-        live: frames come whether or not somebody takes them, as a camera's do; others wait.
-        still: each frame is a picture by itself, so that one says nothing of the next.
-        frames: starts it. None among the frames means that nothing has come for a moment. Raises SourceError.
+        name: name of the source in messages.
+        live: whether frames come at their own time, as from a camera, and are lost if nobody takes them.
+        frames: function that starts the source and returns its frames; None among them means that no frame has come for
+            a moment. Raises SourceError.
+        still: whether the frames are independent pictures.
     """
 
     name: str
@@ -56,23 +57,21 @@ class FrameSource:
 
 
 def folder_source(folder: Path) -> FrameSource:
-    """The pictures of a folder, `frame_2.jpg` before `frame_10.jpg`. Raises DatasetError."""
+    """Return the pictures of a folder as a source, in natural order of their names. Raises DatasetError."""
     files = sorted(photo_files(folder), key=_by_number)
     return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files), still=True)
 
 
 def mjpeg_source(path: Path) -> FrameSource:
-    """The pictures of a file in which JPEGs follow each other."""
+    """Return the pictures of a file of concatenated JPEGs as a source."""
     return FrameSource(str(path), False, lambda: _mjpeg_file(path))
 
 
 def standard_input() -> FrameSource:
-    """JPEGs that follow each other on standard input.
-
-    `< file` waits for its reader. Behind a pipe there may be a camera, so a pipe counts as live.
+    """Return the concatenated JPEGs on standard input as a source; a pipe is a live source, a file is not.
 
     Raises:
-        SourceError: it is closed.
+        SourceError: standard input is closed.
     """
     if sys.stdin is None:
         raise SourceError("standard input is closed.")
@@ -81,13 +80,12 @@ def standard_input() -> FrameSource:
 
 
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    """Cut a stream of JPEGs, whatever lies between them, into pictures; None is passed on.
+    """Split a stream into its JPEGs; None is passed on, and other bytes between pictures are skipped.
 
-    A picture whose end is lost is given as it is up to the start of the next, so that its loss is noticed; so is
-    one that never ends, after 32 MB.
+    A picture without an end is returned up to the start of the next one, or after 32 MB, so that its loss is noticed.
     """
     data = bytearray()
-    after = 0  # where the search for the open picture's next marker goes on; 0 while none has begun
+    after = 0  # position from which the next marker is searched; 0 outside a picture
     for chunk in chunks:
         if chunk is None:
             yield None
@@ -101,19 +99,19 @@ def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
                     break
                 after = 2
             marker = _MARKER.search(data, after)
-            if marker is None or (marker.end() + 2 > len(data) and marker[0] not in _ALONE):
+            if marker is None or (marker.end() + 2 > len(data) and marker[0] not in _WITHOUT_LENGTH):
                 after = max(2, len(data) - 1) if marker is None else marker.start()
                 break
-            if marker[0] in _ALONE:
+            if marker[0] in _WITHOUT_LENGTH:
                 end = marker.end() if marker[0] == _END else marker.start()
                 yield bytes(data[:end])
                 del data[:end]
                 after = 0
-            else:  # a segment of known length: what looks like a marker in it (a thumbnail) is none
+            else:  # a segment of known length, which may contain the markers of a thumbnail
                 after = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
             if after > len(data):
                 break
-        if len(data) > _LONGEST_PICTURE:
+        if len(data) > _MAX_PICTURE_BYTES:
             yield bytes(data)
             data.clear()
             after = 0
@@ -121,13 +119,13 @@ def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
         yield bytes(data)
 
 
-# 0xFF 0x00 is a data byte of 255, D0 to D7 are restart marks inside the data, 0xFF 0xFF is filling.
+# 0xFF 0x00 is a data byte of 255, D0 to D7 are restart markers inside the data, and 0xFF 0xFF is padding.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_ALONE = (_START, _END)
+_WITHOUT_LENGTH = (_START, _END)
 _CHUNK = 1 << 16
-_LONGEST_PICTURE = 1 << 25
-"""Bytes; a JPEG of 100 megapixels is smaller."""
+_MAX_PICTURE_BYTES = 1 << 25
+"""Maximum size of a picture; a JPEG of 100 megapixels is smaller."""
 
 
 def _mjpeg_file(path: Path) -> Iterator[Frame | None]:
@@ -139,9 +137,9 @@ def _mjpeg_file(path: Path) -> Iterator[Frame | None]:
 
 
 def _read_when_ready(descriptor: int) -> Iterator[bytes | None]:
-    # Not sys.stdin.buffer: a thread that waits in it holds its lock when the program ends.
+    # Not sys.stdin.buffer, whose lock a waiting thread would hold when the program ends.
     while True:
-        # On Windows select knows sockets only; there a silent pipe is waited for.
+        # On Windows, select works only for sockets, so that a read blocks.
         if sys.platform != "win32" and not select.select([descriptor], [], [], TICK_SECONDS)[0]:
             yield None
             continue
@@ -157,5 +155,5 @@ def _frames(chunks: Iterable[bytes | None]) -> Iterator[Frame | None]:
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
-    """frame_2.jpg before frame_10.jpg."""
+    """Return a sort key for natural order: frame_2.jpg before frame_10.jpg."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]

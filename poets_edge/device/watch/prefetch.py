@@ -1,7 +1,7 @@
-"""Running an iterator in a thread of its own, so that its work and its reader's overlap.
+"""Iteration in a separate thread, so that the work of an iterator and of its reader overlap.
 
-A file's items wait for the reader. Of a live source's only the newest is kept: a slow reader loses frames and
-is never late.
+Items of a file wait for the reader. Of a live source only the newest item is kept: a slow reader skips items, but is
+not late.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 TICK_SECONDS = 0.2
-"""How long a reader waits for the next item before it is given None, to look after other things."""
+"""Time after which a reader that waits for an item gets None, so that it can do other work."""
 
 _DEPTH = 2
-"""Items that may wait. More would only make each one older when it is read."""
+"""Maximum number of waiting items. More would only be older when they are read."""
 
 
 class Prefetch(Iterator["Item | None"], Generic[Item]):
-    """Iterates over `items` in a thread; None means that nothing has come for a moment.
+    """Iterator over the items of another iterator that runs in a thread; None means that no item has come for a moment.
 
-    What `items` raises is raised here, after the items before it. Items that are None are taken to say just that
-    nothing has come: a source that may have to wait long gives them, so that `close` is never kept waiting.
+    An exception of the other iterator is raised after the items before it. The other iterator may also yield None for
+    "no item"; one that may wait for long must do so, so that `close` does not have to wait.
+
+    Attributes:
+        dropped: number of items that were skipped.
     """
 
     def __init__(self, items: Iterator[Item | None], *, newest_only: bool, gives_up_after: float | None = None) -> None:
         """Start the thread.
 
         Args:
-            newest_only: an item that nobody has taken makes room for the next, and is counted in `dropped`.
-            gives_up_after: seconds that `close` waits for `items`, where they may never come back; None for no limit.
+            newest_only: drop a waiting item when the next one comes.
+            gives_up_after: seconds that `close` waits for `items` to yield; None for no limit.
         """
         self.dropped = 0
         self._gives_up_after = gives_up_after
@@ -60,7 +63,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
             raise StopIteration
 
     def close(self) -> None:
-        """End the thread, once it is done with its item, and close what it iterates over."""
+        """End the thread after its current item, and close the other iterator."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -71,17 +74,17 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
             for item in self._items:
                 if not self._put(item):
                     break
-        except BaseException as error:  # whatever it is, it is the reader's to deal with
+        except BaseException as error:  # raised in the reader's thread
             self._error = error
         finally:
-            close = getattr(self._items, "close", lambda: None)  # a generator's, or a Prefetch's
+            close = getattr(self._items, "close", lambda: None)  # of a generator or a Prefetch
             close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
 
     def _put(self, item: Item | None) -> bool:
-        """Hand over an item. False when nobody wants any more."""
+        """Pass an item to the reader. Return False after `close`."""
         with self._changed:
             if item is not None:
                 while self._newest_only and self._ready:

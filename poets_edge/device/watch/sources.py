@@ -1,13 +1,13 @@
-"""`watch`: choosing the source of its frames by name."""
+"""Choice of a source of frames by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from poets_edge.device.watch.cameras.device import Device, camera_frames
+from poets_edge.device.watch.cameras.device import CameraDevice, camera_frames
 from poets_edge.device.watch.cameras.opencv import OpenCvCamera, video_frames
-from poets_edge.device.watch.cameras.picamera import PiCamera, find_picamera2, picamera2_trouble
+from poets_edge.device.watch.cameras.picamera import PiCamera, find_picamera2, picamera2_problem
 from poets_edge.device.watch.frames import Frame, FrameSource, folder_source, mjpeg_source, standard_input
 from poets_edge.errors import RuntimeMissingError, SourceError
 from poets_edge.photos.names import PHOTO_SUFFIXES
@@ -16,10 +16,10 @@ _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 
 
 def open_source(source: Path) -> FrameSource:
-    """A folder of pictures, a picture, a video, or (`-`) MJPEG on standard input.
+    """Open a folder of pictures, a picture, a video, or (`-`) MJPEG on standard input.
 
     Raises:
-        SourceError: there is nothing of that name.
+        SourceError: the file does not exist.
         DatasetError: the folder cannot be read.
     """
     if str(source) == "-":
@@ -36,23 +36,23 @@ def open_source(source: Path) -> FrameSource:
 
 
 def open_camera(camera: str) -> FrameSource:
-    """A camera, through picamera2 where that knows it, else through OpenCV's V4L2.
+    """Return a camera as a source, with picamera2 if it knows the camera, else with OpenCV and V4L2.
 
     Args:
-        camera: its number, or the path of a video device.
+        camera: number of a camera, or path of a video device.
     """
     name = f"camera {camera}"
 
     def frames() -> Iterator[Frame | None]:
         module = find_picamera2(int(camera)) if camera.isdecimal() else None
 
-        def open_device() -> Device:
+        def open_device() -> CameraDevice:
             if module is not None:
                 return PiCamera(module, int(camera))
             try:
                 return OpenCvCamera(camera)
             except (SourceError, RuntimeMissingError) as error:
-                raise type(error)(" ".join(filter(None, (str(error), picamera2_trouble())))) from None
+                raise type(error)(" ".join(filter(None, (str(error), picamera2_problem())))) from None
 
         return camera_frames(name, open_device)
 

@@ -1,4 +1,4 @@
-"""Starting a command when a label holds, and supervising it: it may fail, hang, or still be running the next time."""
+"""Commands that labels start, and their supervision."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter
 
 _GRACE_SECONDS = 2.0
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
-_ENDING_WITH_US = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Of util-linux, part of every Debian: the command ends when we do, be it by SIGKILL."""
+_END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
+"""Prefix (from util-linux) by which a command ends when this program does, even by SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Command:
     """A command line.
 
     Attributes:
-        text: as it was typed.
+        text: the command line.
         shell: give it to /bin/sh, or to cmd.exe on Windows. Otherwise it is a program and its arguments, and nothing
             in it is expanded.
         limit: seconds after which it is ended; 0 for none.
@@ -44,7 +44,7 @@ class Command:
         check_fields(self)
 
     def arguments(self) -> list[str]:
-        """The words to execute. Raises UsageError: an open quote, nothing to run, or no such program."""
+        """Return program and arguments. Raises UsageError for an open quote, an empty text or a missing program."""
         if self.shell:
             return (
                 [os.environ.get("COMSPEC", "cmd.exe"), "/c", self.text]
@@ -61,14 +61,14 @@ class Command:
 
 
 class Trigger:
-    """Runs a command once each time that a label has been the answer for `hold` frames in a row.
+    """A command that is started each time that a label has been the label of `hold` consecutive frames.
 
-    The command finds the label and its score in $POETS_EDGE_LABEL and $POETS_EDGE_SCORE. What it prints goes to
-    stderr, away from the results. While it runs it is not started again.
+    The command gets the label and its score in $POETS_EDGE_LABEL and $POETS_EDGE_SCORE. Its output goes to stderr,
+    apart from the results. It is not started again while it runs.
     """
 
     def __init__(self, label: str, command: Command, hold: int, reporter: Reporter) -> None:
-        """Raises UsageError: `hold` is below 1, or the command makes no sense."""
+        """Check the arguments. Raises UsageError if `hold` is below 1 or the command cannot be run."""
         if hold < 1:
             raise UsageError(f"`hold` must be 1 or more, not {hold}.")
         self.label = label
@@ -82,13 +82,13 @@ class Trigger:
         self._ending = False
 
     def see(self, label: str, score: float) -> None:
-        """Take note of one frame's answer."""
+        """Receive the label of a frame, and start the command if it is due."""
         self._held = self._held + 1 if label == self.label else 0
         if self._held == self._hold:
             self._start(score)
 
     def look_after(self) -> None:
-        """Report a command that has ended, end one that takes too long. Call it often; it never waits."""
+        """Report a command that has ended, and end one that takes too long; to be called often. It does not wait."""
         if self._process is None:
             return
         status = self._process.poll()
@@ -109,11 +109,11 @@ class Trigger:
             self._stop()
 
     def close(self, stopped: Callable[[], bool]) -> None:
-        """See a command to its end, or to its limit; as soon as `stopped`, end it, within two seconds."""
+        """Wait for the command's end, or its time limit; end it within two seconds once `stopped` returns True."""
         try:
             self.look_after()
             while self._process is not None and not stopped():
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
                 self.look_after()
             if self._process is not None:
                 self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
@@ -130,9 +130,9 @@ class Trigger:
             return
         facts = {"POETS_EDGE_LABEL": self.label, "POETS_EDGE_SCORE": f"{score:.5f}"}
         try:
-            # A session of its own: the terminal's Ctrl-C is ours alone, and its children can be ended with it.
+            # In a session of its own it does not get the terminal's Ctrl-C, and can be ended with its children.
             self._process = subprocess.Popen(
-                _ENDING_WITH_US + self._arguments,
+                _END_WITH_PARENT + self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=_STDERR,
                 env={**os.environ, **facts},
@@ -144,7 +144,7 @@ class Trigger:
 
     def _forget(self) -> None:
         if self._ending or (self._process is not None and self._process.returncode is None):
-            self._stop(force=True)  # what it has started, too
+            self._stop(force=True)  # its children, too
         self._process = None
         self._ending = False
 
@@ -152,7 +152,7 @@ class Trigger:
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            if sys.platform == "win32":  # it has no process groups: what the command has started goes on
+            if sys.platform == "win32":  # there are no process groups: children go on
                 self._process.kill() if force else self._process.terminate()
             else:
                 os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""Frames from cameras and video files, through picamera2 or OpenCV: the one place that may import these, lazily."""
+"""Frames of cameras and video files, with picamera2 or OpenCV, which only modules in this package import."""

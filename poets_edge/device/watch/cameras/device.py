@@ -1,7 +1,4 @@
-"""A camera as a source of frames that outlives the camera: unplugged, it is waited for.
-
-A device is opened by a function and gives pictures; which library does it is its own affair.
-"""
+"""Frames of a camera that may be unplugged and plugged in again."""
 
 from __future__ import annotations
 
@@ -17,25 +14,28 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 from poets_edge.errors import SourceError
 
 _BAD_READS = 5
-"""Reads in a row without a picture after which a camera is taken to have gone."""
+"""Number of consecutive reads without a picture after which a camera is regarded as unplugged."""
 _RETRY_SECONDS = 1.0
 
 
-class Device(Protocol):
+class CameraDevice(Protocol):
     """An open camera."""
 
     def read(self) -> Image.Image | None:
-        """The next picture, RGB; None where the camera gave none or a torn one. Raises SourceError: it has gone."""
+        """Return the next picture, RGB; None if it is damaged. Raises SourceError if the camera is unplugged."""
 
     def close(self) -> None:
-        """Let go of the camera, also of one that has gone."""
+        """Release the camera, even if it is unplugged."""
 
 
-def camera_frames(name: str, open_device: Callable[[], Device]) -> Iterator[Frame | None]:
-    """Frames until the reader stops.
+def camera_frames(name: str, open_device: Callable[[], CameraDevice]) -> Iterator[Frame | None]:
+    """Yield frames without end; None while an unplugged camera is waited for.
+
+    Args:
+        open_device: function that opens the camera.
 
     Raises:
-        SourceError: the camera cannot be opened at the start. Later it is waited for.
+        SourceError: the camera cannot be opened the first time.
     """
     device = open_device()
     while True:
@@ -49,7 +49,7 @@ def camera_frames(name: str, open_device: Callable[[], Device]) -> Iterator[Fram
                 device = opened
 
 
-def _frames_until_gone(name: str, device: Device) -> Iterator[Frame]:
+def _frames_until_gone(name: str, device: CameraDevice) -> Iterator[Frame]:
     bad = 0
     while True:
         try:
@@ -67,8 +67,8 @@ def _frames_until_gone(name: str, device: Device) -> Iterator[Frame]:
         time.sleep(TICK_SECONDS / 4)
 
 
-def _reopened(open_device: Callable[[], Device]) -> Iterator[Device | None]:
-    """None again and again, and at last the device."""
+def _reopened(open_device: Callable[[], CameraDevice]) -> Iterator[CameraDevice | None]:
+    """Try to open a device again and again; yield None meanwhile, and finally the device."""
     while True:
         for _ in range(round(_RETRY_SECONDS / TICK_SECONDS)):
             time.sleep(TICK_SECONDS)

@@ -1,4 +1,4 @@
-"""Video files, and USB cameras through V4L2, with OpenCV."""
+"""Frames of video files and of USB cameras (V4L2), with OpenCV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from poets_edge.errors import RuntimeMissingError, SourceError
 
 
 def video_frames(path: Path) -> Iterator[Frame | None]:
-    """The frames of a video file. Raises SourceError, RuntimeMissingError."""
+    """Yield the frames of a video file. Raises SourceError, RuntimeMissingError."""
     cv2 = load_opencv("reading a video")
     capture = cv2.VideoCapture(str(path))
     try:
@@ -30,16 +30,16 @@ def video_frames(path: Path) -> Iterator[Frame | None]:
 
 
 class OpenCvCamera:
-    """A camera that V4L2 knows; see `poets_edge.device.watch.cameras.device.Device`."""
+    """A V4L2 camera, opened with OpenCV: a `CameraDevice`."""
 
     def __init__(self, camera: str) -> None:
         """Open a camera.
 
         Args:
-            camera: the number of a /dev/video device, or the path of one (/dev/v4l/by-id/... outlives replugging).
+            camera: number of a /dev/video device, or path of one (/dev/v4l/by-id/... stays the same after replugging).
 
         Raises:
-            SourceError: it is not there, not ours to open, or in use.
+            SourceError: the camera is missing, in use, or must not be opened by this user.
             RuntimeMissingError: OpenCV is not installed.
         """
         self._cv2 = load_opencv("a camera")
@@ -62,8 +62,14 @@ class OpenCvCamera:
 
 
 def load_opencv(purpose: str) -> Any:
-    """The cv2 module. Raises RuntimeMissingError."""
-    # Its libraries report on stderr what is reported better here.
+    """Import cv2 without messages of its libraries.
+
+    Args:
+        purpose: what needs OpenCV, for the error message.
+
+    Raises:
+        RuntimeMissingError: OpenCV is not installed.
+    """
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
@@ -86,7 +92,7 @@ def _check(path: Path) -> None:
 
 
 def _to_image(cv2: Any, pixels: Any) -> Image.Image | None:
-    """OpenCV's BGR array as a picture; None where there is nothing in it."""
+    """Return OpenCV's BGR array as a picture; None if it is empty."""
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         return None
     return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

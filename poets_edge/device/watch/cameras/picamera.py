@@ -1,4 +1,4 @@
-"""The Raspberry Pi's own cameras, with picamera2."""
+"""Frames of the Raspberry Pi's own cameras, with picamera2."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from PIL import Image
 from poets_edge.errors import SourceError
 
 _SIZE = (640, 480)
-"""Twice the largest model input and more; smaller frames cost less to copy and resize."""
+"""(width, height) of the frames, pixels: more than twice the largest input of a model, and fast to copy and resize."""
 _SILENCE_SECONDS = 5.0
-"""Without a frame for so long a camera has gone: its cable, or the camera stack."""
+"""Time without a frame after which a camera is regarded as unplugged."""
 
 
 class PiCamera:
-    """A camera that libcamera knows; see `poets_edge.device.watch.cameras.device.Device`."""
+    """A libcamera camera, opened with picamera2: a `CameraDevice`."""
 
     def __init__(self, module: Any, number: int) -> None:
-        """Open camera `number` with the picamera2 module. Raises SourceError: it is in use or does not start."""
+        """Open a camera by its number. Raises SourceError if it is in use or does not start."""
         self._camera: Any = None
         try:
             self._camera = module.Picamera2(number)
-            # libcamera names the bytes of a word, lowest last: its BGR888 is R, G, B in memory.
+            # libcamera names the bytes of a word from highest to lowest: its BGR888 is R, G, B in memory.
             self._camera.configure(self._camera.create_video_configuration(main={"size": _SIZE, "format": "BGR888"}))
             self._camera.start()
         except (RuntimeError, IndexError, OSError) as error:
@@ -46,14 +46,14 @@ class PiCamera:
 
     def close(self) -> None:
         if self._camera is not None:
-            with contextlib.suppress(RuntimeError, OSError):  # a camera that has gone may not take leave
+            with contextlib.suppress(RuntimeError, OSError):  # an unplugged camera
                 self._camera.close()
             self._camera = None
 
 
 def find_picamera2(number: int) -> Any | None:
-    """The picamera2 module if it is installed, starts, and knows camera `number`, else None."""
-    if not is_installed() or picamera2_trouble() is not None:
+    """Return the picamera2 module if it works and knows camera `number`, else None."""
+    if not is_installed() or picamera2_problem() is not None:
         return None
     import picamera2
 
@@ -61,20 +61,20 @@ def find_picamera2(number: int) -> Any | None:
 
 
 def is_installed() -> bool:
-    """Whether there is a picamera2 here; it may still not start."""
+    """Return whether picamera2 is installed; it may still fail to start."""
     try:
         return importlib.util.find_spec("picamera2") is not None
-    except ValueError:  # it has been imported from nowhere, or is kept from being imported
+    except ValueError:  # it was put into sys.modules
         return sys.modules.get("picamera2") is not None
 
 
-def picamera2_trouble() -> str | None:
-    """Why the picamera2 that is installed does not start; None where it does, or where there is none."""
+def picamera2_problem() -> str | None:
+    """Return why an installed picamera2 does not start; None if it starts or is not installed."""
     if not is_installed():
         return None
     try:
         importlib.import_module("picamera2")
-    except Exception as error:  # built for another numpy or another libcamera, it fails in many ways
+    except Exception as error:  # for example for another numpy or libcamera
         return (
             f"picamera2 is installed but does not start ({' '.join(str(error).split())}). If this is about numpy,"
             " run: pip install 'numpy<2'"
