@@ -25,7 +25,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("**/*.md")
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
-RUN = ("README.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/library.md", "docs/phone.md")
+RUN = ("README.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
 """Pages whose blocks run, in this order, in one folder. Of other pages' lines only the spelling is checked."""
 
 
