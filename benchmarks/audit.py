@@ -27,16 +27,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
-from poets_edge.audit.image_stats import compute_stats
-from poets_edge.audit.learning_curve import learning_curve
-from poets_edge.audit.mislabelled import out_of_fold_logits, score_labels
-from poets_edge.audit.near_duplicates import find_near_duplicates
-from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.photos import AuditPhotos, read_photos
-from poets_edge.audit.projection import pca_projection
+from poets_edge.auditing.image_stats import compute_stats
+from poets_edge.auditing.learning_curve import learning_curve
+from poets_edge.auditing.mislabelled import out_of_fold_logits, score_labels
+from poets_edge.auditing.near_duplicates import find_near_duplicates
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.photos import AuditPhotos, read_photos
+from poets_edge.auditing.projection import pca_projection
 from poets_edge.device.predictions import score_model
 from poets_edge.device.temperature import expected_calibration_error
-from poets_edge.export.export import ExportOptions, export
+from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
@@ -44,14 +44,14 @@ from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.table import HashedPhotos, PhotoTable
 from poets_edge.progress import Silent
-from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.bottlenecks import Extractor
-from poets_edge.train.cross_validation import evaluate_folds, fit_folds
-from poets_edge.train.data import Data
-from poets_edge.train.head import HeadOptions, Indices, LabelledVectors, train_head
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.temperature_scaling import calibrate_head, predict_held_out
-from poets_edge.train.train import train
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import Extractor
+from poets_edge.training.cross_validation import evaluate_folds, fit_folds
+from poets_edge.training.data import Data
+from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
+from poets_edge.training.train import train
 
 SEEDS = range(10)
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.parallel import cores
-from poets_edge.export.held_out import calibration_photos, photos_of_record
+from poets_edge.exporting.held_out import calibration_photos, photos_of_record
 from poets_edge.nets.architectures import MOBILENETS
 from poets_edge.nets.graphdef import parse_graph
 from poets_edge.nets.layers import INPUT

@@ -21,15 +21,15 @@ import numpy.typing as npt
 from benchmarks.side_by_side import peak_memory
 from poets_edge.core.files import scratch_folder
 from poets_edge.device.paired import compare_paired
-from poets_edge.export.export import ExportOptions, export
+from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import Quantization
-from poets_edge.train.fine_tuning.options import FineTuning
-from poets_edge.train.head import HeadOptions
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 
 FOLDS = 5
 

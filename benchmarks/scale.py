@@ -27,7 +27,7 @@ from pathlib import Path
 
 from benchmarks.scale_runs import NOTE, ROOT, Run, fill_cache, forget_bottlenecks, make_photos, train
 from benchmarks.tables import load, machine
-from poets_edge.train.vector_task import PHOTOS_PER_TASK
+from poets_edge.training.vector_task import PHOTOS_PER_TASK
 
 _ROUNDS = 7
 _KILLS = 20

@@ -24,11 +24,11 @@ from poets_edge.photos.folder import scan
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import Digest
 from poets_edge.tflite.read_model import ModelSource
-from poets_edge.train import cluster, vector_task
-from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.bottleneck_cache import Vector, open_cache
-from poets_edge.train.bottlenecks import Extractor, hash_photos, vector_key
-from poets_edge.train.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult
+from poets_edge.training import cluster, vector_task
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottleneck_cache import Vector, open_cache
+from poets_edge.training.bottlenecks import Extractor, hash_photos, vector_key
+from poets_edge.training.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult
 from tools.cluster_workers import workers_of
 
 CLASSES = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -172,7 +172,7 @@ class _CountingExtractor(Extractor):
 def compute_counted(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute a worker's task as `poets_edge.train.vector_task` does, and count its photos."""
+    """Compute a worker's task as `poets_edge.training.vector_task` does, and count its photos."""
     setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
     return vector_task.compute_vectors(photos, models, sizes)
 

@@ -23,11 +23,11 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.photos.folds import assign_folds
 from poets_edge.progress import Silent
-from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
-from poets_edge.train.cross_validation import REPEATS, FoldAssignment, cross_validate, fold_heads
-from poets_edge.train.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.cross_validation import REPEATS, FoldAssignment, cross_validate, fold_heads
+from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
 
 UNSEEN = {
     "mobilenet_0.25_128": 78.5, "mobilenet_0.50_128": 84.4, "mobilenet_0.75_128": 86.3, "mobilenet_1.0_128": 85.5,

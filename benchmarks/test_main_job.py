@@ -17,9 +17,9 @@ from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.progress import Silent
-from poets_edge.train.backbone import Backbone, prepare_backbone
-from poets_edge.train.bottleneck_cache import open_cache
-from poets_edge.train.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
+from poets_edge.training.backbone import Backbone, prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
 from tests.conftest import DAISY, Trained, poets_edge
 
 Rows = list[list[str]]

@@ -11,13 +11,13 @@ import pytest
 from benchmarks.tables import STAND_INS, accuracy, load, publish
 from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
-from poets_edge.export.export import ExportOptions, export
-from poets_edge.export.results import ExportedFile
+from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architectures import MOBILENETS, Architecture
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 
 _TEST_PERCENTAGE = 50
 """Half of the photos judge, so that a point of accuracy can be seen."""

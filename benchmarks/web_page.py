@@ -21,8 +21,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from poets_edge.export.serving import PageServer
-from poets_edge.export.web import write_page
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
 from tools.web_screenshots import make_video
 
 _CORE = Path(__file__).resolve().parent.parent / "web/node_modules/@litertjs"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from benchmarks.tables import STAND_INS, accuracy, load, publish
 from poets_edge.device.predictions import score_models
-from poets_edge.export.held_out import calibration_photos, photos_of_record
+from poets_edge.exporting.held_out import calibration_photos, photos_of_record
 from poets_edge.nets.architectures import MOBILENETS, Architecture
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
@@ -28,8 +28,8 @@ from poets_edge.quantize.convert import Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 
 _PERCENTAGES = SplitConfig(testing=40, validation=10)
 _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")

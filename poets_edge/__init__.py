@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from poets_edge.api.training import Run as Run
     from poets_edge.api.training import export as export
     from poets_edge.api.training import train as train
-    from poets_edge.audit.options import AuditOptions as AuditOptions
-    from poets_edge.audit.results import AuditResult as AuditResult
-    from poets_edge.audit.results import Suspect as Suspect
+    from poets_edge.auditing.options import AuditOptions as AuditOptions
+    from poets_edge.auditing.results import AuditResult as AuditResult
+    from poets_edge.auditing.results import Suspect as Suspect
     from poets_edge.bench.benchmark import BenchmarkOptions as BenchmarkOptions
     from poets_edge.bench.benchmark import BenchmarkResult as BenchmarkResult
     from poets_edge.bench.compare import Comparison as Comparison
@@ -58,56 +58,56 @@ if TYPE_CHECKING:
     from poets_edge.errors import PoetsEdgeError as PoetsEdgeError
     from poets_edge.errors import UsageError as UsageError
     from poets_edge.errors import WrongTypeError as WrongTypeError
-    from poets_edge.export.export import ExportOptions as ExportOptions
-    from poets_edge.export.results import AccuracyDropError as AccuracyDropError
-    from poets_edge.export.results import ExportedFile as ExportedFile
-    from poets_edge.export.results import ExportResult as ExportResult
-    from poets_edge.grid.budget import Budget as Budget
-    from poets_edge.grid.options import GridOptions as GridOptions
-    from poets_edge.grid.points import GridPoint as GridPoint
-    from poets_edge.grid.results import GridResult as GridResult
+    from poets_edge.exporting.export import ExportOptions as ExportOptions
+    from poets_edge.exporting.results import AccuracyDropError as AccuracyDropError
+    from poets_edge.exporting.results import ExportedFile as ExportedFile
+    from poets_edge.exporting.results import ExportResult as ExportResult
     from poets_edge.nets.architectures import Architecture as Architecture
     from poets_edge.nets.architectures import architecture as architecture
     from poets_edge.photos.address import Address as Address
     from poets_edge.photos.split import SplitConfig as SplitConfig
     from poets_edge.progress import Progress as Progress
     from poets_edge.progress import Reporter as Reporter
+    from poets_edge.sweep.budget import Budget as Budget
+    from poets_edge.sweep.options import GridOptions as GridOptions
+    from poets_edge.sweep.points import GridPoint as GridPoint
+    from poets_edge.sweep.results import GridResult as GridResult
     from poets_edge.tflite.model_file import ModelFile as ModelFile
-    from poets_edge.train.cross_validation import CrossValidation as CrossValidation
-    from poets_edge.train.distort import Distortions as Distortions
-    from poets_edge.train.fine_tuning.options import FineTuning as FineTuning
-    from poets_edge.train.head import HeadOptions as HeadOptions
-    from poets_edge.train.options import TrainOptions as TrainOptions
-    from poets_edge.train.results import TrainResult as TrainResult
+    from poets_edge.training.cross_validation import CrossValidation as CrossValidation
+    from poets_edge.training.distort import Distortions as Distortions
+    from poets_edge.training.fine_tuning.options import FineTuning as FineTuning
+    from poets_edge.training.head import HeadOptions as HeadOptions
+    from poets_edge.training.options import TrainOptions as TrainOptions
+    from poets_edge.training.results import TrainResult as TrainResult
 
 _HOMES = {
-    "AccuracyDropError": "poets_edge.export.results",
+    "AccuracyDropError": "poets_edge.exporting.results",
     "Address": "poets_edge.photos.address",
     "Architecture": "poets_edge.nets.architectures",
-    "AuditOptions": "poets_edge.audit.options",
-    "AuditResult": "poets_edge.audit.results",
+    "AuditOptions": "poets_edge.auditing.options",
+    "AuditResult": "poets_edge.auditing.results",
     "BenchmarkOptions": "poets_edge.bench.benchmark",
     "BenchmarkResult": "poets_edge.bench.benchmark",
-    "Budget": "poets_edge.grid.budget",
+    "Budget": "poets_edge.sweep.budget",
     "Classifier": "poets_edge.device.classifier",
     "CollectOptions": "poets_edge.device.watch.collect",
     "Command": "poets_edge.device.watch.trigger",
     "Comparison": "poets_edge.bench.compare",
-    "CrossValidation": "poets_edge.train.cross_validation",
+    "CrossValidation": "poets_edge.training.cross_validation",
     "DeployOptions": "poets_edge.bench.remote.deploy",
     "Deployed": "poets_edge.bench.remote.deploy",
-    "Distortions": "poets_edge.train.distort",
+    "Distortions": "poets_edge.training.distort",
     "Distribution": "poets_edge.bench.samples",
     "EvaluateResult": "poets_edge.device.evaluate",
     "Evaluation": "poets_edge.device.metrics",
-    "ExportOptions": "poets_edge.export.export",
-    "ExportResult": "poets_edge.export.results",
-    "ExportedFile": "poets_edge.export.results",
-    "FineTuning": "poets_edge.train.fine_tuning.options",
-    "GridOptions": "poets_edge.grid.options",
-    "GridPoint": "poets_edge.grid.points",
-    "GridResult": "poets_edge.grid.results",
-    "HeadOptions": "poets_edge.train.head",
+    "ExportOptions": "poets_edge.exporting.export",
+    "ExportResult": "poets_edge.exporting.results",
+    "ExportedFile": "poets_edge.exporting.results",
+    "FineTuning": "poets_edge.training.fine_tuning.options",
+    "GridOptions": "poets_edge.sweep.options",
+    "GridPoint": "poets_edge.sweep.points",
+    "GridResult": "poets_edge.sweep.results",
+    "HeadOptions": "poets_edge.training.head",
     "Inspection": "poets_edge.device.inspection",
     "Label": "poets_edge.device.classifier",
     "Mistake": "poets_edge.device.predictions",
@@ -118,11 +118,11 @@ _HOMES = {
     "Reporter": "poets_edge.progress",
     "Run": "poets_edge.api.training",
     "SplitConfig": "poets_edge.photos.split",
-    "Suspect": "poets_edge.audit.results",
+    "Suspect": "poets_edge.auditing.results",
     "SustainedOptions": "poets_edge.bench.sustained",
     "TimingConfig": "poets_edge.bench.rounds",
-    "TrainOptions": "poets_edge.train.options",
-    "TrainResult": "poets_edge.train.results",
+    "TrainOptions": "poets_edge.training.options",
+    "TrainResult": "poets_edge.training.results",
     "TriggerOptions": "poets_edge.device.watch.watch",
     "UsageError": "poets_edge.errors",
     "WatchOptions": "poets_edge.device.watch.watch",

@@ -10,7 +10,7 @@
     ├── DownloadError       a file cannot be fetched, or is not the one expected
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
     │   └── AccuracyDropError   a quantized file loses more accuracy than was allowed
-    │                           (`poets_edge.export.results`, with the result)
+    │                           (`poets_edge.exporting.results`, with the result)
     ├── RecordError         a JSON file that poets_edge reads is damaged, or holds something else
     ├── BudgetError         nothing fits the limits that were given
     ├── MeasurementError    a measurement could not be taken, or cannot be trusted

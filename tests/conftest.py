@@ -29,11 +29,11 @@ QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 if os.name == "nt":  # these ask for limits, locks and signals that only POSIX systems have
     collect_ignore = [
         "tflite/test_interpreters.py",
-        "export/test_consistency.py",
+        "exporting/test_consistency.py",
         "core/test_files.py",
         "pi",
-        "grid/test_grid.py",
-        "train/test_crashes.py",
+        "sweep/test_grid.py",
+        "training/test_crashes.py",
         "device/watch/test_process.py",
     ]
 
@@ -126,8 +126,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 _LONGEST = (
-    "test_fuzz.py", "pi/", "android/test_build.py", "test_readme.py", "grid/test_grid.py",
-    "train/test_fine_tuning.py", "tflite/test_interpreters.py",
+    "test_fuzz.py", "pi/", "android/test_build.py", "test_readme.py", "sweep/test_grid.py",
+    "training/test_fine_tuning.py", "tflite/test_interpreters.py",
 )  # fmt: skip
 """Files that take longest, each run by one process: begun first, so that none is left alone at the end."""
 

@@ -28,7 +28,7 @@ def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None
 
 _OWN_TEMPORARIES = {
     "core/files.py": "the one place",
-    "export/certificate.py": "a private file; dead ones are removed",
+    "exporting/certificate.py": "a private file; dead ones are removed",
 }
 
 

@@ -59,10 +59,10 @@ def test_imports_stand_at_the_top_of_the_file() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "from poets_edge.train.options import TrainOptions",
+        "from poets_edge.training.options import TrainOptions",
         "import poets_edge.nets.layers",
-        "def later() -> None:\n    from poets_edge.train import head",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from poets_edge.export.export import ExportOptions",
+        "def later() -> None:\n    from poets_edge.training import head",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from poets_edge.training.head import Head",
     ],
 )
 def test_an_upward_import_is_noticed(statement: str, tmp_path: Path) -> None:

@@ -63,3 +63,9 @@ def test_the_library_does_not_speak_of_flags() -> None:
                 text = ast.unparse(node)
                 command_line = "poets-edge" in text or "systemctl" in text  # a whole line to type may hold options
                 assert not found or command_line, f"{path.name}:{node.lineno} names {found and found[0]}"
+
+
+def test_no_public_name_is_the_name_of_a_package() -> None:
+    """Importing a package sets the attribute of that name on `poets_edge`, in place of the public name."""
+    packages = {path.stem for path in (ROOT / "poets_edge").iterdir() if path.name != "__init__.py"}
+    assert not packages & set(poets_edge.__all__)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from poets_edge.export.android import write_vectors
-from poets_edge.export.export import ExportOptions, export
+from poets_edge.exporting.android import write_vectors
+from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.quantize.convert import QUANTIZATIONS
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 
 _ARCHITECTURE = "mobilenet_0.25_128"  # the smallest: the app's tests need a real model, not a good one
 _PHOTOS_A_MODEL = 60

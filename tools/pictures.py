@@ -20,13 +20,13 @@ import click
 from PIL import Image
 
 from poets_edge.bench.samples import describe
-from poets_edge.grid.budget import Budget
-from poets_edge.grid.chart import draw_chart
-from poets_edge.grid.choice import choose
-from poets_edge.grid.points import GridPoint, pareto_front
-from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import architecture
 from poets_edge.quantize.convert import Quantization
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.choice import choose
+from poets_edge.sweep.points import GridPoint, pareto_front
+from poets_edge.sweep.results import GridResult
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs/images"

@@ -13,7 +13,7 @@ import lzma
 import tarfile
 from pathlib import Path
 
-from poets_edge.export.web import RUNTIME_ARCHIVE
+from poets_edge.exporting.web import RUNTIME_ARCHIVE
 
 _BUILT = Path(__file__).resolve().parent.parent / "web/build/runtime"
 _DICTIONARY = 32 << 20  # bytes: more than all files together

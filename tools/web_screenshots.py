@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from poets_edge.export.serving import PageServer
-from poets_edge.export.web import write_page
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
 
 _IMAGES = Path(__file__).resolve().parent.parent / "docs/images"
 _PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "is_mobile": True, "has_touch": True}

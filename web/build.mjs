@@ -2,7 +2,7 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build, transform } from "esbuild";
 
-const OUT = "../poets_edge/export/page";
+const OUT = "../poets_edge/exporting/page";
 const STATIC = ["index.html", "style.css", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
 const { version } = JSON.parse(await readFile("node_modules/@litertjs/core/package.json", "utf8"));
 

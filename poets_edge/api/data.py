@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from poets_edge.api.given import given
-from poets_edge.audit.audit import audit as run_audit
-from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.results import AuditResult
+from poets_edge.auditing.audit import audit as run_audit
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.results import AuditResult
 from poets_edge.core.arguments import StrPath
-from poets_edge.grid.budget import parse_budget
-from poets_edge.grid.grid import grid as run_grid
-from poets_edge.grid.options import GridOptions
-from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
+from poets_edge.sweep.budget import parse_budget
+from poets_edge.sweep.grid import grid as run_grid
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.results import GridResult
 
 
 def audit(

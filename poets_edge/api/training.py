@@ -9,16 +9,16 @@ from typing import Any
 from poets_edge.api.given import given
 from poets_edge.core.arguments import StrPath, convert
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
-from poets_edge.export import export as exporting
-from poets_edge.export.export import ExportOptions
-from poets_edge.export.results import ExportResult
+from poets_edge.exporting import export as exporting
+from poets_edge.exporting.export import ExportOptions
+from poets_edge.exporting.results import ExportResult
 from poets_edge.nets.architectures import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization
-from poets_edge.train import train as training
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.results import TrainResult
+from poets_edge.training import train as training
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.results import TrainResult
 
 
 class Run(TrainResult):
@@ -33,7 +33,7 @@ class Run(TrainResult):
         max_accuracy_drop: float | None = None,
         reporter: Reporter | None = None,
     ) -> ExportResult:
-        """Export the trained graph; see `poets_edge.export`."""
+        """Export the trained graph; the arguments are those of `poets_edge.export`."""
         return export(
             self.graph,
             *quantizations,

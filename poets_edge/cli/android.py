@@ -9,7 +9,7 @@ import click
 from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
-from poets_edge.export.android import DEFAULT_APP, install_model
+from poets_edge.exporting.android import DEFAULT_APP, install_model
 
 
 @subcommand("android", "poets-edge android tf_files/retrained_graph_int8.tflite")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from poets_edge.audit.audit import audit
-from poets_edge.audit.options import AuditOptions
-from poets_edge.audit.results import AuditResult, LabelEvaluation
+from poets_edge.auditing.audit import audit
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.results import AuditResult, LabelEvaluation
 from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,

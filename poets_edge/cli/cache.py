@@ -28,7 +28,7 @@ def command(bottleneck_dir: Path, names: tuple[str, ...], as_json: bool, output:
     They make the next run on the same photos fast; without them it computes them again. Activations of the layers below
     the last blocks, which train --fine-tune caches, take the most space.
     """
-    from poets_edge.train.cache_folder import caches, remove_caches
+    from poets_edge.training.cache_folder import caches, remove_caches
 
     found = remove_caches(bottleneck_dir, names) if names else caches(bottleneck_dir)
     facts = [{"name": each.name, "kind": each.kind, "rows": each.rows, "bytes": each.size} for each in found]

@@ -21,8 +21,8 @@ from poets_edge.cli.terminal import Terminal, give, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import UsageError
-from poets_edge.export.export import ExportOptions, export
-from poets_edge.export.results import AccuracyDropError, ExportedFile, ExportResult
+from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 

@@ -34,15 +34,15 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
-from poets_edge.grid.budget import parse_budget
-from poets_edge.grid.grid import grid
-from poets_edge.grid.options import GridOptions
-from poets_edge.grid.points import GridPoint
-from poets_edge.grid.results import GridResult
 from poets_edge.nets.architectures import MOBILENETS, architecture
 from poets_edge.photos.split import SplitConfig
-from poets_edge.train.fine_tuning.options import FineTuning
-from poets_edge.train.head import HeadOptions
+from poets_edge.sweep.budget import parse_budget
+from poets_edge.sweep.grid import grid
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.points import GridPoint
+from poets_edge.sweep.results import GridResult
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
 
 _DEFAULT = GridOptions(image_dir=Path("photos"))
 _CHOICE = "Choice"

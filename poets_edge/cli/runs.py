@@ -12,7 +12,7 @@ from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give, table
 from poets_edge.core.paths import RUNS
 from poets_edge.errors import UsageError
-from poets_edge.train.runs import Run, differences, list_runs
+from poets_edge.training.runs import Run, differences, list_runs
 
 _MOST_SHOWN = 3
 """Differences from the run before that fit into a line."""

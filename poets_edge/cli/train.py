@@ -33,14 +33,14 @@ from poets_edge.core.wording import percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import SplitConfig
-from poets_edge.train.distort import DEFAULT_VARIANTS, Distortions
-from poets_edge.train.fine_tuning.options import FineTuning
-from poets_edge.train.fine_tuning.views import DEFAULT_VIEWS
-from poets_edge.train.head import HeadOptions
-from poets_edge.train.options import TrainOptions
+from poets_edge.training.distort import DEFAULT_VARIANTS, Distortions
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
 
 if TYPE_CHECKING:
-    from poets_edge.train.results import TrainResult
+    from poets_edge.training.results import TrainResult
 
 _DEFAULT = TrainOptions(image_dir=Path("photos"))
 _HEAD = _DEFAULT.head
@@ -278,7 +278,7 @@ def command(
     Photos are split into training, validation and test sets by a hash of their names. The network's features of each
     photo, its bottleneck, are computed once and cached.
     """
-    from poets_edge.train.train import train
+    from poets_edge.training.train import train
 
     options = TrainOptions(
         image_dir=one_folder(folders, image_dir),

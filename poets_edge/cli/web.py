@@ -13,9 +13,9 @@ from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.files import scratch_folder
-from poets_edge.export.certificate import certificate_for
-from poets_edge.export.serving import LOOPBACK, PageServer, network_address
-from poets_edge.export.web import WrittenPage, write_page
+from poets_edge.exporting.certificate import certificate_for
+from poets_edge.exporting.serving import LOOPBACK, PageServer, network_address
+from poets_edge.exporting.web import WrittenPage, write_page
 
 _FOLDER = Path("site")
 _PORT = 8000

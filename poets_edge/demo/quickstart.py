@@ -10,8 +10,8 @@ from pathlib import Path
 from poets_edge.demo.draw import draw_photos, drawn_names
 from poets_edge.device.classifier import Classifier, Label
 from poets_edge.errors import OutputError
-from poets_edge.export.export import ExportOptions, export
-from poets_edge.export.results import ExportedFile
+from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import EMBEDDED
 from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE
@@ -20,9 +20,9 @@ from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.convert import QUANTIZATIONS
-from poets_edge.train.head import HeadOptions
-from poets_edge.train.options import TrainOptions
-from poets_edge.train.train import train
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
 """Ten drawn test photos a class would say little."""

@@ -1,4 +1,4 @@
-"""The JSON record next to a trained graph, as readers check it; `poets_edge.train.record` writes it."""
+"""The JSON record next to a trained graph, as readers check it; `poets_edge.training.record` writes it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.export.android import install_model, write_vectors
+from poets_edge.exporting.android import install_model, write_vectors
 from tests.conftest import QUANTIZATIONS, ROOT, Trained
 
 DEMO = ROOT / "android_demo"

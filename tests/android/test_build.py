@@ -11,7 +11,7 @@ import pytest
 
 from poets_edge.bench.result_files import read_benchmark
 from poets_edge.device.classifier import Classifier
-from poets_edge.export.android import install_model
+from poets_edge.exporting.android import install_model
 from recipe.project import BuildError, read_project
 from recipe.verify import verify_apk
 from tests.android.conftest import BUILD_SECONDS, Built, build, copy_app

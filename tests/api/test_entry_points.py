@@ -13,7 +13,7 @@ from poets_edge.api.models import evaluate, inspect
 from poets_edge.api.training import Run, export, train
 from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import PoetsEdgeError, UsageError, WrongTypeError
-from poets_edge.train.results import TrainResult
+from poets_edge.training.results import TrainResult
 
 SMALL: dict[str, Any] = {"architecture": "mobilenet_0.25_128", "weights": "embedded"}
 

@@ -13,9 +13,9 @@ from poets_edge.errors import DatasetError
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import read_exclusions
-from poets_edge.train.backbone import prepare_backbone
-from poets_edge.train.fine_tuning import checkpoint
-from poets_edge.train.fine_tuning.trainer import Epoch
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.fine_tuning import checkpoint
+from poets_edge.training.fine_tuning.trainer import Epoch
 
 DEEP = "[" * 100_000
 
@@ -60,6 +60,6 @@ def test_a_checkpoint_whose_notes_are_damaged_is_begun_anew(tmp_path: Path, monk
     for notes in (DEEP, {"chosen": -1, "epochs": []}, {"chosen": 0, "epochs": [{"epoch": "x"}]}):
         with monkeypatch.context() as patch:
             text = notes if isinstance(notes, str) else json.dumps(notes)
-            patch.setattr("poets_edge.train.fine_tuning.checkpoint.json.dumps", lambda *_, text=text: text)
+            patch.setattr("poets_edge.training.fine_tuning.checkpoint.json.dumps", lambda *_, text=text: text)
             checkpoint.save(tmp_path / "it.npz", progress)
         assert checkpoint.load(tmp_path / "it.npz") is None

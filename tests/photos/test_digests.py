@@ -17,8 +17,8 @@ from poets_edge.photos.folder import Photo, read_contents, scan
 from poets_edge.photos.minhash import sketch, sketch_now
 from poets_edge.photos.table import UNKNOWN_SIZE
 from poets_edge.progress import Silent
-from poets_edge.train import bottlenecks
-from poets_edge.train.bottlenecks import HashedPhoto, hash_photos
+from poets_edge.training import bottlenecks
+from poets_edge.training.bottlenecks import HashedPhoto, hash_photos
 from tests.conftest import poets_edge
 
 

@@ -44,7 +44,7 @@ def test_tensorboards_reader_takes_every_event_and_notices_a_changed_one(tmp_pat
 
 def test_training_loads_no_plugins_of_tensorboard_and_no_template_engine_before_its_report() -> None:
     code = (
-        "import sys, poets_edge.train.train\n"
+        "import sys, poets_edge.training.train\n"
         "slow = {'tensorboard.summary', 'tensorboard.plugins', 'asyncio', 'jinja2', 'absl', 'fsspec', 'h5py'}\n"
         "print(*sorted(slow & set(sys.modules)))"
     )

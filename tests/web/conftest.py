@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from poets_edge.export.serving import PageServer
-from poets_edge.export.web import write_page
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
 from tests.conftest import Trained, poets_edge
 
 READY_MS = 60_000  # on a machine that others use too

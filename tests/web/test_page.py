@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from poets_edge.device.classifier import Classifier
-from poets_edge.export.serving import PageServer
-from poets_edge.export.web import write_page
+from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.web import write_page
 from tests.android.resize_sums import noise
 from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
 from tests.web.conftest import PHONE, READY_MS, Drawn, copy_page, daisy, serving

@@ -15,7 +15,7 @@ from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import scan
 from poets_edge.photos.image import fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.train.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix, train_head
 
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 

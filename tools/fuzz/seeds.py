@@ -24,9 +24,9 @@ def write_seeds(folder: Path) -> None:
     """Write the seeds into a folder, with the few photos that they are exported with."""
     import tensorflow as tf
 
-    from poets_edge.export.export import ExportOptions, export
+    from poets_edge.exporting.export import ExportOptions, export
     from poets_edge.nets.graphdef import parse_graph, serialize, with_labels
-    from poets_edge.train.record import record_of
+    from poets_edge.training.record import record_of
 
     rng = np.random.default_rng(0)
 

@@ -1,0 +1,96 @@
+"""`audit`: find faulty photos and labels in a dataset, and estimate the value of more photos."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poets_edge.auditing.class_metrics import class_metrics, most_confused_classes
+from poets_edge.auditing.leaks import find_leak
+from poets_edge.auditing.learning_curve import learning_curve
+from poets_edge.auditing.mislabelled import score_labels
+from poets_edge.auditing.near_duplicates import NearDuplicates, find_near_duplicates
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.orientation import find_rotated
+from poets_edge.auditing.outliers import find_outliers
+from poets_edge.auditing.photos import AuditPhotos, read_photos
+from poets_edge.auditing.report import write_report
+from poets_edge.auditing.results import AuditResult, LabelEvaluation
+from poets_edge.auditing.thresholds import calibrate_scores
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.progress import Reporter, Silent
+from poets_edge.training.cross_validation import evaluate_folds, fit_folds
+
+
+def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
+    """Examine a folder of photos; write the report if `options.report` is set.
+
+    Raises:
+        DatasetError: the folder is missing, or fewer than two classes have readable photos.
+        WeightsError, RuntimeMissingError, OutputError: as for `train`.
+    """
+    reporter = reporter or Silent()
+    photos = read_photos(options, reporter)
+    reporter.status(f"looking through {len(photos.photos)} photos")
+    duplicates = find_near_duplicates(
+        photos.projections, photos.thumbnails, photos.photos.marks, options.bottleneck_dir
+    )
+    warnings: list[str] = []
+    rotated = find_rotated(photos, options, reporter) if options.orientation else []
+    result = AuditResult(
+        options=options,
+        photos=photos,
+        near_duplicates=duplicates,
+        outliers=(*find_outliers(photos, min(options.architecture.size)), *rotated),
+        leak=find_leak(photos, duplicates, options.percentages, options.head),
+        evaluation=_evaluate_labels(options, photos, duplicates, warnings),
+        warnings=tuple(warnings),
+    )
+    for warning in warnings:
+        reporter.warn(warning)
+    if options.report is not None:
+        write_report(result, options.report)
+    return result
+
+
+def _evaluate_labels(
+    options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, warnings: list[str]
+) -> LabelEvaluation | None:
+    """Cross-validate, and compare the predictions with the labels.
+
+    Args:
+        warnings: sentences are added to it.
+
+    Returns:
+        None if no class has two photos that are not copies of each other.
+    """
+    # Near-duplicates share a digest here, so they share a fold: no head learns from a copy of a photo it predicts.
+    digests = photos.photos.digests.copy()
+    for group in duplicates.groups:
+        digests[list(group)] = digests[group[0]]
+    grouped = HashedPhotos(photos.photos.photos, digests)
+    labels, head = photos.labels, options.head
+    try:
+        folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds)
+    except DatasetError as error:
+        warnings.append(str(error))
+        return None
+    warnings += folds.warnings()
+    validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments)
+    fold = assignments[0].fold
+    rows = np.flatnonzero(fold != NO_FOLD)
+    repeats, truth = len(validation.scores), photos.classes[rows]
+    return LabelEvaluation(
+        cross_validation=validation,
+        label_scores=score_labels(photos.data, fold, len(labels)),
+        classes=tuple(class_metrics(labels, validation.confusion, photos.classes)),
+        confused_classes=tuple(most_confused_classes(labels, validation.scored.scores, truth, rows)),
+        curve=learning_curve(photos.data, fold, labels, validation.right / repeats, head),
+        calibration=calibrate_scores(
+            validation.scores.reshape(-1, len(labels)),
+            np.tile(truth, repeats),
+            np.tile(fold[rows], repeats),
+            options.target,
+        ),
+    )

@@ -1,0 +1,81 @@
+"""Leaks: near-duplicates in both training and test set, and the test accuracy without them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poets_edge.auditing.near_duplicates import NearDuplicates
+from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.training.cross_validation import fold_heads
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.vectors import take
+
+_TRAINING, _VALIDATION, _TEST = map(SPLIT_NAMES.index, ("training", "validation", "test"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """Test photos that have a near-duplicate in the training set.
+
+    Attributes:
+        rows: row numbers of these photos.
+        tested: number of all test photos.
+        accuracy: accuracy of a head trained on the training set, on all test photos, 0 to 1.
+        accuracy_without: its accuracy on the other test photos; NaN if there are none.
+    """
+
+    rows: tuple[int, ...]
+    tested: int
+    accuracy: float
+    accuracy_without: float
+
+    def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
+        """Return the leak as JSON values; an undefined accuracy is null.
+
+        Args:
+            photos: photos of the audit, for their names.
+        """
+        return {
+            "photos": [photos.name(row) for row in self.rows],
+            "tested": self.tested,
+            "accuracy": self.accuracy,
+            "accuracy_without": None if math.isnan(self.accuracy_without) else self.accuracy_without,
+        }
+
+
+def find_leak(
+    photos: AuditPhotos, duplicates: NearDuplicates, percentages: SplitConfig, options: HeadOptions
+) -> Leak | None:
+    """Return the leak between training and test set, or None if there is none.
+
+    Args:
+        percentages: the split, as for `train`.
+        options: options of the head that is trained.
+    """
+    splits = assign_splits(photos.photos.photos, percentages)
+    leaked: list[int] = []
+    for group in duplicates.groups:
+        members = np.array(group)
+        if (splits[members] == _TRAINING).any():
+            leaked += members[splits[members] == _TEST].tolist()
+    if not leaked:
+        return None
+    test = np.flatnonzero(splits == _TEST)
+    # One head, which learns from the training set; the test set is its only fold.
+    fold = np.where(splits == _TRAINING, NO_FOLD, 0)
+    [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(splits != _VALIDATION))
+    correct = head.scores(take(photos.vectors, test)).argmax(axis=1) == photos.classes[test]
+    others = ~np.isin(test, leaked)
+    return Leak(
+        rows=tuple(leaked),
+        tested=len(test),
+        accuracy=float(correct.mean()),
+        accuracy_without=float(correct[others].mean()) if others.any() else math.nan,
+    )

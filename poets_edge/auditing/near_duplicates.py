@@ -1,0 +1,221 @@
+"""Near-duplicates: copies of a photo that were resized, recompressed, slightly cropped, brightened or mirrored.
+
+Candidate pairs have similar bottlenecks and similar thumbnails; a blocked matrix product finds them without storing all
+pairs. The thumbnails of a candidate pair are then aligned, with shifts and scales of up to a tenth and mirrored, and
+the photos are near-duplicates if the pixels correlate.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.auditing.image_stats import SIDE, Thumbnails
+from poets_edge.auditing.projection import blocks, table_of, tiles, unit
+from poets_edge.photos.folds import copies, join
+from poets_edge.photos.table import Rows
+from poets_edge.training.vectors import Matrix, Vectors, take
+
+Pair = tuple[int, int]
+_Window = tuple[Matrix, Matrix]
+
+_MIN_CORRELATION = 0.72
+"""Correlation of local contrast from which thumbnails match. On flowers, copies that were resized, compressed, cropped
+by 5 % on each side and brightened reach 0.82 in 49 of 50 cases; none of 1,500 pairs of similar photos that are not
+copies reaches 0.67."""
+_MIN_SIMILARITY = 1.15
+"""Sum of the cosine similarities of bottlenecks and thumbnails from which a pair is a candidate."""
+_MIN_MIRRORED_SIMILARITY = 0.75
+"""Cosine similarity of bottlenecks from which a pair is a candidate whatever its thumbnails are: it may be mirrored."""
+_MIN_COARSE_CORRELATION = 0.7
+"""Correlation of thumbnails at 8 x 8 pixels from which they are aligned."""
+_MIN_FIRST_CORRELATION = 0.15
+"""Correlation in the first two alignments from which all alignments are tried."""
+_MAX_NEIGHBOURS = 6
+"""Candidate pairs per photo. Thousands of frames of a film are similar, and a chain of pairs connects them."""
+_COARSE_SIDE = 8
+_PAIRS_AT_ONCE = 512
+_LARGE_GROUP = 8
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Groups of near-duplicates.
+
+    Attributes:
+        groups: row numbers of each group, ascending; a photo is in at most one group.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+
+    def pairs(self) -> Iterator[Pair]:
+        """Yield all pairs of each group; of a group of more than eight photos, the pairs with its first photo."""
+        for group in self.groups:
+            if len(group) > _LARGE_GROUP:
+                yield from ((group[0], other) for other in group[1:])
+            else:
+                yield from itertools.combinations(group, 2)
+
+
+def find_near_duplicates(
+    projections: Vectors, thumbnails: Thumbnails, digests: npt.NDArray[np.bytes_], folder: Path
+) -> NearDuplicates:
+    """Find the near-duplicates among photos.
+
+    Args:
+        projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
+        thumbnails: gray thumbnails, uint8 [photos, 32, 32].
+        digests: digest of each photo's contents; photos with equal digests are duplicates without a comparison.
+        folder: where a large table is stored.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    found: list[Pair] = copies(digests)
+    distinct = np.setdiff1d(np.arange(len(digests)), [row for _, row in found])
+    if len(distinct) > 1:
+        coarse = table_of(lambda rows: _coarse(thumbnails[rows]), distinct, _COARSE_SIDE**2, folder)
+        for indices, similarities in _candidate_pairs(take(projections, distinct), coarse):
+            pairs = distinct[indices]
+            for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+                chosen = slice(start, start + _PAIRS_AT_ONCE)
+                first, second = thumbnails[pairs[chosen, 0]], thumbnails[pairs[chosen, 1]]
+                matches = _match(first, second, similarities[chosen])
+                found += [(int(a), int(b)) for a, b in pairs[chosen][matches]]
+    return NearDuplicates(tuple(join(found)))
+
+
+def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:
+    """Yield pairs of photos that are worth aligning, int64 [pairs, 2], with their bottleneck similarities, by block.
+
+    Args:
+        projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
+        coarse: thumbnails as unit vectors, float32 [photos, 64].
+    """
+    for block in blocks(len(projections)):
+        block_projections, block_coarse = projections[block], coarse[block]
+        a, b = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        deep, ranking = np.zeros(0, "f4"), np.zeros(0, "f4")
+        for tile in tiles(block.start, len(projections)):
+            similarity = block_projections @ projections[tile].T
+            total = similarity + block_coarse @ coarse[tile].T
+            row, column = np.nonzero((total >= _MIN_SIMILARITY) | (similarity >= _MIN_MIRRORED_SIMILARITY))
+            above_diagonal = row + block.start < column + tile.start
+            row, column = row[above_diagonal], column[above_diagonal]
+            if not len(row):
+                continue
+            near = similarity[row, column]
+            mirrored = near + np.float32(_MIN_SIMILARITY - _MIN_MIRRORED_SIMILARITY)
+            a, b = np.concatenate([a, row + block.start]), np.concatenate([b, column + tile.start])
+            deep = np.concatenate([deep, near])
+            ranking = np.concatenate([ranking, np.maximum(total[row, column], mirrored)])
+            kept = _most_similar(a, ranking)
+            a, b, deep, ranking = a[kept], b[kept], deep[kept], ranking[kept]
+        yield np.stack([a, b], axis=1), deep
+
+
+def _most_similar(first: Rows, similarity: Matrix) -> Rows:
+    """Return the indices of the most similar pairs of each photo, sorted by photo.
+
+    Args:
+        first: first photo of each pair, [pairs].
+        similarity: similarity of each pair, [pairs].
+    """
+    order = np.lexsort((-similarity, first))
+    photos = first[order]
+    return order[np.arange(len(first)) - np.searchsorted(photos, photos) < _MAX_NEIGHBOURS]
+
+
+def _coarse(thumbnails: npt.NDArray[np.uint8]) -> Matrix:
+    """Return thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [photos, 64]."""
+    step = SIDE // _COARSE_SIDE
+    cells = thumbnails.reshape(len(thumbnails), _COARSE_SIDE, step, _COARSE_SIDE, step)
+    flat = cells.mean(axis=(2, 4), dtype=np.float32).reshape(len(thumbnails), -1)
+    return unit(flat - flat.mean(axis=1, keepdims=True))
+
+
+def _match(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], similarities: Matrix) -> npt.NDArray[np.bool_]:
+    """Return whether the aligned thumbnails of each pair correlate, bool [pairs].
+
+    Args:
+        a, b: thumbnails, uint8 [pairs, 32, 32].
+        similarities: cosine similarities of the bottlenecks, [pairs].
+    """
+    matches = np.zeros(len(a), np.bool_)
+    mirrored = b[:, :, ::-1]
+    plausibly_mirrored = _correlate_coarsely(a, mirrored) & (similarities >= _MIN_MIRRORED_SIMILARITY)
+    for other, plausible in ((b, _correlate_coarsely(a, b)), (mirrored, plausibly_mirrored)):
+        rows = np.flatnonzero(plausible & ~matches)
+        for windows, limit in ((_FIRST_WINDOWS, _MIN_FIRST_CORRELATION), (_WINDOWS, _MIN_CORRELATION)):
+            forward = _best_correlation(a[rows], other[rows], windows)
+            backward = _best_correlation(other[rows], a[rows], windows)
+            rows = rows[np.maximum(forward, backward) >= limit]
+        matches[rows] = True
+    return matches
+
+
+def _correlate_coarsely(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return np.asarray((_coarse(a) * _coarse(b)).sum(axis=1) >= _MIN_COARSE_CORRELATION)
+
+
+def _best_correlation(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windows: Sequence[_Window]) -> Matrix:
+    """Return the largest correlation of `inner` with any of the windows of `outer`, float32 [pairs]."""
+    pixels, target = outer.astype(np.float32), _local_contrast(inner.astype(np.float32))
+    best = np.full(len(inner), -1, np.float32)
+    for down, across in windows:
+        np.maximum(best, _correlation(_local_contrast(down @ pixels @ across.T), target), out=best)
+    return best
+
+
+def _local_contrast(pixels: Matrix) -> Matrix:
+    """Return pixels minus their local mean: a bright sky over a dark meadow does not make photos near-duplicates."""
+    return np.asarray(pixels - _MEAN_OF_FIVE @ pixels @ _MEAN_OF_FIVE.T, np.float32)
+
+
+def _correlation(x: Matrix, y: Matrix) -> Matrix:
+    """Return the correlation of each pair's pixels, float32 [pairs]."""
+    # One gray level of noise per pixel: nearly blank photos do not correlate by their noise.
+    power = (np.einsum("nij,nij->n", x, x) + SIDE**2) * (np.einsum("nij,nij->n", y, y) + SIDE**2)
+    return np.asarray(np.einsum("nij,nij->n", x, y) / np.sqrt(power), np.float32)
+
+
+def _windows() -> list[_Window]:
+    """Return the parts of a picture to align with, as matrices that sample rows and columns, float32 [32, 32] each."""
+    sizes = [(1.0, 0.0)], [(fraction, place) for fraction in (0.95, 0.9) for place in (0.0, 0.5, 1.0)]
+    pairs = [(down, across) for some in sizes for down in some for across in some if down[0] == across[0]]
+    # One side cropped alone.
+    pairs += [((0.95, place), (1.0, 0.0)) for place in (0.0, 0.5, 1.0)]
+    pairs += [((1.0, 0.0), (0.95, place)) for place in (0.0, 0.5, 1.0)]
+    return [(_sampler(*down), _sampler(*across)) for down, across in pairs]
+
+
+def _sampler(fraction: float, place: float) -> Matrix:
+    """Return a matrix that interpolates a fraction of a line linearly, float32 [32, 32].
+
+    Args:
+        place: 0 for the beginning of the line, 0.5 for its middle, 1 for its end.
+    """
+    centres = (np.arange(SIDE) + 0.5) * fraction + place * SIDE * (1 - fraction) - 0.5
+    left = np.clip(np.floor(centres).astype(int), 0, SIDE - 2)
+    right_weight = np.clip(centres - left, 0, 1)
+    sampler = np.zeros((SIDE, SIDE), np.float32)
+    sampler[np.arange(SIDE), left] += 1 - right_weight
+    sampler[np.arange(SIDE), left + 1] += right_weight
+    return sampler
+
+
+def _mean_of_five() -> Matrix:
+    """Return a matrix that averages five neighbouring pixels of a line, float32 [32, 32]."""
+    distance = np.abs(np.arange(SIDE)[:, None] - np.arange(SIDE)[None, :])
+    near = (distance <= 2).astype(np.float32)
+    return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)
+
+
+_WINDOWS = _windows()
+_FIRST_WINDOWS = [_WINDOWS[0], _WINDOWS[5]]  # the whole picture, and its middle
+_MEAN_OF_FIVE = _mean_of_five()

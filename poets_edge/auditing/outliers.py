@@ -1,0 +1,188 @@
+"""Outliers: photos that are black, blank, blurred, tiny, gray among coloured ones, truncated, or far from all others.
+
+Each rule is one line of `_RULES`. Limits are relative to the folder where needed: X-rays are all gray, and a
+microscope's pictures are all soft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.auditing.projection import blocks, tiles
+from poets_edge.photos.table import Rows, take_names
+from poets_edge.training.vectors import Vectors
+
+_BLACK, _WHITE = 12.0, 243.0
+"""Brightness below and above which a photo may be black or white."""
+_BLANK, _LOW_CONTRAST = 4.0, 10.0
+"""Contrast below which a photo is blank, and below which a dark or bright photo shows nothing."""
+_BLURRED, _BLURRED_FRACTION = 0.06, 0.25
+"""Limits of sharpness: absolute, and as a fraction of the folder's median. 1 % of the flowers are below, and half of
+the flowers that were blurred over a hundredth of their width."""
+_GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
+"""Largest colourfulness of a gray photo; smallest median, and largest fraction of gray photos, of a coloured folder."""
+_TRUNCATED = 0.06
+"""Fraction of missing rows from which a photo is truncated."""
+_NEIGHBOURS = 5
+_MAX_DEVIATION = 4.5
+"""Robust standard deviations from the median distance to the nearest five photos."""
+_MIN_PHOTOS = 30
+"""Number of photos from which distances are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutlierGroup:
+    """Outliers with one reason.
+
+    Attributes:
+        reason: one to three words, for programs and headings.
+        explanation: meaning and remedy, one or two sentences.
+        names: paths relative to the folder, most extreme first.
+        details: measured value or remedy of each photo; may be empty text.
+        readable: whether the photos can be read.
+    """
+
+    reason: str
+    explanation: str
+    names: Sequence[str]
+    details: Sequence[str]
+    readable: bool = True
+
+
+def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
+    """Return the groups of outliers that are not empty.
+
+    Args:
+        input_side: shorter side of the network's input, pixels.
+    """
+    groups = _unreadable(photos.unreadable)
+    for reason, explanation, rule in _RULES:
+        rows, details = rule(photos, input_side)
+        if len(rows):
+            names = take_names(photos.photos.photos.names, rows)
+            groups.append(OutlierGroup(reason=reason, explanation=explanation, names=names, details=details))
+    return groups
+
+
+def _unreadable(unreadable: Sequence[tuple[str, str]]) -> list[OutlierGroup]:
+    """Return the groups of photos that cannot be read, given as name and error message."""
+    truncated = [(name, error) for name, error in unreadable if "truncated" in error or "Truncated" in error]
+    others = [item for item in unreadable if item not in truncated]
+    groups = []
+    for reason, explanation, items in (
+        ("truncated", "The file ends too early. Copy it again from where it came from; it was left out.", truncated),
+        ("unreadable", "Not a picture, or damaged. It was left out.", others),
+    ):
+        if items:
+            names, details = zip(*items, strict=True)
+            groups.append(
+                OutlierGroup(reason=reason, explanation=explanation, names=names, details=details, readable=False)
+            )
+    return groups
+
+
+def _black(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    return _select(
+        (photos.brightness < _BLACK) & (photos.contrast < _LOW_CONTRAST), photos.brightness, "brightness {:.0f} of 255"
+    )
+
+
+def _white(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    return _select((photos.brightness > _WHITE) & (photos.contrast < _LOW_CONTRAST), -photos.brightness, "")
+
+
+def _blank(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    lit = (photos.brightness >= _BLACK) & (photos.brightness <= _WHITE)
+    return _select(lit & (photos.contrast < _BLANK), photos.contrast, "")
+
+
+def _truncated(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    fraction = photos.truncated_fraction
+    truncated = (fraction >= _TRUNCATED) & (photos.contrast >= _BLANK)
+    return _select(truncated, -fraction, "{:.0%} of its height", fraction)
+
+
+def _tiny(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
+    side = np.minimum(photos.width, photos.height)
+    rows, _ = _select(side < input_side / 2, side, "")
+    return rows, [f"{photos.width[row]:.0f} x {photos.height[row]:.0f} pixels" for row in rows]
+
+
+def _blurred(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
+    limit = min(_BLURRED, _BLURRED_FRACTION * float(np.median(photos.sharpness)))
+    # A tiny photo is soft because it is enlarged, and is listed as tiny.
+    large = np.minimum(photos.width, photos.height) >= input_side / 2
+    return _select(large & (photos.sharpness < limit) & (photos.contrast >= _LOW_CONTRAST), photos.sharpness, "")
+
+
+def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    gray = (photos.colourfulness < _GRAY) & (photos.contrast >= _BLANK)
+    is_coloured_folder = float(np.median(photos.colourfulness)) > _COLOURED and gray.mean() < _MAX_GRAY_FRACTION
+    return _select(gray & is_coloured_folder, photos.colourfulness, "")
+
+
+def _isolated(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
+    if len(photos) < _MIN_PHOTOS:
+        return np.zeros(0, np.int64), []
+    distances = _neighbour_distances(photos.projections)
+    median = float(np.median(distances))
+    deviation = 1.4826 * float(np.median(np.abs(distances - median))) + 1e-6
+    return _select(distances > median + _MAX_DEVIATION * deviation, -distances, "")
+
+
+def _neighbour_distances(projections: Vectors) -> npt.NDArray[np.float32]:
+    """Return the mean cosine distance of each photo to its five nearest neighbours, float32 [photos]."""
+    distances = np.empty(len(projections), np.float32)
+    for block in blocks(len(projections)):
+        rows = projections[block]
+        nearest = np.full((len(rows), _NEIGHBOURS), -np.inf, np.float32)  # the least similar neighbour first
+        for tile in tiles(0, len(projections)):
+            similarity = rows @ projections[tile].T
+            diagonal = np.arange(max(block.start, tile.start), min(block.stop, tile.stop))
+            similarity[diagonal - block.start, diagonal - tile.start] = -np.inf
+            nearer = np.flatnonzero(similarity.max(axis=1) > nearest[:, 0])
+            known = np.concatenate([nearest[nearer], similarity[nearer]], axis=1)
+            nearest[nearer] = np.partition(known, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
+        distances[block] = 1 - nearest.mean(axis=1)
+    return distances
+
+
+def _select(
+    chosen: npt.NDArray[np.bool_],
+    order: npt.NDArray[np.float32],
+    detail: str,
+    shown: npt.NDArray[np.float32] | None = None,
+) -> tuple[Rows, list[str]]:
+    """Return the rows of chosen photos, sorted, and a detail for each.
+
+    Args:
+        chosen: bool [photos].
+        order: value to sort by, smallest first, [photos].
+        detail: format of the detail.
+        shown: value to format, [photos]; by default `order`.
+    """
+    rows = np.flatnonzero(chosen)
+    rows = rows[np.argsort(order[rows], kind="stable")]
+    values = order if shown is None else shown
+    return rows, [detail.format(float(values[row])) for row in rows]
+
+
+_Rule = Callable[[AuditPhotos, int], tuple[Rows, list[str]]]
+"""(photos, shorter side of the network's input) -> rows of outliers, most extreme first, and a detail of each."""
+
+_RULES: tuple[tuple[str, str, _Rule], ...] = (
+    ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _truncated),
+    ("black", "Nothing can be seen. Was the lens covered?", _black),
+    ("white", "Nothing can be seen: far too bright.", _white),
+    ("blank", "One colour all over.", _blank),
+    ("tiny", "Less than half as wide or high as what the network looks at: details are missing.", _tiny),
+    ("blurred", "Far softer than the others. Keep it if the camera will see such pictures later.", _blurred),
+    ("gray", "Without colour, where nearly all others have it.", _gray),
+    ("unlike all others", "Nothing in the folder looks like it. Does it belong here?", _isolated),
+)
+"""Reason, explanation and rule of each group."""

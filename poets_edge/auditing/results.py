@@ -1,0 +1,172 @@
+"""Result of `audit`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from poets_edge.auditing.class_metrics import ClassMetrics, ConfusedClasses, balanced_accuracy
+from poets_edge.auditing.leaks import Leak
+from poets_edge.auditing.learning_curve import LearningCurve
+from poets_edge.auditing.mislabelled import LabelScores
+from poets_edge.auditing.near_duplicates import NearDuplicates
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.outliers import OutlierGroup
+from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.auditing.thresholds import ScoreCalibration
+from poets_edge.core.tabular import Tabular
+from poets_edge.core.wording import percent
+from poets_edge.training.cross_validation import CrossValidation
+
+_MIN_LISTED = 10
+"""Percentage of the photos that a list of suspects contains at least."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A photo whose label may be wrong.
+
+    Attributes:
+        photo: path relative to the folder, with `/`.
+        label: its class.
+        likely: the likeliest other class.
+        score: probability of the other class relative to the sum of both, 0 to 1.
+    """
+
+    photo: str
+    label: str
+    likely: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEvaluation:
+    """Labels compared with out-of-fold predictions.
+
+    Attributes:
+        cross_validation: uncalibrated scores of the evaluated photos, and their accuracy.
+        label_scores: evidence against each label.
+        classes: metrics of each class.
+        confused_classes: pairs of classes with the most misclassified photos.
+        curve: learning curve.
+        calibration: reliability of the scores, and the suggested threshold.
+    """
+
+    cross_validation: CrossValidation
+    label_scores: LabelScores
+    classes: tuple[ClassMetrics, ...]
+    confused_classes: tuple[ConfusedClasses, ...]
+    curve: LearningCurve
+    calibration: ScoreCalibration
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes, 0 to 1."""
+        return balanced_accuracy(self.classes)
+
+    @property
+    def mislabelled_count(self) -> int:
+        """Number of labels that are probably wrong."""
+        return int(self.label_scores.mislabelled.sum())
+
+    def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers.
+
+        Args:
+            photos: photos of the audit, for their names.
+        """
+        low, high = self.cross_validation.interval
+        return {
+            "labels_held_to_be_wrong": self.mislabelled_count,
+            "accuracy": self.cross_validation.accuracy,
+            "interval95": [low, high],
+            "balanced_accuracy": self.balanced_accuracy,
+            "classes": {one.label: one.to_json() for one in self.classes},
+            "confusions": [
+                {"classes": list(pair.labels), "photos": [photos.name(row) for row in pair.rows]}
+                for pair in self.confused_classes
+            ],
+            "curve": self.curve.to_json(),
+            **self.calibration.to_json(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AuditResult(Tabular):
+    """The result of `audit`.
+
+    Attributes:
+        options: options of the audit.
+        photos: readable photos.
+        near_duplicates: groups of near-duplicates.
+        outliers: groups of outliers, one for each reason.
+        leak: near-duplicates in both training and test set; None if there are none.
+        evaluation: labels compared with out-of-fold predictions; None if no class has two distinct photos.
+        warnings: deviations from the options, one sentence each.
+    """
+
+    options: AuditOptions
+    photos: AuditPhotos
+    near_duplicates: NearDuplicates
+    outliers: tuple[OutlierGroup, ...]
+    leak: Leak | None
+    evaluation: LabelEvaluation | None
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Photos whose labels may be wrong, most suspect first: all that probably are, and at least 10 % of all."""
+        if self.evaluation is None:
+            return ()
+        scores = self.evaluation.label_scores
+        count = max(math.ceil(len(self.photos) * _MIN_LISTED / 100), self.evaluation.mislabelled_count)
+        return tuple(
+            Suspect(
+                photo=self.photos.name(row),
+                label=self.photos.label(row),
+                likely=self.photos.labels[scores.likely[row]],
+                score=round(float(scores.score[row]), 6),
+            )
+            for row in scores.order[:count].tolist()
+        )
+
+    @property
+    def mislabelled(self) -> tuple[str, ...]:
+        """Names of the photos whose labels are probably wrong, most suspect first."""
+        if self.evaluation is None:
+            return ()
+        scores = self.evaluation.label_scores
+        return tuple(self.photos.name(row) for row in scores.order.tolist() if scores.mislabelled[row])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        name = self.photos.name
+        return {
+            "format": "poets_edge-audit-1",
+            "folder": str(self.options.image_dir),
+            "architecture": self.options.architecture.name,
+            "photos": len(self.photos),
+            "suspects": [suspect.to_json() for suspect in self.suspects],
+            "near_duplicates": [[name(a), name(b)] for a, b in self.near_duplicates.pairs()],
+            "leak": self.leak.to_json(self.photos) if self.leak else None,
+            "oddities": [
+                {"reason": group.reason, "photos": list(group.names), "details": list(group.details)}
+                for group in self.outliers
+            ],
+            **(self.evaluation.to_json(self.photos) if self.evaluation else {}),
+            "remarks": list(self.warnings),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the suspects, for `pandas.DataFrame(result.rows())`."""
+        return [suspect.to_json() for suspect in self.suspects]
+
+    def __repr__(self) -> str:
+        accuracy = f", accuracy {percent(self.evaluation.cross_validation.accuracy)}" if self.evaluation else ""
+        return f"<AuditResult {len(self.photos)} photos: {len(self.mislabelled)} probable label errors{accuracy}>"

@@ -1,0 +1,123 @@
+"""Installation of a model in the Android app, and test vectors for the app.
+
+`install_model` copies a `.tflite` into the app's assets after checking that the app can run it. `write_vectors` runs
+photos through a model and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking. The
+app's JVM tests compare them with those that Java computes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.core.files import write_bytes, write_text
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import UsageError
+from poets_edge.exporting.other_readers import open_for_other_readers
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.tflite.metadata import join_labels
+from poets_edge.tflite.session import TensorInfo
+
+DEFAULT_APP = Path("android_demo")
+ASSET = Path("app/src/main/assets/model.tflite")
+"""Path of the model inside the app's folder."""
+
+_MANIFEST = Path("app/src/main/AndroidManifest.xml")
+_VECTOR_TOP = 3
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model in the app's assets.
+
+    Attributes:
+        path: the copy.
+        size: bytes.
+        labels: class names, in the order of the outputs.
+        input: the input tensor, of shape [1, height, width, 3].
+    """
+
+    path: Path
+    size: int
+    labels: tuple[str, ...]
+    input: TensorInfo
+
+
+def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
+    """Copy a model into the app's assets, replacing the present one, after checking that the app can run it.
+
+    Args:
+        app: the app's folder, `android_demo` in poets_edge's sources.
+
+    Raises:
+        ModelError: the model is missing or damaged, its input is not one RGB image, its tensors are not float32, uint8
+            or int8, or it has no labels.
+        UsageError: `app` is not the folder of the app.
+        OutputError: the copy cannot be written.
+    """
+    if not (app / _MANIFEST).is_file():
+        raise UsageError(
+            f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo folder of poets_edge's sources: `app`."
+        )
+    classifier = open_for_other_readers(model, "the app")
+    data = classifier.file.content
+    write_bytes(app / ASSET, data)
+    return InstalledModel(app / ASSET, len(data), classifier.labels, classifier.input)
+
+
+def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
+    """Write test vectors: every intermediate value of labelling some photos.
+
+    `folder` gets a copy of the model, its labels, `model.properties` with its tensors' types, shapes and quantization,
+    and one `.bin` file per photo: pixels, input tensor, output tensor, scores, and the indices of the best labels.
+    Lengths in the files are big-endian int32, tensors little-endian.
+
+    Raises:
+        ModelError: the app cannot run the model.
+        PhotoError: a photo cannot be read.
+        OutputError: a file cannot be written.
+    """
+    classifier = open_for_other_readers(model, "the app")
+    write_bytes(folder / "model.tflite", classifier.file.content)
+    write_text(folder / "labels.txt", join_labels(classifier.labels))
+    write_text(
+        folder / "model.properties", _describe("input", classifier.input) + _describe("output", classifier.output)
+    )
+    for number, photo in enumerate(photos):
+        write_bytes(folder / f"{number:03}.bin", _vector(classifier, photo))
+
+
+def _vector(classifier: Classifier, photo: Path) -> bytes:
+    picture = read_photo(photo)
+    pixels = fit(picture, classifier.size)
+    scores = classifier.score_pixels(pixels)
+    best = np.argsort(-scores, kind="stable")[:_VECTOR_TOP]
+    return b"".join(
+        [
+            struct.pack(">ii", picture.width, picture.height),
+            _block(np.asarray(picture)),
+            _block(classifier.input_values(pixels)),
+            _block(classifier.raw_output(pixels)),
+            _block(scores),
+            _block(best.astype(np.int32)),
+        ]
+    )
+
+
+def _block(values: npt.NDArray[Any]) -> bytes:
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    return struct.pack(">i", len(data)) + data
+
+
+def _describe(end: str, tensor: TensorInfo) -> str:
+    shape = ",".join(map(str, tensor.shape))
+    return (
+        f"{end}.type={tensor.dtype.name.upper()}\n{end}.shape={shape}\n"
+        f"{end}.scale={tensor.scale!r}\n{end}.zeroPoint={tensor.zero_point}\n"
+    )

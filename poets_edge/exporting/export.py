@@ -1,0 +1,273 @@
+"""Export of a frozen graph as `.tflite` files whose size, accuracy and agreement with float32 are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.arguments import check_fields
+from poets_edge.core.files import write_together
+from poets_edge.core.paths import GRAPH
+from poets_edge.device.paired import compare_paired
+from poets_edge.device.predictions import Predictions, score_models
+from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
+from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
+from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
+from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.network import Network
+from poets_edge.nets.trained_graph import read_trained
+from poets_edge.photos.address import Location, as_photo_path
+from poets_edge.photos.exclude import Exclusions
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.image_cache import ImageCache
+from poets_edge.photos.split import SplitConfig
+from poets_edge.photos.table import PhotoTable
+from poets_edge.progress import Reporter, Silent
+from poets_edge.quantize.activation_statistics import calibration_pixels
+from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
+from poets_edge.quantize.quantize import network_of, quantize
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.verify.memory import remember
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+from poets_edge.training.record import versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of `export`.
+
+    Attributes:
+        graph: frozen graph, written by `train` or by the original codelab.
+        labels: labels file; by default the one next to the graph.
+        output_dir: folder for the `.tflite` files; by default the graph's.
+        quantizations: one file is written for each; empty means int8 for an architecture named `_quantized`, float32
+            for others.
+        float_io: int8 files keep float32 inputs and outputs.
+        image_dir: photo folder; needed if the photos were moved or the graph has no record.
+        percentages: sizes of the splits of `image_dir`, for a graph without a record.
+        calibration_count: number of training photos that the int8 ranges are calibrated with.
+        max_accuracy_drop: percentage points of accuracy on the test photos that a quantized file may lose. The export
+            fails if a file loses significantly more (see `poets_edge.exporting.drop`).
+    """
+
+    graph: Path = GRAPH
+    labels: Path | None = None
+    output_dir: Path | None = None
+    quantizations: tuple[Quantization, ...] = ()
+    float_io: bool = False
+    image_dir: Location | None = None
+    percentages: SplitConfig = SplitConfig()
+    calibration_count: int = 100
+    max_accuracy_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, image_dir=as_photo_path)
+        if self.calibration_count < 1:
+            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
+        if self.max_accuracy_drop is not None and not 0 <= self.max_accuracy_drop <= 100:
+            raise UsageError(f"`max_accuracy_drop` is in points, 0 to 100, not {self.max_accuracy_drop}.")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The graph to export. `network` is None if only TensorFlow's converter can convert the graph."""
+
+    frozen: FrozenGraph
+    network: Network | None
+    labels: tuple[str, ...]
+    record: dict[str, Any] | None
+    photos: ExportPhotos | None
+
+
+def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
+    """Convert a graph, re-score every file over the test photos, and write the files.
+
+    Nothing is written before every file is converted and evaluated.
+
+    Raises:
+        ModelError: the graph, its labels or its record are damaged or do not fit; a file answers NaN.
+        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; the error holds the evaluations.
+        DatasetError: photos are needed and missing.
+        RuntimeMissingError: the graph was not written by `train` and TensorFlow is not installed.
+        OutputError: a file cannot be written.
+    """
+    return export_graph(options, reporter or Silent())
+
+
+def export_graph(
+    options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, images: ImageCache | None = None
+) -> ExportResult:
+    """Export like `export`, with photos that were found or decoded before.
+
+    Args:
+        photos: photos of the training run; by default they are looked for in the folder that the record names.
+        images: decoded photos, shared by graphs that are exported one after another.
+
+    Raises:
+        Exceptions of `export`.
+    """
+    source = _read_source(options, photos, reporter)
+    wanted = options.quantizations or _default_quantizations(source.record)
+    if "int8" in wanted and source.photos is None:
+        raise DatasetError(
+            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
+        )
+    # The float32 model is always converted: the others are compared with it.
+    quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
+    models: dict[Quantization, bytes] = {}
+    with reporter.progress("converting", len(quantizations), "file") as advance:
+        for quantization in quantizations:
+            models[quantization] = with_metadata(
+                _convert(options, source, quantization, images), _card(source, quantization)
+            )
+            advance(1)
+    scored = _rescore(models, source, images, reporter)
+    files, contents = [], []
+    for quantization in wanted:
+        file = _evaluated(_output_path(options, quantization), quantization, scored, source.labels)
+        facts = _facts(options, source, file)
+        contents.append(with_files(models[quantization], _card(source, quantization), facts))
+        files.append(replace(file, size=len(contents[-1])))
+    result = ExportResult(tuple(files), source.labels, scored["float32"].unreadable if scored else ())
+    if options.max_accuracy_drop is not None:
+        _check_drop(result, options.max_accuracy_drop, reporter)
+    write_together({file.path: content for file, content in zip(files, contents, strict=True)})
+    for content in contents if scored else ():  # converted and run here: it need not be verified again
+        remember(content)
+    return result
+
+
+def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:
+    trained = read_trained(options.graph, options.labels)
+    frozen, labels, record = trained.frozen, trained.labels, trained.record
+    network = network_of(frozen)
+    if record is not None:
+        if tuple(record["labels"]) != labels:
+            raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
+        photos = photos_of_record(record, options.image_dir, found)
+        if photos.missing:
+            reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
+        return _Source(frozen, network, labels, record, photos)
+    if options.image_dir is None:
+        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
+        return _Source(frozen, network, labels, None, None)
+    reporter.warn(
+        "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
+    )
+    return _Source(frozen, network, labels, None, photos_of_folder(options.image_dir, options.percentages))
+
+
+def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:
+    return ("int8",) if record and record["architecture"].endswith("_quantized") else ("float32",)
+
+
+def _convert(options: ExportOptions, source: _Source, quantization: Quantization, images: ImageCache | None) -> bytes:
+    frozen = source.frozen
+    signature = (frozen.input_name, frozen.output_name, frozen.size)
+    if quantization != "int8" or source.photos is None:
+        if source.network:
+            return quantize(source.network, quantization)
+        return convert(frozen.graph, str(frozen.path), *signature, quantization)
+    chosen = calibration_photos(source.photos.training, options.calibration_count)
+    pixels = calibration_pixels(chosen, frozen.size, images)
+    if source.network:
+        return quantize(source.network, "int8", pixels, float_io=options.float_io)
+    return convert(frozen.graph, str(frozen.path), *signature, "int8", calibration=pixels, float_io=options.float_io)
+
+
+def _card(source: _Source, quantization: Quantization) -> ModelInfo:
+    architecture = source.record["architecture"] if source.record else "retrained graph"
+    description = f"{architecture}, {len(source.labels)} classes, {quantization}"
+    return ModelInfo(f"poets_edge {architecture}", description, source.labels)
+
+
+def _rescore(
+    models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
+) -> dict[Quantization, Predictions]:
+    """Run every file over the test photos, which also checks that each loads and gives finite scores."""
+    photos: Sequence[Photo] = source.photos.test if source.photos else ()
+    files = {
+        name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
+        for name, model in models.items()
+    }
+    with reporter.progress("re-scoring", len(photos)) as advance:
+        scored = score_models(photos, files, images=images, advance=advance)
+    return scored if photos else {}
+
+
+def _evaluated(
+    path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
+) -> ExportedFile:
+    """Return the evaluation of a file on the test photos; its size is not known yet."""
+    file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
+    if not scored:
+        return file
+    one, reference = scored[quantization], scored["float32"]
+    return replace(
+        file,
+        evaluation=one.evaluation(labels),
+        agreement=one.agreement(reference),
+        beside_float=compare_paired(one.correct(labels), reference.correct(labels)) if one is not reference else None,
+        scored=one,
+    )
+
+
+def _check_drop(result: ExportResult, allowed: float, reporter: Reporter) -> None:
+    losses = {file.quantization: file.beside_float for file in result.files if file.quantization != "float32"}
+    if any(paired is None or not paired.photos for paired in losses.values()):
+        raise DatasetError("`max_accuracy_drop` needs test photos, and there are none.")
+    larger = {name: paired for name, paired in losses.items() if paired and exceeds(paired, allowed)}
+    failed = {name: paired for name, paired in larger.items() if drop_is_significant(paired, allowed)}
+    if failed:
+        raise AccuracyDropError(f"{verdict(failed, allowed)}. Nothing was written.", result)
+    if larger:
+        reporter.warn(
+            f"{verdict(larger, allowed)}; with so few photos that could be chance, so the files were written."
+        )
+
+
+def _facts(
+    options: ExportOptions,
+    source: _Source,
+    file: ExportedFile,
+) -> dict[str, Any]:
+    """Return the facts that are stored in the file next to its labels."""
+    record = source.record or {}
+    training: dict[str, Any] = {
+        key: record[key]
+        for key in (
+            "architecture",
+            "weights",
+            "graph_sha256",
+            "head",
+            "distortions",
+            "calibration",
+            "classes",
+            "photos_sketch",
+            "versions",
+        )
+        if key in record
+    }
+    if exclusions := Exclusions.from_json(record.get("exclude") or {}):
+        training["exclude_hashes"] = exclusions.to_facts()
+    if tuned := record.get("fine_tuning"):  # its curve stays in the record
+        training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
+    return {
+        "format": 1,
+        "quantization": file.quantization,
+        "float_io": file.quantization != "int8" or options.float_io,
+        "percentages": record.get("percentages") or asdict(options.percentages),
+        "calibration_photos": options.calibration_count if file.quantization == "int8" else None,
+        "exported_with": versions(),
+        "training": training or None,
+        "test": file.evaluation.to_json() if file.evaluation else None,
+        "agreement_with_float": file.agreement,
+    }
+
+
+def _output_path(options: ExportOptions, quantization: Quantization) -> Path:
+    folder = options.output_dir or options.graph.parent
+    return folder / f"{options.graph.stem}{'' if quantization == 'float32' else f'_{quantization}'}.tflite"

@@ -1,0 +1,126 @@
+"""A model as a web page: a static folder for any web server.
+
+The folder holds the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels and
+normalization from the model itself, as `poets-edge label` does. It is built from `web/` by `make web` and ships inside
+the package, so users do not need Node.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.core.files import finish_pending, is_begun, write_together
+from poets_edge.errors import OutputError
+from poets_edge.exporting.other_readers import open_for_other_readers
+from poets_edge.tflite.session import TensorInfo
+
+PAGE = Path(__file__).parent / "page"
+RUNTIME_ARCHIVE = Path(__file__).parent / "page_runtime.tar.xz"
+MODEL_NAME = "model.tflite"
+
+_WORKER = "service-worker.js"
+_RUNTIME = "runtime"
+_SITE = b"const SITE="
+"""The first line of the service worker in every folder written here: its list of files."""
+
+_PLAIN = {".png"}
+"""Suffixes of files that are compressed already."""
+
+_FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
+"""Substrings of the names of files that a first visit does not fetch."""
+
+
+@dataclass(frozen=True)
+class WrittenPage:
+    """A written web page.
+
+    Attributes:
+        files: paths inside the folder, with `/`.
+        size: bytes of all files.
+        page_transfer, model_transfer: bytes that a first visit fetches from a server that compresses.
+        labels: class names, in the order of the outputs.
+        input: the input tensor, of shape [1, height, width, 3].
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    size: int
+    page_transfer: int
+    model_transfer: int
+    labels: tuple[str, ...]
+    input: TensorInfo
+
+
+def write_page(model: Path, folder: Path) -> WrittenPage:
+    """Write the web page of a model into a folder that is new, empty, or holds an older page.
+
+    Files that compress well get a `.gz` next to them, for servers that send precompressed files (nginx's
+    `gzip_static`). Either all files are written or none. Other files in the folder are not touched.
+
+    Raises:
+        ModelError: the model is missing or damaged, carries no labels, or is not one the page can run.
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    classifier = open_for_other_readers(model, "the page")
+    _check_folder(folder)
+    contents = _contents(classifier.file.content)
+    script = contents.pop(_WORKER)
+    contents[_WORKER] = _SITE + json.dumps(_site(contents), separators=(",", ":")).encode() + b";\n" + script
+    packed = {
+        name: gzip.compress(data, compresslevel=6, mtime=0)
+        for name, data in contents.items()
+        if Path(name).suffix not in _PLAIN
+    }
+    shorter = {name: data for name, data in packed.items() if len(data) < len(contents[name])}
+    files = {**{f"{name}.gz": data for name, data in shorter.items()}, **contents}
+    write_together({folder / name: data for name, data in files.items()})
+    transfer = {name: len(shorter.get(name, data)) for name, data in contents.items()}
+    model_transfer = transfer.pop(MODEL_NAME)
+    page_transfer = sum(transfer[name] for name in transfer if not any(part in name for part in _FIRST_VISIT_LEAVES))
+    size = sum(map(len, files.values()))
+    return WrittenPage(folder, tuple(files), size, page_transfer, model_transfer, classifier.labels, classifier.input)
+
+
+def _contents(model: bytes) -> dict[str, bytes]:
+    """Return the content of each file of the page, by its path in the folder."""
+    contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
+    with tarfile.open(RUNTIME_ARCHIVE) as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None  # it holds files only
+            contents[f"{_RUNTIME}/{entry.name}"] = content.read()
+    return {**contents, MODEL_NAME: model}
+
+
+def _site(contents: dict[str, bytes]) -> dict[str, object]:
+    """Return the files that the service worker caches, with their integrity checksums, and a version of all of them."""
+    digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
+    files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
+    return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        finish_pending(folder)
+        ours = all(map(_is_begun, folder.iterdir())) or (folder / _WORKER).read_bytes().startswith(_SITE)
+    except OSError:
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{folder}: there is something already. Name a folder that is new or empty, or holds an older page."
+        )
+
+
+def _is_begun(path: Path) -> bool:
+    """Return whether a path is a leftover of a run that was killed before it had written its page."""
+    if path.is_dir():
+        return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
+    return is_begun(path)

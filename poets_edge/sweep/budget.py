@@ -1,0 +1,79 @@
+"""Limits on latency, file size and accuracy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from poets_edge.core.arguments import check_fields
+from poets_edge.errors import UsageError
+from poets_edge.sweep.points import GridPoint
+
+_LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
+_SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
+_SHARE_UNITS = {"": 1.0, "%": 0.01}
+_SMALLEST_SIZE = 10_000
+"""Bytes. A smaller number without a unit is meant as megabytes or kilobytes: no model is that small."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that a point must keep; None for no limit.
+
+    Attributes:
+        latency: largest median latency, milliseconds.
+        size: largest file, bytes.
+        accuracy: lowest accuracy, 0 to 1.
+    """
+
+    latency: float | None = None
+    size: float | None = None
+    accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def excess(self, point: GridPoint) -> dict[str, float]:
+        """Return by how much a point breaks each limit, as a fraction of the limit; limits it keeps are absent."""
+        found = {}
+        if self.latency is not None and point.latency.median > self.latency:
+            found["latency"] = point.latency.median / self.latency - 1
+        if self.size is not None and point.size > self.size:
+            found["size"] = point.size / self.size - 1
+        if self.accuracy is not None and point.accuracy < self.accuracy:
+            found["accuracy"] = 1 - point.accuracy / self.accuracy
+        return found
+
+    def __str__(self) -> str:
+        parts = []
+        if self.latency is not None:
+            parts.append(f"at most {self.latency:g} ms")
+        if self.size is not None:
+            parts.append(f"at most {self.size / 1e6:g} MB")
+        if self.accuracy is not None:
+            parts.append(f"at least {100 * self.accuracy:g} % accuracy")
+        return ", ".join(parts) or "no limits"
+
+
+def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
+    """Return the budget that texts such as `20ms`, `1MB` and `0.9` or `90%` describe. Raises UsageError."""
+    share = _parse_quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
+    if share is not None and share > 1:
+        raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")
+    if size is not None and size.strip().isdecimal() and int(size) < _SMALLEST_SIZE:
+        raise UsageError(f"`max_size` {size}: that is {size} bytes. Write {size}MB or {size}kB.")
+    return Budget(
+        _parse_quantity("max_latency", latency, _LATENCY_UNITS, "20ms"),
+        _parse_quantity("max_size", size, _SIZE_UNITS, "1MB"),
+        share,
+    )
+
+
+def _parse_quantity(name: str, text: str | None, units: dict[str, float], example: str) -> float | None:
+    """Return a number with a unit in base units."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-zµ%]*)", text.strip().lower())
+    if not match or match[2] not in units or float(match[1]) <= 0:
+        raise UsageError(f"`{name}` {text}: not understood. Write {example}.")
+    return float(match[1]) * units[match[2]]

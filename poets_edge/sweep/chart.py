@@ -1,0 +1,347 @@
+"""The chart of a grid: accuracy over latency and over multiply-accumulates, float32 above int8.
+
+Widths differ in shade and in line style, so that the chart can be printed in gray; bubble areas are file sizes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.bench.machine import machine_name
+from poets_edge.core.files import replacing
+from poets_edge.errors import RuntimeMissingError
+from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.sweep.points import GridPoint
+from poets_edge.sweep.results import GridResult
+from poets_edge.sweep.trend import trend
+
+_AREA_OF_MB = 40.0
+"""Area of a bubble per MB, square points."""
+
+_STYLES: dict[float | None, tuple[str, Any]] = {
+    0.25: ("#d47c00", ":"),
+    0.5: ("#d04a3c", "-."),
+    0.75: ("#932667", "--"),
+    1.0: ("#2a0a52", "-"),
+    None: ("#000000", "-"),
+}
+"""Colour (of matplotlib's inferno, which darkens evenly) and line style of each width."""
+
+_PUBLISHED = "#9a9a9a"
+_QUANTIZATIONS = ("float32", "int8")
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A horizontal axis.
+
+    Attributes:
+        label: text below the axis.
+        of_point: value of a point.
+        published: value of published figures at a quantization.
+        published_label: text of the vertical axis of published accuracies.
+    """
+
+    label: str
+    of_point: Callable[[GridPoint], float]
+    published: Callable[[Any, str], float]
+    published_label: str
+
+
+def draw_chart(result: GridResult, *paths: Path) -> None:
+    """Draw the chart and write it to each path, in the format of its suffix (.png or .svg).
+
+    Raises:
+        RuntimeMissingError: matplotlib is not installed.
+        OutputError: a file cannot be written.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"the chart needs matplotlib, which is not installed ({error}). Run: pip install 'poets-edge[train]'"
+        ) from None
+    # With a fixed salt and no date, equal results give equal files.
+    with matplotlib.rc_context({"svg.hashsalt": "poets_edge", "font.size": 10, "font.family": "DejaVu Sans"}):
+        figure = Figure(figsize=(12, 10.4), layout=None)
+        FigureCanvasAgg(figure)
+        _compose(figure, result)
+        for path in paths:
+            with replacing(path) as temporary:
+                file_format = path.suffix.removeprefix(".")
+                figure.savefig(
+                    temporary, format=file_format, dpi=150, metadata={"Date": None} if file_format == "svg" else None
+                )
+
+
+def _device(result: GridResult) -> str:
+    """Return the name of the device that the latencies belong to."""
+    return str(result.machine.get("host") or "this device")
+
+
+def _compose(figure: Any, result: GridResult) -> None:
+    columns = (
+        _Axis(
+            f"median latency on {_device(result)}, ms (threads: {result.threads}; log scale)",
+            lambda point: point.latency.median,
+            lambda published, quantization: (
+                published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms
+            ),
+            "published: ImageNet top-1 over ms on a Pixel 3",
+        ),
+        _Axis(
+            "million multiply-accumulates a picture (log scale)",
+            lambda point: point.mmacs,
+            lambda published, quantization: published.mmacs,
+            "published: ImageNet top-1",
+        ),
+    )
+    panels = figure.subplots(
+        2, 2, sharex="col", sharey=True,
+        gridspec_kw={"left": 0.07, "right": 0.935, "top": 0.885, "bottom": 0.155, "hspace": 0.11, "wspace": 0.17},
+    )  # fmt: skip
+    low, high = _accuracy_range(result.points)
+    for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
+        points = [point for point in result.points if point.quantization == quantization]
+        for panel, axis in zip(row, columns, strict=True):
+            panel.set_ylim(low, high)
+            _draw_panel(panel, axis, points, quantization, result)
+    # The labels need the limits of the axes, which are known only after drawing.
+    figure.draw_without_rendering()
+    for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
+        points = [point for point in result.points if point.quantization == quantization]
+        for panel, axis in zip(row, columns, strict=True):
+            _write_labels(figure, panel, axis, points, result)
+    for panel, axis in zip(panels[1], columns, strict=True):
+        panel.set_xlabel(axis.label)
+    for row in panels:
+        row[0].set_ylabel("accuracy on your photos, %")
+    halves = sorted(50 * (point.interval[1] - point.interval[0]) for point in result.points)
+    figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
+    figure.text(
+        0.07, 0.93,
+        f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals,"
+        f" ±{_range_text(halves[0], halves[-1])} points.\n{machine_name(result.machine)},"
+        f" {result.machine['interpreter']} {result.machine['interpreter_version']}",
+        fontsize=10, va="center", color="#333333",
+    )  # fmt: skip
+    _draw_legend(figure, result)
+
+
+def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantization: str, result: GridResult) -> None:
+    panel.set_xscale("log")
+    panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
+    panel.set_axisbelow(True)
+    _draw_published(panel, axis, quantization)
+    widths: dict[float | None, list[GridPoint]] = defaultdict(list)
+    for point in points:
+        widths[point.architecture.alpha].append(point)
+    for alpha, line in widths.items():
+        line.sort(key=lambda point: point.architecture.resolution)
+        colour, style = _STYLES[alpha]
+        panel.plot(
+            [axis.of_point(point) for point in line], [100 * height for height in trend(line)],
+            color=colour, linestyle=style, linewidth=1.5, zorder=3,
+        )  # fmt: skip
+        for point in line:
+            panel.vlines(
+                axis.of_point(point), *(100 * end for end in point.interval), color=colour, linewidth=1, alpha=0.55,
+                zorder=2,
+            )  # fmt: skip
+    for point in sorted(points, key=lambda point: -point.size):
+        x, y = axis.of_point(point), 100 * point.accuracy
+        area = _AREA_OF_MB * point.size / 1e6
+        colour = _STYLES[point.architecture.alpha][0]
+        panel.scatter([x], [y], s=area, color=colour, edgecolors="white", linewidths=0.6, zorder=4)
+        if point in result.front:
+            ring = (math.sqrt(area) + 5) ** 2
+            panel.scatter([x], [y], s=ring, facecolors="none", edgecolors="black", linewidths=1.4, zorder=5)
+    _plain_ticks(panel)
+    numbers = "32-bit floats" if quantization == "float32" else "8-bit integers"
+    title = f"{quantization}: weights and arithmetic in {numbers}"
+    panel.set_title(title, loc="left", fontsize=11, weight="bold", pad=6)
+
+
+def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
+    """Draw the published ImageNet accuracies behind the points, with an axis of their own on the right."""
+    behind = panel.twinx()
+    behind.set_zorder(panel.get_zorder() - 1)
+    panel.patch.set_visible(False)
+    for alpha in (0.25, 0.5, 0.75, 1.0):
+        line = sorted((a for a in MOBILENETS if a.alpha == alpha), key=lambda a: a.resolution)
+        tops = [a.published.top1 if quantization == "float32" else a.published.quantized_top1 for a in line]
+        behind.plot(
+            [axis.published(a.published, quantization) for a in line], tops,
+            color="#cfcfcf", linestyle=_STYLES[alpha][1], linewidth=1.1, marker="o", markersize=2.6,
+        )  # fmt: skip
+    behind.set_ylim(25, 75)
+    behind.tick_params(axis="y", colors=_PUBLISHED, labelsize=8.5)
+    behind.set_ylabel(axis.published_label + ", %", color=_PUBLISHED, fontsize=8.5)
+    for spine in behind.spines.values():
+        spine.set_color("#bbbbbb")
+
+
+def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
+    """Return the limits of the vertical axis, percent."""
+    lowest = 100 * min(point.interval[0] for point in points)
+    highest = 100 * max(point.interval[1] for point in points)
+    margin = max(0.06 * (highest - lowest), 1.0)
+    # Limits outside 0 to 100 % leave room for bubbles and labels.
+    return max(lowest - margin, -2.0), min(highest + margin, 102.0)
+
+
+def _range_text(low: float, high: float) -> str:
+    """Return `2` or `2 to 3`, in whole numbers; in tenths if both are below 1."""
+    texts = [f"{value:.0f}" if high >= 1 else f"{value:.1f}" for value in (low, high)]
+    return texts[0] if texts[0] == texts[1] else " to ".join(texts)
+
+
+def _plain_ticks(panel: Any) -> None:
+    """Label the horizontal axis with 1, 2, 5, 10 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
+    """Write the resolution next to each bubble, and the name of the chosen point, where they cover least."""
+    from matplotlib import patheffects
+
+    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+    pixels = figure.dpi / 72
+    centres = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}
+    rings = {p: 3 if p in result.front else 0 for p in points}
+    radii = {p: (math.sqrt(_AREA_OF_MB * p.size / 1e6) / 2 + 2 + rings[p]) * pixels for p in points}
+    taken = [(x - radii[p], y - radii[p], x + radii[p], y + radii[p]) for p, (x, y) in centres.items()]
+    strokes = _strokes(points, centres)
+    frame, paper = panel.get_window_extent(), figure.bbox
+    for point in sorted(points, key=lambda p: (p != result.choice.point, -p.size)):
+        text = str(point.architecture.resolution)
+        colour, weight = _STYLES[point.architecture.alpha][0], "normal"
+        if point == result.choice.point:
+            text, colour, weight = f"{point.architecture.name.removeprefix('mobilenet_')}: ship", "black", "bold"
+        width, height = (len(text) * 5.6 * pixels, 9.5 * pixels) if weight == "bold" else (
+            len(text) * 5.0 * pixels, 8.5 * pixels
+        )  # fmt: skip
+        box = _place_text(centres[point], radii[point], (width, height), taken, strokes, frame, pixels)
+        taken.append(box)
+        panel.annotate(
+            text, xy=((box[0] + box[2]) / 2 / paper.width, (box[1] + box[3]) / 2 / paper.height),
+            xycoords="figure fraction",
+            ha="center", va="center", fontsize=8.6 if weight == "bold" else 7.6, color=colour, weight=weight, zorder=6,
+            path_effects=halo,
+        )  # fmt: skip
+
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right and top, pixels."""
+
+
+def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
+    """Return positions along the lines that connect the points of each width, pixels."""
+    positions = []
+    for alpha in {point.architecture.alpha for point in points}:
+        line = sorted((p for p in points if p.architecture.alpha == alpha), key=lambda p: p.architecture.resolution)
+        for one, other in itertools.pairwise(line):
+            (x0, y0), (x1, y1) = centres[one], centres[other]
+            steps = max(int(math.hypot(x1 - x0, y1 - y0) / 4), 1)
+            positions += [(x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps) for i in range(steps + 1)]
+    return positions
+
+
+def _place_text(
+    centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
+    strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
+) -> Box:  # fmt: skip
+    """Return the box next to a bubble where a text covers least; below and above are preferred.
+
+    Args:
+        centre: position of the bubble, pixels.
+        radius: radius of the bubble, pixels.
+        size: width and height of the text, pixels.
+        taken: boxes of bubbles and other texts.
+        strokes: positions along the lines.
+        frame: extent of the panel.
+        pixels: pixels per point.
+    """
+    width, height = size
+
+    def place(angle: float, gap: float) -> Box:
+        x = centre[0] + math.cos(angle) * (radius + gap + width / 2)
+        y = centre[1] + math.sin(angle) * (radius + gap + height / 2)
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+    def cost(box: Box, distance: float) -> float:
+        overlaps = sum(_overlap(box, other) for other in taken) / (width * height)
+        crossed = sum(box[0] < x < box[2] and box[1] < y < box[3] for x, y in strokes)
+        outside = bool(box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1)
+        return 10 * overlaps + 0.4 * crossed + 20.0 * outside + 0.1 * distance / pixels
+
+    angles = [math.radians(degrees) for degrees in (-90, 90, -45, 45, -135, 135, 0, 180, -70, 70, -110, 110)]
+    candidates = [(place(angle, gap * pixels), gap * pixels) for gap in (0, 4, 9, 15, 22) for angle in angles]
+    return min(candidates, key=lambda candidate: cost(*candidate))[0]
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return the area that two boxes share, square pixels."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def _draw_legend(figure: Any, result: GridResult) -> None:
+    from matplotlib.lines import Line2D
+
+    resolutions: dict[float | None, set[int]] = defaultdict(set)
+    for point in result.points:
+        resolutions[point.architecture.alpha].add(point.architecture.resolution)
+    lines = [
+        Line2D(
+            [],
+            [],
+            color=_STYLES[a][0],
+            # A width with one resolution has a point, not a line.
+            linestyle=_STYLES[a][1] if len(resolutions[a]) > 1 else "",
+            marker="" if len(resolutions[a]) > 1 else "o",
+            linewidth=1.8,
+            label=f"width {a:g}" if a else "Inception V3",
+        )
+        for a in sorted(resolutions, key=lambda alpha: alpha or 0)
+    ]
+    joined = any(len(sizes) > 1 for sizes in resolutions.values())
+    published = Line2D(
+        [], [], color="#bdbdbd", marker="o", markersize=3, linewidth=1.1, label="published (right scale)"
+    )
+    ring = Line2D([], [], linestyle="", marker="o", markersize=12, markerfacecolor="none", markeredgecolor="black",
+                  markeredgewidth=1.4, label="no other is both faster and better")  # fmt: skip
+    figure.legend(
+        handles=[*lines, published, ring], loc="lower left", bbox_to_anchor=(0.06, 0.052), ncol=len(lines) + 2,
+        frameon=False, fontsize=9, handlelength=3, columnspacing=1.6,
+    )  # fmt: skip
+    sizes = [
+        Line2D([], [], linestyle="", marker="o", color="#777777", markeredgecolor="white", label=f"{mb:g} MB",
+               markersize=math.sqrt(_AREA_OF_MB * mb))
+        for mb in _round_sizes(result.points)
+    ]  # fmt: skip
+    figure.legend(
+        handles=sizes, loc="lower left", bbox_to_anchor=(0.06, 0.008), ncol=len(sizes), frameon=False, fontsize=9,
+        title="bubble area = file size;  number = input resolution, px"
+        + (";  lines = trend of a width, level where a fall could be chance" if joined else ""),
+        title_fontsize=9, alignment="left", handletextpad=0.8, columnspacing=2.4,
+    )  # fmt: skip
+
+
+def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
+    """Return round file sizes within the range of the points for the legend, MB."""
+    smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
+    return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]

@@ -1,0 +1,132 @@
+"""Choice of the point of a grid to ship, with its reason in words.
+
+Differences that are not statistically significant do not count: among the points whose accuracy does not differ
+significantly from the best one's, the fastest is chosen; among the points whose latency does not differ significantly
+from the fastest one's, the smallest file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.points import GridPoint
+
+_EQUAL_SIZES = 1.05
+"""Ratio of sizes below which files count as equally large."""
+_CLEARLY_FASTER = 1.05
+"""Ratio of latencies from which the reason mentions the gain."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The point to ship.
+
+    Attributes:
+        point: chosen point; None if no point keeps the budget.
+        nearest: point that breaks the budget least; None if a point was chosen.
+        reason: one or two sentences.
+    """
+
+    point: GridPoint | None
+    nearest: GridPoint | None
+    reason: str
+
+
+def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
+    """Choose the fastest point within the budget whose accuracy does not differ significantly from the best one's.
+
+    If the budget limits accuracy alone, choose the fastest point that reaches it.
+    """
+    within = [point for point in points if not budget.excess(point)]
+    if not within:
+        return _choose_nearest(points, budget)
+    if budget.accuracy is not None and budget.latency is None and budget.size is None:
+        chosen = fastest(within)
+        reason = f"{_rank('the fastest', within, budget)}{_size_reason(chosen, within)}."
+        return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}, {reason}")
+    best = most_accurate(within)
+    equals = indistinguishable(within)
+    chosen = fastest(equals)
+    if chosen == best:
+        reason = _rank("the most accurate", within, budget)
+        if len(equals) > 1:
+            reason += ", and no other that may be as accurate is faster"
+        return Choice(best, None, f"{best.name}: {figures(best)}, {reason}{_size_reason(best, equals)}.")
+    return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}. {_comparison(best, chosen, budget)}")
+
+
+def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
+    """Return the most accurate point; among equals the faster one."""
+    return max(points, key=lambda point: (point.accuracy, -point.latency.median))
+
+
+def fastest(points: Sequence[GridPoint]) -> GridPoint:
+    """Return the point with the smallest file among those as fast as the fastest; among equals the faster one."""
+    first = min(points, key=lambda point: (point.latency.median, point.size))
+    tied = [point for point in points if point == first or point.is_as_fast_as(first)]
+    # Files of one width differ by a few bytes of metadata, which are not a reason.
+    limit = _EQUAL_SIZES * min(point.size for point in tied)
+    return min((point for point in tied if point.size <= limit), key=lambda point: point.latency.median)
+
+
+def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
+    """Return the points whose accuracy does not differ significantly from the most accurate one's, and that one."""
+    best = most_accurate(points)
+    return [point for point in points if point.compare(best).could_be_chance]
+
+
+def figures(point: GridPoint) -> str:
+    """Return `86.2 % in 3.14 ms, 0.98 MB`."""
+    return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
+
+
+def _comparison(best: GridPoint, chosen: GridPoint, budget: Budget) -> str:
+    """Return one sentence on why another point than the best was chosen, without terms of statistics."""
+    paired = chosen.compare(best)
+    limits = "" if str(budget) == "no limits" else f" with {budget}"
+    speedup = best.latency.median / chosen.latency.median
+    if speedup >= _CLEARLY_FASTER or chosen.size >= best.size:
+        gain = f"it is {speedup:.{1 if speedup >= 1.15 else 2}f} times as fast"
+    else:
+        gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1e6:.2f} MB"
+    counts = f"{paired.worse} wrong more often and {paired.better} right more often"
+    if best.repeats == 1:
+        counts = f"{paired.worse} wrong that it gets right, and {paired.better} the other way round"
+    return (
+        f"The most accurate point{limits} is {best.name} ({figures(best)}), but of {best.photos} photos this one gets"
+        f" {counts}, which could be chance; and {gain}."
+    )
+
+
+def _rank(superlative: str, within: Sequence[GridPoint], budget: Budget) -> str:
+    if str(budget) == "no limits":
+        return f"{superlative} of all {len(within)} points" if len(within) > 1 else "the only point"
+    if len(within) > 1:
+        return f"{superlative} of the {len(within)} points with {budget}"
+    return f"the only point with {budget}"
+
+
+def _size_reason(chosen: GridPoint, points: Sequence[GridPoint]) -> str:
+    first = min(points, key=lambda point: (point.latency.median, point.size))
+    if chosen == first:
+        return ""
+    return f" (as fast as {first.name} as far as was measured, and a smaller file)"
+
+
+def _choose_nearest(points: Sequence[GridPoint], budget: Budget) -> Choice:
+    nearest = min(points, key=lambda point: (max(budget.excess(point).values()), point.latency.median))
+    broken = budget.excess(nearest)
+    misses = []
+    if "latency" in broken:
+        misses.append(f"it takes {nearest.latency.median:.2f} ms")
+    if "size" in broken:
+        misses.append(f"it has {nearest.size / 1e6:.2f} MB")
+    if "accuracy" in broken:
+        misses.append(f"it reaches {100 * nearest.accuracy:.1f} %")
+    return Choice(
+        None,
+        nearest,
+        f"none of the {len(points)} points has {budget}. Nearest comes {nearest.name}: {' and '.join(misses)}.",
+    )

@@ -1,0 +1,163 @@
+"""`grid`: train, export and measure many architectures on one folder of photos, and choose one to ship.
+
+Finished work is saved: a run that was stopped or killed is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from poets_edge.bench.measurement import Measurement
+from poets_edge.core.files import write_text, write_together
+from poets_edge.errors import DatasetError
+from poets_edge.nets.architectures import Architecture
+from poets_edge.progress import Reporter, Silent
+from poets_edge.sweep.architecture_result import ArchitectureResult, Evaluations, GridModel
+from poets_edge.sweep.chart import draw_chart
+from poets_edge.sweep.choice import choose
+from poets_edge.sweep.latency_source import LatencySource, open_latency_source
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.photo_snapshot import take_snapshot
+from poets_edge.sweep.points import GridPoint, pareto_front
+from poets_edge.sweep.report import write_report
+from poets_edge.sweep.results import GridResult
+from poets_edge.sweep.training import train_architectures
+from poets_edge.sweep.validation import validate_architectures
+from poets_edge.tflite.metadata import join_labels
+
+_LABELS = "labels.txt"
+
+
+def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
+    """Train, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
+
+    Raises:
+        DatasetError: the folder cannot be trained on, or its photos were replaced or removed meanwhile.
+        WeightsError: weights of an architecture are missing; raised before anything is trained.
+        OutputError: a file cannot be written; finished architectures stay.
+        RuntimeMissingError: TensorFlow or an interpreter is not installed.
+        RemoteError, RecordError: the device or the files that give the latencies cannot be reached or read.
+    """
+    reporter = reporter or Silent()
+    with open_latency_source(options, reporter) as source:
+        return _run(options, source, reporter)
+
+
+def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> GridResult:
+    begin = time.monotonic()
+    photos = take_snapshot(options, reporter)
+    results = train_architectures(options, photos, reporter)
+    _warn_once((text for result in results.values() for text in result.warnings), reporter)
+    trained = time.monotonic()
+    if options.uses_folds:
+        results = validate_architectures(options, photos, results, reporter)
+    evaluations = _evaluations(options, results)
+    _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
+    validated = time.monotonic()
+    measured, warnings = source.measure([model for result in results.values() for model in result.models])
+    points = tuple(
+        _point(model, evaluations[architecture], len(result.labels), measured[model.path])
+        for architecture, result in results.items()
+        for model in result.models
+        if model.path in measured
+    )
+    _warn_once(warnings, reporter)
+    result = GridResult(
+        points=points,
+        labels=next(iter(results.values())).labels,
+        front=tuple(pareto_front(points)),
+        choice=choose(points, options.budget),
+        machine=source.machine,
+        threads=options.threads,
+        folds=next(iter(evaluations.values())).folds,
+        seconds={
+            "retraining": trained - begin,
+            "judging": validated - trained,
+            "measuring": time.monotonic() - validated,
+        },
+        warnings=tuple(warnings),
+    )
+    _write(options, result, evaluations)
+    return result
+
+
+def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
+    """Report warnings that several architectures may share."""
+    for warning in dict.fromkeys(warnings):
+        reporter.warn(warning)
+
+
+def _evaluations(
+    options: GridOptions, results: Mapping[Architecture, ArchitectureResult]
+) -> dict[Architecture, Evaluations]:
+    """Return the evaluations that the points are compared by.
+
+    Raises:
+        DatasetError: there are none, or they are not all of the same photos.
+    """
+    found = {}
+    for architecture, result in results.items():
+        evaluations = result.cross_validation if options.uses_folds else result.test
+        if evaluations is None or not evaluations.photos:
+            raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
+        found[architecture] = evaluations
+    every = set.union(*(set(one.photos) for one in found.values()))
+    missing = sorted({name for one in found.values() for name in every - set(one.photos)})
+    if missing:
+        raise DatasetError(
+            f"{options.image_dir}: {missing[0]} was removed or replaced while the grid was running. Run again; finished"
+            " work is kept."
+        )
+    return found
+
+
+def _point(model: GridModel, evaluations: Evaluations, classes: int, measurement: Measurement) -> GridPoint:
+    evaluation = evaluations.models[model.quantization]
+    return GridPoint(
+        architecture=model.architecture,
+        quantization=model.quantization,
+        model=model.path,
+        size=model.size,
+        classes=classes,
+        correct=evaluation.correct,
+        repeats=evaluation.repeats,
+        agreement=evaluation.agreement,
+        latency=measurement.latency,
+        photos_per_second=measurement.photos_per_second,
+        process_medians=measurement.process_medians,
+    )
+
+
+def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
+    """Write the JSON, the charts, the report and the files to ship."""
+    folder = options.output_dir
+    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "grid.json", text + "\n")
+    draw_chart(result, folder / "chart.png", folder / "chart.svg")
+    shown = result.choice.point or result.choice.nearest or result.points[0]
+    evaluation = evaluations[shown.architecture].models[shown.quantization]
+    write_report(result, shown, evaluation, options.image_dir, folder / "chart.svg", folder / "report.html")
+    if options.ship:
+        _remove_shipped(folder / "ship")
+        if result.choice.point:
+            ship(result.choice.point, result.labels, folder / "ship")
+
+
+def _remove_shipped(folder: Path) -> None:
+    """Remove the files of an earlier choice: its model next to other labels would give wrong answers."""
+    for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
+        file.unlink(missing_ok=True)
+
+
+def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
+    """Copy the model of a point, named after it, and its labels into a folder; return the path of the copy.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
+    write_together({model: point.model.read_bytes(), folder / _LABELS: join_labels(labels).encode()})
+    return model

@@ -1,0 +1,70 @@
+"""Latencies of a grid, each round logged as soon as it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from poets_edge.bench.measurement import Measurement, measure_variants, measurements_of
+from poets_edge.bench.rounds import Round, RoundLog, Variant, append_round, read_rounds, round_stamp
+from poets_edge.core.files import sha256_of
+from poets_edge.errors import ModelError, OutputError
+from poets_edge.progress import Reporter
+from poets_edge.sweep.architecture_result import GridModel
+from poets_edge.sweep.options import GridOptions
+
+_LOG = "latency.jsonl"
+
+Measure = Callable[[Sequence[Variant], RoundLog], tuple[str, list[str]]]
+"""Times variants into a log, and returns the stamp of the rounds and the disturbances."""
+
+
+def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Reporter) -> Measure:
+    """Return a function that times variants on this machine."""
+
+    def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:
+        stamp = round_stamp(machine, options.timing)
+        return stamp, measure_variants(variants, options.timing, reporter=reporter, log=log, stamp=stamp)
+
+    return measure
+
+
+def measure_all(
+    options: GridOptions, models: Sequence[GridModel], reporter: Reporter, measure: Measure
+) -> tuple[dict[Path, Measurement], list[str]]:
+    """Measure the latency of every model. Rounds that were measured under the same conditions before are used again.
+
+    Returns:
+        Measurements by file, and warnings.
+
+    Raises:
+        OutputError: a round cannot be saved.
+        ModelError: a file was replaced while it was measured.
+    """
+    variants = [Variant(model.path, options.threads, model.sha256) for model in models]
+    files = {variant.sha256: variant.model for variant in variants}
+    path = options.output_dir / _LOG
+
+    def keep(round: Round) -> None:
+        model = files.get(round.sha256)
+        if model is None or sha256_of(model) != round.sha256:  # the time may be another file's
+            raise ModelError(f"{model or options.output_dir}: has changed while it was being measured. Run again.")
+        try:
+            append_round(path, round)
+        except OutputError as error:
+            raise OutputError(f"{error} All architectures are done and stay; free some space and run again.") from None
+
+    log = RoundLog.of(read_rounds(path, reporter), keep)
+    stamp, warnings = measure(variants, log)
+    names = [variant.model.name for variant in variants]
+    measured = measurements_of(variants, names, log, stamp, options.timing)
+    noisy = [measurement for measurement in measured if measurement.warnings()]
+    if noisy:
+        worst = max(noisy, key=lambda measurement: measurement.rounds_differ)
+        warnings = [
+            *warnings,
+            f"the times of {len(noisy)} of {len(measured)} models are noisy: medians of one model's rounds differ by"
+            f" up to {100 * worst.rounds_differ:.0f} %. Smaller differences may be noise.",
+        ]
+    return {measurement.variant.model: measurement for measurement in measured}, warnings

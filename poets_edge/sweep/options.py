@@ -1,0 +1,123 @@
+"""Options of `grid`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from poets_edge.bench.rounds import TimingConfig
+from poets_edge.core.arguments import check_fields
+from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
+from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architecture
+from poets_edge.photos.address import Location, as_photo_path
+from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
+from poets_edge.photos.split import SplitConfig
+from poets_edge.sweep.budget import Budget
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOptions:
+    """Options of `grid`.
+
+    Attributes:
+        image_dir: folder with one folder of photos per class.
+        architectures: architectures to train, without `_quantized`.
+        output_dir: gets a folder for each architecture, and the results.
+        bottleneck_dir, model_dir: folders shared with `train`.
+        rehash, cluster, insecure_cluster: as for `train`.
+        percentages: fractions of the photos that test and validate.
+        calibration_count: training photos that set the ranges of int8.
+        folds: folds of the cross-validation that evaluates every point on all photos; 0 to evaluate on the test set.
+        threads: CPU threads for a timed inference.
+        timing: duration of the latency measurement of each model.
+        budget: limits for the point to ship.
+        fine_tuning: training of the last blocks; by default only the head is trained.
+        ship: whether to copy the files of the chosen point to `ship` in the output folder.
+        on: host name of a device that ssh can log in to; its latencies are used instead of this machine's.
+        remote_dir: folder for the program on that device; by default under the user's cache folder.
+        latency: results that `benchmark` wrote on a device; their latencies are used, and nothing is measured.
+    """
+
+    image_dir: Location
+    architectures: tuple[Architecture, ...] = MOBILENETS
+    output_dir: Path = WORK / "grid"
+    bottleneck_dir: Path = BOTTLENECKS
+    model_dir: Path = MODELS
+    percentages: SplitConfig = SplitConfig()
+    head: HeadOptions = HeadOptions()
+    fine_tuning: FineTuning = FineTuning()
+    calibration_count: int = 100
+    recursive: bool = False
+    rehash: bool = False
+    folds: int = DEFAULT_FOLDS
+    threads: int = 1
+    timing: TimingConfig = TimingConfig(seconds=1.0, runs=30, rounds=3)
+    budget: Budget = Budget()
+    ship: bool = False
+    on: str = ""
+    remote_dir: str = ""
+    latency: tuple[Path, ...] = ()
+    cluster: str = ""
+    insecure_cluster: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, image_dir=as_photo_path, architectures=_as_architectures)
+        if self.threads < 1:
+            raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
+        if self.on and self.latency:
+            raise UsageError("`on` and `latency` both say whose times decide; give one.")
+        if self.calibration_count < 1:
+            raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
+        if not self.percentages.testing:
+            raise UsageError("`testing`=0 leaves no photo to compare the architectures on.")
+        check_folds(self.folds)
+        if not self.architectures:
+            raise UsageError("`architectures` must name at least one architecture.")
+        for architecture in self.architectures:
+            self.fine_tuning.check(architecture)
+        # For its checks, such as that no output lies among the photos.
+        options = self.train_options(self.architectures[0])
+        replace(options, cluster=self.cluster, insecure_cluster=self.insecure_cluster)
+
+    @property
+    def uses_folds(self) -> bool:
+        """Whether points are evaluated by cross-validation.
+
+        Fine-tuned blocks have learned from all training photos, so only the test set can evaluate them, and for the
+        comparison all other points too.
+        """
+        return self.folds > 0 and not self.fine_tuning.blocks
+
+    def folder(self, architecture: Architecture) -> Path:
+        """Return the output folder of an architecture."""
+        return self.output_dir / architecture.name
+
+    def train_options(self, architecture: Architecture) -> TrainOptions:
+        """Return the options of an architecture's training run, whose bottlenecks are cached already."""
+        folder = self.folder(architecture)
+        return TrainOptions(
+            image_dir=self.image_dir,
+            architecture=architecture,
+            output_graph=folder / "retrained_graph.pb",
+            output_labels=folder / "retrained_labels.txt",
+            bottleneck_dir=self.bottleneck_dir,
+            model_dir=self.model_dir,
+            summaries_dir=folder / "training_summaries",
+            percentages=self.percentages,
+            head=self.head,
+            fine_tuning=self.fine_tuning,
+            recursive=self.recursive,
+            with_report=False,
+            folds=0,  # `grid` cross-validates itself, int8 too
+            runs_dir=None,
+        )
+
+
+def _as_architectures(value: Any) -> Any:
+    """Return names of architectures as architectures; any other value unchanged."""
+    return tuple(map(as_architecture, value)) if isinstance(value, (list, tuple)) else as_architecture(value)

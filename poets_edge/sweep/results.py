@@ -1,0 +1,97 @@
+"""Result of `grid`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from poets_edge.core.tabular import Tabular
+from poets_edge.sweep.choice import Choice, most_accurate
+from poets_edge.sweep.points import GridPoint
+from poets_edge.training.record import versions
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GridResult(Tabular):
+    """The result of `grid`.
+
+    Attributes:
+        points: float32 and int8 of each architecture, in the order of the options.
+        labels: class names, sorted.
+        front: points that no other point beats in both accuracy and latency, fastest first.
+        choice: point to ship.
+        machine: facts of the device whose latencies these are.
+        threads: CPU threads of the timed inferences.
+        folds: folds of the cross-validation that evaluated the points on all photos; 0 if the test set did.
+        seconds: duration of each part of this run; parts that an earlier run finished took none.
+        warnings: doubts about the latencies, one sentence each.
+    """
+
+    points: tuple[GridPoint, ...]
+    labels: tuple[str, ...]
+    front: tuple[GridPoint, ...]
+    choice: Choice
+    machine: dict[str, Any]
+    threads: int
+    folds: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> GridPoint | None:
+        """The point to ship; None if no point keeps the budget."""
+        return self.choice.point
+
+    @property
+    def most_accurate(self) -> GridPoint:
+        """The most accurate point, which the others are compared with."""
+        return most_accurate(self.points)
+
+    def comparison_text(self, point: GridPoint) -> str:
+        """Return `best`, `could be equal`, or the accuracy that a point lacks, in percentage points."""
+        if point == self.most_accurate:
+            return "best"
+        paired = point.compare(self.most_accurate)
+        return "could be equal" if paired.could_be_chance else f"{paired.gain:.1f} points"
+
+    @property
+    def photos_text(self) -> str:
+        """Return `1000 photos (5-fold cross-validation)` or `87 test photos`."""
+        photos = self.points[0].photos
+        if not self.folds:
+            return f"{photos} test photos"
+        return f"{photos} photos ({self.folds}-fold cross-validation)"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        best = self.most_accurate
+        return {
+            "format": "poets_edge-grid-1",
+            "machine": self.machine,
+            "threads": self.threads,
+            "labels": list(self.labels),
+            "folds": self.folds,
+            "points": [{**point.to_json(), "beside_best": point.compare(best).to_json()} for point in self.points],
+            "front": [point.name for point in self.front],
+            "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "versions": versions(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return accuracy, latency and size of each point, for `pandas.DataFrame(result.rows())`."""
+        return [
+            {
+                "architecture": point.architecture.name,
+                "quantization": point.quantization,
+                "accuracy": point.accuracy,
+                "median_ms": point.latency.median,
+                "size": point.size,
+                "path": str(point.model),
+            }
+            for point in self.points
+        ]
+
+    def __repr__(self) -> str:
+        return f"<GridResult {len(self.points)} points; {self.choice.reason}>"

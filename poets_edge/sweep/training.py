@@ -1,0 +1,139 @@
+"""Training and exporting many architectures on the same photos.
+
+Each photo is decoded once for all architectures. The result of each architecture is saved as soon as it is finished,
+with a checksum of its inputs, and reused by the next run with these inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+
+from poets_edge.core.helper_pool import HelperPool
+from poets_edge.core.processes import Helper
+from poets_edge.errors import DatasetError, OutputError, PhotoError
+from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.weights import Weights, find_weights
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.progress import Reporter
+from poets_edge.sweep.architecture_result import ArchitectureResult, read_result
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.training_worker import BackboneTask, TrainingTask, TrainingWorker
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
+from poets_edge.training.cluster import compute_on_cluster
+from poets_edge.training.record import versions
+
+_FORMAT = 3
+"""To be raised when the saved result of an architecture, or a file next to it, changes its meaning."""
+
+_Helper = Helper[BackboneTask | TrainingTask, ArchitectureResult | None]
+_HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
+
+
+def train_architectures(
+    options: GridOptions, photos: PhotoSnapshot, reporter: Reporter
+) -> dict[Architecture, ArchitectureResult]:
+    """Return the result of each architecture, from this run or an earlier one.
+
+    Raises:
+        DatasetError: no photo can be read, or a photo has changed since the snapshot.
+        WeightsError: weights of an architecture are missing; raised before anything is trained.
+        OutputError: a file cannot be written; finished architectures stay.
+    """
+    weights = {
+        architecture: find_weights(architecture, options.model_dir, reporter=reporter)
+        for architecture in options.architectures
+    }
+    keys = {architecture: _key(options, photos, weights[architecture]) for architecture in options.architectures}
+    saved = {
+        architecture: read_result(options.folder(architecture), architecture, key, reporter)
+        for architecture, key in keys.items()
+    }
+    todo = [architecture for architecture, result in saved.items() if result is None]
+    if len(todo) < len(saved):
+        reporter.note(f"{len(saved) - len(todo)} of {len(saved)} architectures were done before.")
+    if todo:
+        with HelperPool(TrainingWorker(options, photos)) as helpers, _counting_finished(options, keys):
+            _build_backbones(todo, helpers, reporter)
+            _fill_caches(options, todo, weights, photos.readable, reporter)
+
+            def train(architecture: Architecture, helper: _Helper) -> ArchitectureResult:
+                result = helper.ask(TrainingTask(architecture, keys[architecture]), architecture.name)
+                assert result is not None
+                # Saved at once: another architecture may fail before the results are taken in order.
+                result.write(options.folder(architecture))
+                return result
+
+            with reporter.progress("retraining and exporting", len(todo), "architecture") as advance:
+                for architecture, result in helpers.share(todo, train):
+                    saved[architecture] = result
+                    advance(1)
+    return {architecture: result for architecture, result in saved.items() if result is not None}
+
+
+@contextmanager
+def _counting_finished(options: GridOptions, keys: Mapping[Architecture, str]) -> Iterator[None]:
+    """Add the number of finished architectures to an OutputError."""
+    try:
+        yield
+    except OutputError as error:
+        finished = [name for name, key in keys.items() if read_result(options.folder(name), name, key)]
+        raise OutputError(
+            f"{error} {len(finished)} of {len(keys)} architectures are done and stay; free some space and run again."
+        ) from None
+
+
+def _build_backbones(architectures: Sequence[Architecture], helpers: _HelperPool, reporter: Reporter) -> None:
+    def build(architecture: Architecture, helper: _Helper) -> None:
+        helper.ask(BackboneTask(architecture), architecture.name)
+
+    with reporter.progress("reading weights", len(architectures), "architecture") as advance:
+        for _ in helpers.share(architectures, build):
+            advance(1)
+
+
+def _fill_caches(
+    options: GridOptions,
+    architectures: Sequence[Architecture],
+    weights: Mapping[Architecture, Weights],
+    photos: HashedPhotos,
+    reporter: Reporter,
+) -> None:
+    """Compute the bottlenecks of all architectures, which training then finds in the caches."""
+    with ExitStack() as stack:
+        places = []
+        for architecture in architectures:
+            backbone = prepare_backbone(architecture, weights[architecture], options.bottleneck_dir)
+            cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
+            if damaged:
+                reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+            places.append(BackboneCache(backbone, cache))
+        if options.cluster:
+            compute_on_cluster(options.cluster, photos, places, reporter)
+        readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, places, reporter))
+    if not readable:
+        raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
+
+
+def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
+    """Return a checksum of everything that the exported models of an architecture depend on."""
+    contents = [
+        (item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in photos.hashed
+    ]
+    inputs = [
+        _FORMAT,
+        contents,
+        weights.digest,
+        versions(),
+        asdict(options.percentages),
+        asdict(options.head),
+        options.calibration_count,
+        *([asdict(options.fine_tuning)] if options.fine_tuning.blocks else []),
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

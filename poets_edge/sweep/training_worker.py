@@ -1,0 +1,156 @@
+"""Training and exporting one architecture in a helper process.
+
+Much of it uses one core, so `grid` keeps several processes busy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poets_edge.core.files import sha256_of, write_bytes
+from poets_edge.errors import DatasetError
+from poets_edge.exporting.export import ExportOptions, export_graph
+from poets_edge.exporting.results import ExportedFile
+from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.weights import find_weights
+from poets_edge.photos.exclude import Exclusions
+from poets_edge.photos.image_cache import ImageCache
+from poets_edge.progress import Silent
+from poets_edge.quantize.int8_features import int8_features
+from poets_edge.sweep.architecture_result import (
+    INT8_BACKBONE,
+    QUANTIZATIONS,
+    ArchitectureResult,
+    EvaluationResult,
+    Evaluations,
+    GridModel,
+    record_mistakes,
+)
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.results import TrainResult
+from poets_edge.training.train import train_photos
+
+_LARGEST_CACHE = 100_000_000
+"""Bytes of pixels that a process caches: 260 photos at the four input sizes."""
+
+
+@dataclass(frozen=True)
+class BackboneTask:
+    """Request to build the backbone of an architecture."""
+
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """Request to train and export an architecture.
+
+    Attributes:
+        key: checksum of the inputs, for the result.
+    """
+
+    architecture: Architecture
+    key: str
+
+
+class TrainingWorker:
+    """Answers requests about the architectures of one grid.
+
+    The pixels of the photos that calibrate and evaluate models are cached, because all architectures use the same ones.
+    """
+
+    def __init__(self, options: GridOptions, photos: PhotoSnapshot) -> None:
+        self._options = options
+        self._photos = photos
+        self._images = ImageCache(_LARGEST_CACHE)
+
+    def __call__(self, task: BackboneTask | TrainingTask) -> ArchitectureResult | None:
+        """Do a task; return the result of a TrainingTask.
+
+        Raises:
+            DatasetError: a photo has changed since the snapshot.
+            PoetsEdgeError: errors of `prepare_backbone`, `train` and `export`.
+        """
+        if isinstance(task, TrainingTask):
+            return self._train(task)
+        weights = find_weights(task.architecture, self._options.model_dir)
+        prepare_backbone(task.architecture, weights, self._options.bottleneck_dir)
+        return None
+
+    def _train(self, task: TrainingTask) -> ArchitectureResult:
+        options = self._options.train_options(task.architecture)
+        folder = self._options.folder(task.architecture)
+        warnings = _Warnings()
+        trained = train_photos(options, self._photos.folder, Exclusions(), warnings, hashed=self._photos.hashed)
+        _check_unchanged(self._photos, trained)
+        exported = export_graph(
+            ExportOptions(
+                graph=options.output_graph,
+                quantizations=QUANTIZATIONS,
+                calibration_count=self._options.calibration_count,
+            ),
+            warnings,
+            photos=self._photos.folder.photos,
+            images=self._images,
+        )
+        [int8] = [file.path for file in exported.files if file.quantization == "int8"]
+        write_bytes(folder / INT8_BACKBONE, int8_features(int8.read_bytes()))
+        return ArchitectureResult(
+            key=task.key,
+            labels=trained.labels,
+            models=tuple(
+                GridModel(
+                    architecture=task.architecture,
+                    quantization=file.quantization,
+                    path=file.path,
+                    size=file.size,
+                    sha256=sha256_of(file.path),
+                )
+                for file in exported.files
+            ),
+            int8_backbone_sha256=sha256_of(folder / INT8_BACKBONE),
+            warnings=tuple(dict.fromkeys(warnings.texts)),
+            test=_test_evaluations(exported.files, trained.labels),
+        )
+
+
+class _Warnings(Silent):
+    """A reporter that collects warnings, so that the parent process can report each of them once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
+    """Check that the photos that trained are those of the snapshot."""
+    for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
+        if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
+            raise DatasetError(
+                f"{photos.folder.path}: {name} changed while the grid was running. Run again; finished work is kept."
+            )
+
+
+def _test_evaluations(files: tuple[ExportedFile, ...], labels: tuple[str, ...]) -> Evaluations | None:
+    scored = {file.quantization: file.scored for file in files if file.scored is not None}
+    if not scored:
+        return None
+    return Evaluations(
+        photos=tuple(photo.name for photo in scored["float32"].photos),
+        models={file.quantization: _evaluation(file, labels) for file in files},
+    )
+
+
+def _evaluation(file: ExportedFile, labels: tuple[str, ...]) -> EvaluationResult:
+    assert file.scored is not None
+    return EvaluationResult(
+        correct=tuple(file.scored.correct(labels).astype(int).tolist()),
+        repeats=1,
+        confusion=tuple(map(tuple, file.scored.evaluation(labels).confusion.tolist())),
+        mistakes=record_mistakes(file.scored.misclassified(labels)),
+        agreement=file.agreement,
+    )

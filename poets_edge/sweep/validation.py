@@ -1,0 +1,116 @@
+"""Cross-validating all architectures of a grid on the same photos, float32 and int8.
+
+float32 is evaluated from the bottlenecks that training has cached. int8 is evaluated from features of its own: those
+of the exported int8 model up to its last layer, computed once for each photo and cached. The heads are fitted to the
+float32 bottlenecks, like the head of the exported model; for int8 their weights and logits are rounded to 8 bits as the
+converter rounds them in the model. `poets_edge.training.cross_validation` says what this estimates. One influence on
+int8 is not removed: the photos that calibrate its ranges (without their classes) are evaluated too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from poets_edge.core.helper_pool import HelperPool
+from poets_edge.core.processes import Helper
+from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.weights import find_weights
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.progress import Reporter
+from poets_edge.sweep.architecture_result import INT8_BACKBONE, ArchitectureResult, Evaluations
+from poets_edge.sweep.int8_backbone import Int8Backbone
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.validation_worker import ValidationTask, ValidationWorker
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import BackboneCache, bottleneck_batches, bottlenecks
+
+_CACHE = "int8_features.sqlite"
+
+
+def validate_architectures(
+    options: GridOptions,
+    photos: PhotoSnapshot,
+    results: Mapping[Architecture, ArchitectureResult],
+    reporter: Reporter,
+) -> dict[Architecture, ArchitectureResult]:
+    """Return the results with cross-validations, from this run or an earlier one.
+
+    Raises:
+        DatasetError: no class has two photos that are not copies or variants of each other.
+        OutputError: a file cannot be written; finished cross-validations stay.
+    """
+    validated = dict(results)
+    todo = [
+        architecture
+        for architecture, result in results.items()
+        if result.cross_validation is None or result.cross_validation.requested_folds != options.folds
+    ]
+    if todo:
+        readable = photos.readable
+        with HelperPool(ValidationWorker(photos=readable, head=options.head, folds=options.folds)) as helpers:
+            helpers.start(len(todo))
+            _fill_int8_caches(options, {name: results[name] for name in todo}, readable, reporter)
+            float_caches = {name: _fill_float_cache(options, name, readable, reporter) for name in todo}
+
+            def validate(architecture: Architecture, helper: Helper[ValidationTask, Evaluations]) -> ArchitectureResult:
+                folder, result = options.folder(architecture), results[architecture]
+                task = ValidationTask(
+                    float_cache=float_caches[architecture],
+                    int8_cache=folder / _CACHE,
+                    int8_backbone_sha256=result.int8_backbone_sha256,
+                )
+                result = replace(result, cross_validation=helper.ask(task, architecture.name))
+                result.write(folder)
+                return result
+
+            with reporter.progress("cross-validating", len(todo), "architecture") as advance:
+                for architecture, result in helpers.share(todo, validate):
+                    validated[architecture] = result
+                    advance(1)
+    return validated
+
+
+def _fill_int8_caches(
+    options: GridOptions,
+    results: Mapping[Architecture, ArchitectureResult],
+    photos: HashedPhotos,
+    reporter: Reporter,
+) -> None:
+    """Compute the int8 features of all architectures, decoding each photo once."""
+    with ExitStack() as stack:
+        backbones = []
+        for architecture, result in results.items():
+            folder = options.folder(architecture)
+            cache, damaged = stack.enter_context(open_cache(folder / _CACHE))
+            if damaged:
+                reporter.warn(f"{folder / _CACHE} was damaged; it was moved to {damaged} and is made again.")
+            backbones.append(
+                Int8Backbone(
+                    model=folder / INT8_BACKBONE,
+                    sha256=result.int8_backbone_sha256,
+                    name=f"{architecture.backbone} int8",
+                    size=architecture.size,
+                    cache=cache,
+                )
+            )
+        for _ in bottlenecks(photos, backbones, reporter, what="int8 features"):
+            pass  # stored in the caches; unreadable photos were reported in training
+
+
+def _fill_float_cache(
+    options: GridOptions, architecture: Architecture, photos: HashedPhotos, reporter: Reporter
+) -> Path:
+    """Compute float32 bottlenecks that were deleted since training; return the cache file."""
+    weights = find_weights(architecture, options.model_dir, reporter=reporter)
+    backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
+    with open_cache(backbone.cache_file) as (cache, damaged):
+        if damaged:
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+        for _ in bottleneck_batches(photos, [BackboneCache(backbone, cache)], reporter):
+            pass
+    return backbone.cache_file

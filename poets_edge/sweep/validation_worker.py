@@ -1,0 +1,116 @@
+"""Cross-validating one architecture from cached vectors, in a helper process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.quantize.int8_features import LogitQuantization, round_weights
+from poets_edge.sweep.architecture_result import EvaluationResult, Evaluations, record_mistakes
+from poets_edge.sweep.int8_backbone import int8_vector_key
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import vector_key
+from poets_edge.training.cross_validation import CrossValidation, FoldAssignment, evaluate_folds, fit_folds
+from poets_edge.training.head import Head, HeadOptions, Matrix, softmax
+from poets_edge.training.vectors import Vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationTask:
+    """Request to cross-validate an architecture.
+
+    Attributes:
+        float_cache: file with the bottlenecks of the float32 backbone.
+        int8_cache: file with the features of the int8 backbone.
+        int8_backbone_sha256: checksum of the int8 backbone, hexadecimal.
+    """
+
+    float_cache: Path
+    int8_cache: Path
+    int8_backbone_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationWorker:
+    """Answers ValidationTasks about the photos of one grid.
+
+    Attributes:
+        head: options of the heads that are fitted.
+        folds: requested number of folds.
+    """
+
+    photos: HashedPhotos
+    head: HeadOptions
+    folds: int
+
+    def __call__(self, task: ValidationTask) -> Evaluations:
+        """Cross-validate float32 and int8 on all photos whose vectors are cached.
+
+        Raises:
+            DatasetError: no class has two photos that are not copies or variants of each other.
+        """
+        photos, vectors, features = self._read_vectors(task)
+        labels = photos.photos.present
+        folds, assignments = fit_folds(photos, vectors, labels, self.head, self.folds)
+        float32 = evaluate_folds(photos, vectors, labels, folds, assignments)
+        int8 = evaluate_folds(
+            photos, features, labels, folds, [_quantized(assignment, features) for assignment in assignments]
+        )
+        same = float32.scores.argmax(axis=2) == int8.scores.argmax(axis=2)
+        return Evaluations(
+            photos=tuple(float32.photos.names),
+            folds=folds.count,
+            requested_folds=self.folds,
+            warnings=tuple(folds.warnings()),
+            models={"float32": _evaluation(float32, 1.0), "int8": _evaluation(int8, float(same.mean()))},
+        )
+
+    def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Matrix, Matrix]:
+        """Return the photos that both caches know, and their vectors, float32 [photos, bottleneck_size] each."""
+        digests = [digest.tobytes() for digest in self.photos.digests]
+        with open_cache(task.float_cache) as (cache, _):
+            floats = cache.get_many([vector_key(digest) for digest in digests])
+        with open_cache(task.int8_cache) as (cache, _):
+            ints = cache.get_many([int8_vector_key(digest, task.int8_backbone_sha256) for digest in digests])
+        known = [
+            (row, vector, features)
+            for row, (vector, features) in enumerate(zip(floats, ints, strict=True))
+            if vector is not None and features is not None
+        ]
+        rows = np.array([row for row, _, _ in known], np.int64)
+        vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
+        return self.photos.take(rows), vectors, features
+
+
+@dataclass(frozen=True)
+class Int8Head(Head):
+    """A head as an int8 model stores it: 8-bit weights, and logits rounded to 8 bits."""
+
+    steps: LogitQuantization
+
+    def scores(self, bottlenecks: Vectors) -> Matrix:
+        """Return probabilities, float32 [photos, classes], from features of the int8 backbone."""
+        return softmax(self.steps.round(self.logits(bottlenecks)))
+
+
+def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
+    """Return the folds with their heads quantized to 8 bits."""
+    heads = []
+    for head in assignment.heads:
+        weights = round_weights(head.weights)
+        logits = np.asarray(features @ weights + head.biases, np.float32)
+        heads.append(Int8Head(weights, head.biases, LogitQuantization.spanning(logits)))
+    return FoldAssignment(assignment.fold, tuple(heads))
+
+
+def _evaluation(result: CrossValidation, agreement: float) -> EvaluationResult:
+    return EvaluationResult(
+        correct=tuple(result.right.tolist()),
+        repeats=len(result.scores),
+        confusion=tuple(map(tuple, result.confusion.round(4).tolist())),
+        mistakes=record_mistakes(result.scored.misclassified(result.labels)),
+        agreement=agreement,
+    )

@@ -1,0 +1,78 @@
+"""Bottlenecks on disk: one file per backbone, one row per photo, as `poets_edge.training.row_store` stores them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.training.row_store import Rows, open_rows
+
+Vector = npt.NDArray[np.float32]
+
+
+def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
+    """Return the key of a vector within one backbone's file.
+
+    Args:
+        photo_digest: SHA-256 of the photo's bytes.
+        variant: name of the distortion, "" for none.
+    """
+    return hashlib.sha256(photo_digest + variant.encode()).digest()
+
+
+class BottleneckCache:
+    """The cached vectors of one backbone; made by `open_cache`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def get(self, key: bytes) -> Vector | None:
+        """Return a vector (float32 [bottleneck_size]), or None if it is absent or its checksum is wrong."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Vector | None]:
+        """Return the vectors of several keys, in order; None for those that are absent or damaged."""
+        return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
+
+    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the keys that are absent, in order. Damage to the others is only noticed when they are read."""
+        return self._rows.missing(keys)
+
+    def put(self, key: bytes, vector: Vector) -> None:
+        """Store a vector; it is safe after the next `commit`. Raises OutputError: the disk is full or damaged."""
+        self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
+
+    def take_damage(self) -> list[str]:
+        """Return sentences about the damage that was found since the last call."""
+        found = [
+            f"the bottleneck cache was damaged; it was moved to {path} and is computed anew."
+            for path in self._rows.set_aside
+        ]
+        if self._rows.damaged:
+            found.append(f"{self._rows.damaged} results in the bottleneck cache were damaged; they are computed anew.")
+        self._rows.set_aside.clear()
+        self._rows.damaged = 0
+        return found
+
+    def commit(self) -> None:
+        """Write what was stored to the disk. Raises OutputError: the disk is full or damaged."""
+        self._rows.commit()
+
+
+@contextlib.contextmanager
+def open_cache(path: Path) -> Iterator[tuple[BottleneckCache, Path | None]]:
+    """Open a cache file, or create it.
+
+    Yields:
+        The cache, and where a damaged file was moved, or None.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with open_rows(path, "bottlenecks") as (rows, damaged):
+        yield BottleneckCache(rows), damaged

@@ -1,0 +1,83 @@
+"""Bottlenecks computed by several processes or machines, and stored by this one.
+
+`local:N` starts N processes here; any other address is that of a Dask scheduler, whose workers must see the photos
+under the same paths. A vector has the same bits wherever it was computed by the same interpreter on the same kind of
+processor, and so has a head that is trained on it.
+
+Photos that cannot be decoded, or that change meanwhile, are left to the process that trains, which reports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from poets_edge.photos.table import HashedPhotos
+from poets_edge.progress import Reporter
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.training.bottlenecks import BackboneCache, vector_key
+from poets_edge.training.cluster_address import local_workers
+from poets_edge.training.dask_scheduler import connect, run_on_scheduler, worker_count
+from poets_edge.training.vector_task import PHOTOS_PER_TASK, PhotoFile, TaskResult, compute_vectors
+from poets_edge.training.worker_processes import run_in_processes
+
+_DIGESTS_PER_QUERY = 4096
+
+
+def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[BackboneCache], reporter: Reporter) -> None:
+    """Compute the vectors that these caches lack, and store them.
+
+    Args:
+        address: `local:N` for N processes here, or a Dask scheduler's address.
+
+    Raises:
+        RuntimeMissingError: Dask is not installed.
+        RemoteError: the scheduler cannot be reached, or is lost, or workers die without end; what is done stays done.
+        OutputError: a cache cannot be written.
+    """
+    missing = _missing_rows(photos, places)
+    if not missing:
+        return
+    tasks = _tasks(photos, missing)
+    sizes = [place.size for place in places]
+    workers = local_workers(address)
+    if workers:
+        reporter.note(f"cluster {address}: {workers} processes")
+        models = [place.backbone.model.resolve() for place in places]
+        work = partial(compute_vectors, models=models, sizes=sizes)
+        _store(run_in_processes(tasks, work, workers=workers), len(missing), places, address, reporter)
+        return
+    with connect(address) as client:
+        reporter.note(f"cluster {address}: {worker_count(client)} workers, dashboard at {client.dashboard_link}")
+        files = [ModelFile(place.backbone.model, place.backbone.model.read_bytes()) for place in places]
+        results = run_on_scheduler(client, tasks, partial(compute_vectors, sizes=sizes), files)
+        _store(results, len(missing), places, address, reporter)
+
+
+def _missing_rows(photos: HashedPhotos, places: Sequence[BackboneCache]) -> list[int]:
+    """Return the rows of photos that lack a vector in one of the caches."""
+    rows = []
+    for start in range(0, len(photos), _DIGESTS_PER_QUERY):
+        keys = [vector_key(digest.tobytes()) for digest in photos.digests[start : start + _DIGESTS_PER_QUERY]]
+        absent = {key for place in places for key in place.cache.missing(keys)}
+        rows += [row for row, key in enumerate(keys, start) if key in absent]
+    return rows
+
+
+def _tasks(photos: HashedPhotos, rows: Sequence[int]) -> Iterator[list[PhotoFile]]:
+    for start in range(0, len(rows), PHOTOS_PER_TASK):
+        items = (photos[row] for row in rows[start : start + PHOTOS_PER_TASK])
+        yield [PhotoFile(str(item.photo.path.absolute()), item.digest) for item in items]
+
+
+def _store(
+    results: Iterable[TaskResult], photo_count: int, places: Sequence[BackboneCache], address: str, reporter: Reporter
+) -> None:
+    """Write results to the caches as they arrive: each is safe before the next one is waited for."""
+    with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
+        for result in results:
+            for place, vectors in zip(places, result.vectors, strict=True):
+                for digest, vector in zip(result.digests, vectors, strict=True):
+                    place.cache.put(vector_key(digest), vector)
+                place.cache.commit()
+            advance(result.photo_count)

@@ -1,0 +1,180 @@
+"""A disk cache of the activations that fine-tuning trains on: the outputs of the layers below the cut, for each view.
+
+Activations are outputs of relu6, from 0 to 6, and are stored in 8 bits with a step of 6 / 255. That takes a quarter of
+the space, 50 kB per view at 0.50_224 and 3 blocks, at no loss of accuracy (`benchmarks/results/fine_tuning.md`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.core.parallel import run_parallel
+from poets_edge.core.sqlite import LOG_BYTES
+from poets_edge.errors import OutputError
+from poets_edge.nets.network import Network
+from poets_edge.photos.image import PREPROCESSING, open_photo
+from poets_edge.progress import Reporter
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.training.backbone import Backbone
+from poets_edge.training.bottleneck_cache import cache_key
+from poets_edge.training.bottlenecks import Extractor, HashedPhoto
+from poets_edge.training.fine_tuning.tail import Tail, below
+from poets_edge.training.fine_tuning.views import Views
+from poets_edge.training.row_store import Rows, open_rows
+
+Activation = npt.NDArray[np.uint8]
+
+STEP = 6 / 255
+"""Real value of one step of a stored activation."""
+
+_CODE = "uint8-1"
+"""Name of the encoding of activations; raise its number when the encoding changes."""
+_FILE_OVERHEAD = 1.1
+"""Minimum ratio of a file's size to its contents: a row fills whole pages."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of one photo.
+
+    Attributes:
+        photo: the photo.
+        name: PLAIN, or one of the names of `Views`.
+    """
+
+    photo: HashedPhoto
+    name: str
+
+    @property
+    def key(self) -> bytes:
+        """Key of its row in the file of a backbone and a cut."""
+        return cache_key(self.photo.digest, f"{PREPROCESSING} {_CODE} {self.name}")
+
+
+class Activations:
+    """Activations at one cut of one backbone; made by `open_activations`."""
+
+    def __init__(self, backbone: Backbone, model: ModelFile, rows: Rows, file: Path, views: Views) -> None:
+        self._backbone = backbone
+        self._model = model
+        self._rows = rows
+        self.file = file
+        self._views = views
+        self._extractor = Extractor(model)
+        self.shape = self._extractor.shape
+
+    def compute(self, views: Sequence[View], reporter: Reporter) -> int:
+        """Compute the activations that are not cached, on all cores.
+
+        Returns:
+            Number of computed activations.
+
+        Raises:
+            OutputError: the disk has no room for them, or is full; existing ones are kept.
+            PhotoError: a photo has changed since it was hashed.
+        """
+        absent = set(self._rows.missing([view.key for view in views]))
+        todo: dict[HashedPhoto, list[str]] = {}
+        for view in views:
+            if view.key in absent:
+                todo.setdefault(view.photo, []).append(view.name)
+        count = sum(map(len, todo.values()))
+        if not count:
+            return 0
+        needed = _check_space(self.file, count, math.prod(self.shape))
+        reporter.note(
+            f"activations: {count} to compute, {math.prod(self.shape) / 1e3:.0f} kB each, {needed / 1e6:.0f} MB in"
+            f" {self.file}"
+        )
+
+        def work(item: tuple[HashedPhoto, list[str]], extractor: Extractor) -> list[tuple[bytes, bytes]]:
+            photo, names = item
+            return [
+                (View(photo, name).key, activation.tobytes())
+                for name, activation in self._extract(photo, names, extractor)
+            ]
+
+        what = f"activations, {self._backbone.architecture.backbone}"
+        with reporter.progress(what, count, "view") as advance:
+            for _, results in run_parallel(list(todo.items()), partial(Extractor, self._model), work):
+                for key, data in results:
+                    self._rows.write(key, data)
+                advance(len(results))
+        self._rows.commit()
+        return count
+
+    def read(self, views: Sequence[View]) -> Activation:
+        """Return activations, uint8 [views, height, width, channels]; absent and damaged ones are computed.
+
+        Raises:
+            PhotoError: one has to be computed, and its photo has changed since it was hashed.
+        """
+        batch = np.empty((len(views), *self.shape), np.uint8)
+        for index, view in enumerate(views):
+            data = self._rows.read(view.key)
+            if data is None or len(data) != batch[index].nbytes:
+                ((_, activation),) = self._extract(view.photo, [view.name], self._extractor)
+                self._rows.write(view.key, activation.tobytes())
+                batch[index] = activation
+            else:
+                batch[index] = np.frombuffer(data, np.uint8).reshape(self.shape)
+        return batch
+
+    def _extract(
+        self, photo: HashedPhoto, names: Sequence[str], extractor: Extractor
+    ) -> Iterator[tuple[str, Activation]]:
+        # The bytes that were hashed are the bytes that are decoded, or a row would lie under another photo's key.
+        image = open_photo(replace(photo.photo, sha256=photo.digest.hex()))
+        for name in names:
+            pixels = self._views.render(image, self._backbone.architecture.size, name, photo.digest)
+            yield name, _as_steps(extractor(pixels))
+
+
+@contextlib.contextmanager
+def open_activations(
+    backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
+) -> Iterator[Activations]:
+    """Open the cache of the activations that a tail reads, or create it.
+
+    Raises:
+        OutputError: `folder` cannot be written.
+    """
+    file = activations_file(backbone, tail, folder)
+    with open_rows(file, "activations") as (rows, damaged):
+        if damaged:
+            reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
+        model = ModelFile(file, write_float_model(below(network, tail.cut)))
+        yield Activations(backbone, model, rows, file, views)
+        for moved in rows.set_aside:
+            reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed anew.")
+
+
+def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
+    """Return the path of the cache for a backbone and a tail."""
+    return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
+
+
+def _as_steps(values: npt.NDArray[np.float32]) -> Activation:
+    return np.asarray(np.rint(values * np.float32(1 / STEP)), np.uint8)
+
+
+def _check_space(path: Path, rows: int, row_bytes: int) -> int:
+    """Return the bytes that more rows take on the disk. Raises OutputError: there is no room for them."""
+    needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OutputError(
+            f"cannot write {path}: {rows} activations of {row_bytes / 1e3:.0f} kB take {needed / 1e6:.0f} MB, and"
+            f" {free / 1e6:.0f} MB are free. Free some space, give another `bottleneck_dir`, or take fewer"
+            " `variants`."
+        )
+    return needed

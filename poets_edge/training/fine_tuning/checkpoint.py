@@ -1,0 +1,76 @@
+"""Checkpoints of fine-tuning: a run that was killed resumes after its last complete epoch, and ends in the same bits.
+
+The name of a checkpoint contains a checksum of everything that determines the result, so other runs do not use it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.core.files import write_bytes
+from poets_edge.core.json_checks import COUNT, Optional, check, parse_json
+from poets_edge.errors import RecordError
+from poets_edge.training.fine_tuning.trainer import Epoch
+
+Arrays = Sequence[npt.NDArray[Any]]
+
+SUFFIX = ".checkpoint.npz"
+_EPOCH = {
+    "epoch": COUNT,
+    "train_accuracy": float,
+    "train_cross_entropy": float,
+    "validation_accuracy": Optional(float),
+    "validation_cross_entropy": Optional(float),
+}
+_NOTES = {"chosen": COUNT, "epochs": [_EPOCH]}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state that a training run resumes from.
+
+    Attributes:
+        epochs: results of the complete epochs.
+        chosen: number of the best epoch so far, from 1; 0 if there is none.
+        state: state of the trainer.
+        best: weights of the best epoch so far.
+    """
+
+    epochs: tuple[Epoch, ...]
+    chosen: int
+    state: Arrays
+    best: Arrays
+
+
+def save(path: Path, progress: Progress) -> None:
+    """Write a checkpoint atomically. Raises OutputError."""
+    notes = {"chosen": progress.chosen, "epochs": [asdict(epoch) for epoch in progress.epochs]}
+    arrays = {f"state_{number:03}": array for number, array in enumerate(progress.state)}
+    arrays |= {f"kept_{number:03}": array for number, array in enumerate(progress.best)}
+    buffer = io.BytesIO()
+    np.savez(buffer, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path) -> Progress | None:
+    """Read a checkpoint; return None if it does not exist or is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            notes = check(parse_json(str(stored["notes"])), _NOTES)
+            state, best = (
+                [stored[name] for name in sorted(stored.files) if name.startswith(kind)] for kind in ("state", "kept")
+            )
+            epochs = tuple(Epoch(**fields) for fields in notes["epochs"])
+            return Progress(epochs, int(notes["chosen"]), state, best)
+    except (OSError, RecordError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -1,0 +1,151 @@
+"""Training of a tail and a head in TensorFlow: AdamW with a cosine schedule, and a moving average of the weights.
+
+The inputs are batches of activations with their classes; photos and files are handled elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.nets.tensorflow import load_tensorflow
+from poets_edge.training.fine_tuning.activations import STEP, Activation
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.tail import Tail
+from poets_edge.training.head import Head
+
+Array = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+# Kingma and Ba, "Adam", 2014, and Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2017.
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Result of one epoch. Validation values are None if there are no validation photos.
+
+    Attributes:
+        epoch: number of the epoch, from 1.
+        train_accuracy, train_cross_entropy: averages over the training views, with smoothed labels.
+        validation_accuracy, validation_cross_entropy: results of the averaged weights on undistorted photos.
+    """
+
+    epoch: int
+    train_accuracy: float
+    train_cross_entropy: float
+    validation_accuracy: float | None
+    validation_cross_entropy: float | None
+
+
+def weights_of(tail: Tail, head: Head) -> list[Array]:
+    """Return kernels and biases in the order of computation; the head's are the last two."""
+    return [array for each in tail.convolutions for array in (each.kernel, each.bias)] + [head.weights, head.biases]
+
+
+def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
+    """Return a tail of the same structure, and a head, with weights in the order of `weights_of`."""
+    pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
+    convolutions = tuple(replace(each, kernel=kernel, bias=bias) for kernel, bias, each in pairs)
+    return replace(tail, convolutions=convolutions), Head(weights[-2], weights[-1])
+
+
+class Trainer:
+    """A tail and a head in training; `state` and `restore` save and load their weights and the optimizer's."""
+
+    def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
+        """Start from a tail and the head that was trained on it."""
+        self._tf = tf = load_tensorflow("fine-tuning")
+        self._tail = tail
+        self._options = options
+        self._steps_per_epoch = steps_per_epoch
+        self._step = 0
+        start = weights_of(tail, head)
+        self._weights, self._average = ([tf.Variable(array) for array in start] for _ in range(2))
+        self._first, self._second = ([tf.Variable(np.zeros_like(array)) for array in start] for _ in range(2))
+        self._update = tf.function(self._one_step)
+        self._predict = tf.function(
+            lambda activations: tf.nn.softmax(self._logits(self._average, activations)), reduce_retracing=True
+        )
+
+    def train(self, activations: Activation, classes: Indices) -> tuple[float, int]:
+        """Train one step.
+
+        Args:
+            activations: uint8 [batch, height, width, channels].
+            classes: int64 [batch].
+
+        Returns:
+            Mean cross entropy of the batch before the step, with smoothed labels (NaN or infinity after training has
+            diverged), and the number of correct predictions.
+        """
+        step, warm = self._step, self._steps_per_epoch
+        total = self._options.epochs * self._steps_per_epoch
+        assert self._options.learning_rate is not None, "resolve the options first"
+        rate = self._options.learning_rate * min(1.0, (step + 1) / warm) * (1 + np.cos(np.pi * step / total)) / 2
+        # An average over few steps must not retain its initial value.
+        decay = min(self._options.averaging, (step + 2) / (step + 11))
+        self._step += 1
+        loss, correct = self._update(activations, classes, *(np.float32(number) for number in (rate, step + 1, decay)))
+        return float(loss), int(correct)
+
+    def scores(self, activations: Activation) -> Array:
+        """Return the probabilities that the averaged weights give, float32 [batch, classes]."""
+        return np.asarray(self._predict(activations), np.float32)
+
+    def averaged(self) -> tuple[Tail, Head]:
+        """Return a copy of the averaged weights."""
+        return with_weights(self._tail, [variable.numpy() for variable in self._average])
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """Return the step number, the weights, their average and the optimizer's moments."""
+        return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
+
+    def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
+        """Resume from a state of a trainer of the same structure."""
+        self._step = int(state[0])
+        for variable, array in zip(self._variables(), state[1:], strict=True):
+            variable.assign(array)
+
+    def _variables(self) -> list[Any]:
+        return [*self._weights, *self._average, *self._first, *self._second]
+
+    def _logits(self, weights: Sequence[Any], activations: Any) -> Any:
+        """Return the logits of uint8 activations, float32 [batch, classes]."""
+        tf = self._tf
+        values = tf.cast(activations, tf.float32) * STEP
+        for each, kernel, bias in zip(self._tail.convolutions, weights[0::2], weights[1::2], strict=False):
+            if each.depthwise:
+                strides = [1, each.stride, each.stride, 1]
+                values = tf.nn.depthwise_conv2d(values, kernel, strides, "SAME")
+            else:
+                # As a matrix product: TensorFlow's gradient of a 1 x 1 convolution takes twice as long.
+                shape = tf.shape(values)
+                rows = tf.matmul(tf.reshape(values, [-1, kernel.shape[2]]), tf.reshape(kernel, kernel.shape[2:]))
+                values = tf.reshape(rows, [shape[0], shape[1], shape[2], kernel.shape[3]])
+            values = tf.nn.relu6(values + bias)
+        return tf.matmul(tf.reduce_mean(values, axis=[1, 2]), weights[-2]) + weights[-1]
+
+    def _one_step(self, activations: Any, classes: Any, rate: Any, step: Any, decay: Any) -> tuple[Any, Any]:
+        tf, options = self._tf, self._options
+        count = int(self._weights[-1].shape[0])
+        truth = tf.one_hot(classes, count) * (1 - options.label_smoothing) + options.label_smoothing / count
+        with tf.GradientTape() as tape:
+            logits = self._logits(self._weights, activations)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(truth, logits))
+        gradients = tape.gradient(loss, self._weights)
+        everything = zip(self._weights, self._average, self._first, self._second, gradients, strict=True)
+        for weight, average, first, second, gradient in everything:
+            first.assign(_BETA1 * first + (1 - _BETA1) * gradient)
+            second.assign(_BETA2 * second + (1 - _BETA2) * tf.square(gradient))
+            change = first / (1 - _BETA1**step) / (tf.sqrt(second / (1 - _BETA2**step)) + _EPSILON)
+            if weight.shape.rank > 1:
+                change += options.weight_decay * weight
+            weight.assign_sub(rate * change)
+            average.assign(decay * average + (1 - decay) * weight)
+        correct = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, axis=1), classes), tf.int32))
+        return loss, correct

@@ -1,0 +1,193 @@
+"""The epochs of fine-tuning, and the choice of the epoch whose weights are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.core.parallel import run_parallel
+from poets_edge.progress import Reporter
+from poets_edge.training.bottlenecks import PLAIN, HashedPhoto
+from poets_edge.training.fine_tuning import checkpoint
+from poets_edge.training.fine_tuning.activations import Activation, Activations, View
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.schedule import Schedule
+from poets_edge.training.fine_tuning.tail import Tail
+from poets_edge.training.fine_tuning.trainer import Epoch, Trainer, weights_of, with_weights
+from poets_edge.training.head import Head
+
+Indices = npt.NDArray[np.int64]
+
+_FORMAT = 2
+"""Version of the training procedure; raise it when equal inputs are trained to different weights."""
+
+
+class DivergedError(Exception):
+    """The loss is no longer a number."""
+
+    def __init__(self, epochs: tuple[Epoch, ...]) -> None:
+        """Args: epochs: the epochs before."""
+        super().__init__(f"its loss was no longer a number in epoch {len(epochs) + 1}")
+        self.epochs = epochs
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Validation photos, which are shown undistorted.
+
+    Attributes:
+        photos: the photos.
+        classes: class number of each, int64 [photos].
+    """
+
+    photos: Sequence[HashedPhoto]
+    classes: Indices
+
+    @property
+    def views(self) -> list[View]:
+        """The photos as views."""
+        return [View(photo, PLAIN) for photo in self.photos]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Result of fine-tuning.
+
+    Attributes:
+        tail, head: averaged weights of the chosen epoch.
+        epochs: results of all epochs.
+        chosen: number of the chosen epoch, from 1.
+    """
+
+    tail: Tail
+    head: Head
+    epochs: tuple[Epoch, ...]
+    chosen: int
+
+
+def tune(
+    start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, activations: Activations,
+    options: FineTuning, folder: Path, reporter: Reporter,
+) -> tuple[Tuned, Path]:  # fmt: skip
+    """Train a tail and a head, resuming from the checkpoint of an equal run that was killed.
+
+    Args:
+        start: weights to start from.
+        activations: contains all views of the schedule and of the validation photos.
+        folder: holds the checkpoint.
+
+    Returns:
+        The result, and the path of its checkpoint, to be removed when all outputs are written.
+
+    Raises:
+        DivergedError: the loss is no longer a number.
+        OutputError: the checkpoint cannot be written.
+        PhotoError: see `Activations.read`.
+    """
+    trainer = Trainer(*start, options, schedule.steps)
+    path = folder / f"{activations.file.name.partition('.activations')[0]}-{_key(start, schedule, validation, options)}"
+    path = path.with_name(path.name + checkpoint.SUFFIX)
+    done: tuple[Epoch, ...] = ()
+    best, chosen = start, 0
+    if (earlier := checkpoint.load(path)) is not None:
+        trainer.restore(earlier.state)
+        done, chosen, best = earlier.epochs, earlier.chosen, with_weights(start[0], earlier.best)
+        reporter.note(f"fine-tuning goes on after epoch {len(done)}, where an earlier run was stopped.")
+    shown = schedule.steps * schedule.batch
+    with reporter.progress("fine-tuning", options.epochs * shown) as advance:
+        advance(len(done) * shown)
+        for number in range(len(done), options.epochs):
+            accuracy, loss = _one_epoch(trainer, schedule, number, activations, advance)
+            now = trainer.averaged()
+            if not math.isfinite(loss) or not all(np.isfinite(array).all() for array in weights_of(*now)):
+                raise DivergedError(done)
+            epoch = Epoch(number + 1, accuracy, loss, *_validate(trainer, validation, activations, schedule.batch))
+            done = (*done, epoch)
+            if _is_best(done, len(validation.photos)):
+                best, chosen = now, epoch.epoch
+            checkpoint.save(path, checkpoint.Progress(done, chosen, trainer.state(), weights_of(*best)))
+            reporter.note(_line(epoch, options.epochs))
+    return Tuned(*best, done, chosen), path
+
+
+def _one_epoch(
+    trainer: Trainer, schedule: Schedule, number: int, activations: Activations, advance: Callable[[int], object]
+) -> tuple[float, float]:
+    """Train one epoch; return accuracy and mean cross entropy of its batches, up to the one that diverged."""
+    correct, losses = 0, []
+
+    def read(batch: tuple[list[View], Indices], _: None) -> tuple[Activation, Indices]:
+        return activations.read(batch[0]), batch[1]
+
+    # One thread reads the next batches while TensorFlow is busy with this one.
+    for _, (batch, classes) in run_parallel(schedule.epoch(number), lambda: None, read, workers=1):
+        loss, correct_in_batch = trainer.train(batch, classes)
+        losses.append(loss)
+        if not math.isfinite(loss):
+            break
+        correct += correct_in_batch
+        advance(len(classes))
+    return correct / (schedule.steps * schedule.batch), float(np.mean(losses))
+
+
+def _validate(
+    trainer: Trainer, validation: ValidationSet, activations: Activations, batch: int
+) -> tuple[float | None, float | None]:
+    """Return accuracy and cross entropy on the validation photos; None if there are none."""
+    if not validation.photos:
+        return None, None
+    views = validation.views
+    scores = np.concatenate(
+        [trainer.scores(activations.read(views[start : start + batch])) for start in range(0, len(views), batch)]
+    )
+    of_truth = np.maximum(scores[np.arange(len(views)), validation.classes], np.float32(1e-12))
+    return float((scores.argmax(axis=1) == validation.classes).mean()), float(-np.log(of_truth).mean())
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    line = (
+        f"epoch {epoch.epoch:>3} of {epochs}   train {epoch.train_accuracy:6.1%}"
+        f"   cross entropy {epoch.train_cross_entropy:.4f}"
+    )
+    if epoch.validation_accuracy is not None:
+        line += f"   validation {epoch.validation_accuracy:6.1%}   cross entropy {epoch.validation_cross_entropy:.4f}"
+    return line
+
+
+def _is_best(done: Sequence[Epoch], photos: int) -> bool:
+    """Whether the last epoch is the one to use so far.
+
+    That is the last epoch whose accuracy is within one standard error of the highest ("one standard error rule":
+    Breiman et al., Classification and Regression Trees, 1984, 3.4.3). On a hundred photos the highest of many
+    accuracies is mostly luck, and at the end of a cosine schedule the weights have settled; an early epoch is used only
+    if later ones are significantly worse.
+    """
+    accuracies = [epoch.validation_accuracy for epoch in done if epoch.validation_accuracy is not None]
+    if not accuracies:
+        return True
+    best = max(accuracies)
+    return accuracies[-1] >= best - math.sqrt(best * (1 - best) / photos) - 1e-9
+
+
+def _key(start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, options: FineTuning) -> str:
+    """Return a checksum of everything that determines the result, except the machine."""
+    inputs = [
+        _FORMAT,
+        version("tensorflow"),
+        asdict(options),
+        schedule.seed,
+        [*schedule.views, *schedule.whole],
+        schedule.whole_from,
+        [photo.digest.hex() for photo in (*schedule.photos, *validation.photos)],
+        [*schedule.classes.tolist(), *validation.classes.tolist()],
+        hashlib.sha256(b"".join(array.tobytes() for array in weights_of(*start))).hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]

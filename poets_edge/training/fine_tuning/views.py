@@ -1,0 +1,85 @@
+"""Views: the distorted copies of a photo from which fine-tuning learns.
+
+A head gains little from distorted photos, but the last blocks overfit 800 undistorted ones. By default a view is a
+random part of the photo (35 to 100 % of its area, with an aspect ratio up to 4:3 from the photo's own), mirrored or not
+(Szegedy et al., "Going Deeper with Convolutions", 2014, section 6). If the distortion flags of `retrain.py` are given,
+they determine the views instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from poets_edge.photos.image import Pixels, fit
+from poets_edge.training.bottlenecks import PLAIN
+from poets_edge.training.distort import Distortions, distort
+
+DEFAULT_VIEWS = 30
+
+_MIN_AREA = 0.35
+_MAX_ASPECT = 4 / 3
+_ATTEMPTS = 10
+_CROP = "crop-1"
+"""Name of the views of `_crop`; raise its number when the views change."""
+_MIRRORED = "mirrored-1"
+"""Name of the view that is the whole photo, resized and mirrored."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of a photo.
+
+    Attributes:
+        distortions: distortions of `retrain.py`'s flags; if none is active, views are cropped and mirrored.
+        count: number of views per photo.
+    """
+
+    distortions: Distortions
+    count: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the views; name and photo contents determine the pixels of a view."""
+        if self.distortions.active:
+            return tuple(replace(self.distortions, variants=self.count).names())
+        return tuple(f"{_CROP} {number}" for number in range(self.count))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the views that show the whole photo: plain, and mirrored if mirroring is among the distortions."""
+        mirrored = not self.distortions.active or self.distortions.flip_left_right
+        return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
+
+    def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
+        """Return the pixels of a view, uint8 [height, width, 3]; PLAIN is the resized photo."""
+        if name == PLAIN:
+            return fit(image, size)
+        if name == _MIRRORED:
+            return fit(image, size)[:, ::-1]
+        if self.distortions.active:
+            return distort(image, size, self.distortions, name, photo_digest)
+        return _crop(image, size, name, photo_digest)
+
+
+def _crop(image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
+    seed = hashlib.sha256(photo_digest + name.encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    pixels = fit(image, size, _window(image.width, image.height, rng))
+    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+
+
+def _window(width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Return a random window (left, top, right, bottom); the whole image if none fits after some attempts."""
+    for _ in range(_ATTEMPTS):
+        area = rng.uniform(_MIN_AREA, 1.0)
+        stretch = math.sqrt(math.exp(rng.uniform(-math.log(_MAX_ASPECT), math.log(_MAX_ASPECT))))
+        wide, high = math.sqrt(area) * stretch * width, math.sqrt(area) / stretch * height
+        if wide <= width and high <= height:
+            left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+            return left, top, left + wide, top + high
+    return 0.0, 0.0, float(width), float(height)

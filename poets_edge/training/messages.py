@@ -1,0 +1,115 @@
+"""Messages of `train`: the split photos, each step, and advice on the finished run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from poets_edge.errors import ModelError
+from poets_edge.photos.split import SplitName
+from poets_edge.progress import Reporter
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
+from poets_edge.training.head import Step
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.record import Duplicate
+
+_CLEARLY_WORSE = 1.05
+"""Ratio of the final validation cross entropy to the lowest above which advice is given."""
+_SMALL = 4
+"""A class is small if the largest class has at least this many times its photos."""
+_BARS = "▁▂▃▄▅▆▇█"
+_CURVE_LENGTH = 40
+
+
+def step_line(step: Step) -> str:
+    """Return a line about one evaluation."""
+    line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
+    if step.validation_accuracy is not None:
+        line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
+    return line
+
+
+def report_sets(
+    reporter: Reporter, table: dict[str, dict[SplitName, int]], duplicates: Sequence[Duplicate], *, tested: bool
+) -> None:
+    """Report the number of photos by class and split, and photos that exist more than once."""
+    width = max(len("class"), *(len(label) for label in table))
+    reporter.note(f"{'class':<{width}}  training  validation  test")
+    for label, counts in table.items():
+        reporter.note(f"{label:<{width}}  {counts['training']:>8}  {counts['validation']:>10}  {counts['test']:>4}")
+    for label, counts in table.items():
+        if tested and not counts["test"]:
+            reporter.warn(f"class {label}: no test photo, so its accuracy is not known. Add photos.")
+    for duplicate in duplicates:
+        where = ", ".join(f"{name} ({chosen})" for name, chosen in zip(duplicate.names, duplicate.sets, strict=True))
+        effect = "teaches both classes" if len(set(duplicate.labels)) > 1 else "inflates the test score"
+        reporter.warn(f"the same photo more than once {effect}: {where}")
+
+
+def report_run(
+    options: TrainOptions,
+    steps: Sequence[Step],
+    table: Mapping[str, Mapping[SplitName, int]],
+    graph_sha256: str,
+    reporter: Reporter,
+) -> None:
+    """Report the validation curve, a better step, small classes, and exports of an earlier graph."""
+    validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
+    if validated:
+        reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
+    if line := better_step(steps, early_stop=options.head.early_stop):
+        reporter.note(line)
+    if line := small_classes(table):
+        reporter.warn(line)
+    stale = stale_exports(options.output_graph, graph_sha256)
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
+
+
+def better_step(steps: Sequence[Step], *, early_stop: bool) -> str | None:
+    """Return a line about the step with the lowest validation cross entropy; None unless the last is clearly worse."""
+    validated = [
+        (step.validation_cross_entropy, step.step) for step in steps if step.validation_cross_entropy is not None
+    ]
+    if not validated:
+        return None
+    lowest, best = min(validated)
+    last = validated[-1][0]
+    if last <= _CLEARLY_WORSE * lowest:
+        return None
+    outcome = "that head was kept" if early_stop else "the last head was kept; `early_stop` keeps that one"
+    return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {outcome}."
+
+
+def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
+    """Return a line about classes with few photos compared with the largest class; None if there are none."""
+    counts = {label: sum(sets.values()) for label, sets in table.items()}
+    largest = max(counts, key=lambda label: counts[label])
+    small = [f"{label} {count}" for label, count in counts.items() if count * _SMALL <= counts[largest]]
+    if not small:
+        return None
+    return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
+
+
+def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
+    """Return the `.tflite` files next to a graph that were exported from another graph."""
+    found = []
+    for path in sorted(graph.parent.glob(f"{graph.stem}*.tflite")):
+        try:
+            training = read_metadata(read_model(path)).facts.get("training") or {}
+        except ModelError:
+            continue
+        if training.get("graph_sha256") not in (None, graph_sha256):
+            found.append(path)
+    return found
+
+
+def curve(values: Sequence[float]) -> str:
+    """Return values from 0 to 1 as a row of at most 40 bars, each the mean of consecutive values."""
+    length = min(len(values), _CURVE_LENGTH)
+    edges = [round(index * len(values) / length) for index in range(length + 1)] if length else []
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+    return "".join(_BARS[min(int(mean * len(_BARS)), len(_BARS) - 1)] for mean in means)

@@ -1,0 +1,123 @@
+"""Options of `train`, checked before any work is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poets_edge.core.arguments import check_fields
+from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS, WORK
+from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture, as_architecture
+from poets_edge.nets.weights import IMAGENET
+from poets_edge.photos.address import Location, as_photo_path
+from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
+from poets_edge.photos.split import SplitConfig
+from poets_edge.training.cluster_address import check_cluster
+from poets_edge.training.distort import Distortions
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
+
+    Attributes:
+        image_dir: a folder with one folder of photos per class; or an archive of one, a pattern of WebDataset shards,
+            or an address.
+        recursive: also take photos from folders inside a class folder.
+        rehash: read every photo, including those whose size and times have not changed (see `photos.digests`).
+        strict: stop at a photo that cannot be read, instead of skipping it.
+        intermediate_store_frequency: steps between two intermediate graphs; 0 for none.
+        test_batch_size: number of photos of the final evaluation; -1 for the whole test split.
+        folds: cross-validation folds; 0 for no cross-validation.
+        weights: "imagenet", "embedded", or a weights file.
+        with_report: also write a report page next to the graph.
+        calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
+        cluster: where bottlenecks are computed: `local:N` for N processes on this machine, or the address of a Dask
+            scheduler; by default in threads of this process.
+        insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
+        exclude: a list of photos to exclude or to move to another class, as the audit page saves it.
+        runs_dir: folder for the notes that `list_runs` reads; None for no note.
+        summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
+        fine_tuning: number of blocks that are trained together with the head, and how.
+    """
+
+    image_dir: Location
+    architecture: Architecture = field(default_factory=lambda: architecture(DEFAULT_ARCHITECTURE))
+    output_graph: Path = GRAPH
+    output_labels: Path = LABELS
+    bottleneck_dir: Path = BOTTLENECKS
+    model_dir: Path = MODELS
+    weights: str = IMAGENET
+    summaries_dir: Path | None = None
+    intermediate_output_graphs_dir: Path = WORK / "intermediate_graphs"
+    intermediate_store_frequency: int = 0
+    percentages: SplitConfig = SplitConfig()
+    head: HeadOptions = HeadOptions()
+    test_batch_size: int = -1
+    folds: int = DEFAULT_FOLDS
+    distortions: Distortions = Distortions()
+    final_tensor_name: str = "final_result"
+    recursive: bool = False
+    rehash: bool = False
+    strict: bool = False
+    exclude: Path | None = None
+    calibrated: bool = True
+    with_report: bool = True
+    runs_dir: Path | None = RUNS
+    fine_tuning: FineTuning = FineTuning()
+    cluster: str = ""
+    insecure_cluster: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, image_dir=as_photo_path, architecture=as_architecture)
+        _at_least(self.intermediate_store_frequency, 0, "intermediate_store_frequency")
+        if self.test_batch_size != -1:
+            _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
+        check_folds(self.folds)
+        check_cluster(self.cluster, insecure=self.insecure_cluster)
+        if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
+            raise UsageError(
+                f"`final_tensor_name` {self.final_tensor_name!r} is not a node name: no spaces, ':' or '^' are allowed."
+            )
+        self.fine_tuning.check(self.architecture)
+        self._check_outputs_outside_photos()
+
+    @property
+    def summaries(self) -> Path:
+        """Folder for event files."""
+        return self.summaries_dir or WORK / "training_summaries" / self.architecture.name
+
+    @property
+    def record(self) -> Path:
+        """Path of the JSON record, next to the graph."""
+        return self.output_graph.with_suffix(".json")
+
+    @property
+    def report(self) -> Path:
+        """Path of the report page, next to the graph."""
+        return self.output_graph.with_suffix(".html")
+
+    def _check_outputs_outside_photos(self) -> None:
+        photos = self.image_dir.resolve()
+        for name, path in {
+            "output_graph": self.output_graph,
+            "output_labels": self.output_labels,
+            "bottleneck_dir": self.bottleneck_dir,
+            "model_dir": self.model_dir,
+            "summaries_dir": self.summaries,
+            "runs_dir": self.runs_dir or self.summaries,
+            "intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
+        }.items():
+            if path.resolve().is_relative_to(str(photos)):
+                raise UsageError(
+                    f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
+                    " Give a place outside."
+                )
+
+
+def _at_least(value: int, least: int, name: str, more: str = "") -> None:
+    if value < least:
+        raise UsageError(f"`{name}` must be {least} or more{more}, not {value}.")

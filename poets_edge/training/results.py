@@ -1,0 +1,102 @@
+"""Result of `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.tabular import Tabular
+from poets_edge.core.wording import percent
+from poets_edge.device.metrics import Evaluation
+from poets_edge.device.predictions import Mistake
+from poets_edge.photos.split import SplitName
+from poets_edge.training.cross_validation import CrossValidation
+from poets_edge.training.fine_tuning.fine_tune import FineTuned
+from poets_edge.training.head import Step
+from poets_edge.training.record import Duplicate
+from poets_edge.training.temperature_scaling import HeadCalibration
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainResult(Tabular):
+    """Result of `train`.
+
+    Attributes:
+        graph, labels_file, record, report: the files written; `report` is None if no report was wanted.
+        labels: class names, in the order of the model's outputs.
+        table: number of photos by class and split.
+        test, validation: evaluation of the finished head on all photos of the test and the validation split.
+        steps: evaluations in the course of training.
+        misclassified: misclassified test photos, the most confident mistakes first.
+        unreadable: one line for each photo that could not be read and was skipped.
+        duplicates: identical photos in different splits or classes.
+        digests: SHA-256 (hexadecimal) of each photo that took part, by name.
+        cross_validated: out-of-fold evaluation: each photo is scored by a head that did not learn from it. None if it
+            was not wanted or is not possible.
+        calibration: temperature scaling of the head; None if it was not wanted or is not possible.
+        fine_tuned: result of fine-tuning; None if only the head was trained.
+    """
+
+    graph: Path
+    labels_file: Path
+    record: Path
+    labels: tuple[str, ...]
+    table: dict[str, dict[SplitName, int]]
+    test: Evaluation
+    validation: Evaluation
+    steps: tuple[Step, ...]
+    misclassified: tuple[Mistake, ...]
+    unreadable: tuple[str, ...]
+    duplicates: tuple[Duplicate, ...]
+    digests: Mapping[str, str]
+    report: Path | None = None
+    cross_validated: CrossValidation | None = None
+    calibration: HeadCalibration | None = None
+    fine_tuned: FineTuned | None = None
+
+    def outcome(self) -> dict[str, Any]:
+        """Return everything but the paths of the files as JSON-compatible values: the part that equal runs share."""
+        return {
+            "labels": list(self.labels),
+            "classes": self.table,
+            "fine_tuning": self.fine_tuned.to_json() if self.fine_tuned else None,
+            "unreadable": list(self.unreadable),
+            "duplicates": [duplicate.to_json() for duplicate in self.duplicates],
+            "steps": [asdict(step) for step in self.steps],
+            "validation": self.validation.to_json(),
+            "test": self.test.to_json(),
+            "cross_validation": self.cross_validated.to_json() if self.cross_validated else None,
+            "calibration": self.calibration.to_json() if self.calibration else None,
+            "misclassified": [mistake.to_json() for mistake in self.misclassified],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-compatible values, with the paths of the files written."""
+        return {
+            "graph": str(self.graph),
+            "labels_file": str(self.labels_file),
+            "record": str(self.record),
+            "report": str(self.report) if self.report else None,
+            **self.outcome(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the number of photos by split and the recall of each class, for `pandas.DataFrame(run.rows())`."""
+        return [
+            {
+                "class": label,
+                **{str(split): count for split, count in self.table[label].items()},
+                "test_recall": self.test.recall(label),
+                "validation_recall": self.validation.recall(label),
+            }
+            for label in self.labels
+        ]
+
+    def __repr__(self) -> str:
+        photos = sum(sum(counts.values()) for counts in self.table.values())
+        accuracy = f"test accuracy {percent(self.test.accuracy)}"
+        if self.cross_validated:
+            accuracy += f", cross-validated {percent(self.cross_validated.accuracy)}"
+        return f"<{type(self).__name__} {self.graph}: {len(self.labels)} classes, {photos} photos, {accuracy}>"

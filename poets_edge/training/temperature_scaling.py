@@ -1,0 +1,149 @@
+"""Calibration of a trained head by temperature scaling, so that a score of 0.9 is correct nine times in ten.
+
+Logits are divided by a temperature, by dividing the head's weights and biases: every quantization has the effect, and
+the model needs no further operator. Predicted classes do not change.
+
+The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
+out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
+the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured
+on photos that neither has learned from, without their labels. The labels of test photos are never used. From more than
+`MAX_EVALUATED` photos a random sample of that size is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folds import NO_FOLD, assign_folds
+from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.training.cross_validation import FoldAssignment, fold_heads, sample_rows
+from poets_edge.training.data import Data
+from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.vectors import Vectors, take
+
+_NUDGE = 1.001
+_MAX_NUDGES = 8
+
+
+@dataclass(frozen=True)
+class HeadCalibration:
+    """Result of a calibration.
+
+    Attributes:
+        temperature: divisor of the logits.
+        before, after: expected calibration error from 0 to 1 on the photos that were used; for `after`, the temperature
+            of each photo is fitted on other photos.
+        photos: number of photos that were used, up to `MAX_EVALUATED`.
+    """
+
+    temperature: float
+    before: float
+    after: float
+    photos: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class HeldOutPredictions:
+    """Out-of-fold predictions of training and validation photos.
+
+    Attributes:
+        scores: probabilities, float32 [photos, classes].
+        truth: class number of each photo, int64 [photos].
+        fold: fold of each photo, int64 [photos].
+        solved: head for all training photos, found by the solver that fits the heads of the folds.
+    """
+
+    scores: Matrix
+    truth: Indices
+    fold: Indices
+    solved: Head
+
+
+def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | None:
+    """Compute the predictions that `calibrate_head` needs; return None if no photo can have a fold.
+
+    Args:
+        data: photos and vectors.
+        options: options of the trained head.
+    """
+    rows = sample_rows(data.rows("training", "validation"), options.seed)
+    photos, known = data.photos.take(rows), data.labelled(rows)
+    known = LabelledVectors(known.vectors[:], known.classes)
+    try:
+        [folds] = assign_folds(photos)
+    except DatasetError:
+        return None
+    fold = folds.assignment
+    # Another assignment: the heads learn from the training photos; the validation photos are the only fold.
+    trained = np.where(data.sets[rows] == SPLIT_NAMES.index("training"), NO_FOLD, 0).astype(np.int64)
+    heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
+    evaluated = fold != NO_FOLD
+    scores = FoldAssignment(fold, tuple(heads)).scores(known.vectors)
+    # Without validation photos, a head of four fifths of the photos takes the place of one of all.
+    return HeldOutPredictions(scores, known.classes[evaluated], fold[evaluated], (solved or heads)[0])
+
+
+def calibrate_head(
+    head: Head, data: Data, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
+) -> tuple[Head, HeadCalibration | None]:
+    """Return the calibrated head with the result; the unchanged head and None if there are no photos to use.
+
+    Args:
+        head: trained head.
+        data: photos and vectors.
+        held_out: result of `predict_held_out`.
+        backbone_has_learned: the backbone was trained on the training photos too, so only validation photos are used.
+    """
+    if backbone_has_learned:
+        validation = data.plain("validation")
+        scores, truth = head.scores(validation.vectors), validation.classes
+        fold: Indices = np.arange(len(truth)) % 2
+    elif held_out is not None:
+        scores = with_temperature(held_out.scores, 1 / _stretch(head, held_out.solved, data))
+        truth, fold = held_out.truth, held_out.fold
+    else:
+        return head, None
+    if not len(truth):
+        return head, None
+    temperature = best_temperature(scores, truth)
+    crossed = scores.copy()
+    for number in sorted(set(fold.tolist())):
+        rows = fold == number
+        crossed[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
+    rows = data.rows("validation", "test") if backbone_has_learned else np.arange(len(data.photos))
+    calibrated, used = _divided(head, temperature, take(data.vectors, rows))
+    before, after = (expected_calibration_error(some, truth) for some in (scores, crossed))
+    return calibrated, HeadCalibration(used, before, after, len(truth))
+
+
+def _stretch(head: Head, solved: Head, data: Data) -> float:
+    """Return the scale of a head's logits relative to those of the solver's head."""
+    unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
+    vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
+    mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
+    return max(float((mine * other).sum() / max(float((other * other).sum()), 1e-9)), 1e-3)
+
+
+def _centred(logits: Matrix) -> Matrix:
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True), np.float32)
+
+
+def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, float]:
+    """Return the head with divided logits, and the divisor, which is adjusted until all predictions are unchanged."""
+    before = head.logits(vectors).argmax(axis=1)
+    for _ in range(_MAX_NUDGES):
+        divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))
+        # Rounding can change a prediction if two scores differ in the last digit only.
+        if (divided.logits(vectors).argmax(axis=1) == before).all():
+            return divided, temperature
+        temperature *= _NUDGE
+    return head, 1.0

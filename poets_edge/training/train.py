@@ -1,0 +1,311 @@
+"""Training: from a folder of photos to a frozen graph, its labels and its record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from poets_edge.core.files import write_bytes, write_together
+from poets_edge.device.predictions import Predictions
+from poets_edge.errors import DatasetError
+from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
+from poets_edge.nets.tensorboard_graph import training_picture
+from poets_edge.nets.weights import find_weights
+from poets_edge.photos.exclude import Exclusions, read_exclusions
+from poets_edge.photos.folder import PhotoFolder, scan
+from poets_edge.photos.minhash import sketch
+from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
+from poets_edge.progress import Reporter, Silent
+from poets_edge.reports.events import event_file
+from poets_edge.tflite.metadata import join_labels
+from poets_edge.training.backbone import Backbone, prepare_backbone
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos
+from poets_edge.training.cluster import compute_on_cluster
+from poets_edge.training.cross_validation import MAX_EVALUATED, CrossValidation, cross_validate, sample_rows
+from poets_edge.training.data import Data, read_data, training_vectors
+from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
+from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
+from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
+from poets_edge.training.head import Head, LabelledVectors, Step, train_head
+from poets_edge.training.messages import report_run, report_sets, step_line
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
+from poets_edge.training.report import write_report
+from poets_edge.training.results import TrainResult
+from poets_edge.training.runs import save_run
+from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
+from poets_edge.training.vectors import take
+
+_EVALUATIONS_PER_HISTOGRAM = 8
+"""Evaluations per histogram. A run has 401 evaluations by default; TensorBoard shows 50 histograms of each tag."""
+
+
+def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
+    """Train a head on a folder of photos, and optionally the last blocks; write graph, labels, record and event files.
+
+    Raises:
+        DatasetError: the folder cannot be trained on.
+        PhotoError: a photo cannot be read, with `options.strict`.
+        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+    """
+    reporter = reporter or Silent()
+    reporter.status(f"looking for photos in {options.image_dir}")
+    folder, exclusions = _scan(options, reporter)
+    return train_photos(options, folder, exclusions, reporter)
+
+
+def train_photos(
+    options: TrainOptions,
+    folder: PhotoFolder,
+    exclusions: Exclusions,
+    reporter: Reporter,
+    *,
+    hashed: Hashed | None = None,
+) -> TrainResult:
+    """Train on the photos of a folder that was scanned before.
+
+    Args:
+        folder: scan of `options.image_dir`, without the excluded photos.
+        exclusions: photos that were excluded, for the record.
+        hashed: digests of `folder.photos`; computed here if not given.
+
+    Raises:
+        Exceptions of `train`.
+    """
+    if folder.set_folders:
+        reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
+    _check_labels(folder.classes)
+    for line in folder.warnings():
+        reporter.warn(line)
+    reporter.status(f"preparing the backbone {options.architecture.backbone}")
+    weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
+    backbone = prepare_backbone(options.architecture, weights, options.bottleneck_dir)
+    with open_cache(backbone.cache_file) as (cache, damaged):
+        if damaged:
+            reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
+        hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
+        if options.cluster:
+            compute_on_cluster(options.cluster, hashed.readable, [BackboneCache(backbone, cache)], reporter)
+        data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)
+        duplicates = find_duplicates(data.photos, data.sets)
+        table = class_table(data.photos.photos, data.sets)
+        report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
+        training = training_vectors(options, data, backbone, cache, reporter)
+
+    validation = data.plain("validation")
+    graph_of = partial(_graph, backbone.read_graph(), options.final_tensor_name)
+    with ThreadPoolExecutor(1) as background:
+        # Training steps are sequential and use one core; another core evaluates meanwhile.
+        cross_validation = background.submit(_cross_validate, options, data)
+        held_out = background.submit(predict_held_out, data, options.head) if options.calibrated else None
+        head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
+    fine_tuned = _fine_tune(options, data, backbone, head, reporter)
+    if fine_tuned is not None:
+        head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)
+        graph_of = partial(_graph, fine_tuned.graph, options.final_tensor_name)
+
+    learned = fine_tuned is not None and fine_tuned.written == "fine-tuned"
+    calibration = None
+    if held_out is not None:
+        head, calibration = calibrate_head(head, data, held_out.result(), backbone_has_learned=learned)
+
+    test = _score(head, data, _test_rows(options, data))
+    result = TrainResult(
+        graph=options.output_graph,
+        labels_file=options.output_labels,
+        record=options.record,
+        report=options.report if options.with_report else None,
+        labels=data.labels,
+        table=table,
+        test=test.evaluation(data.labels),
+        validation=_score(head, data, data.rows("validation")).evaluation(data.labels),
+        steps=tuple(steps),
+        misclassified=tuple(test.misclassified(data.labels)),
+        unreadable=unreadable,
+        duplicates=tuple(duplicates),
+        digests=PhotoDigests(data.photos),
+        cross_validated=_cross_validated(cross_validation, options, data, reporter, backbone_has_learned=learned),
+        calibration=calibration,
+        fine_tuned=fine_tuned,
+    )
+    fields = _fields(options, data, result, weights.path.name, weights.digest)
+    fields |= {
+        "photos_sketch": sketch(zip(data.photos.photos.paths(), map(int, sizes), strict=True)),
+        "exclude": exclusions.to_json(),
+    }
+    graph = serialize(with_labels(graph_of(head), data.labels))
+    graph_sha256 = hashlib.sha256(graph).hexdigest()
+    write_together(
+        {
+            options.output_graph: graph,
+            options.output_labels: join_labels(data.labels).encode(),
+            options.record: record_of(graph_sha256, fields),
+        }
+    )
+    if fine_tuned is not None and fine_tuned.checkpoint is not None:
+        fine_tuned.checkpoint.unlink(missing_ok=True)
+    if result.report is not None:
+        write_report(options, result, test, sorted(exclusions.leave_out), result.report)
+    if options.runs_dir is not None:
+        save_run(options.runs_dir, fields, options.summaries)
+    report_run(options, result.steps, table, graph_sha256, reporter)
+    return result
+
+
+def _scan(options: TrainOptions, reporter: Reporter) -> tuple[PhotoFolder, Exclusions]:
+    folder = scan(options.image_dir, recursive=options.recursive)
+    if options.exclude is None:
+        return folder, Exclusions()
+    exclusions = read_exclusions(options.exclude)
+    unknown = exclusions.unknown(folder)
+    if unknown:
+        reporter.warn(f"{options.exclude}: {len(unknown)} of its photos are not in {folder.path}, as {unknown[0]}.")
+    return exclusions.apply(folder), exclusions
+
+
+def _train(
+    options: TrainOptions,
+    training: LabelledVectors,
+    validation: LabelledVectors,
+    labels: Sequence[str],
+    graph_of: Any,
+    reporter: Reporter,
+) -> tuple[Head, list[Step]]:
+    steps: list[Step] = []
+    with ExitStack() as stack:
+        train_events = stack.enter_context(event_file(options.summaries / "train"))
+        validation_events = stack.enter_context(event_file(options.summaries / "validation"))
+
+        def on_step(step: Step, head: Head) -> None:
+            steps.append(step)
+            reporter.status(step_line(step))
+            histograms = {"head/weights": head.weights, "head/biases": head.biases}
+            if (len(steps) - 1) % _EVALUATIONS_PER_HISTOGRAM and step.step + 1 < options.head.steps:
+                histograms = {}
+            scalars = {"accuracy": step.train_accuracy, "cross_entropy": step.train_cross_entropy}
+            train_events.add(step.step, scalars, histograms)
+            if step.validation_accuracy is not None and step.validation_cross_entropy is not None:
+                scalars = {
+                    "accuracy": step.validation_accuracy,
+                    "cross_entropy": step.validation_cross_entropy,
+                }
+                validation_events.add(step.step, scalars)
+
+        def on_update(updates: int, head: Head) -> None:
+            every = options.intermediate_store_frequency
+            if every and updates % every == 0:
+                path = options.intermediate_output_graphs_dir / f"intermediate_{updates}.pb"
+                write_bytes(path, serialize(with_labels(graph_of(head), labels)))
+
+        head = train_head(training, validation, len(labels), options.head, on_step, on_update)
+        train_events.add_graph(training_picture(graph_of(head)))
+    return head, steps
+
+
+def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None:
+    if not options.folds or options.distortions.active:
+        return None
+    rows = sample_rows(np.arange(len(data.photos)), options.head.seed)
+    return cross_validate(data.photos.take(rows), data.vectors[rows], data.labels, options.head, options.folds)
+
+
+def _cross_validated(
+    cross_validation: Future[CrossValidation | None],
+    options: TrainOptions,
+    data: Data,
+    reporter: Reporter,
+    *,
+    backbone_has_learned: bool,
+) -> CrossValidation | None:
+    """Return the result of `_cross_validate` and report its warnings; None if it does not hold for the model."""
+    if not options.folds:
+        return None
+    if backbone_has_learned:
+        reporter.note(
+            "no cross-validation: the last blocks have learned from every training photo, so no fold can evaluate them."
+            f" The accuracy is that of the test set, N = {len(_test_rows(options, data))}."
+        )
+        return None
+    if options.distortions.active:
+        reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
+        return None
+    try:
+        found = cross_validation.result()
+    except DatasetError as error:
+        reporter.warn(f"no cross-validation: {error}")
+        return None
+    if found and len(data.photos) > MAX_EVALUATED:
+        reporter.note(f"cross-validation takes a random {found.count:,} of the {len(data.photos):,} photos")
+    for remark in found.folds.warnings() if found else ():
+        reporter.warn(remark)
+    return found
+
+
+def _fine_tune(
+    options: TrainOptions, data: Data, backbone: Backbone, head: Head, reporter: Reporter
+) -> FineTuned | None:
+    """Train the last blocks together with the head, if the options ask for it."""
+    if not options.fine_tuning.blocks:
+        remove_curves(options.summaries)
+        return None
+    views = Views(options.distortions, options.distortions.variants or DEFAULT_VIEWS)
+    result = fine_tune(
+        data, backbone, head, options.fine_tuning, views, options.head.seed, options.bottleneck_dir, reporter
+    )
+    write_curves(options.summaries, result.epochs, result.head)
+    return result
+
+
+def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
+    return with_softmax_layer(backbone, head.weights, head.biases, final_tensor_name)
+
+
+def _test_rows(options: TrainOptions, data: Data) -> Rows:
+    rows = data.rows("test")
+    if options.test_batch_size == -1 or options.test_batch_size >= len(rows):
+        return rows
+    rng = np.random.default_rng([options.head.seed, 2])
+    return np.asarray(rows[np.sort(rng.permutation(len(rows))[: options.test_batch_size])])
+
+
+def _score(head: Head, data: Data, rows: Rows) -> Predictions:
+    return Predictions(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    for label in labels:
+        if "\n" in label or "\r" in label:
+            raise DatasetError(
+                f"class folder {label!r}: a line break in its name cannot stand in a labels file. Rename it."
+            )
+
+
+def _fields(
+    options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
+) -> dict[str, Any]:
+    """Return the fields of the record: the options that decided the result, the photos, and the result."""
+    found = result.outcome()
+    return {
+        "architecture": options.architecture.name,
+        "weights": {"file": weights_file, "sha256": weights_digest},
+        "image_dir": str(options.image_dir.resolve()),
+        "recursive": options.recursive,
+        "percentages": asdict(options.percentages),
+        "head": asdict(options.head),
+        "distortions": asdict(options.distortions) if options.distortions.active else None,
+        "fine_tuning": found.pop("fine_tuning"),
+        "final_tensor_name": options.final_tensor_name,
+        "labels": found.pop("labels"),
+        "classes": found.pop("classes"),
+        "set_folders": bool((data.photos.photos.given != NO_SPLIT).any()),
+        **photo_fields(data.photos, data.sets),
+        **found,
+    }

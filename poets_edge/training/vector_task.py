@@ -1,0 +1,73 @@
+"""Bottlenecks of a few hundred photos as one task for another process: what it gets, and what it returns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos.address import photo_path
+from poets_edge.photos.folder import contents_at
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.tflite.read_model import ModelSource
+from poets_edge.training.bottlenecks import Extractor
+from poets_edge.training.vectors import Matrix
+
+PHOTOS_PER_TASK = 256
+"""More would lose more work with a killed worker; fewer would load the models too often."""
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A photo by its path and the SHA-256 of the bytes that it must have."""
+
+    path: str
+    digest: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """Vectors that a task has computed.
+
+    Attributes:
+        photo_count: number of photos that the task was given.
+        digests: SHA-256 of the photos that could be read, in the order of `vectors`.
+        vectors: one array per model, float32 [len(digests), bottleneck_size].
+    """
+
+    photo_count: int
+    digests: tuple[bytes, ...]
+    vectors: tuple[Matrix, ...]
+
+
+def compute_vectors(
+    photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
+) -> TaskResult:
+    """Compute the bottlenecks of photos with each of several models.
+
+    A photo that cannot be decoded, or whose bytes have changed since it was hashed, is skipped: the process that asks
+    reads it again and reports it.
+
+    Args:
+        models: `.tflite` files of backbones.
+        sizes: (height, width) of each model's input.
+    """
+    extractors = [Extractor(model) for model in models]
+    digests: list[bytes] = []
+    vectors: list[list[Matrix]] = [[] for _ in extractors]
+    for photo in photos:
+        try:
+            contents = contents_at(photo_path(photo.path))
+            if hashlib.sha256(contents).digest() != photo.digest:
+                continue
+            image = read_photo(contents, name=photo.path)
+        except PhotoError:
+            continue
+        digests.append(photo.digest)
+        for extract, size, column in zip(extractors, sizes, vectors, strict=True):
+            column.append(extract(fit(image, size)))
+    arrays = tuple(np.stack(column) if column else np.empty((0, 0), np.float32) for column in vectors)
+    return TaskResult(photo_count=len(photos), digests=tuple(digests), vectors=arrays)

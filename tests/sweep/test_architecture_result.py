@@ -1,0 +1,132 @@
+"""Saved results of architectures, some of them damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.nets.architectures import architecture
+from poets_edge.progress import Silent
+from poets_edge.sweep.architecture_result import (
+    FILE,
+    INT8_BACKBONE,
+    ArchitectureResult,
+    EvaluationResult,
+    Evaluations,
+    GridModel,
+    MistakeRecord,
+    read_result,
+)
+
+ARCHITECTURE = architecture("mobilenet_0.25_128")
+EVALUATION = EvaluationResult(
+    correct=(4, 0, 2),
+    repeats=4,
+    confusion=((1.0, 0.5), (0.25, 1.25)),
+    mistakes=(MistakeRecord("roses/\udce9.jpg", "daisy", 0.6),),
+    agreement=0.75,
+)
+EVALUATIONS = Evaluations(
+    photos=("daisy/1.jpg", "daisy/2.jpg", "roses/\udce9.jpg"),
+    folds=2,
+    requested_folds=5,
+    warnings=("2 folds instead of 5",),
+    models={"float32": EVALUATION, "int8": replace(EVALUATION, agreement=None)},
+)
+
+
+class Warnings(Silent):
+    """A reporter that collects warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> ArchitectureResult:
+    """Write a result and its models, and return the result."""
+    files = {name: tmp_path / name for name in ("float32.tflite", "int8.tflite", INT8_BACKBONE)}
+    for name, path in files.items():
+        path.write_text(name)
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in files}
+    result = ArchitectureResult(
+        key="k",
+        labels=("daisy", "roses"),
+        models=tuple(
+            GridModel(
+                architecture=ARCHITECTURE,
+                quantization=quantization,
+                path=files[f"{quantization}.tflite"],
+                size=12,
+                sha256=digests[f"{quantization}.tflite"],
+            )
+            for quantization in ("float32", "int8")
+        ),
+        int8_backbone_sha256=digests[INT8_BACKBONE],
+        warnings=("a warning",),
+        test=None,
+        cross_validation=EVALUATIONS,
+    )
+    result.write(tmp_path)
+    return result
+
+
+def test_read_result_returns_what_was_written(saved: ArchitectureResult, tmp_path: Path) -> None:
+    warnings = Warnings()
+    assert read_result(tmp_path, ARCHITECTURE, "k", warnings) == saved
+    assert read_result(tmp_path, ARCHITECTURE, "other inputs", warnings) is None
+    assert read_result(tmp_path / "empty", ARCHITECTURE, "k", warnings) is None
+    assert not warnings.texts
+
+
+@pytest.mark.parametrize("name", ["int8.tflite", INT8_BACKBONE])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("replaced")])
+def test_read_result_rejects_changed_models(
+    saved: ArchitectureResult, tmp_path: Path, name: str, change: Callable[[Path], object]
+) -> None:
+    change(tmp_path / name)
+    assert read_result(tmp_path, ARCHITECTURE, saved.key) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "place"),
+    [
+        ("models.0.file", "../../etc/passwd", "models[0].file"),
+        ("models.0.quantization", "int4", "models[0].quantization"),
+        ("cross_validation.models.int8.correct", 5, "cross_validation.models.int8.correct"),
+        ("cross_validation.models.int8.mistakes.0.score", "x", "cross_validation.models.int8.mistakes[0].score"),
+        ("labels", "daisy", "labels"),
+        ("int8_backbone_sha256", None, "int8_backbone_sha256"),
+    ],
+)
+def test_read_result_names_damaged_field(
+    saved: ArchitectureResult, tmp_path: Path, path: str, wrong: Any, place: str
+) -> None:
+    file, warnings = tmp_path / FILE, Warnings()
+    value = json.loads(file.read_text())
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    parent = value
+    for part in parents:
+        parent = parent[part]
+    parent[last] = wrong
+    file.write_text(json.dumps(value))
+    assert read_result(tmp_path, ARCHITECTURE, saved.key, warnings) is None
+    [warning] = warnings.texts
+    assert str(file) in warning and f": {place} is" in warning
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"key": NaN}', "null"])
+def test_read_result_warns_about_damaged_file(tmp_path: Path, text: str) -> None:
+    warnings = Warnings()
+    (tmp_path / FILE).write_text(text)
+    assert read_result(tmp_path, ARCHITECTURE, "k", warnings) is None
+    assert len(warnings.texts) == 1

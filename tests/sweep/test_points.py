@@ -1,0 +1,156 @@
+"""The Pareto front of a grid, budgets, and the choice of a point to ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from poets_edge.bench.samples import describe
+from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import architecture
+from poets_edge.sweep.budget import Budget, parse_budget
+from poets_edge.sweep.choice import choose, fastest, indistinguishable
+from poets_edge.sweep.points import GridPoint, pareto_front
+from poets_edge.sweep.trend import trend
+
+
+def point(
+    name: str, milliseconds: float, wrong: range, megabytes: float = 1.0, processes: tuple[float, ...] = (1.0, 1.01)
+) -> GridPoint:
+    """Return a point that misclassifies some of 100 photos.
+
+    Args:
+        wrong: numbers of the misclassified photos.
+        processes: median latencies of its processes, as multiples of `milliseconds`.
+    """
+    return GridPoint(
+        architecture=architecture(name),
+        quantization="int8",
+        model=Path("x.tflite"),
+        size=int(megabytes * 1e6),
+        classes=5,
+        correct=tuple(int(photo not in wrong) for photo in range(100)),
+        repeats=1,
+        agreement=1.0,
+        latency=describe([milliseconds]),
+        photos_per_second=100.0,
+        process_medians=tuple(milliseconds * process for process in processes),
+    )
+
+
+SMALL, MIDDLE, SLOW, LARGE = (
+    point("mobilenet_0.25_128", 1.0, range(30), 0.3),
+    point("mobilenet_0.50_160", 2.0, range(15), 1.0),
+    point("mobilenet_0.75_192", 5.0, range(16), 2.0),
+    point("mobilenet_1.0_224", 9.0, range(5), 4.0),
+)
+ALL = (LARGE, SLOW, SMALL, MIDDLE)
+
+
+def test_pareto_front_excludes_dominated_points() -> None:
+    assert pareto_front(ALL) == [SMALL, MIDDLE, LARGE]
+
+
+@pytest.mark.parametrize(
+    ("budget", "chosen"),
+    [
+        (Budget(), LARGE),
+        (Budget(latency=5), MIDDLE),
+        (Budget(size=0.5e6), SMALL),
+        (Budget(accuracy=0.8), MIDDLE),
+        (Budget(latency=6, accuracy=0.8), MIDDLE),
+    ],
+)
+def test_choose_keeps_budget(budget: Budget, chosen: GridPoint) -> None:
+    choice = choose(ALL, budget)
+    assert choice.point == chosen
+    assert choice.reason.startswith(f"{chosen.name}: ")
+    assert f"{100 * chosen.accuracy:.1f} % in {chosen.latency.median:.2f} ms" in choice.reason
+
+
+def test_choose_prefers_faster_point_with_insignificant_accuracy_loss() -> None:
+    alike = point("mobilenet_0.75_160", 4.0, range(10, 20))
+    better = point("mobilenet_0.75_224", 6.0, range(9))
+    assert choose((MIDDLE, alike), Budget()).point == MIDDLE
+    choice = choose((MIDDLE, alike, better), Budget())
+    assert choice.point == alike, "six worse and none better is significant; 10 worse and 9 better is not"
+    assert "The most accurate point is mobilenet_0.75_224 int8 (91.0 % in 6.00 ms" in choice.reason
+    assert "10 wrong that it gets right, and 9 the other way round, which could be chance" in choice.reason
+    assert "it is 1.5 times as fast" in choice.reason
+    assert indistinguishable((MIDDLE, alike, better)) == [alike, better]
+
+
+def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
+    noisy = (0.8, 1.28, 1.0)
+    large = point("mobilenet_0.50_224", 4.0, range(0), 3.28, noisy)
+    small = point("mobilenet_0.50_224", 4.1, range(0), 0.98, noisy)
+    choice = choose((large, small), Budget())
+    assert choice.point == small
+    assert "a smaller file" in choice.reason or "a file of 0.98 MB" in choice.reason
+    steady = (0.999, 1.001, 1.0)
+    quick, slow = (point("mobilenet_0.50_224", ms, range(0), mb, steady) for ms, mb in ((4.0, 3.28), (4.1, 0.98)))
+    assert fastest((quick, slow)) == quick, "3 % is significant if the processes agree within 0.1 %"
+
+
+def test_choose_prefers_faster_point_if_files_are_equally_large() -> None:
+    """One process each, and one width at two resolutions, whose files differ by a few bytes of metadata."""
+    fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
+    slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
+    assert choose((slow, fast), Budget()).point == fast
+    noisy = (0.9, 1.0, 1.9)
+    near = point("mobilenet_0.75_192", 8.2, range(0), 2.0508, processes=noisy)
+    far = point("mobilenet_0.75_224", 8.3, range(0), 2.0507, processes=noisy)
+    assert choose((far, near), Budget()).point == near, "equally large, so the faster"
+    assert choose((far, point("mobilenet_0.25_224", 8.9, range(0), 0.3, processes=noisy)), Budget()).point != far
+
+
+def test_trend_falls_only_where_fall_is_significant() -> None:
+    low, dent, high = (point("mobilenet_0.50_128", 1, wrong) for wrong in (range(20), range(22), range(10)))
+    assert trend([low, dent, high]) == pytest.approx([0.79, 0.79, 0.90])
+    assert trend([high, low]) == pytest.approx([0.90, 0.80]), "ten photos worse and none better is significant"
+
+
+@pytest.mark.parametrize(
+    ("budget", "nearest", "why"),
+    [
+        (Budget(latency=0.9), SMALL, "1.00 ms"),
+        (Budget(size=1e5, accuracy=0.65), SMALL, "0.30 MB"),
+        (Budget(accuracy=0.99), LARGE, "95.0 %"),
+    ],
+)
+def test_choose_names_nearest_point_if_none_keeps_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
+    choice = choose(ALL, budget)
+    assert choice.point is None
+    assert choice.nearest == nearest
+    assert nearest.name in choice.reason
+    assert why in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("texts", "budget"),
+    [
+        (("20ms", "1MB", "0.9"), Budget(20, 1e6, 0.9)),
+        (("20", "1000000", "90%"), Budget(20, 1e6, 0.9)),
+        (("0.02 s", "1 MiB", "90 %"), Budget(20, 1024**2, 0.9)),
+        ((None, None, None), Budget()),
+    ],
+)
+def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budget) -> None:
+    read = parse_budget(*texts)
+    assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
+
+
+@pytest.mark.parametrize(
+    ("texts", "parameter", "example"),
+    [
+        (("fast", None, None), "max_latency", "20ms"),
+        ((None, "1 foot", None), "max_size", "1MB"),
+        ((None, None, "90"), "min_accuracy", "90%"),
+        (("0", None, None), "max_latency", "20ms"),
+        ((None, "1", None), "max_size", "1MB"),
+    ],
+)
+def test_parse_budget_refuses_nonsense(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
+    with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
+        parse_budget(*texts)

@@ -1,0 +1,176 @@
+"""Cross-validation: every photo judged by a head that has not seen it, and judged as the trained head would be."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.auditing.learning_curve import learning_curve
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.training.cross_validation import FoldAssignment, fold_heads, training_rows
+from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from tests.conftest import poets_edge
+
+EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "200", "-q")
+PER_CLASS = 8
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with drawn photos of five classes in `photos`."""
+    folder = tmp_path_factory.mktemp("drawn")
+    poets_edge("draw-photos", folder / "photos", "--per_class", str(PER_CLASS), "-q").ok()
+    return folder
+
+
+def clouds(spread: float, count: int = 400, size: int = 64, classes: int = 4) -> LabelledVectors:
+    """Vectors of classes that overlap the more, the wider they spread; positive, as pooled features are."""
+    rng = np.random.default_rng(1)
+    truth = np.arange(count) % classes
+    centres = rng.random((classes, size))
+    return LabelledVectors(
+        np.abs(centres[truth] + spread * rng.standard_normal((count, size))).astype(np.float32), truth
+    )
+
+
+def accuracy(scores: Matrix, data: LabelledVectors) -> float:
+    return float((scores.argmax(axis=1) == data.classes).mean())
+
+
+def cross_validated(data: LabelledVectors, fold: Indices, options: HeadOptions | None = None) -> Matrix:
+    [heads] = fold_heads(data, [fold], 4, options or HeadOptions())
+    return FoldAssignment(fold, tuple(heads)).scores(data.vectors)
+
+
+def test_a_photo_is_never_judged_by_what_it_taught() -> None:
+    rng = np.random.default_rng(0)
+    # More features than photos: a head answers every photo it has learned right, and others by chance.
+    noise = LabelledVectors(rng.random((200, 300)).astype(np.float32), rng.integers(0, 4, 200))
+    fold, options = np.arange(200) % 5, HeadOptions(steps=100_000)
+    [heads] = fold_heads(noise, [fold], 4, options)
+    learned = LabelledVectors(noise.vectors[fold != 0], noise.classes[fold != 0])
+    assert accuracy(heads[0].scores(learned.vectors), learned) > 0.95
+    assert accuracy(cross_validated(noise, fold, options), noise) == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_the_heads_are_the_same_to_the_bit_whatever_cores_may_be_used() -> None:
+    data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
+    everything = os.sched_getaffinity(0)
+    by_all = fold_heads(data, folds, 4, HeadOptions())
+    os.sched_setaffinity(0, {min(everything)})
+    try:
+        by_one = fold_heads(data, folds, 4, HeadOptions())
+    finally:
+        os.sched_setaffinity(0, everything)
+    for one, other in zip(chain(*by_all), chain(*by_one), strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
+        np.testing.assert_array_equal(one.biases, other.biases)
+
+
+@pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
+def test_the_heads_are_those_that_train_would_train(options: HeadOptions) -> None:
+    data = clouds(spread=1.0)
+    fold = np.arange(len(data.classes)) // 4 % 5
+    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+
+    def stepped(number: int) -> Head:
+        training = LabelledVectors(data.vectors[fold != number], data.classes[fold != number])
+        return train_head(training, empty, 4, options, lambda step, head: None)
+
+    trained = FoldAssignment(fold, tuple(stepped(number) for number in range(5))).scores(data.vectors)
+    found = cross_validated(data, fold, options)
+    assert 0.5 < accuracy(trained, data) < 0.95
+    assert accuracy(found, data) == pytest.approx(accuracy(trained, data), abs=0.02)
+    assert (found.argmax(axis=1) == trained.argmax(axis=1)).mean() > 0.93
+
+
+def test_small_classes_count_as_much_as_large_ones() -> None:
+    data = clouds(spread=1.0)
+    few = np.flatnonzero((data.classes != 0) | (np.arange(len(data.classes)) < 60))
+    uneven = LabelledVectors(data.vectors[few], data.classes[few])
+    rare = uneven.classes == 0
+    assert rare.sum() == 15
+    found = cross_validated(uneven, np.arange(len(few)) % 5, HeadOptions(steps=200))
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    # Counted by photos, a class of 15 among 315 would never be the answer of a head so little trained.
+    assert (found.argmax(axis=1) == 0).mean() > 0.04
+
+
+def test_a_photo_that_is_not_judged_trains_every_head() -> None:
+    data = clouds(spread=0.5)
+    fold = np.where(data.classes == 3, NO_FOLD, np.arange(len(data.classes)) % 3)
+    [heads] = fold_heads(data, [fold], 4, HeadOptions())
+    assert len(heads) == 3
+    for head in heads:
+        assert (head.scores(data.vectors[data.classes == 3]).argmax(axis=1) == 3).mean() > 0.9
+    assert len(FoldAssignment(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
+
+
+def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("train.cross_validation", "audit.learning_curve"):
+        monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
+    data, fold = clouds(spread=0.5), np.arange(400) % 5
+    assert np.bincount(data.classes[training_rows(data.classes, np.arange(400))]).tolist() == [20] * 4
+    assert np.bincount(data.classes[training_rows(data.classes, np.flatnonzero(data.classes < 2))]).tolist() == [40] * 2
+    [heads] = fold_heads(data, [fold], 4, HeadOptions())
+    answers = FoldAssignment(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
+    assert (answers == data.classes).mean() > 0.9
+    right = (answers == data.classes).astype(np.float64)
+    curve = learning_curve(data, fold, ("a", "b", "c", "d"), right, HeadOptions())
+    assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80]
+    assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
+
+
+def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
+    together = fold_heads(data, folds, 4, HeadOptions())
+    assert [len(heads) for heads in together] == [5, 7]
+    monkeypatch.setattr("poets_edge.training.cross_validation._MAX_LOGITS", 400 * 4 * 5)
+    for one, other in zip(together, fold_heads(data, folds, 4, HeadOptions()), strict=True):
+        for head, alone in zip(one, other, strict=True):
+            assert head.scores(data.vectors) == pytest.approx(alone.scores(data.vectors), abs=0.02)
+
+
+def test_train_judges_every_photo(drawn: Path) -> None:
+    ran = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--json", cwd=drawn).ok()
+    judged = json.loads(ran.stdout)["cross_validation"]
+    assert judged["folds"] == 5
+    assert judged["photos"] == 5 * PER_CLASS
+    wrong = sum(judged["repeats"] - photo["right"] for photo in judged["not_always_right"])
+    assert judged["accuracy"] == pytest.approx(1 - wrong / judged["photos"] / judged["repeats"])
+    assert judged["interval95"][0] < judged["accuracy"] < judged["interval95"][1]
+    assert judged == json.loads((drawn / "tf_files/retrained_graph.json").read_text())["cross_validation"]
+    text = poets_edge("train", "--image_dir", "photos", *EMBEDDED, cwd=drawn).ok().stdout
+    lines = text.splitlines()
+    [place] = [index for index, line in enumerate(lines) if line.startswith("test accuracy ")]
+    expected = f"cross-validated accuracy {100 * judged['accuracy']:.1f} % (N = {5 * PER_CLASS}"
+    assert lines[place + 1].startswith(expected)
+
+
+def test_folds_can_be_left_out_and_are_never_more_than_photos(drawn: Path) -> None:
+    without = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "0", "--json", cwd=drawn).ok()
+    assert json.loads(without.stdout)["cross_validation"] is None
+    many = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "50", cwd=drawn).ok()
+    assert "cross-validated accuracy" in many.stdout
+    assert f"uses {PER_CLASS} folds instead of 50" in many.stderr
+    poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "1", cwd=drawn).failed("folds", "2 or more")
+
+
+def test_distorted_copies_and_single_photos_leave_it_out(drawn: Path, tmp_path: Path) -> None:
+    distorted = poets_edge(
+        "train", "--image_dir", "photos", *EMBEDDED[:-1], "--flip_left_right", "--distorted_variants", "1", cwd=drawn
+    ).ok()
+    assert "cross-validated" not in distorted.stdout
+    assert "no cross-validation" in distorted.stderr
+    for label in ("daisy", "roses"):
+        (tmp_path / "two" / label).mkdir(parents=True)
+        source = sorted((drawn / "photos" / label).iterdir())[0]
+        (tmp_path / "two" / label / source.name).symlink_to(source)
+    single = poets_edge("train", "--image_dir", tmp_path / "two", *EMBEDDED, cwd=drawn).ok()
+    assert "no cross-validation: no class has two photos" in single.stderr

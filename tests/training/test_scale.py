@@ -1,0 +1,135 @@
+"""What changes where photos are many: where their vectors lie, how many are judged, and what the record says.
+
+The limits are lowered here, so that a few drawn photos are many.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.core import sqlite
+from poets_edge.errors import OutputError
+from poets_edge.training import bottlenecks, cross_validation, record, vectors
+from poets_edge.training.row_store import open_rows
+from poets_edge.training.vectors import StoredVectors, VectorTable, apply, take
+from tests.conftest import poets_edge
+
+FEW = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scale") / "photos"
+    poets_edge("draw-photos", folder, "--per_class", "12", "--quiet").ok()
+    return folder
+
+
+def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, Any], str]:
+    """Graph, record and what was said."""
+    folder.mkdir(exist_ok=True)
+    told = poets_edge("train", "--image_dir", photos, *FEW, *more, cwd=folder).ok().stderr
+    files = folder / "tf_files"
+    return (files / "retrained_graph.pb").read_bytes(), json.loads((files / "retrained_graph.json").read_text()), told
+
+
+@pytest.mark.parametrize("distorted", [(), ("--flip_left_right", "--distorted-variants", "2")])
+def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distorted: tuple[str, ...]
+) -> None:
+    before = trained(photos, tmp_path / "one", *distorted)
+    monkeypatch.setattr(vectors, "LARGE", 0)
+    monkeypatch.setattr(vectors, "_ROWS_PER_PART", 16)
+    monkeypatch.setattr(bottlenecks, "_VECTORS_PER_BATCH", 7)
+    monkeypatch.setattr(sqlite, "VALUES_PER_QUERY", 3)
+    cold = trained(photos, tmp_path / "other", *distorted)
+    cached = trained(photos, tmp_path / "other", *distorted)
+    assert before[0] == cold[0] == cached[0]
+    assert before[1] == cold[1] == cached[1]
+    assert not list((tmp_path / "other/tf_files/bottlenecks").glob("vectors-*")), "nothing is left behind"
+
+
+def test_a_sample_is_cross_validated_and_calibrates(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)
+    monkeypatch.setattr("poets_edge.training.train.MAX_EVALUATED", 30)
+    first, found, told = trained(photos, tmp_path)
+    assert "cross-validation takes a random 30 of the 60 photos" in told
+    assert found["cross_validation"]["photos"] == 30 and found["calibration"]["photos"] <= 30
+    assert trained(photos, tmp_path)[:2] == (first, found), "the seed decides the sample"
+
+
+def test_photos_beyond_a_number_are_not_named_in_the_record(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    excluded = tmp_path / "exclude.json"
+    excluded.write_text(json.dumps({"leave_out": ["daisy/" + sorted(p.name for p in (photos / "daisy").iterdir())[0]]}))
+    more = ("--exclude", str(excluded))
+    graph, named, _ = trained(photos, tmp_path, *more)
+    exported = poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
+    model = (tmp_path / "tf_files/retrained_graph_int8.tflite").read_bytes()
+    monkeypatch.setattr(record, "MOST_LISTED", 20)
+    again, found, _ = trained(photos, tmp_path, *more)
+    assert again == graph and found["sets"] is None and found["photos"] is None and len(found["photos_sha256"]) == 64
+    assert {**found, "sets": 0, "photos": 0, "photos_sha256": 0} == {
+        **named,
+        "sets": 0,
+        "photos": 0,
+        "photos_sha256": 0,
+    }
+    assert poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok().stdout == exported.stdout
+    # Divided again, the same photos calibrate and judge: only the record's own checksum may differ inside.
+    assert len((tmp_path / "tf_files/retrained_graph_int8.tflite").read_bytes()) == len(model)
+    shutil.rmtree(tmp_path / "tf_files/bottlenecks")
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_table_gives_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    monkeypatch.setattr(vectors, "_ROWS_PER_PART", 64)
+    if large:
+        monkeypatch.setattr(vectors, "LARGE", 0)
+    whole = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
+    table = VectorTable(len(whole) + 10, 3, tmp_path)
+    for start in range(0, 500, 77):
+        table.append(whole[start : start + 77])
+    found = table.finish()
+    assert isinstance(found, StoredVectors) == large and found.shape == whole.shape
+    for chosen in (
+        np.arange(500), np.arange(100, 300), np.arange(0, 500, 3), np.arange(0, 500, 50), np.array([7, 7, 3]),
+        np.array([], np.int64), np.arange(500) % 2 == 0, slice(10, 20),
+    ):  # fmt: skip
+        assert (found[chosen] == whole[chosen]).all()
+    some = np.array([400, 2, 3, 77])
+    assert (take(found, some)[np.array([3, 0])] == whole[some[[3, 0]]]).all()
+    assert (apply(lambda part: part.sum(axis=1), found) == whole.sum(axis=1)).all()
+
+
+def test_no_room_for_the_table_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "LARGE", 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="bottleneck_dir"):
+        VectorTable(10, 3, tmp_path / "file")
+
+
+def test_rows_are_found_many_at_a_time_and_damage_costs_its_rows_only(tmp_path: Path) -> None:
+    keys = [number.to_bytes(32, "big") for number in range(1200)]
+    with open_rows(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
+        for key in keys[::2]:
+            table.write(key, key * 30)
+        found = table.read_many(keys)
+        assert found[::2] == [key * 30 for key in keys[::2]] and set(found[1::2]) == {None}
+        assert table.missing(keys) == keys[1::2]
+    contents = bytearray((tmp_path / "rows.sqlite").read_bytes())
+    start = len(contents) // 2 // 4096 * 4096
+    contents[start : start + 4096] = bytes(4096)
+    (tmp_path / "rows.sqlite").write_bytes(contents)
+    with open_rows(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
+        found = table.read_many(keys[::2])
+        assert all(data in (None, key * 30) for key, data in zip(keys[::2], found, strict=True))
+        assert 0 < sum(data is None for data in found) < 100
