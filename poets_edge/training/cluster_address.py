@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from poets_edge.errors import UsageError
@@ -44,6 +43,8 @@ def check_cluster(address: str, *, insecure: bool) -> None:
 
 def _is_protected(address: str) -> bool:
     """Whether a connection is encrypted, or stays on this machine."""
+    import ipaddress  # as slow to load as the rest of the options
+
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")
         host = parts.hostname or ""

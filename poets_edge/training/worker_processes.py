@@ -6,15 +6,16 @@ through pipes that belong to the processes: nothing listens on a port or socket.
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TYPE_CHECKING, TypeVar
 
 from poets_edge.core.orphans import end_with_parent
 from poets_edge.errors import RemoteError
+
+if TYPE_CHECKING:  # multiprocessing takes 4 % of the time of a cached `train` to load
+    from concurrent.futures.process import ProcessPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,6 +40,8 @@ def run_in_processes(items: Iterable[Item], work: Callable[[Item], Result], *, w
         RemoteError: workers die one after the other without finishing any task.
         Exception: whatever `work` raises.
     """
+    from concurrent.futures.process import BrokenProcessPool
+
     source, deaths, answered = iter(items), 0, False
     pools = [_new_pool() for _ in range(workers)]
     running: dict[Future[Result], tuple[int, Item]] = {}
@@ -82,6 +85,9 @@ def _next(source: Iterator[Item]) -> Iterator[Item]:
 
 
 def _new_pool() -> ProcessPoolExecutor:
+    import multiprocessing
+    from concurrent.futures.process import ProcessPoolExecutor
+
     # Interpreters have threads, which do not survive a fork.
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare_worker)
 
