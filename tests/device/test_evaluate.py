@@ -1,4 +1,4 @@
-"""Which photos `evaluate` scores, and models that no longer fit what lies beside them."""
+"""Tests of `evaluate`: the choice of photos, outdated models, comparisons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--ho
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A model of the embedded backbone and 60 drawn photos in `photos`."""
+    """Return a model with the embedded backbone, trained on 60 drawn photos in `photos`."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_photos(folder / "photos", per_class=12)
     poets_edge("train", "photos", *_TRAIN, cwd=folder).ok()
@@ -25,7 +25,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder)
 
 
-def test_its_own_folder_is_scored_by_its_test_set_and_the_rest_is_counted(drawn: Trained) -> None:
+def test_evaluate_scores_the_test_split_of_the_training_folder(drawn: Trained) -> None:
     ran = poets_edge("evaluate", drawn.model("int8"), drawn.folder / "photos", "--json").ok()
     found = json.loads(ran.stdout)
     assert found["set"] == "test" and found["photos"] + found["left_out"] == 60
@@ -33,20 +33,20 @@ def test_its_own_folder_is_scored_by_its_test_set_and_the_rest_is_counted(drawn:
     assert f"({found['left_out']} photos of other splits skipped; --split all includes them)" in shown
 
 
-def test_another_folder_is_scored_whole(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_scores_all_photos_of_another_folder(drawn: Trained, tmp_path: Path) -> None:
     draw_photos(tmp_path / "others", per_class=4, seed=9)
     for model in (drawn.model("int8"), drawn.graph):
         found = json.loads(poets_edge("evaluate", model, tmp_path / "others", "--json").ok().stdout)
         assert found["set"] == "all" and found["photos"] == 20 and found["left_out"] == 0
 
 
-def test_part_of_its_folder_elsewhere_is_recognised(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_recognises_a_copied_part_of_the_training_folder(drawn: Trained, tmp_path: Path) -> None:
     shutil.copytree(drawn.folder / "photos/daisy", tmp_path / "copy/daisy")
     found = json.loads(poets_edge("evaluate", drawn.model("int8"), tmp_path / "copy", "--json").ok().stdout)
     assert found["set"] == "test" and found["left_out"]
 
 
-def test_a_model_of_an_earlier_training_is_pointed_out(drawn: Trained, tmp_path: Path) -> None:
+def test_label_and_evaluate_warn_of_a_model_from_an_earlier_training(drawn: Trained, tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(drawn.folder, work)
     photo = next((work / "photos/daisy").iterdir())
@@ -60,7 +60,7 @@ def test_a_model_of_an_earlier_training_is_pointed_out(drawn: Trained, tmp_path:
         assert "comes from an earlier training than tf_files/retrained_graph.pb" in ran.stderr
 
 
-def test_a_threshold_that_no_score_reaches_is_refused(drawn: Trained) -> None:
+def test_label_refuses_a_threshold_above_the_highest_score(drawn: Trained) -> None:
     photo = next((drawn.folder / "photos/daisy").iterdir())
     assert Classifier(drawn.model("int8")).highest_score == 255 / 256
     for command in (("label", drawn.model("int8"), photo), ("watch", drawn.model("int8"), "--source", photo)):
@@ -68,7 +68,7 @@ def test_a_threshold_that_no_score_reaches_is_refused(drawn: Trained) -> None:
         poets_edge(*command, "--threshold", "0.99").ok()
 
 
-def test_several_models_are_compared_photo_by_photo(drawn: Trained) -> None:
+def test_evaluate_compares_several_models_on_the_same_photos(drawn: Trained) -> None:
     models = (drawn.graph, drawn.model("int8"))
     ran = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "--json").ok()
     first, second = json.loads(ran.stdout)["models"]

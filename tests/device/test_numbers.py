@@ -1,4 +1,4 @@
-"""A model whose numbers are no numbers is refused, with one line, by everything that would use it."""
+"""Tests of models with NaN or infinity in their weights or their normalization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model(path: Path, weight: float = 0.5, normalization: Normalization | None = None) -> Path:
-    """A small model with a weight and a normalization of our choice."""
+    """Write a small model with a given weight and normalization."""
     need_tensorflow()
     graph = small_graph(CARD.labels)
     node = find_node(graph, "head/weights")
@@ -45,7 +45,7 @@ def model(path: Path, weight: float = 0.5, normalization: Normalization | None =
 
 
 @pytest.mark.parametrize("weight", [math.nan])
-def test_weights(tmp_path: Path, photo: Path, weight: float) -> None:
+def test_commands_refuse_models_that_answer_nan(tmp_path: Path, photo: Path, weight: float) -> None:
     poets_edge("label", "--graph", model(tmp_path / "good.tflite"), photo).ok()
     bad = model(tmp_path / "bad.tflite", weight)
     poets_edge("label", "--graph", bad, photo).failed("bad.tflite", "NaN or infinity")
@@ -64,13 +64,13 @@ def test_weights(tmp_path: Path, photo: Path, weight: float) -> None:
         Normalization((127.5,), (127.5, 127.5, 127.5)),
     ],
 )
-def test_normalization(tmp_path: Path, photo: Path, normalization: Normalization) -> None:
+def test_commands_refuse_invalid_normalization(tmp_path: Path, photo: Path, normalization: Normalization) -> None:
     bad = model(tmp_path / "bad.tflite", normalization=normalization)
     for arguments in (("label", "--graph", bad, photo), ("inspect", bad), ("android", bad, "--app", "android_demo")):
         poets_edge(*arguments).failed("bad.tflite", "makes no sense")
 
 
-def test_a_graph(tmp_path: Path) -> None:
+def test_read_frozen_graph_refuses_nan(tmp_path: Path) -> None:
     from poets_edge.errors import ModelError
     from poets_edge.nets.frozen import read_frozen_graph
     from poets_edge.nets.graphdef import serialize

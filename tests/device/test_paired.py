@@ -1,4 +1,4 @@
-"""Two models on the same photos: counts, the exact test, and words."""
+"""Tests of the paired comparison of models: counts, the exact test, descriptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.device.paired import Paired, compare_paired
 
 
 def model(worse: int, better: int, photos: int = 1000) -> Paired:
-    """A model beside a reference that answers half of the photos right."""
+    """Compare a model with a reference that classifies half of the photos correctly."""
     reference = np.arange(photos) % 2 == 0
     right = reference.copy()
     right[: 2 * worse : 2] = False
@@ -19,7 +19,7 @@ def model(worse: int, better: int, photos: int = 1000) -> Paired:
     return compare_paired(right, reference)
 
 
-def test_counts_only_the_photos_that_decide() -> None:
+def test_compare_paired_counts_photos_on_which_models_differ() -> None:
     reference = np.array([1, 1, 1, 1, 0, 0], bool)
     paired = compare_paired(np.array([1, 0, 0, 0, 1, 0], bool), reference)
     assert (paired.photos, paired.worse, paired.better) == (6, 3, 1)
@@ -30,14 +30,14 @@ def test_counts_only_the_photos_that_decide() -> None:
 
 @pytest.mark.parametrize(
     ("worse", "better", "p"),
-    # Of tables of the binomial distribution with p = 1/2.
+    # From tables of the binomial distribution with p = 1/2.
     [(0, 0, 1.0), (3, 1, 0.625), (5, 0, 0.0625), (0, 6, 0.03125), (5, 5, 1.0), (15, 5, 0.04139), (40, 20, 0.01349)],
 )
-def test_exact_mcnemar(worse: int, better: int, p: float) -> None:
+def test_mcnemar_equals_tables_of_the_binomial_distribution(worse: int, better: int, p: float) -> None:
     assert model(worse, better).p_value == pytest.approx(p, rel=1e-3)
 
 
-def test_several_judgments_of_a_photo_are_no_more_photos() -> None:
+def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
     right, reference = np.zeros(20, int), np.zeros(20, int)
     right[:15], reference[15:] = 1, 1
     once, fourfold = compare_paired(right, reference), compare_paired(4 * right, 4 * reference, judgments=4)
@@ -51,9 +51,9 @@ def test_several_judgments_of_a_photo_are_no_more_photos() -> None:
 
 
 @pytest.mark.parametrize("judgments", [1, 4])
-def test_equal_models_are_rarely_called_different(judgments: int) -> None:
+def test_compare_paired_rarely_finds_a_difference_between_equal_models(judgments: int) -> None:
     rng = np.random.default_rng(0)
-    skill = np.where(rng.random((600, 200)) < 0.2, 0.1, 0.95)  # photos that trouble both, and others
+    skill = np.where(rng.random((600, 200)) < 0.2, 0.1, 0.95)  # photos that are hard for both models, and others
     one, other = (rng.binomial(judgments, skill) for _ in range(2))
     different = [not compare_paired(a, b, judgments).could_be_chance for a, b in zip(one, other, strict=True)]
     assert 0 < np.mean(different) <= 0.06
@@ -69,5 +69,5 @@ def test_equal_models_are_rarely_called_different(judgments: int) -> None:
         (model(0, 0), "right and wrong on the same photos"),
     ],
 )
-def test_says_it_in_words(paired: Paired, words: str) -> None:
+def test_paired_str_describes_the_comparison(paired: Paired, words: str) -> None:
     assert str(paired) == words

@@ -1,4 +1,4 @@
-"""No command but those named loads TensorFlow: here it cannot be imported, and all of them run."""
+"""Tests of commands in an environment in which TensorFlow cannot be imported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFUSAL = "raise ModuleNotFoundError(f'No module named {__name__!r}', name=__na
 
 @pytest.fixture(scope="module")
 def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A path on which TensorFlow and Keras are modules that cannot be imported, for children of children too."""
+    """Put modules `tensorflow` and `keras` that cannot be imported into PYTHONPATH."""
     folder = tmp_path_factory.mktemp("blocked")
     for name in ("tensorflow", "keras"):
         (folder / f"{name}.py").write_text(_REFUSAL)
@@ -44,7 +44,7 @@ def ok(*arguments: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def work(blocked: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn photos, a graph trained on them, and its four files."""
+    """Return a folder with drawn photos, a graph trained on them, and its four exported files."""
     folder = tmp_path_factory.mktemp("without")
     ok("draw-photos", "photos", "--per-class", "12", cwd=folder)
     ok("train", "photos", *EMBEDDED, "--how_many_training_steps", "200", "--quiet", cwd=folder)
@@ -52,7 +52,7 @@ def work(blocked: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_training_and_exporting(work: Path) -> None:
+def test_train_and_export_work_without_tensorflow(work: Path) -> None:
     photos = sorted((work / "photos").glob("*/*.jpg"))[::7]
     answers = {}
     for name in ("", "_float16", "_dynamic", "_int8"):
@@ -63,7 +63,7 @@ def test_training_and_exporting(work: Path) -> None:
     assert sum(agree) >= len(agree) - 1
 
 
-def test_a_trained_graph_is_labelled_and_evaluated(work: Path) -> None:
+def test_label_and_evaluate_of_a_trained_graph_work_without_tensorflow(work: Path) -> None:
     photo = next((work / "photos").glob("*/*.jpg"))
     graph, model = work / "tf_files/retrained_graph.pb", work / "tf_files/retrained_graph.tflite"
     assert ok("label", graph, photo, cwd=work) == ok("label", model, photo, cwd=work)
@@ -72,13 +72,13 @@ def test_a_trained_graph_is_labelled_and_evaluated(work: Path) -> None:
     ok("inspect", graph, cwd=work)
 
 
-def test_a_grid(work: Path, keras_home: Path) -> None:
+def test_grid_works_without_tensorflow(work: Path, keras_home: Path) -> None:
     short = ("--rounds", "1", "--min-seconds", "0.05", "--min-runs", "2", "--how_many_training_steps", "50", "--quiet")
     ok("grid", "photos", "--architecture", "mobilenet_0.25_128", *short, cwd=work)
     assert (work / "tf_files/grid/grid.json").is_file()
 
 
-def test_what_needs_it_says_how_to_install_it(work: Path, tmp_path: Path) -> None:
+def test_foreign_graphs_name_the_missing_tensorflow(work: Path, tmp_path: Path) -> None:
     graph = parse_graph((work / "tf_files/retrained_graph.pb").read_bytes(), "trained")
     find_node(graph, "head/logits").op = "Maximum"
     graph.node.extend([operation("last", "Softmax", ["final_result"])])

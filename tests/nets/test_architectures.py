@@ -1,4 +1,4 @@
-"""Every architecture trains and exports; weights come from each place they may lie in."""
+"""Tests of training and exporting every architecture, and of the sources of weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.yardstick import keras_model, save_as_keras_does, tensorflow
 
 
 def train_and_export_int8(name: str, folder: Path, cwd: Path, *flags: str | Path) -> Classifier:
-    """A small run of all steps; answers on the training photos must vary."""
+    """Train, export and label; check that the labels of the training photos vary."""
     train = ("train", "--image_dir", folder, "--architecture", name, "--how_many_training_steps", "500", "--quiet")
     poets_edge(*train, *flags, "--bottleneck_dir", cwd / "bottlenecks", cwd=cwd).ok()
     poets_edge("export", "--quantize", "int8", "--calibration_photos", "10", "--quiet", cwd=cwd).ok()
@@ -34,7 +34,7 @@ def share_right(classifier: Classifier, folder: Path) -> float:
 
 
 @pytest.mark.parametrize("entry", MOBILENETS, ids=lambda entry: entry.name)
-def test_all_sixteen_mobilenets(
+def test_every_mobilenet_trains_and_exports(
     entry: Architecture, few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
     folder = few_flowers(10)
@@ -45,8 +45,10 @@ def test_all_sixteen_mobilenets(
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving weights
-def test_inception_v3_on_random_weights(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
-    """No genuine weights can be had here: this shows that the steps fit together, not what the network knows."""
+def test_inception_v3_trains_and_exports_with_random_weights(
+    few_flowers: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """With random weights this tests that the steps fit together, not the accuracy."""
     entry = architecture("inception_v3")
     tensorflow().keras.utils.set_random_seed(0)
     models = tmp_path / "models"
@@ -64,7 +66,7 @@ def test_inception_v3_on_random_weights(few_flowers: Callable[[int], Path], tmp_
     assert len(set(scores)) == len(photos), "the outputs must vary"
 
 
-def test_the_codelabs_own_weights_give_the_same_bottlenecks(
+def test_codelab_weights_give_equal_bottlenecks(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = architecture("mobilenet_0.25_128")
@@ -90,7 +92,7 @@ def test_the_codelabs_own_weights_give_the_same_bottlenecks(
     np.testing.assert_array_equal(answers["pb"], answers["tgz"])
 
 
-def test_weights_of_another_architecture_are_refused(
+def test_train_refuses_weights_of_another_architecture(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = tmp_path / "models"

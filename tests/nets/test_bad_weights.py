@@ -1,4 +1,4 @@
-"""Weights files that are something else: one line says what they are and what was wanted."""
+"""Tests of unsuitable weights files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arrays = list[Any]
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes that nothing is ever learned from: every run here fails before it reads them."""
+    """Return a folder with two classes; runs fail before they read its photos."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -28,13 +28,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arrays() -> Arrays:
-    """The embedded weights in single precision, in Keras's order."""
+    """Return the embedded weights as float32, in Keras's order."""
     with np.load(EMBEDDED_FILE) as stored:
         return [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
 
 
 def hdf5(path: Path, values: Arrays) -> None:
-    """As Keras writes it: a layer for each kernel, and one for each norm behind it."""
+    """Write weights as Keras does: one layer per kernel, and one per batch norm."""
     with h5py.File(path, "w") as file:
         names = []
         for index in range(0, len(values), 5):
@@ -82,7 +82,7 @@ CASES: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_does_not_fit_is_named(case: str, photos: Path, tmp_path: Path) -> None:
+def test_train_names_what_an_unsuitable_weights_file_holds(case: str, photos: Path, tmp_path: Path) -> None:
     name, make, said = CASES[case]
     make(tmp_path / name)
     ran = poets_edge("train", photos, "--architecture", "mobilenet_0.25_128", "--weights", name, cwd=tmp_path)
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_named(case: str, photos: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["w.h5", "w.npz"])
-def test_truncated(name: str, photos: Path, tmp_path: Path) -> None:
+def test_train_refuses_truncated_weights(name: str, photos: Path, tmp_path: Path) -> None:
     {"w.h5": hdf5, "w.npz": npz}[name](tmp_path / name, arrays())
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
@@ -99,11 +99,11 @@ def test_truncated(name: str, photos: Path, tmp_path: Path) -> None:
     ran.failed(name, "damaged")
 
 
-def test_photos_that_show_nothing_calibrate_nothing(tmp_path: Path) -> None:
+def test_export_refuses_to_calibrate_int8_with_blank_photos(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number in range(12):
             Image.new("RGB", (64, 64)).save(tmp_path / f"photos/{label}/{number}.png")
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
     poets_edge("train", "photos", *embedded, "--how_many_training_steps", "1", "--quiet", cwd=tmp_path).ok()
-    poets_edge("export", "--quantize", "int8", "--quiet", cwd=tmp_path).failed("all of one color", "--image_dir")
+    poets_edge("export", "--quantize", "int8", "--quiet", cwd=tmp_path).failed("all of one color", "--image-dir")

@@ -1,4 +1,4 @@
-"""A graph that the original `retrain.py` wrote is labelled and exported like our own."""
+"""Tests of labelling and exporting a graph that the codelab's `retrain.py` wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 @pytest.fixture(scope="module")
 def work(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The codelab's two files. The head is random, so answers vary but mean nothing."""
+    """Return a folder with the codelab's two files. The head is random."""
     folder = tmp_path_factory.mktemp("codelab")
     (folder / "retrained_graph.pb").write_bytes(
         codelab.retrained_graph(architecture("mobilenet_0.50_160"), len(LABELS))
@@ -27,7 +27,7 @@ def work(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_form_answers_as_the_graph_does(work: Path, flowers: Path) -> None:
+def test_export_of_a_codelab_graph_keeps_its_answers(work: Path, flowers: Path) -> None:
     arguments = ("export", "--graph", work / "retrained_graph.pb", "--image_dir", flowers, "--all", "--json")
     ran = poets_edge(*arguments).ok()
     assert "no record" in ran.stderr
@@ -45,15 +45,15 @@ def test_every_form_answers_as_the_graph_does(work: Path, flowers: Path) -> None
         assert best.score == pytest.approx(answer["score"], abs=1e-3)
 
 
-def test_without_photos_it_is_exported_and_said_to_be_unjudged(work: Path, tmp_path: Path) -> None:
+def test_export_of_a_codelab_graph_without_photos_warns(work: Path, tmp_path: Path) -> None:
     arguments = ("export", "--graph", work / "retrained_graph.pb", "--output_dir", tmp_path)
     ran = poets_edge(*arguments, "--quantize", "float16").ok()
     assert "not re-scored" in ran.stderr and "Not judged" in ran.stdout
     assert Classifier(tmp_path / "retrained_graph_float16.tflite").labels == LABELS
-    poets_edge(*arguments, "--quantize").failed("int8 needs photos", "--image_dir")
+    poets_edge(*arguments, "--quantize").failed("int8 needs photos", "--image-dir")
 
 
-def test_labels_are_honoured(work: Path, flowers: Path, tmp_path: Path) -> None:
+def test_labels_option_replaces_the_labels_of_a_codelab_graph(work: Path, flowers: Path, tmp_path: Path) -> None:
     (tmp_path / "blumen.txt").write_text("Gänseblümchen\nLöwenzahn\nRose\nSonnenblume\nTulpe\n", encoding="utf-8")
     photo = sorted(flowers.glob("*/*.jpg"))[0]
     arguments = ("label", "--graph", work / "retrained_graph.pb", photo, "--labels")

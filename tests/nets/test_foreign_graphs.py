@@ -1,4 +1,4 @@
-"""Frozen graphs of anybody's: what may do more than compute is refused by its name, what goes wrong is one line."""
+"""Tests of foreign frozen graphs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def integers(name: str, op: str, inputs: Sequence[str]) -> Any:
 
 
 @pytest.mark.parametrize("operator", ["WriteFile", "ReadFile", "PyFunc", "EagerPyFunc", "Print", "LoadLibrary"])
-def test_an_operator_that_may_do_anything_is_refused_by_its_name(tmp_path: Path, photo: Path, operator: str) -> None:
-    """It wrote a file when the graph was labelled with, as a control dependency of the Softmax."""
+def test_unsafe_operators_of_a_graph_are_refused(tmp_path: Path, photo: Path, operator: str) -> None:
+    """As a control dependency of the Softmax, it would run with the graph."""
     graph = small_graph(LABELS)
     graph.node.add(name="harmless", op=operator)
     find_node(graph, "final_result").input.append("^harmless")
@@ -52,15 +52,15 @@ def test_an_operator_that_may_do_anything_is_refused_by_its_name(tmp_path: Path,
     assert not list(tmp_path.glob("*.tflite"))
 
 
-def test_functions_of_its_own_are_refused(tmp_path: Path, photo: Path) -> None:
+def test_functions_in_a_graph_are_refused(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     graph.library.function.add().signature.name = "Softmax"
     poets_edge("label", write(tmp_path, graph), photo).failed("functions of its own")
 
 
 @pytest.mark.tensorflow
-def test_what_tensorflow_says_when_a_graph_is_run_is_one_line(tmp_path: Path, photo: Path) -> None:
-    """A shape that comes from the pixels, so that nothing is wrong before the graph is run."""
+def test_errors_of_tensorflow_are_one_line(tmp_path: Path, photo: Path) -> None:
+    """The shape depends on the pixels, so that the error occurs when the graph is run."""
     graph = small_graph(LABELS)
     every = constant("every", np.arange(4, dtype=np.int32))
     most = operation("most", "Max", ["input", "every"])
@@ -78,7 +78,7 @@ def test_what_tensorflow_says_when_a_graph_is_run_is_one_line(tmp_path: Path, ph
 
 
 @pytest.mark.tensorflow
-def test_an_answer_of_another_shape_is_refused(tmp_path: Path, photo: Path) -> None:
+def test_outputs_of_another_shape_are_refused(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     reshape = operation("flat", "Reshape", ["head/logits", "length"])
     reshape.attr["Tshape"].type = DT_INT32
@@ -103,7 +103,7 @@ def test_export_int8_of_a_foreign_graph_uses_tensorflows_converter(tmp_path: Pat
 
 
 @pytest.mark.tensorflow
-def test_what_was_exported_without_judging_it_is_verified_later(tmp_path: Path) -> None:
+def test_export_without_photos_leaves_the_model_unverified(tmp_path: Path) -> None:
     ran = poets_edge("export", write(tmp_path, small_graph(LABELS)), cwd=tmp_path)
     assert ran.ok() and "not re-scored" in ran.stderr
     assert not is_known((tmp_path / "it.tflite").read_bytes())

@@ -1,4 +1,4 @@
-"""The layers as data: what is counted in them is what was published, and their order in files is Keras's."""
+"""Tests of the layers' cost and of their order in Keras's files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from poets_edge.nets.architectures import ARCHITECTURES, Architecture, architect
 from poets_edge.nets.layers import BOTTLENECK, backbone_layers, imagenet_cost, keras_order, shapes
 from tests.yardstick import keras_model
 
-# Published figures that are no count of the network published beside them: every MobileNet of width 0.75 stands 2.5 %
-# below it, 0.25_192 at the count of 0.25_204, and Inception V3's paper says "5 billion".
+# MMACs that differ from the published figures: those of MobileNets of width 0.75 are published 2.5 % too low, that of
+# 0.25_192 is the one of a resolution of 204, and Inception V3's paper says "5 billion".
 MISPRINTED = {
     "mobilenet_0.75_224": 325, "mobilenet_0.75_192": 239, "mobilenet_0.75_160": 166, "mobilenet_0.75_128": 107,
     "mobilenet_0.25_192": 30, "inception_v3": 5713,
@@ -17,7 +17,7 @@ MISPRINTED = {
 
 
 @pytest.mark.parametrize("entry", ARCHITECTURES, ids=lambda entry: entry.name)
-def test_macs_and_parameters_are_those_published(entry: Architecture) -> None:
+def test_imagenet_cost_equals_published_figures(entry: Architecture) -> None:
     cost = imagenet_cost(entry)
     published = MISPRINTED.get(entry.name, entry.published.mmacs)
     assert abs(cost.macs / 1e6 - published) < 0.51
@@ -26,7 +26,7 @@ def test_macs_and_parameters_are_those_published(entry: Architecture) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_0.50_160", "inception_v3"])
-def test_their_weights_lie_in_keras_order(name: str) -> None:
+def test_keras_order_equals_the_order_in_keras(name: str) -> None:
     entry = architecture(name)
     layers, wanted = backbone_layers(entry), []
     known = shapes(layers, entry.size)

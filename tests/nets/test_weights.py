@@ -1,4 +1,4 @@
-"""Which weights a run takes, and what it says where they cannot be had."""
+"""Tests of the choice of weights, and of missing weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.shared
-def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path) -> None:
+def test_embedded_weights_are_small_and_differ_from_imagenets(keras_home: Path) -> None:
     file = weights.EMBEDDED_FILE
     assert file.stat().st_size < 1_000_000
     model = keras_model(architecture("mobilenet_0.25_128"))
@@ -44,7 +44,7 @@ def test_the_embedded_weights_are_small_and_no_copy_of_googles(keras_home: Path)
 
 
 @pytest.mark.shared
-def test_embedded_weights_know_flowers(flowers: Path, tmp_path: Path) -> None:
+def test_embedded_weights_reach_their_published_accuracy(flowers: Path, tmp_path: Path) -> None:
     arguments = ("--image_dir", flowers, "--weights", "embedded", "--testing_percentage", "40", "--json")
     found = json.loads(
         poets_edge("train", "--quiet", "--architecture", "mobilenet_0.25_128", *arguments, cwd=tmp_path).ok().stdout
@@ -52,12 +52,14 @@ def test_embedded_weights_know_flowers(flowers: Path, tmp_path: Path) -> None:
     assert found["test"]["accuracy"] > LEAST, "measured in MODEL_CARD.md, less its interval here"
 
 
-def test_embedded_weights_are_there_for_one_architecture(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_train_refuses_embedded_weights_for_other_architectures(
+    few_flowers: Callable[[int], Path], tmp_path: Path
+) -> None:
     ran = poets_edge("train", "--image_dir", few_flowers(2), "--weights", "embedded", cwd=tmp_path)
     ran.failed("mobilenet_0.25_128 only", "Add --architecture mobilenet_0.25_128")
 
 
-def test_a_file_of_the_users_is_taken(few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path) -> None:
+def test_train_uses_a_given_weights_file(few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path) -> None:
     file = keras_home / "models/mobilenet_2_5_128_tf_no_top.h5"
     poets_edge(*TRAIN, "--image_dir", few_flowers(4), "--weights", file, cwd=tmp_path).ok()
     assert record(tmp_path)["weights"]["file"] == file.name  # type: ignore[index]
@@ -69,7 +71,7 @@ def test_a_file_of_the_users_is_taken(few_flowers: Callable[[int], Path], keras_
     )
 
 
-def test_missing_weights_are_fetched_and_never_replaced_silently(
+def test_train_downloads_missing_weights_or_fails(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -89,7 +91,7 @@ def test_missing_weights_are_fetched_and_never_replaced_silently(
     poets_edge(*TRAIN, "--image_dir", folder, cwd=tmp_path).ok()
 
 
-def test_a_cache_that_cannot_be_written_offers_the_embedded_weights_too(
+def test_train_suggests_embedded_weights_if_the_cache_is_read_only(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -100,9 +102,7 @@ def test_a_cache_that_cannot_be_written_offers_the_embedded_weights_too(
         poets_edge(*TRAIN, "--image_dir", few_flowers(4), cwd=tmp_path).failed("cannot write", "--weights embedded")
 
 
-def test_inception_is_the_file_that_keras_publishes_a_checksum_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_checks_the_checksum_of_inception_v3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     content, name = b"\x89HDF\r\n\x1a\n" + bytes(1000), keras_file(architecture("inception_v3"))
     with serving(Files()) as server:

@@ -1,4 +1,4 @@
-"""The first convolution of an int8 model is float and yet the same on every processor, because nothing is rounded."""
+"""Tests of the float first convolution of int8 models, whose sums are exact."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SIZES = st.floats(1e-6, 1e6)
 
 
 @given(st.integers(0, 2**32 - 1), _SIZES, _SIZES, st.booleans())
-def test_no_order_of_adding_up_makes_a_difference(seed: int, weight: float, offset: float, one_large: bool) -> None:
+def test_exact_floats_sums_do_not_depend_on_the_order(seed: int, weight: float, offset: float, one_large: bool) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, weight, (2, 3, 3, 3))
     if one_large:
         weights[0, 0, 0, 0] *= 1000
     exact_weights, exact_bias = exact_floats(weights, rng.normal(0, offset, 2))
-    pixels = rng.choice([-128, 127, 0, 1], 27) / 128  # the worst are at the ends
+    pixels = rng.choice([-128, 127, 0, 1], 27) / 128  # the largest sums come from the extreme values
     for kernel, bias in zip(exact_weights.reshape(2, -1), exact_bias, strict=True):
         pixels *= np.sign(kernel) if rng.random() < 0.5 else 1
         parts = np.append(pixels * kernel.astype(np.float64), np.float64(bias))
@@ -42,7 +42,7 @@ def test_no_order_of_adding_up_makes_a_difference(seed: int, weight: float, offs
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_weights_keep_eleven_digits(seed: int) -> None:
+def test_exact_floats_keeps_eleven_binary_digits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
     exact_weights, exact_bias = exact_floats(weights, bias)
@@ -51,13 +51,13 @@ def test_weights_keep_eleven_digits(seed: int) -> None:
     assert np.abs(exact_bias - bias).max() < 1e-3
 
 
-def test_an_output_without_weights_stays_zero() -> None:
+def test_exact_floats_keeps_zero_weights() -> None:
     exact_weights, exact_bias = exact_floats(np.zeros((1, 3, 3, 3)), np.zeros(1))
     assert not exact_weights.any() and not exact_bias.any()
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
+def test_for_pixels_keeps_the_output(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
     pixel_weights, pixel_bias = for_pixels(weights, bias)
@@ -65,8 +65,8 @@ def test_weights_for_pixels_answer_as_those_of_a_backbone(seed: int) -> None:
     assert np.einsum("hwc,ohwc->o", (photo - 128) / 128, pixel_weights) + pixel_bias == pytest.approx(expected)
 
 
-def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) -> None:
-    """Where the first layer could not be changed, a uint8 input keeps a converter's own scale."""
+def test_with_metadata_writes_the_normalization_of_the_input(trained: Trained, tmp_path: Path) -> None:
+    """A uint8 input may have the scale of TensorFlow's converter."""
     tree = unpack_model(trained.model("int8").read_bytes())
     tree.metadata = []
     photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
@@ -76,7 +76,7 @@ def test_the_metadata_follow_the_models_input(trained: Trained, tmp_path: Path) 
     assert read_metadata(read_model(trained.model("int8"))).mean == (128,)
 
 
-def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
+def test_int8_model_has_float_first_layer_and_softmax(trained: Trained) -> None:
     tree, codes = unpack_model(trained.model("int8").read_bytes()), schema().BuiltinOperator
     graph = tree.subgraphs[0]
     operators = [operator_code(tree, operator) for operator in graph.operators]
@@ -85,23 +85,23 @@ def test_the_exported_model_begins_and_ends_in_float(trained: Trained) -> None:
     assert set(operators[3:-3]) == {codes.CONV_2D, codes.DEPTHWISE_CONV_2D, codes.MEAN, codes.FULLY_CONNECTED}
     weights = constant_values(tree, graph.tensors[graph.operators[1].inputs[1]])
     assert weights.dtype == np.float32 and len(np.unique(weights)) > 100
-    # Everything between is 8 bits.
+    # The operators between them are int8.
     inner = {index for operator in graph.operators[3:-3] for index in operator.outputs}
     assert {graph.tensors[index].type for index in inner} == {schema().TensorType.INT8}
 
 
-def test_the_exported_model_takes_pixels_as_they_are(trained: Trained, flowers: Path) -> None:
-    """Whoever feeds a uint8 input without looking at its scale does right."""
+def test_int8_model_takes_unchanged_pixels(trained: Trained, flowers: Path) -> None:
+    """Programs may ignore the scale of the input."""
     model = Classifier(trained.model("int8"))
     pixels = fit(read_photo(flowers / DAISY), model.size)
     assert np.array_equal(model.input_values(pixels), pixels)
 
 
 @pytest.mark.parametrize("accelerate", [True, False], ids=["XNNPACK", "plain kernels"])
-def test_the_first_layer_sums_photos_without_an_error(
+def test_first_layer_of_an_int8_model_is_exact(
     trained: Trained, flowers: Path, tmp_path: Path, accelerate: bool
 ) -> None:
-    """Two implementations that add up in different orders, against 64 bits, to the last bit."""
+    """Two implementations, which sum in different orders, equal a sum in float64 to the last bit."""
     model = Classifier(trained.model("int8"))
     tree = unpack_model(model.path.read_bytes())
     graph = tree.subgraphs[0]

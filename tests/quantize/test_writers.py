@@ -1,4 +1,4 @@
-"""What is written without TensorFlow, held against what TensorFlow makes of the same weights and of the same graph."""
+"""Tests of writing and reading networks, against TensorFlow with equal weights and graphs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float32]
 
 
 def pictures(entry: Architecture, count: int = 8) -> list[Array]:
-    """Blurred noise: unlike white noise, it makes a network's answers vary."""
+    """Return blurred noise, for which outputs of a network vary more than for white noise."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(-1, 1, (count, 1, 13, 13, 3)).astype(np.float32)
     rows = np.linspace(0, 12, entry.resolution).round().astype(int)
@@ -41,14 +41,14 @@ def answers(model: Path, inputs: list[Array]) -> Array:
 
 
 def with_head(network: Network, classes: int = 5) -> Network:
-    """A head whose answers are neither all alike nor all sure."""
+    """Add a random head whose scores vary and are not close to 0 or 1."""
     rng = np.random.default_rng(1)
     size = network.shapes()[network.output][0]
     return network.with_head(rng.normal(0, 0.4, (size, classes)).astype(np.float32), np.zeros(classes, np.float32), "x")
 
 
 def random_inception(folder: Path) -> tuple[Weights, Any]:
-    """Inception V3 with random weights, whose norms are no mere formality, saved as Keras saves them."""
+    """Save Inception V3 with random weights and batch norms, as Keras does."""
     tf = yardstick.tensorflow()
     tf.keras.utils.set_random_seed(0)
     model, rng = yardstick.keras_model(architecture("inception_v3")), np.random.default_rng(0)
@@ -62,7 +62,7 @@ def random_inception(folder: Path) -> tuple[Weights, Any]:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving weights
 @pytest.mark.parametrize("name", ["embedded", "inception_v3"])
-def test_graph_and_model_answer_as_tensorflows_do(name: str, tmp_path: Path) -> None:
+def test_written_graph_and_model_agree_with_tensorflow(name: str, tmp_path: Path) -> None:
     if name == "embedded":
         entry, weights = EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")
         model = yardstick.keras_model(entry)
@@ -86,9 +86,9 @@ def test_graph_and_model_answer_as_tensorflows_do(name: str, tmp_path: Path) -> 
     assert found.std(axis=0).mean() > 1e-4, "the answers must vary"
     np.testing.assert_array_equal(found, answers(converted, inputs))
     np.testing.assert_allclose(found, answers(theirs, inputs), rtol=1e-5, atol=1e-5)
-    # The graph in TensorFlow, as the codelab's scripts load one.
+    # The codelab's scripts run the graph in TensorFlow.
     np.testing.assert_allclose(found, yardstick.run_graph(tmp_path / "ours.pb", inputs), rtol=1e-5, atol=2e-5)
-    # Graphs of earlier versions, with Keras's norms in them, are read to the same numbers.
+    # Graphs of earlier versions contain Keras's batch norms; their weights are read as equal.
     old = read_network(graphs["keras"], "input", "bottleneck", entry.size)
     assert [replace(layer, name="", sources=()) for layer in old.layers] == [
         replace(layer, name="", sources=(), normalized=False, scaled=False) for layer in network.layers
@@ -101,7 +101,7 @@ def test_graph_and_model_answer_as_tensorflows_do(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("quantization", ["float32", "float16", "dynamic"])
-def test_float_files_answer_as_the_converters(quantization: Any, tmp_path: Path) -> None:
+def test_float_models_agree_with_tensorflows_converter(quantization: Any, tmp_path: Path) -> None:
     yardstick.tensorflow()
     network = with_head(read_backbone(EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")))
     ours, theirs = tmp_path / "ours.tflite", tmp_path / "theirs.tflite"
@@ -111,18 +111,18 @@ def test_float_files_answer_as_the_converters(quantization: Any, tmp_path: Path)
     inputs = pictures(EMBEDDED)
     found = answers(ours, inputs)
     assert found.std(axis=0).max() > 0.01, "the answers must vary"
-    # A kernel's number that lies between two of 8 bits may be rounded to either.
+    # A weight halfway between two levels may be rounded either way.
     np.testing.assert_allclose(found, answers(theirs, inputs), atol=0.01 if quantization == "dynamic" else 1e-7)
 
 
-def test_a_codelab_backbone_is_read_as_our_own(keras_home: Path) -> None:
+def test_read_network_reads_a_codelab_backbone(keras_home: Path) -> None:
     graph = parse_graph(codelab.frozen_mobilenet(EMBEDDED), "codelab")
     pooling = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
     network = read_network(graph, "input", pooling, EMBEDDED.size)
     assert sum(layer.has_weights() for layer in network.layers) == 27
 
 
-def test_a_graph_of_something_else_is_left_to_tensorflow() -> None:
+def test_read_network_refuses_other_layers() -> None:
     network = with_head(read_backbone(EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")))
     graph = graph_of(network)
     read_network(graph, "input", "x", EMBEDDED.size)

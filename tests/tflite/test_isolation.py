@@ -1,4 +1,4 @@
-"""What a Raspberry Pi runs does without TensorFlow, matplotlib and OpenCV: their imports are blocked here."""
+"""Tests of device commands while TensorFlow, matplotlib and OpenCV cannot be imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_commands_of_a_plain_install(
+def test_device_commands_run_without_optional_packages(
     arguments: tuple[str, ...], trained: Trained, flowers: Path, tmp_path: Path
 ) -> None:
     for label in ("daisy", "roses"):
@@ -59,7 +59,7 @@ def test_commands_of_a_plain_install(
     assert said in ended.stdout
 
 
-def test_device_packages_import_nothing_a_pi_lacks() -> None:
+def test_device_packages_import_no_optional_packages() -> None:
     paths = [path for name in ("device", "tflite") for path in (ROOT / "poets_edge" / name).glob("*.py")]
     modules = sorted(
         ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if path.stem != "__init__"
@@ -69,7 +69,7 @@ def test_device_packages_import_nothing_a_pi_lacks() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_command_that_needs_more_says_what_to_install(trained: Trained, tmp_path: Path) -> None:
+def test_commands_name_the_package_they_lack(trained: Trained, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "clip.gif")
     (tmp_path / "clip.avi").write_bytes(b"RIFF")
     for arguments, way_out in (

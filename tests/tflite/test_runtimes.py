@@ -1,4 +1,4 @@
-"""Which machines can run a model, and what the others are told."""
+"""Tests of the interpreters' requirements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poets_edge.tflite.runtimes import System, install_command, support, this_sy
 from tests.conftest import poets_edge
 
 
-def test_this_machine_is_one_that_its_interpreter_runs_on() -> None:
+def test_support_includes_this_machine() -> None:
     found = support(this_system())
     assert find_runtime().name.replace("_", "-") in (*found.runtimes, "tensorflow")
     assert not found.problem
@@ -27,17 +27,17 @@ def test_this_machine_is_one_that_its_interpreter_runs_on() -> None:
         (System("aarch64", (3, 13), "glibc", (2, 41), "aarch64"), "ai-edge-litert", "pip install ai-edge-litert"),
         (System("aarch64", (3, 11), "glibc", (2, 36), "aarch64"), "ai-edge-litert tflite-runtime", "pip install ai"),
         (System("armv7l", (3, 11), "glibc", (2, 36), "armv7l"), "tflite-runtime", "pip install 'poets-edge[tflite"),
-        # A 32-bit Raspberry Pi OS starts a 64-bit kernel on every board that can run one.
+        # A 32-bit Raspberry Pi OS uses a 64-bit kernel on boards that support one.
         (System("armv7l", (3, 11), "glibc", (2, 36), "aarch64"), "tflite-runtime", "linux32 pip install 'poets-edge["),
     ],
 )
-def test_a_system_with_an_interpreter_is_told_how_to_install_it(system: System, runtimes: str, command: str) -> None:
+def test_install_command_fits_the_system(system: System, runtimes: str, command: str) -> None:
     assert support(system).runtimes == tuple(runtimes.split())
     assert install_command(system).startswith(command)
 
 
 @pytest.mark.parametrize(
-    ("system", "trouble", "way_out"),
+    ("system", "problem", "way_out"),
     [
         (System("armv7l", (3, 13), "glibc", (2, 41)), "Python 3.13 on armv7l", "bookworm"),
         (System("armv6l", (3, 11), "glibc", (2, 36)), "ARMv6", "Zero 2 W"),
@@ -49,19 +49,19 @@ def test_a_system_with_an_interpreter_is_told_how_to_install_it(system: System, 
         (System("riscv64", (3, 11), "glibc", (2, 36)), "riscv64", "x86_64"),
     ],
 )
-def test_a_system_without_one_is_told_why_and_the_way_out(system: System, trouble: str, way_out: str) -> None:
+def test_support_explains_why_no_interpreter_fits(system: System, problem: str, way_out: str) -> None:
     found = support(system)
     assert not found.runtimes and not install_command(system)
-    assert trouble in found.problem and way_out in found.way_out
+    assert problem in found.problem and way_out in found.way_out
     assert "\n" not in found.problem + found.way_out
 
 
-def test_other_operating_systems_are_not_judged() -> None:
+def test_support_assumes_an_interpreter_on_other_systems() -> None:
     found = support(System("arm64", (3, 12), name="Darwin"))
     assert found.runtimes and not found.problem
 
 
-def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
+def test_userland_recognises_32_bit_programs_under_a_64_bit_kernel() -> None:
     assert userland("aarch64", 32) == userland("armv8l", 32) == "armv7l"
     assert userland("aarch64", 64) == "aarch64"
     assert userland("x86_64", 32) == "i686"
@@ -79,7 +79,7 @@ def test_programs_of_32_bits_are_recognized_under_a_64_bit_kernel() -> None:
 def test_doctor_and_errors_name_an_unsupported_system(
     machine: str, glibc: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """On this Python, but as the processor and the C library of another machine answer."""
+    """The processor and the C library are those of another machine."""
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(os, "confstr", lambda name: f"glibc {glibc}", raising=False)

@@ -1,4 +1,4 @@
-"""A hostile model is refused with one line before an interpreter sees it; a sound one is tried once, not again."""
+"""Tests of the verification of models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def changed(change: Callable[[Any], None], seed: bytes = SEED) -> bytes:
-    """A sound FlatBuffer of a model in which one thing is not as it should be."""
+    """Return a valid FlatBuffer of a model after a change."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as generated
 
@@ -86,7 +86,7 @@ def _not_finite(tree: Any) -> None:
         (_not_finite, "NaN or infinity"),
     ],
 )
-def test_what_no_network_needs_is_refused(
+def test_verify_refuses_damaged_models_before_the_trial(
     tmp_path: Path, photo: Path, change: Callable[[Any], None], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def see(*_: Any) -> None:
@@ -98,7 +98,7 @@ def test_what_no_network_needs_is_refused(
         poets_edge(*command).failed("bad.tflite", said)
 
 
-def test_a_bad_scale(tmp_path: Path) -> None:
+def test_check_refuses_invalid_scales(tmp_path: Path) -> None:
     for scale in (0.0, -1.0, float("nan"), 1e30):
 
         def change(tree: Any, scale: float = scale) -> None:
@@ -109,8 +109,8 @@ def test_a_bad_scale(tmp_path: Path) -> None:
             check(changed(change, (SEEDS / "seed_graph_int8.tflite").read_bytes()))
 
 
-def test_every_offset_is_followed_with_care() -> None:
-    """Each 4 bytes of the file in turn made to point, count or say something else: no other exception comes out."""
+def test_check_raises_only_flaw_errors_for_changed_bytes() -> None:
+    """Each group of 4 bytes is replaced by other offsets, lengths or values."""
     for place in range(0, 1200, 4):
         for value in (0xFFFFFFFF, 0x7FFFFFFF, 0):
             data = bytearray(SEED)
@@ -121,7 +121,7 @@ def test_every_offset_is_followed_with_care() -> None:
                 continue
 
 
-def test_a_sound_model_is_tried_once(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_model_verifies_a_model_once(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in (
         "seed_graph.tflite",
@@ -140,8 +140,8 @@ def test_a_sound_model_is_tried_once(tmp_path: Path, photo: Path, monkeypatch: p
     poets_edge("label", SEEDS / "seed_graph.tflite", photo).ok()
 
 
-def test_what_takes_the_interpreter_down_takes_the_trial_down_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the rules, which would refuse it."""
+def test_run_trial_survives_a_crash_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules, which would refuse the model, are skipped."""
     from poets_edge.tflite.verify.rules import InferenceCost
     from poets_edge.tflite.verify.trial import run_trial
 
@@ -151,7 +151,7 @@ def test_what_takes_the_interpreter_down_takes_the_trial_down_only(monkeypatch: 
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
-def test_an_archive_that_swells_is_refused(tmp_path: Path, photo: Path, method: int) -> None:
+def test_read_model_refuses_archives_that_expand_too_much(tmp_path: Path, photo: Path, method: int) -> None:
     file = io.BytesIO(SEED[: SEED.find(b"PK\x03\x04")])
     file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(file, "a", method) as archive:
@@ -168,7 +168,9 @@ def test_an_archive_that_swells_is_refused(tmp_path: Path, photo: Path, method: 
         ("SomethingElse", "no image classifier: it holds the operator SomethingElse"),
     ],
 )
-def test_models_of_other_kinds_are_named(operator: str, said: str, tmp_path: Path, photo: Path) -> None:
+def test_verify_names_other_kinds_of_networks_by_operator(
+    operator: str, said: str, tmp_path: Path, photo: Path
+) -> None:
     def foreign(tree: Any) -> None:
         code = tree.operatorCodes[0]
         code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, operator  # BuiltinOperator.CUSTOM
@@ -181,8 +183,10 @@ def test_models_of_other_kinds_are_named(operator: str, said: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "shape", [(1, 257, 257, 21), (1, 1, 17, 3), (1, 25200, 85)], ids=["segments", "poses", "boxes"]
 )
-def test_answers_of_other_kinds_are_named(shape: tuple[int, ...], tmp_path: Path, photo: Path) -> None:
-    """Such networks hold operators that no classifier needs."""
+def test_verify_names_other_kinds_of_networks_by_output_shape(
+    shape: tuple[int, ...], tmp_path: Path, photo: Path
+) -> None:
+    """These networks have operators that classifiers do not have."""
 
     def maps(tree: Any) -> None:
         tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]].shape = list(shape)
@@ -194,11 +198,11 @@ def test_answers_of_other_kinds_are_named(shape: tuple[int, ...], tmp_path: Path
     assert "Export it again" not in ran.stderr and "labels inside" not in ran.stderr
 
 
-def test_a_map_is_no_answer_though_its_operators_are_known(photo: Path) -> None:
+def test_label_refuses_a_network_with_a_map_as_output(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 numbers", "segmentation")
 
 
-def test_what_another_interpreter_has_run_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_model_verifies_again_for_another_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "ai_edge_litert/interpreter.py"
     file.parent.mkdir()
     (file.parent / "__init__.py").touch()

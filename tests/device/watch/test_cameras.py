@@ -1,7 +1,6 @@
-"""Cameras that are missing, busy, torn, or that go away and come back.
+"""Tests of cameras that are missing, in use, damaged, or unplugged and plugged in again.
 
-No camera is at hand where tests run, so what drives one (OpenCV's VideoCapture, picamera2) is replaced by devices
-that follow a script; everything above them is the real thing.
+Cameras are simulated: OpenCV's VideoCapture and picamera2 are replaced by devices that follow a script.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ GONE, TORN = "gone", "torn"
 
 @pytest.fixture
 def device(tmp_path: Path) -> Path:
-    """A file in the place of /dev/video0."""
+    """Return a file that stands for /dev/video0."""
     path = tmp_path / "video0"
     path.touch()
     return path
@@ -44,7 +43,7 @@ def daisy(flowers: Path) -> Image.Image:
 
 
 class Script:
-    """What a camera does, read by read: a picture, TORN, or GONE (then it has to be opened anew)."""
+    """Results of a camera's reads: a picture, TORN, or GONE, after which it has to be opened again."""
 
     def __init__(self, *steps: Image.Image | str) -> None:
         self.steps = list(steps)
@@ -128,12 +127,12 @@ def _as_picamera2(script: Script, patch: pytest.MonkeyPatch, cameras: int = 1, b
 
 
 def _frames(camera: str, count: int) -> list[Frame]:
-    """So many frames, without the moments in which nothing came."""
+    """Return the first `count` frames of a camera."""
     iterator = (frame for frame in open_camera(camera).frames() if frame is not None)
     return [next(iterator) for _ in range(count)]
 
 
-def test_a_webcam_that_is_unplugged_is_waited_for(
+def test_camera_frames_continue_after_a_webcam_is_replugged(
     device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(daisy, daisy, GONE, daisy)
@@ -143,13 +142,13 @@ def test_a_webcam_that_is_unplugged_is_waited_for(
     assert "torn" in frames[2].problem and "gone" in frames[6].problem
     assert script.opened == 2 and script.closed >= 1
     colours = np.asarray(frames[0].photo)
-    np.testing.assert_array_equal(colours, np.asarray(daisy), "red and blue in their places")
+    np.testing.assert_array_equal(colours, np.asarray(daisy), "the order of the channels")
 
 
-def test_a_camera_that_has_gone_is_let_go_of_once(
+def test_camera_frames_close_an_unplugged_camera_once(
     device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the reader stops while it is waited for."""
+    """This includes a reader that stops while the camera is waited for."""
     script = Script(daisy, GONE)
     _as_opencv(script, monkeypatch)
     frames = open_camera(str(device)).frames()
@@ -160,14 +159,16 @@ def test_a_camera_that_has_gone_is_let_go_of_once(
     assert script.closed == 1
 
 
-def test_one_torn_frame_is_not_the_end(device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_camera_frames_continue_after_a_damaged_frame(
+    device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = Script(daisy, TORN, daisy)
     _as_opencv(script, monkeypatch)
     assert [bool(frame.photo) for frame in _frames(str(device), 3)] == [True, False, True]
     assert script.opened == 1
 
 
-def test_a_webcam_that_is_missing_or_in_use(
+def test_watch_reports_a_webcam_that_is_missing_or_in_use(
     trained: Trained, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _as_opencv(Script(), monkeypatch)
@@ -176,7 +177,7 @@ def test_a_webcam_that_is_missing_or_in_use(
     poets_edge("watch", model, "--threads", "1", "--camera", tmp_path / "x").failed("x", "no such camera")
 
 
-def test_a_pi_camera_comes_first(daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_camera_prefers_picamera2(daisy: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script(daisy, GONE, daisy)
     _as_picamera2(script, monkeypatch)
     frames = _frames("0", 3)
@@ -186,14 +187,14 @@ def test_a_pi_camera_comes_first(daisy: Image.Image, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(np.asarray(frames[0].photo), np.asarray(daisy))
 
 
-def test_a_pi_camera_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_camera_reports_a_pi_camera_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script()
     _as_picamera2(script, monkeypatch, busy=True)
     with pytest.raises(SourceError, match=r"camera 0: does not start .*busy.* another program"):
         _frames("0", 1)
 
 
-def test_without_pi_cameras_opencv_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_camera_uses_opencv_without_pi_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
     _as_picamera2(Script(), monkeypatch, cameras=0)
     if Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")
@@ -201,7 +202,7 @@ def test_without_pi_cameras_opencv_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
         _frames("0", 1)
 
 
-def test_the_whole_command_on_a_camera(
+def test_watch_labels_the_frames_of_a_camera(
     trained: Trained, device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dark = Image.new("RGB", (640, 480), (3, 3, 3))
@@ -212,12 +213,12 @@ def test_the_whole_command_on_a_camera(
     ).ok()
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [line["label"] is None for line in lines] == [True, False, False, *[True] * 5, *[False] * 3]
-    assert len({line["label"] for line in lines}) == 2, "the same picture is the same thing"
+    assert len({line["label"] for line in lines}) == 2, "equal pictures have equal labels"
     assert "black" in ran.stderr and ran.stderr.count("good again") == 2
 
 
 def _stopping_after(labelled: int) -> Any:
-    """`watch`, with somebody who presses Ctrl-C after so many labelled frames."""
+    """Return a `run_watch` that stops after a number of labelled frames."""
 
     def run(options: WatchOptions, *, display: Any, stopped: Any, **more: Any) -> Any:
         counted: list[_Counter] = []
@@ -247,7 +248,7 @@ class _Counter:
 
 
 class _Slow:
-    """A display that takes its time."""
+    """A slow display."""
 
     def __init__(self) -> None:
         self.all: list[Prediction] = []
@@ -261,9 +262,7 @@ class _Slow:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
-    live: bool, trained: Trained, daisy: Image.Image
-) -> None:
+def test_slow_display_skips_frames_of_a_live_source_only(live: bool, trained: Trained, daisy: Image.Image) -> None:
     def frames() -> Iterator[Frame]:
         for _ in range(40):
             time.sleep(0.02)
@@ -276,16 +275,16 @@ def test_a_slow_consumer_loses_frames_of_a_camera_and_is_not_late(
     assert summary.labelled + summary.dropped == 40
     if live:
         assert summary.dropped > 15
-        assert display.all[-1].frame == 40, "the newest is never left out"
+        assert display.all[-1].frame == 40, "the newest frame is never skipped"
         assert max(prediction.latency for prediction in display.all[1:]) < 0.45
     else:
         assert summary.dropped == 0
 
 
-def test_a_picamera2_that_does_not_start_says_why(
+def test_watch_reports_why_picamera2_does_not_start(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Debian's does beside a numpy of pip's."""
+    """Debian's picamera2 fails to start with pip's numpy."""
     (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "picamera2", raising=False)

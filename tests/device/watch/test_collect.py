@@ -1,4 +1,4 @@
-"""`watch --collect`: frames the model was unsure of, bounded in every way."""
+"""Tests of `watch --collect`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import Trained, poets_edge
 
 
 class Telling(Silent):
-    """Keeps the warnings."""
+    """Reporter that keeps warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -25,7 +25,7 @@ class Telling(Silent):
 
 
 def scene(number: int, *, noise: float = 0.0, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """A picture of its own for each number; noise makes another frame of the same scene."""
+    """Return a picture of a scene; noise makes another frame of the scene."""
     rng = np.random.default_rng(number)
     image = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image) + np.random.default_rng(number + 1000).normal(0, noise, (size[1], size[0], 3))
@@ -42,7 +42,7 @@ def kept(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
 
 
-def test_a_scene_is_kept_once_and_sure_frames_are_not(tmp_path: Path) -> None:
+def test_collector_saves_each_uncertain_scene_once(tmp_path: Path) -> None:
     collector = Collector(CollectOptions(folder=tmp_path), ("daisy", "roses", "tulips"), Silent())
     for noise in (0, 3, 5):
         collector.see(scene(1, noise=noise), unsure(1))
@@ -55,7 +55,7 @@ def test_a_scene_is_kept_once_and_sure_frames_are_not(tmp_path: Path) -> None:
         assert image.format == "JPEG" and image.size == (320, 240)
 
 
-def test_number_and_size_are_bounded_also_over_runs(tmp_path: Path) -> None:
+def test_collector_limits_number_and_size_of_frames_over_runs(tmp_path: Path) -> None:
     options = CollectOptions(folder=tmp_path, most=3)
     reporter = Telling()
     for start in (0, 10):
@@ -70,14 +70,14 @@ def test_number_and_size_are_bounded_also_over_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["../../etc", "/root", "a/b", "", "..", "con\x00", "x" * 300])
-def test_a_label_never_leads_outside(tmp_path: Path, label: str) -> None:
+def test_collector_saves_every_label_inside_its_folder(tmp_path: Path, label: str) -> None:
     collector = Collector(CollectOptions(folder=tmp_path / "in"), (label,), Silent())
     collector.see(scene(1), np.array([0.3], np.float32))
     assert len(list((tmp_path / "in").glob("*/*.jpg"))) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_disk_that_fills_up_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collector_warns_once_of_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OutputError(f"cannot write {path}: No space left on device.")
 
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_is_told_once(tmp_path: Path, monkeypatch: pytest.M
     assert len(reporter.warnings) == 1 and "No space left" in reporter.warnings[0]
 
 
-def test_the_command_keeps_them(trained: Trained, tmp_path: Path) -> None:
+def test_watch_collect_saves_frames_with_low_scores(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for number in range(4):
         scene(number // 2, noise=number % 2).save(tmp_path / f"frames/{number}.png")
@@ -100,14 +100,14 @@ def test_the_command_keeps_them(trained: Trained, tmp_path: Path) -> None:
     assert labels <= {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
     assert len(kept(tmp_path / "unsure")) == 2
     poets_edge(*watch).ok()
-    assert len(kept(tmp_path / "unsure")) == 2, "never without being asked to"
+    assert len(kept(tmp_path / "unsure")) == 2, "only with --collect"
     poets_edge(*watch, "--below", "0.5").failed("--collect")
     poets_edge(*watch, "--collect", tmp_path / "unsure", "--below", "60").failed("below")
     (tmp_path / "file").write_text("")
     poets_edge(*watch, "--collect", tmp_path / "file").failed("file")
 
 
-def test_what_a_killed_watch_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_collector_removes_temporary_files_of_a_killed_watch(tmp_path: Path) -> None:
     folder = tmp_path / "daisy"
     folder.mkdir()
     (folder / ".collected-20261125-012345-00007.jpg.abcd_123.tmp").write_bytes(b"half a frame")

@@ -1,4 +1,4 @@
-"""`watch` as a process of its own: stopping, slow readers, replaced models, commands that hang, memory."""
+"""Tests of `watch` as a process: stopping, slow readers, replaced models, hanging commands, memory."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def _beyond_doubt(model: Path, flowers: Path, label: str) -> bytes:
 
 
 _EACH = ("--smooth", "1", "--keep-all")
-"""Each frame is an answer of its own."""
+"""Options for one line per frame."""
 
 
 @pytest.fixture
 def start(model: Path) -> Iterator[Start]:
-    """Starts `watch` on standard input; whatever still runs afterwards is killed."""
+    """Yield a function that starts `watch` on standard input; kill its processes afterwards."""
     started: list[Process] = []
 
     def begin(*arguments: str | Path, model: Path = model) -> Process:
@@ -99,7 +99,7 @@ def _warning(process: Process, fragment: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly_while_it_waits_for_frames(start: Start, daisy: bytes, number: signal.Signals) -> None:
+def test_watch_stops_cleanly_while_it_waits_for_frames(start: Start, daisy: bytes, number: signal.Signals) -> None:
     process = start()
     _feed(process, daisy)
     assert b"daisy" in _line(process)
@@ -111,11 +111,11 @@ def test_it_stops_cleanly_while_it_waits_for_frames(start: Start, daisy: bytes, 
     assert process.stderr.read().decode().splitlines()[-1].startswith("1 frames labelled")
 
 
-def test_a_full_pipe_neither_hangs_it_nor_makes_it_late(start: Start, daisy: bytes) -> None:
+def test_watch_keeps_up_with_a_live_source_when_its_output_is_not_read(start: Start, daisy: bytes) -> None:
     process = start("--json", "--every-frame")
     _feed(process, daisy)
     first = json.loads(_line(process))
-    # More lines than a pipe holds, and nobody reads: frames go on being taken, or this would wait for ever.
+    # More lines than a pipe holds, without a reader: writing blocks unless `watch` takes more frames.
     for _ in range(1500):
         _feed(process, daisy)
     time.sleep(1.5)
@@ -127,7 +127,7 @@ def test_a_full_pipe_neither_hangs_it_nor_makes_it_late(start: Start, daisy: byt
     assert [line["frame"] for line in lines] == sorted({line["frame"] for line in lines}), "whole lines, in order"
 
 
-def test_a_file_waits_for_a_slow_reader_and_still_stops(start: Start, daisy: bytes) -> None:
+def test_watch_of_a_file_waits_for_a_slow_reader_and_can_be_stopped(start: Start, daisy: bytes) -> None:
     process = start("--json", "--every-frame", "--keep-all")
     feeder = os.fork()
     if feeder == 0:  # it hangs as soon as everything is full, so it has to be a process of its own
@@ -146,7 +146,7 @@ def test_a_file_waits_for_a_slow_reader_and_still_stops(start: Start, daisy: byt
         os.waitpid(feeder, 0)
 
 
-def test_the_reader_goes_away(start: Start, daisy: bytes) -> None:
+def test_watch_ends_when_its_reader_exits(start: Start, daisy: bytes) -> None:
     process = start("--every-frame")
     _feed(process, daisy)
     _line(process)
@@ -161,7 +161,7 @@ def test_the_reader_goes_away(start: Start, daisy: bytes) -> None:
     assert b"Traceback" not in process.stderr.read()
 
 
-def test_a_model_that_is_replaced_stays_the_loaded_one(
+def test_watch_warns_of_a_replaced_model_and_keeps_the_loaded_one(
     start: Start, trained: Trained, daisy: bytes, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.tflite"
@@ -169,7 +169,7 @@ def test_a_model_that_is_replaced_stays_the_loaded_one(
     process = start("--json", "--every-frame", "--keep-all", "--smooth", "1", model=model)
     _feed(process, daisy)
     before = json.loads(_line(process))
-    # Written over in place, as cp and scp do: the same file with other bytes, and shorter.
+    # Overwritten in place, as by cp and scp, with shorter content.
     model.write_bytes(b"\0" * 1000)
     time.sleep(1.2)
     _feed(process, daisy)
@@ -187,8 +187,10 @@ def _python(code: str) -> str:
     return shlex.join([sys.executable, "-c", code])
 
 
-def test_a_command_that_hangs_is_ended_and_runs_again(start: Start, daisy: bytes, rose: bytes, tmp_path: Path) -> None:
-    # It ignores SIGTERM and has a child: both must go.
+def test_watch_ends_a_hanging_command_with_its_children(
+    start: Start, daisy: bytes, rose: bytes, tmp_path: Path
+) -> None:
+    # The command ignores SIGTERM and has a child; both must be ended.
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         f"os.fork(); open({str(tmp_path / 'pids')!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
@@ -205,14 +207,14 @@ def test_a_command_that_hangs_is_ended_and_runs_again(start: Start, daisy: bytes
     assert process.wait(10) == 0
 
 
-def test_a_command_that_fails_is_told_of(start: Start, daisy: bytes) -> None:
+def test_watch_warns_of_a_failed_command(start: Start, daisy: bytes) -> None:
     process = start("--on-label", "daisy", "--run", _python("raise SystemExit(7)"), "--hold", "1")
     _feed(process, daisy)
     assert "failed with status 7" in _warning(process, "the command")
     assert b"daisy" in _line(process), "and the watch goes on"
 
 
-def test_a_command_ends_with_the_watch(start: Start, daisy: bytes, tmp_path: Path) -> None:
+def test_watch_ends_its_command_when_it_stops(start: Start, daisy: bytes, tmp_path: Path) -> None:
     run = f"echo $$ $POETS_EDGE_LABEL $POETS_EDGE_SCORE > {tmp_path}/facts; echo from the command; exec sleep 60"
     process = start("--json", "--on-label", "daisy", "--run", run, "--shell", "--hold", "1")
     _feed(process, daisy)
@@ -227,7 +229,7 @@ def test_a_command_ends_with_the_watch(start: Start, daisy: bytes, tmp_path: Pat
     assert all(line.startswith(b"{") for line in process.stdout), "what a command prints is no result"
 
 
-def test_without_shell_nothing_is_expanded(start: Start, daisy: bytes, tmp_path: Path) -> None:
+def test_watch_expands_nothing_in_a_command_without_shell(start: Start, daisy: bytes, tmp_path: Path) -> None:
     (tmp_path / "go").mkdir()
     run = f"touch '{tmp_path}/go/$HOME' {tmp_path}/go/a;b"
     process = start("--on-label", "daisy", "--run", run, "--hold", "1")
@@ -236,8 +238,8 @@ def test_without_shell_nothing_is_expanded(start: Start, daisy: bytes, tmp_path:
     assert sorted(path.name for path in (tmp_path / "go").iterdir()) == ["$HOME", "a;b"]
 
 
-def test_memory_stays_flat_over_20_000_frames(flowers: Path, tmp_path: Path) -> None:
-    # The least of models, so that it takes seconds: its 256 outputs pass for the scores of as many labels.
+def test_watch_memory_is_constant_over_20_000_frames(flowers: Path, tmp_path: Path) -> None:
+    # The smallest model keeps the test short; its 256 outputs serve as the scores of 256 labels.
     probe, labels = ROOT / "poets_edge/tflite/probe.tflite", tmp_path / "labels.txt"
     labels.write_text("\n".join(map(str, range(256))))
     frames = [jpeg(photo, (64, 48)) for photo in photos_of(flowers, 4)]
@@ -282,7 +284,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_the_systemd_unit_starts_a_command_that_exists() -> None:
+def test_systemd_unit_starts_an_existing_command() -> None:
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(ROOT / "docs/poets-edge-watch.service")

@@ -1,4 +1,4 @@
-"""`watch --on-label L --run COMMAND`: when a command starts."""
+"""Tests of `watch --on-label LABEL --run COMMAND`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def model(trained: Trained) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(model: Path, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten frames of one daisy, three of a tulip, ten of the daisy."""
+    """Return ten frames of a daisy, three of a tulip, ten of the daisy."""
     from poets_edge.device.classifier import Classifier
 
     classifier = Classifier(model)
@@ -37,7 +37,7 @@ def _watch(model: Path, clip: Path, *arguments: str | Path) -> Ran:
     return poets_edge("watch", model, "--source", clip, "--threads", "1", "--smooth", "1", *arguments)
 
 
-def test_a_command_runs_once_each_time_that_its_label_holds(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_trigger_starts_its_command_once_per_sequence_of_frames(model: Path, clip: Path, tmp_path: Path) -> None:
     ran = _watch(model, clip, "--on-label", "daisy", "--run", f"mkdir {tmp_path}/once", "--hold", "10").ok()
     assert (tmp_path / "once").is_dir()
     assert "not started again" not in ran.stderr
@@ -49,14 +49,14 @@ def test_a_command_runs_once_each_time_that_its_label_holds(model: Path, clip: P
     assert "signal" not in slow.stderr, "its end is told once"
 
 
-def test_a_command_outlives_the_last_frame(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_watch_waits_for_a_command_after_the_last_frame(model: Path, clip: Path, tmp_path: Path) -> None:
     late = f"sleep 0.5; touch {tmp_path}/late; exit 3"
     ran = _watch(model, clip, "--on-label", "daisy", "--run", late, "--shell", "--hold", "10").ok()
     assert (tmp_path / "late").exists()
     assert "failed with status 3" in ran.stderr
 
 
-def test_a_label_does_not_hold_across_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_trigger_counts_frames_anew_after_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
     good = sorted(clip.iterdir())[:4]
     black = tmp_path / "black.jpg"
     Image.new("RGB", (320, 240)).save(black)
@@ -67,14 +67,14 @@ def test_a_label_does_not_hold_across_a_bad_frame(model: Path, clip: Path, tmp_p
         assert done.exists() is starts
 
 
-def test_a_command_does_not_run_before_its_label_has_held(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_trigger_waits_for_enough_consecutive_frames(model: Path, clip: Path, tmp_path: Path) -> None:
     _watch(model, clip, "--on-label", "tulips", "--run", f"touch {tmp_path}/early", "--hold", "4").ok()
     _watch(model, clip, "--on-label", "daisy", "--run", f"touch {tmp_path}/late", "--hold", "11").ok()
     time.sleep(0.3)
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_commands(model: Path, clip: Path) -> None:
+def test_watch_refuses_commands_that_cannot_run(model: Path, clip: Path) -> None:
     _watch(model, clip, "--on-label", "daisy").failed("--on-label", "--run")
     _watch(model, clip, "--on-label", "rose", "--run", "true").failed("rose", "the model knows daisy")
     _watch(model, clip, "--on-label", "daisy", "--run", "no-such-program x").failed("no such program", "--shell")

@@ -31,7 +31,7 @@ SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 @pytest.fixture(scope="module")
 def frames(flowers: Path) -> list[bytes]:
-    """Twelve of daisies, twelve of dandelions, ..., sixty in all."""
+    """Return twelve frames of each class, class after class."""
     return [jpeg(photo) for photo in photos_of(flowers, 12)]
 
 
@@ -47,10 +47,10 @@ def model(trained: Trained) -> Path:
 
 @pytest.fixture(scope="module")
 def scores(model: Path, frames: list[bytes]) -> Any:
-    """Of each frame, as `label` gives them: float32 [frames, labels]."""
+    """Return the scores of each frame by `label`, float32 [frames, labels]."""
     classifier = Classifier(model)
     found = np.stack([classifier.scores(frame) for frame in frames])
-    assert len(set(found.argmax(axis=1))) == 5, "the frames must not look all the same to the model"
+    assert len(set(found.argmax(axis=1))) == 5, "the frames must have different labels"
     return found
 
 
@@ -62,7 +62,7 @@ def _watch(model: Path, *arguments: str | Path) -> list[dict[str, Any]]:
     return _lines(poets_edge("watch", model, "--threads", "1", "--json", *arguments).ok().stdout)
 
 
-def test_a_folders_frames_are_labelled_in_order_and_none_is_left_out(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_labels_all_frames_of_a_folder_in_order(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame")
     assert [line["name"] for line in lines] == [f"frame_{number}.jpg" for number in range(1, 61)]
     assert [line["frame"] for line in lines] == list(range(1, 61))
@@ -72,15 +72,15 @@ def test_a_folders_frames_are_labelled_in_order_and_none_is_left_out(model: Path
     assert all(line["latency_ms"] > 0 for line in lines) and lines[-1]["photos_per_second"] > 5
 
 
-def test_an_answer_is_the_mean_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_smooth_averages_scores_of_the_last_frames(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "7", "--every-frame")
     means = np.stack([scores[max(0, n - 6) : n + 1].mean(axis=0) for n in range(len(scores))])
     np.testing.assert_allclose([line["score"] for line in lines], means.max(axis=1), atol=1e-6)
     raw = _watch(model, "--source", folder, "--smooth", "1")
-    assert len(_watch(model, "--source", folder, "--smooth", "7")) < len(raw), "smoothing makes answers steadier"
+    assert len(_watch(model, "--source", folder, "--smooth", "7")) < len(raw), "smoothing reduces changes"
 
 
-def test_only_changes_are_printed(model: Path, folder: Path) -> None:
+def test_watch_prints_changes_only(model: Path, folder: Path) -> None:
     every = _watch(model, "--source", folder, "--every-frame")
     changes = [line for before, line in zip([{}, *every], every, strict=False) if before.get("label") != line["label"]]
     assert 5 <= len(changes) < len(every)
@@ -91,18 +91,18 @@ def test_only_changes_are_printed(model: Path, folder: Path) -> None:
     assert "photos/s" in text.stdout and "60 frames labelled" in text.stderr and "ms (median)" in text.stderr
 
 
-def test_below_the_threshold_the_answer_is_unknown(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_threshold_gives_unknown_for_low_scores(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--threshold", "0.9")
     assert [line["label"] == "unknown" for line in lines] == list(scores.max(axis=1) < 0.9)
     assert 0 < sum(line["label"] == "unknown" for line in lines) < 60
 
 
-def test_streams_and_videos_go_the_same_way_as_folders(
+def test_watch_gives_equal_labels_for_streams_and_folders(
     model: Path, folder: Path, frames: list[bytes], tmp_path: Path
 ) -> None:
     each = ("--every-frame", "--smooth", "1")  # the pictures of a folder are not smoothed, those of a stream are
     expected = [line["label"] for line in _watch(model, "--source", folder, *each)]
-    # As an IP camera sends them, with something between the pictures.
+    # An IP camera sends other bytes between the pictures.
     stream = tmp_path / "frames.mjpeg"
     stream.write_bytes(b"".join(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + frame for frame in frames))
     assert [line["label"] for line in _watch(model, "--source", stream, *each)] == expected
@@ -115,7 +115,7 @@ def test_streams_and_videos_go_the_same_way_as_folders(
     assert [line["label"] for line in _lines(piped.stdout)] == expected
 
 
-def test_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
+def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     video = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
@@ -132,13 +132,13 @@ def test_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing.avi", "text.mp4"])
-def test_a_video_without_frames(model: Path, name: str, tmp_path: Path) -> None:
+def test_watch_refuses_a_file_that_is_not_a_video(model: Path, name: str, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     (tmp_path / name).write_bytes(b"" if name == "nothing.avi" else b"no video at all\n" * 100)
     poets_edge("watch", model, "--source", tmp_path / name).failed(name, "not a video")
 
 
-def test_a_video_that_holds_its_header_only(model: Path, tmp_path: Path) -> None:
+def test_watch_refuses_a_video_without_frames(model: Path, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     video = tmp_path / "empty.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
@@ -146,7 +146,7 @@ def test_a_video_that_holds_its_header_only(model: Path, tmp_path: Path) -> None
     poets_edge("watch", model, "--source", video).failed("empty.avi")
 
 
-def test_bad_frames_are_passed_over_and_told_once(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+def test_watch_skips_bad_frames_with_one_warning(model: Path, frames: list[bytes], tmp_path: Path) -> None:
     black = jpeg(Image.new("RGB", (320, 240), (5, 5, 5)))
     torn = frames[1][: len(frames[1]) // 2]
     small, large, upright = (jpeg(Image.open(_file(frames[2])), size) for size in ((64, 48), (1600, 1200), (240, 320)))
@@ -164,7 +164,7 @@ def test_bad_frames_are_passed_over_and_told_once(model: Path, frames: list[byte
     assert [line["label"] is None for line in changes][:3] == [False, True, False]
 
 
-def test_a_thumbnail_inside_a_picture_is_no_frame(model: Path, frames: list[bytes], tmp_path: Path) -> None:
+def test_split_jpegs_ignores_embedded_thumbnails(model: Path, frames: list[bytes], tmp_path: Path) -> None:
     thumbnail = b"Exif\0\0" + jpeg(Image.new("RGB", (16, 12), "red"))
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     stream = tmp_path / "thumbnails.mjpeg"
@@ -183,12 +183,12 @@ def _file(data: bytes) -> Any:
     return io.BytesIO(data)
 
 
-def test_only_bad_frames_is_an_error(model: Path, tmp_path: Path) -> None:
+def test_watch_fails_if_every_frame_is_bad(model: Path, tmp_path: Path) -> None:
     frame_folder(tmp_path / "dark", [jpeg(Image.new("RGB", (32, 24)))] * 3)
     poets_edge("watch", model, "--source", tmp_path / "dark").failed("dark", "none of its 3 frames")
 
 
-def test_sources_that_are_none(model: Path, folder: Path, tmp_path: Path) -> None:
+def test_watch_refuses_missing_and_conflicting_sources(model: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mjpeg").write_text("not a picture\n" * 100)
     poets_edge("watch", model, "--source", tmp_path / "empty").failed("no frames")
@@ -201,18 +201,20 @@ def test_sources_that_are_none(model: Path, folder: Path, tmp_path: Path) -> Non
         poets_edge("watch", model, "--camera", "63").failed("/dev/video63", "no such camera")
 
 
-def test_a_picture_that_never_ends_does_not_fill_the_memory() -> None:
+def test_split_jpegs_limits_the_size_of_a_picture() -> None:
     chunks = [b"\xff\xd8"] + [bytes(1 << 20)] * 100
     assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
 
 
-def test_no_standard_input_and_no_threads(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_refuses_closed_standard_input_and_zero_threads(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poets_edge("watch", model, "--source", folder, "--threads", "0").failed("threads")
     monkeypatch.setattr(sys, "stdin", None)
     poets_edge("watch", model, "--source", "-").failed("standard input is closed")
 
 
-def test_the_number_of_threads_is_chosen_by_trying(model: Path) -> None:
+def test_fastest_threads_uses_available_cores_only(model: Path) -> None:
     assert 1 <= fastest_threads(model) <= len(os.sched_getaffinity(0))
     before = os.sched_getaffinity(0)
     try:
@@ -222,10 +224,10 @@ def test_the_number_of_threads_is_chosen_by_trying(model: Path) -> None:
         os.sched_setaffinity(0, before)
 
 
-def test_a_slow_inference_is_waited_for_and_its_source_closed(
+def test_predict_frames_waits_for_a_running_inference_when_stopped(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two inferences at once in one interpreter, or a camera that stays in use, would be the price of leaving."""
+    """Otherwise two inferences would use one interpreter at a time, or a camera would stay in use."""
     classifier, whole = Classifier(model), folder_source(folder)
     at_work, ended = [], []
     score_values = classifier.score_values
