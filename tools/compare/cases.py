@@ -54,6 +54,15 @@ FIXTURES = (
         ("photos",),
         shared=("keras",),
     ),
+    Case(
+        "stages",
+        tuple(
+            f"train photos {_NETWORK} --how_many_training_steps {steps} --output_graph s/{steps}.pb"
+            f" --output_labels s/{steps}.txt -q"
+            for steps in (2, 10, 20, 30, 50, 100, 200)
+        ),
+        ("photos",),
+    ),
     Case("flowers", prepare=inputs.flowers, shared=("data/flower_photos",)),
     Case(
         "trained-flowers",
@@ -333,6 +342,14 @@ CASES = (
         ),
         ("trained", "flowers"),
     ),
+    Case(
+        "evaluate-stages",
+        (
+            "evaluate s/200.pb s/2.pb s/10.pb s/20.pb s/30.pb s/50.pb s/100.pb photos --set all --json",
+            "evaluate s/30.pb s/2.pb s/10.pb s/20.pb s/50.pb s/100.pb s/200.pb photos --set all",
+        ),
+        ("stages",),
+    ),
     Case("evaluate-flowers", (f"evaluate {_GRAPH} {_INT8} flowers --json",), ("trained-flowers",)),
     # inspect
     Case(
@@ -413,6 +430,16 @@ CASES = (
             "! audit missing",
         ),
         ("photos",),
+    ),
+    Case(
+        "audit-copies",
+        (
+            f"audit photos {_NETWORK} --json --report photos.html",
+            f"audit flowers {_NETWORK} --json",
+            f"train flowers {_NETWORK} {_FEW} --json",
+        ),
+        ("photos", "flowers"),
+        inputs.copies,
     ),
     Case(
         "audit-flowers",

@@ -112,7 +112,8 @@ def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
     lines = content
     for rule in quiet:
         if rule.text:
-            lines = [re.sub(rule.text, rule.shown, line) for line in lines]
+            replaced = [(line, re.sub(rule.text, rule.shown, line)) for line in lines]
+            lines = [new for line, new in replaced if new or not line]
         if rule.numbers:
             lines = [re.sub(r"[ ]+", " ", _NUMBER.sub("#", line)) for line in lines]
     return lines

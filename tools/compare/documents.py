@@ -45,6 +45,8 @@ def read_content(path: Path) -> Content:
     if path.suffix in (".html", ".svg"):
         text = text.replace("<", "\n<").replace(">", ">\n")
         return [line for line in map(str.strip, text.splitlines()) if line]
+    if path.suffix == ".stderr":  # bars end in empty lines
+        return [line for line in text.splitlines() if line]
     return text.splitlines()
 
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 _SIZE = (320, 240)
 """Of frames, in pixels: width and height."""
@@ -91,6 +91,28 @@ def odd_photos(folder: Path, _: Path) -> None:
     (daisies / "empty.jpg").write_bytes(b"")
     (daisies / "notes.txt").write_text("not a photo either\n")
     shutil.copy(photos[2], tulips / "copy.jpg")
+
+
+def copies(folder: Path, _: Path) -> None:
+    """Add changed copies of photos, from nearly the same to hardly alike, some of them in another class."""
+    for folders in ("photos", "flowers"):
+        photos = sorted((folder / folders).rglob("*.jpg"))[::5]
+        for number, photo in enumerate(photos):
+            image = Image.open(photo).convert("RGB")
+            width, height = image.size
+            share = number % 6 / 20  # up to a quarter cropped, darkened or turned
+            cropped = image.crop((int(share * width), int(share * height), width, height)).resize(image.size)
+            darker = ImageEnhance.Brightness(image).enhance(1 - 2 * share)
+            changed = {
+                "cropped": cropped,
+                "darker": darker,
+                "mirrored": cropped.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+                "turned": image.rotate(60 * share, fillcolor=(128, 128, 128)),
+                "small": image.resize((width // 4, height // 4)),
+            }
+            name = list(changed)[number % len(changed)]
+            target = photo.parent if number % 3 else photos[0].parent
+            changed[name].save(target / f"{photo.stem}-{name}.jpg", quality=30 + 5 * (number % 12))
 
 
 def frames(folder: Path, shared: Path) -> None:

@@ -21,7 +21,8 @@ class Volatile:
         json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
             The values there are replaced by the names of their types.
         nullable: the values at `json` may also be null, so that their types differ, too.
-        text: regular expression; what it matches in a text is replaced by `shown`.
+        text: regular expression; what it matches in a text is replaced by `shown`. Lines that are empty then
+            are left out.
         shown: replacement for `text`.
         numbers: replace every number in a text by "#", and every run of spaces by one space.
         skipped: leave the file out, in content and in presence.

@@ -70,6 +70,7 @@ VOLATILE = (
         for name in ("time", "latency_ms")
     ),
     # Texts
+    Volatile(reason="Progress, at random moments.", file="*.stderr", text=r".*\d%(\||,).*|^.*\r", shown=""),
     Volatile(reason="The time of a training run.", case="runs", file="*.stdout", text=r"\d{4}-\d\d-\d\d \d\d:\d\d"),
     Volatile(reason="Measured times.", case="benchmark", file="*.stdout", numbers=True),
     Volatile(reason="Measured times.", case="quickstart", file="*.stdout", text=r" +\d+\.\d\d$"),
