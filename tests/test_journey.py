@@ -41,7 +41,7 @@ def test_each_output_names_the_next_line(tmp_path: Path) -> None:
     label = [photo if word == "PHOTO" else word for word in _printed_line(exported, "label")]
     answered = poets_edge(*label, cwd=tmp_path).ok()
     assert answered.stdout.count("(score = ") == 5
-    assert _printed_line(exported, "grid") == ["grid", "FOLDER"], "which network to ship is the last question"
+    assert _printed_line(exported, "grid") == ["grid", "flower_photos"], "which network to ship is the last question"
 
 
 def test_whoever_forgets_something_is_told_the_line(tmp_path: Path) -> None:

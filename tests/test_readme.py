@@ -1,9 +1,10 @@
-"""What the README and the pages of docs/ say to type works."""
+"""Command lines and transcripts of the README and the pages of docs/."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import pkgutil
 import re
 import shlex
 import shutil
@@ -25,7 +26,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("**/*.md")
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
-RUN = ("README.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
+RUN = ("README.md", "docs/index.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
 """Pages whose blocks run, in this order, in one folder. Of other pages' lines only the spelling is checked."""
 
 
@@ -67,14 +68,16 @@ def test_every_command_block_runs(
             assert language in ("sh", "console", "python", "text"), f"{page}: a block of another kind: {language}"
             if language == "python":
                 exec(compile(text, page, "exec"), {})
-            for line in _commands(language, text):
+            for line, shown in _commands(language, text):
                 words = shlex.split(line, comments=True)
                 ran.append(words[:2])
                 match words:
                     case ["poets-edge", "benchmark", *arguments]:
                         poets_edge("benchmark", *arguments, "--rounds", "2", "--min-seconds", "0.2", cwd=tmp_path).ok()
                     case ["poets-edge", *arguments]:
-                        poets_edge(*arguments, cwd=tmp_path).ok()
+                        printed = poets_edge(*arguments, cwd=tmp_path).ok().stdout
+                        if language == "console" and shown != "...\n":
+                            assert _form(shown) == _form(printed), f"{page}: {line}"
                     case ["make", target]:
                         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
                     case _:
@@ -86,7 +89,7 @@ def test_every_command_block_runs(
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_every_command_line_is_spelled_as_the_program_has_it(page: str) -> None:
     for language, text in blocks(page):
-        for line in _commands(language, text):
+        for line, _ in _commands(language, text):
             for words in re.findall(r"(?:^|[/\s])poets-edge (\w[^|;#\n]*)", line):
                 name, *arguments = shlex.split(words)
                 group = click.Context(cli, **cli.context_settings)
@@ -102,11 +105,23 @@ def test_a_page_names_the_wheel_of_this_version(page: str) -> None:
         assert version == poets_edge_version
 
 
-def _commands(language: str, text: str) -> list[str]:
-    lines = text.replace("\\\n", " ").splitlines()
+def _commands(language: str, text: str) -> list[tuple[str, str]]:
+    """Return the command lines of a block, each with the output that a transcript (`console`) shows for it."""
     if language == "console":
-        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    return lines if language == "sh" else []
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, flags=re.MULTILINE)
+    return [(line, "") for line in text.replace("\\\n", " ").splitlines()] if language == "sh" else []
+
+
+def _form(text: str) -> list[str]:
+    """Return the lines of a command's output without what depends on photos: numbers, verdicts and the best label."""
+    lines = [re.sub(r"[\d.]*\d", "0", " ".join(line.split())) for line in text.splitlines()]
+    lines = [re.sub(r"(compared with [\w.]+:) .*", r"\1", line) for line in lines]
+    return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]
+
+
+def test_every_object_that_the_library_page_describes_exists() -> None:
+    for name in re.findall(r"^::: ([\w.]+)", PAGES["docs/library.md"], re.MULTILINE):
+        assert pkgutil.resolve_name(name) is not None
 
 
 def test_every_command_has_its_section() -> None:

@@ -179,7 +179,7 @@ def command(
 def _sustained_options(
     models: tuple[Path, ...], duration: str, threads: tuple[int, ...], rate: float | None, chart: Path | None
 ) -> SustainedOptions:
-    """All that can be wrong is found here, before minutes of load and not after."""
+    """Return the options of a sustained load, checked before minutes of load and not after."""
     if len(threads) > 1:
         raise UsageError("--sustained takes one number of --threads.")
     if chart is not None:
@@ -195,7 +195,7 @@ def _give_sustained(result: SustainedResult, chart: Path | None, *, as_json: boo
         draw_sustained(result, chart)
     if give(result.to_json(), as_json=as_json, output=output):
         return
-    heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "held back by", "frames missed"]
+    heading = ["model", "runs", "first ms", "last ms", "slowed down", "hottest", "limited by", "frames missed"]
     click.echo(table([heading, *(_sustained_row(model, result.options) for model in result.models)]))
     if chart is not None:
         click.echo(f"Chart: {chart}")
@@ -210,7 +210,7 @@ def _sustained_row(model: Sustained, options: SustainedOptions) -> list[str]:
         f"{model.medians[-1]:.3f}",
         f"by {100 * (slow.ratio - 1):.0f} % after {clock_text(slow.after)}" if slow else "no",
         "-" if hottest is None else f"{hottest:.0f} °C",
-        ", ".join(model.limits) or "nothing known",
+        ", ".join(model.limits) or "-",
         str(model.late) if options.rate else "-",
     ]
 
@@ -222,7 +222,7 @@ def _timing_config(seconds: float, runs: int, rounds: int | None) -> TimingConfi
 
 
 def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tuple[Path, ...], Path | None, bool]:
-    """Understand `--json FILE`, which wrote the file, and `--json -`: what is no model is where the JSON goes.
+    """Accept `--json FILE` and `--json -` of version 0.1, where FILE is among the arguments.
 
     Returns:
         The models, the file to write, and whether to print the JSON.

@@ -1,6 +1,6 @@
-"""`doctor`: what this machine has for poets_edge, and what is missing for which job.
+"""Checks of `doctor`: what is installed on this machine, and what is missing for each job.
 
-Nothing heavy is loaded: TensorFlow and OpenCV are looked up, not imported.
+TensorFlow and OpenCV are looked up, not imported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CAMERA = "pip install 'poets-edge[camera]'; for a Raspberry Pi's own camera: su
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing about this machine; `value` is None where it is missing."""
+    """A fact about this machine; its value is None if it is missing."""
 
     name: str
     value: str | None
@@ -40,7 +40,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """Something poets_edge does, and the way out where it cannot be done here (None: it can)."""
+    """A job of poets_edge, and what to do if this machine lacks something for it (None: it is ready)."""
 
     name: str
     missing: str | None
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The findings."""
+    """Facts about this machine, and the jobs it is ready for."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]
@@ -62,8 +62,8 @@ class Diagnosis:
 
 
 def examine() -> Diagnosis:
-    """Look at this machine, from the current folder."""
-    runtime, trouble = _runtime()
+    """Examine this machine and the caches of the current folder."""
+    runtime, problem = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
     found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
     absent = [entry.name for entry in ARCHITECTURES if entry.name not in found]
@@ -81,10 +81,10 @@ def examine() -> Diagnosis:
     ]
     untrainable = None if all(packages[name] for name in ("tensorboard", "h5py")) else _EXTRA
     jobs = [
-        Job("label, evaluate, inspect, benchmark", trouble),
-        Job("watch a video", trouble or (None if _is_there("cv2") else _VIDEO)),
-        Job("watch a camera", trouble or _camera()),
-        Job("train, export, quickstart, grid", trouble or untrainable),
+        Job("label, evaluate, inspect, benchmark", problem),
+        Job("watch a video", problem or (None if _is_there("cv2") else _VIDEO)),
+        Job("watch a camera", problem or _camera()),
+        Job("train, export, quickstart, grid", problem or untrainable),
         Job("frozen graphs (.pb) of other programs", None if packages["tensorflow"] else _TENSORFLOW),
         Job("TensorBoard", None if packages["tensorboard"] else _EXTRA),
         Job("web page for phones (QR code, HTTPS)", None if _is_there("cryptography") and _is_there("segno") else _WEB),
@@ -94,7 +94,7 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """The interpreter, or why there is none."""
+    """Return the interpreter, or the reason why there is none."""
     try:
         runtime = find_runtime()
     except RuntimeMissingError as error:
@@ -111,11 +111,11 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """The way out where a camera cannot be used: a package is missing, or the camera itself."""
-    trouble = picamera2_problem()
-    if not _is_there("cv2") and (trouble or not is_installed()):
-        return trouble or _CAMERA
-    # Cameras of other systems than Linux are known only by opening them.
+    """Return what to do if no camera can be used: a package or the camera is missing."""
+    problem = picamera2_problem()
+    if not _is_there("cv2") and (problem or not is_installed()):
+        return problem or _CAMERA
+    # On other systems a camera is detected only by opening it.
     if platform.system() == "Linux" and not list(_DEVICES.glob("video*")):
         return f"no camera is connected (no {_DEVICES}/video*)"
     return None
@@ -124,7 +124,7 @@ def _camera() -> str | None:
 def _is_there(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ValueError:  # it is kept from being imported
+    except ValueError:  # its import is blocked
         return False
 
 

@@ -91,7 +91,7 @@ def command(
             evaluate(
                 model,
                 folder,
-                # All of the same set, so that they answer the same photos.
+                # The split of the first model, so that all are scored on the same photos.
                 split=results[0].split if results else cast("EvaluatedSplit | None", split),
                 labels=labels,
                 percentages=percentages,
@@ -133,7 +133,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
         )
     click.echo(table([["model", "accuracy", "95 % interval", "N", "cross entropy"], *rows]) + "\n")
     for name, one in zip(names[1:], paired, strict=True):
-        click.echo(f"{name} beside {names[0]}, on {one.photos} photos: {one}.")
+        click.echo(f"{name} compared with {names[0]}, on {one.photos} photos: {one}.")
 
 
 def _what(result: EvaluateResult) -> str:

@@ -28,7 +28,7 @@ from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
 
 _DEFAULT = ExportOptions()
 _FILES = "Files"
-JUDGED = ("MB", "test accuracy", "95 % interval", "agrees with float32")
+RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
@@ -167,22 +167,19 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
     if give(result.to_json(), as_json=as_json, output=output):
         return
     tested = result.files[0].evaluation
-    click.echo(
-        table(
-            [["quantization", "file", *JUDGED]] + [[f.quantization, str(f.path), *judged(f)] for f in result.files],
-            left=2,
-        )
-    )
-    click.echo(f"Judged on {tested.count} test photos." if tested else "Not judged: no test photos.")
+    heading = ["quantization", "file", *RESULT_HEADING]
+    rows = [[file.quantization, str(file.path), *result_cells(file)] for file in result.files]
+    click.echo(table([heading, *rows], left=2))
+    click.echo(f"Evaluated on {tested.count} test photos." if tested else "Not evaluated: no test photos.")
     for file in result.files:
         if file.beside_float and file.beside_float.photos:
-            click.echo(f"{file.quantization} beside float32: {file.beside_float}.")
+            click.echo(f"{file.quantization} compared with float32: {file.beside_float}.")
     click.echo(f"Next: poets-edge label {result.files[-1].path} PHOTO")
-    click.echo("To find the network that suits your device: poets-edge grid FOLDER")
+    click.echo("To find the network that suits your device: poets-edge grid flower_photos")
 
 
-def judged(file: ExportedFile) -> list[str]:
-    """The cells of a file under the headings `JUDGED`."""
+def result_cells(file: ExportedFile) -> list[str]:
+    """Return the cells of a file under `RESULT_HEADING`."""
     size = f"{file.size / 1e6:.2f}"
     if file.evaluation is None or not file.evaluation.count or file.agreement is None:
         return [size, "-", "-", "-"]

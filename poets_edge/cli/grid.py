@@ -231,11 +231,12 @@ def _print(result: GridResult, options: GridOptions) -> None:
     heading = ["architecture", "quantization", "front", "MMACs", "Mparams", "MB", "median ms", "p90 ms", "photos/s",
                "accuracy", "95 % interval", "vs. best", "ImageNet", "Pixel 3 ms"]  # fmt: skip
     click.echo(table([heading, *(_row(point, result) for point in result.points)], left=3))
+    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
     click.echo(
-        "\n* on the front: no other point is both faster and more accurate. Times with"
-        f" {result.threads} thread{'s' if result.threads > 1 else ''}.\nAccuracy on {result.photos_text}.\nvs. best:"
-        ' on the same photos; "could be equal" means that the difference is not statistically significant.\nImageNet:'
-        " published top-1. Pixel 3: published, 4 threads.\n"
+        f"\n* on the front: no other point is both faster and more accurate. Times with {threads}.\n"
+        f"Accuracy on {result.photos_text}.\n"
+        'vs. best: on the same photos; "could be equal" means that the difference is not statistically significant.\n'
+        "ImageNet: published top-1. Pixel 3: published, 4 threads.\n"
     )
     if result.machine.get("host") or options.latency:
         click.echo(f"Times of {machine_name(result.machine)}.\n")

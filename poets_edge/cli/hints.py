@@ -1,6 +1,6 @@
 """Flags in messages of the library, and hints for names of commands and options that other programs use.
 
-The library names parameters, in backquotes; the command line shows the flag that sets each in the command that runs.
+The library names parameters in backquotes; the command line replaces each by the option of the running command.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMMANDS = {
     "val": "evaluate MODEL FOLDER",
     "validate": "evaluate MODEL FOLDER",
 }
-"""Other programs' names of commands -> the line to type here."""
+"""Command of another program -> command line here."""
 
 _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -62,13 +62,13 @@ _OPTIONS = {
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
 }
-"""Other programs' names of options -> for each command that has such an option, its name here."""
+"""Option of another program -> command -> hint."""
 
 
 def with_flags(text: str, command: click.Command) -> str:
-    """A message of the library as the command line says it: `` `threads`=1 `` becomes `--threads 1`.
+    """Replace parameters in a message by options of a command: `` `threads`=1 `` becomes `--threads 1`.
 
-    A parameter that the command has no flag for keeps its name, without the quotes.
+    A parameter without an option keeps its name, without the quotes.
     """
     if "`" not in text:
         return text
@@ -82,7 +82,7 @@ def with_flags(text: str, command: click.Command) -> str:
 
 
 def command_hint(name: str, commands: Iterable[str]) -> str | None:
-    """A hint for a command that does not exist, if one comes near."""
+    """Return a hint for an unknown command, or None if no command is similar."""
     if name in _COMMANDS:
         return f"Here it is: poets-edge {_COMMANDS[name]}"
     import difflib
@@ -92,7 +92,7 @@ def command_hint(name: str, commands: Iterable[str]) -> str | None:
 
 
 def option_hint(command: str, option: str) -> str | None:
-    """A hint for an option that a command does not have, if other programs have it."""
+    """Return a hint for an unknown option that other programs have, or None."""
     return _OPTIONS.get(option.lstrip("-").replace("_", "-"), {}).get(command)
 
 

@@ -99,7 +99,7 @@ def command(
 
 
 def _sources(images: Sequence[Path]) -> Iterator[tuple[str, Path | bytes]]:
-    """(name, file or bytes) of each photo."""
+    """Yield the name and the file or bytes of each photo."""
     for image in images:
         if str(image) == "-":
             yield "-", sys.stdin.buffer.read()

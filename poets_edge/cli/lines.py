@@ -1,4 +1,4 @@
-"""Lines on stdout for a reader that may be slow, or have stopped reading."""
+"""Writer of lines to stdout whose reader may be slow or may have stopped reading."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 
 
 class Lines:
-    """Writes lines without ever hanging in a full pipe.
+    """Writer of lines that never blocks in a full pipe.
 
-    Of a live source's lines those that find the pipe full give way to the newest: it follows as soon as there is
-    room. Other sources wait for the reader, until the program is told to stop.
+    Args:
+        live: Whether the source is live. If the pipe is full, a live source keeps only its newest line for later; any
+            other source waits for the reader.
+        stopped: Function that returns whether the program has been asked to stop, which ends the waiting.
     """
 
     def __init__(self, *, live: bool, stopped: Callable[[], bool]) -> None:
@@ -26,13 +28,13 @@ class Lines:
         self._waiting = b""
         try:
             sys.stdout.flush()
-            # On Windows select knows sockets only, so a full pipe is waited for there.
+            # select supports only sockets on Windows, so a write blocks there while the pipe is full.
             self._descriptor = -1 if sys.platform == "win32" else sys.stdout.fileno()
-        except (io.UnsupportedOperation, ValueError):  # not a real file: it cannot be full
+        except (io.UnsupportedOperation, ValueError):  # not a real file, which cannot be full
             self._descriptor = -1
 
     def put(self, line: str) -> None:
-        """Write a line, or keep it for later. Raises BrokenPipeError: the reader has gone."""
+        """Write a line, or keep it for later. Raises BrokenPipeError: the reader has closed the pipe."""
         if self._descriptor < 0:
             click.echo(line)
             return
@@ -42,8 +44,8 @@ class Lines:
             self.flush(TICK_SECONDS)
 
     def flush(self, seconds: float = 0.0) -> None:
-        """Write what waits, if there is room for it within so many seconds."""
-        # A pipe that select calls writable has room for 4 KiB at least; a line is far shorter.
+        """Write the line that is kept, if the pipe has room for it within `seconds`."""
+        # A pipe that select reports as writable has room for at least 4 KiB; a line is far shorter.
         if self._waiting and select.select([], [self._descriptor], [], seconds)[1]:
             data, self._waiting = self._waiting, b""
             while data:

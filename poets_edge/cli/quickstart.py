@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @quiet_option
 def command(output_dir: Path, as_json: bool, output: Path | None, quiet: bool) -> None:
     """Run every step on drawn photos, without a network: train, export in all quantizations, label a photo."""
-    from poets_edge.cli.export import JUDGED, judged
+    from poets_edge.cli.export import RESULT_HEADING, result_cells
     from poets_edge.demo.quickstart import quickstart
 
     result = quickstart(output_dir, Terminal(quiet))
     if give(_as_dict(result), as_json=as_json, output=output):
         return
-    heading = ["quantization", *JUDGED, "ms on one core"]
-    rows = [[f.file.quantization, *judged(f.file), f"{f.latency_ms:.2f}"] for f in result.files]
+    heading = ["quantization", *RESULT_HEADING, "ms on one core"]
+    rows = [[f.file.quantization, *result_cells(f.file), f"{f.latency_ms:.2f}"] for f in result.files]
     click.echo(table([heading, *rows]))
     tested = result.files[0].file.evaluation
-    click.echo(f"Judged on {tested.count if tested else 0} drawn photos. They are a toy; your results will differ.\n")
+    click.echo(f"Evaluated on {tested.count if tested else 0} drawn photos. Real photos give other results.\n")
     click.echo(f"{result.photo.path} according to the int8 file:")
     for label in result.labels:
         click.echo(f"  {label.name} (score = {label.score:.5f})")
@@ -44,7 +44,7 @@ def _next_steps(result: QuickstartResult) -> str:
 Next:
   your own photos   one folder for each class, then
                     poets-edge train flower_photos --architecture mobilenet_0.25_128 --weights embedded
-  real weights      Google's, in sixteen sizes, fetched once: more accurate
+  real weights      Google's, in sixteen sizes, downloaded once: more accurate
                     poets-edge train flower_photos
   your Pi           install poets_edge there (docs/raspberry-pi.md), copy {int8.name}, then
                     poets-edge label {int8.name} photo.jpg"""

@@ -15,7 +15,7 @@ from poets_edge.errors import UsageError
 from poets_edge.training.runs import Run, differences, list_runs
 
 _MOST_SHOWN = 3
-"""Differences from the run before that fit into a line."""
+"""Number of differences from the previous run that fit into a line."""
 
 
 @subcommand(
@@ -65,7 +65,7 @@ def _listed(runs: list[Run]) -> str:
                 *(_accuracy(run, name) for name in ("validation", "test", "cross_validation")),
             ]
         )
-    heading = ["run", "date", "architecture", "differs from the run before", "photos", "validation", "test"]
+    heading = ["run", "date", "architecture", "differs from the previous run", "photos", "validation", "test"]
     return table([[*heading, "cross-validated"], *rows], left=4)
 
 

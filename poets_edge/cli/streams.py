@@ -1,8 +1,8 @@
-"""Standard streams that can be written whatever they are: closed, full, not UTF-8, or a terminal that obeys.
+"""Standard streams that accept any text, even if they are closed, full or not UTF-8.
 
-Names of files and classes come from anywhere. A control character in one could clear the screen or change what was
-printed before, so each is shown as `\\u001b`; so is what the stream's encoding lacks, and what was no UTF-8. Read as a
-JSON escape it gives the character back, in text and in JSON alike.
+Names of files and classes are not trusted: a control character could clear the screen or change earlier output. Control
+characters, characters that the stream's encoding lacks, and bytes that are not UTF-8 are written as JSON escapes, such
+as `\\u001b`, in text and in JSON alike.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import TextIO
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ERRORS = "poets_edge.escape"
 _OURS = "\x1b[33mwarning: \x1b[0m"
-"""The one colour that we use, at the start of a line on stderr."""
+"""The only colour in the output, at the start of a line on stderr."""
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """The text without control characters; with `line`, line ends and tabs are escaped too."""
+    """Escape the control characters of a text; with `line`, also line ends and tabs."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)
@@ -31,7 +31,7 @@ def escaped(text: str, *, line: bool = False) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Standard output and errors as described above, for as long as the command runs."""
+    """Replace stdout and stderr by streams that escape, while a command runs."""
     _open_closed()
     codecs.register_error(_ERRORS, _replace)
     before = sys.stdout, sys.stderr
@@ -62,7 +62,7 @@ class _Screen(io.TextIOWrapper):
 
 
 class _ErrorScreen(_Screen):
-    """Also carriage returns and cursor movements, of a progress bar; `Terminal` escapes those of others before."""
+    """A stream that also accepts the control characters of progress bars; `Terminal` has escaped all others."""
 
     def write(self, text: str) -> int:
         start = next((ours for ours in (_OURS, "\r", "\x1b[A") if text.startswith(ours)), "")
@@ -76,7 +76,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
     if buffer is None:  # closed, or not a real stream, as in a test
         return stream
     stream.flush()
-    # click would take a stream that calls itself ASCII for a mistake, and write UTF-8 past it.
+    # click treats an ASCII stream as a mistake, and writes UTF-8 to its buffer.
     ascii_only = codecs.lookup(stream.encoding).name == "ascii"
     encoding = "utf-8" if ascii_only else stream.encoding
     screen = kind(buffer, encoding, _ERRORS, line_buffering=True, write_through=kind is _ErrorScreen)
@@ -85,12 +85,12 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Give closed descriptors to the null device, or the next file opened would be written what others print."""
+    """Open the null device in place of closed descriptors, which the next opened file would get."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""`poets-edge train`: every flag of `retrain.py`, under its own name."""
+"""`poets-edge train`: retrain a network on a folder of photos, with all options of `retrain.py`."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ def command(
 
 
 def _recall(result: TrainResult) -> str:
-    """Photos and recall of each class, on the test photos and, where there is one, in cross-validation."""
+    """Return a table of the photos and the recall of each class, on the test set and in cross-validation."""
     judged = {"test recall": result.test}
     if result.cross_validated:
         judged["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)

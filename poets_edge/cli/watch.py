@@ -217,7 +217,7 @@ class _Stop:
 
 
 class _Printer:
-    """A line for each change, or each frame."""
+    """Writer of a line for each change, or for each frame."""
 
     def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
         self._lines = lines
@@ -236,7 +236,7 @@ class _Printer:
 
 
 def _text_line(prediction: Prediction) -> str:
-    if prediction.problem:  # told on stderr
+    if prediction.problem:  # reported on stderr
         return ""
     rate = f"{prediction.rate:.1f} photos/s, " if prediction.rate else ""
     facts = f"{prediction.label} (score = {prediction.score:.5f})  {rate}{1e3 * prediction.latency:.1f} ms"
@@ -261,7 +261,7 @@ def _json_line(prediction: Prediction) -> str:
 
 def _summary_text(summary: WatchSummary) -> str:
     counts = f"{summary.labelled} frames labelled"
-    counts += f", {summary.dropped} left out" if summary.dropped else ""
+    counts += f", {summary.dropped} dropped" if summary.dropped else ""
     counts += f", {summary.bad} bad" if summary.bad else ""
     if not summary.latencies:
         return counts

@@ -77,4 +77,4 @@ def test_evaluate_compares_several_models_on_the_same_photos(drawn: Trained) -> 
     assert paired["photos"] == first["photos"] == second["photos"] == 60
     assert (paired["worse"], paired["better"]) == (len(others - wrong), len(wrong - others))
     shown = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "-q").ok().stdout
-    assert "retrained_graph_int8.tflite beside retrained_graph.pb, on 60 photos: " in shown
+    assert "retrained_graph_int8.tflite compared with retrained_graph.pb, on 60 photos: " in shown

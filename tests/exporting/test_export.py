@@ -114,7 +114,7 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
         "Nothing was written",
     )
     assert "float16" in failed.stdout, "what the others did is shown all the same"
-    assert "dynamic beside float32: loses 100.0 points; 7 photos worse, 0 better; unlikely" in failed.stdout
+    assert "dynamic compared with float32: loses 100.0 points; 7 photos worse, 0 better; unlikely" in failed.stdout
     assert not list((work / "tf_files").glob("*.tflite"))
     poets_edge(*arguments, "100", "-q", cwd=work).ok()
     test_on(2)

@@ -48,7 +48,7 @@ def test_export_of_a_codelab_graph_keeps_its_answers(work: Path, flowers: Path) 
 def test_export_of_a_codelab_graph_without_photos_warns(work: Path, tmp_path: Path) -> None:
     arguments = ("export", "--graph", work / "retrained_graph.pb", "--output_dir", tmp_path)
     ran = poets_edge(*arguments, "--quantize", "float16").ok()
-    assert "not re-scored" in ran.stderr and "Not judged" in ran.stdout
+    assert "not re-scored" in ran.stderr and "Not evaluated" in ran.stdout
     assert Classifier(tmp_path / "retrained_graph_float16.tflite").labels == LABELS
     poets_edge(*arguments, "--quantize").failed("int8 needs photos", "--image-dir")
 
