@@ -237,7 +237,7 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
 
 
 def _print(results: Sequence[BenchmarkResult]) -> None:
-    """Print all devices in one table, with the rows of one model and number of threads next to each other."""
+    """Print all devices in one table, grouped by model and number of threads."""
     for result in results:
         machine, host = result.machine, f"{result.host}: " if result.host else ""
         click.echo(f"{host}{machine_name(machine)}, {machine['interpreter']} {machine['interpreter_version']}")

@@ -126,12 +126,12 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda folder: (folder / "retrained_graph.pb").unlink(), "No such file"),
+        (lambda folder: (folder / "retrained_graph.pb").unlink(), "no graph named"),
         (lambda folder: (folder / "retrained_graph.pb").write_bytes(b"\x00\x01nothing"), "not a frozen graph"),
         (lambda folder: (folder / "retrained_graph.json").write_text("{"), "damaged"),
         (lambda folder: (folder / "retrained_labels.txt").write_text("a\nb\n"), "not the labels"),
         (lambda folder: _edit(folder / "retrained_graph.json", graph_sha256="0" * 64), "describes another graph"),
-        (lambda folder: _edit(folder / "retrained_graph.json", image_dir="/nowhere"), "--image_dir"),
+        (lambda folder: _edit(folder / "retrained_graph.json", image_dir="/nowhere"), "--image-dir"),
     ],
 )
 def test_damaged_inputs(work: Path, damage: Callable[[Path], object], said: str) -> None:

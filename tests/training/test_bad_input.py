@@ -74,7 +74,7 @@ def test_folder_problems(tmp_path: Path, photos: Path) -> None:
         (["--testing_percentage", "101"], "between 0 and 100"),
         (["--testing_percentage", "60", "--validation_percentage", "50"], "leave nothing to train on"),
         (["--how_many_training_steps", "0"], "1 or more"),
-        (["--learning_rate", "nan"], "above 0"),
+        (["--learning_rate", "nan"], "not a finite number"),
         (["--train_batch_size", "0"], "1 or more"),
         (["--validation_batch_size", "-2"], "-1 for all"),
         (["--random_crop", "120"], "between 0 and 100"),
@@ -83,7 +83,7 @@ def test_folder_problems(tmp_path: Path, photos: Path) -> None:
         (["--architecture", "resnet"], "inception_v3"),
         (["--output_graph", "photos/graph.pb"], "inside the photo folder"),
         (["--bottleneck-dir", "photos/left"], "inside the photo folder"),
-        (["--final_tensor_name", "a b"], "no name for a node"),
+        (["--final_tensor_name", "a b"], "not a node name"),
     ],
 )
 def test_flags_that_make_no_sense(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:

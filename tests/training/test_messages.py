@@ -64,7 +64,7 @@ def test_early_stop_keeps_the_best_head() -> None:
 
 
 def test_rates_that_cannot_train(photos: Path, tmp_path: Path) -> None:
-    poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning_rate", "1000")
+    poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning-rate", "1000")
 
 
 def test_train_shows_each_class_and_names_the_next_line(photos: Path, tmp_path: Path) -> None:
