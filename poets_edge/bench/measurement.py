@@ -17,8 +17,9 @@ from operator import itemgetter
 from typing import Any
 
 from poets_edge.bench.machine import disturbances_between, machine_state
-from poets_edge.bench.rounds import Round, RoundLog, Timing, TimingConfig, Variant
+from poets_edge.bench.rounds import Round, RoundLog, TimingConfig, Variant
 from poets_edge.bench.samples import Distribution, describe
+from poets_edge.bench.timing import Timing
 from poets_edge.bench.worker import Request, measure
 from poets_edge.core.processes import Helper
 from poets_edge.photos.folder import Photo

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.benchmark import DEVICES_FORMAT, FORMAT
-from poets_edge.bench.rounds import POSITIVE, Timing
+from poets_edge.bench.timing import POSITIVE, Timing
 from poets_edge.core.files import read_bytes
 from poets_edge.core.json_checks import COUNT, SHARE, Optional, check, parse_json
 from poets_edge.errors import RecordError

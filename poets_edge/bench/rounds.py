@@ -1,4 +1,4 @@
-"""Rounds of a benchmark: what is measured, what one process measured, and the log that lets a run continue.
+"""Rounds of a benchmark: their configuration, and the log that lets an interrupted run continue.
 
 `benchmark`, `benchmark --on`, `grid` and `grid --latency` share these classes. A round is identified by the conditions
 it was measured under, the content of the model, the number of threads and its number; a round found in a log is not
@@ -11,32 +11,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from poets_edge.bench.machine import MachineState
+from poets_edge.bench.timing import Timing
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import read_bytes, sha256_of
-from poets_edge.core.json_checks import COUNT, Check, Optional, check, parse_json
+from poets_edge.core.json_checks import COUNT, Optional, check, parse_json
 from poets_edge.errors import OutputError, RecordError, UsageError
 from poets_edge.progress import Reporter
 
-POSITIVE = Check(float, "a positive number", lambda value: value > 0)
-_MILLISECONDS = Optional([POSITIVE])
-_TIMING = {
-    "load_ms": float,
-    "first_ms": float,
-    "warm_up_runs": Optional(COUNT),
-    "steady": bool,
-    "samples_ms": Check([POSITIVE], "at least one time", bool),
-    "decode_ms": _MILLISECONDS,
-    "resize_ms": _MILLISECONDS,
-    "inference_ms": _MILLISECONDS,
-    "peak_memory_mb": Optional(float),
-    "accelerated": Optional(bool),
-    "state": dict,
-}
 _ROUND = {"stamp": str, "sha256": str, "threads": int, "copy": Optional(COUNT), "round": COUNT, "entry": dict}
 
 
@@ -91,52 +76,6 @@ def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]
         found += [Variant(model, number, digest, digests.count(digest)) for number in dict.fromkeys(threads)]
         digests.append(digest)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Times that one process measured of one variant, in milliseconds.
-
-    Attributes:
-        load_ms: loading the model.
-        first_ms: the first inference.
-        warm_up_runs: inferences before the timed ones.
-        steady: the times had settled after the warm-up.
-        samples_ms: inference times.
-        decode_ms, resize_ms, inference_ms: steps from a photo file to scores; None if they were not measured.
-        peak_memory_mb: of the process; None if the system does not report it.
-        accelerated: XNNPACK runs the model; None if unknown.
-        state: of the machine, after the measurement.
-    """
-
-    load_ms: float
-    first_ms: float
-    warm_up_runs: int
-    steady: bool
-    samples_ms: tuple[float, ...]
-    decode_ms: tuple[float, ...] | None = None
-    resize_ms: tuple[float, ...] | None = None
-    inference_ms: tuple[float, ...] | None = None
-    peak_memory_mb: float | None = None
-    accelerated: bool | None = None
-    state: MachineState
-
-    @classmethod
-    def from_json(cls, value: Any) -> Timing:
-        """Read what `to_json`, a phone or a web page has written. Raises RecordError."""
-        found = check(value, _TIMING)
-        try:
-            state = MachineState.from_json(found["state"])
-        except RecordError as error:
-            raise RecordError(f"state.{error}") from None
-        named = {name: found.get(name) for name in _TIMING}
-        lists = {name: tuple(entry) for name, entry in named.items() if isinstance(entry, list)}
-        return cls(**{**named, **lists, "warm_up_runs": named["warm_up_runs"] or 0, "state": state})
-
-    def to_json(self) -> dict[str, Any]:
-        named = {each.name: getattr(self, each.name) for each in fields(self)}
-        lists = {name: list(value) for name, value in named.items() if isinstance(value, tuple)}
-        return {**named, **lists, "state": self.state.to_json()}
 
 
 class RoundKey(NamedTuple):

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from poets_edge.bench.machine import machine_state, resident_peak_mb
-from poets_edge.bench.rounds import Timing
 from poets_edge.bench.samples import warm_up
+from poets_edge.bench.timing import Timing
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.address import photo_path
 from poets_edge.photos.folder import contents_at

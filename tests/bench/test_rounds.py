@@ -13,7 +13,6 @@ from poets_edge.bench.machine import MachineState
 from poets_edge.bench.rounds import (
     Round,
     RoundLog,
-    Timing,
     TimingConfig,
     Variant,
     append_round,
@@ -21,6 +20,7 @@ from poets_edge.bench.rounds import (
     round_stamp,
     variants_of,
 )
+from poets_edge.bench.timing import Timing
 from poets_edge.errors import OutputError, RecordError
 from poets_edge.progress import Silent
 

@@ -1,0 +1,72 @@
+"""Times that one process measured. A module of its own, because every such process imports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from poets_edge.bench.machine import MachineState
+from poets_edge.core.json_checks import COUNT, Check, Optional, check
+from poets_edge.errors import RecordError
+
+POSITIVE = Check(float, "a positive number", lambda value: value > 0)
+_MILLISECONDS = Optional([POSITIVE])
+_TIMING = {
+    "load_ms": float,
+    "first_ms": float,
+    "warm_up_runs": Optional(COUNT),
+    "steady": bool,
+    "samples_ms": Check([POSITIVE], "at least one time", bool),
+    "decode_ms": _MILLISECONDS,
+    "resize_ms": _MILLISECONDS,
+    "inference_ms": _MILLISECONDS,
+    "peak_memory_mb": Optional(float),
+    "accelerated": Optional(bool),
+    "state": dict,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Times that one process measured of one variant, in milliseconds.
+
+    Attributes:
+        load_ms: loading the model.
+        first_ms: the first inference.
+        warm_up_runs: inferences before the timed ones.
+        steady: the times had settled after the warm-up.
+        samples_ms: inference times.
+        decode_ms, resize_ms, inference_ms: steps from a photo file to scores; None if they were not measured.
+        peak_memory_mb: of the process; None if the system does not report it.
+        accelerated: XNNPACK runs the model; None if unknown.
+        state: of the machine, after the measurement.
+    """
+
+    load_ms: float
+    first_ms: float
+    warm_up_runs: int
+    steady: bool
+    samples_ms: tuple[float, ...]
+    decode_ms: tuple[float, ...] | None = None
+    resize_ms: tuple[float, ...] | None = None
+    inference_ms: tuple[float, ...] | None = None
+    peak_memory_mb: float | None = None
+    accelerated: bool | None = None
+    state: MachineState
+
+    @classmethod
+    def from_json(cls, value: Any) -> Timing:
+        """Read what `to_json`, a phone or a web page has written. Raises RecordError."""
+        found = check(value, _TIMING)
+        try:
+            state = MachineState.from_json(found["state"])
+        except RecordError as error:
+            raise RecordError(f"state.{error}") from None
+        named = {name: found.get(name) for name in _TIMING}
+        lists = {name: tuple(entry) for name, entry in named.items() if isinstance(entry, list)}
+        return cls(**{**named, **lists, "warm_up_runs": named["warm_up_runs"] or 0, "state": state})
+
+    def to_json(self) -> dict[str, Any]:
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        lists = {name: list(value) for name, value in named.items() if isinstance(value, tuple)}
+        return {**named, **lists, "state": self.state.to_json()}
