@@ -1,4 +1,4 @@
-"""Digests of photos that are kept by what the file system says: a photo that has changed is never taken for the old."""
+"""The cache of photo digests: unchanged photos are not read again, and changed ones always are."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.conftest import poets_edge
 
 
 class Folder:
-    """Photos (of any bytes), and which of them were read by the last call."""
+    """A photo folder that records which photos the last call has read."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
-        self.path, self.kept, self.reads = path / "photos", path / "bottlenecks", list[str]()
+        self.path, self.bottlenecks_dir, self.reads = path / "photos", path / "bottlenecks", list[str]()
         patch.setattr(bottlenecks, "read_contents", self._read)
         for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg"):
             self.write(name, name.encode())
@@ -38,11 +38,11 @@ class Folder:
         return path
 
     def hash(self, *, rehash: bool = False) -> list[str]:
-        """Hash all photos, check that each digest is that of the bytes there are, and say which were read."""
+        """Hash all photos, check the digests against the files, and return the names of the photos that were read."""
         self.reads.clear()
         paths = sorted(self.path.rglob("*.jpg"))
         photos = [Photo(path, path.relative_to(self.path).as_posix(), path.parent.name) for path in paths]
-        for photo, found in zip(photos, hash_photos(photos, self.kept, rehash=rehash), strict=True):
+        for photo, found in zip(photos, hash_photos(photos, self.bottlenecks_dir, rehash=rehash), strict=True):
             assert isinstance(found, HashedPhoto) and found.photo == photo
             assert found.digest == hashlib.sha256(photo.file.read_bytes()).digest(), photo.name
         return sorted(self.reads)
@@ -54,7 +54,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """Photos that a clock of microseconds can tell from changed ones, as if they had lain there for a while."""
+    """Photos that are older than RACY_SECONDS, which is set to 0."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
     made = Folder(tmp_path, monkeypatch)
     time.sleep(0.05)
@@ -64,45 +64,43 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 ALL = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
 
 
-def test_unchanged_photos_are_read_once(folder: Folder) -> None:
+def test_unchanged_photo_is_read_once(folder: Folder) -> None:
     assert folder.hash() == ALL
     assert folder.hash() == []
     assert folder.hash(rehash=True) == ALL
     assert folder.hash() == []
 
 
-def test_what_was_trained_on_is_recognised_without_asking_for_sizes_again(folder: Folder) -> None:
+def test_known_sizes_give_the_signature_of_the_folder(folder: Folder) -> None:
     folder.write("b/1.jpg", b"another size than that of a/1.jpg, whose name is the same")
     time.sleep(0.05)
     photos = scan(folder.path).photos
     for reads in (ALL, []):  # hashed, then known
         folder.reads.clear()
-        hashed = hash_photos(photos, folder.kept)
+        hashed = hash_photos(photos, folder.bottlenecks_dir)
         assert sorted(folder.reads) == reads
         assert hashed.sizes.tolist() == [photo.file.stat().st_size for photo in photos]
         assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
     assert len(sketch_now(photos)) == len(ALL)
 
 
-def test_a_photo_that_cannot_be_read_is_in_no_sketch(folder: Folder) -> None:
+def test_unreadable_photo_is_not_in_the_signature(folder: Folder) -> None:
     photos = scan(folder.path).photos
     (folder.path / "a/1.jpg").unlink()
-    hashed = hash_photos(photos, folder.kept)
+    hashed = hash_photos(photos, folder.bottlenecks_dir)
     assert (hashed.sizes == UNKNOWN_SIZE).sum() == len(hashed.errors) == 1
     assert sketch(zip(photos.paths(), hashed.sizes.tolist(), strict=True)) == sketch_now(photos)
     assert len(sketch_now(photos)) == len(ALL) - 1
 
 
-def test_a_size_is_what_the_server_says_also_when_the_photo_was_read(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is asked when the folder is to be recognised, and may not be said, or be that of packed bytes."""
+def test_size_is_that_of_the_server(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The MinHash signature of a folder uses that size, which may be unknown or that of compressed contents."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
     for module in (digests, bottlenecks):
         monkeypatch.setattr(module, "current_stamp", lambda path: FileStamp(path, 0.0, sizes[path]))
     for _ in ("read", "known"):
-        assert hash_photos(photos, folder.kept).sizes.tolist() == [UNKNOWN_SIZE, 7, 70]
+        assert hash_photos(photos, folder.bottlenecks_dir).sizes.tolist() == [UNKNOWN_SIZE, 7, 70]
 
 
 def _rewritten(path: Path) -> None:
@@ -136,14 +134,14 @@ def _longer(path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [_rewritten, _rewritten_with_its_old_times, _replaced_by_a_rename, _replaced_by_a_link, _longer]
 )
-def test_a_changed_photo_is_read_again(folder: Folder, change: Callable[[Path], None]) -> None:
+def test_changed_photo_is_read_again(folder: Folder, change: Callable[[Path], None]) -> None:
     folder.hash()
     change(folder.path / "a/2.jpg")
     assert folder.hash() == ["a/2.jpg"]
 
 
-def test_what_was_changed_a_moment_ago_is_not_known(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It could be changed again within one tick of the clock, and look the same."""
+def test_recently_changed_photo_is_read_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a file could change again within one tick of the clock."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 2.0)
     folder.hash()
     assert folder.hash() == ALL
@@ -154,7 +152,7 @@ def test_what_was_changed_a_moment_ago_is_not_known(folder: Folder, monkeypatch:
     assert folder.hash() == ["a/1.jpg"], "a time in the future says nothing"
 
 
-def test_names_are_any_bytes(folder: Folder) -> None:
+def test_names_may_be_any_bytes(folder: Folder) -> None:
     odd = Path(os.fsdecode(os.fsencode(folder.path) + b"/b/\xff.jpg"))
     odd.write_bytes(b"odd")
     time.sleep(0.05)
@@ -163,34 +161,34 @@ def test_names_are_any_bytes(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncated", "a page of zeros", "a folder"])
-def test_damage_costs_time_only(folder: Folder, damage: str) -> None:
+def test_damaged_digest_cache_is_moved_aside(folder: Folder, damage: str) -> None:
     for number in range(300):
         folder.write(f"c/{number}.jpg", b"%d" % number)
     time.sleep(0.05)
     folder.hash()
-    kept = folder.kept / digests.FILE
-    contents = bytearray(kept.read_bytes())
+    bottlenecks_dir = folder.bottlenecks_dir / digests.FILE
+    contents = bytearray(bottlenecks_dir.read_bytes())
     if damage == "truncated":
-        kept.write_bytes(contents[: len(contents) // 2])
+        bottlenecks_dir.write_bytes(contents[: len(contents) // 2])
     elif damage == "a page of zeros":
         contents[4096:8192] = bytes(4096)
-        kept.write_bytes(contents)
+        bottlenecks_dir.write_bytes(contents)
     elif damage == "a folder":
-        kept.unlink()
-        kept.mkdir()
+        bottlenecks_dir.unlink()
+        bottlenecks_dir.mkdir()
     else:
-        kept.write_text(damage)
+        bottlenecks_dir.write_text(damage)
     warnings = Warnings()
     for _ in range(2):
-        hashed = hash_photos(scan(folder.path).photos, folder.kept, warnings)
+        hashed = hash_photos(scan(folder.path).photos, folder.bottlenecks_dir, warnings)
         assert not hashed.errors
-    aside = list(folder.kept.glob("*.damaged-1"))
+    aside = list(folder.bottlenecks_dir.glob("*.damaged-1"))
     assert [path.name for path in aside] == ([] if damage == "a folder" else ["photos.sqlite.damaged-1"])
     assert len(warnings.lines) == len(aside) and all(str(aside[0]) in line for line in warnings.lines)
 
 
 class Warnings(Silent):
-    """Keeps what a user is warned of."""
+    """A reporter that records warnings."""
 
     def __init__(self) -> None:
         self.lines = list[str]()
@@ -199,7 +197,7 @@ class Warnings(Silent):
         self.lines.append(text)
 
 
-def test_train_notices_a_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_notices_changed_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
     photos = tmp_path / "photos"
     few = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q")
@@ -216,8 +214,8 @@ def test_train_notices_a_changed_photo(tmp_path: Path, monkeypatch: pytest.Monke
     assert trained() != first
 
 
-def test_a_model_knows_the_photos_it_has_learned_from_and_no_others(tmp_path: Path) -> None:
-    """A broken photo has a name and a size, too, that some other folder may hold."""
+def test_record_contains_the_signature_of_readable_photos(tmp_path: Path) -> None:
+    """Photos that cannot be read are not part of the signature."""
     photos = tmp_path / "photos"
     poets_edge("draw-photos", photos, "--per_class", "5", "--quiet").ok()
     for name in ("empty.jpg", "broken.jpg"):

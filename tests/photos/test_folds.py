@@ -1,4 +1,4 @@
-"""Folds for cross-validation: even, repeatable, and never with a photo on one side and its copy on the other."""
+"""Assignment to folds: even, deterministic, and with copies of a photo in one fold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photos(counts: Mapping[str, int], variants: int = 1) -> list[Photo]:
 
 
 def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = None) -> Folds:
-    """With the content of each photo its own, but for those that `same` gives that of another."""
+    """Assign photos to folds. Their contents differ, except where `same` maps a name to a photo with equal contents."""
     contents = [(same or {}).get(photo.name, photo.name).encode() for photo in found]
     hashed = [
         HashedPhoto(photo, hashlib.sha256(content).digest()) for photo, content in zip(found, contents, strict=True)
@@ -36,12 +36,12 @@ def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = N
 
 
 def by_name(found: list[Photo], folds: Folds) -> dict[str, int]:
-    """Of the photos that are judged."""
+    """Return the folds by the names of the photos, without NO_FOLD."""
     names = (photo.name for photo in found)
     return {name: number for name, number in zip(names, folds.assignment.tolist(), strict=True) if number != NO_FOLD}
 
 
-def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
+def test_assign_folds_spreads_each_class_evenly() -> None:
     found = photos({"daisy": 23, "roses": 10, "tulips": 101})
     folds = fold(found)
     assert folds.count == 5
@@ -52,18 +52,18 @@ def test_every_photo_is_in_one_fold_and_each_class_is_spread_evenly() -> None:
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
 
-def test_the_same_photos_give_the_same_folds_in_whatever_order() -> None:
+def test_assign_folds_does_not_depend_on_order() -> None:
     found = photos({"daisy": 23, "roses": 10})
     assert by_name(found, fold(found)) == by_name(found[::-1], fold(found[::-1]))
 
 
-def test_each_division_is_another() -> None:
+def test_repeats_give_different_folds() -> None:
     contents = [HashedPhoto(photo, hashlib.sha256(photo.name.encode()).digest()) for photo in photos({"a": 9, "b": 9})]
-    divisions = [tuple(folds.assignment.tolist()) for folds in assign_folds(contents, 3, repeats=4)]
-    assert len(set(divisions)) == 4
+    assignments = [tuple(folds.assignment.tolist()) for folds in assign_folds(contents, 3, repeats=4)]
+    assert len(set(assignments)) == 4
 
 
-def test_variants_and_copies_stay_together() -> None:
+def test_variants_and_copies_share_a_fold() -> None:
     found = photos({"daisy": 20, "roses": 20}, variants=3)
     # A copy in another class, and a chain: a variant of one is a copy of another.
     same = {"roses/000_nohash_0.jpg": "daisy/000_nohash_0.jpg", "daisy/001_nohash_1.jpg": "daisy/000_nohash_2.jpg"}
@@ -76,7 +76,7 @@ def test_variants_and_copies_stay_together() -> None:
     assert len({number for numbers in by_group.values() for number in numbers}) == 5
 
 
-def test_no_more_folds_than_the_smallest_class_can_fill() -> None:
+def test_smallest_class_limits_the_number_of_folds() -> None:
     folds = fold(photos({"daisy": 30, "roses": 3}))
     assert folds.count == 3
     [remark] = folds.warnings()
@@ -85,7 +85,7 @@ def test_no_more_folds_than_the_smallest_class_can_fill() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_a_class_of_one_photo_trains_and_is_not_judged(variants: int) -> None:
+def test_class_of_one_photo_has_no_fold(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5
@@ -94,7 +94,7 @@ def test_a_class_of_one_photo_trains_and_is_not_judged(variants: int) -> None:
     assert "class tulips" in folds.warnings()[0]
 
 
-def test_what_cannot_be_done_says_why() -> None:
+def test_impossible_folds_are_refused() -> None:
     with pytest.raises(DatasetError, match="Add photos"):
         fold(photos({"daisy": 1, "roses": 1}))
     for wanted in (1, -3):

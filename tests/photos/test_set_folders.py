@@ -1,4 +1,4 @@
-"""Photos that somebody has divided already, into train/, val/ and test/ with class folders inside."""
+"""Photo folders that are divided into train/, val/ and test/ with class folders inside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import poets_edge
 
 @pytest.fixture
 def divided(tmp_path: Path) -> Path:
-    """Nine photos a class in `train`, three in `Valid`."""
+    """A folder with nine photos per class in `train` and three in `Valid`."""
     draw_photos(tmp_path / "drawn", per_class=12)
     for photo in scan(tmp_path / "drawn").photos:
         number = int(photo.file.stem.rpartition("-")[2])
@@ -26,7 +26,7 @@ def divided(tmp_path: Path) -> Path:
     return tmp_path / "divided"
 
 
-def test_sets_stay_as_they_were_divided(divided: Path) -> None:
+def test_split_folders_determine_the_split(divided: Path) -> None:
     found = scan(divided)
     assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
     sets = split(found.photos, SplitConfig(testing=20, validation=10))
@@ -36,14 +36,14 @@ def test_sets_stay_as_they_were_divided(divided: Path) -> None:
     assert len(tested) >= 5 and all(name.startswith("train/") for name in tested), "a set without a folder is filled"
 
 
-def test_a_test_folder_is_the_test_set(divided: Path) -> None:
+def test_test_folder_is_the_test_split(divided: Path) -> None:
     (divided / "Valid").rename(divided / "test")
     sets = split(scan(divided).photos, SplitConfig(testing=50, validation=0))
     assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())
 
 
 @pytest.mark.parametrize("names", [("train",), ("train", "daisies"), ("val", "test"), ("train", "training")])
-def test_classes_that_sound_like_sets_are_still_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_class_folders_may_have_names_of_splits(names: tuple[str, ...], tmp_path: Path) -> None:
     draw_photos(tmp_path / "drawn", per_class=1)
     photo = next((tmp_path / "drawn/daisy").iterdir())
     for name in names:
@@ -53,7 +53,7 @@ def test_classes_that_sound_like_sets_are_still_classes(names: tuple[str, ...], 
     assert scan(tmp_path / "photos").set_folders == ()
 
 
-def test_train_export_and_evaluate_take_the_sets_as_they_are(divided: Path, tmp_path: Path) -> None:
+def test_train_export_and_evaluate_use_split_folders(divided: Path, tmp_path: Path) -> None:
     backbone = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
     ran = poets_edge("train", divided, *backbone, "--how_many_training_steps", "200", "--json", cwd=tmp_path).ok()
     assert "sets as divided by the folders Valid, train" in ran.stderr

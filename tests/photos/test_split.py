@@ -1,4 +1,4 @@
-"""A photo's set is a property of its name."""
+"""Splits: a photo's split depends on its name alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def photos(names: list[str], label: str = "daisy", folder: str = "x") -> list[Ph
 
 
 @given(NAMES)
-def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
+def test_split_does_not_depend_on_the_folder(names: list[str]) -> None:
     percentages = SplitConfig()
     assert split(photos(names, folder="photos"), percentages) == split(
         photos(names, folder="./a/../photos"), percentages
@@ -27,7 +27,7 @@ def test_it_does_not_matter_where_the_folder_lies(names: list[str]) -> None:
 
 
 @given(NAMES, st.integers(0, 40), st.integers(0, 40))
-def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testing: int, validation: int) -> None:
+def test_class_of_three_photos_has_one_in_each_split(names: list[str], testing: int, validation: int) -> None:
     sets = split(photos(names), SplitConfig(testing=testing, validation=validation))
     counts = Counter(sets.values())
     assert counts["training"] >= 1
@@ -40,14 +40,14 @@ def test_each_set_has_a_photo_where_the_class_has_three(names: list[str], testin
 
 @given(NAMES, st.integers(2, 4))
 @settings(max_examples=50)
-def test_groups_stay_together(names: list[str], copies: int) -> None:
+def test_group_stays_in_one_split(names: list[str], copies: int) -> None:
     grouped = [f"{name}_nohash_{number}" for name in names for number in range(copies)]
     sets = split(photos(grouped), SplitConfig())
     for name in names:
         assert len({sets[f"daisy/{name}_nohash_{number}.jpg"] for number in range(copies)}) == 1
 
 
-def test_adding_photos_moves_none_of_a_large_class() -> None:
+def test_added_photos_do_not_move_others() -> None:
     before = split(photos([str(number) for number in range(500)]), SplitConfig())
     after = split(photos([str(number) for number in range(700)]), SplitConfig())
     assert all(after[name] == chosen for name, chosen in before.items())
@@ -55,7 +55,7 @@ def test_adding_photos_moves_none_of_a_large_class() -> None:
     assert 40 <= shares["test"] <= 100 and 40 <= shares["validation"] <= 100
 
 
-def test_both_ways_of_writing_an_accent_are_one_name() -> None:
+def test_composed_and_decomposed_accents_give_one_split() -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     rest = [str(number) for number in range(50)]
     first, second = (split(photos([name, *rest]), SplitConfig()) for name in (composed, decomposed))

@@ -1,4 +1,4 @@
-"""What a person can get wrong with a folder of photos, and what the program says."""
+"""Unusable photo folders, photos, options and weights, and the errors that `train` reports."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FAST = ("--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "20
 
 @pytest.fixture(autouse=True)
 def _weights(keras_home: Path) -> None:
-    """All of these need genuine weights."""
+    """Provide the pretrained weights."""
 
 
 def noise(path: Path, seed: int, size: tuple[int, int] = (64, 48), mode: str = "RGB") -> Path:
-    """A picture unlike any other."""
+    """Write an image of random pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     bands = len(Image.new(mode, (1, 1)).getbands())
     values = np.random.default_rng(seed).integers(0, 256, (*size[::-1], bands), dtype=np.uint8)
@@ -35,7 +35,7 @@ def noise(path: Path, seed: int, size: tuple[int, int] = (64, 48), mode: str = "
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of five pictures."""
+    """A folder with two classes of five photos."""
     for label in ("left", "right"):
         for number in range(5):
             noise(tmp_path / "photos" / label / f"{number}.png", 10 * number + (label == "right"))
@@ -47,7 +47,7 @@ def record(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     return content
 
 
-def test_folder_problems(tmp_path: Path, photos: Path) -> None:
+def test_unusable_photo_folder_is_refused(tmp_path: Path, photos: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     one = tmp_path / "one"
@@ -86,12 +86,12 @@ def test_folder_problems(tmp_path: Path, photos: Path) -> None:
         (["--final_tensor_name", "a b"], "not a node name"),
     ],
 )
-def test_flags_that_make_no_sense(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
+def test_invalid_options_are_refused(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
     poets_edge("train", "--image_dir", "photos", "--quiet", *flags, cwd=tmp_path).failed(said)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"], "nothing may be written"
 
 
-def test_bad_photos_are_left_out_counted_and_listed(photos: Path, tmp_path: Path) -> None:
+def test_unreadable_photos_are_skipped_and_listed(photos: Path, tmp_path: Path) -> None:
     left = photos / "left"
     (left / "text.jpg").write_text("this is no picture")
     (left / "zero.jpg").write_bytes(b"")
@@ -110,7 +110,7 @@ def test_bad_photos_are_left_out_counted_and_listed(photos: Path, tmp_path: Path
     poets_edge("train", "--image_dir", photos, *FAST, "--strict", cwd=tmp_path).failed("left/", "Without --strict")
 
 
-def test_every_kind_of_picture_is_read(photos: Path, tmp_path: Path) -> None:
+def test_all_image_formats_are_read(photos: Path, tmp_path: Path) -> None:
     left = photos / "left"
     rgb = Image.open(noise(tmp_path / "one.png", 99))
     rgb.convert("CMYK").save(left / "cmyk.JPG")
@@ -131,7 +131,7 @@ def test_every_kind_of_picture_is_read(photos: Path, tmp_path: Path) -> None:
     assert sum(result["classes"]["left"].values()) == 5 + 9 + len(names)
 
 
-def test_labels_are_the_folders_own_names(photos: Path, tmp_path: Path) -> None:
+def test_labels_are_folder_names(photos: Path, tmp_path: Path) -> None:
     names = ["向日葵", "Red-Rose", "red_rose", "123", "with space"]
     for name in names:
         shutil.copytree(photos / "left", photos / name)
@@ -145,7 +145,7 @@ def test_labels_are_the_folders_own_names(photos: Path, tmp_path: Path) -> None:
     assert {line.partition(" (")[0] for line in ran.ok().stdout.splitlines()} == set(labels)
 
 
-def test_small_and_empty_classes(photos: Path, tmp_path: Path) -> None:
+def test_small_and_empty_classes_are_reported(photos: Path, tmp_path: Path) -> None:
     (photos / "empty").mkdir()
     noise(photos / "pair/a.png", 501)
     noise(photos / "pair/b.png", 502)
@@ -158,14 +158,14 @@ def test_small_and_empty_classes(photos: Path, tmp_path: Path) -> None:
     assert "empty" not in classes
 
 
-def test_the_same_photo_in_two_places_is_reported(photos: Path, tmp_path: Path) -> None:
+def test_duplicate_photos_are_reported(photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "left/0.png", photos / "right/same.png")
     ran = poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
     assert "teaches both classes: left/0.png" in ran.stderr
     assert "right/same.png" in ran.stderr
 
 
-def test_link_loops_and_folders_in_folders(photos: Path, tmp_path: Path) -> None:
+def test_link_loops_and_subfolders_are_scanned(photos: Path, tmp_path: Path) -> None:
     noise(photos / "left/deeper/6.png", 77)
     (photos / "left/deeper/loop").symlink_to(photos / "left")
     (photos / "left/self").symlink_to("self")
@@ -175,7 +175,7 @@ def test_link_loops_and_folders_in_folders(photos: Path, tmp_path: Path) -> None
     assert sum(json.loads(deep.stdout)["classes"]["left"].values()) == 6
 
 
-def test_missing_and_damaged_weights(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_damaged_weights_are_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = tmp_path / "models"
     models.mkdir()
     name = "mobilenet_2_5_128_tf_no_top.h5"
@@ -185,7 +185,7 @@ def test_missing_and_damaged_weights(photos: Path, tmp_path: Path, monkeypatch: 
     poets_edge(*arguments, cwd=tmp_path).failed(name, "damaged")
 
 
-def test_damaged_cache_is_set_aside_and_computed_anew(photos: Path, tmp_path: Path) -> None:
+def test_damaged_cache_is_moved_aside(photos: Path, tmp_path: Path) -> None:
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
     graph = tmp_path / "tf_files/retrained_graph.pb"
     before = graph.read_bytes()
@@ -199,7 +199,7 @@ def test_damaged_cache_is_set_aside_and_computed_anew(photos: Path, tmp_path: Pa
     assert "the bottleneck cache was damaged" in ran.stderr or list(cache.parent.glob("*.damaged-*"))
 
 
-def test_a_flipped_bit_in_a_vector_is_noticed(photos: Path, tmp_path: Path) -> None:
+def test_flipped_bit_in_a_vector_is_detected(photos: Path, tmp_path: Path) -> None:
     import sqlite3
 
     poets_edge("train", "--image_dir", photos, *FAST, cwd=tmp_path).ok()
@@ -215,13 +215,13 @@ def test_a_flipped_bit_in_a_vector_is_noticed(photos: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can read everything")
-def test_a_file_without_permission_is_left_out(photos: Path, tmp_path: Path) -> None:
+def test_photo_without_read_permission_is_skipped(photos: Path, tmp_path: Path) -> None:
     (photos / "left/0.png").chmod(0)
     result = json.loads(poets_edge("train", "--image_dir", photos, *FAST, "--json", cwd=tmp_path).ok().stdout)
     assert len(result["unreadable"]) == 1
 
 
-def test_changed_photo_is_never_served_stale(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_changed_photo_gets_a_new_bottleneck(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     folder = few_flowers(4)
     poets_edge("train", "--image_dir", folder, *FAST, cwd=tmp_path).ok()
     before = (tmp_path / "tf_files/retrained_graph.pb").read_bytes()

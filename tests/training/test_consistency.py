@@ -1,4 +1,4 @@
-"""What a training learns from and what it writes belong together, whatever happens to the files meanwhile."""
+"""Consistency of photos, graph, labels and record when files change during a run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ ARGUMENTS = (
 )
 
 
-def test_photos_replaced_while_they_are_read_do_not_poison_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_replaced_during_a_run_are_cached_correctly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos, genuine, swapped = tmp_path / "photos", tmp_path / "genuine", tmp_path / "swapped"
     poets_edge("draw-photos", photos, "--per_class", "4", "--quiet").ok()
     shutil.copytree(photos, genuine)
@@ -59,8 +57,8 @@ def test_photos_replaced_while_they_are_read_do_not_poison_the_cache(
     assert set(record["photos"]) == {f"{path.parent.name}/{path.name}" for path in genuine.rglob("*.jpg")}
 
 
-def test_files_of_two_trainings_are_refused(tmp_path: Path) -> None:
-    """As an old version, killed between two of its renames, left them."""
+def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
+    """Versions that replaced files one by one could leave them so when they were killed."""
     first = training_files(tmp_path, ("daisy", "roses"))
     second = training_files(tmp_path, ("cats", "dogs"), seed=1)
     write_together(first)
@@ -73,8 +71,8 @@ def test_files_of_two_trainings_are_refused(tmp_path: Path) -> None:
     poets_edge("label", "--graph", tmp_path / "retrained_graph.pb", tmp_path / "x.jpg").failed("retrained_labels.txt")
 
 
-def test_a_graph_without_labels_inside_is_held_to_its_record(tmp_path: Path) -> None:
-    """Graphs of version 0.1."""
+def test_graph_without_labels_is_checked_against_its_record(tmp_path: Path) -> None:
+    """Graphs of version 0.1 have no labels."""
     files = training_files(tmp_path, ("daisy", "roses"), carry=False)
     labels = tmp_path / "retrained_labels.txt"
     write_together(files)
@@ -84,7 +82,7 @@ def test_a_graph_without_labels_inside_is_held_to_its_record(tmp_path: Path) -> 
         read_trained(tmp_path / "retrained_graph.pb")
 
 
-def test_labels_inside_the_graph_serve_where_the_file_is_gone(tmp_path: Path) -> None:
+def test_labels_in_the_graph_replace_a_missing_file(tmp_path: Path) -> None:
     write_together(training_files(tmp_path, ("daisy", "roses")))
     (tmp_path / "retrained_labels.txt").unlink()
     assert read_trained(tmp_path / "retrained_graph.pb").labels == ("daisy", "roses")

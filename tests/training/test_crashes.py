@@ -1,4 +1,4 @@
-"""Killed at any moment, short of disk, two at once: nothing is lost and nothing is wrong."""
+"""Training that is killed, runs out of disk space, or runs twice at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULTS = ("retrained_graph.pb", "retrained_labels.txt", "retrained_graph.json")
 
 @pytest.fixture(autouse=True)
 def _weights(keras_home: Path) -> None:
-    """All of these need genuine weights."""
+    """Provide the pretrained weights."""
 
 
 def start(folder: Path, cwd: Path, limit: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
@@ -41,7 +41,7 @@ def results(cwd: Path) -> list[bytes]:
 
 
 def vectors(cwd: Path) -> int:
-    """How many bottlenecks are in the cache."""
+    """Count the bottlenecks in the cache."""
     import contextlib
     import sqlite3
 
@@ -51,9 +51,7 @@ def vectors(cwd: Path) -> int:
     return 0
 
 
-def test_killed_at_any_moment_it_gives_the_bits_of_an_undisturbed_run(
-    few_flowers: Callable[[int], Path], tmp_path: Path
-) -> None:
+def test_killed_run_resumes_to_equal_bits(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     folder = few_flowers(60)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
@@ -73,7 +71,7 @@ def test_killed_at_any_moment_it_gives_the_bits_of_an_undisturbed_run(
     assert results(killed) == results(undisturbed)
 
 
-def test_two_runs_at_once_share_a_cache(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_concurrent_runs_share_a_cache(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     folder = few_flowers(40)
     runs = [start(folder, tmp_path / "both") for _ in range(2)]
     for run in runs:
@@ -91,10 +89,10 @@ def test_two_runs_at_once_share_a_cache(few_flowers: Callable[[int], Path], tmp_
     [(300_000, 0, "mobilenet"), (200_000, 2, "sqlite"), (500_000, 60, "retrained_graph.pb")],
     ids=["backbone", "bottlenecks", "graph"],
 )
-def test_no_room_for_a_file_is_one_line_and_the_next_run_goes_on(
+def test_full_disk_is_one_line_and_the_next_run_resumes(
     few_flowers: Callable[[int], Path], tmp_path: Path, largest: int, prepared: int, what: str
 ) -> None:
-    """Files may not grow beyond `largest` bytes; before that, a run without limit on so many photos a class."""
+    """Limit file sizes to `largest` bytes, after a run without a limit on some photos of each class."""
     folder, work = few_flowers(60), _made(tmp_path / "work")
     if prepared:
         photos = folder if prepared == 60 else few_flowers(prepared)

@@ -1,4 +1,4 @@
-"""Cross-validation: every photo judged by a head that has not seen it, and judged as the trained head would be."""
+"""Cross-validation: out-of-fold predictions by heads that match those of `train`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PER_CLASS = 8
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn photos of five classes in `photos`."""
+    """A folder with drawn photos of five classes in its folder `photos`."""
     folder = tmp_path_factory.mktemp("drawn")
     poets_edge("draw-photos", folder / "photos", "--per_class", str(PER_CLASS), "-q").ok()
     return folder
 
 
 def clouds(spread: float, count: int = 400, size: int = 64, classes: int = 4) -> LabelledVectors:
-    """Vectors of classes that overlap the more, the wider they spread; positive, as pooled features are."""
+    """Make positive vectors of classes that overlap more with a larger spread."""
     rng = np.random.default_rng(1)
     truth = np.arange(count) % classes
     centres = rng.random((classes, size))
@@ -47,7 +47,7 @@ def cross_validated(data: LabelledVectors, fold: Indices, options: HeadOptions |
     return FoldAssignment(fold, tuple(heads)).scores(data.vectors)
 
 
-def test_a_photo_is_never_judged_by_what_it_taught() -> None:
+def test_labels_of_a_fold_do_not_change_its_predictions() -> None:
     rng = np.random.default_rng(0)
     # More features than photos: a head answers every photo it has learned right, and others by chance.
     noise = LabelledVectors(rng.random((200, 300)).astype(np.float32), rng.integers(0, 4, 200))
@@ -59,7 +59,7 @@ def test_a_photo_is_never_judged_by_what_it_taught() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
-def test_the_heads_are_the_same_to_the_bit_whatever_cores_may_be_used() -> None:
+def test_fold_heads_do_not_depend_on_allowed_cores() -> None:
     data, folds = clouds(0.3), [np.arange(400) % 5, np.arange(400) // 80]
     everything = os.sched_getaffinity(0)
     by_all = fold_heads(data, folds, 4, HeadOptions())
@@ -74,7 +74,7 @@ def test_the_heads_are_the_same_to_the_bit_whatever_cores_may_be_used() -> None:
 
 
 @pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
-def test_the_heads_are_those_that_train_would_train(options: HeadOptions) -> None:
+def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
     data = clouds(spread=1.0)
     fold = np.arange(len(data.classes)) // 4 % 5
     empty = LabelledVectors(data.vectors[:0], data.classes[:0])
@@ -90,7 +90,7 @@ def test_the_heads_are_those_that_train_would_train(options: HeadOptions) -> Non
     assert (found.argmax(axis=1) == trained.argmax(axis=1)).mean() > 0.93
 
 
-def test_small_classes_count_as_much_as_large_ones() -> None:
+def test_fold_heads_weigh_classes_equally() -> None:
     data = clouds(spread=1.0)
     few = np.flatnonzero((data.classes != 0) | (np.arange(len(data.classes)) < 60))
     uneven = LabelledVectors(data.vectors[few], data.classes[few])
@@ -102,7 +102,7 @@ def test_small_classes_count_as_much_as_large_ones() -> None:
     assert (found.argmax(axis=1) == 0).mean() > 0.04
 
 
-def test_a_photo_that_is_not_judged_trains_every_head() -> None:
+def test_photo_without_a_fold_trains_every_head() -> None:
     data = clouds(spread=0.5)
     fold = np.where(data.classes == 3, NO_FOLD, np.arange(len(data.classes)) % 3)
     [heads] = fold_heads(data, [fold], 4, HeadOptions())
@@ -112,7 +112,7 @@ def test_a_photo_that_is_not_judged_trains_every_head() -> None:
     assert len(FoldAssignment(fold, tuple(heads)).scores(data.vectors)) == (data.classes != 3).sum()
 
 
-def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("train.cross_validation", "audit.learning_curve"):
         monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5
@@ -127,7 +127,7 @@ def test_of_many_photos_some_of_each_class_teach_and_all_are_judged(monkeypatch:
     assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
 
 
-def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_heads_in_parts_gives_equal_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
     together = fold_heads(data, folds, 4, HeadOptions())
     assert [len(heads) for heads in together] == [5, 7]
@@ -137,23 +137,23 @@ def test_many_heads_are_fitted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) 
             assert head.scores(data.vectors) == pytest.approx(alone.scores(data.vectors), abs=0.02)
 
 
-def test_train_judges_every_photo(drawn: Path) -> None:
+def test_train_reports_cross_validation_of_all_photos(drawn: Path) -> None:
     ran = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--json", cwd=drawn).ok()
-    judged = json.loads(ran.stdout)["cross_validation"]
-    assert judged["folds"] == 5
-    assert judged["photos"] == 5 * PER_CLASS
-    wrong = sum(judged["repeats"] - photo["right"] for photo in judged["not_always_right"])
-    assert judged["accuracy"] == pytest.approx(1 - wrong / judged["photos"] / judged["repeats"])
-    assert judged["interval95"][0] < judged["accuracy"] < judged["interval95"][1]
-    assert judged == json.loads((drawn / "tf_files/retrained_graph.json").read_text())["cross_validation"]
+    evaluated = json.loads(ran.stdout)["cross_validation"]
+    assert evaluated["folds"] == 5
+    assert evaluated["photos"] == 5 * PER_CLASS
+    wrong = sum(evaluated["repeats"] - photo["right"] for photo in evaluated["not_always_right"])
+    assert evaluated["accuracy"] == pytest.approx(1 - wrong / evaluated["photos"] / evaluated["repeats"])
+    assert evaluated["interval95"][0] < evaluated["accuracy"] < evaluated["interval95"][1]
+    assert evaluated == json.loads((drawn / "tf_files/retrained_graph.json").read_text())["cross_validation"]
     text = poets_edge("train", "--image_dir", "photos", *EMBEDDED, cwd=drawn).ok().stdout
     lines = text.splitlines()
     [place] = [index for index, line in enumerate(lines) if line.startswith("test accuracy ")]
-    expected = f"cross-validated accuracy {100 * judged['accuracy']:.1f} % (N = {5 * PER_CLASS}"
+    expected = f"cross-validated accuracy {100 * evaluated['accuracy']:.1f} % (N = {5 * PER_CLASS}"
     assert lines[place + 1].startswith(expected)
 
 
-def test_folds_can_be_left_out_and_are_never_more_than_photos(drawn: Path) -> None:
+def test_folds_option_is_checked_and_limited(drawn: Path) -> None:
     without = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "0", "--json", cwd=drawn).ok()
     assert json.loads(without.stdout)["cross_validation"] is None
     many = poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "50", cwd=drawn).ok()
@@ -162,7 +162,7 @@ def test_folds_can_be_left_out_and_are_never_more_than_photos(drawn: Path) -> No
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "1", cwd=drawn).failed("folds", "2 or more")
 
 
-def test_distorted_copies_and_single_photos_leave_it_out(drawn: Path, tmp_path: Path) -> None:
+def test_distortions_and_single_photos_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
     distorted = poets_edge(
         "train", "--image_dir", "photos", *EMBEDDED[:-1], "--flip_left_right", "--distorted_variants", "1", cwd=drawn
     ).ok()

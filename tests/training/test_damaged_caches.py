@@ -1,4 +1,4 @@
-"""Each page of a cache damaged in turn: what is lost is computed anew and said, and the graph has the same bits."""
+"""Damage to each page of a cache: lost entries are computed again with a warning, and the graph has equal bits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def graph(work: Path) -> bytes:
 
 @pytest.mark.parametrize("change", [noise, zeros, bits, cut, swapped])
 @pytest.mark.parametrize("pattern", ["mobilenet_*.sqlite", "photos.sqlite"])
-def test_every_page(work: Path, change: Change, pattern: str) -> None:
+def test_damaged_page_does_not_change_the_graph(work: Path, change: Change, pattern: str) -> None:
     wanted = graph(work)
     [file] = work.glob(f"whole/{pattern}")
     whole = file.read_bytes()
@@ -81,7 +81,7 @@ def test_every_page(work: Path, change: Change, pattern: str) -> None:
 
 
 @pytest.mark.tensorflow
-def test_activations_of_fine_tuning(work: Path) -> None:
+def test_damaged_activations_do_not_change_the_graph(work: Path) -> None:
     flags = ("--fine-tune", "1", "--fine-tune-epochs", "1", "--quiet")
     poets_edge("train", *ARGUMENTS, *STEPS, *flags, cwd=work).ok()
     wanted = graph(work)
@@ -108,7 +108,7 @@ def test_activations_of_fine_tuning(work: Path) -> None:
         ("photos.sqlite", "UPDATE digests SET digest = zeroblob(32)", ""),
     ],
 )
-def test_rows_that_are_not_what_was_written(work: Path, pattern: str, change: str, message: str) -> None:
+def test_altered_rows_are_computed_again(work: Path, pattern: str, change: str, message: str) -> None:
     shutil.rmtree(work / "tf_files/bottlenecks")
     shutil.copytree(work / "whole", work / "tf_files/bottlenecks")
     poets_edge("train", *ARGUMENTS, *STEPS, cwd=work).ok()

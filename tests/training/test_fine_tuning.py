@@ -1,4 +1,4 @@
-"""What `train --fine_tune` promises. On drawn photos and the embedded backbone, so it runs anywhere."""
+"""Fine-tuning, on drawn photos and the embedded backbone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TUNED = (*SMALL, "--fine_tune", "2", "--fine_tune_epochs", "3")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty drawn photos of each of five flowers."""
+    """A folder with twenty drawn photos of each of five flowers."""
     folder = tmp_path_factory.mktemp("drawn") / "photos"
     poets_edge("draw-photos", folder, "--per_class", "20", "-q").ok()
     return folder
@@ -57,7 +57,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
-    """A work folder in which fine-tuning has run, and what it said. Do not write into it."""
+    """A folder in which fine-tuning has run, and its output. It is shared by tests and must not be changed."""
     need_tensorflow()
     work = tmp_path_factory.mktemp("tuned")
     return work, poets_edge("train", photos, *TUNED, cwd=work).ok()
@@ -73,7 +73,7 @@ def record(work: Path) -> dict[str, Any]:
 
 
 def activations(work: Path) -> int:
-    """How many there are."""
+    """Count the cached activations."""
     for file in (work / "tf_files/bottlenecks").glob("*.activations.sqlite"):
         with closing(sqlite3.connect(file)) as connection:
             try:
@@ -84,7 +84,7 @@ def activations(work: Path) -> int:
 
 
 def library(photos: Path, work: Path, tuning: FineTuning) -> Any:
-    """`train` as a program would call it, with caches and outputs under `work`."""
+    """Call `train` as a library, with caches and outputs in `work`."""
     return train(
         TrainOptions(
             image_dir=photos, architecture=architecture("mobilenet_0.25_128"), weights="embedded",
@@ -95,7 +95,7 @@ def library(photos: Path, work: Path, tuning: FineTuning) -> Any:
     )  # fmt: skip
 
 
-def test_it_says_which_of_the_two_is_written_and_records_both_phases(tuned: tuple[Path, Ran]) -> None:
+def test_train_reports_and_records_both_phases(tuned: tuple[Path, Ran]) -> None:
     work, ran = tuned
     facts = record(work)
     tuning = facts["fine_tuning"]
@@ -117,7 +117,7 @@ def test_it_says_which_of_the_two_is_written_and_records_both_phases(tuned: tupl
     assert not list((work / "tf_files/bottlenecks").glob("*.checkpoint*")), "nothing is left to go on from"
 
 
-def test_what_was_fine_tuned_is_not_judged_by_folds_of_what_it_learned_from(tuned: tuple[Path, Ran]) -> None:
+def test_fine_tuned_model_is_not_cross_validated(tuned: tuple[Path, Ran]) -> None:
     work, ran = tuned
     if record(work)["fine_tuning"]["written"] == "fine-tuned":
         assert record(work)["cross_validation"] is None
@@ -126,9 +126,7 @@ def test_what_was_fine_tuned_is_not_judged_by_folds_of_what_it_learned_from(tune
         assert record(work)["cross_validation"] is not None
 
 
-def test_every_form_of_the_changed_graph_is_exported_and_answers_as_it_did(
-    tuned: tuple[Path, Ran], tmp_path: Path
-) -> None:
+def test_exports_of_the_fine_tuned_graph_agree_with_it(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     work, _ = tuned
     exported = poets_edge("export", "--all", "--json", "--output_dir", tmp_path, cwd=work).ok()
     files = {file["quantization"]: file for file in json.loads(exported.stdout)["files"]}
@@ -137,7 +135,7 @@ def test_every_form_of_the_changed_graph_is_exported_and_answers_as_it_did(
     assert files["int8"]["agreement_with_float"] >= 0.7
 
 
-def test_a_second_run_computes_no_activation_and_equal_runs_write_equal_bits(
+def test_second_run_uses_cached_activations_and_writes_equal_bits(
     photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
@@ -174,9 +172,7 @@ def _start(photos: Path, work: Path, limit: Callable[[], None] | None = None) ->
     )
 
 
-def test_killed_at_any_moment_it_ends_in_the_bits_of_an_undisturbed_run(
-    photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
-) -> None:
+def test_killed_run_resumes_to_equal_bits(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     checkpoints = tmp_path / "tf_files/bottlenecks"
     moments: tuple[Callable[[], bool], ...] = (
         lambda: activations(tmp_path) >= 40,
@@ -194,9 +190,7 @@ def test_killed_at_any_moment_it_ends_in_the_bits_of_an_undisturbed_run(
     assert graph(tmp_path) == graph(tuned[0]) and record(tmp_path) == record(tuned[0])
 
 
-def test_a_disk_that_fills_up_half_way_is_one_line_and_the_next_run_goes_on(
-    photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
-) -> None:
+def test_full_disk_is_one_line_and_the_next_run_resumes(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     poets_edge("train", photos, *SMALL, cwd=tmp_path).ok()
     process = _start(photos, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000)))
     _, stderr = process.communicate(timeout=120)
@@ -209,7 +203,7 @@ def test_a_disk_that_fills_up_half_way_is_one_line_and_the_next_run_goes_on(
     assert graph(tmp_path) == graph(tuned[0])
 
 
-def test_too_little_space_is_said_before_anything_is_computed(
+def test_missing_space_is_reported_before_computing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -227,13 +221,13 @@ def test_too_little_space_is_said_before_anything_is_computed(
         (["--fine_tune", "2", "--architecture", "inception_v3"], ["inception_v3", "MobileNet"]),
     ],
 )
-def test_bad_input_is_refused_at_once(photos: Path, tmp_path: Path, flags: list[str], fragments: list[str]) -> None:
+def test_invalid_fine_tuning_is_refused(photos: Path, tmp_path: Path, flags: list[str], fragments: list[str]) -> None:
     poets_edge("train", photos, *SMALL, *flags, cwd=tmp_path).failed(*fragments)
     assert not (tmp_path / "tf_files").exists()
 
 
 @pytest.mark.tensorflow
-def test_training_that_comes_apart_leaves_the_frozen_result(photos: Path, tmp_path: Path) -> None:
+def test_diverged_fine_tuning_writes_the_frozen_result(photos: Path, tmp_path: Path) -> None:
     frozen = library(photos, tmp_path / "frozen", FineTuning())
     apart = library(photos, tmp_path / "apart", FineTuning(blocks=1, epochs=2, learning_rate=1e30))
     assert "no longer a number" in apart.fine_tuned.verdict and apart.fine_tuned.written == "frozen"
@@ -245,7 +239,7 @@ def test_training_that_comes_apart_leaves_the_frozen_result(photos: Path, tmp_pa
 
 
 @pytest.mark.tensorflow
-def test_a_class_of_two_photos(photos: Path, tmp_path: Path) -> None:
+def test_class_of_two_photos_is_fine_tuned(photos: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     shutil.copytree(photos, few)
     for path in sorted((few / "roses").iterdir())[2:]:
@@ -253,7 +247,7 @@ def test_a_class_of_two_photos(photos: Path, tmp_path: Path) -> None:
     poets_edge("train", few, *SMALL, "--fine_tune", "1", "--fine_tune_epochs", "2", cwd=tmp_path).ok()
 
 
-def test_frozen_is_taken_where_it_is_better_by_more_than_one_standard_error() -> None:
+def test_frozen_is_better_needs_more_than_one_standard_error() -> None:
     def pair(worse: int, better: int) -> Any:
         right = np.array([False] * worse + [True] * better + [True] * 80)
         return compare_paired(right, np.array([True] * worse + [False] * better + [True] * 80))
@@ -263,7 +257,7 @@ def test_frozen_is_taken_where_it_is_better_by_more_than_one_standard_error() ->
     assert not frozen_is_better(pair(worse=0, better=0))
 
 
-def test_an_epoch_shows_every_class_equally_often_and_a_photo_its_views_in_turn() -> None:
+def test_epoch_balances_classes_and_rotates_views() -> None:
     photos = [HashedPhoto(Photo(Path(f"{n}.jpg"), "x", f"{n}.jpg"), bytes([n])) for n in range(50)]
     classes = np.array([0] * 40 + [1] * 10)
     crops, whole = ("a", "b", "c"), ("plain", "mirrored")
@@ -287,13 +281,13 @@ def test_an_epoch_shows_every_class_equally_often_and_a_photo_its_views_in_turn(
     assert again != [view.name for views, _ in other.epoch(3) for view in views]
 
 
-def test_options_are_checked() -> None:
+def test_fine_tuning_options_are_checked() -> None:
     for bad in ({"learning_rate": 0.0}, {"batch_size": 0}, {"label_smoothing": 1.0}):
         with pytest.raises(UsageError):
             FineTuning(**bad)
 
 
-def test_the_cache_is_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_activations_are_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(tuned[0], work)
     folder = work / "tf_files/bottlenecks"
@@ -311,7 +305,7 @@ def test_the_cache_is_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp_pa
     assert "nothing in" in poets_edge("cache", cwd=work).ok().stdout
 
 
-def test_a_backbone_with_its_own_numbers_put_back_answers_as_before(photos: Path, tuned: tuple[Path, Ran]) -> None:
+def test_backbone_with_its_own_tail_is_unchanged(photos: Path, tuned: tuple[Path, Ran]) -> None:
     [graph_file] = (tuned[0] / "tf_files/bottlenecks").glob("*.pb")
     entry = architecture("mobilenet_0.25_128")
     network = backbone_network(Backbone(entry, "", graph_file, graph_file.with_suffix(".tflite")))
@@ -324,7 +318,7 @@ def test_a_backbone_with_its_own_numbers_put_back_answers_as_before(photos: Path
 
 
 @pytest.mark.tensorflow
-def test_a_graph_of_the_codelab(photos: Path, keras_home: Path, tmp_path: Path) -> None:
+def test_codelab_weights_are_fine_tuned(photos: Path, keras_home: Path, tmp_path: Path) -> None:
     archive = frozen_tgz(architecture("mobilenet_0.25_128"), tmp_path)
     flags = (*SMALL[:2], "--how_many_training_steps", "100", "--distorted_variants", "1", "--weights", archive)
     ran = poets_edge("train", photos, *flags, "--fine_tune", "1", "--fine_tune_epochs", "1", cwd=tmp_path).ok()

@@ -1,4 +1,4 @@
-"""What changes where photos are many: where their vectors lie, how many are judged, and what the record says.
+"""Training on many photos: vectors in files, sampled cross-validation, and records without names.
 
 The limits are lowered here, so that a few drawn photos are many.
 """
@@ -31,7 +31,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, Any], str]:
-    """Graph, record and what was said."""
+    """Train; return the graph, the record and stderr."""
     folder.mkdir(exist_ok=True)
     told = poets_edge("train", "--image_dir", photos, *FEW, *more, cwd=folder).ok().stderr
     files = folder / "tf_files"
@@ -39,7 +39,7 @@ def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, An
 
 
 @pytest.mark.parametrize("distorted", [(), ("--flip_left_right", "--distorted-variants", "2")])
-def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
+def test_vectors_in_a_file_train_an_equal_head(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distorted: tuple[str, ...]
 ) -> None:
     before = trained(photos, tmp_path / "one", *distorted)
@@ -54,7 +54,7 @@ def test_vectors_in_a_file_and_in_small_parts_train_the_same_head(
     assert not list((tmp_path / "other/tf_files/bottlenecks").glob("vectors-*")), "nothing is left behind"
 
 
-def test_a_sample_is_cross_validated_and_calibrates(
+def test_sample_is_used_for_cross_validation_and_calibration(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)
@@ -65,7 +65,7 @@ def test_a_sample_is_cross_validated_and_calibrates(
     assert trained(photos, tmp_path)[:2] == (first, found), "the seed decides the sample"
 
 
-def test_photos_beyond_a_number_are_not_named_in_the_record(
+def test_record_of_many_photos_has_a_checksum_instead_of_names(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     excluded = tmp_path / "exclude.json"
@@ -90,7 +90,7 @@ def test_photos_beyond_a_number_are_not_named_in_the_record(
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_a_table_gives_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+def test_vector_table_returns_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 64)
     if large:
         monkeypatch.setattr(vectors, "LARGE", 0)
@@ -110,14 +110,14 @@ def test_a_table_gives_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert (apply(lambda part: part.sum(axis=1), found) == whole.sum(axis=1)).all()
 
 
-def test_no_room_for_the_table_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_table_without_space_raises_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "LARGE", 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="bottleneck_dir"):
         VectorTable(10, 3, tmp_path / "file")
 
 
-def test_rows_are_found_many_at_a_time_and_damage_costs_its_rows_only(tmp_path: Path) -> None:
+def test_damaged_page_loses_only_its_rows(tmp_path: Path) -> None:
     keys = [number.to_bytes(32, "big") for number in range(1200)]
     with open_rows(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
         for key in keys[::2]:

@@ -1,4 +1,4 @@
-"""Scores that mean what they say, from the head to the int8 file; and that no answer changes."""
+"""Temperature scaling, from the head to the int8 file: scores are calibrated, predictions unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q
 
 
 def drawn_scores(count: int, sharpness: float) -> tuple[Any, Any]:
-    """Scores of which the truth is drawn, and then sharpened: float32 [count, 4], int64 [count]."""
+    """Draw scores and matching classes, then sharpen the scores: float32 [count, 4], int64 [count]."""
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 1.5, (count, 4))
     scores = np.exp(logits)
@@ -34,7 +34,7 @@ def drawn_scores(count: int, sharpness: float) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
-def test_the_temperature_undoes_what_was_done(sharpness: float) -> None:
+def test_best_temperature_recovers_the_sharpness(sharpness: float) -> None:
     scores, truth = drawn_scores(6000, sharpness)
     temperature = best_temperature(scores, truth)
     assert temperature == pytest.approx(sharpness, rel=0.06)
@@ -46,7 +46,7 @@ def test_the_temperature_undoes_what_was_done(sharpness: float) -> None:
     assert sum(part.count for part in reliability(scores, truth)) == len(truth)
 
 
-def test_few_photos_move_it_little_and_none_not_at_all() -> None:
+def test_best_temperature_of_few_photos_is_near_one() -> None:
     sure = np.array([[0.99, 0.01], [0.01, 0.99]], np.float32)
     assert 0.5 < best_temperature(sure, np.array([0, 1])) <= 1
     assert best_temperature(sure[:0], np.zeros(0, np.int64)) == 1
@@ -54,7 +54,7 @@ def test_few_photos_move_it_little_and_none_not_at_all() -> None:
     assert best_temperature(np.array([[1.0, 0.0]], np.float32), np.array([1])) > 1  # a score of 0 for the truth
 
 
-def test_every_exported_form_has_it_and_no_answer_changes(tmp_path: Path) -> None:
+def test_all_exports_are_calibrated_with_unchanged_predictions(tmp_path: Path) -> None:
     draw_photos(tmp_path / "drawn", per_class=40)
     draw_photos(tmp_path / "unseen", per_class=40, seed=7)
     records, scores = {}, {}
