@@ -91,12 +91,12 @@ def architecture(name: str) -> Architecture:
 
 
 def as_architecture(value: Any) -> Any:
-    """Return the architecture of that name; any other value unchanged. Raises UsageError: the name is unknown."""
+    """Return the architecture of a name, and other values unchanged. Raises UsageError for an unknown name."""
     return architecture(value) if isinstance(value, str) else value
 
 
 def as_architectures(values: Any) -> Any:
-    """Return a name, or a sequence of names, as a tuple of architectures; any other value unchanged."""
+    """Return the architectures of a list of names as a tuple, and the architecture of a single name."""
     if isinstance(values, (list, tuple)):
         return tuple(map(as_architecture, values))
     return as_architecture(values)

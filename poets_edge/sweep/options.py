@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from poets_edge.bench.rounds import TimingConfig
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architecture
+from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architectures
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import SplitConfig
@@ -66,7 +65,7 @@ class GridOptions:
     insecure_cluster: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self, image_dir=as_photo_path, architectures=_as_architectures)
+        check_fields(self, image_dir=as_photo_path, architectures=as_architectures)
         if self.threads < 1:
             raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
         if self.on and self.latency:
@@ -116,8 +115,3 @@ class GridOptions:
             folds=0,  # `grid` cross-validates itself, int8 too
             runs_dir=None,
         )
-
-
-def _as_architectures(value: Any) -> Any:
-    """Return names of architectures as architectures; any other value unchanged."""
-    return tuple(map(as_architecture, value)) if isinstance(value, (list, tuple)) else as_architecture(value)

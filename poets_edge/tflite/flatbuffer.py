@@ -68,13 +68,6 @@ def operator_code(model: Any, operator: Any) -> int:
     return int(model.operatorCodes[operator.opcodeIndex].builtinCode)
 
 
-def constant_values(model: Any, tensor: Any) -> npt.NDArray[Any]:
-    """Return the values of a constant tensor of int8, int32, float16 or float32, in its shape."""
-    types = schema().TensorType
-    dtype = {types.INT8: "<i1", types.INT32: "<i4", types.FLOAT16: "<f2", types.FLOAT32: "<f4"}[tensor.type]
-    return np.asarray(np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape))
-
-
 def add_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int, quantization: Any = None) -> int:
     """Add a computed tensor to a subgraph and return its index.
 

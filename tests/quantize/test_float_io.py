@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.float_io import exact_floats, for_pixels
-from poets_edge.tflite.flatbuffer import constant_values, operator_code, pack_model, schema, unpack_model
+from poets_edge.tflite.flatbuffer import operator_code, pack_model, schema, unpack_model
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from poets_edge.tflite.session import Session
 from poets_edge.tflite.write_metadata import ModelInfo, with_metadata
 from tests.conftest import DAISY, ROSE, Trained
+from tests.tflite_tensors import constant_values
 
 _SIZES = st.floats(1e-6, 1e6)
 

@@ -14,10 +14,11 @@ from poets_edge.photos.image import fit, read_photo
 from poets_edge.quantize.int8_features import LogitQuantization, int8_features, round_weights
 from poets_edge.sweep.int8_backbone import Int8Backbone
 from poets_edge.sweep.validation_worker import Int8Head
-from poets_edge.tflite.flatbuffer import constant_values, operator_code, schema, unpack_model
+from poets_edge.tflite.flatbuffer import operator_code, schema, unpack_model
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.head import Head, Matrix
 from tests.conftest import poets_edge
+from tests.tflite_tensors import constant_values
 
 EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "200", "-q")
 
