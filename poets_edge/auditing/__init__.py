@@ -1,1 +1,1 @@
-"""Questions about a dataset: label errors, near-duplicates, outliers, and whether more photos would help."""
+"""Checks of a dataset: label errors, near-duplicates, outliers, and the value of more photos."""

@@ -74,7 +74,7 @@ class AuditPhotos:
 
 
 def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
-    """Read all photos of a folder, or take what is known of them from the caches.
+    """Read all photos of a folder; known values are taken from the caches.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.

@@ -1,1 +1,1 @@
-"""Questions about a set of models: accuracy over latency, and the model to ship."""
+"""Comparison of many models: accuracy, latency, and the model to ship."""

@@ -93,7 +93,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Return the evaluation that `dataclasses.asdict` turned into JSON, already checked."""
+        """Return the evaluation of JSON values that were made by `dataclasses.asdict` and have been checked."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -123,7 +123,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Return the evaluations that `dataclasses.asdict` turned into JSON, already checked."""
+        """Return the evaluations of JSON values that were made by `dataclasses.asdict` and have been checked."""
         return Evaluations(
             photos=tuple(value["photos"]),
             folds=value["folds"],
@@ -152,7 +152,7 @@ class GridModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureResult:
-    """Everything that a grid keeps about one architecture.
+    """Models and evaluations of one architecture.
 
     Attributes:
         key: checksum of all inputs that the models depend on.

@@ -18,7 +18,7 @@ _SMALLEST_SIZE = 10_000
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits that a point must keep; None for no limit.
+    """Limits for a point; None for no limit.
 
     Attributes:
         latency: largest median latency, milliseconds.
@@ -34,7 +34,7 @@ class Budget:
         check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
-        """Return by how much a point breaks each limit, as a fraction of the limit; limits it keeps are absent."""
+        """Return the relative excess over each limit that a point exceeds, by the name of the limit."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1

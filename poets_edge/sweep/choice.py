@@ -24,8 +24,8 @@ class Choice:
     """The point to ship.
 
     Attributes:
-        point: chosen point; None if no point keeps the budget.
-        nearest: point that breaks the budget least; None if a point was chosen.
+        point: chosen point; None if no point meets the budget.
+        nearest: point that comes closest to the budget; None if a point was chosen.
         reason: one or two sentences.
     """
 
@@ -83,7 +83,7 @@ def figures(point: GridPoint) -> str:
 
 
 def _comparison(best: GridPoint, chosen: GridPoint, budget: Budget) -> str:
-    """Return one sentence on why another point than the best was chosen, without terms of statistics."""
+    """Return one sentence that explains in plain words why the chosen point is not the best one."""
     paired = chosen.compare(best)
     limits = "" if str(budget) == "no limits" else f" with {budget}"
     speedup = best.latency.median / chosen.latency.median

@@ -31,7 +31,7 @@ Measured = tuple[dict[Path, Measurement], list[str]]
 
 @dataclass(frozen=True)
 class LatencySource:
-    """Where latencies come from.
+    """A source of latencies.
 
     Attributes:
         machine: facts about the device, with `host` if it is not this machine.

@@ -79,7 +79,7 @@ class GridOptions:
             raise UsageError("`architectures` must name at least one architecture.")
         for architecture in self.architectures:
             self.fine_tuning.check(architecture)
-        # For its checks, such as that no output lies among the photos.
+        # Its own checks refuse outputs inside the photo folder, for example.
         options = self.train_options(self.architectures[0])
         replace(options, cluster=self.cluster, insecure_cluster=self.insecure_cluster)
 

@@ -53,12 +53,12 @@ class GridPoint:
 
     @property
     def name(self) -> str:
-        """Architecture and quantization."""
+        """Names of the architecture and the quantization."""
         return f"{self.architecture.name} {self.quantization}"
 
     @property
     def photos(self) -> int:
-        """Number of photos it was evaluated on."""
+        """Number of evaluated photos."""
         return len(self.correct)
 
     @cached_property

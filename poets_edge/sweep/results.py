@@ -39,7 +39,7 @@ class GridResult(Tabular):
 
     @property
     def best(self) -> GridPoint | None:
-        """The point to ship; None if no point keeps the budget."""
+        """The point to ship; None if no point meets the budget."""
         return self.choice.point
 
     @property

@@ -275,7 +275,7 @@ def test_ship_copies_model_and_labels(done: Grid, result: dict[str, Any]) -> Non
     poets_edge("label", "--graph", model, photo).ok()
 
 
-def test_grid_fails_if_no_point_keeps_budget(done: Grid) -> None:
+def test_grid_fails_if_no_point_meets_budget(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
     ran.failed("none of the 4 points", "Nearest comes mobilenet_0.25_128 int8", "MB")
     assert not list((done.output / "ship").glob("*")), "the files of an earlier choice are removed"

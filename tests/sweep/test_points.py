@@ -62,7 +62,7 @@ def test_pareto_front_excludes_dominated_points() -> None:
         (Budget(latency=6, accuracy=0.8), MIDDLE),
     ],
 )
-def test_choose_keeps_budget(budget: Budget, chosen: GridPoint) -> None:
+def test_choose_meets_budget(budget: Budget, chosen: GridPoint) -> None:
     choice = choose(ALL, budget)
     assert choice.point == chosen
     assert choice.reason.startswith(f"{chosen.name}: ")
@@ -119,7 +119,7 @@ def test_trend_falls_only_where_fall_is_significant() -> None:
         (Budget(accuracy=0.99), LARGE, "95.0 %"),
     ],
 )
-def test_choose_names_nearest_point_if_none_keeps_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
+def test_choose_names_nearest_point_if_none_meets_budget(budget: Budget, nearest: GridPoint, why: str) -> None:
     choice = choose(ALL, budget)
     assert choice.point is None
     assert choice.nearest == nearest
