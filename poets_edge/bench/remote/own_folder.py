@@ -1,20 +1,20 @@
-"""A folder of the program's own on a device, and the removal of exactly what the program put into it.
+"""The program's own folder on a device, and the removal of exactly the files that the program put into it.
 
 This module runs on the device with the standard library only; `Connection` sends its source along with `agent.py`.
 
     DIR/poets-edge/
         .poets-edge.json           marker of the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   what `deploy` has set up, with the checksums of the service's unit
-        service/<unit>.service     the unit, to which systemd's own folder has a link
+        .poets-edge-service.json   facts about the deployed service, with the checksums of its unit
+        service/<unit>.service     the unit, linked from systemd's folder
         incoming/                  items that are being received, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
         program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
 
-Removal works on the lists: a file goes if a list names it and its SHA-256 is the listed one, a folder goes if it is
-empty then. Everything else stays and is reported. Symbolic links are never followed. Clocks decide nothing: an item
-expires after a number of sessions that did not use it, and a half received one belongs to a dead agent if nobody holds
-the lock on its journal.
+A file is removed if a list names it and its SHA-256 is the listed one; a folder is removed if it is empty afterwards.
+All other files stay and are reported. Symbolic links are never followed. No decision depends on a clock: an item
+expires after a number of sessions that did not use it, and a partial item belongs to a dead agent if its journal is not
+locked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if sys.platform != "win32":  # devices run Unix, but Windows imports this module
 NAME = "poets-edge"
 SIGNATURE = "poets-edge device folder 1"
 SESSIONS = 30
-"""Sessions without a use after which an item expires."""
+"""Number of sessions without a use after which an item expires."""
 
 _MARKER = ".poets-edge.json"
 _REMOVING = ".poets-edge-removing.json"
@@ -52,10 +52,10 @@ State = dict[str, Any]
 
 
 class OwnFolder:
-    """The program's folder on a device. One `open` per session; the lock it takes ends with the process."""
+    """The program's folder on a device. `open` it once per session; its lock ends with the process."""
 
     def __init__(self, path: str) -> None:
-        """Name the folder; nothing is read or written yet.
+        """Set the path; nothing is read or written yet.
 
         Args:
             path: absolute; its last component is `poets-edge`.
@@ -67,7 +67,7 @@ class OwnFolder:
     def state(self) -> str:
         """One of "missing", "empty", "ours" (has the marker), "link", "other" (anything else).
 
-        Another user's folder is never "ours": in /tmp, anybody could put a program there for this user to run.
+        Another user's folder is never "ours": in /tmp, it could contain a program that this user would run.
         """
         try:
             status = os.lstat(self.path)
@@ -85,15 +85,14 @@ class OwnFolder:
         return "empty" if not names or unfinished else "other"
 
     def open(self, *, adopt: bool, alone: bool = False) -> list[str]:
-        """Make the folder if need be, lock it for this session, and remove what is half received or has expired.
+        """Create the folder if needed, lock it for this session, and remove partial and expired items.
 
         Args:
-            alone: let no other session use the folder from now on.
-            adopt: put the marker into a folder that holds something else already. Without lists in it, none of that
-                is ever removed.
+            alone: whether to exclude other sessions from now on.
+            adopt: whether to accept a folder that contains other files already; they are never removed.
 
         Returns:
-            Paths in expired items that are not the program's, and stay.
+            Paths in expired items that stay, because the program did not create them.
 
         Raises:
             OSError: the folder cannot be written, is a symbolic link, holds something else and `adopt` is false, or is
@@ -131,10 +130,10 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def new_item(self, item: str) -> Iterator[Staging]:
-        """Make an item: complete after the block, or not there at all.
+        """Create an item: it is complete after the block, or absent.
 
         Raises:
-            OSError: it cannot be written, or another folder has its place.
+            OSError: it cannot be written, or another folder has its path.
         """
         staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
         try:
@@ -142,8 +141,8 @@ class OwnFolder:
             staging.finish()
             place = self._place(item)
             _own_directory(os.path.dirname(place))
-            os.sync()  # a device that loses its power now has the complete item, or none
-            if not self._is_complete(item):  # else another session has just made it
+            os.sync()  # after a power failure, the item is complete or absent
+            if not self._is_complete(item):  # otherwise another session has just created it
                 if os.path.lexists(place):
                     raise OSError(0, "is there already and was not made by this program; move it away", place)
                 os.rename(staging.path, place)
@@ -152,7 +151,7 @@ class OwnFolder:
         self.have([item])
 
     def service(self) -> State:
-        """Return what `set_service` has noted; empty if nothing. Raises OSError for a damaged note."""
+        """Return the facts of `set_service`; empty without a service. Raises OSError if they are damaged."""
         path = os.path.join(self.path, _SERVICE)
         found = _read_state(path)
         if found is None and os.path.lexists(path):
@@ -161,20 +160,20 @@ class OwnFolder:
         return note if isinstance(note, dict) else {}
 
     def unit_path(self, unit: str) -> str:
-        """The file of a service's unit. Raises OSError for a name that is none."""
+        """Return the path of a service's unit. Raises OSError for an invalid name."""
         if not unit.replace("-", "").isalnum():
             raise OSError(0, "not a name for a unit", unit)
         return os.path.join(self.path, _UNITS, f"{unit}.service")
 
     def set_service(self, note: State, text: str = "") -> None:
-        """Write the unit of a service, and note what `deploy` has set up.
+        """Write the unit of a service, and save facts about it.
 
         Args:
-            note: with the unit's name as "unit".
-            text: the unit; "" leaves it as it is.
+            note: the facts, with the unit's name as "unit".
+            text: of the unit; "" leaves the unit unchanged.
 
         Raises:
-            OSError: a file cannot be written, or the unit was changed by somebody else.
+            OSError: a file cannot be written, or the unit was edited by hand.
         """
         path = self.unit_path(note["unit"])
         before = self.service()
@@ -191,10 +190,10 @@ class OwnFolder:
             self._replace(path, text.encode("utf-8", "surrogateescape"))
 
     def remove(self) -> list[str]:
-        """Remove everything that the program put here, and the folder if the program made it and it is empty then.
+        """Remove all files that the program created here, and the folder if the program created it and it is empty.
 
         Returns:
-            Paths that are not the program's, and stay.
+            Paths that stay, because the program did not create them.
 
         Raises:
             OSError: a file cannot be removed.
@@ -212,7 +211,7 @@ class OwnFolder:
             if _read_state(os.path.join(self.path, name)) is not None:
                 os.unlink(os.path.join(self.path, name))
         left = [path for entry in os.scandir(self.path) if entry.name != _MARKER for path in _leaves(entry.path)]
-        if left:  # with its marker, so that the next session finds its folder again
+        if left:  # with the marker, so that the next session recognizes the folder
             return sorted(left)
         marker = os.path.join(self.path, _MARKER)
         made = (_read_state(marker) or {}).get("made") is True
@@ -222,7 +221,7 @@ class OwnFolder:
         return [] if made else [self.path]
 
     def _mark(self) -> None:
-        """Make the folder and its marker. Killed in between it leaves an empty folder, which `remove` lets be."""
+        """Create the folder and its marker. If killed in between, an empty folder remains, which `remove` ignores."""
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         made = True
         try:
@@ -241,7 +240,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _replace(self, path: str, content: bytes) -> None:
-        """Write a file in place of another one: a reader sees the old one or the new one."""
+        """Replace a file atomically."""
         staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
         try:
             with staging.create("new") as file:
@@ -258,7 +257,7 @@ class OwnFolder:
         return own and _read_state(os.path.join(place, _MARKER)) is not None
 
     def _alone(self) -> bool:
-        """Whether no other session uses the folder; none can begin then."""
+        """Return whether no other session uses the folder; if so, none can begin."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -274,7 +273,7 @@ class OwnFolder:
         return os.path.join(self.path, kind, key)
 
     def _items(self) -> list[str]:
-        """Items that are complete, or that were being removed when an agent was killed."""
+        """Return items that are complete, or whose removal was interrupted."""
         found = []
         for kind in _KINDS:
             parent = os.path.join(self.path, kind)
@@ -286,12 +285,12 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """The record of uses, to change. If it is damaged, everything counts as used in this session."""
+        """Yield the record of uses, and save it afterwards. If damaged, all items count as used in this session."""
         path = os.path.join(self.path, _USES)
         descriptor = _locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
         try:
             with os.fdopen(os.dup(descriptor), "rb+") as file:
-                content = file.read(_LARGEST_STATE).strip(b"\0")  # zeros are what a power cut leaves
+                content = file.read(_LARGEST_STATE).strip(b"\0")  # a power failure leaves zeros
                 found = _parsed(content)
                 session, items = (found or {}).get("session"), (found or {}).get("items")
                 sound = isinstance(session, int) and isinstance(items, dict)
@@ -303,7 +302,7 @@ class OwnFolder:
                     if item in there
                 }
                 yield uses
-                if content and found is None:  # somebody else's file
+                if content and found is None:  # not written by the program
                     return
                 file.seek(0)
                 file.write(_state_bytes(uses))
@@ -323,7 +322,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove what agents that were killed had begun to receive."""
+        """Remove partial items of agents that were killed."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if _is_directory(incoming) else ():
             if entry.name.endswith(_JOURNAL) and entry.is_file(follow_symlinks=False):
@@ -332,7 +331,7 @@ class OwnFolder:
 
 
 class Staging:
-    """A folder in which an item is put together. Its journal names each file before the file is made.
+    """A folder in which an item is assembled. Its journal names each file before the file is created.
 
     Attributes:
         path: the folder.
@@ -343,7 +342,7 @@ class Staging:
         self.path = os.path.join(incoming, name)
         self._journal_path = self.path + _JOURNAL
         self._sums: dict[str, str] = {}
-        # Exists for a moment without a lock; whoever removes it in this moment makes this agent begin anew.
+        # It exists without a lock for a moment; if it is removed in this moment, this agent starts again.
         descriptor = _locked(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, fcntl.LOCK_EX)
         self._journal = os.fdopen(descriptor, "ab", buffering=0)
         self._note(SIGNATURE)
@@ -351,7 +350,7 @@ class Staging:
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a new file for writing. Raises OSError for a name that leads elsewhere."""
+        """Open a new file for writing. Raises OSError for a name that leaves the folder."""
         relative = os.path.normpath(name)
         if os.path.isabs(relative) or relative.split(os.sep)[0] == ".." or relative in (".", _MARKER):
             raise OSError(0, "not a name for a file in an item", name)
@@ -362,14 +361,14 @@ class Staging:
             yield file
 
     def expect(self, name: str) -> str:
-        """Note a folder for another program to write into, flat; return its path."""
+        """Register a flat folder for the output of another program, and return its path."""
         self._note(f"{name}/")
         path = os.path.join(self.path, name)
         os.mkdir(path)
         return path
 
     def drop(self, name: str) -> None:
-        """Remove a file, or an empty folder, that is not to be part of the item."""
+        """Remove a file or an empty folder from the item."""
         path = os.path.join(self.path, name)
         if os.path.isdir(path):
             os.rmdir(path)
@@ -377,7 +376,7 @@ class Staging:
             os.unlink(path)
 
     def finish(self) -> None:
-        """List the files in the marker."""
+        """Write the list of files and their checksums."""
         sums = {}
         for folder, _, names in os.walk(self.path):
             for name in names:
@@ -389,7 +388,7 @@ class Staging:
         os.chmod(self.path, 0o755)
 
     def discard(self) -> None:
-        """Remove what is still here, and the journal."""
+        """Remove the files that remain, and the journal."""
         with contextlib.suppress(OSError):
             _discard(self._journal_path, self._journal)
         self._journal.close()
@@ -399,7 +398,7 @@ class Staging:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return what versions before the marker have left in a folder: recognised by the program in it."""
+    """Return paths that older versions, without a marker, have left in a folder; the program in it identifies them."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):
@@ -411,13 +410,13 @@ def older_deployment(folder: str) -> list[str]:
 
 
 def _discard(journal: str, held: IO[bytes] | None = None) -> None:
-    """Remove the files that a journal names, then the journal. Raises BlockingIOError while its agent lives."""
+    """Remove the files that a journal names, then the journal. Raises BlockingIOError while its agent runs."""
     descriptor = held.fileno() if held else _locked(journal, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         with open(journal, "rb") as file:
             words = [_json(line) for line in file.read(_LARGEST_STATE).splitlines()]
         if words and words[0] != SIGNATURE:
-            return  # somebody else's file
+            return  # not written by the program
         folder = journal.removesuffix(_JOURNAL)
         if _is_directory(folder):
             names = {word for word in words[1:] if isinstance(word, str)}
@@ -440,7 +439,7 @@ def _discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Files that a journal's word stands for: one, or the wheels in a folder. None behind a symbolic link."""
+    """Return the files of a journal entry: one file, or the wheels in a folder. Symbolic links are not followed."""
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
         return []
@@ -455,7 +454,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def _remove_item(place: str) -> list[str]:
-    """Remove an item's own files; return the paths that stay, because the list does not name them as they are."""
+    """Remove the files of an item; return paths that stay, because they are not listed or have another checksum."""
     sums = _listed(place)
     if sums is None:
         return []
@@ -484,14 +483,14 @@ def _remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Whether Python has written this file, for a listed source."""
+    """Return whether a file is bytecode that Python has written for a listed source."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     return cache == "__pycache__" and ".pyc" in name and os.path.join(parent, name.split(".")[0] + ".py") in sums
 
 
 def _listed(place: str) -> State | None:
-    """Checksums by name of an item's files; None if it is not an item."""
+    """Return the checksums of an item's files by name; None if the folder is not an item."""
     for name in (_MARKER, _REMOVING):
         sums = (_read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):
@@ -500,14 +499,14 @@ def _listed(place: str) -> State | None:
 
 
 def _leaves(path: str) -> list[str]:
-    """Files under a path, and folders without any."""
+    """Return files below a path, and empty folders."""
     if not _is_directory(path):
         return [path]
     return [leaf for entry in os.scandir(path) for leaf in _leaves(entry.path)] or [path]
 
 
 def _locked(path: str, flags: int, how: int) -> int:
-    """Open a file and lock it. Raises BlockingIOError, or FileNotFoundError if it has gone since."""
+    """Open a file and lock it. Raises BlockingIOError, or FileNotFoundError if it was removed meanwhile."""
     while True:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -526,7 +525,7 @@ def _locked(path: str, flags: int, how: int) -> int:
 
 
 def _own_directory(path: str) -> str:
-    """Make a folder if need be. Raises OSError where a link or a file has its place."""
+    """Create a folder if needed. Raises OSError if a link or a file has its path."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
     if not _is_directory(path):
@@ -566,7 +565,7 @@ def _state_bytes(state: State) -> bytes:
 
 
 def _read_state(path: str) -> State | None:
-    """A file of the program's own; None if it is missing, a link, damaged or somebody else's."""
+    """Return the content of a state file; None if it is missing, a link, damaged or not written by the program."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The systemd unit of a deployed model, as text. Quoting: systemd.service(5), "Command lines"; systemd.syntax(7)."""
+"""Text of the systemd unit of a deployed model. Quoting: systemd.service(5), "Command lines"; systemd.syntax(7)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""The service in the usual folder; the names of others begin with it."""
+"""Name of the service in the default folder, and prefix of the other names."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:
-    """Return the name of a service, and of its lines in the journal: one for each folder.
+    """Return the name of the service of a folder, which also identifies its lines in the journal.
 
     Args:
         folder: the program's own folder on the device.
-        usual: it is the one that `deploy` takes if none is named.
+        usual: whether it is the default folder of `deploy`.
     """
     return NAME if usual else f"{NAME}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def unit_text(command: Sequence[str], environment: Mapping[str, str], *, name: str, undo: str) -> str:
-    """Return a unit for the user's own systemd, which needs no root: it runs `command` from the device's start on.
+    """Return a unit for the systemd of a user, which runs a command from the start of the device on.
 
     Args:
         command: program and arguments; any text.
         name: of the unit, for its lines in the journal.
-        undo: the command that removes it; stands in the unit as a comment.
+        undo: the command that removes the unit, for a comment in it.
     """
     settings = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment.items())
     words = " ".join(quoted(word, expanded=True) for word in command)
@@ -38,7 +38,7 @@ StartLimitIntervalSec=0
 [Service]
 {settings}ExecStart={words}
 SyslogIdentifier={name}
-# A camera that goes away is waited for by the program itself. One that is missing at the start ends it.
+# The program itself waits for a camera that disappears. It ends if there is none at the start.
 Restart=on-failure
 RestartSec=10
 TimeoutStopSec=10
@@ -51,10 +51,10 @@ WantedBy=default.target
 
 
 def quoted(text: str, *, expanded: bool = False) -> str:
-    """A word that systemd reads as `text`, whatever is in it.
+    """Return text quoted for a unit.
 
     Args:
-        expanded: it stands in a command line, where variables are put in.
+        expanded: whether it is part of a command line, in which systemd expands variables.
     """
     escaped = "".join(map(_escaped, text))
     return f'"{escaped.replace("$", "$$") if expanded else escaped}"'

@@ -29,21 +29,21 @@ _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
 """Files and folders of the package that the wheel for a device holds; `py` is the marker `py.typed`."""
 _OLDEST_GLIBC = 17
-"""manylinux_2_17 is the oldest tag that any package of ours uses (PEP 600)."""
+"""Minor version in manylinux_2_17, the oldest tag that a needed package uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Packages that nobody makes wheels of: they are the system's."""
+"""Machine -> packages without wheels, which the system must provide."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """The packages that have to be fetched for a device.
+    """Packages to fetch for a device.
 
     Attributes:
-        requirements: as pip takes them.
-        alone: no wheels beside those named, since what they depend on is there.
-        system: packages that are the device's own.
+        requirements: requirement specifiers for pip.
+        alone: whether to fetch without dependencies, which the device has already.
+        system: packages that the device provides itself.
     """
 
     requirements: tuple[str, ...]
@@ -52,11 +52,11 @@ class Needs:
 
 
 def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
-    """The packages that the program needs.
+    """Return the packages that the program needs on a device.
 
     Args:
-        runtime: the interpreter's package.
-        own: packages to take from the device's own Python, as its camera library must.
+        runtime: package of the interpreter.
+        own: packages that the device provides itself, because its camera library needs exactly these.
     """
     without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
     wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
@@ -65,14 +65,14 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
         if name == runtime:
             wanted[name] = text
     if runtime == "tflite-runtime":
-        wanted["numpy"] = "numpy<2"  # its compiled parts know no other
+        wanted["numpy"] = "numpy<2"  # its compiled parts need it
     kept = tuple(text for name, text in wanted.items() if name not in without)
-    # Where numpy has no wheel, pip could not even look at what the interpreter says it needs.
+    # Without a wheel of numpy, pip could not resolve the dependencies of the interpreter.
     return Needs(kept, bool(_WITHOUT_WHEELS.get(system.machine)), tuple(sorted(without)))
 
 
 def package_name(text: str) -> str:
-    """`ai-edge-litert` of a requirement or of a wheel's file name, as PyPI normalizes names (PEP 503)."""
+    """Return the normalized package name (PEP 503) of a requirement or of a wheel's file name."""
     match = re.match(r"[A-Za-z0-9._]+(?:-[A-Za-z][A-Za-z0-9._]*)*", text)
     return re.sub(r"[-_.]+", "-", match[0] if match else text).lower()
 
@@ -119,12 +119,12 @@ def _metadata() -> str:
 
 @contextlib.contextmanager
 def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
-    """Fetch the wheels with this machine's pip, for the device's platform and Python; removed at the end.
+    """Download the wheels for a device with this machine's pip; they are removed at the end.
 
-    pip keeps what it fetched in its own cache, so a second device of the same kind costs no download.
+    They stay in pip's cache, so that a second device of the same kind needs no download.
 
     Raises:
-        RemoteError: this machine has no pip or no network, or there is no such wheel; `reason` is pip's.
+        RemoteError: this machine has no pip or no network, or a wheel does not exist; `reason` is pip's message.
     """
     with scratch_folder() as folder:
         major, minor = system.python
@@ -150,13 +150,13 @@ def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
 
 
 def platform_tags(system: System) -> list[str]:
-    """Of wheels that run there, the newest first: PEP 600 and the older names that stand for the same."""
+    """Return the platform tags of wheels that run on a system, newest first: PEP 600, and their older names."""
     newest = max(system.libc_version[1], _OLDEST_GLIBC)
     tags = [f"manylinux_2_{minor}_{system.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
     return [*tags, f"manylinux2014_{system.machine}", f"linux_{system.machine}"]
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a short name for something that follows from these; text may be a file name that is not UTF-8."""
+    """Return a short digest of text or bytes, as a name; text may be a file name that is not UTF-8."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A device to log in to: a real sshd on the loopback address."""
+"""Fixtures of a device behind a real sshd on the loopback address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT, poets_edge
 
 @dataclass(frozen=True)
 class FlowerModel:
-    """A model as float32 and int8, and labelled photos for it."""
+    """A model as float32 and as int8, and its labelled photos."""
 
     float32: Path
     int8: Path
@@ -37,7 +37,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 @pytest.fixture
 def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
-    """The same, as a host that ssh knows; what is kept on this side starts empty."""
+    """The device as a host that ssh knows, with an empty cache on this side."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ssh_configured(tmp_path, device):
         yield device
@@ -45,7 +45,7 @@ def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture(scope="session")
 def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
-    """A small model of drawn flowers, and the photos it was trained on. Its accuracy is nobody's concern."""
+    """A small model of drawn flowers, and the photos it was trained on. Its accuracy is not checked."""
     folder = tmp_path_factory.mktemp("drawn")
     poets_edge("draw-photos", "photos", "--per_class", "4", "--quiet", cwd=folder).ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--folds", "0")
@@ -57,7 +57,7 @@ def flower_model(tmp_path_factory: pytest.TempPathFactory) -> FlowerModel:
 
 
 def share_packages(from_home: Path, to_home: Path, folder: str = ".cache") -> None:
-    """Spare another home the download: the packages there, as if they had been installed.
+    """Provide the packages of one home in another one, to avoid a download.
 
     Args:
         folder: where the program's own folder goes in the other home.

@@ -1,4 +1,4 @@
-"""A real sshd on the loopback address, run as this user: what the tests of `--on` log in to."""
+"""A real sshd on the loopback address, run as this user, for the tests of `--on`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "ope
 
 @dataclass(frozen=True)
 class SshServer:
-    """A running sshd, and what ssh needs to log in to it.
+    """A running sshd, and the configuration that ssh needs to log in to it.
 
     Attributes:
         name: what ssh's configuration calls it.
         config: its lines of that configuration.
-        home: the home folder of whoever logs in.
+        home: the home folder after login.
     """
 
     name: str
@@ -38,7 +38,7 @@ class SshServer:
 
 
 def need_programs(*names: str) -> None:
-    """Have these programs, installed if need be; skips where that cannot be."""
+    """Install programs if they are missing; skip the test if they cannot be installed."""
     lacking = sorted({_DEBIAN[name] for name in names if _find(name) is None})
     if not lacking:
         return
@@ -59,13 +59,13 @@ def need_programs(*names: str) -> None:
 def ssh_server(
     folder: Path, name: str, *, shell: Sequence[str] = (), home: Path | None = None, jump: SshServer | None = None
 ) -> Iterator[SshServer]:
-    """Start one.
+    """Start a server.
 
     Args:
         folder: for its keys and files.
-        shell: what gets the command line of whoever logs in as its last argument; by default this user's shell.
-        home: the home folder that programs there see.
-        jump: log in through this one (ProxyJump).
+        shell: login shell, which gets the command line as its last argument; by default bash.
+        home: the home folder after login.
+        jump: server to log in through (ProxyJump).
     """
     need_programs("sshd", "ssh", "ssh-keygen")
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def ssh_server(
 
 @contextlib.contextmanager
 def ssh_configured(folder: Path, *servers: SshServer, more: str = "") -> Iterator[Path]:
-    """Let the program's ssh know these servers by their names, and no others."""
+    """Configure ssh for these servers alone, by their names."""
     config = folder / "ssh_config"
     config.write_text(more + "".join(server.config for server in servers))
     before = os.environ.get(SSH_VARIABLE)

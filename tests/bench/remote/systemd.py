@@ -1,4 +1,4 @@
-"""A real systemd of a user, and a real journal, in a mount namespace: what `deploy` sets its service up in."""
+"""A real systemd of a user, and a real journal, in a mount namespace, for the tests of `deploy`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYSTEMD = Path("/lib/systemd/systemd")
 
 @contextlib.contextmanager
 def user_systemd(folder: Path, home: Path) -> Iterator[tuple[str, ...]]:
-    """Start it for this user with another home folder; gives the shell of whoever logs in to it.
+    """Start systemd for this user with another home folder, and yield a login shell in its namespace.
 
     Skips where this machine cannot have one beside its own.
     """

@@ -1,4 +1,4 @@
-"""The agent on a device, spoken to directly: the program's own folder, and what of it is ever removed."""
+"""Tests of the agent on a device: the program's own folder, and what is removed from it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pi/poets-edge"
 
 
-def test_remove_leaves_no_trace_where_nothing_else_was_put(folder: Path) -> None:
+def test_remove_removes_the_folder_of_the_program(folder: Path) -> None:
     Session(folder).receive()
     subprocess.run([sys.executable, "-c", "import thing"], env={"PYTHONPATH": str(folder / ITEM)}, check=True)
     assert list((folder / ITEM / "thing/__pycache__").iterdir())
@@ -77,7 +77,7 @@ def test_remove_leaves_no_trace_where_nothing_else_was_put(folder: Path) -> None
     assert list(folder.parent.iterdir()) == []
 
 
-def test_remove_leaves_and_names_files_that_the_program_did_not_write(folder: Path) -> None:
+def test_remove_keeps_and_reports_foreign_files(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder.parent)
     session = Session(folder)
@@ -94,7 +94,7 @@ def test_remove_leaves_and_names_files_that_the_program_did_not_write(folder: Pa
     assert Session(folder).have(ITEM) == [], "and the folder is still the program's"
 
 
-def test_a_folder_of_the_user_is_refused(folder: Path) -> None:
+def test_open_refuses_a_folder_of_the_user(folder: Path) -> None:
     decoy = Decoy()
     decoy.plant(folder)
     with pytest.raises(OSError, match="was not made by this program"):
@@ -130,7 +130,7 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
 
 
 @pytest.mark.parametrize("leaves", ["nothing", "an empty folder", "an empty marker"])
-def test_a_folder_that_was_begun_is_taken_over(folder: Path, leaves: str) -> None:
+def test_open_accepts_a_partial_folder(folder: Path, leaves: str) -> None:
     if leaves != "nothing":
         folder.mkdir(parents=True)
     if leaves == "an empty marker":
@@ -141,7 +141,7 @@ def test_a_folder_that_was_begun_is_taken_over(folder: Path, leaves: str) -> Non
 
 
 @pytest.mark.parametrize("now", [0.0, 4e9])
-def test_no_clock_makes_anything_expire(folder: Path, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+def test_expiry_does_not_depend_on_clocks(folder: Path, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
     Session(folder).receive()
     monkeypatch.setattr(time, "time", lambda: now)
     for path in [folder, *folder.rglob("*")]:
@@ -151,7 +151,7 @@ def test_no_clock_makes_anything_expire(folder: Path, monkeypatch: pytest.Monkey
     assert Session(folder).have(ITEM) == [ITEM]
 
 
-def test_what_many_sessions_have_not_used_expires_but_what_a_service_needs(folder: Path) -> None:
+def test_unused_items_expire_unless_a_service_needs_them(folder: Path) -> None:
     other = "program/00000000000000bb"
     session = Session(folder)
     session.receive()
@@ -166,7 +166,7 @@ def test_what_many_sessions_have_not_used_expires_but_what_a_service_needs(folde
     assert str(folder / ITEM / "decoy.py") in lefts[-1] and not any(lefts[:-1])
 
 
-def test_nothing_expires_and_nothing_is_removed_under_another_session(folder: Path) -> None:
+def test_other_sessions_prevent_expiry_and_removal(folder: Path) -> None:
     first = Session(folder)
     first.receive()
     for _ in range(SESSIONS + 2):
@@ -177,7 +177,7 @@ def test_nothing_expires_and_nothing_is_removed_under_another_session(folder: Pa
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 40, b"{", b"my own notes", b'{"signature": 1}'])
-def test_a_damaged_record_of_uses_makes_nothing_expire(folder: Path, damage: bytes) -> None:
+def test_damaged_record_of_uses_prevents_expiry(folder: Path, damage: bytes) -> None:
     Session(folder).receive()
     record = folder / ".poets-edge-uses.json"
     record.write_bytes(damage)
@@ -213,7 +213,7 @@ session.agent.do_receive({"item": "program/00000000000000aa", "wheels": True})
 
 
 @pytest.mark.parametrize("part", range(9))
-def test_a_killed_agent_leaves_nothing_that_the_next_one_does_not_remove(folder: Path, part: int) -> None:
+def test_open_removes_partial_items_of_a_killed_agent(folder: Path, part: int) -> None:
     command = [sys.executable, "-c", _KILLED, str(folder), str(part)]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert ended.returncode in (-9, 0), ended.stderr
@@ -232,7 +232,7 @@ def test_a_killed_agent_leaves_nothing_that_the_next_one_does_not_remove(folder:
     assert session.have(ITEM) == [ITEM]
 
 
-def test_a_running_agents_half_received_item_is_not_removed(folder: Path) -> None:
+def test_open_keeps_partial_items_of_a_running_agent(folder: Path) -> None:
     first = Session(folder)
     with first.agent._new_item(ITEM) as staging:
         with staging.create("thing.py") as file:
@@ -243,14 +243,14 @@ def test_a_running_agents_half_received_item_is_not_removed(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", ".poets-edge.json", "."])
-def test_members_stay_inside_their_item(folder: Path, name: str) -> None:
+def test_item_refuses_names_outside_of_it(folder: Path, name: str) -> None:
     session = Session(folder)
     with pytest.raises(OSError), session.agent._new_item(ITEM) as staging, staging.create(name):
         pass
     assert session.have(ITEM) == [] and not (folder / "incoming/out.txt").exists()
 
 
-def test_a_changed_unit_is_neither_overwritten_nor_removed(folder: Path) -> None:
+def test_edited_unit_is_neither_overwritten_nor_removed(folder: Path) -> None:
     session = Session(folder)
     request: dict[str, Any] = {"note": {"unit": "poets-edge-watch", "items": []}, "text": "[Unit]\n"}
     unit = Path(session.agent.do_set_service(request)["path"])
@@ -262,7 +262,7 @@ def test_a_changed_unit_is_neither_overwritten_nor_removed(folder: Path) -> None
     assert unit.read_text() == "[Unit]\nDescription=mine\n"
 
 
-def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_refuses_a_folder_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Session(folder).receive()
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     for adopt in (False, True):
@@ -270,7 +270,7 @@ def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.M
             Session(folder, adopt=adopt)
 
 
-def test_services_of_other_folders_are_found_and_keep_the_users_lingering(folder: Path, tmp_path: Path) -> None:
+def test_services_of_other_folders_keep_lingering_enabled(folder: Path, tmp_path: Path) -> None:
     links, other = tmp_path / "systemd", Session(tmp_path / "other/poets-edge")
     links.mkdir()
     unit = other.agent.do_set_service({"note": {"unit": "poets-edge-watch-1", "items": []}, "text": "[Unit]\n"})
@@ -290,7 +290,7 @@ def test_services_of_other_folders_are_found_and_keep_the_users_lingering(folder
         assert link.is_symlink() is foreign
 
 
-def test_files_of_older_versions_are_named(tmp_path: Path) -> None:
+def test_files_of_older_versions_are_reported(tmp_path: Path) -> None:
     program = tmp_path / "program/0123456789abcdef/poets_edge/__init__.py"
     program.parent.mkdir(parents=True)
     program.touch()

@@ -1,4 +1,4 @@
-"""`deploy`: a service on a device behind a real sshd, in a real systemd."""
+"""Tests of `deploy`: a service on a device behind a real sshd, in a real systemd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.decoy import Decoy
 
 @dataclass(frozen=True)
 class Box:
-    """A device with systemd, and how it is called."""
+    """A device with systemd, and the shell that runs commands on it."""
 
     home: Path
     shell: tuple[str, ...]
@@ -66,7 +66,7 @@ def feeding(stream: Path, photos: Path) -> Iterator[Path]:
         feeder.wait()
 
 
-def test_deploy_replace_and_remove(box: Box, flower_model: FlowerModel) -> None:
+def test_deploy_replaces_and_removes_a_service(box: Box, flower_model: FlowerModel) -> None:
     with feeding(box.home / "endless.mjpeg", flower_model.photos) as endless:
         options = ("--source", endless, "--smooth", "1", "--on-label", "daisy", "--run", 'touch "{}/100% $HOME"')
         ran = _deploy(flower_model, *options)
@@ -104,12 +104,12 @@ def _deploy(flower_model: FlowerModel, *options: str | Path) -> Ran:
     return poets_edge("deploy", flower_model.int8, "--on", "box", *options).ok()
 
 
-def test_a_service_that_cannot_start_says_why(box: Box, flower_model: FlowerModel) -> None:
+def test_deploy_reports_why_a_service_does_not_start(box: Box, flower_model: FlowerModel) -> None:
     ran = poets_edge("deploy", flower_model.int8, "--on", "box", "--source", box.home / "nothing here")
     ran.failed("box: the service ends as soon as it is started", "nothing here", "--remove")
 
 
-def test_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
+def test_deploy_refuses_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
     model = flower_model.int8
     poets_edge("deploy", "--on", "pi").failed("no model")
     poets_edge("deploy", PROBE, "--on", "pi").failed("probe.tflite", "label")
@@ -119,7 +119,7 @@ def test_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
     assert poets_edge("deploy", model).status == 2
 
 
-def test_quoting_is_systemds() -> None:
+def test_quoted_follows_systemd() -> None:
     assert quoted("a\r\nb") == '"a\\x0d\\x0ab"'
     assert quoted('50 % "of" \\ $HOME') == '"50 %% \\"of\\" \\\\ $HOME"'
     assert quoted("$HOME", expanded=True) == '"$$HOME"'
@@ -150,7 +150,7 @@ def test_two_folders_have_two_services_and_user_files_stay(box: Box, pi: SshServ
         poets_edge("deploy", flower_model.int8, "--on", "box", "--remote-dir", own).failed("':'", "--remote-dir")
 
 
-def test_a_unit_of_somebody_else_is_neither_replaced_nor_removed(box: Box, flower_model: FlowerModel) -> None:
+def test_foreign_unit_is_neither_replaced_nor_removed(box: Box, flower_model: FlowerModel) -> None:
     unit = box.home / ".config/systemd/user/poets-edge-watch.service"
     unit.parent.mkdir(parents=True)
     unit.write_text("# Written by: poets-edge deploy, long ago\n[Service]\nExecStart=/bin/sleep 1000\n")
