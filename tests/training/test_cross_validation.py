@@ -113,7 +113,7 @@ def test_photo_without_a_fold_trains_every_head() -> None:
 
 
 def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("train.cross_validation", "audit.learning_curve"):
+    for module in ("training.cross_validation", "auditing.learning_curve"):
         monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5
     assert np.bincount(data.classes[training_rows(data.classes, np.arange(400))]).tolist() == [20] * 4
