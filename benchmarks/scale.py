@@ -1,19 +1,18 @@
-"""Memory, seconds and bits of `train` on many photos, which are made here. Prints the figures of `results/scale.md`.
+"""Time and memory of `train` on many generated photos, and whether results agree to the bit (`results/scale.md`).
 
     python -m benchmarks.scale                          # all parts, in the sizes that the project asks for: an hour
     python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes
 
-- small: 1,000 photos, everything cached, in turns with another checkout (`--against`), if one is given.
-- unchanged: a second run over 100,000 photos that have not changed, until the first step of the head.
-- cold: 20,000 and 200,000 real JPEGs, small, nothing cached: memory, and photos a second until the first step.
-- cluster: 20,000 photos, nothing cached but checksums, `--cluster local:2` in turns with the threads of a process.
-- killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times, by their own pids; the bits
-  compared with those of one process, and the photos counted that were computed twice. Needs Linux.
-- cached: 1,000,000 photos, vectors made, not decoded; then `train` from a full cache.
+- small: 1,000 photos with everything cached, alternating with another checkout if `--against` is given.
+- unchanged: a second run over 100,000 unchanged photos, until the first step of the head.
+- cold: 20,000 and 200,000 small JPEGs with nothing cached: memory, and photos per second until the first step.
+- cluster: 20,000 photos with only checksums cached: `--cluster local:2`, alternating with the threads of one process.
+- killed: 40,000 photos on `--cluster local:2`, whose workers are killed at random 20 times; compares the bits with
+  those of one process, and counts the photos that were computed twice. Needs Linux.
+- cached: 1,000,000 photos with everything cached.
 
-Each run of `train` is a process of its own, whose peak memory is what the system says of it when it has ended. Vectors
-of `cached` are made by a double of the extractor: a million photos are real files (4 GB, as most file systems keep
-them), and everything but decoding and the network is the program's own. `--dir` says where they go.
+Each run of `train` is a process of its own, whose peak memory the system reports at its end. The photos are files, and
+take 4 GB for a million on most file systems; `--dir` sets their folder. The vectors of `cached` are random numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _KILLS = 20
 
 
 def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Everything cached, against another checkout."""
+    """Measure runs with everything cached, alternating with another checkout."""
     checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
     for count in counts:
         photos = _photos(folder, count)
@@ -55,16 +54,16 @@ def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> N
 
 
 def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """The start of a second run. Asked: the first step within 5 s at 100,000."""
+    """Measure the start of a second run. Required: the first step within 5 s at 100,000 photos."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)
         firsts = [train(photos, folder)[0].first_step for _ in range(3)]
-        _say(f"unchanged {count:,}", f"first step after {min(firsts):.1f} to {max(firsts):.1f} s (asked: 5)")
+        _say(f"unchanged {count:,}", f"first step after {min(firsts):.1f} to {max(firsts):.1f} s (required: 5)")
 
 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Nothing cached. Asked: 1.2 times the memory at most, and the rate within 5 %, of the first and the last size."""
+    """Measure runs with nothing cached. Required at the last size: 1.2 times the memory, 0.95 of the rate."""
     runs = []
     for count in counts:
         run, _ = train(_photos(folder, count), folder / "work")
@@ -79,11 +78,13 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
     if len(runs) > 1:
         memory = runs[-1].memory / runs[0].memory
         rates = [count / run.first_step for count, run in zip(counts, runs, strict=True)]
-        _say("cold", f"memory {memory:.2f} times (asked: 1.2), rate {rates[-1] / rates[0]:.3f} times (asked: 0.95)")
+        _say(
+            "cold", f"memory {memory:.2f} times (required: 1.2), rate {rates[-1] / rates[0]:.3f} times (required: 0.95)"
+        )
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Two processes against the threads of one. Asked: 0.9 of the rate."""
+    """Compare two processes with the threads of one. Required: 0.9 of the rate."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # the checksums are kept from here on
@@ -101,13 +102,13 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
         _say(
             f"cluster {count:,}",
             f"local:2 {of_processes:.0f} photos/s with its start, {once_there:.0f} once the workers are there; threads"
-            f" {of_threads:.0f}; {of_processes / of_threads:.2f} and {once_there / of_threads:.2f} times (asked: 0.9);"
-            f" the graphs are {_same(same)}",
+            f" {of_threads:.0f}; {of_processes / of_threads:.2f} and {once_there / of_threads:.2f} times"
+            f" (required: 0.9); the graphs are {_same(same)}",
         )
 
 
 def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Workers killed. Asked: the same bits, and nothing computed twice but what was in flight."""
+    """Kill workers. Required: equal bits, and only photos of interrupted tasks computed twice."""
     for count in counts:
         photos = _photos(folder, count)
         alone, _ = train(photos, folder / "alone")
@@ -116,13 +117,13 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
         twice = tally.stat().st_size // NOTE - count
         _say(
             f"killed {count:,}",
-            f"{kills} workers killed (wanted: {_KILLS}); the graph is {_same(run.graph == alone.graph)}; {twice:,}"
+            f"{kills} workers killed (of {_KILLS}); the graph is {_same(run.graph == alone.graph)}; {twice:,}"
             f" photos computed twice, at most {kills * PHOTOS_PER_TASK:,} were in flight ({PHOTOS_PER_TASK} a task)",
         )
 
 
 def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """A full cache. Asked at 1,000,000 photos: 60 s and 1,000 MB; at 100,000: 10 s and 400 MB."""
+    """Measure runs from a full cache. Required: 60 s and 1 GB at 1,000,000 photos, 10 s and 400 MB at 100,000."""
     for count in counts:
         photos = _photos(folder, count)
         fill_cache(photos, folder / "tf_files/bottlenecks")
@@ -164,7 +165,7 @@ def _say(what: str, text: str) -> None:
 
 
 def main() -> None:
-    """Run the parts that are named, or all."""
+    """Run the parts that are named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
     parser.add_argument("--photos", nargs="+", type=int, metavar="N", help="how many, in place of the sizes above")

@@ -1,4 +1,4 @@
-"""Runs of `train` for `benchmarks.scale`: photos made, processes timed, workers killed, computed photos counted."""
+"""Runs of `train` for `benchmarks.scale`: generated photos, timed processes, and killed workers."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ ROOT = Path(__file__).parents[1]
 _TRAIN = ("train", "--weights", "embedded", "--architecture", NETWORK)
 _SIDE = 16
 _COUNTED = "POETS_EDGE_SCALE_COUNTED"
-"""Names the file that gets a worker's pid for each photo that it computes."""
+"""Environment variable with the file to which workers append their pid for each photo that they compute."""
 NOTE = 8
-"""Bytes of a pid in it."""
+"""Bytes per pid in that file."""
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """JPEGs of a few hundred bytes, no two of them alike: each has its number in a comment."""
+    """Write JPEGs of a few hundred bytes, each different by a number in a comment."""
     rng = np.random.default_rng(0)
     pictures = []
     for label in CLASSES:
@@ -60,7 +60,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
-    """Make a vector for each photo, hardly nearer to those of its own class than to others, and cache it."""
+    """Cache a random vector for each photo; classes overlap widely."""
     wanted = architecture(NETWORK)
     backbone = prepare_backbone(wanted, find_weights(wanted, Path("tf_files/models"), "embedded"), bottleneck_dir)
     hashed = hash_photos(scan(photos).photos, bottleneck_dir)
@@ -76,7 +76,7 @@ def _vector(digest: Digest, centre: Vector) -> Vector:
 
 
 def forget_bottlenecks(folder: Path) -> None:
-    """Remove what was computed in a folder of runs; the photos' checksums stay."""
+    """Remove the bottlenecks in a folder of runs, but not the checksums of photos."""
     for path in (folder / "tf_files/bottlenecks").glob("mobilenet*"):
         for file in path.iterdir() if path.is_dir() else [path]:
             file.unlink()
@@ -84,15 +84,15 @@ def forget_bottlenecks(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One process of `train` that has ended.
+    """Measurements of one process of `train`.
 
     Attributes:
-        seconds: from its start to its end.
-        first_step: from its start to the first step of the head.
-        connected: from its start to when the workers were there; of `--cluster` only.
-        processor: seconds of all cores, its own and its children's.
-        memory: peak resident MB, of the process itself.
-        graph: the graph's bytes.
+        seconds: duration.
+        first_step: seconds until the first step of the head.
+        connected: seconds until the workers were started; 0 without `--cluster`.
+        processor: processor time of the process and its children, in seconds.
+        memory: peak resident memory of the process, in MB.
+        graph: contents of the graph file.
     """
 
     seconds: float
@@ -106,12 +106,13 @@ class Run:
 def train(
     photos: Path, folder: Path, *more: str, checkout: Path = ROOT, kills: int = 0, counted: Path | None = None
 ) -> tuple[Run, int]:
-    """Run `train` in a folder. Gives also how many of its workers were killed.
+    """Run `train` in a folder; return the measurements and the number of workers that were killed.
 
     Args:
-        checkout: the program to run.
-        kills: workers to kill at random, each when a task's photos were computed since the one before.
-        counted: gets a worker's pid, in NOTE bytes, for each photo that it computes.
+        more: further arguments of `train`.
+        checkout: checkout of the program to run.
+        kills: number of workers to kill at random, with the photos of at least one task computed between two kills.
+        counted: file to which workers append their pid for each photo that they compute.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [*_TRAIN, "--image_dir", str(photos), *more]
@@ -160,7 +161,7 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
 
 
 class _CountingExtractor(Extractor):
-    """Notes each photo in a file that all workers share."""
+    """An extractor that appends its pid to a file of all workers for each photo."""
 
     def __call__(self, pixels: Pixels) -> Vector:
         vector = super().__call__(pixels)

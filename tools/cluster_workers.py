@@ -1,4 +1,4 @@
-"""The workers of `--cluster local:N`, for whoever kills them: tests and benchmarks."""
+"""The worker processes of `--cluster local:N`, for tests and benchmarks that kill them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def workers_of(parent: int) -> list[int]:
-    """The processes that a run of `--cluster local:N` has started for itself, as Linux lists them."""
+    """Return the pids of the worker processes of a run, from /proc."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -152,7 +152,7 @@ def hash_photos(
     """Return the digest of each photo, or why its file cannot be read, in order.
 
     Args:
-        bottleneck_dir: folder of the digest cache, because of which unchanged photos are not read again.
+        bottleneck_dir: folder of the digest cache; without one, all photos are read.
         reporter: is warned of damage to that cache.
         rehash: read all photos.
     """
@@ -167,11 +167,11 @@ def hash_photos(
             some = list(islice(paths, _VECTORS_PER_BATCH))
             if at_address:
                 ask_about(some)
-            kept = known.find(some)
-            unknown = [row for row, photo in enumerate(kept, start) if photo is None]
-            joined = b"".join(photo.digest if photo else bytes(digests.shape[1]) for photo in kept)
-            digests[start : start + len(kept)] = np.frombuffer(joined, np.uint8).reshape(len(kept), -1)
-            sizes[start : start + len(kept)] = [photo.size if photo else UNKNOWN_SIZE for photo in kept]
+            cached = known.find(some)
+            unknown = [row for row, photo in enumerate(cached, start) if photo is None]
+            joined = b"".join(photo.digest if photo else bytes(digests.shape[1]) for photo in cached)
+            digests[start : start + len(cached)] = np.frombuffer(joined, np.uint8).reshape(len(cached), -1)
+            sizes[start : start + len(cached)] = [photo.size if photo else UNKNOWN_SIZE for photo in cached]
             for row, (result, stamp, at) in run_parallel(
                 unknown, lambda: None, lambda row, _: _hash(table[row]), workers=workers, at_once=at_once
             ):

@@ -24,7 +24,9 @@ from poets_edge.training.worker_processes import run_in_processes
 _DIGESTS_PER_QUERY = 4096
 
 
-def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[BackboneCache], reporter: Reporter) -> None:
+def compute_on_cluster(
+    address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
+) -> None:
     """Compute the vectors that these caches lack, and store them.
 
     Args:
@@ -32,34 +34,34 @@ def compute_on_cluster(address: str, photos: HashedPhotos, places: Sequence[Back
 
     Raises:
         RuntimeMissingError: Dask is not installed.
-        RemoteError: the scheduler cannot be reached, or is lost, or workers die without end; what is done stays done.
+        RemoteError: the scheduler cannot be reached, or is lost, or workers die without end; finished tasks are stored.
         OutputError: a cache cannot be written.
     """
-    missing = _missing_rows(photos, places)
+    missing = _missing_rows(photos, sources)
     if not missing:
         return
     tasks = _tasks(photos, missing)
-    sizes = [place.size for place in places]
+    sizes = [source.size for source in sources]
     workers = local_workers(address)
     if workers:
         reporter.note(f"cluster {address}: {workers} processes")
-        models = [place.backbone.model.resolve() for place in places]
+        models = [source.backbone.model.resolve() for source in sources]
         work = partial(compute_vectors, models=models, sizes=sizes)
-        _store(run_in_processes(tasks, work, workers=workers), len(missing), places, address, reporter)
+        _store(run_in_processes(tasks, work, workers=workers), len(missing), sources, address, reporter)
         return
     with connect(address) as client:
         reporter.note(f"cluster {address}: {worker_count(client)} workers, dashboard at {client.dashboard_link}")
-        files = [ModelFile(place.backbone.model, place.backbone.model.read_bytes()) for place in places]
+        files = [ModelFile(source.backbone.model, source.backbone.model.read_bytes()) for source in sources]
         results = run_on_scheduler(client, tasks, partial(compute_vectors, sizes=sizes), files)
-        _store(results, len(missing), places, address, reporter)
+        _store(results, len(missing), sources, address, reporter)
 
 
-def _missing_rows(photos: HashedPhotos, places: Sequence[BackboneCache]) -> list[int]:
+def _missing_rows(photos: HashedPhotos, sources: Sequence[BackboneCache]) -> list[int]:
     """Return the rows of photos that lack a vector in one of the caches."""
     rows = []
     for start in range(0, len(photos), _DIGESTS_PER_QUERY):
         keys = [vector_key(digest.tobytes()) for digest in photos.digests[start : start + _DIGESTS_PER_QUERY]]
-        absent = {key for place in places for key in place.cache.missing(keys)}
+        absent = {key for source in sources for key in source.cache.missing(keys)}
         rows += [row for row, key in enumerate(keys, start) if key in absent]
     return rows
 
@@ -71,13 +73,17 @@ def _tasks(photos: HashedPhotos, rows: Sequence[int]) -> Iterator[list[PhotoFile
 
 
 def _store(
-    results: Iterable[TaskResult], photo_count: int, places: Sequence[BackboneCache], address: str, reporter: Reporter
+    results: Iterable[TaskResult],
+    photo_count: int,
+    sources: Sequence[BackboneCache],
+    address: str,
+    reporter: Reporter,
 ) -> None:
     """Write results to the caches as they arrive: each is safe before the next one is waited for."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
         for result in results:
-            for place, vectors in zip(places, result.vectors, strict=True):
+            for source, vectors in zip(sources, result.vectors, strict=True):
                 for digest, vector in zip(result.digests, vectors, strict=True):
-                    place.cache.put(vector_key(digest), vector)
-                place.cache.commit()
+                    source.cache.put(vector_key(digest), vector)
+                source.cache.commit()
             advance(result.photo_count)

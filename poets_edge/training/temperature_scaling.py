@@ -88,7 +88,7 @@ def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | N
     heads, solved = fold_heads(known, [fold, trained], len(data.labels), options)
     evaluated = fold != NO_FOLD
     scores = FoldAssignment(fold, tuple(heads)).scores(known.vectors)
-    # Without validation photos, a head of four fifths of the photos takes the place of one of all.
+    # Without validation photos, a head of four fifths of the photos is used instead of one of all.
     return HeldOutPredictions(scores, known.classes[evaluated], fold[evaluated], (solved or heads)[0])
 
 

@@ -31,10 +31,10 @@ _FORMAT = 2
 
 
 class DivergedError(Exception):
-    """The loss is no longer a number."""
+    """Training diverged: the loss or a weight is not finite."""
 
     def __init__(self, epochs: tuple[Epoch, ...]) -> None:
-        """Args: epochs: the epochs before."""
+        """Args: epochs: results of the epochs before it."""
         super().__init__(f"its loss was no longer a number in epoch {len(epochs) + 1}")
         self.epochs = epochs
 
@@ -88,7 +88,7 @@ def tune(
         The result, and the path of its checkpoint, to be removed when all outputs are written.
 
     Raises:
-        DivergedError: the loss is no longer a number.
+        DivergedError: the loss or a weight is not finite.
         OutputError: the checkpoint cannot be written.
         PhotoError: see `Activations.read`.
     """
