@@ -41,6 +41,11 @@ class Address:
         """The part behind the last slash."""
         return self.text.rpartition("/")[2]
 
+    @property
+    def suffix(self) -> str:
+        """The suffix of `name` with its point; empty if there is none."""
+        return os.path.splitext(self.name)[1]  # noqa: PTH122
+
     def absolute(self) -> Address:
         """Return the address itself."""
         return self

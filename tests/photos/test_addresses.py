@@ -97,6 +97,8 @@ def test_a_folder_at_an_address(
     kind.asked.clear()
     refused = poets_edge(*export, cwd=tmp_path).failed().stderr.splitlines()[-1]
     assert f"{address}/flowers: the record" in refused and "--image-dir" in refused and not kind.asked
+    found = poets_edge("evaluate", "tf_files/retrained_graph.pb", f"{address}/flowers", "--json", cwd=tmp_path).ok()
+    assert json.loads(found.stdout)["set"] == "test"
     assert "test photos" in poets_edge(*export, "--image_dir", f"{address}/flowers", cwd=tmp_path).ok().stdout
 
 
