@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -20,7 +20,9 @@ from poets_edge.cli.hints import with_flags
 from poets_edge.cli.streams import escaped
 from poets_edge.core import wording
 from poets_edge.core.files import write_text
-from poets_edge.photos.folder import PhotoFolder
+
+if TYPE_CHECKING:
+    from poets_edge.photos.folder import PhotoFolder
 
 LINE_SECONDS = 5.0
 """Time between two lines of progress in a file or pipe."""
