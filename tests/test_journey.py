@@ -1,6 +1,6 @@
-"""A newcomer who types only what the program has printed: from `poets-edge` to a labelled photo and a chosen model.
+"""Session of a new user who types only lines that the program has printed, from `poets-edge` to a labelled photo.
 
-With drawn photos and the embedded backbone, so it runs anywhere.
+It uses drawn photos and the embedded backbone, so it runs on any machine.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 
 def _printed_line(ran: Ran, command: str) -> list[str]:
-    """The words behind `poets-edge` of a line that a command has printed."""
+    """Return the words after `poets-edge` in a line that a command has printed."""
     found = re.search(rf"poets-edge ({command}\b[^\n]*)", ran.stdout + ran.stderr)
     assert found, f"no line to type for {command} in:\n{ran.stdout}{ran.stderr}"
     return shlex.split(found[1])
 
 
-def test_each_output_names_the_next_line(tmp_path: Path) -> None:
+def test_each_output_names_the_next_command(tmp_path: Path) -> None:
     start = poets_edge(cwd=tmp_path)
     assert _printed_line(start, "train")[:2] == ["train", "flower_photos"]
 
     tried = poets_edge(*_printed_line(start, "quickstart"), cwd=tmp_path).ok()
     photo = "quickstart/photos/daisy/daisy-001.jpg"
     label = [photo if word == "photo.jpg" else word for word in _printed_line(tried, "label")]
-    # The line is meant for the Pi, to which the model has been copied.
+    # The line is meant for the Pi, with the model copied there.
     model = next((tmp_path / "quickstart").rglob(next(word for word in label if word.endswith(".tflite"))))
     answered = poets_edge(*(str(model) if word == model.name else word for word in label), cwd=tmp_path).ok()
     assert "daisy" in answered.stdout
@@ -44,7 +44,7 @@ def test_each_output_names_the_next_line(tmp_path: Path) -> None:
     assert _printed_line(exported, "grid") == ["grid", "flower_photos"], "which network to ship is the last question"
 
 
-def test_whoever_forgets_something_is_told_the_line(tmp_path: Path) -> None:
+def test_missing_argument_is_answered_with_a_command_line(tmp_path: Path) -> None:
     (tmp_path / "graph.pb").write_bytes(b"a graph")
     for typed, told in (
         (("train",), "poets-edge train flower_photos"),

@@ -27,11 +27,11 @@ PAGES = {
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = ("README.md", "docs/index.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
-"""Pages whose blocks run, in this order, in one folder. Of other pages' lines only the spelling is checked."""
+"""Pages whose blocks run, in this order, in one folder. On other pages only the spelling of the lines is checked."""
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The fenced blocks of a page: (language, text)."""
+    """Return the language and text of each fenced block of a page."""
     return re.findall(r"^```(\w+)\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
 
 
@@ -39,7 +39,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 def served_flowers(
     few_flowers: Callable[[int], Path], flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Files]:
-    """Eight photos a class in `flower_photos`, and where `fetch-flowers` looks instead of the codelab's server."""
+    """Serve eight photos a class to `fetch-flowers`, and write them to `flower_photos`."""
     folder = few_flowers(8)
     (folder / DAISY).unlink(missing_ok=True)
     (folder / DAISY).symlink_to(flowers / DAISY)
@@ -57,11 +57,11 @@ def served_flowers(
 
 
 @pytest.mark.timeout(1500)  # every command once, two benchmarks among them: minutes, on a busy machine
-def test_every_command_block_runs(
+def test_command_blocks_run_and_print_what_is_shown(
     served_flowers: Files, keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "android_demo", "android_demo")  # `android` looks for it here, and writes into it
+    shutil.copytree(ROOT / "android_demo", "android_demo")  # `android` writes into it
     ran = []
     for page in RUN:
         for language, text in blocks(page):
@@ -87,7 +87,7 @@ def test_every_command_block_runs(
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
-def test_every_command_line_is_spelled_as_the_program_has_it(page: str) -> None:
+def test_command_lines_have_existing_options(page: str) -> None:
     for language, text in blocks(page):
         for line, _ in _commands(language, text):
             for words in re.findall(r"(?:^|[/\s])poets-edge (\w[^|;#\n]*)", line):
@@ -96,11 +96,11 @@ def test_every_command_line_is_spelled_as_the_program_has_it(page: str) -> None:
                 command = cli.get_command(group, name)
                 assert command is not None, f"{page}: no command {name}"
                 context = click.Context(command, parent=group, info_name=name)
-                command.make_parser(context).parse_args(arguments)  # an option it does not have is an error
+                command.make_parser(context).parse_args(arguments)  # raises an error for an unknown option
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
-def test_a_page_names_the_wheel_of_this_version(page: str) -> None:
+def test_wheel_names_have_the_present_version(page: str) -> None:
     for version in re.findall(r"poets_edge-([\d.]+)-py3", PAGES[page]):
         assert version == poets_edge_version
 
@@ -119,12 +119,12 @@ def _form(text: str) -> list[str]:
     return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]
 
 
-def test_every_object_that_the_library_page_describes_exists() -> None:
+def test_objects_of_the_library_page_exist() -> None:
     for name in re.findall(r"^::: ([\w.]+)", PAGES["docs/library.md"], re.MULTILINE):
         assert pkgutil.resolve_name(name) is not None
 
 
-def test_every_command_has_its_section() -> None:
+def test_every_command_has_a_section() -> None:
     text = "".join(page for name, page in PAGES.items() if name != "README.md")
     for name in COMMANDS:
         assert re.search(rf"^##+ .*`(poets-edge )?{name}`", text, re.MULTILINE), f"`{name}` has no section in docs/"

@@ -1,4 +1,4 @@
-"""What `doctor` says of a machine, with and without what it looks for."""
+"""Tests of `doctor`, on this machine and on machines that lack packages or cameras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import ROOT, poets_edge
 from tests.needs import has_tensorflow
 
 
-def test_doctor_names_interpreter_xnnpack_weights_and_jobs(keras_home: Path, tmp_path: Path) -> None:
+def test_doctor_reports_interpreter_xnnpack_weights_and_jobs(keras_home: Path, tmp_path: Path) -> None:
     found = json.loads(poets_edge("doctor", "--json", cwd=tmp_path).ok().stdout)
     facts = found["facts"]
     assert facts["interpreter"].startswith(("ai_edge_litert", "tflite_runtime"))
@@ -32,7 +32,7 @@ def test_doctor_names_interpreter_xnnpack_weights_and_jobs(keras_home: Path, tmp
     assert "XNNPACK" in text and "ready" in text and str(keras_home) in text
 
 
-def test_doctor_says_what_is_missing_for_which_job(tmp_path: Path) -> None:
+def test_doctor_reports_missing_packages_by_job(tmp_path: Path) -> None:
     found = on_a_machine_with(tmp_path, "click", "numpy", "PIL", "pillow", "tqdm", "flatbuffers")
     missing_for = {job["name"]: job["missing"] for job in found["jobs"]}
     way_out = install_command(this_system())
@@ -43,7 +43,7 @@ def test_doctor_says_what_is_missing_for_which_job(tmp_path: Path) -> None:
     assert "none yet" in found["facts"]["ImageNet weights"]
 
 
-def test_doctor_says_what_a_camera_needs(tmp_path: Path) -> None:
+def test_doctor_reports_packages_that_a_camera_needs(tmp_path: Path) -> None:
     found = on_a_machine_with(
         tmp_path, "click", "numpy", "PIL", "pillow", "tqdm", "flatbuffers", "ai_edge_litert", "backports"
     )
@@ -52,7 +52,7 @@ def test_doctor_says_what_a_camera_needs(tmp_path: Path) -> None:
     assert not camera["ready"] and "poets-edge[camera]" in camera["missing"] and "picamera2" in camera["missing"]
 
 
-def test_doctor_promises_no_camera_where_none_is_connected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_reports_a_missing_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda module: object())
     for devices, ready in (([], False), (["video0"], True)):
         folder = tmp_path / f"dev-{len(devices)}"
@@ -66,7 +66,7 @@ def test_doctor_promises_no_camera_where_none_is_connected(monkeypatch: pytest.M
 
 
 def on_a_machine_with(folder: Path, *packages: str) -> Any:
-    """What `doctor --json` says where only these packages are installed: links to ours, and no others."""
+    """Return the output of `doctor --json` with only these packages installed, as links."""
     installed = folder / "installed"
     installed.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():

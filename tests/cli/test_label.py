@@ -1,4 +1,4 @@
-"""`poets-edge label` through the door a user takes: a process of its own."""
+"""Tests of `poets-edge label`, mostly in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poets_edge.nets.graphdef import find_node, operation, parse_graph, serializ
 from tests.conftest import DAISY, ROOT, ROSE, Trained, poets_edge, poets_edge_process
 
 
-def test_answers_are_printed_best_first(trained: Trained, flowers: Path) -> None:
+def test_label_prints_the_best_label_first(trained: Trained, flowers: Path) -> None:
     lines = poets_edge_process("label", "--graph", trained.model(), flowers / DAISY).ok().stdout.splitlines()
     scores = [float(line.partition("(score = ")[2].rstrip(")")) for line in lines]
     assert lines[0].startswith("daisy (score = 0.9")
@@ -25,7 +25,7 @@ def test_answers_are_printed_best_first(trained: Trained, flowers: Path) -> None
     assert sum(scores) == pytest.approx(1, abs=1e-3)
 
 
-def test_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
+def test_label_accepts_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None:
     label = ("label", "--graph", trained.model("int8"), flowers / ROSE)
     assert len(poets_edge_process(*label, "--top", "2").ok().stdout.splitlines()) == 2
     sure = ("label", trained.model(), flowers / ROSE, "--threshold", "0.999999")
@@ -34,7 +34,7 @@ def test_top_threshold_threads_and_json(trained: Trained, flowers: Path) -> None
     assert answer["labels"][0]["label"] == "roses"
 
 
-def test_folders_several_photos_and_standard_input(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_reads_folders_several_photos_and_standard_input(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     for photo in (DAISY, ROSE):
         (tmp_path / "mixed" / photo).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(flowers / photo, tmp_path / "mixed" / photo)
@@ -46,7 +46,7 @@ def test_folders_several_photos_and_standard_input(trained: Trained, flowers: Pa
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_a_frozen_graph_of_our_own_needs_no_tensorflow_and_any_other_says_what_to_install(
+def test_label_requires_tensorflow_for_foreign_graphs_only(
     trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = parse_graph(trained.graph.read_bytes(), "trained")
@@ -65,7 +65,9 @@ def test_a_frozen_graph_of_our_own_needs_no_tensorflow_and_any_other_says_what_t
     poets_edge("label", "--graph", foreign, flowers / DAISY).failed("pip install 'poets-edge[tensorflow]'")
 
 
-def test_no_interpreter_says_what_to_install(trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_label_without_an_interpreter_names_the_package(
+    trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python"):
         monkeypatch.setitem(sys.modules, f"{name}.interpreter", None)
     poets_edge("label", "--graph", trained.model(), flowers / DAISY).failed("pip install ai-edge-litert")
@@ -80,22 +82,24 @@ def test_no_interpreter_says_what_to_install(trained: Trained, flowers: Path, mo
         (b"\x1c\x00\x00\x00TFL3" + bytes(400), "damaged"),
     ],
 )
-def test_files_that_are_no_model(flowers: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_label_refuses_files_that_are_not_models(
+    flowers: Path, tmp_path: Path, content: bytes | None, said: str
+) -> None:
     model = tmp_path / "model.tflite"
     if content is not None:
         model.write_bytes(content)
     poets_edge_process("label", "--graph", model, flowers / DAISY).failed(str(model), said)
 
 
-def test_truncated_models_are_refused(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_refuses_truncated_models(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     data = trained.model("int8").read_bytes()
     for length in (20, 5_000, len(data) // 2, len(data) - 10):
         (tmp_path / "cut.tflite").write_bytes(data[:length])
         poets_edge_process("label", "--graph", tmp_path / "cut.tflite", flowers / DAISY).failed("cut.tflite")
 
 
-def test_a_model_made_by_others(trained: Trained, flowers: Path, tmp_path: Path) -> None:
-    """Without our archive it has no labels; with --labels it works, and labels that do not fit are refused."""
+def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    """A model without metadata has no labels; --labels supplies them, and labels that do not fit are refused."""
     with zipfile.ZipFile(trained.model()) as archive:
         start = min(info.header_offset for info in archive.infolist())
         labels = archive.read("labels.txt")
@@ -113,7 +117,7 @@ def test_a_model_made_by_others(trained: Trained, flowers: Path, tmp_path: Path)
     poets_edge_process(*label, "--labels", tmp_path / "none.txt").failed("none.txt")
 
 
-def test_bad_photos_and_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_refuses_bad_photos_and_arguments(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     label = ("label", "--graph", trained.model())
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty").mkdir()
@@ -122,19 +126,19 @@ def test_bad_photos_and_arguments(trained: Trained, flowers: Path, tmp_path: Pat
     poets_edge_process(*label, tmp_path / "none.jpg").failed("none.jpg", "no such file")
     poets_edge_process(*label, tmp_path / "empty").failed("no photos in this folder")
     poets_edge_process(*label, flowers / DAISY, "--threads", "0").failed("--threads must be 1 or more")
-    # One bad photo among good ones does not keep the others from their answers.
+    # A bad photo does not prevent the labels of the others.
     ran = poets_edge_process(*label, "--top", "1", tmp_path / "text.jpg", flowers / DAISY)
     ran.failed("text.jpg")
     assert "daisy (score" in ran.stdout
 
 
-def test_a_reader_that_goes_away_is_no_error(trained: Trained, flowers: Path) -> None:
+def test_label_ends_silently_if_the_pipe_is_closed(trained: Trained, flowers: Path) -> None:
     command = f"{sys.executable} -m poets_edge label --graph {trained.model()} {flowers}/daisy --top 1 | head -1"
     ran = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.stderr == ""
 
 
-def test_the_library_answers_as_the_command(trained: Trained, flowers: Path) -> None:
+def test_label_prints_the_scores_of_the_library(trained: Trained, flowers: Path) -> None:
     classifier = Classifier(trained.model())
     best = classifier.classify(flowers / DAISY, top=1)[0]
     assert (

@@ -1,4 +1,4 @@
-"""Names of classes and photos that are no text, or not in this locale: they work, or are one line."""
+"""Names of classes and photos that are not UTF-8 or not in the locale's encoding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHOTOS_A_CLASS = 8
 
 
 def photos(folder: Path, *classes: bytes) -> Path:
-    """Drawn photos, of which the first class has names that are not UTF-8."""
+    """Draw photos; those of the first class get names that are not UTF-8."""
     poets_edge("draw-photos", folder / "drawn", "--per_class", str(PHOTOS_A_CLASS), "--quiet").ok()
     for name, source in zip(classes, sorted((folder / "drawn").iterdir()), strict=False):
         target = folder / "photos" / os.fsdecode(name)
@@ -43,14 +43,14 @@ def ascii_locale(*arguments: str | Path, cwd: Path) -> Ran:
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
-def test_a_class_whose_name_is_no_line_of_text_is_one_line(tmp_path: Path, name: bytes) -> None:
+def test_class_name_that_is_not_a_line_of_text_is_refused(tmp_path: Path, name: bytes) -> None:
     folder = photos(tmp_path, b"daisy", name)
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     for arguments in (("train", folder, *TRAIN), ("evaluate", model, folder, "--set", "all"), ("audit", folder)):
         poets_edge(*arguments, cwd=tmp_path).failed("the name of this class", "Rename the folder")
 
 
-def test_everything_works_in_an_ascii_locale_and_with_photos_of_any_name(tmp_path: Path) -> None:
+def test_commands_work_in_an_ascii_locale_with_any_photo_name(tmp_path: Path) -> None:
     folder = photos(tmp_path, "café".encode(), b"roses")
     ascii_locale("train", folder, *TRAIN, cwd=tmp_path).ok()
     graph = (tmp_path / "tf_files/retrained_graph.pb").read_bytes()
@@ -68,4 +68,4 @@ def test_everything_works_in_an_ascii_locale_and_with_photos_of_any_name(tmp_pat
     assert "caf\\u" in labelled.stdout or "caf\\x" in labelled.stdout
     assert not list(tmp_path.rglob("*.damaged*"))
     poets_edge("train", folder, *TRAIN, cwd=tmp_path).ok()
-    assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() == graph, "the locale changes nothing"
+    assert (tmp_path / "tf_files/retrained_graph.pb").read_bytes() == graph, "the graph does not depend on the locale"

@@ -1,4 +1,4 @@
-"""Ctrl-C is Ctrl-C while anything loads, and nothing that was started goes on alone."""
+"""Signals: Ctrl-C during imports, and the end of helper processes with their parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from poets_edge.nets.tensorflow import load_tensorflow
 from tests.conftest import ROOT, poets_edge
 from tests.graphs import small_graph
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="requires POSIX signals")
 
 INTERRUPTED_IMPORT = """
 import os, signal
@@ -31,7 +31,7 @@ try:
 except KeyboardInterrupt:
     {what}
 """
-"""As native packages do it, whose loader knows no other error."""
+"""A module that turns an interrupt into another error, as native packages do."""
 
 
 def start(*arguments: str | Path, cwd: Path, path: Path | None = None) -> subprocess.Popen[str]:
@@ -60,7 +60,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("what", ["raise ImportError('initialization failed')", "raise SystemError('odd')", "pass"])
-def test_an_interrupt_that_a_package_turns_into_something_else(foreign: Path, what: str) -> None:
+def test_interrupt_during_an_import_that_raises_another_error(foreign: Path, what: str) -> None:
     (foreign / "fake").mkdir()
     (foreign / "fake/tensorflow.py").write_text(INTERRUPTED_IMPORT.format(what=what))
     ended = start("label", "it.pb", "photo.png", cwd=foreign, path=foreign / "fake")
@@ -68,7 +68,7 @@ def test_an_interrupt_that_a_package_turns_into_something_else(foreign: Path, wh
     assert (ended.returncode, out, err.strip()) == (130, "", "Stopped.")
 
 
-def test_a_package_that_is_broken_is_still_said_to_be(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_package_is_reported(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (foreign / "fake").mkdir()
     (foreign / "fake/tensorflow.py").write_text("raise ImportError('no such library')")
     monkeypatch.syspath_prepend(str(foreign / "fake"))
@@ -78,7 +78,7 @@ def test_a_package_that_is_broken_is_still_said_to_be(foreign: Path, monkeypatch
 
 
 @pytest.mark.tensorflow
-def test_interrupted_while_tensorflow_loads(foreign: Path) -> None:
+def test_interrupt_while_tensorflow_loads(foreign: Path) -> None:
     process = start("label", "it.pb", "photo.png", cwd=foreign)
     _until(lambda: "_pywrap_tensorflow" in _maps(process.pid) or "libtensorflow" in _maps(process.pid))
     process.send_signal(signal.SIGINT)
@@ -87,7 +87,7 @@ def test_interrupted_while_tensorflow_loads(foreign: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_a_grid_that_is_ended_leaves_no_helper(tmp_path: Path, keras_home: Path, number: signal.Signals) -> None:
+def test_grid_ends_its_helpers(tmp_path: Path, keras_home: Path, number: signal.Signals) -> None:
     poets_edge("draw-photos", tmp_path / "photos", "--per_class", "3", "--quiet").ok()
     flags = ("--architecture", "mobilenet_0.25_128", "--architecture", "mobilenet_0.50_128", "--quiet")
     process = start("grid", "photos", *flags, cwd=tmp_path)
@@ -100,7 +100,7 @@ def test_a_grid_that_is_ended_leaves_no_helper(tmp_path: Path, keras_home: Path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_benchmark_that_is_ended_leaves_no_worker(tmp_path: Path, number: signal.Signals) -> None:
+def test_benchmark_ends_its_workers(tmp_path: Path, number: signal.Signals) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     process = start("benchmark", model, "--min-seconds", "60", "--rounds", "1", "--quiet", cwd=tmp_path)
     _until(lambda: len(_children(process.pid, "poets_edge.bench.worker")) > 0)
@@ -113,7 +113,7 @@ def test_a_benchmark_that_is_ended_leaves_no_worker(tmp_path: Path, number: sign
 @pytest.mark.parametrize(
     "how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, "the terminal closes", "two signals"]
 )
-def test_what_a_watch_has_started_ends_with_it(tmp_path: Path, how: signal.Signals | str) -> None:
+def test_watch_ends_its_commands(tmp_path: Path, how: signal.Signals | str) -> None:
     """The children of a shell, too."""
     import fcntl
     import pty
@@ -171,7 +171,7 @@ def test_what_a_watch_has_started_ends_with_it(tmp_path: Path, how: signal.Signa
     _until(lambda: not _alive(started), seconds=5)
 
 
-def test_a_watch_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
+def test_watch_under_nohup_survives_the_terminal(tmp_path: Path) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     Image.new("RGB", (32, 32), "yellow").save(tmp_path / "photo.jpg")
     process = subprocess.Popen(
@@ -197,7 +197,7 @@ def test_a_watch_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
 def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it has not come to be within a minute"
+        assert time.monotonic() < end, "timed out after a minute"
         time.sleep(0.02)
 
 

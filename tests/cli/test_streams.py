@@ -1,4 +1,4 @@
-"""What is printed where the terminal, the pipe or the encoding is not what one hopes for."""
+"""Output to terminals, pipes and files: control characters, encodings, closed and full streams."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_control_characters_are_escaped() -> None:
+def test_escaped_replaces_control_characters() -> None:
     assert escaped("a\x1b[2J\x9bb\x7f\u202e\n") == "a\\u001b[2J\\u009bb\\u007f\\u202e\n"
     assert escaped("a\nb", line=True) == "a\\u000ab"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
-def test_names_with_control_characters_and_in_no_encoding(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not allow these names")
+def test_names_with_control_characters_or_invalid_encoding_are_escaped(tmp_path: Path) -> None:
     names = [b"a\x1b[2J.png", b"caf\xe9.png", b"line\nbreak.png"]
     for name in names:
         photo(tmp_path / "photos" / os.fsdecode(name))
@@ -54,8 +54,8 @@ def test_names_with_control_characters_and_in_no_encoding(tmp_path: Path) -> Non
     assert ended.returncode == 1 and ended.stderr.count(b"\n") == 1 and b"\x1b" not in ended.stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="of POSIX shells")
-def test_streams_that_are_closed_or_full(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="requires a POSIX shell")
+def test_closed_and_full_streams_are_one_line_or_none(tmp_path: Path) -> None:
     photo(tmp_path / "photo.png")
     full = shell(f"poets-edge label {MODEL} photo.png > /dev/full", tmp_path)
     assert full.returncode == 1 and full.stderr == b"Error: standard output: No space left on device.\n"
@@ -65,7 +65,7 @@ def test_streams_that_are_closed_or_full(tmp_path: Path) -> None:
     assert shell(f"poets-edge label {MODEL} none.png 2>/dev/full", tmp_path).returncode == 1
 
 
-def test_letters_that_the_terminal_lacks(tmp_path: Path) -> None:
+def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
     file = photo(tmp_path / "€.png")
     ended = shell(f"poets-edge label {MODEL} {file} {file}", tmp_path, PYTHONIOENCODING="latin-1")
     assert ended.returncode == 0 and b"\\u20ac.png" in ended.stdout
