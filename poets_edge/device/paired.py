@@ -67,7 +67,7 @@ class Paired:
         }
 
 
-def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgments: int = 1) -> Paired:
+def compare_paired(correct: npt.NDArray[Any], reference: npt.NDArray[Any], repeats: int = 1) -> Paired:
     """Compare two models by the photos on which they disagree.
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
@@ -76,22 +76,22 @@ def compare_paired(right: npt.NDArray[Any], reference: npt.NDArray[Any], judgmen
     case for differences of equal size.
 
     Args:
-        right: number of correct predictions of the model for each photo, bool or int [photos].
+        correct: number of correct predictions of the model for each photo, bool or int [photos].
         reference: number of correct predictions of the reference, for the same photos in the same order.
-        judgments: number of predictions per photo.
+        repeats: number of predictions per photo.
 
     Raises:
         ValueError: the arrays have different lengths.
     """
-    if right.shape != reference.shape:
-        raise ValueError(f"{len(right)} answers cannot be paired with {len(reference)}.")
-    differences = right.astype(np.int64) - reference.astype(np.int64)
-    total, photos = int(differences.sum()), len(right)
+    if correct.shape != reference.shape:
+        raise ValueError(f"{len(correct)} answers cannot be paired with {len(reference)}.")
+    differences = correct.astype(np.int64) - reference.astype(np.int64)
+    total, photos = int(differences.sum()), len(correct)
     return Paired(
         photos,
         int((differences < 0).sum()),
         int((differences > 0).sum()),
-        100 * total / (photos * judgments) if photos else math.nan,
+        100 * total / (photos * repeats) if photos else math.nan,
         _p_value(differences),
     )
 

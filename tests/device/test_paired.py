@@ -40,22 +40,22 @@ def test_mcnemar_equals_tables_of_the_binomial_distribution(worse: int, better: 
 def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
     right, reference = np.zeros(20, int), np.zeros(20, int)
     right[:15], reference[15:] = 1, 1
-    once, fourfold = compare_paired(right, reference), compare_paired(4 * right, 4 * reference, judgments=4)
+    once, fourfold = compare_paired(right, reference), compare_paired(4 * right, 4 * reference, repeats=4)
     assert fourfold.p_value == pytest.approx(once.p_value)
     assert (fourfold.worse, fourfold.better, fourfold.gain) == (once.worse, once.better, once.gain)
     # All 2^4 ways to set the signs of 4, 1, 1, 2; four of them, and their opposites, reach a sum of 6 or more.
-    uneven = compare_paired(np.array([4, 1, 1, 0, 2]), np.array([0, 0, 0, 0, 0]), judgments=4)
+    uneven = compare_paired(np.array([4, 1, 1, 0, 2]), np.array([0, 0, 0, 0, 0]), repeats=4)
     sums = [sum(signs) for signs in itertools.product((4, -4), (1, -1), (1, -1), (2, -2))]
     assert uneven.p_value == pytest.approx(sum(abs(total) >= 8 for total in sums) / 16)
     assert uneven.gain == pytest.approx(100 * 8 / 20)
 
 
-@pytest.mark.parametrize("judgments", [1, 4])
-def test_compare_paired_rarely_finds_a_difference_between_equal_models(judgments: int) -> None:
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_compare_paired_rarely_finds_a_difference_between_equal_models(repeats: int) -> None:
     rng = np.random.default_rng(0)
     skill = np.where(rng.random((600, 200)) < 0.2, 0.1, 0.95)  # photos that are hard for both models, and others
-    one, other = (rng.binomial(judgments, skill) for _ in range(2))
-    different = [not compare_paired(a, b, judgments).could_be_chance for a, b in zip(one, other, strict=True)]
+    one, other = (rng.binomial(repeats, skill) for _ in range(2))
+    different = [not compare_paired(a, b, repeats).could_be_chance for a, b in zip(one, other, strict=True)]
     assert 0 < np.mean(different) <= 0.06
 
 

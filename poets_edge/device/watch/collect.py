@@ -72,7 +72,7 @@ class Collector:
         self._full = False
         self.kept = 0
 
-    def see(self, photo: PhotoSource, scores: Scores) -> None:
+    def add(self, photo: PhotoSource, scores: Scores) -> None:
         """Save a frame if its scores, float32 [labels], are low and it shows another scene than the last."""
         best = int(scores.argmax())
         if self._full or scores[best] >= self._options.below:

@@ -190,7 +190,7 @@ def predict_frames(
                     watcher.interrupt()
                     last = now
             for trigger in triggers:
-                trigger.look_after()
+                trigger.poll()
             model.check(now)
             if stopped():
                 break
@@ -279,7 +279,7 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
 
 
 class _Watcher:
-    """Makes predictions of scored frames, one after the other, and acts on them."""
+    """Maker of predictions from scored frames, which also acts on them."""
 
     def __init__(
         self,
@@ -322,15 +322,15 @@ class _Watcher:
         if item.scores is None:
             return
         for trigger in self._triggers:
-            trigger.see(prediction.label, prediction.score)
+            trigger.observe(prediction.label, prediction.score)
         if self._collector is not None and item.frame.photo is not None:
-            self._collector.see(item.frame.photo, item.scores)
+            self._collector.add(item.frame.photo, item.scores)
 
     def interrupt(self) -> None:
         """Forget earlier frames, so that no label lasts across a gap."""
         self._smoother.reset()
         for trigger in self._triggers:
-            trigger.see("", 0.0)
+            trigger.observe("", 0.0)
 
     def check_labelled(self, source: str) -> None:
         """Raise SourceError if no frame was labelled."""

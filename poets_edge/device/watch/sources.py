@@ -1,4 +1,4 @@
-"""Choice of a source of frames by name."""
+"""Opening of cameras, files and folders as sources of frames."""
 
 from __future__ import annotations
 

@@ -81,13 +81,13 @@ class Trigger:
         self._started = 0.0
         self._ending = False
 
-    def see(self, label: str, score: float) -> None:
+    def observe(self, label: str, score: float) -> None:
         """Receive the label of a frame, and start the command if it is due."""
         self._held = self._held + 1 if label == self.label else 0
         if self._held == self._hold:
             self._start(score)
 
-    def look_after(self) -> None:
+    def poll(self) -> None:
         """Report a command that has ended, and end one that takes too long; to be called often. It does not wait."""
         if self._process is None:
             return
@@ -111,10 +111,10 @@ class Trigger:
     def close(self, stopped: Callable[[], bool]) -> None:
         """Wait for the command's end, or its time limit; end it within two seconds once `stopped` returns True."""
         try:
-            self.look_after()
+            self.poll()
             while self._process is not None and not stopped():
                 time.sleep(_POLL_SECONDS)
-                self.look_after()
+                self.poll()
             if self._process is not None:
                 self._reporter.warn(f"the command {self._command.text!r} is still running; stopping it")
                 self._stop()
@@ -124,7 +124,7 @@ class Trigger:
             self._forget()
 
     def _start(self, score: float) -> None:
-        self.look_after()
+        self.poll()
         if self._process is not None:
             self._reporter.warn(f"the command {self._command.text!r} is still running; not started again")
             return

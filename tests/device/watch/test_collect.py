@@ -45,10 +45,10 @@ def kept(folder: Path) -> list[str]:
 def test_collector_saves_each_uncertain_scene_once(tmp_path: Path) -> None:
     collector = Collector(CollectOptions(folder=tmp_path), ("daisy", "roses", "tulips"), Silent())
     for noise in (0, 3, 5):
-        collector.see(scene(1, noise=noise), unsure(1))
-    collector.see(scene(2), unsure(1, 0.9))
-    collector.see(scene(3), unsure(2))
-    collector.see(scene(1), unsure(1))
+        collector.add(scene(1, noise=noise), unsure(1))
+    collector.add(scene(2), unsure(1, 0.9))
+    collector.add(scene(3), unsure(2))
+    collector.add(scene(1), unsure(1))
     assert [name.partition("/")[0] for name in kept(tmp_path)] == ["roses", "roses", "tulips"]
     assert collector.kept == 3
     with Image.open(tmp_path / kept(tmp_path)[0]) as image:
@@ -61,7 +61,7 @@ def test_collector_limits_number_and_size_of_frames_over_runs(tmp_path: Path) ->
     for start in (0, 10):
         collector = Collector(options, ("a", "b", "c"), reporter)
         for number in range(start, start + 4):
-            collector.see(scene(number, size=(1600, 1200)), unsure())
+            collector.add(scene(number, size=(1600, 1200)), unsure())
     assert len(kept(tmp_path)) == 3
     assert len(reporter.warnings) == 2 and "holds 3 collected frames" in reporter.warnings[0]
     for name in kept(tmp_path):
@@ -72,7 +72,7 @@ def test_collector_limits_number_and_size_of_frames_over_runs(tmp_path: Path) ->
 @pytest.mark.parametrize("label", ["../../etc", "/root", "a/b", "", "..", "con\x00", "x" * 300])
 def test_collector_saves_every_label_inside_its_folder(tmp_path: Path, label: str) -> None:
     collector = Collector(CollectOptions(folder=tmp_path / "in"), (label,), Silent())
-    collector.see(scene(1), np.array([0.3], np.float32))
+    collector.add(scene(1), np.array([0.3], np.float32))
     assert len(list((tmp_path / "in").glob("*/*.jpg"))) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -85,7 +85,7 @@ def test_collector_warns_once_of_a_full_disk(tmp_path: Path, monkeypatch: pytest
     collector = Collector(CollectOptions(folder=tmp_path), ("a",), reporter)
     monkeypatch.setattr("poets_edge.device.watch.collect.write_bytes", full)
     for number in range(3):
-        collector.see(scene(number), np.array([0.3], np.float32))
+        collector.add(scene(number), np.array([0.3], np.float32))
     assert len(reporter.warnings) == 1 and "No space left" in reporter.warnings[0]
 
 
