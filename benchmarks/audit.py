@@ -47,7 +47,7 @@ from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cross_validation import evaluate_folds, fit_folds
-from poets_edge.training.data import Data
+from poets_edge.training.data import TrainingData
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
@@ -218,7 +218,7 @@ def calibration(photos: AuditPhotos) -> None:
         order = np.random.default_rng(seed).permutation(len(photos))
         known, unseen = np.sort(order[: round(0.7 * len(order))]), order[round(0.7 * len(order)) :]
         names = [photos.photos[row] for row in known]
-        data = Data.of(names, photos.vectors[known], np.zeros(len(names), np.int8), photos.labels)  # all train
+        data = TrainingData.of(names, photos.vectors[known], np.zeros(len(names), np.int8), photos.labels)  # all train
         options = HeadOptions(eval_step_interval=4000)
         training = LabelledVectors(photos.vectors[known], photos.classes[known])
         nobody = LabelledVectors(photos.vectors[:0], photos.classes[:0])

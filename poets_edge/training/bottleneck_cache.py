@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.training.row_store import Rows, open_rows
+from poets_edge.training.row_store import RowStore, open_row_store
 
 Vector = npt.NDArray[np.float32]
 
@@ -28,7 +28,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 class BottleneckCache:
     """The cached vectors of one backbone; made by `open_cache`."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowStore) -> None:
         self._rows = rows
 
     def get(self, key: bytes) -> Vector | None:
@@ -74,5 +74,5 @@ def open_cache(path: Path) -> Iterator[tuple[BottleneckCache, Path | None]]:
     Raises:
         OutputError: the folder cannot be written.
     """
-    with open_rows(path, "bottlenecks") as (rows, damaged):
+    with open_row_store(path, "bottlenecks") as (rows, damaged):
         yield BottleneckCache(rows), damaged

@@ -21,7 +21,7 @@ from poets_edge.training.vectors import Vectors, VectorTable, take
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """Readable photos with their vectors and splits; all columns have one row per photo.
 
     Attributes:
@@ -37,10 +37,12 @@ class Data:
     labels: tuple[str, ...]
 
     @staticmethod
-    def of(photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]) -> Data:
+    def of(
+        photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]
+    ) -> TrainingData:
         """Make data from any sequence of photos."""
         columns = HashedPhotos.of(photos)
-        return Data(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
+        return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
     def rows(self, *wanted: SplitName) -> Rows:
         """Return the row numbers of one or more splits, one after the other, int64 [photos]."""
@@ -61,7 +63,7 @@ class Data:
 
 def read_data(
     options: TrainOptions, hashed: Hashed, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
-) -> tuple[Data, Rows, tuple[str, ...]]:
+) -> tuple[TrainingData, Rows, tuple[str, ...]]:
     """Read or compute the bottlenecks of all readable photos, and assign the photos to splits.
 
     Returns:
@@ -117,11 +119,11 @@ def read_data(
     sets = assign_splits(photos, options.percentages)
     labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
     sizes = np.delete(hashed.sizes, list(hashed.errors))[readable_rows]
-    return Data(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in problems)
+    return TrainingData(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in problems)
 
 
 def training_vectors(
-    options: TrainOptions, data: Data, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
+    options: TrainOptions, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabelledVectors:
     """Return the head's training data: the bottlenecks of the training photos, or of their distorted copies."""
     settings = options.distortions

@@ -22,8 +22,8 @@ _ROWS_PER_COMMIT = 16
 """Fewer than are being computed anyway. A commit for each would take a tenth of the time of a photo."""
 
 
-class Rows:
-    """The rows of one file; made by `open_rows`.
+class RowStore:
+    """The rows of one file; made by `open_row_store`.
 
     Attributes:
         damaged: number of rows whose checksum was wrong.
@@ -115,7 +115,7 @@ class Rows:
 
 
 @contextlib.contextmanager
-def open_rows(path: Path, table: str) -> Iterator[tuple[Rows, Path | None]]:
+def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | None]]:
     """Open a file with one table, or create it.
 
     Yields:
@@ -131,7 +131,7 @@ def open_rows(path: Path, table: str) -> Iterator[tuple[Rows, Path | None]]:
         raise OutputError(f"cannot write {path}: {error}. Give another `bottleneck_dir`.") from None
     moved = database.set_aside.pop() if database.set_aside else None
     with contextlib.closing(database):
-        rows = Rows(database, table)
+        rows = RowStore(database, table)
         try:
             yield rows, moved
         except BaseException:

@@ -22,7 +22,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
 from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.training.cross_validation import FoldAssignment, fold_heads, sample_rows
-from poets_edge.training.data import Data
+from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.training.vectors import Vectors, take
 
@@ -68,7 +68,7 @@ class HeldOutPredictions:
     solved: Head
 
 
-def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | None:
+def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredictions | None:
     """Compute the predictions that `calibrate_head` needs; return None if no photo can have a fold.
 
     Args:
@@ -93,7 +93,7 @@ def predict_held_out(data: Data, options: HeadOptions) -> HeldOutPredictions | N
 
 
 def calibrate_head(
-    head: Head, data: Data, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
+    head: Head, data: TrainingData, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
     """Return the calibrated head with the result; the unchanged head and None if there are no photos to use.
 
@@ -125,7 +125,7 @@ def calibrate_head(
     return calibrated, HeadCalibration(used, before, after, len(truth))
 
 
-def _stretch(head: Head, solved: Head, data: Data) -> float:
+def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
     """Return the scale of a head's logits relative to those of the solver's head."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))

@@ -30,7 +30,7 @@ from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos
 from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.cross_validation import MAX_EVALUATED, CrossValidation, cross_validate, sample_rows
-from poets_edge.training.data import Data, read_data, training_vectors
+from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
@@ -210,7 +210,7 @@ def _train(
     return head, steps
 
 
-def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None:
+def _cross_validate(options: TrainOptions, data: TrainingData) -> CrossValidation | None:
     if not options.folds or options.distortions.active:
         return None
     rows = sample_rows(np.arange(len(data.photos)), options.head.seed)
@@ -220,7 +220,7 @@ def _cross_validate(options: TrainOptions, data: Data) -> CrossValidation | None
 def _cross_validated(
     cross_validation: Future[CrossValidation | None],
     options: TrainOptions,
-    data: Data,
+    data: TrainingData,
     reporter: Reporter,
     *,
     backbone_has_learned: bool,
@@ -250,7 +250,7 @@ def _cross_validated(
 
 
 def _fine_tune(
-    options: TrainOptions, data: Data, backbone: Backbone, head: Head, reporter: Reporter
+    options: TrainOptions, data: TrainingData, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
     """Train the last blocks together with the head, if the options ask for it."""
     if not options.fine_tuning.blocks:
@@ -268,7 +268,7 @@ def _graph(backbone: Any, final_tensor_name: str, head: Head) -> Any:
     return with_softmax_layer(backbone, head.weights, head.biases, final_tensor_name)
 
 
-def _test_rows(options: TrainOptions, data: Data) -> Rows:
+def _test_rows(options: TrainOptions, data: TrainingData) -> Rows:
     rows = data.rows("test")
     if options.test_batch_size == -1 or options.test_batch_size >= len(rows):
         return rows
@@ -276,7 +276,7 @@ def _test_rows(options: TrainOptions, data: Data) -> Rows:
     return np.asarray(rows[np.sort(rng.permutation(len(rows))[: options.test_batch_size])])
 
 
-def _score(head: Head, data: Data, rows: Rows) -> Predictions:
+def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
     return Predictions(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
 
 
@@ -289,7 +289,7 @@ def _check_labels(labels: Sequence[str]) -> None:
 
 
 def _fields(
-    options: TrainOptions, data: Data, result: TrainResult, weights_file: str, weights_digest: str
+    options: TrainOptions, data: TrainingData, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
     """Return the fields of the record: the options that decided the result, the photos, and the result."""
     found = result.outcome()

@@ -54,7 +54,7 @@ def test_checksums_of_a_backbone_and_a_journal_of_writes(tmp_path: Path) -> None
 
 def test_a_checkpoint_whose_notes_are_damaged_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     epoch = Epoch(1, 0.5, 0.5, None, None)
-    progress = checkpoint.Progress((epoch,), 1, (), ())
+    progress = checkpoint.Checkpoint((epoch,), 1, (), ())
     checkpoint.save(tmp_path / "it.npz", progress)
     assert checkpoint.load(tmp_path / "it.npz") is not None
     for notes in (DEEP, {"chosen": -1, "epochs": []}, {"chosen": 0, "epochs": [{"epoch": "x"}]}):

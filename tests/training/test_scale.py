@@ -16,7 +16,7 @@ import pytest
 from poets_edge.core import sqlite
 from poets_edge.errors import OutputError
 from poets_edge.training import bottlenecks, cross_validation, record, vectors
-from poets_edge.training.row_store import open_rows
+from poets_edge.training.row_store import open_row_store
 from poets_edge.training.vectors import StoredVectors, VectorTable, apply, take
 from tests.conftest import poets_edge
 
@@ -119,7 +119,7 @@ def test_vector_table_without_space_raises_output_error(tmp_path: Path, monkeypa
 
 def test_damaged_page_loses_only_its_rows(tmp_path: Path) -> None:
     keys = [number.to_bytes(32, "big") for number in range(1200)]
-    with open_rows(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
+    with open_row_store(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
         for key in keys[::2]:
             table.write(key, key * 30)
         found = table.read_many(keys)
@@ -129,7 +129,7 @@ def test_damaged_page_loses_only_its_rows(tmp_path: Path) -> None:
     start = len(contents) // 2 // 4096 * 4096
     contents[start : start + 4096] = bytes(4096)
     (tmp_path / "rows.sqlite").write_bytes(contents)
-    with open_rows(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
+    with open_row_store(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
         found = table.read_many(keys[::2])
         assert all(data in (None, key * 30) for key, data in zip(keys[::2], found, strict=True))
         assert 0 < sum(data is None for data in found) < 100

@@ -30,7 +30,7 @@ from poets_edge.training.bottleneck_cache import cache_key
 from poets_edge.training.bottlenecks import Extractor, HashedPhoto
 from poets_edge.training.fine_tuning.tail import Tail, below
 from poets_edge.training.fine_tuning.views import Views
-from poets_edge.training.row_store import Rows, open_rows
+from poets_edge.training.row_store import RowStore, open_row_store
 
 Activation = npt.NDArray[np.uint8]
 
@@ -64,7 +64,7 @@ class View:
 class Activations:
     """Activations at one cut of one backbone; made by `open_activations`."""
 
-    def __init__(self, backbone: Backbone, model: ModelFile, rows: Rows, file: Path, views: Views) -> None:
+    def __init__(self, backbone: Backbone, model: ModelFile, rows: RowStore, file: Path, views: Views) -> None:
         self._backbone = backbone
         self._model = model
         self._rows = rows
@@ -150,7 +150,7 @@ def open_activations(
         OutputError: `folder` cannot be written.
     """
     file = activations_file(backbone, tail, folder)
-    with open_rows(file, "activations") as (rows, damaged):
+    with open_row_store(file, "activations") as (rows, damaged):
         if damaged:
             reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
         model = ModelFile(file, write_float_model(below(network, tail.cut)))

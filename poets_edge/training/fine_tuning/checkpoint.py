@@ -36,7 +36,7 @@ _NOTES = {"chosen": COUNT, "epochs": [_EPOCH]}
 
 
 @dataclass(frozen=True)
-class Progress:
+class Checkpoint:
     """The state that a training run resumes from.
 
     Attributes:
@@ -52,17 +52,17 @@ class Progress:
     best: Arrays
 
 
-def save(path: Path, progress: Progress) -> None:
+def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically. Raises OutputError."""
-    notes = {"chosen": progress.chosen, "epochs": [asdict(epoch) for epoch in progress.epochs]}
-    arrays = {f"state_{number:03}": array for number, array in enumerate(progress.state)}
-    arrays |= {f"kept_{number:03}": array for number, array in enumerate(progress.best)}
+    notes = {"chosen": checkpoint.chosen, "epochs": [asdict(epoch) for epoch in checkpoint.epochs]}
+    arrays = {f"state_{number:03}": array for number, array in enumerate(checkpoint.state)}
+    arrays |= {f"kept_{number:03}": array for number, array in enumerate(checkpoint.best)}
     buffer = io.BytesIO()
     np.savez(buffer, notes=np.array(json.dumps(notes)), **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 
-def load(path: Path) -> Progress | None:
+def load(path: Path) -> Checkpoint | None:
     """Read a checkpoint; return None if it does not exist or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -71,6 +71,6 @@ def load(path: Path) -> Progress | None:
                 [stored[name] for name in sorted(stored.files) if name.startswith(kind)] for kind in ("state", "kept")
             )
             epochs = tuple(Epoch(**fields) for fields in notes["epochs"])
-            return Progress(epochs, int(notes["chosen"]), state, best)
+            return Checkpoint(epochs, int(notes["chosen"]), state, best)
     except (OSError, RecordError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

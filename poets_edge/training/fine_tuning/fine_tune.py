@@ -24,7 +24,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import Vector
 from poets_edge.training.bottlenecks import Extractor
-from poets_edge.training.data import Data
+from poets_edge.training.data import TrainingData
 from poets_edge.training.fine_tuning.activations import open_activations
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
@@ -82,7 +82,7 @@ class FineTuned:
 
 
 def fine_tune(
-    data: Data, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
+    data: TrainingData, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
     reporter: Reporter,
 ) -> FineTuned:  # fmt: skip
     """Train the last blocks, and compare them with the head on the frozen backbone.
@@ -124,7 +124,7 @@ def fine_tune(
     return _compared(data, backbone, network, replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint), tuned)
 
 
-def _compared(data: Data, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
+def _compared(data: TrainingData, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
     changed = with_tail(network, tuned.tail)
     vectors = _bottlenecks(changed, backbone, data)
     validation = data.rows("validation")
@@ -162,7 +162,7 @@ def frozen_is_better(paired: Paired) -> bool:
     return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
 
 
-def _bottlenecks(network: Network, backbone: Backbone, data: Data) -> Vectors:
+def _bottlenecks(network: Network, backbone: Backbone, data: TrainingData) -> Vectors:
     """Compute the bottlenecks of the validation and test photos, [all photos, bottleneck_size]; other rows are 0."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = data.rows("validation", "test").tolist()

@@ -113,7 +113,7 @@ def tune(
             done = (*done, epoch)
             if _is_best(done, len(validation.photos)):
                 best, chosen = now, epoch.epoch
-            checkpoint.save(path, checkpoint.Progress(done, chosen, trainer.state(), weights_of(*best)))
+            checkpoint.save(path, checkpoint.Checkpoint(done, chosen, trainer.state(), weights_of(*best)))
             reporter.note(_line(epoch, options.epochs))
     return Tuned(*best, done, chosen), path
 
