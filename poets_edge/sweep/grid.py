@@ -108,8 +108,8 @@ def _evaluations(
     missing = sorted({name for one in found.values() for name in every - set(one.photos)})
     if missing:
         raise DatasetError(
-            f"{options.image_dir}: {missing[0]} was removed or replaced while the grid was running. Run again; finished"
-            " work is kept."
+            f"{options.image_dir}: {missing[0]} was removed or replaced while the grid was running. Run again; computed"
+            " bottlenecks are kept."
         )
     return found
 

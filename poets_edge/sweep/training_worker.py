@@ -131,7 +131,8 @@ def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
     for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
         if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
             raise DatasetError(
-                f"{photos.folder.path}: {name} changed while the grid was running. Run again; finished work is kept."
+                f"{photos.folder.path}: {name} changed while the grid was running. Run again; computed bottlenecks are"
+                " kept."
             )
 
 
