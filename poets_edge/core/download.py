@@ -1,8 +1,8 @@
-"""One file from the network: resumed after a break, checked, and under its name only when it is whole.
+"""Download of a file: resumed after a break, checked, and renamed to its destination only when it is complete.
 
-What has arrived lies in `NAME.part` beside the destination. A break is bridged by asking for the rest; a later call
-goes on from the part too, where a checksum will tell whether old and new fit together. Of several programs that want
-the same file in the same place, one fetches it and the others wait for it.
+Received bytes are stored in `NAME.part` next to the destination. After a break the rest is requested; a later call
+resumes too, if a checksum tells whether old and new bytes fit together. If several programs download to one
+destination, one of them fetches the file and the others wait.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from poets_edge.progress import Reporter, Silent
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
-"""Connections in a row that bring nothing new, before giving up."""
+"""Consecutive connections without new bytes before giving up."""
 _PAUSE_S = 0.5
 _PATIENCE_S = 900.0
-"""For another program that fetches the same file. One that hangs gives up sooner by itself."""
+"""Longest wait for another program that fetches the file. A program that hangs gives up sooner by itself."""
+LARGEST = 1 << 30
+"""Largest number of bytes of a file whose size is not known."""
 _BLOCK = 1 << 18
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -52,22 +54,22 @@ def download(
     label: str | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
-    """Fetch `url` to `path`; nothing is fetched where a file that passes the checks is there already.
+    """Download `url` to `path`, unless a file that passes the checks exists there.
 
-    A file has its name only once it has passed all checks, so one that bears it can be relied on.
+    The file gets its name only after it has passed all checks, so an existing file is complete.
 
     Args:
-        url: http or https.
-        size: expected bytes.
-        sha256: expected digest, hexadecimal.
-        check: gives the fault of the whole file, which has another name then; None where it has none.
-        label: what the progress bar says; by default the file's name.
+        url: http or https address.
+        size: expected number of bytes.
+        sha256: expected SHA-256, hexadecimal.
+        check: returns the fault of a complete file, given its temporary path; None if there is none.
+        label: label of the progress bar; by default the file's name.
 
     Returns:
         `path`.
 
     Raises:
-        DownloadError: the server cannot be reached, goes on breaking off, or sends something else.
+        DownloadError: the server cannot be reached, keeps breaking off, or sends another file or more than LARGEST.
         OutputError: the file cannot be written.
     """
     wanted = _Wanted(url, size, sha256, check)
@@ -94,8 +96,8 @@ def _is_checked(wanted: _Wanted) -> bool:
 
 
 def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Fetch into the part, which is there, and check it."""
-    if wanted.sha256 is None:  # nothing would tell that an old part belongs to another file
+    """Complete the existing partial file and check it."""
+    if wanted.sha256 is None:  # an old part could belong to another file
         os.truncate(part, 0)
     resumed = part.stat().st_size > 0
     _fetch(wanted, part, label, reporter)
@@ -112,7 +114,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Connect until the part is whole, as far as the server's word goes."""
+    """Connect until the partial file is as long as the server says."""
     fruitless, furthest, validator = 0, 0, None
     while True:
         before = part.stat().st_size
@@ -126,7 +128,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
             reason = "the connection breaks off before the end"
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 416:  # no such rest: the part belongs to another file
+            if error.code == 416:  # the server's file is shorter: the part belongs to another file
                 os.truncate(part, 0)
             elif error.code not in _BUSY:
                 raise DownloadError(f"{wanted.url}: the server answers {error.code} {error.reason}.") from None
@@ -156,13 +158,13 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
     if wanted.sha256 is None:
         _check_vouched_for(wanted.url)
     response = urllib.request.urlopen(urllib.request.Request(wanted.url, headers=headers), timeout=_TIMEOUT_S)
-    if wanted.sha256 is None:  # it may have been sent on elsewhere
+    if wanted.sha256 is None:  # it may have been redirected
         _check_vouched_for(response.geturl())
     return response
 
 
 def _check_vouched_for(url: str) -> None:
-    """Without a checksum nothing but the connection tells that a file is the one meant; this machine needs none."""
+    """Raise DownloadError unless TLS vouches for a file without a checksum; this machine needs no TLS."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(
@@ -171,27 +173,30 @@ def _check_vouched_for(url: str) -> None:
 
 
 def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:
-    """Write the answer's body to the part; whether all of it came."""
+    """Append the response's body to the partial file and return whether it is complete."""
     partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
     if response.status != 206 or partial is None or int(partial[1]) != offset:
         if response.status == 206:
             raise http.client.HTTPException("the server sends another range than it was asked for")
-        offset = 0  # the whole file again: the server knows no ranges, or the file has changed
+        offset = 0  # the whole file again: the server does not support ranges, or the file has changed
     length = response.headers.get("Content-Length")
     total = offset + int(length) if length and length.isdigit() else None
     if wanted.size is not None and total is not None and total != wanted.size:
         raise DownloadError(f"{wanted.url}: the server offers {total:,} bytes, and {wanted.size:,} are expected.")
     with part.open("ab" if offset else "wb") as file, reporter.progress(label, total or 0, "B") as advance:
         advance(offset)
-        arrived = offset + _copy(response, file, advance)
+        arrived = offset + _copy(response, file, advance, wanted, offset)
     return total is None or arrived >= total
 
 
-def _copy(response: Any, file: Any, advance: Callable[[int], object]) -> int:
-    copied = 0
+def _copy(response: Any, file: Any, advance: Callable[[int], object], wanted: _Wanted, offset: int) -> int:
+    copied, largest = 0, LARGEST if wanted.size is None else wanted.size
     while block := _read(response):
-        file.write(block)
         copied += len(block)
+        if offset + copied > largest:
+            file.truncate(0)
+            raise DownloadError(f"{wanted.url}: the server sends more than {largest:,} bytes. It was thrown away.")
+        file.write(block)
         advance(len(block))
     return copied
 
@@ -200,12 +205,12 @@ def _read(response: Any) -> bytes:
     try:
         block: bytes = response.read(_BLOCK)
         return block
-    except OSError as error:  # not to be taken for a disk's error
+    except OSError as error:  # a network error must not look like a disk error
         raise ConnectionError(_plain(error)) from None
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """The fault of a complete file, or None."""
+    """Return the fault of a complete file, None if there is none."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

@@ -53,7 +53,7 @@ def archive(server: Files, content: bytes, served: bytes | None = None) -> Archi
     return Archive(f"{server.url}/flowers.tgz", len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_the_photos_lie_in_the_folder_and_nothing_else_is_left(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_leaves_only_the_photo_folder(server: Files, tmp_path: Path) -> None:
     found = fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
     assert found.classes == ("daisy", "roses")
     assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "daisy/2.jpg", "roses/1.jpg", "roses/2.jpg"]
@@ -62,7 +62,7 @@ def test_the_photos_lie_in_the_folder_and_nothing_else_is_left(server: Files, tm
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_a_broken_download_is_gone_on_with(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_resumes_a_broken_download(server: Files, tmp_path: Path) -> None:
     server.break_after = [1000, 0, 0, 0, 0]
     wanted = archive(server, GOOD)
     with pytest.raises(DownloadError):
@@ -73,7 +73,7 @@ def test_a_broken_download_is_gone_on_with(server: Files, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_of_two_at_once_one_wins_and_the_other_says_so(
+def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other program is done just before this one gives the folder its name, and has removed the archive."""
@@ -91,7 +91,7 @@ def test_of_two_at_once_one_wins_and_the_other_says_so(
     assert len(list((tmp_path / "flowers").rglob("*.jpg"))) == len(PHOTOS)
 
 
-def test_an_archive_that_the_other_one_is_done_with_is_not_missed(
+def test_concurrent_fetch_flowers_explains_a_removed_archive(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpack = fetch._unpack
@@ -107,7 +107,7 @@ def test_an_archive_that_the_other_one_is_done_with_is_not_missed(
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "length"])
-def test_another_archive_than_expected_is_not_unpacked(server: Files, tmp_path: Path, lie: str) -> None:
+def test_fetch_flowers_does_not_unpack_another_archive(server: Files, tmp_path: Path, lie: str) -> None:
     other = bytearray(GOOD)
     other[len(GOOD) // 2] ^= 1
     served = {"hash": bytes(other), "size": GOOD + b"more", "length": GOOD}[lie]
@@ -118,20 +118,20 @@ def test_another_archive_than_expected_is_not_unpacked(server: Files, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["flower_photos/../../evil", "/evil", "../evil", "flower_photos/a\\..\\evil", "evil"])
-def test_no_path_leaves_the_folder(server: Files, tmp_path: Path, name: str) -> None:
+def test_fetch_flowers_refuses_members_outside_the_folder(server: Files, tmp_path: Path, name: str) -> None:
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "in/flowers", archive=archive(server, packed(*PHOTOS, (name, b"evil"))))
     assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()
 
 
-def test_no_link_is_unpacked(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_refuses_links(server: Files, tmp_path: Path) -> None:
     content = packed(*PHOTOS, links=(("flower_photos/daisy/3.jpg", "/etc/hostname"),))
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "flowers", archive=archive(server, content))
     assert not (tmp_path / "flowers").exists()
 
 
-def test_a_folder_in_use_is_left_alone(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_refuses_a_folder_with_files(server: Files, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(OutputError, match="there is something already"):
         fetch_flowers(tmp_path, archive=archive(server, GOOD))
@@ -140,6 +140,6 @@ def test_a_folder_in_use_is_left_alone(server: Files, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [".", ".."])
-def test_the_folder_one_is_in_cannot_be_replaced(server: Files, folder: str) -> None:
+def test_fetch_flowers_refuses_the_working_directory(server: Files, folder: str) -> None:
     with pytest.raises(OutputError, match="name of a new folder"):
         fetch_flowers(Path(folder), archive=archive(server, GOOD))

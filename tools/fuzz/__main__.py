@@ -24,15 +24,16 @@ import time
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 from PIL import Image
 
-from tools.fuzz import graphs, models, photos, records
+from tools.fuzz import archives, graphs, models, photos, records, web
 from tools.fuzz.seeds import SEEDS
-from tools.fuzz.server import ROOT, Outcome, run
+from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
 _SHORT = ("--min-seconds", "0.01", "--rounds", "1")
 _LATE = (
@@ -40,6 +41,7 @@ _LATE = (
     "poets_edge.device.watch.sources",
     "poets_edge.nets.trained_graph",
     "poets_edge.quantize.graph_scorer",
+    "poets_edge.photos.http",
     "PIL.PngImagePlugin",
     "PIL.JpegImagePlugin",
 )
@@ -214,6 +216,34 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
     return [*_TRAIN, "--quiet"], [file]
 
 
+def _of_folder(seeds: Path, place: str, rng: Random) -> list[str]:
+    """A command that reads all photos of a folder, an archive or an address."""
+    if rng.random() < 0.3:
+        return [*_TRAIN[:1], place, *_TRAIN[2:], "--quiet"]
+    return ["evaluate", str(seeds / "seed_graph.tflite"), place, "--set", "all", "--json"]
+
+
+def _server(seeds: Path, work: Path, rng: Random) -> Case:
+    suffix = rng.choice(("", "", ".zip", ".tar"))
+    return _of_folder(seeds, f"{web.address()}/{rng.getrandbits(40)}/photos{suffix}", rng), []
+
+
+def _photo_archive(seeds: Path, work: Path, rng: Random) -> Case:
+    contents = {
+        path.relative_to(work / "folder").as_posix(): path.read_bytes() for path in (work / "folder").rglob("*.png")
+    }
+    suffix, data = archives.make_archive(contents, rng)
+    file = work / f"photos{suffix}"
+    file.write_bytes(data)
+    return _of_folder(seeds, str(file), rng), [file]
+
+
+def _exclude_list(seeds: Path, work: Path, rng: Random) -> Case:
+    file = work / "list.json"
+    file.write_bytes(archives.make_list(rng))
+    return [*_TRAIN, "--quiet", "--exclude", str(file)], [file]
+
+
 KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "models": _model,
     "photos": _photo,
@@ -222,7 +252,11 @@ KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "records": _record,
     "weights": _weights,
     "caches": _cache,
+    "servers": _server,
+    "archives": _photo_archive,
+    "exclude": _exclude_list,
 }
+_STRICT_KINDS = ("servers", "archives", "exclude")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
@@ -237,7 +271,13 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
                 Image.new("RGB", (40, 30), shade).save(work / "folder" / label / f"{index}.png")
         shutil.copy(work / "folder/daisy/0.png", work / "photo.png")
         command, files = KINDS[kind](seeds, work, rng)
-        outcome = run(command, work, apart=kind == "run-graphs")
+        decoys = [work / "decoys/mine.txt", work / "folder/mine.txt", work / "folder/daisy/mine.txt"]
+        for decoy in decoys:
+            decoy.parent.mkdir(parents=True, exist_ok=True)
+            decoy.write_text(str(decoy))
+        outcome = run(command, work, apart=kind == "run-graphs", limits=STRICT if kind in _STRICT_KINDS else USUAL)
+        if not all(decoy.is_file() and decoy.read_text() == str(decoy) for decoy in decoys):
+            outcome = replace(outcome, kind="touched", detail="a file of the user's")
         if outcome.is_fault and keep:
             keep.mkdir(parents=True, exist_ok=True)
             for file in files:
@@ -317,6 +357,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
 def _load_all() -> None:
     """Load what commands import, once for all forks."""
     from poets_edge.cli import COMMANDS
+    from poets_edge.photos import http
     from poets_edge.tflite.interpreter import find_runtime
 
     for command in COMMANDS:
@@ -324,6 +365,7 @@ def _load_all() -> None:
     for module in _LATE:
         importlib.import_module(module)
     find_runtime()
+    http.SECONDS = 1.0  # or each slow server would take a quarter of a minute
     # A search for garbage in a fork would touch, and so copy, every page of what is loaded here.
     gc.collect()
     gc.freeze()
@@ -342,7 +384,7 @@ def _draw_photos(seeds: Path) -> None:
 
 def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
     """How many tries of each kind ended in what."""
-    kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent")
+    kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent", "touched")
     lines = [
         f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",
         f"|---|{'--:|' * (len(kinds) + 3)}",

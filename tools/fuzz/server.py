@@ -21,12 +21,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds and bytes of memory beyond which a run is a fault."""
+
+    seconds: float
+    memory: int
+
+
+USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
 """Without those in which it waits for a core: on a machine whose cores others keep busy, nothing hangs for that."""
 _LONGEST = 3600.0
 """All in all."""
 _LOOK_SECONDS = 1.0
-MOST_BYTES = 1 << 30
 _NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 """A text in JSON: what a model says of itself may hold any word."""
@@ -52,7 +61,7 @@ class Outcome:
         return self.kind not in ("answered", "one line")
 
 
-def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False) -> Outcome:
+def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Limits = USUAL) -> Outcome:
     """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own.
 
     Args:
@@ -63,13 +72,13 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False) -> Outcome:
         child = os.fork()
         if child == 0:
             _be_child(arguments, cwd, out.fileno(), err.fileno(), apart)
-        status, usage = _wait(child, before)
+        status, usage = _wait(child, before, limits)
         seconds = time.monotonic() - before
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read(1 << 20).decode(errors="replace"))
-    return _judge(status, texts[0], texts[1], seconds, usage.ru_maxrss // 1024)
+    return _judge(status, texts[0], texts[1], seconds, usage.ru_maxrss // 1024, limits)
 
 
 def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bool) -> None:
@@ -103,14 +112,14 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
         os._exit(status)
 
 
-def _wait(child: int, start: float) -> tuple[int, resource.struct_rusage]:
+def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struct_rusage]:
     """The status of a child, which is ended when its time is over; -SIGXCPU says so."""
     descriptor = os.pidfd_open(child)
     starved: dict[str, float] = {}
     try:
         while not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
             starved |= _starved(child)
-            if time.monotonic() - start > min(SECONDS + sum(starved.values()), _LONGEST):
+            if time.monotonic() - start > min(limits.seconds + sum(starved.values()), _LONGEST):
                 os.killpg(child, signal.SIGKILL)
                 _, _, usage = os.wait4(child, 0)
                 return -signal.SIGXCPU, usage
@@ -132,16 +141,16 @@ def _starved(session: int) -> dict[str, float]:
     return found
 
 
-def _judge(status: int, out: str, err: str, seconds: float, megabytes: int) -> Outcome:
+def _judge(status: int, out: str, err: str, seconds: float, megabytes: int, limits: Limits) -> Outcome:
     lines = [line for line in err.splitlines() if line.strip()]
     last = lines[-1][:200] if lines else ""
     if status == -signal.SIGXCPU:
-        kind, last = "hang", f"more than {SECONDS:.0f} s; {last}"
+        kind, last = "hang", f"more than {limits.seconds:.0f} s; {last}"
     elif status < 0:
         kind, last = "signal", signal.Signals(-status).name
     elif "Traceback (most recent call last)" in err or status == 70:
         kind = "traceback"
-    elif megabytes > MOST_BYTES >> 20:
+    elif megabytes > limits.memory >> 20:
         kind = "memory"
     elif status == 0:
         kind = "no number" if _NO_NUMBER.search(_TEXT.sub("", out)) else "answered"
