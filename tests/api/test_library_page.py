@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 import poets_edge
+from poets_edge.bench.benchmark import BenchmarkOptions
+from poets_edge.bench.rounds import TimingConfig
 from poets_edge.device.watch import sources, watch
 from poets_edge.device.watch.frames import FrameSource, folder_source
+from poets_edge.sweep.options import GridOptions
 from tests.bench.remote.conftest import device as device
 from tests.bench.remote.conftest import pi as pi
 from tests.bench.remote.sshd import SshServer
@@ -35,6 +38,9 @@ def test_examples_run_in_order(
     def camera(_: str) -> FrameSource:
         return folder_source(tmp_path / "flower_photos/daisy")
 
+    quick = TimingConfig(seconds=0.2, runs=5, rounds=2)
+    for options in (BenchmarkOptions, GridOptions):
+        monkeypatch.setitem(options.__init__.__kwdefaults__, "timing", quick)  # type: ignore[arg-type]
     monkeypatch.setattr(sources, "open_camera", camera)
     monkeypatch.setattr(watch, "open_camera", camera)
     names: dict[str, object] = {}
