@@ -10,6 +10,7 @@ import pytest
 
 from poets_edge.cli import COMMANDS, cli
 from poets_edge.cli.hints import with_flags
+from poets_edge.cli.options import Number
 from tests.conftest import poets_edge
 
 STREAMING = {"watch"}
@@ -81,3 +82,19 @@ def test_with_flags_names_the_options_of_the_command() -> None:
 
     said = with_flags("`steps`=1, `quiet` or `model`; `other`=2 stays, and so does a ` alone", command)
     assert said == "--how_many_training_steps 1, --quiet or MODEL; other=2 stays, and so does a ` alone"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_options_that_take_a_number_refuse_values_that_are_not_finite(value: str) -> None:
+    numbers = [
+        (name, option)
+        for name in COMMANDS
+        for option in cli.get_command(click.Context(cli), name).params  # type: ignore[union-attr]
+        if isinstance(option.type, (Number, type(click.FLOAT), click.FloatRange))
+    ]
+    assert {("label", "threshold"), ("watch", "below"), ("train", "learning_rate"), ("audit", "target")} <= {
+        (name, option.name) for name, option in numbers
+    }
+    for name, option in numbers:
+        with pytest.raises(click.BadParameter, match="not a finite number"):
+            option.type.convert(value, option, click.Context(click.Command(name)))
