@@ -1,6 +1,6 @@
-"""Options of `label_image.py` that describe the model: a `.tflite` of today describes itself.
+"""Options of `label_image.py` that describe the model.
 
-An option that agrees with the model is accepted; one that differs is refused with both values.
+Models contain this description now: an option that agrees with it is accepted, and one that differs is refused.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Command(click.Command):
         self.example = example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line; an unknown option that another program has is answered with its name here."""
+        """Parse the command line; for an unknown option that another program has, name the corresponding one."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

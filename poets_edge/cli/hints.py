@@ -84,7 +84,7 @@ def with_flags(text: str, command: click.Command) -> str:
 def command_hint(name: str, commands: Iterable[str]) -> str | None:
     """Return a hint for an unknown command, or None if no command is similar."""
     if name in _COMMANDS:
-        return f"Here it is: poets-edge {_COMMANDS[name]}"
+        return f"Use: poets-edge {_COMMANDS[name]}"
     import difflib
 
     nearest = difflib.get_close_matches(name, commands, n=1)

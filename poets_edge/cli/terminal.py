@@ -28,7 +28,7 @@ LINE_SECONDS = 5.0
 """Time between two lines of progress in a file or pipe."""
 
 
-class Judged(Protocol):
+class MeasuredAccuracy(Protocol):
     """An accuracy with its number of photos and its confidence interval."""
 
     @property
@@ -212,6 +212,6 @@ def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> No
         click.echo(f"{len(found.photos)} photos in {found.path}")
 
 
-def accuracy_text(evaluation: Judged) -> str:
+def accuracy_text(evaluation: MeasuredAccuracy) -> str:
     """Return an accuracy as `87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
     return wording.accuracy_text(evaluation.accuracy, evaluation.count, evaluation.interval)

@@ -185,7 +185,7 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 
 
 class _Stop:
-    """Stop request by a signal that would end the program; the second one ends it at once, and its commands with it.
+    """Stop request by a signal. The first signal ends the watch after the current frame, the second one at once.
 
     SIGHUP, which a closed terminal sends, is left ignored where it is ignored already, as under `nohup`.
     """
