@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.machine import MachineState, machine_state
+from poets_edge.bench.timing import NOT_NEGATIVE, POSITIVE
 from poets_edge.bench.worker import sample_photo
-from poets_edge.core.json_checks import COUNT, check
+from poets_edge.core.json_checks import COUNT, Check, check
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.interpreter import find_runtime
@@ -20,12 +21,12 @@ _MAX_SAMPLES = 1000
 """Samples of a window that are kept; of more samples, this number, evenly spaced."""
 
 _SHAPE = {
-    "seconds": float,
+    "seconds": POSITIVE,
     "runs": COUNT,
     "late": COUNT,
-    "median_ms": float,
-    "p90_ms": float,
-    "samples_ms": [float],
+    "median_ms": POSITIVE,
+    "p90_ms": POSITIVE,
+    "samples_ms": Check([NOT_NEGATIVE], f"at most {_MAX_SAMPLES} times", lambda samples: len(samples) <= _MAX_SAMPLES),
     "state": dict,
 }
 

@@ -221,10 +221,19 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter) -> tuple[LoadWindow, ...]:
+def most_windows(options: SustainedOptions) -> int:
+    """Return the largest number of windows that `sustain` gives for one model."""
+    return int(options.seconds / _window_length(options)) + 2
+
+
+def _window_length(options: SustainedOptions) -> float:
+    """Seconds of a window."""
     length = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
-    if options.rate:
-        length = max(length, min(10 / options.rate, options.seconds))  # several inferences in each
+    return max(length, min(10 / options.rate, options.seconds)) if options.rate else length  # several inferences each
+
+
+def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter) -> tuple[LoadWindow, ...]:
+    length = _window_length(options)
     windows: list[LoadWindow] = []
     load = Load(model, threads=options.threads, rate=options.rate)
     with (

@@ -9,18 +9,20 @@ from poets_edge.bench.machine import MachineState
 from poets_edge.core.json_checks import COUNT, Check, Optional, check
 from poets_edge.errors import RecordError
 
-POSITIVE = Check(float, "a positive number", lambda value: value > 0)
-_MILLISECONDS = Optional([POSITIVE])
+POSITIVE = Check(float, "a positive number", lambda value: 1e-12 <= value <= 1e12)
+"""With limits, so that sums and ratios are finite."""
+NOT_NEGATIVE = Check(float, "a number, 0 or more", lambda value: 0 <= value <= 1e12)
+_MILLISECONDS = Optional(Check([NOT_NEGATIVE], "at least one time", bool))
 _TIMING = {
-    "load_ms": float,
-    "first_ms": float,
+    "load_ms": NOT_NEGATIVE,
+    "first_ms": NOT_NEGATIVE,
     "warm_up_runs": Optional(COUNT),
     "steady": bool,
     "samples_ms": Check([POSITIVE], "at least one time", bool),
     "decode_ms": _MILLISECONDS,
     "resize_ms": _MILLISECONDS,
     "inference_ms": _MILLISECONDS,
-    "peak_memory_mb": Optional(float),
+    "peak_memory_mb": Optional(NOT_NEGATIVE),
     "accelerated": Optional(bool),
     "state": dict,
 }

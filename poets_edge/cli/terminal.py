@@ -89,6 +89,7 @@ class Terminal:
             yield lambda amount: None
             return
         self._clear_status()
+        what = escaped(what, line=True)
         if not self._interactive:
             yield from self._progress_lines(what, total, unit)
             return
@@ -97,7 +98,7 @@ class Terminal:
         bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
         bar = tqdm(
             total=total,
-            desc=escaped(what, line=True),
+            desc=what,
             unit=unit,
             unit_scale=unit == "B",
             bar_format=bar_format,

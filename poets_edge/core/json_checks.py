@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from poets_edge.errors import RecordError
 
+_LARGEST_INTEGER = 1 << 64
+"""Larger ones would fail later, where they are divided or become a float."""
 DEEPEST = 32
 """Maximum nesting depth; our own files have seven levels. Deeper nesting could exhaust the parser's stack."""
 
@@ -134,7 +136,9 @@ _NAMES = {
 def _typed(value: Any, kind: type, path: str) -> Any:
     kinds = (int, float) if kind is float else (kind,)
     fits = isinstance(value, kinds) and (kind in (bool, object) or not isinstance(value, bool))
-    if not fits or (kind is float and not math.isfinite(value)):
+    if fits and kind in (int, float):
+        fits = abs(value) <= _LARGEST_INTEGER if isinstance(value, int) else math.isfinite(value)
+    if not fits:
         raise _wrong(path, _NAMES.get(kind, kind.__name__), value)
     return value
 

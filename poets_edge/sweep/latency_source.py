@@ -94,7 +94,7 @@ class _Device:
             log=log,
             reporter=self._reporter,
         )
-        return found.stamp, [f"{self._options.on}: {warning}" for warning in found.answer.warnings]
+        return found.stamp, [f"{self._options.on}: {warning}" for warning in found.warnings]
 
     def _connect(self) -> Installation:
         connection = Connection(self._options.on)

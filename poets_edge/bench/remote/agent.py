@@ -26,7 +26,7 @@ import threading
 import time
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 from poets_edge.bench.remote.own_folder import NAME, OwnFolder, Staging, older_deployment
@@ -35,6 +35,11 @@ MARKER = "poets-edge agent 1"
 SILENCE = 60.0
 """Seconds without a word from the other side after which it is taken for gone."""
 
+BEAT = b'{"beat": true}\n'
+"""A sign of life between answers."""
+_BEAT_SECONDS = 3.0
+_LONGEST_TEXT = 4096
+_MOST_TEXTS = 1000
 _CHUNK = 1 << 16
 _WHEEL_ROOTS = ("purelib", "platlib")
 
@@ -90,7 +95,8 @@ class Agent:
         """Answer; does not return."""
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.end())
-        threading.Thread(target=self._watch, daemon=True).start()
+        for work in (self._watch, self._beat):
+            threading.Thread(target=work, daemon=True).start()
         try:
             while True:
                 line = self._requests.readline()
@@ -123,20 +129,28 @@ class Agent:
             time.sleep(min(1.0, self._silence / 4))
         self.end()
 
+    def _beat(self) -> None:
+        while True:
+            time.sleep(_BEAT_SECONDS)
+            self._write(BEAT.decode())
+
     def _answer(self, request: Message) -> None:
         number = request.get("id")
         try:
             answer = getattr(self, f"do_{request['do']}")(request)
-        except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        except (OSError, ValueError, zipfile.BadZipFile, tarfile.TarError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            answer = {"error": reason, "path": str(getattr(error, "filename", None) or "")}
+            answer = {"error": _cut(reason), "path": _cut(str(getattr(error, "filename", None) or ""))}
         if number is not None:
             self._say({"id": number, "done": True, **(answer or {})})
 
     def _say(self, message: Message) -> None:
+        self._write(json.dumps(message) + "\n")
+
+    def _write(self, line: str) -> None:
         try:
             with self._lock:
-                self._answers.write(json.dumps(message) + "\n")
+                self._answers.write(line)
                 self._answers.flush()
         except OSError:
             self.end()
@@ -169,7 +183,7 @@ class Agent:
             "folder": folder,
             "usual": folder == os.path.join(os.path.realpath(os.path.dirname(_usual_folder("data"))), NAME),
             "state": OwnFolder(folder).state,
-            "older": older,
+            "older": _few(older),
             "free": shutil.disk_usage(_existing(folder)).free,
             "writable": os.access(_existing(folder), os.W_OK),
             "versions": {name: _version(name) for name in request["packages"]},
@@ -178,7 +192,7 @@ class Agent:
     def do_open(self, request: Message) -> Message:
         """Use the program's own folder in this session, and make it if need be."""
         self._folder = OwnFolder(request["folder"])
-        return {"left": self._folder.open(adopt=request["adopt"], alone=request["alone"])}
+        return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
         """Give those of the items that are there. They count as used in this session."""
@@ -215,7 +229,7 @@ class Agent:
 
     def do_service(self, request: Message) -> Message:
         """Give the note of `deploy` in the folder."""
-        return {"note": self._own.service()}
+        return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
         """Write a service's unit, and note what `deploy` sets up."""
@@ -232,7 +246,7 @@ class Agent:
                 if os.path.basename(folder) == NAME and OwnFolder(folder).state == "ours":
                     others.append(folder)
         own = os.path.islink(path) and os.readlink(path) == self._own.unit_path(request["unit"])
-        return {"foreign": os.path.lexists(path) and not own, "path": path, "others": others}
+        return {"foreign": os.path.lexists(path) and not own, "path": path, "others": _few(others)}
 
     def do_unlink(self, request: Message) -> None:
         """Remove the links to a unit that systemd has not removed itself."""
@@ -251,7 +265,7 @@ class Agent:
 
     def do_remove(self, request: Message) -> Message:
         """Remove the program's own folder, but for what is not the program's."""
-        return {"left": self._own.remove()}
+        return {"left": _few(self._own.remove())}
 
     def do_run(self, request: Message) -> Message:
         """Run a program; lines of its standard output are passed on as they come."""
@@ -276,7 +290,7 @@ class Agent:
         status = child.wait()
         listener.join(5)
         self._children.discard(child)
-        return {"status": status, "stderr": list(said)}
+        return {"status": status, "stderr": _few(said)}
 
     def do_stop(self, request: Message) -> None:
         """End what runs."""
@@ -297,6 +311,15 @@ class Agent:
                 yield staging
             finally:
                 self._staging.discard(staging)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
+
+
+def _few(texts: Sequence[str] | deque[str]) -> list[str]:
+    """Return as many texts, and of each as much, as a message may hold."""
+    return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 
 def _lines(stream: IO[bytes] | None) -> Iterator[str]:

@@ -26,10 +26,10 @@ from poets_edge.bench.benchmark import (
     result_warnings,
 )
 from poets_edge.bench.measurement import measurements_of
+from poets_edge.bench.remote.answers import Items
 from poets_edge.bench.remote.connection import Connection, check_host
 from poets_edge.bench.remote.installation import Installation, install, item, send
-from poets_edge.bench.remote.messages import DevicePredictions
-from poets_edge.bench.remote.session import measure_rounds
+from poets_edge.bench.remote.session import DeviceTimings, measure_rounds
 from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.bench.rounds import Round, RoundLog, append_round, read_rounds
 from poets_edge.core.files import sha256_of
@@ -103,7 +103,7 @@ def _predict_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, P
 def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
     boots: dict[str, str] = {}
     for device in devices:
-        boot = device.facts["boot"]
+        boot = device.facts.boot
         if boot and boot in boots:
             reporter.warn(f"{boots[boot]} and {device.host} are one machine.")
         boots[boot] = device.host
@@ -129,16 +129,18 @@ def _benchmark(
         reporter=reporter,
         image_dir=image_dir,
         labels=labels and f"{labels}/labels.txt",
+        photos=[photo.name for photo in photos],
+        widths=[here[model].scores.shape[1] for model in models] if here else (),
     )
     if file:
         _remove(file)
     names = model_names(models)
     labelled = [names[variant.model] for variant in found.variants]
     measurements = measurements_of(found.variants, labelled, log, found.stamp, options.timing)
-    warnings = result_warnings(found.machine, measurements, found.answer.warnings)
+    warnings = result_warnings(found.machine, measurements, found.warnings)
     for warning in warnings:
         reporter.warn(f"{device.host}: {warning}")
-    there = _predictions(device, models, found.answer.predictions, here)
+    there = _predictions(found, models, here)
     accuracy = {
         model: replace(entry, check=_check(device, model, there[model], here[model], reporter))
         for model, entry in accuracy_of(options, there).items()
@@ -158,7 +160,7 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
     name = item(kind, *content)
-    if not device.connection.ask("have", items=[name])["items"]:
+    if not device.connection.ask("have", Items, items=[name]).items:
         send(device.connection, name, members, reporter, f"copying {len(members)} {kind}")
     return str(device.folder / name)
 
@@ -193,23 +195,17 @@ def _remove(file: Path) -> None:
 
 
 def _predictions(
-    device: Installation,
-    models: Sequence[Path],
-    answers: Sequence[DevicePredictions],
-    here: Mapping[Path, Predictions],
+    found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the device's scores as those of photos of this machine. Raises RemoteError where they do not fit."""
-    if not here:
-        return {}
-    found = {}
-    try:
-        for model, answer in zip(models, answers, strict=True):
-            photos = {photo.name: photo for photo in here[model].photos}
-            scores = np.array(answer.scores, np.float32).reshape(len(answer.photos), here[model].scores.shape[1])
-            found[model] = Predictions([photos[name] for name in answer.photos], scores, ())
-    except (ValueError, KeyError):
-        raise RemoteError(f"{device.host}: its scores do not belong to the photos that were sent.") from None
-    return found
+    """Return the device's scores, in the order of the photos of this machine."""
+    there = {}
+    for number, model in enumerate(models):
+        if model in here:
+            photos = [photo for photo in here[model].photos if (number, photo.name) in found.scores]
+            rows = [found.scores[number, photo.name] for photo in photos]
+            scores = np.array(rows, np.float32).reshape(len(rows), here[model].scores.shape[1])
+            there[model] = Predictions(photos, scores, ())
+    return there
 
 
 def _check(device: Installation, model: Path, there: Predictions, here: Predictions, reporter: Reporter) -> ScoreCheck:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import shlex
 import subprocess
 import tarfile
@@ -22,10 +21,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from poets_edge.bench.remote.agent import MARKER, SILENCE, Message
-from poets_edge.core.json_checks import check, parse_json
+from poets_edge.bench.remote.agent import BEAT, MARKER, SILENCE, Message
+from poets_edge.bench.remote.answers import LONGEST_LINE, Done, Ended, Refusal, parse_line
+from poets_edge.bench.remote.inbox import Inbox, LineReader
+from poets_edge.core.json_checks import check
+from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError, RemoteError, UsageError
 
 SSH_VARIABLE = "POETS_EDGE_SSH"
@@ -52,26 +54,49 @@ _START = (
 """The one line that the login shell reads. Single quotes around text without quotes, backslashes and exclamation marks
 mean the same to sh, bash, zsh, fish and csh."""
 
-_LOGIN_SECONDS = 180.0
-"""For a password to be typed, and for a slow device to start Python."""
 _HEARTBEAT = 10.0
 _LONGEST_HOST = 300
 _CHUNK = 1 << 16
 _END_SECONDS = 5.0
+_MOST_NOISE = 4 << 20
+"""Bytes that a login shell may print."""
+_LONGEST_LINE_OF_ERRORS = 1 << 16
+_MOST_LINES = 10_000
+_SHOWN_CHARACTERS = 300
 
 Advance = Callable[[int], object]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a program on the device ended: its status, and the last lines of its standard error."""
+class _Line:
+    """A line of a program's standard output."""
 
-    status: int
-    stderr: tuple[str, ...]
+    line: str
 
-    @property
-    def last_words(self) -> str:
-        return next((line.strip() for line in reversed(self.stderr) if line.strip()), "no message")
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Seconds after which a device is given up.
+
+    Attributes:
+        login: for a password to be typed, and for a slow device to start Python.
+        silence: without a byte from the agent, which sends a sign of life every 3 s.
+        taking: to take a block of 64 KiB of what is sent.
+        answer: for the answer to a request that costs the device nothing.
+        work: for the answer to one that makes it write or remove many files.
+        fetch: for packages that it fetches itself.
+    """
+
+    login: float = 180.0
+    silence: float = 15.0
+    taking: float = 120.0
+    answer: float = 15.0
+    work: float = 1800.0
+    fetch: float = 3600.0
+
+
+LIMITS = Limits()
 
 
 def check_host(host: str) -> str:
@@ -86,18 +111,22 @@ def check_host(host: str) -> str:
 class Connection:
     """One login. For one thread; close it, or use it as a context manager."""
 
-    def __init__(self, host: str, *, silence: float = SILENCE) -> None:
+    def __init__(self, host: str, *, silence: float = SILENCE, limits: Limits | None = None) -> None:
         """Log in and start the agent.
 
         Args:
             silence: seconds after which the device takes a mute connection for cut, and stops what it does.
+            limits: for how long to wait for the device; by default LIMITS.
 
         Raises:
             RemoteError: it cannot be reached, refuses the login, or has no Python; the message says which.
         """
         self.host = check_host(host)
         self._silence = silence
-        self._answers: queue.Queue[Message | None] = queue.Queue()
+        self._limits = limits or LIMITS
+        self._inbox = Inbox(most_bytes=LONGEST_LINE)
+        self._problem = ""
+        self._writing: float | None = None
         self._said: deque[str] = deque(maxlen=20)
         self._lock = threading.Lock()
         self._number = 0
@@ -117,6 +146,8 @@ class Connection:
                 f"ssh cannot be started here ({error.strerror}). Install OpenSSH's client; on Windows it is an optional"
                 " feature of the system."
             ) from None
+        assert self._ssh.stdout is not None
+        self._reader = LineReader(self._ssh.stdout, longest=LONGEST_LINE)
         self._readers = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._collect)]
         for reader in self._readers:
             reader.start()
@@ -128,7 +159,8 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        threading.Thread(target=self._beat, daemon=True).start()
+        for work in (self._beat, self._guard):
+            threading.Thread(target=work, daemon=True).start()
 
     def __enter__(self) -> Connection:
         return self
@@ -144,9 +176,10 @@ class Connection:
     def close(self) -> None:
         """Log out. The agent ends with its standard input, and what it has started with it."""
         self._closing.set()
-        with contextlib.suppress(OSError):
-            assert self._ssh.stdin is not None
-            self._ssh.stdin.close()
+        self._inbox.close()
+        closer = threading.Thread(target=self._close_input, daemon=True)  # it may wait for room in a full pipe
+        closer.start()
+        closer.join(1.0)
         try:
             self._ssh.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -157,13 +190,23 @@ class Connection:
             if stream is not None and not reader.is_alive():
                 stream.close()
 
-    def ask(self, do: str, **request: Any) -> Message:
-        """One request, one answer.
+    def ask(self, do: str, answer: type[Answer], /, *, seconds: float | None = None, **request: Any) -> Answer:
+        """Send a request and return its answer.
+
+        Args:
+            answer: its dataclass.
+            seconds: time limit; by default the one for an answer that costs nothing.
 
         Raises:
-            RemoteError: the connection is cut, or the device cannot do it; `RemoteError.reason` says why, in its words.
+            RemoteError: the connection is cut, the device cannot do it (`RemoteError.reason` says why, in its words),
+                or it answers something else, or too late.
         """
-        return self._answer(self._post({"do": do, **request}))
+        return self._answer(self._post({"do": do, **request}), answer, seconds or self._limits.answer)
+
+    @property
+    def limits(self) -> Limits:
+        """Seconds after which the device is given up."""
+        return self._limits
 
     def run(
         self,
@@ -171,21 +214,32 @@ class Connection:
         *,
         env: Mapping[str, str] | None = None,
         text: str = "",
-        line: Callable[[str], object] = lambda line: None,
-    ) -> Ended:
+        line: Callable[[str], object] | None = None,
+        pause: float = 60.0,
+    ) -> tuple[Ended, list[str]]:
         """Run a program there, to its end.
 
         Args:
             env: added to the environment.
             text: its standard input.
             line: called with each line of its standard output as it comes.
+            pause: seconds that the next line, or the end, may take to come.
+
+        Returns:
+            How it ended; and, without `line`, the lines of its standard output.
 
         Raises:
-            RemoteError: the connection is cut, or there is no such program.
+            RemoteError: the connection is cut, there is no such program, it takes too long, or prints too much.
         """
+        lines: list[str] = []
+
+        def collect(one: str) -> None:
+            if len(lines) >= _MOST_LINES or len(one) > _LONGEST_LINE_OF_ERRORS:
+                raise self._refusal("it prints too much")
+            lines.append(one)
+
         number = self._post({"do": "run", "command": list(command), "env": dict(env or {}), "input": text})
-        answer = self._answer(number, line)
-        return Ended(answer["status"], tuple(answer["stderr"]))
+        return self._answer(number, Ended, pause, line or collect), lines
 
     def send_item(
         self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
@@ -214,7 +268,7 @@ class Connection:
             number = self._post({"do": "receive", "item": item, "wheels": wheels}, locked=True)
             write(_Chunks(self._write))
             self._write(b"0\n")
-        self._answer(number)
+        self._answer(number, Done, self._limits.work)
 
     def _post(self, request: Message, *, locked: bool = False) -> int:
         with contextlib.nullcontext() if locked else self._lock:
@@ -225,62 +279,123 @@ class Connection:
 
     def _write(self, data: bytes) -> None:
         assert self._ssh.stdin is not None
-        try:
-            self._ssh.stdin.write(data)
-            self._ssh.stdin.flush()
-        except (OSError, ValueError):
-            raise self._cut() from None
+        for start in range(0, len(data), _CHUNK):
+            self._writing = time.monotonic()
+            try:
+                self._ssh.stdin.write(data[start : start + _CHUNK])
+                self._ssh.stdin.flush()
+            except (OSError, ValueError):
+                raise self._cut() from None
+            finally:
+                self._writing = None
 
-    def _answer(self, number: int, line: Callable[[str], object] = lambda line: None) -> Message:
+    def _answer(
+        self, number: int, kind: type[Answer], seconds: float, line: Callable[[str], object] | None = None
+    ) -> Answer:
+        end = time.monotonic() + seconds
         while True:
-            message = self._take()
-            if message is None:
-                raise self._cut()
-            if message["id"] != number:  # of a request that was given up
-                continue
-            if "line" in message:
-                line(message["line"])
-            elif "error" in message:
-                raise RemoteError(f"{self.host}: {_at(message)}{message['error']}.", reason=message["error"])
-            else:
-                return message
+            message = self._take(end, seconds)
+            try:
+                if message.get("id") != number:  # of a request that was given up
+                    check(message, {"id": int})
+                elif "line" in message and line is not None:
+                    line(from_json(_Line, message).line)
+                    end = time.monotonic() + seconds
+                elif "error" in message:
+                    refusal = from_json(Refusal, message)
+                    where = f"{refusal.path}: " if refusal.path else ""
+                    reason = refusal.error.rstrip(".")
+                    raise RemoteError(f"{self.host}: {_shown(where + reason)}.", reason=reason)
+                else:
+                    return from_json(kind, message)
+            except RecordError as error:
+                raise self._refusal(str(error)) from None
 
-    def _take(self) -> Message | None:
-        while True:  # with a time limit, because on Windows Ctrl-C does not end a wait without one
-            with contextlib.suppress(queue.Empty):
-                return self._answers.get(timeout=0.5)
+    def _take(self, end: float, seconds: float) -> dict[str, Any]:
+        """Return the next message. Raises RemoteError: it is none, or does not come in time."""
+        while True:  # with a short time limit, because on Windows Ctrl-C does not end a wait without one
+            data = self._inbox.get(0.5)
+            if data is not None:
+                try:
+                    value = parse_line(data)
+                except RecordError as error:
+                    raise self._refusal(str(error)) from None
+                if not isinstance(value, dict):
+                    raise self._refusal("no JSON object")
+                return value
+            if self._inbox.ended:
+                raise self._cut()
+            if time.monotonic() > end:
+                self._give_up(f"has not answered for {seconds:.0f} s")
+                raise self._cut()
+
+    def _refusal(self, detail: str) -> RemoteError:
+        """End the connection; return why."""
+        self._give_up("")
+        return RemoteError(
+            f"{self.host}: it answers what is not understood here ({_shown(detail)}). Whatever answers is not"
+            " poets-edge, or is damaged."
+        )
+
+    def _give_up(self, problem: str) -> None:
+        self._problem = self._problem or problem
+        self._ssh.kill()
+        self._inbox.close()
 
     def _await_agent(self) -> None:
-        end = time.monotonic() + _LOGIN_SECONDS
+        end = time.monotonic() + self._limits.login
         while not self._ready.wait(0.1):
             if self._ssh.poll() is not None and not self._ready.wait(0.5):
                 raise self._cut()
             if time.monotonic() > end:
                 raise RemoteError(
-                    f"{self.host}: logged in, but the shell there has not answered for {_LOGIN_SECONDS:.0f} s."
+                    f"{self.host}: logged in, but the shell there has not answered for {self._limits.login:.0f} s."
                     f" Try: ssh {self.host} echo hello"
                 )
 
     def _listen(self) -> None:
-        """Read answers; what a login shell prints before the marker is nobody's."""
-        stream: IO[bytes] = self._ssh.stdout  # type: ignore[assignment]
-        for line in stream:
+        """Read answers; skip what a login shell prints before the marker."""
+        noise = 0
+
+        def take(line: bytes) -> None:
+            nonlocal noise
             if self._ready.is_set():
-                with contextlib.suppress(RecordError):
-                    self._answers.put(check(parse_json(line), {"id": int}))
-            elif line.strip() == MARKER.encode():
+                if line + b"\n" != BEAT:
+                    self._inbox.put(line)
+                return
+            noise += len(line) + 1
+            if line.strip() == MARKER.encode():
                 self._ready.set()
-        self._answers.put(None)
+            elif noise > _MOST_NOISE:
+                self._give_up("its login shell prints without end")
+
+        if not self._reader.read_all(take):
+            self._give_up(f"sends a line of more than {LONGEST_LINE >> 20} MB")
+        self._inbox.close()
 
     def _collect(self) -> None:
         stream: IO[bytes] = self._ssh.stderr  # type: ignore[assignment]
-        for line in stream:
+        while line := stream.readline(_LONGEST_LINE_OF_ERRORS):
             self._said.append(line.decode(errors="replace").strip())
+
+    def _close_input(self) -> None:
+        assert self._ssh.stdin is not None
+        with contextlib.suppress(OSError):
+            self._ssh.stdin.close()
 
     def _beat(self) -> None:
         while not self._closing.wait(min(_HEARTBEAT, self._silence / 4)):
             with contextlib.suppress(RemoteError):
                 self._post({"do": "ping"})
+
+    def _guard(self) -> None:
+        """End a connection whose other end is silent, or takes nothing."""
+        while not self._closing.wait(0.5):
+            now, writing = time.monotonic(), self._writing
+            if now - self._reader.heard > self._limits.silence:
+                self._give_up(f"has been silent for {self._limits.silence:.0f} s")
+            elif writing is not None and now - writing > self._limits.taking:
+                self._give_up(f"has taken nothing of what is sent for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
         """Why there is no connection, in one line."""
@@ -290,12 +405,14 @@ class Connection:
             status = None
         time.sleep(0.05)  # for the last of its standard error
         words = [line for line in self._said if line and not line.startswith(("Warning: Permanently added", "debug"))]
-        last = words[-1].rstrip(".") if words else ""
+        last = _shown(words[-1].rstrip(".")) if words else ""
         if status == _NO_PYTHON:
             return RemoteError(
                 f"{self.host}: no Python 3.10 to 3.13 there ({last}). Raspberry Pi OS has one since 2023; elsewhere:"
                 " sudo apt install python3"
             )
+        if self._problem:
+            return RemoteError(f"{self.host}: the device {self._problem}; the connection was ended.")
         if self._ready.is_set():
             return RemoteError(f"{self.host}: the connection was cut{f' ({last})' if last else ''}.")
         if status == 255:
@@ -345,5 +462,5 @@ class _Counted:
         return data
 
 
-def _at(message: Message) -> str:
-    return f"{message['path']}: " if message.get("path") else ""
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poets_edge.bench.remote.connection import Connection, Ended, check_host
+from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left, Links, Service, UnitPath
+from poets_edge.bench.remote.connection import Connection, check_host
 from poets_edge.bench.remote.installation import (
     Installation,
     install,
@@ -113,7 +114,7 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
         needed = [*device.items, _item_of(device, model)]
         if options.labels is not None:
             labels = item("labels", options.labels.read_bytes())
-            if not connection.ask("have", items=[labels])["items"]:
+            if not connection.ask("have", Items, items=[labels]).items:
                 send(connection, labels, {_LABELS: options.labels}, reporter, "copying labels")
             command += ["--labels", str(device.folder / labels / _LABELS)]
             needed.append(labels)
@@ -142,16 +143,16 @@ def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None)
     """
     reporter = reporter or Silent()
     with Connection(check_host(host)) as connection:
-        facts = connection.ask("facts", folder=remote_dir, kind="data", packages=[])
-        if facts["state"] != "ours":
+        facts = connection.ask("facts", Facts, folder=remote_dir, kind="data", packages=[])
+        if facts.state != "ours":
             name_older(host, facts, reporter)
             return False
         open_folder(connection, facts, default=False, reporter=reporter, alone=True)
         systemd = _Systemd(Installation.bare(connection, facts), undo_command(host, remote_dir))
-        note = connection.ask("service")["note"]
+        note = connection.ask("service", Service).note
         if note:
-            systemd.take_down(lingered=note.get("lingered") is True)
-        name_left(host, connection.ask("remove")["left"], reporter)
+            systemd.take_down(lingered=note.lingered is True)
+        name_left(host, connection.ask("remove", Left, seconds=connection.limits.work).left, reporter)
     reporter.note(f"{host}: {systemd.name} is stopped and removed" if note else f"{host}: the program is removed")
     return True
 
@@ -166,11 +167,11 @@ class _Systemd:
     def __init__(self, device: Installation, undo: str) -> None:
         self._device = device
         facts = device.facts
-        self.name = unit_name(facts["folder"], usual=facts["usual"])
+        self.name = unit_name(facts.folder, usual=facts.usual)
         self.undo = undo
-        self._links = f"{facts['config'] or facts['home'] + '/.config'}/systemd/user"
+        self._links = f"{facts.config or facts.home + '/.config'}/systemd/user"
         # A login through ssh has it where PAM gives it one.
-        self._environment = {"XDG_RUNTIME_DIR": facts["runtime"] or f"/run/user/{facts['uid']}", "LC_ALL": "C.UTF-8"}
+        self._environment = {"XDG_RUNTIME_DIR": facts.runtime or f"/run/user/{facts.uid}", "LC_ALL": "C.UTF-8"}
 
     def check(self) -> None:
         """Raises RemoteError: there is no such systemd."""
@@ -205,19 +206,19 @@ class _Systemd:
             if any("\ud800" <= character <= "\udfff" for character in word):
                 raise RemoteError(f"{connection.host}: {word!r}: systemd takes only text that is UTF-8. Rename it.")
         found = self._found()
-        if found["foreign"]:
+        if found.foreign:
             raise RemoteError(
-                f"{connection.host}: {found['path']} is there already; an older version of this program or somebody"
+                f"{connection.host}: {found.path} is there already; an older version of this program or somebody"
                 f" else put it there. Stop it with `systemctl --user disable --now {self.name}`, move the file away,"
                 " and run again."
             )
-        before = connection.ask("service")["note"]
+        before = connection.ask("service", Service).note
         text = unit_text(command, self._device.environment, name=self.name, undo=self.undo)
-        note = {"unit": self.name, "items": list(needed), "lingered": before.get("lingered") is True}
+        note = {"unit": self.name, "items": list(needed), "lingered": before is not None and before.lingered is True}
         try:
-            unit: str = connection.ask("set_service", note=note, text=text)["path"]
+            unit = connection.ask("set_service", UnitPath, note=note, text=text).path
             if self.linger(reporter):
-                connection.ask("set_service", note={**note, "lingered": True}, text="")
+                connection.ask("set_service", UnitPath, note={**note, "lingered": True}, text="")
         except RemoteError as error:
             raise with_way_out(error) from None
         self.run("daemon-reload")
@@ -233,18 +234,18 @@ class _Systemd:
         """
         connection = self._device.connection
         self.run("disable", "--now", f"{self.name}.service", must=False)
-        connection.ask("unlink", folder=self._links, unit=self.name)
+        connection.ask("unlink", Done, folder=self._links, unit=self.name)
         self.run("daemon-reload", must=False)
         self.run("reset-failed", f"{self.name}.service", must=False)
         if lingered:
-            others = self._found()["others"]
+            others = self._found().others
             if others:
-                connection.ask("give_linger", folder=others[0])
+                connection.ask("give_linger", Done, folder=others[0])
             else:
                 self.loginctl("disable-linger")
 
-    def _found(self) -> dict[str, Any]:
-        return self._device.connection.ask("links", folder=self._links, unit=self.name, prefix=NAME)
+    def _found(self) -> Links:
+        return self._device.connection.ask("links", Links, folder=self._links, unit=self.name, prefix=NAME)
 
     def run(self, *arguments: str, must: bool = True) -> str:
         """`systemctl --user`. Raises RemoteError where it fails and must not."""
@@ -257,7 +258,7 @@ class _Systemd:
     def loginctl(self, *arguments: str) -> str | None:
         """Its output; None where it fails."""
         try:
-            ended, lines = self._call("loginctl", *arguments, self._device.facts["user"])
+            ended, lines = self._call("loginctl", *arguments, self._device.facts.user)
         except RemoteError:
             return None
         return "\n".join(lines).strip() if ended.status == 0 else None
@@ -268,7 +269,7 @@ class _Systemd:
             return False
         if self.loginctl("enable-linger") is not None:
             return True
-        user = self._device.facts["user"]
+        user = self._device.facts.user
         reporter.warn(
             f"{self._device.host}: the service runs only while {user} is logged in. Run on it:"
             f" sudo loginctl enable-linger {user}"
@@ -291,9 +292,9 @@ class _Systemd:
                 seen = self._journal(f"_PID={shown['ExecMainPID']}") if shown.get("ExecMainPID", "0") != "0" else []
                 advance(max(0, min(len(seen), _ENOUGH_LINES) - len(lines)))
                 lines = max(lines, seen[-20:], key=len)
-                if shown["ActiveState"] == "failed" or shown["SubState"] in ("auto-restart", "failed"):
+                if shown.get("ActiveState") == "failed" or shown.get("SubState") in ("auto-restart", "failed"):
                     raise self._ended()
-                if len(lines) >= _ENOUGH_LINES or shown["SubState"] in ("exited", "dead"):
+                if len(lines) >= _ENOUGH_LINES or shown.get("SubState") in ("exited", "dead"):
                     break
         return lines
 
@@ -310,9 +311,7 @@ class _Systemd:
         return self._call(*command)[1]
 
     def _call(self, *command: str) -> tuple[Ended, list[str]]:
-        lines: list[str] = []
-        ended = self._device.connection.run(command, env=self._environment, line=lines.append)
-        return ended, lines
+        return self._device.connection.run(command, env=self._environment)
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:

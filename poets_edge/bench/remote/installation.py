@@ -13,14 +13,16 @@ runs it and is never changed: packages are unpacked into the folder and found by
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
-from poets_edge.bench.remote.connection import Connection, Ended
+from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left
+from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.own_folder import SIGNATURE
 from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder
@@ -54,12 +56,12 @@ class Installation:
     folder: PurePosixPath
     python: str
     items: tuple[str, ...]
-    facts: dict[str, Any]
+    facts: Facts
 
     @classmethod
-    def bare(cls, connection: Connection, facts: dict[str, Any]) -> Installation:
+    def bare(cls, connection: Connection, facts: Facts) -> Installation:
         """Describe a device without using a program on it."""
-        return cls(connection, PurePosixPath(facts["folder"]), facts["executable"], (), facts)
+        return cls(connection, PurePosixPath(facts.folder), facts.executable, (), facts)
 
     @property
     def host(self) -> str:
@@ -70,9 +72,19 @@ class Installation:
         """Variables with which the device's Python finds the program."""
         return {"PYTHONPATH": ":".join(str(self.folder / item) for item in self.items), "PYTHONUTF8": "1"}
 
-    def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object] = print) -> Ended:
-        """Run a module of the program. Raises RemoteError where the connection is cut."""
-        return self.connection.run([self.python, "-m", module, *arguments], env=self.environment, text=text, line=line)
+    def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object], pause: float) -> Ended:
+        """Run a module of the program.
+
+        Args:
+            text: its standard input.
+            line: called with each line of its standard output.
+            pause: seconds that the next line, or the end, may take to come.
+
+        Raises:
+            RemoteError: the connection is cut, or the program takes too long.
+        """
+        command = [self.python, "-m", module, *arguments]
+        return self.connection.run(command, env=self.environment, text=text, line=line, pause=pause)[0]
 
 
 def install(
@@ -87,7 +99,7 @@ def install(
         RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be fetched.
     """
     reporter = reporter or Silent()
-    facts = connection.ask("facts", folder=folder, kind=kind, packages=["numpy", "pillow", _CAMERA, "pip"])
+    facts = connection.ask("facts", Facts, folder=folder, kind=kind, packages=["numpy", "pillow", _CAMERA, "pip"])
     _check_clock(connection.host, facts, reporter)
     system = system_of(facts)
     found = support(system)
@@ -98,18 +110,18 @@ def install(
     open_folder(connection, facts, default=not folder, reporter=reporter)
     with scratch_folder() as temporary:
         wheel = own_wheel(temporary)
-        packages = item("packages", *wanted.requirements, *map(str, facts["python"][:2]), system.machine)
+        packages = item("packages", *wanted.requirements, *map(str, facts.python[:2]), system.machine)
         program = item("program", wheel.read_bytes())
-        have = connection.ask("have", items=[packages, program])["items"]
+        have = connection.ask("have", Items, items=[packages, program]).items
         if packages not in have:
             _install_packages(connection, system, wanted, facts, packages, reporter)
         if program not in have:
             send(connection, program, {wheel.name: wheel}, reporter, "installing poets_edge", wheels=True)
-    return Installation(connection, PurePosixPath(facts["folder"]), facts["executable"], (program, packages), facts)
+    return Installation(connection, PurePosixPath(facts.folder), facts.executable, (program, packages), facts)
 
 
 def open_folder(
-    connection: Connection, facts: dict[str, Any], *, default: bool, reporter: Reporter, alone: bool = False
+    connection: Connection, facts: Facts, *, default: bool, reporter: Reporter, alone: bool = False
 ) -> None:
     """Use the program's own folder there in this session, and make it if need be.
 
@@ -121,19 +133,21 @@ def open_folder(
     Raises:
         RemoteError: it cannot be written, was not made by the program, or another session uses it.
     """
-    folder = facts["folder"]
+    folder = facts.folder
     if ":" in folder:
         raise RemoteError(
             f"{connection.host}: {folder!r}: a ':' separates folders for Python, so no program is found there. Name"
             " another folder with `remote_dir`."
         )
-    if not facts["writable"]:
+    if not facts.writable:
         raise RemoteError(
             f"{connection.host}: {folder} cannot be written. Name another folder with `remote_dir`, such as /tmp."
         )
     name_older(connection.host, facts, reporter)
     try:
-        left = connection.ask("open", folder=folder, adopt=default, alone=alone)["left"]
+        left = connection.ask(
+            "open", Left, seconds=connection.limits.work, folder=folder, adopt=default, alone=alone
+        ).left
     except RemoteError as error:
         raise with_way_out(error) from None
     name_left(connection.host, left, reporter)
@@ -146,11 +160,11 @@ def name_left(host: str, left: Sequence[str], reporter: Reporter) -> None:
         reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
 
 
-def name_older(host: str, facts: dict[str, Any], reporter: Reporter) -> None:
+def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
     """Tell where an older version, which had no folder of its own, has left its files."""
-    if facts["older"]:
+    if facts.older:
         reporter.note(
-            f"{host}: not used and not removed, because an older version put it there: {', '.join(facts['older'])}"
+            f"{host}: not used and not removed, because an older version put it there: {', '.join(facts.older)}"
         )
 
 
@@ -194,17 +208,16 @@ def with_way_out(error: RemoteError) -> RemoteError:
     return RemoteError(f"{error} {way_out}".strip(), reason=error.reason)
 
 
-def system_of(facts: dict[str, Any]) -> System:
+def system_of(facts: Facts) -> System:
     """The system that the agent found, which decides which interpreter fits."""
-    name, _, version = facts["libc"].partition(" ")
-    major, _, minor = version.partition(".")
+    libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
-        userland(facts["machine"], facts["bits"]),
-        (facts["python"][0], facts["python"][1]),
-        name or ("musl" if facts["system"] == "Linux" else ""),
-        (int(major), int(minor.partition(".")[0])) if major.isdecimal() else (0, 0),
-        facts["machine"],
-        facts["system"],
+        userland(facts.machine, facts.bits),
+        facts.python[:2],
+        libc[1] if libc else "musl" if facts.system == "Linux" else "",
+        (int(libc[2]), int(libc[3])) if libc else (0, 0),
+        facts.machine,
+        facts.system,
     )
 
 
@@ -212,15 +225,15 @@ def _install_packages(
     connection: Connection,
     system: System,
     wanted: Needs,
-    facts: dict[str, Any],
+    facts: Facts,
     packages: str,
     reporter: Reporter,
 ) -> None:
     """Fetched here and carried over; where this machine cannot fetch them, by the device's own pip."""
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
-    if facts["free"] < room:
+    if facts.free < room:
         raise RemoteError(
-            f"{connection.host}: {facts['folder']}: {facts['free'] / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
+            f"{connection.host}: {facts.folder}: {facts.free / 1e6:.0f} MB are free, {room / 1e6:.0f} MB are"
             " needed. Free some space there, or name a folder on another disk with `remote_dir`."
         )
     reporter.note(f"{connection.host}: first time: fetching what {system.machine} and its Python need")
@@ -236,16 +249,14 @@ def _install_packages(
         send(connection, packages, members, reporter, "installing packages", wheels=True)
 
 
-def _let_it_fetch(
-    connection: Connection, wanted: Needs, facts: dict[str, Any], packages: str, here: RemoteError
-) -> None:
+def _let_it_fetch(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
     """Have the device's pip fetch the packages. Raises RemoteError."""
-    if not facts["versions"]["pip"]:
+    if not facts.versions.get("pip"):
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
-    command = [facts["executable"], "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]
+    command = [facts.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]
     command += ["--only-binary=:all:", *(["--no-deps"] if wanted.alone else []), *wanted.requirements]
     try:
-        connection.ask("fetch", item=packages, command=command)
+        connection.ask("fetch", Done, seconds=connection.limits.fetch, item=packages, command=command)
     except RemoteError as error:
         raise RemoteError(
             f"{connection.host}: {here} Nor can the device fetch them itself ({error.reason.removeprefix('ERROR: ')})."
@@ -253,12 +264,12 @@ def _let_it_fetch(
         ) from None
 
 
-def _has_camera(facts: dict[str, Any]) -> bool:
-    return all(facts["versions"][name] for name in (_CAMERA, *_WITH_CAMERA))
+def _has_camera(facts: Facts) -> bool:
+    return all(facts.versions.get(name) for name in (_CAMERA, *_WITH_CAMERA))
 
 
-def _check_system_packages(host: str, wanted: Needs, facts: dict[str, Any]) -> None:
-    missing = [name for name in wanted.system if not facts["versions"][name]]
+def _check_system_packages(host: str, wanted: Needs, facts: Facts) -> None:
+    missing = [name for name in wanted.system if not facts.versions.get(name)]
     if missing:
         debian = {"numpy": "python3-numpy", "pillow": "python3-pil"}
         raise RemoteError(
@@ -267,8 +278,8 @@ def _check_system_packages(host: str, wanted: Needs, facts: dict[str, Any]) -> N
         )
 
 
-def _check_clock(host: str, facts: dict[str, Any], reporter: Reporter) -> None:
-    off = facts["time"] - time.time()
+def _check_clock(host: str, facts: Facts, reporter: Reporter) -> None:
+    off = facts.time - time.time()
     if abs(off) > _CLOCK_SECONDS:
         days = abs(off) / 86400
         amount = f"{days / 365.25:.1f} years" if days > 500 else f"{days:.0f} days"

@@ -1,8 +1,7 @@
 """Measurements on a device: `python -m poets_edge.bench.remote.measure`.
 
-One request (see `messages.py`) is read from standard input; progress and the result are written to standard output,
-as lines of JSON. A line holds one of: begin (of progress), advance, end, note, warn, machine, round, result, or error
-with its kind. Rounds are sent as they are finished, so that none is lost when the connection is.
+One request is read from standard input; progress and results are written to standard output, as lines of JSON; see
+`messages.py`. Rounds are sent as they are finished, so that none is lost when the connection is.
 """
 
 from __future__ import annotations
@@ -20,13 +19,25 @@ from typing import IO, Any
 from poets_edge.bench.benchmark import BenchmarkOptions, predict, stage_photos, thread_counts
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import measure_variants
+from poets_edge.bench.remote.answers import shortened
 from poets_edge.bench.remote.messages import (
-    DevicePredictions,
-    LoadAnswer,
+    Advance,
+    Begin,
+    End,
+    FactsRequest,
+    Failure,
+    FinishedRound,
     LoadRequest,
+    Machine,
+    Message,
+    Note,
+    PhotoScores,
     Request,
-    RoundsAnswer,
+    Result,
     RoundsRequest,
+    Warn,
+    Window,
+    message_json,
     read_request,
 )
 from poets_edge.bench.rounds import RoundLog, round_stamp, variants_of
@@ -40,46 +51,49 @@ class JsonReporter:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def say(self, **message: Any) -> None:
-        self._stream.write(json.dumps(message, allow_nan=False) + "\n")
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        self._stream.write(json.dumps(message_json(message), allow_nan=False) + "\n")
         self._stream.flush()
 
     def note(self, text: str) -> None:
-        self.say(note=text)
+        self.send(Note(shortened(text)))
 
     def status(self, text: str) -> None:
         """Send nothing: a status is a line of a terminal that the next one replaces."""
 
     def warn(self, text: str) -> None:
-        self.say(warn=text)
+        self.send(Warn(shortened(text)))
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        self.say(begin=what, total=total, unit=unit)
+        self.send(Begin(what=shortened(what), total=total, unit=unit))
         try:
-            yield lambda amount: self.say(advance=amount)
+            yield lambda amount: self.send(Advance(amount))
         finally:
-            self.say(end=what)
+            self.send(End())
 
 
-def measure(request: Request, reporter: JsonReporter) -> dict[str, Any]:
+def measure(request: Request, reporter: JsonReporter) -> tuple[str, ...]:
     """Carry out a request.
+
+    Returns:
+        Disturbances of the device.
 
     Raises:
         PoetsEdgeError: as `benchmark` and `sustain` do.
     """
     machine = machine_facts()
-    reporter.say(machine=machine)
-    if isinstance(request, RoundsRequest):
-        with _alone(reporter):
-            return _measure_rounds(request, machine, reporter).to_json()
-    if isinstance(request, LoadRequest):
-        with _alone(reporter):
-            return _sustain(request, reporter).to_json()
-    return {}
+    reporter.send(Machine(**machine))
+    if isinstance(request, FactsRequest):
+        return ()
+    with _alone(reporter):
+        if isinstance(request, RoundsRequest):
+            return _measure_rounds(request, machine, reporter)
+        return _sustain(request, reporter)
 
 
-def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: JsonReporter) -> RoundsAnswer:
+def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: JsonReporter) -> tuple[str, ...]:
     options = BenchmarkOptions(
         models=tuple(map(Path, request.models)),
         timing=request.config,
@@ -93,22 +107,24 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
         request.config,
         stage_photos(predictions),
         reporter,
-        log=RoundLog.of(request.known, keep=lambda round: reporter.say(round=round.to_json())),
+        log=RoundLog.of(request.known, keep=lambda round: reporter.send(FinishedRound(round.to_json()))),
         stamp=round_stamp(machine, request.config),
     )
-    rows = [
-        DevicePredictions(tuple(photo.name for photo in found.photos), found.scores.tolist())
-        for found in predictions.values()
-    ]
-    return RoundsAnswer(warnings=tuple(warnings), predictions=tuple(rows))
+    for number, found in enumerate(predictions.values()):
+        for photo, scores in zip(found.photos, found.scores.tolist(), strict=True):
+            reporter.send(PhotoScores(model=number, photo=photo.name, scores=tuple(scores)))
+    return tuple(warnings)
 
 
-def _sustain(request: LoadRequest, reporter: JsonReporter) -> LoadAnswer:
+def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:
     options = SustainedOptions(
         models=tuple(map(Path, request.models)), seconds=request.seconds, threads=request.threads, rate=request.rate
     )
     result = sustain(options, reporter)
-    return LoadAnswer(models=tuple(model.windows for model in result.models), warnings=result.warnings)
+    for number, model in enumerate(result.models):
+        for window in model.windows:
+            reporter.send(Window(model=number, window=window.to_json()))
+    return tuple(result.warnings)
 
 
 @contextlib.contextmanager
@@ -134,9 +150,10 @@ def main() -> None:
     reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     try:
-        reporter.say(result=measure(read_request(json.load(sys.stdin)), reporter))
+        warnings = measure(read_request(json.load(sys.stdin)), reporter)
+        reporter.send(Result(tuple(map(shortened, warnings))))
     except PoetsEdgeError as error:
-        reporter.say(error=str(error), kind=type(error).__name__)
+        reporter.send(Failure(shortened(str(error)), type(error).__name__))
 
 
 if __name__ == "__main__":

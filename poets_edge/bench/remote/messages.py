@@ -1,27 +1,17 @@
-"""Requests to `poets_edge.bench.remote.measure` on a device, and its answers, as JSON.
+"""Requests to `poets_edge.bench.remote.measure` on a device, and the messages that it sends, one per line of JSON.
 
-Answers come from another machine: each is checked as it is read.
+Messages come from another machine: each is checked, with limits on every value, as it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, TypeAlias
 
-from poets_edge.bench.load import LoadWindow
+from poets_edge.bench.remote.answers import Count, Index, Integer, Number, Score, Text, Texts, parse_line
 from poets_edge.bench.rounds import Round, TimingConfig
-from poets_edge.core.json_checks import check
-
-_MACHINE = {"interpreter": str, "interpreter_version": str, "cores": int, "emulated": bool}
-_ROUNDS_ANSWER = {"warnings": [str], "predictions": [{"photos": [str], "scores": [[float]]}]}
-_LOAD_ANSWER = {"models": [[dict]], "warnings": [str]}
-
-
-def check_machine(value: Any) -> dict[str, Any]:
-    """Return the facts about a device. Raises RecordError."""
-    found: dict[str, Any] = check(value, _MACHINE)
-    return found
+from poets_edge.core.json_objects import from_json
+from poets_edge.errors import RecordError
 
 
 @dataclass(frozen=True)
@@ -72,43 +62,6 @@ class RoundsRequest:
         }
 
 
-@dataclass(frozen=True)
-class DevicePredictions:
-    """Scores of one model.
-
-    Attributes:
-        photos: names of those that could be read.
-        scores: a row of scores for each photo.
-    """
-
-    photos: tuple[str, ...]
-    scores: Sequence[Sequence[float]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundsAnswer:
-    """The answer to `RoundsRequest`. The rounds themselves are sent as soon as each is finished.
-
-    Attributes:
-        warnings: disturbances of the device.
-        predictions: of each model, in the order of the request; empty without photos.
-    """
-
-    warnings: tuple[str, ...]
-    predictions: tuple[DevicePredictions, ...]
-
-    @classmethod
-    def from_json(cls, value: Any) -> RoundsAnswer:
-        """Read what `to_json` has written. Raises RecordError."""
-        found = check(value, _ROUNDS_ANSWER)
-        predictions = [DevicePredictions(tuple(each["photos"]), each["scores"]) for each in found["predictions"]]
-        return cls(warnings=tuple(found["warnings"]), predictions=tuple(predictions))
-
-    def to_json(self) -> dict[str, Any]:
-        predictions = [{"photos": list(each.photos), "scores": each.scores} for each in self.predictions]
-        return {"warnings": list(self.warnings), "predictions": predictions}
-
-
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
     """Asks for models under load; see `SustainedOptions`.
@@ -131,30 +84,6 @@ class LoadRequest:
         return {"task": "sustained", **asdict(self), "models": list(self.models)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadAnswer:
-    """The answer to `LoadRequest`.
-
-    Attributes:
-        models: windows of each model, in the order of the request.
-        warnings: disturbances of the device.
-    """
-
-    models: tuple[tuple[LoadWindow, ...], ...]
-    warnings: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, value: Any) -> LoadAnswer:
-        """Read what `to_json` has written. Raises RecordError."""
-        found = check(value, _LOAD_ANSWER)
-        models = [tuple(map(LoadWindow.from_json, windows)) for windows in found["models"]]
-        return cls(models=tuple(models), warnings=tuple(found["warnings"]))
-
-    def to_json(self) -> dict[str, Any]:
-        models = [[window.to_json() for window in windows] for windows in self.models]
-        return {"models": models, "warnings": list(self.warnings)}
-
-
 Request = FactsRequest | RoundsRequest | LoadRequest
 
 
@@ -163,3 +92,124 @@ def read_request(value: dict[str, Any]) -> Request:
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begin:
+    """Something with a progress bar begins."""
+
+    what: Text
+    total: Count
+    unit: Text
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The progress bar moves on by an amount."""
+
+    amount: Count
+
+
+@dataclass(frozen=True)
+class End:
+    """What began last is over."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line to show."""
+
+    text: Text
+
+
+@dataclass(frozen=True)
+class Warn:
+    """A warning to show."""
+
+    text: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The device, as `machine_facts` describes it. The first message."""
+
+    board: Text | None
+    cpu: Text | None
+    architecture: Text
+    cores: Annotated[int, Integer(1, 1_000_000)]
+    governor: Text | None
+    max_frequency_mhz: Annotated[float, Number(0, 1e9)] | None
+    memory_mb: Count | None
+    system: Text
+    python: Text
+    interpreter: Text
+    interpreter_version: Text
+    emulated: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as `machine_facts` does."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FinishedRound:
+    """A round, as `Round.to_json` gives it, as soon as it is finished."""
+
+    round: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoScores:
+    """Scores of one photo by the model of this number, one for each label."""
+
+    model: Index
+    photo: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A window of load on the model of this number, as `LoadWindow.to_json` gives it."""
+
+    model: Index
+    window: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The measurement failed: the message, and the name of a class of `poets_edge.errors`."""
+
+    error: Text
+    name: Text
+
+
+@dataclass(frozen=True)
+class Result:
+    """The measurement is over; disturbances of the device. The last message."""
+
+    warnings: Texts
+
+
+Message: TypeAlias = (
+    "Begin | Advance | End | Note | Warn | Machine | FinishedRound | PhotoScores | Window | Failure | Result"
+)
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (Begin, Advance, End, Note, Warn, Machine, FinishedRound, PhotoScores, Window, Failure, Result)
+}
+
+
+def read_message(line: str) -> Message:
+    """Return the message of a line. Raises RecordError."""
+    value = parse_line(line)
+    name = value.get("kind") if isinstance(value, dict) else None
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise RecordError("not a message of this program")
+    message: Message = from_json(kind, value)
+    return message
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """Return a message as a JSON object, for `read_message`."""
+    return {"kind": type(message).__name__, **{field.name: getattr(message, field.name) for field in fields(message)}}

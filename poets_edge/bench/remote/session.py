@@ -4,36 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from poets_edge import errors
 from poets_edge.bench.benchmark import thread_counts
+from poets_edge.bench.remote.answers import Items
 from poets_edge.bench.remote.installation import Installation, item, send
-from poets_edge.bench.remote.messages import FactsRequest, Request, RoundsAnswer, RoundsRequest, check_machine
+from poets_edge.bench.remote.messages import (
+    Advance,
+    Begin,
+    End,
+    FactsRequest,
+    Failure,
+    FinishedRound,
+    Machine,
+    Message,
+    Note,
+    PhotoScores,
+    Request,
+    Result,
+    RoundsRequest,
+    Warn,
+    read_message,
+)
 from poets_edge.bench.rounds import Round, RoundLog, TimingConfig, Variant, round_stamp, variants_of
 from poets_edge.core.files import sha256_of
-from poets_edge.core.json_checks import Optional, check, parse_json
 from poets_edge.errors import PoetsEdgeError, RecordError, RemoteError
 from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
-_MESSAGE = {
-    "begin": Optional(str),
-    "total": Optional(int),
-    "unit": Optional(str),
-    "advance": Optional(int),
-    "note": Optional(str),
-    "warn": Optional(str),
-    "machine": Optional(dict),
-    "round": Optional(dict),
-    "result": Optional(dict),
-    "error": Optional(str),
-    "kind": Optional(str),
-}
-"""Messages of `poets_edge.bench.remote.measure`, one per line."""
+_PAUSE_SECONDS = 1200.0
+"""Between two messages, apart from the time that is measured: a process there has ten minutes for one round."""
+_MOST_SAMPLES = 5_000_000
+"""Times of all rounds together; a default measurement has some ten thousand for each variant."""
+_MOST_MESSAGES = 100_000
+"""Notes, warnings and progress bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +55,15 @@ class DeviceTimings:
         machine: facts about the device.
         variants: that were measured.
         stamp: of the rounds.
+        scores: float32 [labels] by number of the model and name of the photo.
+        warnings: disturbances of the device.
     """
 
     machine: dict[str, Any]
     variants: tuple[Variant, ...]
     stamp: str
-    answer: RoundsAnswer
+    scores: dict[tuple[int, str], npt.NDArray[np.float32]]
+    warnings: tuple[str, ...]
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
@@ -65,7 +79,7 @@ def send_models(installation: Installation, models: Sequence[Path], reporter: Re
     for number, model in enumerate(models):  # the number keeps copies under one name apart
         again = sum(other.name == model.name for other in models[:number])
         items[item("models", sha256_of(model), model.name, str(again))] = model
-    have = installation.connection.ask("have", items=list(items))["items"]
+    have = installation.connection.ask("have", Items, items=list(items)).items
     for name, model in items.items():
         if name not in have:
             send(installation.connection, name, {_name_there(model): model}, reporter, f"copying {model.name}")
@@ -87,6 +101,8 @@ def measure_rounds(
     reporter: Reporter,
     image_dir: str = "",
     labels: str = "",
+    photos: Sequence[str] = (),
+    widths: Sequence[int] = (),
 ) -> DeviceTimings:
     """Measure models of this machine on the device.
 
@@ -94,9 +110,12 @@ def measure_rounds(
         threads: empty for the device's default.
         log: receives each round; those that it holds are not measured again.
         image_dir, labels: on the device; "" for none.
+        photos: names of those in `image_dir`.
+        widths: number of labels of each model, if there are photos.
 
     Raises:
-        RemoteError: the connection was lost; the message says how many rounds are saved.
+        RemoteError: the connection was lost, or the device sent something else than asked for. The message says how
+            many rounds are saved.
         PoetsEdgeError: the error that the device reported.
         OutputError: the log cannot save a round.
     """
@@ -110,11 +129,9 @@ def measure_rounds(
         image_dir=image_dir,
         labels=labels,
     )
-    follower = _RoundsFollower(installation, reporter, request, digests, log)
+    follower = _RoundsFollower(installation, reporter, request, digests, log, photos, widths)
     try:
-        answer = RoundsAnswer.from_json(follower.run(request))
-    except RecordError as error:
-        raise not_understood(installation, error) from None
+        warnings = follower.run(request, pause=_PAUSE_SECONDS + config.seconds)
     except RemoteError as error:
         raise RemoteError(f"{error} {follower.saved}".strip()) from None
     except KeyboardInterrupt:
@@ -124,7 +141,13 @@ def measure_rounds(
     variants = variants_of(models, thread_counts(threads, follower.machine))
     if not all(log.timings(follower.stamp, variant, config.rounds) for variant in variants):
         raise RemoteError(f"{installation.host}: it has not measured all models.")
-    return DeviceTimings(machine=follower.machine, variants=tuple(variants), stamp=follower.stamp, answer=answer)
+    return DeviceTimings(
+        machine=follower.machine,
+        variants=tuple(variants),
+        stamp=follower.stamp,
+        scores=follower.scores,
+        warnings=warnings,
+    )
 
 
 def not_understood(installation: Installation, error: RecordError) -> RemoteError:
@@ -143,88 +166,164 @@ class Follower:
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter
-        self._bars = ExitStack()
-        self._advance: Callable[[int], object] = lambda amount: None
-        self._last: dict[str, Any] = {}
+        self._bars: list[_Bar] = []
+        self._last: Failure | Result | None = None
+        self._messages = 0
 
-    def run(self, request: Request) -> Any:
-        """Return the device's answer.
+    def run(self, request: Request, *, pause: float = _PAUSE_SECONDS) -> tuple[str, ...]:
+        """Have the device carry out a request, and return its disturbances.
+
+        Args:
+            pause: seconds that the next message may take to come.
 
         Raises:
-            RemoteError: the connection was lost, or the device gave no answer.
+            RemoteError: the connection was lost, or the device sent something else than asked for.
             PoetsEdgeError: the error that the device reported.
         """
         host = self._installation.host
-        with self._bars:
-            ended = self._installation.run(_MODULE, text=json.dumps(request.to_json()), line=self._read)
-        if "error" in self._last:
-            kind: Any = getattr(errors, self._last.get("kind") or "", None)
+        text = json.dumps(request.to_json())
+        try:
+            ended = self._installation.run(_MODULE, text=text, line=self._read, pause=pause)
+        finally:
+            while self._bars:
+                self._bars.pop().close()
+        if isinstance(self._last, Failure):
+            kind: Any = getattr(errors, self._last.name, None)
             if not (isinstance(kind, type) and issubclass(kind, PoetsEdgeError)):
                 kind = PoetsEdgeError
-            raise kind(f"{host}: {self._last['error']}")
-        if "result" not in self._last or not self.machine:
-            raise RemoteError(f"{host}: the measurement ended early there ({ended.last_words[:200]}).")
-        return self._last["result"]
+            raise kind(f"{host}: {self._last.error}")
+        if self._last is None or not self.machine:
+            raise RemoteError(f"{host}: the measurement ended early there ({ended.last_words}).")
+        return self._last.warnings
 
     def on_machine(self) -> None:
         """React to the facts about the device."""
 
-    def on_round(self, round: Round) -> None:
-        """React to a finished round. Raises RecordError where it was not asked for."""
+    def on_result(self, message: Message) -> None:
+        """React to a round, scores or a window. Raises RecordError where it was not asked for."""
+        raise RecordError(f"{type(message).__name__} was not asked for")
 
     def _read(self, line: str) -> None:
         try:
-            self._take(check(parse_json(line), _MESSAGE))
+            self._take(read_message(line))
         except RecordError as error:
             raise not_understood(self._installation, error) from None
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if "begin" in message:
-            what = f"{self._installation.host}: {message['begin']}"
-            self._advance = self._bars.enter_context(self._reporter.progress(what, message["total"], message["unit"]))
-        elif "advance" in message:
-            self._advance(message["advance"])
-        elif "end" in message:
-            self._bars.close()
-        elif "note" in message:
-            self._reporter.note(f"{self._installation.host}: {message['note']}")
-        elif "warn" in message:
-            self._reporter.warn(f"{self._installation.host}: {message['warn']}")
-        elif "machine" in message:
-            self.machine = check_machine(message["machine"])
+    def _take(self, message: Message) -> None:
+        if self._last is not None:
+            raise RecordError("a message after the last")
+        if isinstance(message, (Begin, Note, Warn)):
+            self._messages += 1
+            if self._messages > _MOST_MESSAGES:
+                raise RecordError("too many messages")
+        if isinstance(message, Begin):
+            what = f"{self._installation.host}: {message.what}"
+            self._bars.append(_Bar(self._reporter.progress(what, message.total, message.unit), message.total))
+        elif isinstance(message, Advance):
+            if not self._bars:
+                raise RecordError("progress of nothing")
+            self._bars[-1].advance(message.amount)
+        elif isinstance(message, End):
+            if self._bars:
+                self._bars.pop().close()
+        elif isinstance(message, Note):
+            self._reporter.note(f"{self._installation.host}: {message.text}")
+        elif isinstance(message, Warn):
+            self._reporter.warn(f"{self._installation.host}: {message.text}")
+        elif isinstance(message, Machine):
+            if self.machine:
+                raise RecordError("the machine, a second time")
+            self.machine = message.to_json()
             self.on_machine()
-        elif "round" in message:
-            self.on_round(Round.from_json(message["round"]))
-        else:
+        elif isinstance(message, (Failure, Result)):
             self._last = message
+        else:
+            self.on_result(message)
+
+
+class _Bar:
+    """A progress bar that cannot move beyond its end."""
+
+    def __init__(self, bar: AbstractContextManager[Callable[[int], object]], total: int) -> None:
+        self._stack = ExitStack()
+        self._advance = self._stack.enter_context(bar)
+        self._left = total
+
+    def advance(self, amount: int) -> None:
+        """Move on. Raises RecordError at the end."""
+        if amount > self._left:
+            raise RecordError("progress beyond the end")
+        self._left -= amount
+        self._advance(amount)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._stack.close()
 
 
 class _RoundsFollower(Follower):
-    """Adds the rounds that a device measures to a log."""
+    """Adds the rounds that a device measures to a log, and collects scores of photos.
+
+    Attributes:
+        stamp: of the rounds.
+        scores: float32 [labels] by number of the model and name of the photo.
+    """
 
     def __init__(
         self,
         installation: Installation,
         reporter: Reporter,
         request: RoundsRequest,
-        digests: Iterable[str],
+        digests: Sequence[str],
         log: RoundLog,
+        photos: Iterable[str],
+        widths: Sequence[int],
     ) -> None:
         super().__init__(installation, reporter)
         self.stamp = ""
+        self.scores: dict[tuple[int, str], npt.NDArray[np.float32]] = {}
         self._request = request
-        self._digests = set(digests)
+        self._digests = list(digests)
         self._log = log
+        self._photos = frozenset(photos)
+        self._widths = widths
+        self._samples = 0
 
     def on_machine(self) -> None:
         self.stamp = round_stamp(self.machine, self._request.config)
         if known := self._count():
             self._reporter.note(f"{self._installation.host}: {known} rounds were measured before")
 
-    def on_round(self, round: Round) -> None:
-        if round.stamp != self.stamp or round.sha256 not in self._digests:
-            raise RecordError("a round of something else")
+    def on_result(self, message: Message) -> None:
+        if isinstance(message, FinishedRound) and self.machine:
+            self._take_round(Round.from_json(message.round))
+        elif isinstance(message, PhotoScores):
+            self._take_scores(message)
+        else:
+            super().on_result(message)
+
+    def _take_round(self, round: Round) -> None:
+        stages = (round.timing.decode_ms, round.timing.resize_ms, round.timing.inference_ms)
+        self._samples += len(round.timing.samples_ms)
+        if (
+            round.stamp != self.stamp
+            or round.copy >= self._digests.count(round.sha256)
+            or round.threads not in thread_counts(self._request.threads, self.machine)
+            or round.number >= self._request.config.rounds
+            or round.key in self._log.rounds
+            or len({len(samples or ()) for samples in stages}) != 1
+            or not stages[0]
+            or self._samples > _MOST_SAMPLES
+        ):
+            raise RecordError("a round that was not asked for")
         self._log.add(round)
+
+    def _take_scores(self, found: PhotoScores) -> None:
+        key = (found.model, found.photo)
+        fits = found.model < len(self._widths) and len(found.scores) == self._widths[found.model]
+        if not fits or found.photo not in self._photos or key in self.scores:
+            raise RecordError("scores that were not asked for")
+        self.scores[key] = np.array(found.scores, np.float32)
 
     @property
     def saved(self) -> str:
@@ -233,4 +332,4 @@ class _RoundsFollower(Follower):
         return f"{count} measured rounds are kept; the same command goes on from there." if count else ""
 
     def _count(self) -> int:
-        return sum(round.stamp == self.stamp for round in self._log.of_models(list(self._digests)))
+        return sum(round.stamp == self.stamp for round in self._log.of_models(self._digests))

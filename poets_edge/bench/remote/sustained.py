@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from poets_edge.bench.load import LoadWindow
 from poets_edge.bench.remote.connection import Connection, check_host
-from poets_edge.bench.remote.installation import install
-from poets_edge.bench.remote.messages import LoadAnswer, LoadRequest
-from poets_edge.bench.remote.session import Follower, not_understood, send_models
-from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult
+from poets_edge.bench.remote.installation import Installation, install
+from poets_edge.bench.remote.messages import LoadRequest, Message, Window
+from poets_edge.bench.remote.session import Follower, send_models
+from poets_edge.bench.sustained import Sustained, SustainedOptions, SustainedResult, most_windows
 from poets_edge.core.files import distinct_names
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter, Silent
+
+_PAUSE_SECONDS = 600.0
+"""Between two messages, beside the time of the load."""
 
 
 def sustain_on(
@@ -32,22 +36,40 @@ def sustain_on(
         Classifier(model, unlabelled=True)
     with Connection(host) as connection:
         device = install(connection, folder=folder, reporter=reporter)
-        follower = Follower(device, reporter)
+        follower = _LoadFollower(device, reporter, options)
         request = LoadRequest(
             models=tuple(send_models(device, options.models, reporter)),
             seconds=options.seconds,
             threads=options.threads,
             rate=options.rate,
         )
-        try:
-            answer = LoadAnswer.from_json(follower.run(request))
-        except RecordError as error:
-            raise not_understood(device, error) from None
+        warnings = follower.run(request, pause=_PAUSE_SECONDS + options.seconds)
     names = distinct_names(options.models)
-    if len(answer.models) != len(names) or not all(answer.models):
+    if not all(follower.windows):
         raise RemoteError(f"{host}: it has not measured all models.")
     found = [
-        Sustained(model, name, windows)
-        for model, name, windows in zip(options.models, names, answer.models, strict=True)
+        Sustained(model, name, tuple(windows))
+        for model, name, windows in zip(options.models, names, follower.windows, strict=True)
     ]
-    return SustainedResult(follower.machine, options, tuple(found), answer.warnings, host)
+    return SustainedResult(follower.machine, options, tuple(found), warnings, host)
+
+
+class _LoadFollower(Follower):
+    """Collects windows of load.
+
+    Attributes:
+        windows: of each model.
+    """
+
+    def __init__(self, installation: Installation, reporter: Reporter, options: SustainedOptions) -> None:
+        super().__init__(installation, reporter)
+        self.windows: list[list[LoadWindow]] = [[] for _ in options.models]
+        self._most = most_windows(options)
+
+    def on_result(self, message: Message) -> None:
+        if not isinstance(message, Window):
+            super().on_result(message)
+            return
+        if message.model >= len(self.windows) or len(self.windows[message.model]) >= self._most:
+            raise RecordError("a window of load that was not asked for")
+        self.windows[message.model].append(LoadWindow.from_json(message.window))

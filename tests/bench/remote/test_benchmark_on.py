@@ -14,10 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poets_edge.bench.remote import installation
+from poets_edge.bench.remote.answers import Facts
 from poets_edge.bench.remote.connection import SSH_VARIABLE, Connection
 from tests.bench.remote.conftest import PROBE, QUICK, FlowerModel, share_packages
 from tests.bench.remote.sshd import SshServer, need_programs, ssh_configured, ssh_server
@@ -54,7 +56,7 @@ def test_a_first_run_installs_and_a_second_one_measures_at_once(pi: SshServer, t
     with Connection("pi") as connection:
         ready = installation.install(connection)
         seconds = time.monotonic() - began
-        assert ready.run("poets_edge", "--version", line=lambda line: None).status == 0
+        assert ready.run("poets_edge", "--version", line=lambda line: None, pause=60).status == 0
     assert seconds < 5
     again = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--json").ok()
     assert "installing" not in again.stderr and "copying" not in again.stderr
@@ -210,7 +212,7 @@ def test_what_was_measured_before_a_cut_is_kept_and_nothing_runs_on(
 def test_a_connection_that_falls_silent_is_taken_for_cut_by_the_device(installed: SshServer) -> None:
     with Connection("pi", silence=1.5) as connection:
         time.sleep(2.5)  # heartbeats keep it alive
-        assert connection.ask("facts", folder="", kind="cache", packages=[])["system"] == "Linux"
+        assert connection.ask("facts", Facts, folder="", kind="cache", packages=[]).system == "Linux"
         _await(lambda: _of_device(installed.home))
         os.kill(connection._ssh.pid, signal.SIGSTOP)
         try:
@@ -235,11 +237,11 @@ def test_a_device_that_has_to_fetch_for_itself(pi: SshServer, monkeypatch: pytes
     asked = []
     ask = Connection.ask
 
-    def refuse(self: Connection, do: str, **request: object) -> dict[str, object]:
+    def refuse(self: Connection, do: str, answer: type, /, **request: Any) -> object:
         if do == "fetch":
             asked.append(request["command"])
-            return ask(self, do, item=request["item"], command=["sh", "-c", "echo ERROR: no network >&2; exit 1"])
-        return ask(self, do, **request)
+            request["command"] = ["sh", "-c", "echo ERROR: no network >&2; exit 1"]
+        return ask(self, do, answer, **request)
 
     monkeypatch.setattr(Connection, "ask", refuse)
     failed = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--remote-dir", "elsewhere")
