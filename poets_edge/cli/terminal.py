@@ -91,7 +91,7 @@ class Terminal:
         self._clear_status()
         what = escaped(what, line=True)
         if not self._interactive:
-            yield from self._progress_lines(what, total, unit)
+            yield from self._progress_lines(escaped(what, line=True), total, unit)
             return
         from tqdm import tqdm
 
