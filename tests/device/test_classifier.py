@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.classifier import Classifier
+from poets_edge.device.classifier import Classifier, best
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
+from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.network import Parameters, checked
 from poets_edge.photos.image import Pixels, fit, read_photo
+from poets_edge.photos.normalization import Normalization
+from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
+from poets_edge.tflite.session import TensorInfo
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import DAISY, QUANTIZATIONS, ROOT, Trained
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
@@ -209,3 +215,57 @@ def test_classifier_evaluate_gives_the_result_of_evaluate(tmp_path: Path) -> Non
     assert result.evaluation.count == 9 and result.interval == result.evaluation.interval
     assert result.to_json()["set"] == "all"
     assert repr(result) == "<EvaluateResult: 33.3 % of 9 photos (all)>"
+
+
+def test_best_keeps_the_order_of_labels_with_equal_scores() -> None:
+    labels = best(("c", "a", "b", "d"), np.array([0.2, 0.3, 0.2, 0.3], np.float32))
+    assert [label.name for label in labels] == ["a", "d", "c", "b"]
+    assert [label.name for label in best(("c", "a", "b"), np.array([0.2, 0.3, 0.5], np.float32), 2)] == ["b", "a"]
+
+
+def test_classifier_refuses_more_labels_than_outputs() -> None:
+    with pytest.raises(ModelError, match=r"4 labels.*3 outputs"):
+        Classifier(SEED, labels=["a", "b", "c", "d"])
+
+
+def test_tensor_info_dequantizes_with_scale_and_zero_point() -> None:
+    tensor = TensorInfo(0, "scores", (1, 3), np.dtype(np.int8), 0.5, -128)
+    assert tensor.dequantize(np.array([-128, -126, 127], np.int8)).tolist() == [0.0, 1.0, 127.5]
+    plain = TensorInfo(0, "scores", (1, 2), np.dtype(np.float32), 0.0, 7)
+    assert plain.dequantize(np.array([0.25, -1], np.float32)).tolist() == [0.25, -1.0]
+
+
+def small_model(height: int, width: int) -> bytes:
+    """Return a float model with an input that need not be square, and two outputs."""
+    rng = np.random.default_rng(0)
+    layers = (
+        Layer("features", "convolution", (INPUT,), 4, (3, 3)),
+        Layer("mean", "mean", ("features",)),
+        Layer("logits", "dense", ("mean",), 2),
+        Layer("scores", "softmax", ("logits",)),
+    )
+    parameters = {
+        "features": Parameters(rng.normal(size=(3, 3, 3, 4)).astype(np.float32), np.zeros(4, np.float32)),
+        "logits": Parameters(rng.normal(size=(4, 2)).astype(np.float32), np.zeros(2, np.float32)),
+    }
+    return write_float_model(checked((height, width), layers, parameters))
+
+
+def test_classifier_size_is_height_and_width(tmp_path: Path) -> None:
+    (tmp_path / "wide.tflite").write_bytes(small_model(24, 40))
+    classifier = Classifier(tmp_path / "wide.tflite", labels=["a", "b"])
+    assert classifier.size == (24, 40)
+    pixels = random_pixels(classifier)
+    assert pixels.shape == (24, 40, 3)
+    assert np.array_equal(classifier.scores(Image.fromarray(pixels)), classifier.score_pixels(pixels))
+
+
+def test_input_values_use_the_normalization_of_each_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    normalization = Normalization((10.0, 20.0, 30.0), (1.0, 2.0, 4.0))
+    monkeypatch.setattr("poets_edge.tflite.write_metadata.BACKBONE", normalization)
+    info = ModelInfo("small", "for tests", ("a", "b"))
+    (tmp_path / "small.tflite").write_bytes(with_files(with_metadata(small_model(8, 8), info), info, {}))
+    classifier = Classifier(tmp_path / "small.tflite")
+    pixels = random_pixels(classifier)
+    expected = (pixels.astype(np.float64) - [10, 20, 30]) / [1, 2, 4]
+    np.testing.assert_allclose(classifier.input_values(pixels), expected, atol=1e-4)
