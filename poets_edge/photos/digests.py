@@ -131,7 +131,7 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = False) -> Iterator[Digests]:
-    """Open the digests in a bottleneck folder, or create them; without a folder, none is known or stored.
+    """Open the digests in a bottleneck folder, or create them. Without a folder, no digest is found or stored.
 
     Args:
         reporter: is warned of damage.

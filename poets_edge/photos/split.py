@@ -30,7 +30,7 @@ _MIN_GROUPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """SplitConfig of the photos for testing and validation; the rest is for training."""
+    """Percentages of the photos for testing and validation; the rest is for training."""
 
     testing: int = 10
     validation: int = 10

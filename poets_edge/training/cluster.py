@@ -27,7 +27,7 @@ _DIGESTS_PER_QUERY = 4096
 def compute_on_cluster(
     address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
 ) -> None:
-    """Compute the vectors that these caches lack, and store them.
+    """Compute the vectors that are missing in the caches of some backbones, and store them.
 
     Args:
         address: `local:N` for N processes here, or a Dask scheduler's address.
@@ -79,7 +79,7 @@ def _store(
     address: str,
     reporter: Reporter,
 ) -> None:
-    """Write results to the caches as they arrive: each is safe before the next one is waited for."""
+    """Write results to the caches as they arrive, and commit each one."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
         for result in results:
             for source, vectors in zip(sources, result.vectors, strict=True):

@@ -58,7 +58,7 @@ _MAX_LOGITS = 1 << 22
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Out-of-fold predictions.
+    """Out-of-fold predictions of all photos that have a fold.
 
     Attributes:
         labels: class names, in the order of class numbers.

@@ -16,7 +16,7 @@ _MOBILENET_BLOCKS = 13
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning:
-    """How the last blocks are trained.
+    """Options of fine-tuning.
 
     Attributes:
         blocks: number of last blocks to train; 0 for none.
