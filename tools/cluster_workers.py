@@ -11,7 +11,7 @@ def workers_of(parent: int) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if above == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
+            if above == parent and b"import serve" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:  # it has just ended
             continue

@@ -9,7 +9,7 @@ Photos that cannot be decoded, or that change meanwhile, are left to the process
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from poets_edge.photos.table import HashedPhotos
@@ -40,19 +40,21 @@ def compute_on_cluster(
     missing = _missing_rows(photos, sources)
     if not missing:
         return
-    tasks = _tasks(photos, missing)
+    tasks = [missing[start : start + PHOTOS_PER_TASK] for start in range(0, len(missing), PHOTOS_PER_TASK)]
     sizes = [source.size for source in sources]
     workers = local_workers(address)
     if workers:
         reporter.note(f"cluster {address}: {workers} processes")
         models = [source.backbone.model.resolve() for source in sources]
         work = partial(compute_vectors, models=models, sizes=sizes)
-        _store(run_in_processes(tasks, work, workers=workers), len(missing), sources, address, reporter)
+        results = run_in_processes(tasks, partial(_photo_files, photos), work, workers=workers)
+        _store(results, len(missing), sources, address, reporter)
         return
     with connect(address) as client:
         reporter.note(f"cluster {address}: {worker_count(client)} workers, dashboard at {client.dashboard_link}")
         files = [ModelFile(source.backbone.model, source.backbone.model.read_bytes()) for source in sources]
-        results = run_on_scheduler(client, tasks, partial(compute_vectors, sizes=sizes), files)
+        requests = (_photo_files(photos, rows) for rows in tasks)
+        results = run_on_scheduler(client, requests, partial(compute_vectors, sizes=sizes), files)
         _store(results, len(missing), sources, address, reporter)
 
 
@@ -66,10 +68,8 @@ def _missing_rows(photos: HashedPhotos, sources: Sequence[BackboneCache]) -> lis
     return rows
 
 
-def _tasks(photos: HashedPhotos, rows: Sequence[int]) -> Iterator[list[PhotoFile]]:
-    for start in range(0, len(rows), PHOTOS_PER_TASK):
-        items = (photos[row] for row in rows[start : start + PHOTOS_PER_TASK])
-        yield [PhotoFile(str(item.photo.path.absolute()), item.digest) for item in items]
+def _photo_files(photos: HashedPhotos, rows: Sequence[int]) -> list[PhotoFile]:
+    return [PhotoFile(str(item.photo.path.absolute()), item.digest) for item in (photos[row] for row in rows)]
 
 
 def _store(
