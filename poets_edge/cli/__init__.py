@@ -17,7 +17,7 @@ import poets_edge
 from poets_edge.cli.command import format_example
 from poets_edge.cli.hints import command_hint, with_flags
 from poets_edge.cli.streams import escaped, guarded
-from poets_edge.core.interrupts import heeded_interrupts
+from poets_edge.core.interrupts import preserved_interrupts
 from poets_edge.errors import PoetsEdgeError
 
 _SECTIONS = {
@@ -166,7 +166,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        with heeded_interrupts():
+        with preserved_interrupts():
             cli.main(prog_name="poets-edge", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()

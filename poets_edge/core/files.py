@@ -1,8 +1,8 @@
-"""Reading and writing files so that nothing is half there, half of another set, or something else than a file.
+"""Atomic writes and bounded reads.
 
-Paths and bytes come in; files go out under their names only when they are whole. What belongs together is written by
-`write_together`: a reader sees the old set or the new one, also after a crash, a power cut or a full disk. Temporary
-files that a killed program left behind are recognised by the lock that nobody holds on them any more, and removed.
+A file gets its name only when it is complete. `write_together` replaces files that belong together: a reader sees the
+old set or the new set, also after a crash, a power cut or a full disk. Temporary files of killed programs are
+recognised by their lock, which nobody holds, and removed.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from poets_edge.core.temporary import LOCK, held, is_temporary, locked, remove_d
 from poets_edge.errors import OutputError
 
 LARGEST_FILE = 1 << 30
-"""Bytes of a file that is read whole, unless its reader says otherwise."""
+"""Default limit of `read_bytes`."""
 
 _JOURNAL = ".poets_edge.pending"
 _SCRATCH = "poets_edge-scratch-"
 
 
 def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
-    """The content of a regular file.
+    """Return the content of a regular file.
 
-    A named pipe or a device is not even opened: it may never answer, or do something.
+    A named pipe or a device is not opened: it may block, or act on being opened.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or has more than `most` bytes.
+        OSError: the file cannot be read, is not a regular file, or has more than `most` bytes.
     """
     _check_regular(path, path.stat(), most)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         status = os.fstat(descriptor)
-        _check_regular(path, status, most)  # it may have been swapped meanwhile
-        # Not `most` at once: Python sets aside the memory for all that is asked for, which takes longer than to read.
+        _check_regular(path, status, most)  # it may have been replaced meanwhile
+        # Not `most` bytes at once: Python allocates the requested size, which takes longer than reading.
         content = file.read(status.st_size + 1)
         if len(content) > status.st_size:  # it has grown
             content += file.read(most + 1 - len(content))
@@ -59,7 +59,7 @@ def _check_regular(path: Path, status: os.stat_result, most: int) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file's bytes, hexadecimal. Raises OSError."""
+    """Return the hexadecimal SHA-256 of a file. Raises OSError."""
     digest = hashlib.sha256()
     _check_regular(path, path.stat(), 1 << 62)
     with path.open("rb") as file:
@@ -70,12 +70,12 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes `path`'s place, else it is removed.
+    """Context manager for a temporary file that replaces `path` on success, and is removed on failure.
 
-    The rename is atomic, so a reader sees the old file or the new one, never a part.
+    The rename is atomic: a reader sees the old file or the new file, never a part of one.
 
     Raises:
-        OutputError: the folder cannot be made, or the disk is full, or permission is missing.
+        OutputError: the folder cannot be made, the disk is full, or permission is missing.
     """
     with _writing(path), _temporary_file(path) as temporary:
         yield temporary
@@ -84,14 +84,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of them or none, and none of another writer's set between them.
+    """Write files that belong together: all of them or none, and never mixed with another writer's set.
 
-    All are written beside their places first, so a full disk changes nothing. The renames are noted before they are
-    begun: where the program is killed between two of them, whoever next reads by `finish_pending` or writes in that
-    folder completes them.
+    All files are first written next to their destinations, so a full disk changes nothing. The renames are recorded in
+    a journal before they begin: if the program is killed between two of them, the next `finish_pending` or writer in
+    the folder completes them.
 
     Raises:
-        OutputError: see `replacing`; the files that were there stay as they were.
+        OutputError: see `replacing`; existing files are unchanged.
     """
     with contextlib.ExitStack() as stack:
         staged = []
@@ -126,7 +126,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 def finish_pending(folder: Path) -> None:
-    """Complete what a killed `write_together` had begun in a folder; where that is not allowed, nothing happens."""
+    """Complete the renames of a killed `write_together` in a folder; without permission, do nothing."""
     journal = folder / _JOURNAL
     if journal.exists():
         with contextlib.suppress(OSError), locked({folder}):
@@ -134,18 +134,18 @@ def finish_pending(folder: Path) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Whether a file is what `replacing` and `write_together` leave where they are killed, and remove the next time."""
+    """Return whether a file is a leftover of a killed `replacing` or `write_together`, which the next one removes."""
     return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 
 
 @contextlib.contextmanager
 def unused_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill beside `folder`; on success it takes that name, else it is removed.
+    """Context manager for a temporary folder that is renamed to `folder` on success, and removed on failure.
 
     Raises:
-        OutputError: `folder` is there and not empty, or cannot be made.
+        OutputError: `folder` exists and is not empty, or cannot be made.
     """
-    if not folder.name or folder.name == "..":  # it cannot be replaced: somebody is in it
+    if not folder.name or folder.name == "..":  # the working directory cannot be replaced
         raise OutputError(f"{folder}: give the name of a new folder.")
     with _writing(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -174,10 +174,10 @@ def _taken(folder: Path) -> OutputError:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give an empty folder for what somebody else's code wants to have as a file; it is removed in the end.
+    """Context manager for an empty folder, for libraries that read or write files only; it is removed afterwards.
 
     Raises:
-        OutputError: the system's folder for temporary files cannot be written.
+        OutputError: the system's folder for temporary files is not writable.
     """
     import tempfile
 
@@ -190,28 +190,28 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Find out now whether `path` can be written later. Raises OutputError."""
+    """Raise OutputError if `path` could not be written now."""
     with _writing(path), _temporary_file(path):
         pass
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically. Raises OutputError."""
+    """Write bytes to a file atomically. Raises OutputError."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically as UTF-8 with Unix line ends. Raises OutputError.
+    """Write text to a file atomically, as UTF-8 with Unix line ends. Raises OutputError.
 
-    Of file names that are no text, the bytes are escaped as JSON and Python escape them: `\\udce9`.
+    Lone surrogates, which stand for the bytes of file names that are not UTF-8, are written as escapes: `\\udce9`.
     """
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Say in one line that `path` cannot be written, and why."""
+    """Turn an OSError into an OutputError that names `path` and the reason."""
     try:
         yield
     except OSError as error:
@@ -220,7 +220,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
-    """A new file beside `path`, removed in the end if it is still there."""
+    """Context manager for a new file next to `path`, which is removed afterwards if it still exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}."
     if tidy:
@@ -246,7 +246,7 @@ def _finish(temporary: Path) -> None:
 
 
 def _complete(journal: Path) -> None:
-    """Do the renames that a journal notes and that are still to be done. The caller holds the folder's lock."""
+    """Do the remaining renames of a journal. The caller holds the lock of the folder."""
     try:
         noted = json.loads(journal.read_text(encoding="ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]
@@ -262,7 +262,7 @@ def _complete(journal: Path) -> None:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The files' names, with as many folders before them as it takes to tell them apart."""
+    """Return the name of each file, preceded by as many folders as make all names different."""
     deepest = max((len(path.parts) for path in paths), default=1)
     for depth in range(1, deepest + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]

@@ -1,7 +1,7 @@
-"""Ctrl-C is Ctrl-C, whatever other code makes of it.
+"""KeyboardInterrupt that other code cannot hide.
 
-A package that is interrupted while it loads turns that into an ImportError, which reads as "not installed"; others
-swallow it. So it is noted when the signal comes, and said again when the work has ended in an error of another kind.
+A package that is interrupted while it loads may raise ImportError, which reads as "not installed", and other code
+swallows the exception. The signal is recorded when it arrives, and KeyboardInterrupt is raised again at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import FrameType
 
 
 class _Note:
-    """A handler of SIGINT that remembers it."""
+    """A SIGINT handler that records the signal."""
 
     def __init__(self) -> None:
         self.came = False
@@ -24,13 +24,13 @@ class _Note:
 
 
 @contextlib.contextmanager
-def heeded_interrupts(*, swallowed: bool = False) -> Iterator[None]:
-    """Let the work inside end with KeyboardInterrupt where SIGINT came meanwhile and it ends in another error.
+def preserved_interrupts(*, swallowed: bool = False) -> Iterator[None]:
+    """Context manager that ends with KeyboardInterrupt if SIGINT arrived inside, instead of with another error.
 
-    Nothing happens outside the main thread, or where somebody else handles the signal.
+    It does nothing outside the main thread, or if another handler of SIGINT is installed.
 
     Args:
-        swallowed: also where it ends in none.
+        swallowed: raise also if the block ends without an error.
     """
     before, note = signal.getsignal(signal.SIGINT), _Note()
     theirs = before is not signal.default_int_handler and not isinstance(before, _Note)

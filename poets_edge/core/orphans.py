@@ -1,4 +1,4 @@
-"""A helper process that ends with its parent, by whatever the parent was ended: nobody waits for its answer."""
+"""Helper processes that end when their parent ends, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def helper_environment() -> dict[str, str]:
-    """This process's environment for a helper, which learns from it whose helper it is."""
+    """Return the environment of a helper process: this process's, its id, and the passwords of web servers."""
     return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 
 def end_with_parent() -> None:
-    """In the helper: end it when its parent ends, or if it has ended already.
+    """End the current helper process when its parent ends, or now if the parent has ended.
 
-    On Linux that is at once; elsewhere a thread looks, twice a second.
+    Linux sends a signal; on other systems a thread looks twice a second.
     """
     import ctypes
     import signal
@@ -28,7 +28,7 @@ def end_with_parent() -> None:
     import time
 
     said = os.environ.pop(_PARENT, "")
-    # On Windows a virtual environment's Python is started by another program, which lies between.
+    # On Windows a launcher starts the Python of a virtual environment, and is the parent.
     parent = int(said) if said.isdecimal() and os.name == "posix" else os.getppid()
     with contextlib.suppress(OSError, AttributeError, TypeError):  # no Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

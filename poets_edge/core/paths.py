@@ -1,4 +1,4 @@
-"""Default locations: the codelab's `tf_files` folder, and the user's cache folder."""
+"""Default paths: the codelab's `tf_files` folder and the user's cache folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 WORK = Path("tf_files")
-"""The codelab's folder for all that is made."""
+"""The codelab's folder for all output."""
 
 GRAPH = WORK / "retrained_graph.pb"
 LABELS = WORK / "retrained_labels.txt"
@@ -16,10 +16,10 @@ RUNS = WORK / "runs"
 
 
 def cache_folder() -> Path:
-    """The user's folder for what can be made again: $XDG_CACHE_HOME/poets_edge, or ~/.cache/poets_edge.
+    """Return the user's cache folder, $XDG_CACHE_HOME/poets_edge or ~/.cache/poets_edge.
 
     Raises:
-        RuntimeError: there is neither, as for some services.
+        RuntimeError: neither the variable nor a home folder exists, as in some system services.
     """
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "poets_edge"

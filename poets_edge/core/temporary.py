@@ -1,7 +1,7 @@
-"""Temporary files and folders of this program, and who is at work in a folder.
+"""Temporary files and folders, and locks of folders.
 
-A lock is held on each of them while its owner lives, and the system drops it however the owner ends. So what a killed
-program left behind can be told from what another one is just writing, and is removed by whoever comes next.
+The owner of a temporary file holds a lock on it; the system releases the lock however the owner ends. So the leftovers
+of a killed program differ from files that are being written, and the next program removes them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # not a Unix: no locks, so nothing is taken for dead
+except ImportError:  # not Unix: no locks, so nothing counts as a leftover
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".poets_edge.lock"
@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 60.0
 
 @contextlib.contextmanager
 def held(make: Callable[[], Path]) -> Iterator[Path]:
-    """Make a temporary file or folder and hold a lock on it, which says that its owner lives; remove it in the end."""
+    """Context manager for a temporary file or folder: make it, hold its lock, and remove it afterwards."""
     if fcntl is None:  # Windows renames nothing that is open
         temporary = make()
         with contextlib.ExitStack() as stack:
@@ -37,7 +37,7 @@ def held(make: Callable[[], Path]) -> Iterator[Path]:
         temporary = make()
         try:
             descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # taken for a dead one before it was locked
+        except FileNotFoundError:  # another program removed it as a leftover before it was locked
             continue
         if _is_ours_now(temporary, descriptor):
             break
@@ -58,7 +58,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folders: Collection[Path]) -> Iterator[None]:
-    """Hold the locks of folders, against other writers. Raises OSError."""
+    """Context manager that holds the locks of folders against other writers. Raises OSError."""
     with contextlib.ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
             stack.enter_context(_lock(folder / LOCK))
@@ -67,13 +67,14 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def owned(path: Path, patience: float) -> Iterator[None]:
-    """Be the only program that writes a file, which is made where there is none; its owner may rename it.
+    """Context manager for being the only program that writes a file; the file is created if missing.
 
     Args:
-        patience: seconds to wait for another owner.
+        path: the file, which may be renamed inside the context.
+        patience: seconds to wait for another program.
 
     Raises:
-        OSError: another owner keeps it longer, or it cannot be written.
+        OSError: another program holds the file longer, or it is not writable.
     """
     if fcntl is None:
         path.touch()
@@ -87,7 +88,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
 
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
-    """Lock it; False where somebody else, who takes it for a dead one, was faster."""
+    """Lock a temporary file and return True; return False if another program has locked it to remove it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -101,13 +102,15 @@ def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], Non
     """Remove temporary files and folders of killed programs, and nothing else.
 
     Args:
-        before: called under the folder's lock, where there is something to remove, for what may still want it.
+        folder: where they are.
+        prefix, suffix: of their names, around the eight random characters of `tempfile`.
+        before: called first, under the lock of the folder, if there is something to remove.
     """
     remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)
 
 
 def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] | None = None) -> None:
-    """As `remove_dead`, of files whose own names are new each time: `pattern` matches the whole of them."""
+    """Remove leftovers like `remove_dead`, by a regular expression that matches the whole name."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):
@@ -124,12 +127,12 @@ def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] 
 
 
 def is_temporary(name: str, prefix: str, suffix: str) -> bool:
-    """Whether `tempfile` made this name for us."""
+    """Return whether a name consists of prefix, the eight random characters of `tempfile`, and suffix."""
     return re.fullmatch(_made_with(re.escape(prefix), suffix), name) is not None
 
 
 def temporary_pattern(name: str) -> str:
-    """Matches the temporary files and folders beside those that the pattern `name` matches."""
+    """Return a pattern for the temporary files and folders of the files that the pattern `name` matches."""
     return _made_with(rf"\.{name}\.", ".tmp")
 
 
@@ -142,7 +145,7 @@ def _remove_if_dead(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its owner lives
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if its owner is alive
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -165,7 +168,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _acquire(path: Path, patience: float) -> int:
-    """Open and lock a file, which is made where there is none. Raises TimeoutError after `patience` seconds."""
+    """Open and lock a file, created if missing. Raises TimeoutError after `patience` seconds."""
     end = time.monotonic() + patience
     while True:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from poets_edge.core.interrupts import heeded_interrupts
+from poets_edge.core.interrupts import preserved_interrupts
 from poets_edge.errors import RuntimeMissingError
 from poets_edge.tflite.interpreter import silent_stderr
 
@@ -26,7 +26,7 @@ def load_tensorflow(job: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
-        with heeded_interrupts(swallowed=True), silent_stderr():
+        with preserved_interrupts(swallowed=True), silent_stderr():
             return importlib.import_module("tensorflow")
     except ImportError as error:
         raise RuntimeMissingError(

@@ -1,7 +1,7 @@
-"""Whether a picture can be decoded in the memory that there is for one, told from its header alone.
+"""Memory that decoding a photo needs, estimated from its header.
 
-The header of a picture of 281 bytes may promise 169 million pixels. What decoding it will take follows from its size,
-its format and its kind of pixels; above `BUDGET` it is refused before a pixel is decoded.
+A file of 281 bytes may declare 169 million pixels. The memory follows from size, format and pixel mode; a photo that
+needs more than `BUDGET` is refused before it is decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 BUDGET = 400 << 20
-"""Bytes for one picture: 100 megapixels of a PNG in RGB, 800 of a JPEG, which is decoded at an eighth of its size."""
+"""Bytes for one photo: 100 megapixels as an RGB PNG, 800 as a JPEG, which is decoded at an eighth of its size."""
 
 HEADER_BYTES = 16
 
@@ -30,13 +30,13 @@ _MAGIC = {
 }
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
-"""Pillow itself has none. The first only decodes, and is free of GPL code, which the second brings along."""
+"""Plugins for HEIF, which Pillow does not decode. The first only decodes, and has no GPL code, unlike the second."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-"""Of a pixel in Pillow's memory; 4 in all other modes."""
+"""Bytes per pixel in Pillow's memory by mode; 4 in other modes."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
-"""How often a decoder holds the picture; 1 for the others."""
+"""Number of copies of the image that a decoder holds, by format; 1 for other formats."""
 _COEFFICIENTS = 6
-"""Bytes of a pixel that a decoder of progressive JPEGs keeps of the whole picture, whatever size it gives."""
+"""Bytes per pixel of the full image that a decoder of progressive JPEGs holds, whatever size it decodes to."""
 _RGB = 4
 
 
@@ -47,17 +47,17 @@ _WAYS_OUT = {
 
 
 class MissingDecoderError(UnidentifiedImageError):
-    """A format that photos have, and no decoder for it; the message says how to get one."""
+    """Photo format without an installed decoder; the message says how to install one."""
 
 
 def format_of(header: bytes) -> str:
-    """The format that a file's first bytes tell, whatever its name; its decoder is loaded, and no other.
+    """Return the format of a photo by the first bytes of its file, and load its decoder.
 
-    Only formats that photos have are decoded. Others lead elsewhere: an EPS starts Ghostscript.
+    Only formats of photos are accepted. Decoders of other formats may run programs: EPS starts Ghostscript.
 
     Raises:
-        MissingDecoderError: one of these, but nothing that decodes it is installed.
-        PIL.UnidentifiedImageError: none of these.
+        MissingDecoderError: no decoder of the format is installed.
+        PIL.UnidentifiedImageError: the bytes are not of a photo format.
     """
     for name, pattern in _MAGIC.items():
         if re.match(pattern, header, re.DOTALL):
@@ -69,7 +69,7 @@ def format_of(header: bytes) -> str:
             if name in Image.OPEN:
                 return name
             raise MissingDecoderError(_WAYS_OUT.get(name, f"a {name} picture, which this Pillow does not decode."))
-    raise UnidentifiedImageError("none of the formats that photos have")
+    raise UnidentifiedImageError("not a photo format")
 
 
 def _register_heif() -> None:
@@ -80,11 +80,11 @@ def _register_heif() -> None:
 
 
 def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
-    """Memory that decoding and converting will take.
+    """Return the bytes of memory that decoding and converting an image takes.
 
     Args:
-        image: opened, not decoded; its size is the one that it will be decoded at.
-        full: its (width, height) as the file has it.
+        image: opened and not yet decoded; its size is the size after decoding.
+        full: (width, height) of the image in the file.
     """
     pixels = image.width * image.height
     each = _BYTES.get(image.mode, 4) * _DECODER.get(image.format or "", 1)
@@ -93,7 +93,7 @@ def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
 
 
 def most_megapixels(image: Image.Image, full: tuple[int, int]) -> float:
-    """How many megapixels a picture of this format and kind may have."""
+    """Return the largest number of megapixels of an image of this format and mode."""
     return BUDGET / bytes_needed(image, full) * full[0] * full[1] / 1e6
 
 

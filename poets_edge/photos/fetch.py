@@ -1,4 +1,4 @@
-"""The codelab's photos: fetched once, checked, and unpacked all or not at all."""
+"""Download of the codelab's flower photos: checked, and unpacked completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poets_edge.progress import Reporter, Silent
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.tgz` of one folder: its address, bytes and SHA-256."""
+    """A `.tgz` of one folder: its URL, size in bytes and SHA-256."""
 
     url: str
     size: int
@@ -29,17 +29,17 @@ FLOWERS = Archive(
     228_813_984,
     "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",
 )
-"""3,670 photos of five kinds of flowers with their licence (CC-BY 2.0, photographers named)."""
+"""3,670 photos of five kinds of flowers, with their license (CC-BY 2.0) and photographers."""
 
 
 def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporter | None = None) -> PhotoFolder:
-    """Fetch the flower photos into `folder`, which must not exist or be empty.
+    """Download the flower photos into a new or empty folder.
 
-    The archive lies beside `folder` under a hidden name until it is unpacked; after a break the next call goes on.
+    The archive is stored next to `folder` under a hidden name until it is unpacked; the next call resumes a download.
 
     Raises:
-        DownloadError: the archive cannot be fetched, or holds something that must not be unpacked.
-        OutputError: `folder` holds something, or cannot be written.
+        DownloadError: the archive cannot be downloaded, or has a member that must not be unpacked.
+        OutputError: `folder` is not empty, or is not writable.
     """
     reporter = reporter or Silent()
     with unused_folder(folder) as temporary:
@@ -59,7 +59,7 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
 
 
 def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
-    """Write the archive's files into `folder`, without the name of the folder they are packed in."""
+    """Write the files of an archive into `folder`, without the name of their top folder."""
     read = 0
     try:
         with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as packed:
@@ -77,7 +77,7 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
 
 
 def _target(member: tarfile.TarInfo, folder: Path) -> Path | None:
-    """Where a member goes; None for a folder. Nothing may leave `folder`, and nothing may point anywhere."""
+    """Return the destination of a member, None for a folder. Raises DownloadError: a link, or outside `folder`."""
     path = PurePosixPath(member.name)
     safe = not path.is_absolute() and not any(part == ".." or "\\" in part or ":" in part for part in path.parts)
     if not safe or not (member.isdir() or (member.isfile() and len(path.parts) > 1)):

@@ -1,11 +1,10 @@
-"""A folder of class folders, or what stands for one -> the photos in it, each with its label.
+"""Scan of a folder with one folder of photos per class, or of an archive or an address in its place.
 
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
     roses/      2414954629_3708a1a04d.jpg ...
 
-Where somebody has divided the photos already, into `train/`, `val/` and `test/` with class folders inside, each photo
-says which set it was put into.
+If the photos are split into `train/`, `val/` and `test/` with class folders inside, each photo has its split.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ _SET_FOLDERS: dict[str, SplitName] = {
     "test": "test",
     "testing": "test",
 }
-"""Usual names of the folders of sets, in lower case."""
+"""Usual names of split folders, in lower case."""
 
 
 LARGEST_PHOTO = 256 << 20
-"""Bytes of a picture's file. A JPEG of 200 megapixels has a third of that."""
+"""Largest photo file in bytes. A JPEG of 200 megapixels has a third of that."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class PhotoFolder:
         return self.photos.present
 
     def warnings(self) -> list[str]:
-        """Return what is not among the photos, one line each."""
+        """Return warnings about empty classes and ignored photos, one line each."""
         lines = [f"class {label}: no photos in its folder; left out." for label in self.empty_classes]
         if self.ignored:
             lines.append(f"{self.path}: {counted(self.ignored, 'photo')} left out, not directly in a class folder.")
@@ -169,7 +168,7 @@ def _scan_elsewhere(folder: Location, *, recursive: bool) -> PhotoFolder:
 
 
 def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The same as `_set_folders`, of the names of photos, each as its folders and itself."""
+    """Return the names of split folders, like `_set_folders`, from the names of photos in their parts."""
     tops = sorted({folders[0] for folders in names})
     sets = [_SET_FOLDERS.get(name.lower()) for name in tops]
     if len(tops) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
@@ -178,13 +177,13 @@ def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _subfolders(folder: Path, *names: str) -> list[Path]:
-    """The folders in a folder, or in those of its folders that are named."""
+    """Return the folders in a folder, or in the named folders of it."""
     above = [folder / name for name in names] or [folder]
     return [found for parent in above for found in _folders(parent)]
 
 
 def _set_folders(folder: Path) -> tuple[str, ...]:
-    """The names of a folder's folders, if these are sets: one trains, and each holds class folders and no photos."""
+    """Return the names of the folders in a folder if they are splits: one is for training, and none has photos."""
     names = [entry.name for entry in _subfolders(folder)]
     sets = [_SET_FOLDERS.get(name.lower()) for name in names]
     if len(names) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
@@ -195,10 +194,11 @@ def _set_folders(folder: Path) -> tuple[str, ...]:
 
 
 def read_contents(photo: Photo) -> bytes:
-    """A photo's bytes, as they are now.
+    """Return the bytes of a photo.
 
     Raises:
-        PhotoError: it cannot be read, is no regular file, is larger than LARGEST_PHOTO, or has not the bytes it must.
+        PhotoError: it cannot be read, is not a regular file, is larger than LARGEST_PHOTO, or has another checksum than
+            required.
     """
     contents = contents_at(photo.path)
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
@@ -231,11 +231,7 @@ def _read(path: Location) -> bytes:
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The picture files of one folder by their suffix, sorted; hidden files are left out.
-
-    Raises:
-        DatasetError: the folder cannot be read.
-    """
+    """Return the photo files of a folder by suffix, sorted; hidden files are skipped. Raises DatasetError."""
     return sorted(map(Path, _photo_paths(folder, recursive=recursive)))
 
 

@@ -1,7 +1,7 @@
-"""The one way from a picture file to numbers: decode, turn upright, RGB, resize, normalise.
+"""Decoding and preprocessing of photos: orientation, RGB, resize, normalization.
 
-Training, calibration, evaluation and labelling all call these functions, so a model never sees a photo
-prepared in another way than the photos it learned from (train/serve skew).
+Training, calibration, evaluation and labelling call these functions, so that a model is given photos preprocessed like
+the photos it was trained on (no train/serve skew).
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
 
 PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
-"""Names everything in this module that decides a pixel; part of every cache key."""
+"""Version of everything in this module that determines pixels; part of every cache key."""
 
-# A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the time. We let it shrink only as
-# long as both sides stay at least twice the largest MobileNet input, so the resize below still averages
-# over several pixels. The limit is one constant, the same for every input size: a photo is one picture.
+# A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
+# twice the largest MobileNet input, so that the resize below averages over several pixels. The limit does not depend
+# on the input size of a model: a photo is decoded to one image.
 _SMALLEST_DECODE = (448, 448)
 
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
 _LONGEST_SIDE = 100_000
-"""Pixels; no camera's picture has more. A strip of 1 x 17 million, made as wide as a model's input, takes gigabytes."""
+"""Largest width or height in pixels. Resizing a strip of 1 x 17 million pixels would take gigabytes."""
 _LARGE = 1 << 24
-"""Pixels from which on a picture is converted in strips."""
+"""Number of pixels above which an image is converted in strips."""
 
 
 def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
-    """Decode a picture to an upright 8-bit RGB image.
+    """Decode a photo to an upright 8-bit RGB image.
 
-    EXIF orientation is applied, transparency is laid over white, 16-bit grey is scaled to 8 bits, CMYK is
+    EXIF orientation is applied, transparency is composited over white, 16-bit gray is scaled to 8 bits, CMYK is
     converted, and the first frame of an animation is taken. Large JPEGs are decoded at reduced size.
 
     Args:
-        source: a path, the bytes of a file, an open binary file, or an image already decoded.
-        name: what to call it in messages, where the source does not say.
+        source: a path, the bytes of a file, an open binary file, or a decoded image.
+        name: name for messages, if the source has none.
 
     Raises:
-        PhotoError: it is missing, unreadable, not a picture, truncated, or too large to decode safely.
+        PhotoError: the photo is missing, unreadable, not an image, truncated, or too large to decode safely.
     """
     name = name or _name_of(source)
     try:
@@ -112,12 +112,12 @@ def _open(source: BinaryIO | bytes) -> Image.Image:
 
 
 def open_photo(photo: Photo) -> Image.Image:
-    """Decode a photo of a folder, as `read_photo` does. Raises PhotoError, also where its bytes are not those known."""
+    """Decode a photo of a folder with `read_photo`. Raises PhotoError, also if the bytes have another checksum."""
     return read_photo(read_contents(photo), name=str(photo.path))
 
 
 def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, float, float] | None = None) -> Pixels:
-    """Resize to a model's input without keeping the aspect ratio, as the codelab does.
+    """Resize an image to a model's input size without keeping the aspect ratio, as the codelab does.
 
     Args:
         image: RGB.
@@ -138,9 +138,9 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
 
 
 def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
-    """Make the function that writes (pixels - mean) / std into a float32 array of the same shape.
+    """Return a function that writes (pixels - mean) / std into a float32 array of equal shape.
 
-    Computed as pixels * (1 / std) - mean / std, which needs no temporary array.
+    It computes pixels * (1 / std) - mean / std, which needs no temporary array.
     """
     mean, std = np.asarray(normalization.mean, np.float64), np.asarray(normalization.std, np.float64)
     scale, offset = _scalar_if_one(1.0 / std), _scalar_if_one(mean / std)
@@ -179,7 +179,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _in_strips(image: Image.Image) -> Image.Image:
-    """The same for a large picture, some rows at a time: what is made in between takes little memory."""
+    """Convert a large image to RGB some rows at a time, to limit the memory of intermediate images."""
     image.load()
     deep = image.mode in _SIXTEEN_BIT_MODES and _extreme(image) > 255
     whole = Image.new("RGB", image.size)

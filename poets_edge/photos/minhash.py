@@ -1,9 +1,9 @@
-"""Recognising a folder of photos again from a few hundred bytes: is it the one that a model was trained on?
+"""MinHash signatures that recognise the training folder of a model.
 
-A model that meets its training folder may only be judged on the part that it has not learned from; in any other folder
-every photo counts. The model may be far from that folder, on a Raspberry Pi, so it carries a sketch of it: the smallest
-hashes of its photos' names and sizes (MinHash: Broder, "On the resemblance and containment of documents", 1997). Two
-folders that share photos share some of them; two that do not, share none.
+A model is evaluated on the test split of its training folder, and on all photos of any other folder. The model may run
+far from that folder, on a Raspberry Pi, so it carries a signature of a few hundred bytes: the smallest hashes of the
+names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders that share
+photos share hashes; folders that do not, share none.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from poets_edge.photos import elsewhere
 from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
-"""Hashes kept. A folder that holds one in 25 of the training photos shares five of them on average."""
+"""Hashes per signature. A folder with one in 25 of the training photos shares five of them on average."""
 _AT_ONCE = 1 << 14
 
 
 def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
-    """The sketch of a folder: at most 128 numbers of 48 bits, ascending.
+    """Return the MinHash signature of a folder: at most 128 numbers of 48 bits, ascending.
 
     Args:
-        photos: path and bytes of each; one whose bytes are UNKNOWN_SIZE is left out.
+        photos: path and size in bytes of each photo; photos of UNKNOWN_SIZE are skipped.
     """
     least: set[int] = set()
     for path, size in photos:
         if size == UNKNOWN_SIZE:
             continue
-        # The name without the folders above: photos stay the same when classes are renamed or divided into sets.
+        # The name without its folders: renaming a class or splitting the folder does not change the signature.
         text = f"{size} {os.path.basename(path)}".encode(errors="surrogateescape")  # noqa: PTH119
         least.add(int.from_bytes(hashlib.sha256(text).digest()[:6], "big"))
         if len(least) == _AT_ONCE:
@@ -39,18 +39,18 @@ def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def sketch_now(photos: Iterable[Photo]) -> list[int]:
-    """The sketch of photos as they lie there now; those that are gone are left out."""
+    """Return the MinHash signature of photos as they are now; missing photos are skipped."""
     paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
     return sketch((path, _size_now(path)) for path in paths)
 
 
 def overlap(one: Collection[int], other: Collection[int]) -> bool:
-    """Whether the folders of two sketches share photos, as far as the sketches show."""
+    """Return whether two signatures share a hash, so that their folders share photos."""
     return not set(one).isdisjoint(other)
 
 
 def _size_now(path: str) -> int:
     try:
         return os.stat(path).st_size  # noqa: PTH116 - paths as text: there may be a million
-    except OSError:  # gone, or no file by itself
+    except OSError:  # missing, or in an archive or at an address
         return elsewhere.size(path)
