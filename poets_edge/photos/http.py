@@ -36,9 +36,9 @@ _BLOCK = 1 << 18
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 64 << 20
+_DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 32 << 20
 """Limits of a listing: levels of folders, folders, and bytes of all pages."""
-_LINK = re.compile(r"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
+_LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,9 @@ def _links(page: Response) -> list[str]:
     """The names directly below a page's own address that it links to."""
     base = page.url.partition("?")[0]
     names = []
-    for match in _LINK.finditer(page.body.decode("utf-8", "replace")):
+    for match in _LINK.finditer(page.body):
         with contextlib.suppress(ValueError):  # no address
-            target = re.split(r"[?#]", urljoin(base, html.unescape(match[1])))[0]
+            target = re.split(r"[?#]", urljoin(base, html.unescape(match[1].decode("utf-8", "replace"))))[0]
             name = target[len(base) :] if target.startswith(base) else ""
             if name.strip("/") and "/" not in name[:-1] and not name.startswith("."):
                 names.append(name)
