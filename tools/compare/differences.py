@@ -17,7 +17,7 @@ _SHOWN = 120
 """Characters of a value in a report."""
 _LONG = 5000
 """Lines above which common ones are no anchors: exact matching takes quadratic time."""
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _ABSENT = "(none)"
 
 
@@ -139,11 +139,15 @@ def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:
 
 
 def _different(name: str, old: Content, new: Content, here: list[Intended], found: Rules) -> Iterator[Difference]:
+    translated = old
     for rule in here:
-        translated = _translated(old, rule)
-        if translated is not old:
+        before, translated = translated, _translated(translated, rule)
+        if translated is not before:
             found.used.add(rule)
-            old = translated
+    if isinstance(translated, list) and isinstance(new, list) and translated is not old:
+        # Other words make other widths of columns.
+        translated, new = ([re.sub(" +", " ", line) for line in lines] for lines in (translated, new))
+    old = translated
     if isinstance(old, Document) and isinstance(new, Document):
         accepting = [rule for rule in here if rule.accepts and rule.json]
         for path, one, other in _json_differences(old.value, new.value):
@@ -234,7 +238,14 @@ def _apart(old: str, new: str) -> tuple[str, str]:
 
 
 def _figures(lines: list[str]) -> list[str]:
-    return [number for line in lines for number in _NUMBER.findall(line)]
+    """The numbers of a text, or those that a page shows: neither in tags nor in styles."""
+    shown, styles = [], False
+    for line in lines:
+        if line.startswith("<"):
+            styles = line.startswith("<style") or (styles and not line.startswith("</style"))
+        elif not styles:
+            shown += _NUMBER.findall(line)
+    return shown
 
 
 def _bytes(name: str, old: bytes, new: bytes) -> tuple[str, str]:

@@ -23,7 +23,7 @@ INTENDED: tuple[Intended, ...] = (
         case="evaluate-graph",
     ),
     *(
-        Intended(reason="The result of a training also holds this.", case="train*", file=file, json=f"/{key}")
+        Intended(reason="The result of a training also holds this.", file=file, json=f"/{key}")
         for key in ("report", "duplicates", "steps")
         for file in ("*-train.stdout", "files/again.json", "files/out/result.json")
     ),
@@ -52,8 +52,12 @@ INTENDED: tuple[Intended, ...] = (
             "photos of other splits skipped; --split all includes them",
         ),
     ),
-    Intended(reason="The page uses standard terms.", case="audit*", file="*.html", figures=True),
+    Intended(reason="The page uses standard terms.", file="*/audit.html", figures=True),
+    Intended(reason="The page uses standard terms.", file="files/p*.html", figures=True),
     Intended(reason='The chart says "5-fold cross-validation".', case="grid*", file="*/chart.*"),
-    Intended(reason="The page holds the chart and uses standard terms.", case="grid*", file="*/report.html"),
+    Intended(
+        reason="The page uses standard terms and holds the chart.", case="grid*", file="*/report.html", figures=True
+    ),
     Intended(reason="The table uses standard terms.", case="grid", file="*-grid.stdout", figures=True),
+    Intended(reason="The tables use standard terms.", case="audit*", file="*-audit.stdout", figures=True),
 )

@@ -54,7 +54,8 @@ class Intended:
         renamed: the new key of the value at `json`; without `json`, the new name of the file. Where `file` holds
             one "*", a "*" in the new name stands for what it matched.
         replaced: old and new text; the first is replaced by the second in the base revision's text or JSON strings.
-        figures: compare only the numbers of a text or page, in their order.
+            The widths of columns may then differ.
+        figures: compare only the numbers of a text, or those that a page shows, in their order.
     """
 
     reason: str
