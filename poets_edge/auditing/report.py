@@ -16,7 +16,7 @@ from poets_edge.auditing.results import AuditResult
 from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
-from poets_edge.photos.elsewhere import photo_at
+from poets_edge.photos.sources import photo_at
 from poets_edge.photos.split import assign_splits
 from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart

@@ -12,10 +12,10 @@ import numpy as np
 from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location, is_address, photo_path
-from poets_edge.photos.elsewhere import is_elsewhere
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.names import class_name
+from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
 
@@ -54,11 +54,11 @@ def photos_of_record(
     folder = image_dir or photo_path(record["image_dir"])
     if record.get("sets") is None:
         return _split_again(record, folder) if found is None else _split(found, SplitConfig(**record["percentages"]))
-    elsewhere = is_elsewhere(str(folder))
+    in_source = is_archive_or_address(str(folder))
     if found is not None:
         find: Callable[[str], Photo | None] = {photo.name: photo for photo in found}.get
     else:
-        find = _finder_elsewhere(record, folder) if elsewhere else _finder_in_folder(record, folder)
+        find = _finder_in_source(record, folder) if in_source else _finder_in_folder(record, folder)
     digests = record.get("photos") or {}  # records of version 0.1 have none
     present = {
         name: tuple(
@@ -69,7 +69,7 @@ def photos_of_record(
         for name in ("training", "test")
     }
     if not present["training"]:
-        reason = "not in it." if elsewhere else "not there. Say where they are now: `image_dir`."
+        reason = "not in it." if in_source else "not there. Say where they are now: `image_dir`."
         raise DatasetError(f"{folder}: the photos the graph was trained on are {reason}")
     missing = sum(len(record["sets"][name]) - len(present[name]) for name in present)
     return ExportPhotos(present["training"], present["test"], missing)
@@ -87,7 +87,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
     return find
 
 
-def _finder_elsewhere(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
+def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
     """Return a function that looks a photo in an archive or at an address up by its name."""
     return {photo.name: photo for photo in _scanned(record, folder)}.get
 

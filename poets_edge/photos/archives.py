@@ -29,19 +29,19 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _NO_CRC = -1
 _LARGEST_CLASS = 1024
-"""Bytes of a .cls file."""
+"""Largest .cls file in bytes."""
 _LARGEST_HEADER = 1 << 20
-"""Bytes of a tar's extended header."""
+"""Largest extended header of a tar in bytes."""
 _LARGEST_DIRECTORY = 256 << 20
-"""Bytes of a zip's list of members."""
+"""Largest central directory of a zip in bytes."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_A_MEMBER = 128
-"""Bytes of a member in a zip's list, on average."""
+"""Average bytes of an entry in the central directory of a zip."""
 _BLOCK = 512
-"""Bytes of a tar's unit."""
+"""Bytes of a tar block."""
 _ZIP_HEADER = 30
 _NAME_AND_MORE = 1024
-"""Bytes between the header of a zip's member and its data, mostly."""
+"""Usual bytes between the header of a zip member and its data."""
 
 
 class Member(NamedTuple):

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from poets_edge.core.sqlite import Database, in_queries, is_damage
-from poets_edge.photos import elsewhere
+from poets_edge.photos import sources
 from poets_edge.photos.address import Location, is_address
-from poets_edge.photos.elsewhere import FileStamp
+from poets_edge.photos.sources import FileStamp
 from poets_edge.progress import Reporter
 
 Result = TypeVar("Result")
@@ -159,5 +159,5 @@ def current_stamp(path: str) -> FileStamp | None:
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:
-        return elsewhere.stamp(path)
+        return sources.stamp(path)
     return FileStamp.of(now) if stat.S_ISREG(now.st_mode) else None

@@ -22,7 +22,7 @@ import numpy as np
 from poets_edge.core.files import read_bytes
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos import elsewhere
+from poets_edge.photos import sources
 from poets_edge.photos.address import Address, Location
 from poets_edge.photos.names import PHOTO_SUFFIXES, check_distinct, class_name
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, PhotoTable
@@ -80,7 +80,7 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
     Args:
         folder: has one folder for each class; other files (a LICENSE.txt) are ignored. Or it has folders of sets
             (`train`, `val`, `test` and similar names), each with one folder for each class. Or it is an archive or an
-            address, see `poets_edge.photos.elsewhere`.
+            address, see `poets_edge.photos.sources`.
         recursive: look in folders inside a class folder too; link loops are followed once.
 
     Raises:
@@ -88,8 +88,8 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
             class is not a line of text, or differs from another one only in case or Unicode normalization.
         RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
     """
-    if isinstance(folder, Address) or elsewhere.is_elsewhere(str(folder)):
-        found = _scan_elsewhere(folder, recursive=recursive)
+    if isinstance(folder, Address) or sources.is_archive_or_address(str(folder)):
+        found = _scan_source(folder, recursive=recursive)
     else:
         found = _scan_folder(folder, recursive=recursive)
     check_distinct((*found.classes, *found.empty_classes), folder)
@@ -132,8 +132,8 @@ def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
     return PhotoFolder(folder, photos, tuple(empty), set_folders)
 
 
-def _scan_elsewhere(folder: Location, *, recursive: bool) -> PhotoFolder:
-    found = elsewhere.find_photos(str(folder))
+def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
+    found = sources.find_photos(str(folder))
     rows = sorted(range(len(found.names)), key=found.names.__getitem__)
     parts = [found.names[row].split("/")[found.depth :] for row in rows]
     set_folders = () if found.labels else _set_folders_of(parts)
@@ -227,7 +227,7 @@ def _read(path: Location) -> bytes:
         except FileNotFoundError:  # so Windows says it
             if os.name != "nt":
                 raise
-    return elsewhere.read(str(path), LARGEST_PHOTO)
+    return sources.read(str(path), LARGEST_PHOTO)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable
 
-from poets_edge.photos import elsewhere
+from poets_edge.photos import sources
 from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
@@ -53,4 +53,4 @@ def _size_now(path: str) -> int:
     try:
         return os.stat(path).st_size  # noqa: PTH116 - paths as text: there may be a million
     except OSError:  # missing, or in an archive or at an address
-        return elsewhere.size(path)
+        return sources.size(path)

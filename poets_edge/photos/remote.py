@@ -30,9 +30,9 @@ _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""Names under which servers say what changes with a file; each kind of store has its own."""
+"""Headers and fields that change with a file, under the names of each kind of store."""
 _BLOCK = 1 << 22
-"""Bytes that are read at once of an archive's list of members."""
+"""Bytes per request for the index of an archive."""
 _UNRELIABLE = float("inf")
 
 
@@ -53,7 +53,7 @@ class Facts(NamedTuple):
 
 def listed(address: str) -> list[str]:
     """Return the names of the files below an address. Raises DatasetError: there are none."""
-    with saying(address):
+    with readable_errors(address):
         if _is_web(address):
             names = _if_there(_web().listing, address)
         else:
@@ -70,7 +70,7 @@ def matching(address: str) -> list[str]:
     """Return the addresses that a pattern with `*` or `?` stands for, sorted."""
     import fnmatch
 
-    with saying(address):
+    with readable_errors(address):
         if _is_web(address):
             root = re.split(r"[*?]", address)[0].rpartition("/")[0]
             parts = address[len(root) + 1 :].split("/")
@@ -86,7 +86,7 @@ def matching(address: str) -> list[str]:
 
 def opened(address: str) -> BinaryIO:
     """Open a file for reading at any place. Raises DatasetError: its server does not give parts of files."""
-    with saying(address):
+    with readable_errors(address):
         if _is_web(address):
             length = size(address)
             if length is None:
@@ -98,7 +98,7 @@ def opened(address: str) -> BinaryIO:
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
     """Return a file's bytes, or those from `start` up to `end`. Raises OSError: it is missing, or too large."""
-    with saying(address):
+    with readable_errors(address):
         if _is_web(address):
             return bytes(_web().read(address, start, end, most=most))
         system, path = _system(address)
@@ -111,7 +111,7 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 @lru_cache(maxsize=1 << 17)
 def facts(address: str) -> Facts:
     """Return what the server says of a file. Raises OSError: it is missing."""
-    with saying(address):
+    with readable_errors(address):
         if _is_web(address):
             said: dict[str, Any] = dict(_web().facts(address))
             said["size"] = int(length) if (length := said.get("Content-Length") or "").isdigit() else None
@@ -129,13 +129,13 @@ def size(address: str) -> int | None:
     return facts(address).size
 
 
-def ask_about(addresses: Sequence[str]) -> None:
-    """Fill the cache of `facts`, many files at a time."""
+def prefetch_stamps(addresses: Sequence[str]) -> None:
+    """Request the facts of files, many at a time, and cache them for `facts`."""
 
     from concurrent.futures import ThreadPoolExecutor
 
     def ask(address: str) -> None:
-        with contextlib.suppress(OSError):  # a missing one is said when it is read
+        with contextlib.suppress(OSError):  # a missing file is reported when it is read
             facts(address)
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -144,7 +144,7 @@ def ask_about(addresses: Sequence[str]) -> None:
 
 
 def forget() -> None:
-    """Ask anew from here on: a scan begins."""
+    """Clear the cache of `facts` at the beginning of a scan."""
     facts.cache_clear()
 
 
@@ -232,7 +232,7 @@ def _system(address: str) -> tuple[Any, str]:
 
 
 def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
-    """The files found; none where nothing is there, for which some kinds of file systems raise an error."""
+    """Return the files found, none if the file system raises FileNotFoundError."""
     try:
         return list(find(path) or ())
     except FileNotFoundError:
@@ -240,8 +240,8 @@ def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def saying(address: str) -> Iterator[None]:
-    """Make an error of one line of whatever goes wrong on the way to an address."""
+def readable_errors(address: str) -> Iterator[None]:
+    """Context manager that turns any failure to read an address into a RemoteError of one line."""
     try:
         yield
     except PoetsEdgeError:
@@ -250,7 +250,7 @@ def saying(address: str) -> Iterator[None]:
         raise FileNotFoundError(errno.ENOENT, "nothing is there") from None
     except ImportError:
         raise _missing(address) from None
-    except Exception as error:  # every file system has kinds of its own
+    except Exception as error:  # each file system raises its own kinds of errors
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise
         text = without_user_info(" ".join(str(error).split())) or type(error).__name__

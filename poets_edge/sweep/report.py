@@ -10,7 +10,7 @@ from markupsafe import Markup
 from poets_edge.bench.machine import machine_name
 from poets_edge.core.wording import percent
 from poets_edge.photos.address import Location
-from poets_edge.photos.elsewhere import photo_at
+from poets_edge.photos.sources import photo_at
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.sweep.architecture_result import EvaluationResult

@@ -18,11 +18,11 @@ from poets_edge.core.parallel import cores, run_chunks, run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.address import is_address
 from poets_edge.photos.digests import Known, current_stamp, open_digests
-from poets_edge.photos.elsewhere import FileStamp, ask_about
 from poets_edge.photos.folder import Photo, read_contents
 from poets_edge.photos.image import PREPROCESSING, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.remote import CONNECTIONS
+from poets_edge.photos.sources import FileStamp, prefetch_stamps
 from poets_edge.photos.table import UNKNOWN_SIZE, Digest, HashedPhotos, PhotoTable, Rows
 from poets_edge.photos.table import HashedPhoto as HashedPhoto
 from poets_edge.progress import Reporter, Silent
@@ -166,7 +166,7 @@ def hash_photos(
         for start in range(0, len(table), _VECTORS_PER_BATCH):
             some = list(islice(paths, _VECTORS_PER_BATCH))
             if at_address:
-                ask_about(some)
+                prefetch_stamps(some)
             cached = known.find(some)
             unknown = [row for row, photo in enumerate(cached, start) if photo is None]
             joined = b"".join(photo.digest if photo else bytes(digests.shape[1]) for photo in cached)

@@ -45,7 +45,7 @@ def contents(folder: Path) -> set[bytes]:
 
 
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
-def test_a_set_is_old_or_new_wherever_its_writer_is_killed(tmp_path: Path, fatal: int) -> None:
+def test_write_together_is_atomic_wherever_it_is_killed(tmp_path: Path, fatal: int) -> None:
     """The first rename is that of the note, which says what is to come."""
     assert writer(tmp_path, "1").wait() == 0
     assert writer(tmp_path, "2", fatal).wait() == -signal.SIGKILL
@@ -56,14 +56,14 @@ def test_a_set_is_old_or_new_wherever_its_writer_is_killed(tmp_path: Path, fatal
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"], "something was left behind"
 
 
-def test_writers_of_one_place_never_mix(tmp_path: Path) -> None:
+def test_concurrent_write_together_never_mixes_sets(tmp_path: Path) -> None:
     writers = [writer(tmp_path, name, times=60) for name in "123"]
     assert [process.wait() for process in writers] == [0, 0, 0]
     assert len(contents(tmp_path)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"]
 
 
-def test_a_set_with_no_place_for_one_of_its_files_changes_nothing(tmp_path: Path) -> None:
+def test_write_together_changes_nothing_if_one_file_cannot_be_written(tmp_path: Path) -> None:
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"1"})
     (tmp_path / "c").mkdir()
     with pytest.raises(OutputError, match="cannot write"):
@@ -72,7 +72,7 @@ def test_a_set_with_no_place_for_one_of_its_files_changes_nothing(tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_only_dead_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
+def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -> None:
     dead, foreign = tmp_path / ".out.abcdefgh.tmp", tmp_path / ".out.notes.tmp"
     dead.write_bytes(b"")
     foreign.write_bytes(b"")
@@ -84,7 +84,7 @@ def test_only_dead_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "out"]
 
 
-def test_scratch_folders_of_killed_programs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scratch_folder_removes_those_of_killed_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "poets_edge-scratch-abcdefgh").mkdir()
     (tmp_path / "poets_edge-notes").mkdir()
@@ -93,14 +93,14 @@ def test_scratch_folders_of_killed_programs_go(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [tmp_path / "poets_edge-notes"]
 
 
-def test_a_journal_of_somebody_else_moves_nothing(tmp_path: Path) -> None:
+def test_finish_pending_ignores_foreign_journals(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"1")
     (tmp_path / ".poets_edge.pending").write_text(f'[["{tmp_path}/secret", "{tmp_path}/public"]]')
     finish_pending(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "secret"]
 
 
-def test_only_regular_files_of_bearable_size_are_read(tmp_path: Path) -> None:
+def test_read_bytes_refuses_special_and_large_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     with (tmp_path / "sparse").open("wb") as file:
@@ -113,7 +113,7 @@ def test_only_regular_files_of_bearable_size_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
-def test_a_file_is_read_whole_whatever_its_size_was_said_to_be() -> None:
+def test_read_bytes_reads_files_that_grow() -> None:
     """Linux says 0 of these files; a file that another program writes to has grown since it was asked."""
     maps = Path("/proc/self/maps")
     assert maps.stat().st_size == 0

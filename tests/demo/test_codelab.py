@@ -40,7 +40,7 @@ def _script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_every_script_is_there_and_runs_as_the_pages_say(folder: Path) -> None:
+def test_codelab_scripts_run_with_the_commands_of_the_pages(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "scripts").glob("[a-z]*.py")) == sorted(SCRIPTS)
     graph, photo = "tf_files/retrained_graph.pb", "tf_files/flower_photos/daisy/daisy-001.jpg"
     labelled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
@@ -53,13 +53,13 @@ def test_every_script_is_there_and_runs_as_the_pages_say(folder: Path) -> None:
     assert drawn.returncode == 0 and list((folder / "tf_files/training_summaries/retrained").iterdir())
 
 
-def test_wrong_arguments_get_one_line(folder: Path) -> None:
+def test_codelab_scripts_report_wrong_arguments_in_one_line(folder: Path) -> None:
     for arguments in (["evaluate"], ["count_ops", "a", "b", "c"], ["evaluate", "missing.pb"]):
         ended = _script(folder, *arguments)
         assert ended.returncode == 1 and ended.stderr.count("Error: ") == 1 and "Traceback" not in ended.stderr
 
 
-def test_scripts_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+def test_write_codelab_refuses_foreign_scripts(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/retrain.py").write_text("print('mine')\n")
     poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")
@@ -67,7 +67,7 @@ def test_scripts_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "scripts/label_image.py").exists()
 
 
-def test_tensorboard_shows_the_names_that_the_pages_point_at(folder: Path) -> None:
+def test_tensorboard_shows_the_names_of_the_codelab_pages(folder: Path) -> None:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -92,7 +92,7 @@ def test_tensorboard_shows_the_names_that_the_pages_point_at(folder: Path) -> No
         ("output_layer", "final_result", "softmax"),
     ],
 )
-def test_options_of_label_image_must_agree_with_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
+def test_label_image_refuses_options_that_contradict_the_model(folder: Path, word: str, right: str, wrong: str) -> None:
     poets_edge("export", "-q", cwd=folder).ok()
     photo = "tf_files/flower_photos/daisy/daisy-001.jpg"
     for model in ("tf_files/retrained_graph.tflite", "tf_files/retrained_graph.pb"):

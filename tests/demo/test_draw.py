@@ -22,7 +22,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> PhotoFolder:
     return draw_photos(tmp_path_factory.mktemp("drawn") / "photos")
 
 
-def test_each_class_has_sixty_small_photos_all_different(drawn: PhotoFolder) -> None:
+def test_draw_photos_draws_sixty_different_photos_per_class(drawn: PhotoFolder) -> None:
     assert drawn.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert len(drawn.photos) == 300
     assert len({hashlib.sha256(photo.file.read_bytes()).digest() for photo in drawn.photos}) == 300
@@ -40,7 +40,7 @@ def test_draw_photo_depends_on_the_seed_alone(drawn: PhotoFolder) -> None:
         assert draw_photo(label, 7, seed=1) != content
 
 
-def test_a_colour_histogram_alone_does_not_solve_them(drawn: PhotoFolder) -> None:
+def test_drawn_photos_cannot_be_classified_by_color_histograms(drawn: PhotoFolder) -> None:
     truth = np.array([drawn.classes.index(photo.label) for photo in drawn.photos])
     for bins in (4, 8):
         histograms = np.array([_histogram(photo.file, bins) for photo in drawn.photos])
@@ -49,7 +49,7 @@ def test_a_colour_histogram_alone_does_not_solve_them(drawn: PhotoFolder) -> Non
             assert accuracy < 0.45, f"{name} over {bins} levels of red, green and blue is right on {accuracy:.0%}"
 
 
-def test_nothing_is_drawn_over_what_is_there(tmp_path: Path) -> None:
+def test_draw_photos_refuses_a_folder_with_files(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(OutputError, match="there is something already"):
         draw_photos(tmp_path)
@@ -58,7 +58,7 @@ def test_nothing_is_drawn_over_what_is_there(tmp_path: Path) -> None:
         draw_photos(tmp_path / "none", per_class=0)
 
 
-def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draw_photos_leaves_nothing_if_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(label: str, number: int, seed: int) -> bytes:
         if number == 2:
             raise KeyboardInterrupt

@@ -34,7 +34,7 @@ def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstar
         yield Quickstarted(folder, poets_edge("quickstart", "--quiet", cwd=folder).ok().stdout)
 
 
-def test_quickstart_shows_four_forms_and_three_next_steps(quickstarted: Quickstarted) -> None:
+def test_quickstart_prints_four_files_and_three_next_steps(quickstarted: Quickstarted) -> None:
     table = quickstarted.shown.splitlines()
     assert [line.split()[0] for line in table[1:5]] == ["float32", "dynamic", "float16", "int8"]
     assert "Evaluated on 92 drawn photos" in table[5]
@@ -43,7 +43,7 @@ def test_quickstart_shows_four_forms_and_three_next_steps(quickstarted: Quicksta
     assert sorted(path.name for path in quickstarted.folder.iterdir()) == ["quickstart"]
 
 
-def test_quickstart_learned_more_than_colours_and_a_second_run_agrees(quickstarted: Quickstarted) -> None:
+def test_quickstart_model_is_accurate_and_reproducible(quickstarted: Quickstarted) -> None:
     found = json.loads(poets_edge("quickstart", "--quiet", "--json", cwd=quickstarted.folder).ok().stdout)
     for file in found["files"]:
         assert file["latency_ms"] > 0 and file["agreement_with_float"] > 0.9
@@ -53,14 +53,14 @@ def test_quickstart_learned_more_than_colours_and_a_second_run_agrees(quickstart
     assert Path(found["photo"]).parent.name == "daisy" and len(found["labels"]) == 3
 
 
-def test_the_session_in_the_docs_is_one_of_this_program(quickstarted: Quickstarted) -> None:
+def test_docs_show_the_output_of_quickstart(quickstarted: Quickstarted) -> None:
     """Its numbers are of another machine; its form is that of today's program."""
     page = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
     shown = page.partition("```text\n")[2].partition("```")[0]
     assert _form(shown) == _form(quickstarted.shown)
 
 
-def test_photos_of_somebodys_are_not_taken_for_drawn_ones(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_quickstart_refuses_photos_that_it_has_not_drawn(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     few_flowers(2).rename(tmp_path / "mine/photos")
     ran = poets_edge("quickstart", "--output_dir", tmp_path / "mine")

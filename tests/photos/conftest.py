@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import poets_edge
-from tests.photos.elsewhere import trained
+from tests.photos.archive_files import trained
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.folder import read_contents, scan
 from tests.conftest import poets_edge
-from tests.photos.elsewhere import FEW, contents_of, make_tar, make_zip, shards, trained
+from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
 class _Server(SimpleHTTPRequestHandler):
@@ -76,7 +76,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
         running.shutdown()
 
 
-def test_a_folder_at_an_address(
+def test_train_on_an_address_gives_the_bits_of_the_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
 ) -> None:
     address, folder, kind = server
@@ -103,7 +103,7 @@ def test_a_folder_at_an_address(
 
 
 @pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_an_archive_at_an_address(
+def test_train_on_an_archive_at_an_address_gives_the_bits_of_the_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
 ) -> None:
     address, folder, kind = server
@@ -170,7 +170,7 @@ def test_scan_of_a_missing_bucket_is_one_line(store: Any, monkeypatch: pytest.Mo
             scan(photo_path(address))
 
 
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_names_the_missing_package_of_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
 
     real = builtins.__import__
@@ -205,12 +205,12 @@ def test_scan_refuses_other_protocols_than_https_s3_and_gs(address: str) -> None
         scan(photo_path(address))
 
 
-def test_an_address_that_nobody_answers(tmp_path: Path) -> None:
+def test_train_reports_an_unreachable_address_in_one_line(tmp_path: Path) -> None:
     for name in ("photos.zip", "photos.tar", "photos"):
         poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
 
 
-def test_an_address_is_put_together_like_a_path() -> None:
+def test_address_is_joined_like_a_path() -> None:
     address = Address("https://host/photos.tar")
     assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"
     assert str(photo_path("file:///data/photos") / "a") == "file:///data/photos/a"

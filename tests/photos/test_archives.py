@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos import elsewhere
+from poets_edge.photos import sources
 from poets_edge.photos.folder import read_contents, scan
 from tests.conftest import poets_edge
-from tests.photos.elsewhere import FEW, contents_of, make_tar, make_zip, shards, trained
+from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
-def test_an_archive_gives_the_bits_of_its_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
+def test_train_on_an_archive_gives_the_bits_of_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
     zipped, inside = make_zip(tmp_path / "a.zip", photos), make_zip(tmp_path / "b.zip", photos, "flower_photos/")
     tarred = make_tar(tmp_path / "c.tar", {f"./{name}": content for name, content in contents_of(photos).items()})
     assert [photo.name for photo in scan(zipped).photos] == [photo.name for photo in scan(photos).photos]
@@ -28,7 +28,7 @@ def test_an_archive_gives_the_bits_of_its_folder(photos: Path, alone: bytes, tmp
     assert trained(zipped, tmp_path / "zip") == trained(tarred, tmp_path / "tar") == alone
 
 
-def test_a_model_of_an_archive_is_exported_and_evaluated(photos: Path, tmp_path: Path) -> None:
+def test_export_and_evaluate_read_the_archive_of_the_training(photos: Path, tmp_path: Path) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos, "flower_photos/")
     trained(zipped, tmp_path)
     exported = poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
@@ -44,19 +44,21 @@ def test_a_model_of_an_archive_is_exported_and_evaluated(photos: Path, tmp_path:
     assert "photos.zip" in poets_edge("export", "--quantize", "int8", cwd=tmp_path).failed().stderr
 
 
-def test_an_unchanged_archive_is_not_read_again(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_does_not_read_an_unchanged_archive_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos)
     os.utime(zipped, (1_000_000_000, 1_000_000_000))
     monkeypatch.setattr("poets_edge.photos.digests.RACY_SECONDS", -1e9)  # its change time is now
     first = trained(zipped, tmp_path, "--not-calibrated")
     read: list[str] = []
-    real = elsewhere.read
+    real = sources.read
 
     def counted(path: str, most: int) -> bytes:
         read.append(path)
         return real(path, most)
 
-    monkeypatch.setattr(elsewhere, "read", counted)
+    monkeypatch.setattr(sources, "read", counted)
     assert trained(zipped, tmp_path, "--not-calibrated") == first
     several = len([*photos.glob("*/*.jpg")])
     assert len(read) < several, "thumbnails only"
@@ -68,7 +70,7 @@ def test_an_unchanged_archive_is_not_read_again(photos: Path, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("pattern", ["flowers-{000..002}.tar", "flowers-*.tar", "flowers-00{0,1,2}.tar"])
-def test_webdataset_shards(photos: Path, tmp_path: Path, pattern: str) -> None:
+def test_scan_reads_webdataset_shards(photos: Path, tmp_path: Path, pattern: str) -> None:
     shards(tmp_path, photos)
     found = scan(tmp_path / pattern)
     assert len(found.photos) == 40 and found.classes == scan(photos).classes
@@ -77,17 +79,17 @@ def test_webdataset_shards(photos: Path, tmp_path: Path, pattern: str) -> None:
     assert all(by_content[read_contents(photo)] == photo.label for photo in found.photos)
     one = scan(tmp_path / "flowers-001.tar").photos
     assert {photo.name for photo in one} < {f"{place:04}.jpg" for place in range(20)}
-    assert elsewhere.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
+    assert sources.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
 
 
-def test_shards_train(photos: Path, tmp_path: Path) -> None:
+def test_train_on_shards_with_a_cluster_gives_equal_bits(photos: Path, tmp_path: Path) -> None:
     shards(tmp_path, photos)
     graph = trained(tmp_path / "flowers-{000..002}.tar", tmp_path, "--cluster", "local:1")
     assert trained(tmp_path / "flowers-{000..002}.tar", tmp_path / "alone") == graph
     poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
 
 
-def test_archives_of_sets(photos: Path, tmp_path: Path) -> None:
+def test_scan_reads_split_folders_in_an_archive(photos: Path, tmp_path: Path) -> None:
     contents = contents_of(photos)
     names = {name: ("train/", "val/", "test/")[place % 3] for place, name in enumerate(contents)}
     path = make_tar(tmp_path / "sets.tar", {names[name] + name: content for name, content in contents.items()})
@@ -195,7 +197,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_archives_are_one_line(tmp_path: Path, case: str) -> None:
+def test_train_refuses_bad_archives_in_one_line(tmp_path: Path, case: str) -> None:
     name, content, told = BAD[case]
     if "{" not in name and "*" not in name:
         (tmp_path / name).write_bytes(content)
@@ -204,7 +206,7 @@ def test_bad_archives_are_one_line(tmp_path: Path, case: str) -> None:
     assert told in line and "Traceback" not in failed.stderr and "\x1b" not in failed.stderr
 
 
-def test_photos_outside_of_class_folders_are_counted(tmp_path: Path) -> None:
+def test_scan_counts_photos_outside_of_class_folders(tmp_path: Path) -> None:
     names = {f"daisy/{place}.jpg" if place else "1.jpg": b"x" for place in range(3)} | {"daisy/deep/4.jpg": b"x"}
     found = scan(make_tar(tmp_path / "a.tar", {**names, "roses/1.jpg": b"x", "LICENSE.txt": b"x", ".1.jpg": b"x"}))
     assert len(found.photos) == 3 and found.ignored == 2
@@ -213,7 +215,7 @@ def test_photos_outside_of_class_folders_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("Daisy", "daisy"), ("caf\u00e9", "cafe\u0301")])
-def test_classes_that_look_alike_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+def test_scan_refuses_class_names_that_look_alike(names: tuple[str, str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / f"{len(name)}{name[0]}.jpg").write_bytes(b"x")
@@ -223,7 +225,7 @@ def test_classes_that_look_alike_are_refused(names: tuple[str, str], tmp_path: P
         scan(tmp_path)
 
 
-def test_what_an_archive_says_of_a_size_is_checked_before_and_after(tmp_path: Path) -> None:
+def test_read_contents_checks_the_size_that_an_archive_claims(tmp_path: Path) -> None:
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.jpg", bytes(300 << 20))
@@ -241,7 +243,7 @@ def test_what_an_archive_says_of_a_size_is_checked_before_and_after(tmp_path: Pa
         read_contents(scan(tmp_path / "liar.zip").photos[1])
 
 
-def test_archives_of_any_bytes(tmp_path: Path, photos: Path) -> None:
+def test_scan_of_damaged_archives_raises_no_other_errors(tmp_path: Path, photos: Path) -> None:
     import random
 
     chance = random.Random(0)
@@ -262,7 +264,7 @@ def test_archives_of_any_bytes(tmp_path: Path, photos: Path) -> None:
             pass
 
 
-def test_folders_with_such_names_are_folders(photos: Path, tmp_path: Path) -> None:
+def test_scan_takes_a_folder_named_like_an_archive_as_a_folder(photos: Path, tmp_path: Path) -> None:
     for name in ("photos.zip", "photos{0..1}.tar", "a*"):
         (tmp_path / name).symlink_to(photos)
         assert len(scan(tmp_path / name).photos) == 40

@@ -21,7 +21,7 @@ from tests.conftest import ROOT, poets_edge
 MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
-def test_a_picture_that_promises_more_than_memory_holds(tmp_path: Path) -> None:
+def test_read_photo_refuses_images_that_need_too_much_memory(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -33,7 +33,7 @@ def test_a_picture_that_promises_more_than_memory_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the most memory")
-def test_a_camera_of_200_megapixels(tmp_path: Path) -> None:
+def test_read_photo_decodes_200_megapixels(tmp_path: Path) -> None:
     Image.new("RGB", (16_320, 12_240), "red").save(tmp_path / "large.jpg", quality=60)
     code = (
         "import sys; from pathlib import Path; from poets_edge.photos.image import read_photo;"
@@ -51,7 +51,7 @@ def test_a_camera_of_200_megapixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "I;16", "CMYK"])
-def test_large_pictures_get_the_same_pixels_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_photo_converts_large_images_in_strips_to_equal_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
     image = Image.fromarray(values.astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(values).convert(mode)
     if mode == "RGBA":
@@ -62,14 +62,14 @@ def test_large_pictures_get_the_same_pixels_in_strips(mode: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"%PDF-1.4\n", b"P6 2 2 255\n" + bytes(12), b"8BPS"])
-def test_formats_that_photos_do_not_have(tmp_path: Path, content: bytes) -> None:
+def test_read_photo_refuses_formats_that_are_not_of_photos(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     with pytest.raises(PhotoError, match="not a picture"):
         read_photo(tmp_path / "photo.jpg")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_what_is_no_file_is_skipped_and_listed(tmp_path: Path) -> None:
+def test_label_skips_and_lists_special_files(tmp_path: Path) -> None:
     for label in ("daisy", "roses"):
         (tmp_path / label).mkdir()
         Image.new("RGB", (40, 30), "yellow").save(tmp_path / label / "good.png")
@@ -87,13 +87,13 @@ HEIC = Path(__file__).with_name("drawn_daisy.heic")
 """A drawn daisy of 96 x 64 pixels, as a phone's camera would store it."""
 
 
-def test_a_heic_photo_is_read_where_its_decoder_is_installed() -> None:
+def test_read_photo_decodes_heic_with_its_plugin() -> None:
     pytest.importorskip("pi_heif")
     pixels = np.asarray(read_photo(HEIC))
     assert pixels.shape == (64, 96, 3) and pixels.std() > 10
 
 
-def test_a_heic_photo_names_the_decoder_that_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_read_photo_names_the_missing_heic_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(budget, "_HEIF_PLUGINS", ("no_such_decoder",))
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):

@@ -12,7 +12,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.exclude import Exclusions, exclusions_of_training, read_exclusions, write_exclusions
 from poets_edge.photos.folder import scan
 from tests.conftest import poets_edge
-from tests.photos.elsewhere import FEW
+from tests.photos.archive_files import FEW
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.folder import contents_at, read_contents, scan
 from poets_edge.training.bottlenecks import hash_photos
 from tests.conftest import poets_edge
-from tests.photos.elsewhere import FEW
+from tests.photos.archive_files import FEW
 from tests.photos.hostile_server import Answer, Request, Served, listing, reply, serving
 
 PHOTO = draw_photo("daisy", 0)

@@ -29,7 +29,7 @@ def gradient(width: int, height: int) -> Image.Image:
 
 @given(st.integers(1, 8), st.integers(1, 40), st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
-def test_every_orientation_gives_the_upright_picture(orientation: int, width: int, height: int) -> None:
+def test_read_photo_applies_every_exif_orientation(orientation: int, width: int, height: int) -> None:
     upright = gradient(width, height)
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,7 +51,7 @@ def test_every_orientation_gives_the_upright_picture(orientation: int, width: in
     st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF"])
 )
 @settings(max_examples=150, deadline=None)
-def test_any_bytes_give_a_picture_or_one_clear_error(junk: bytes, head: bytes) -> None:
+def test_read_photo_of_any_bytes_raises_only_photo_errors(junk: bytes, head: bytes) -> None:
     try:
         assert read_photo(head + junk).mode == "RGB"
     except PhotoError as error:
@@ -61,7 +61,7 @@ def test_any_bytes_give_a_picture_or_one_clear_error(junk: bytes, head: bytes) -
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of damaged tags
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_damaged_picture_gives_a_picture_or_one_clear_error(data: st.DataObject) -> None:
+def test_read_photo_of_damaged_files_raises_only_photo_errors(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]))
     content = bytearray(encoded(gradient(60, 40), form))
     for _ in range(data.draw(st.integers(1, 5))):
@@ -72,25 +72,25 @@ def test_a_damaged_picture_gives_a_picture_or_one_clear_error(data: st.DataObjec
         assert "\n" not in str(error)
 
 
-def test_transparency_is_laid_over_white() -> None:
+def test_read_photo_composites_transparency_over_white() -> None:
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     assert np.asarray(read_photo(encoded(clear))).min() == 255
 
 
-def test_sixteen_bits_keep_their_shades() -> None:
+def test_read_photo_scales_sixteen_bit_gray() -> None:
     shades = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     read = np.asarray(read_photo(encoded(Image.fromarray(shades))))[..., 0]
     np.testing.assert_allclose(read.ravel(), np.arange(256), atol=1)
 
 
-def test_large_jpegs_are_decoded_smaller_and_look_the_same() -> None:
+def test_read_photo_decodes_large_jpegs_at_reduced_size() -> None:
     large = gradient(3000, 2000)
     read = read_photo(encoded(large, "JPEG", quality=95))
     assert read.size == (750, 500)
     np.testing.assert_allclose(fit(read, (224, 224)).astype(int), fit(large, (224, 224)).astype(int), atol=4)
 
 
-def test_a_photo_is_one_picture_whatever_the_source(flowers: Path) -> None:
+def test_read_photo_gives_equal_pixels_for_every_kind_of_source(flowers: Path) -> None:
     path = flowers / "daisy/21652746_cc379e0eea_m.jpg"
     with path.open("rb") as file:
         pictures = [read_photo(source) for source in (path, str(path), path.read_bytes(), file)]
@@ -98,7 +98,7 @@ def test_a_photo_is_one_picture_whatever_the_source(flowers: Path) -> None:
 
 
 @pytest.mark.parametrize(("mean", "std"), [((127.5,), (127.5,)), ((123.7, 116.8, 103.9), (58.4, 57.1, 57.4))])
-def test_normalising_is_what_it_says(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+def test_normaliser_computes_the_documented_formula(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     out = np.empty(pixels.shape, np.float32)
     normaliser(Normalization(mean, std))(pixels, out)

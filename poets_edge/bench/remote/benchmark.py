@@ -36,7 +36,7 @@ from poets_edge.core.files import sha256_of
 from poets_edge.core.paths import cache_folder
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import OutputError, RemoteError, UsageError
-from poets_edge.photos.elsewhere import is_elsewhere
+from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
@@ -90,7 +90,7 @@ def benchmark_on(
 
 def _predict_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
     """Return this machine's scores. Raises UsageError if the models have different test photos."""
-    if options.image_dir is not None and is_elsewhere(str(options.image_dir)):
+    if options.image_dir is not None and is_archive_or_address(str(options.image_dir)):
         raise UsageError(
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
         )

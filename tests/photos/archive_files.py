@@ -1,4 +1,4 @@
-"""Photos drawn into archives and shards, and a training run on them."""
+"""Archives and WebDataset shards of drawn photos, and a training run on them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Photos that are no files by themselves: in a `.zip` or `.tar` here, at an address, or in an archive at an address.
+"""Photos in archives and at addresses.
 
-Such a photo's path leads through its archive, `photos.zip/daisy/1.jpg`, or is its address. `scan` finds them, and they
-are read one at a time, where they are.
+The path of a photo in an archive leads through the archive, `photos.zip/daisy/1.jpg`; a photo at an address has its
+address for a path. Photos are read one at a time, and archives are not unpacked.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_ARCHIVES = 100_000
 _KEPT = 4096
-"""Archives whose lists of members are kept in memory."""
+"""Number of archives whose indexes are cached."""
 _PACKED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
-class Found:
-    """Photos, in no order.
+class FoundPhotos:
+    """Photos of archives or of an address, in no order.
 
     Attributes:
-        root: what stands before their names in their paths.
-        names: with `/`.
-        labels: the class of each, where a shard says it; else None, and the folders say it.
-        depth: folders and archives in the names that say nothing of the class.
+        root: folder, archive or address that the names are relative to.
+        names: names with `/` between their parts.
+        labels: class of each photo of WebDataset shards; None if the class is the photo's folder.
+        depth: number of leading parts of the names that are not class folders.
     """
 
     root: str
@@ -69,20 +69,20 @@ class FileStamp(NamedTuple):
         return FileStamp(identity, max(status.st_mtime, status.st_ctime), status.st_size)
 
 
-def is_elsewhere(path: str) -> bool:
-    """Whether a folder of photos, by its path, is none of this machine's folders."""
+def is_archive_or_address(path: str) -> bool:
+    """Return whether the path of a photo folder is an archive, a pattern of archives, or an address."""
     archive = path.lower().endswith((*SUFFIXES, *_PACKED))
     return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
 
 
-def find_photos(place: str) -> Found:
-    """The photos of archives, given by a path, an address or a pattern of these; or below an address.
+def find_photos(place: str) -> FoundPhotos:
+    """Return the photos of an archive, of several archives, or below an address.
 
     Args:
-        place: a pattern has `{000..011}`, `{a,b}`, `*` or `?` in it.
+        place: path or address; a pattern of archives has `{000..011}`, `{a,b}`, `*` or `?` in it.
 
     Raises:
-        DatasetError: see `poets_edge.photos.archives.read_archive`; or there is nothing.
+        DatasetError: see `poets_edge.photos.archives.read_archive`; or nothing is found.
         RemoteError, RuntimeMissingError: an address cannot be reached, or fsspec is not installed.
     """
     remote.forget()
@@ -90,7 +90,7 @@ def find_photos(place: str) -> Found:
     if place.lower().endswith(_PACKED):
         raise DatasetError(f"{place}: photos cannot be read one by one from this kind of archive. Make a .zip or .tar.")
     if not place.lower().endswith(SUFFIXES):
-        return Found(place, [name for name in remote.listed(place) if is_photo(name)])
+        return FoundPhotos(place, [name for name in remote.listed(place) if is_photo(name)])
     archives = _archives(place)
     try:
         found = [_archive_at(archive)[0] for archive in archives]
@@ -98,7 +98,7 @@ def find_photos(place: str) -> Found:
         trouble = "nothing is there, or it cannot be reached" if is_address(place) else error.strerror or error
         raise DatasetError(f"{place}: {trouble}.") from None
     if archives == [place]:
-        return Found(place, list(found[0].names), found[0].labels)
+        return FoundPhotos(place, list(found[0].names), found[0].labels)
     root = _root_of(place)
     names = []
     for path, archive in zip(archives, found, strict=True):
@@ -109,11 +109,11 @@ def find_photos(place: str) -> Found:
     labels = (
         None if any(one.labels is None for one in found) else [label for one in found for label in one.labels or ()]
     )
-    return Found(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1)
+    return FoundPhotos(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1)
 
 
 def photo_at(folder: Location, name: str) -> Location:
-    """The path of a photo, given by its name, in what `scan` was given."""
+    """Return the path of a photo by its name in a scanned folder, archive, pattern or address."""
     pattern = str(folder)
     several = pattern.lower().endswith(SUFFIXES) and ("{" in pattern or "*" in pattern or "?" in pattern)
     if not several or os.path.exists(pattern):  # noqa: PTH110
@@ -122,20 +122,20 @@ def photo_at(folder: Location, name: str) -> Location:
 
 
 def _root_of(pattern: str) -> str:
-    """The folder above the first part of a pattern that stands for several."""
+    """Return the folder above the first part of a pattern with a wildcard."""
     return re.split(r"[*?{]", pattern)[0].replace(os.sep, "/").rpartition("/")[0]
 
 
 def read(path: str, most: int) -> bytes:
-    """A photo's bytes.
+    """Return the bytes of a photo in an archive or at an address.
 
     Raises:
-        OSError: it is missing, damaged or larger than `most`.
-        RemoteError: its address cannot be reached.
+        OSError: the photo is missing, damaged or larger than `most` bytes.
+        RemoteError: the address cannot be reached.
     """
     container, name = _through(path)
     if container is None:
-        if size(path) > most:  # where the server does not answer, reading tells why
+        if size(path) > most:  # UNKNOWN_SIZE is smaller
             raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
         return remote.read(path, most=most)
     member = _archive_at(container)[0].find(name)
@@ -153,7 +153,7 @@ def read(path: str, most: int) -> bytes:
 
 
 def stamp(path: str) -> FileStamp | None:
-    """The marks of a photo as it is now; None where it is missing, or its server says nothing."""
+    """Return the current stamp of a photo; None if it is missing or its server gives none."""
     try:
         container, name = _through(path)
         if container is None:
@@ -166,13 +166,13 @@ def stamp(path: str) -> FileStamp | None:
         return None
 
 
-def ask_about(paths: Sequence[str]) -> None:
-    """Ask for what `stamp` and `size` tell of photos at addresses, many at a time."""
-    remote.ask_about([path for path in paths if is_address(path) and not _THROUGH.search(path)])
+def prefetch_stamps(paths: Sequence[str]) -> None:
+    """Request the stamps and sizes of photos at addresses, many at a time, for `stamp` and `size`."""
+    remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
 def size(path: str) -> int:
-    """Bytes of a photo; UNKNOWN_SIZE where its server does not say, or it is missing."""
+    """Return the size of a photo in bytes; UNKNOWN_SIZE if it is missing or its server does not say."""
     try:
         container, name = _through(path)
         if container is None:
@@ -185,7 +185,7 @@ def size(path: str) -> int:
 
 
 def _through(path: str) -> tuple[str | None, str]:
-    """The archive that a photo's path leads through, and the photo's name in it. Raises OSError: there is none."""
+    """Return the archive in a photo's path, None for an address, and the photo's name in it. Raises OSError."""
     for match in _THROUGH.finditer(path):
         container = path[: match.end()]
         if is_address(path) or os.path.isfile(container):  # noqa: PTH113
@@ -196,7 +196,7 @@ def _through(path: str) -> tuple[str | None, str]:
 
 
 def _archive_at(container: str) -> tuple[Archive, str, float]:
-    """An archive, what tells whether it has changed, and when it did. Raises OSError."""
+    """Return an archive, its identity and the time of its last change. Raises OSError."""
     if is_address(container):
         said = remote.facts(container)
         return _remote_archive(container), said.identity or "", said.changed
@@ -212,12 +212,12 @@ def _local_archive(container: str, whole: str) -> Archive:
 
 @lru_cache(maxsize=_KEPT)
 def _remote_archive(container: str) -> Archive:
-    with remote.opened(container) as file, remote.saying(container):
+    with remote.opened(container) as file, remote.readable_errors(container):
         return read_archive(file, container, MOST_REMOTE_MEMBERS)
 
 
 def _archives(place: str) -> list[str]:
-    """The archives that a path, an address or a pattern stands for, sorted. Raises DatasetError: there is none."""
+    """Return the archives of a path, address or pattern, sorted. Raises DatasetError: there are none."""
     import glob
 
     if not is_address(place) and os.path.isfile(place):  # noqa: PTH113
@@ -238,7 +238,7 @@ def _archives(place: str) -> list[str]:
 
 
 def _expanded(place: str) -> list[str]:
-    """A text with `{000..011}` or `{a,b}` as all texts that it stands for."""
+    """Return all expansions of `{000..011}` and `{a,b}` in a pattern."""
     parts = _BRACES.split(place)
     choices: list[list[str]] = []
     count = 1
