@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import pickle
 import random
 import signal
 import socket
@@ -31,6 +32,7 @@ from poets_edge.nets.weights import find_weights
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.cluster_address import check_cluster
+from poets_edge.training.worker_processes import run_in_processes
 from tests.conftest import ROOT, poets_edge
 from tools.cluster_workers import workers_of
 
@@ -122,6 +124,23 @@ def test_killed_workers_are_replaced(photos: Path, alone: tuple[bytes, str], tmp
     stderr = process.communicate(timeout=240)[1]
     assert process.returncode == 0 and killed, stderr
     assert "Traceback" not in stderr and graph(tmp_path) == alone[0]
+
+
+def test_worker_that_dies_while_it_answers_is_replaced(tmp_path: Path) -> None:
+    answers = run_in_processes([1, 2, 3], lambda number: (number, tmp_path / "died"), square_or_die, workers=1)
+    assert list(answers) == [1, 4, 9] and (tmp_path / "died").exists()
+
+
+def square_or_die(request: tuple[int, Path]) -> int:
+    """Return the square of a number, but end the process in the middle of the first answer."""
+    number, died = request
+    if not died.exists():
+        died.touch()
+        answers = sys._getframe(1).f_locals["answers"]  # of `serve`, which calls this function
+        answers.write(pickle.dumps(bytes(1000))[:500])
+        answers.flush()
+        os._exit(1)
+    return number**2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
