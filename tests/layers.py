@@ -36,6 +36,7 @@ IMPORT_WHEN_CALLED = frozenset({"api", "cli"})
 DEFERRED = {
     "device/classifier.py": {"poets_edge.device.evaluate"},  # 30 ms of `label`; it imports the classifier
     "nets/weights.py": {"poets_edge.core.download"},  # an HTTP client: 14 ms of a cached `train`
+    "photos/folder.py": {"poets_edge.photos.sources"},  # archives and addresses: 4 % of `label`
     "photos/remote.py": {"poets_edge.photos.http"},  # an HTTP client: 25 ms of `label`
     "tflite/interpreter.py": {"poets_edge.tflite.runtimes"},  # only where no interpreter is installed
     "tflite/read_model.py": {"poets_edge.tflite.verify.verify"},  # for models new to this machine: 15 ms of `label`

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,21 +22,12 @@ from poets_edge.core import wording
 from poets_edge.core.files import write_text
 
 if TYPE_CHECKING:
+    from poets_edge.device.metrics import Evaluation
     from poets_edge.photos.folder import PhotoFolder
+    from poets_edge.training.cross_validation import CrossValidation
 
 LINE_SECONDS = 5.0
 """Time between two lines of progress in a file or pipe."""
-
-
-class MeasuredAccuracy(Protocol):
-    """An accuracy with its number of photos and its confidence interval."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def accuracy(self) -> float: ...
-    @property
-    def interval(self) -> tuple[float, float]: ...
 
 
 class Terminal:
@@ -213,6 +204,6 @@ def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> No
         click.echo(f"{len(found.photos)} photos in {found.path}")
 
 
-def accuracy_text(evaluation: MeasuredAccuracy) -> str:
+def accuracy_text(evaluation: Evaluation | CrossValidation) -> str:
     """Return an accuracy as `87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
     return wording.accuracy_text(evaluation.accuracy, evaluation.count, evaluation.interval)

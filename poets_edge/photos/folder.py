@@ -22,7 +22,6 @@ import numpy as np
 from poets_edge.core.files import read_bytes
 from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos import sources
 from poets_edge.photos.address import Address, Location
 from poets_edge.photos.names import PHOTO_SUFFIXES, check_distinct, class_name
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, PhotoTable
@@ -88,7 +87,9 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
             class is not a line of text, or differs from another one only in case or Unicode normalization.
         RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
     """
-    if isinstance(folder, Address) or sources.is_archive_or_address(str(folder)):
+    from poets_edge.photos.sources import is_archive_or_address
+
+    if isinstance(folder, Address) or is_archive_or_address(str(folder)):
         found = _scan_source(folder, recursive=recursive)
     else:
         found = _scan_folder(folder, recursive=recursive)
@@ -133,7 +134,9 @@ def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
 
 
 def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
-    found = sources.find_photos(str(folder))
+    from poets_edge.photos.sources import find_photos
+
+    found = find_photos(str(folder))
     rows = sorted(range(len(found.names)), key=found.names.__getitem__)
     parts = [found.names[row].split("/")[found.depth :] for row in rows]
     set_folders = () if found.labels else _set_folders_of(parts)
@@ -227,7 +230,9 @@ def _read(path: Location) -> bytes:
         except FileNotFoundError:  # so Windows says it
             if os.name != "nt":
                 raise
-    return sources.read(str(path), LARGEST_PHOTO)
+    from poets_edge.photos.sources import read
+
+    return read(str(path), LARGEST_PHOTO)
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:
