@@ -1,1 +1,1 @@
-"""Things to try the program with: drawn photos, the codelab's photos and scripts, the quickstart."""
+"""Demonstrations: drawn photos, the codelab's scripts, and the quickstart."""

@@ -24,10 +24,10 @@ if __name__ == "__main__":
 
 
 def write_codelab(folder: Path) -> tuple[Path, ...]:
-    """Write `scripts/` and an empty `tf_files/` into a folder; gives the scripts.
+    """Write `scripts/` and an empty `tf_files/` into a folder, and return the paths of the scripts.
 
     Raises:
-        OutputError: the folder cannot be written, or holds scripts of these names by somebody else.
+        OutputError: the folder cannot be written, or has foreign scripts of these names.
     """
     scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
     for path in scripts:

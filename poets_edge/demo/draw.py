@@ -1,8 +1,8 @@
-"""Drawn photos: the codelab's five flowers for where there are no real photos.
+"""Drawn photos of the codelab's five flowers, in place of real ones.
 
-A picture is a ground (grass, sky, soil, a wall, lights out of focus), one to four heads of one kind with stems and
-leaves, at times something in front of them, then light, blur and grain as a small camera gives them. The seed decides
-everything: the same seed and the same Pillow give the same bytes.
+An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flower heads of one kind with
+stems and leaves, sometimes an object in front of them, and the light, blur and grain of a small camera. Equal seeds and
+versions of Pillow give equal bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from poets_edge.progress import Reporter, Silent
 PER_CLASS = 60
 _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
-"""Drawn this many times larger, then reduced: smooth edges."""
+"""Factor by which images are drawn larger and then reduced, for smooth edges."""
 
 _GRASS: tuple[Colour, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
 _GROUNDS: tuple[Colour, ...] = (
@@ -51,11 +51,11 @@ _GROUNDS: tuple[Colour, ...] = (
 def draw_photos(
     folder: Path, *, per_class: int = PER_CLASS, seed: int = 0, reporter: Reporter | None = None
 ) -> PhotoFolder:
-    """Draw `per_class` photos of each flower into `folder`, which must not exist or be empty.
+    """Draw `per_class` photos of each flower into a new or empty folder.
 
     Raises:
         UsageError: `per_class` is below 1 or `seed` below 0.
-        OutputError: the folder holds something, or cannot be written; it is all there or not at all.
+        OutputError: the folder is not empty or not writable; it is written completely or not at all.
     """
     if per_class < 1 or seed < 0:
         raise UsageError(f"photos a class must be 1 or more and the seed 0 or more, not {per_class} and {seed}.")
@@ -72,12 +72,12 @@ def draw_photos(
 
 
 def drawn_names(per_class: int = PER_CLASS) -> set[str]:
-    """The names of the photos that `draw_photos` draws, relative to their folder."""
+    """Return the names of the photos that `draw_photos` draws, relative to their folder."""
     return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 
 def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
-    """One photo of the class `label`, as the bytes of a JPEG file of 180 to 320 pixels a side."""
+    """Return a photo of the class `label` as a JPEG file of 180 to 320 pixels per side."""
     rng = Random(f"{seed}/{label}/{number}")
     width, height = rng.choice(_SIZES)
     picture = _ground(rng, (width * _FINE, height * _FINE))
@@ -95,7 +95,7 @@ def _name(label: str, number: int) -> str:
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """The background, out of focus: two tones, patches of any colour, with or without blades of grass."""
+    """Draw a blurred background of two tones and patches of any color, with or without blades of grass."""
     width, height = size
     top, bottom = rng.choice(_GROUNDS), rng.choice(_GROUNDS)
     if rng.random() < 0.4:
@@ -116,7 +116,7 @@ def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
 
 
 def _plants(rng: Random, picture: Image.Image, label: str) -> None:
-    """One to four heads of a kind, the farther ones first."""
+    """Draw one to four flower heads of a kind, the most distant first."""
     width, height = picture.size
     count = rng.choice((1, 1, 1, 2, 2, 3, 4))
     for size in sorted(round(min(width, height) * rng.uniform(0.42, 0.95) / count**0.4) for _ in range(count)):
@@ -143,7 +143,7 @@ def _plants(rng: Random, picture: Image.Image, label: str) -> None:
 def _stem(
     rng: Random, picture: Image.Image, start: tuple[float, float], lean: float, size: int, *, broad: bool
 ) -> None:
-    """A stem from a head down out of the picture, with leaves: broad blades or small ones."""
+    """Draw a stem from a head to below the image, with broad or small leaves."""
     pen = ImageDraw.Draw(picture)
     green = shade(rng.choice((GREEN, (60, 100, 45), (110, 140, 80))), rng.uniform(0.7, 1.15))
     x, y = start
@@ -174,7 +174,7 @@ def _shadow(picture: Image.Image, head: Image.Image, corner: tuple[int, int], si
 
 
 def _something_in_front(rng: Random, picture: Image.Image) -> None:
-    """Blades or a blurred leaf that hide a part."""
+    """Draw blades of grass or a blurred leaf over a part of the image."""
     layer = Image.new("RGBA", picture.size)
     pen = ImageDraw.Draw(layer)
     if rng.random() < 0.6:
@@ -202,7 +202,7 @@ def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], colour:
 
 
 def _camera(rng: Random, picture: Image.Image) -> Image.Image:
-    """Light from a side, warm or cold, over- or underexposed, unsharp, mirrored, with grain."""
+    """Apply light from a side, color temperature, exposure, blur, mirroring and grain."""
     if rng.random() < 0.6:
         side = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(picture.size)
         light = side.point(lambda value: 255 - value * 0.45)

@@ -1,7 +1,7 @@
 """Five kinds of flower heads, drawn petal by petal with Pillow.
 
-Each function gives a square RGBA picture of one head on a transparent ground, `size` pixels a side, every number in
-it drawn from `rng`. What tells the kinds apart is their form: they share most of their colours.
+Each function returns a square RGBA image of one head on a transparent background, `size` pixels per side, with all
+variation drawn from `rng`. The kinds differ in form and share most of their colors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GREEN, BROWN, DARK = (90, 130, 50), (95, 60, 30), (50, 32, 22)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Lighter above 1, darker below."""
+    """Return a color made lighter by a factor above 1 or darker by a factor below 1."""
     if factor <= 1:
         red, green, blue = (round(channel * factor) for channel in colour)
     else:
@@ -30,13 +30,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def blend(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` of the other colour in the one."""
+    """Mix two colors; `share` is the fraction of `other`."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def daisy(rng: Random, size: int) -> Image.Image:
-    """Narrow petals with gaps between them around a small button."""
+    """Draw narrow petals with gaps between them around a small disk."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((WHITE, WHITE, WHITE, CREAM, YELLOW, PINK, PURPLE, ORANGE))
     count, button = rng.randint(11, 24), rng.uniform(0.2, 0.3) * reach
@@ -52,7 +52,7 @@ def daisy(rng: Random, size: int) -> Image.Image:
 
 
 def sunflower(rng: Random, size: int) -> Image.Image:
-    """Two rings of pointed petals around a wide disk of seeds."""
+    """Draw two rings of pointed petals around a wide disk of seeds."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((YELLOW, YELLOW, YELLOW, ORANGE, CREAM, RUST, RED))
     count, disk = rng.randint(15, 26), rng.uniform(0.4, 0.56) * reach
@@ -68,7 +68,7 @@ def sunflower(rng: Random, size: int) -> Image.Image:
 
 
 def dandelion(rng: Random, size: int) -> Image.Image:
-    """A tuft of very many thin straps, or the seed head that follows it."""
+    """Draw a tuft of many thin petals, or a seed head."""
     return _clock(rng, size) if rng.random() < 0.4 else _tuft(rng, size)
 
 
@@ -106,7 +106,7 @@ def _clock(rng: Random, size: int) -> Image.Image:
 
 
 def rose(rng: Random, size: int) -> Image.Image:
-    """Broad petals wound around each other, tighter towards the middle."""
+    """Draw broad petals wound around each other, tighter towards the center."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((RED, RED, PINK, PINK, WHITE, CREAM, YELLOW, ORANGE, PURPLE))
     layers, openness, turn = rng.randint(5, 8), rng.uniform(0.5, 0.62), rng.uniform(0, math.tau)
@@ -129,7 +129,7 @@ def rose(rng: Random, size: int) -> Image.Image:
 
 
 def tulip(rng: Random, size: int) -> Image.Image:
-    """A cup of a few tall petals, seen from the side."""
+    """Draw a cup of a few tall petals, seen from the side."""
     head, pen, _, reach = _blank(size)
     colour = rng.choice((RED, RED, YELLOW, PINK, PURPLE, WHITE, ORANGE, CREAM))
     flame = rng.choice((None, None, YELLOW, WHITE, RED))
@@ -159,7 +159,7 @@ HEADS: dict[str, Callable[[Random, int], Image.Image]] = {
 
 
 def _blank(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Point, float]:
-    """A transparent square, its pen, its middle, and how far a head may reach from there."""
+    """Return a transparent square image, its drawing context, its center, and the radius for a head."""
     image = Image.new("RGBA", (size, size))
     return image, ImageDraw.Draw(image), (size / 2, size / 2), size * 0.48
 
@@ -184,7 +184,7 @@ def _petal(
     power: float = 0.8,
     edge: float = 0.8,
 ) -> None:
-    """A leaf shape from `start` to `end` along `angle`. Belly above 1: widest near the tip; power: how blunt."""
+    """Draw a petal from `start` to `end` along `angle`; `belly` > 1 is widest near the tip, low `power` is blunt."""
     steps = 9
     sides: list[list[Point]] = [[], []]
     for step in range(steps + 1):
@@ -199,7 +199,7 @@ def _petal(
 
 
 def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, angle: float, fill: Colour) -> None:
-    """A round, slightly wavy petal, broader across `angle` than along it."""
+    """Draw a round, slightly wavy petal, broader across `angle` than along it."""
     phase = rng.uniform(0, math.tau)
     points = []
     for step in range(20):
@@ -211,7 +211,7 @@ def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, a
 
 
 def _disk(pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, colour: Colour, seeds: int) -> None:
-    """A disk of seeds in the spirals in which they grow."""
+    """Draw a disk of seeds in spirals."""
     pen.ellipse(_box(middle, radius), fill=shade(colour, 0.75))
     for index in range(seeds):
         share = math.sqrt((index + 0.5) / seeds)

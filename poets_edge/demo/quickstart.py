@@ -1,4 +1,4 @@
-"""`quickstart`: every step once, with no network and no photos: draw, train, export, label, time."""
+"""`quickstart`: draw photos, train, export, label and time, without network or photos."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
-"""Ten drawn test photos a class would say little."""
+"""Split sizes with more test photos than usual: ten per class would give a wide interval."""
 _TIMED_RUNS = 100
 
 
 @dataclass(frozen=True)
 class TimedFile:
-    """An exported file, and the median time of one inference on one core, milliseconds."""
+    """An exported file and its median latency on one core in milliseconds."""
 
     file: ExportedFile
     latency_ms: float
@@ -54,11 +54,11 @@ class QuickstartResult:
 
 
 def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
-    """Draw photos into `folder`/photos (unless they are there), retrain the embedded backbone, export it four times.
+    """Draw photos into `folder`/photos unless they exist, retrain the embedded backbone, and export four files.
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.
-        OutputError: `folder` cannot be written, or holds other photos.
+        OutputError: `folder` is not writable, or has other photos.
     """
     reporter = reporter or Silent()
     drawn = folder / "photos"
@@ -88,7 +88,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
 
 
 def _drawn_before(folder: Path) -> PhotoFolder:
-    """The photos of an earlier run; nobody's own are called drawn."""
+    """Return the photos of an earlier run. Raises OutputError: the folder has other photos."""
     photos = scan(folder)
     if {photo.name for photo in photos.photos} != drawn_names():
         raise OutputError(

@@ -115,7 +115,7 @@ def test_download_discards_a_file_with_another_checksum(files: Files, tmp_path: 
 
 
 def test_download_renames_the_file_after_the_check(files: Files, tmp_path: Path) -> None:
-    """A program that is killed during the check must not leave a file that is taken for a checked one."""
+    """A program that is killed during the check must not leave a file under the destination's name."""
     seen = []
 
     def check(path: Path) -> str | None:
@@ -132,7 +132,7 @@ def test_download_renames_the_file_after_the_check(files: Files, tmp_path: Path)
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX locks")
 def test_concurrent_downloads_fetch_once(files: Files, tmp_path: Path) -> None:
-    """Each in a process of its own, as two trainings on a new machine; two that write one part would mix."""
+    """Each download runs in its own process; two writers of one partial file would mix their bytes."""
     code = f"""
 from pathlib import Path
 from poets_edge.core.download import download

@@ -46,7 +46,7 @@ def contents(folder: Path) -> set[bytes]:
 
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
 def test_write_together_is_atomic_wherever_it_is_killed(tmp_path: Path, fatal: int) -> None:
-    """The first rename is that of the note, which says what is to come."""
+    """The first rename is that of the journal."""
     assert writer(tmp_path, "1").wait() == 0
     assert writer(tmp_path, "2", fatal).wait() == -signal.SIGKILL
     finish_pending(tmp_path)
@@ -114,7 +114,7 @@ def test_read_bytes_refuses_special_and_large_files(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 def test_read_bytes_reads_files_that_grow() -> None:
-    """Linux says 0 of these files; a file that another program writes to has grown since it was asked."""
+    """Linux reports size 0 for files in /proc; other files may grow between `stat` and the read."""
     maps = Path("/proc/self/maps")
     assert maps.stat().st_size == 0
     assert len(read_bytes(maps)) > 1000 and read_bytes(maps).count(b"\n") > 20

@@ -54,7 +54,7 @@ def test_quickstart_model_is_accurate_and_reproducible(quickstarted: Quickstarte
 
 
 def test_docs_show_the_output_of_quickstart(quickstarted: Quickstarted) -> None:
-    """Its numbers are of another machine; its form is that of today's program."""
+    """The documented numbers are of another machine, but the format is current."""
     page = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
     shown = page.partition("```text\n")[2].partition("```")[0]
     assert _form(shown) == _form(quickstarted.shown)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Files:
-    """What the server serves, how it misbehaves, and what it was asked.
+    """The files of the server, its faults, and its requests so far.
 
     Attributes:
         content: by path, `/photos.tgz`.

@@ -1,4 +1,4 @@
-"""`--image_dir` as an address: the photos, and the bits, of a folder."""
+"""Photos at addresses: training gives the bits that a local folder gives, and errors are one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, sha
 
 
 class _Server(SimpleHTTPRequestHandler):
-    """Files with ETags, in parts where that is asked for."""
+    """A file server with ETags and range requests."""
 
     asked: list[tuple[str, str]]
     broken: set[str]
@@ -66,7 +66,7 @@ class _Server(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
-    """An address, the folder behind it, and what was asked for."""
+    """An address, the folder that it serves, and the server class with its requests."""
     kind = type("Server", (_Server,), {"asked": [], "broken": set()})
     folder = tmp_path / "served"
     folder.mkdir()

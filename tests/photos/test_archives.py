@@ -1,4 +1,4 @@
-"""`--image_dir` as an archive or as WebDataset shards: the photos, and the bits, of a folder."""
+"""Photos in archives and WebDataset shards: training gives the bits that a folder gives; bad archives are refused."""
 
 from __future__ import annotations
 
@@ -118,21 +118,21 @@ def _tar(**files: bytes) -> bytes:
 
 
 def _tar_claiming(kind: bytes) -> bytes:
-    """A header that announces 12 GB of a name, which are not there."""
+    """Return a tar whose header claims a name of 12 GB."""
     info = tarfile.TarInfo("a/1.jpg")
     info.type, info.size = kind, 12 << 30
     return info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)
 
 
 def _nested() -> bytes:
-    """Names of names, more than Python nests calls."""
+    """Return a tar with more nested name headers than Python's recursion limit."""
     info = tarfile.TarInfo("a/1.jpg")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1
     return (info.tobuf(tarfile.GNU_FORMAT) + b"x" + bytes(511)) * 5000 + bytes(1024)
 
 
 def _tar_of_size(size: int) -> bytes:
-    """An archive whose extended header gives its member a size that leads back to the member itself."""
+    """Return a tar whose extended header gives its member a size."""
     info = tarfile.TarInfo("a/1.jpg")
     info.pax_headers = {"size": str(size)}
     return info.tobuf(tarfile.PAX_FORMAT) + bytes(4096)

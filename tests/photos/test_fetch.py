@@ -76,7 +76,7 @@ def test_fetch_flowers_resumes_a_broken_download(server: Files, tmp_path: Path) 
 def test_concurrent_fetch_flowers_fails_if_the_folder_exists(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other program is done just before this one gives the folder its name, and has removed the archive."""
+    """The other program finishes just before this one renames its folder, and has removed the archive."""
     wanted, unpack = archive(server, GOOD), fetch._unpack
 
     def meanwhile(*arguments: Any) -> None:

@@ -32,7 +32,7 @@ LONGER = 64 << 20 | 1
 
 
 def photo_site(request: Request) -> Iterable[bytes]:
-    """Two class folders with one photo each."""
+    """Answer as a site with two class folders of one photo each."""
     pages = {"/": listing("daisy/", "roses/"), "/daisy/": listing("1.jpg"), "/roses/": listing("1.jpg")}
     if request.path in pages:
         return reply(pages[request.path])
@@ -42,7 +42,7 @@ def photo_site(request: Request) -> Iterable[bytes]:
 
 
 def with_password(request: Request) -> Iterable[bytes]:
-    """The site, for one name and password only."""
+    """Answer as `photo_site` if the request has the right name and password."""
     wanted = "Basic " + base64.b64encode(f"anna:{SECRET}".encode()).decode()
     if request.headers.get("authorization") != wanted:
         return reply(status="401 Unauthorized")
@@ -50,13 +50,13 @@ def with_password(request: Request) -> Iterable[bytes]:
 
 
 def zeros(*headers: str) -> Iterator[bytes]:
-    """An answer of zeros that ends when the client does."""
+    """Yield an endless answer of zeros."""
     yield "\r\n".join(["HTTP/1.1 200 OK", *headers, "", ""]).encode()
     yield from itertools.repeat(bytes(1 << 20))
 
 
 def given(served: Served) -> str:
-    """The address with a name and a password."""
+    """Return the server's address with a name and a password."""
     return served.url.replace("://", "://anna:gar%2Ften:4%408@")
 
 
@@ -246,7 +246,7 @@ def test_terminal_control_characters_of_a_server_are_not_printed() -> None:
 
 
 def test_archive_of_a_lying_server_is_refused() -> None:
-    """It says that the archive has 12 GB, and sends the headers of a tar for ever."""
+    """The server claims 12 GB and sends tar headers without end."""
     import io
     import tarfile
 
@@ -269,7 +269,7 @@ def test_archive_of_a_lying_server_is_refused() -> None:
 
 
 class Stamped:
-    """One photo, by a server that says its time in whole seconds, as `python -m http.server` does."""
+    """A server of one photo whose only stamp is Last-Modified in whole seconds, like `python -m http.server`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
