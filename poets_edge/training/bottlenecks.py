@@ -192,7 +192,7 @@ def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
         contents = read_contents(photo)
     except PhotoError as error:
         return error, None, at
-    # The size that the file system or server says: it is compared with that when a folder is to be recognised.
+    # The size that the file system or server reports, since photo folders are compared by it later.
     return Known(hashlib.sha256(contents).digest(), stamp.size if stamp else len(contents)), stamp, at
 
 
@@ -287,7 +287,7 @@ def bottleneck_batches(
             ]
             known = list(zip(*columns, strict=True))
             missing = sorted({row for column in columns for row, vector in enumerate(column) if vector is None})
-            if missing and advance is None:  # counted only where there are some: it takes seconds for a million
+            if missing and advance is None:  # counting takes seconds for a million photos
                 later = photos.digests[start + at_once :]
                 advance = stack.enter_context(
                     reporter.progress(title, len(missing) + _count_missing(later, wanted, at_once))
@@ -367,8 +367,8 @@ class Extractor:
         self._session = Session(model)
         (pixels,), (output,) = self._session.inputs, self._session.outputs
         self.shape = output.shape[1:]
-        # Ours and not the interpreter's own: it refuses to run while anyone holds a view of its memory, and a profiler
-        # (each Dask worker has one) holds the frames it looks at with all that is in them.
+        # Not the interpreter's own memory: it refuses to run while a view of that exists, and a sampling profiler, as in
+        # Dask workers, holds frames with all their variables.
         self._pixels = np.empty(pixels.shape, np.float32)
         self._normalise = normaliser(BACKBONE)
 

@@ -262,7 +262,7 @@ def fold_heads(
     penalty = np.float32(1 / (options.steps * options.learning_rate))
     sample_weights = np.concatenate([_sample_weights(classes, fold, class_count) for fold in folds], axis=1)
     preconditioner = _preconditioner(inputs, sample_weights.max(axis=1), penalty)
-    # By the machine's cores and not by those allowed to this process: their number must not change the last bits.
+    # All cores of the machine, not only those allowed to this process: the number affects the last bits.
     count = os.cpu_count() or 1
     at_once = max(_MIN_HEADS, -(-sample_weights.shape[1] // count))
     at_once = min(at_once, max(1, _MAX_LOGITS // (len(truth) * class_count * count)))

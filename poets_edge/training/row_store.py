@@ -135,7 +135,7 @@ def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | No
         try:
             yield rows, moved
         except BaseException:
-            with contextlib.suppress(OutputError):  # the error that brought us here matters more
+            with contextlib.suppress(OutputError):  # the first error matters more
                 rows.commit()
             raise
         rows.commit()

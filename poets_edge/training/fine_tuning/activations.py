@@ -133,7 +133,7 @@ class Activations:
     def _extract(
         self, photo: HashedPhoto, names: Sequence[str], extractor: Extractor
     ) -> Iterator[tuple[str, Activation]]:
-        # The bytes that were hashed are the bytes that are decoded, or a row would lie under another photo's key.
+        # Decode the bytes that were hashed, or a row would be stored under another photo's key.
         image = open_photo(replace(photo.photo, sha256=photo.digest.hex()))
         for name in names:
             pixels = self._views.render(image, self._backbone.architecture.size, name, photo.digest)
