@@ -6,6 +6,8 @@ import contextlib
 import io
 import itertools
 import socketserver
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -18,6 +20,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from tools.fuzz import archives
+from tools.fuzz.server import ROOT
 
 _DRIP_SECONDS = 0.05
 _NUMBERS = ("-1", "0", "5", "abc", "1e3", "9" * 30, "12000000000", " 7 ", "", "5, 6")
@@ -194,7 +197,23 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @cache
 def address() -> str:
-    """Start the server in a thread of this process, once, and return its address."""
+    """Start the server, once, and return its address.
+
+    It is a process of its own, since forks would count the memory of its answers as theirs; it ends with this process.
+    """
+    command = [sys.executable, "-m", "tools.fuzz.web"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert server.stdout is not None
+    return server.stdout.readline().strip()
+
+
+def main() -> None:
+    """Serve until the standard input is closed."""
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
