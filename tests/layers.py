@@ -38,6 +38,7 @@ DEFERRED = {
     "nets/weights.py": {"poets_edge.core.download"},  # an HTTP client: 14 ms of a cached `train`
     "photos/folder.py": {"poets_edge.photos.sources"},  # archives and addresses: 4 % of `label`
     "photos/remote.py": {"poets_edge.photos.http"},  # an HTTP client: 25 ms of `label`
+    "sweep/training.py": {"poets_edge.sweep.training_worker"},  # only where something is left to train
     "tflite/interpreter.py": {"poets_edge.tflite.runtimes"},  # only where no interpreter is installed
     "tflite/read_model.py": {"poets_edge.tflite.verify.verify"},  # for models new to this machine: 15 ms of `label`
 }

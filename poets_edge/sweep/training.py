@@ -22,7 +22,7 @@ from poets_edge.progress import Reporter
 from poets_edge.sweep.architecture_result import ArchitectureResult, read_result
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import PhotoSnapshot
-from poets_edge.sweep.training_worker import BackboneTask, TrainingTask, TrainingWorker
+from poets_edge.sweep.training_tasks import BackboneTask, TrainingTask
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
@@ -59,7 +59,7 @@ def train_architectures(
     if len(todo) < len(saved):
         reporter.note(f"{len(saved) - len(todo)} of {len(saved)} architectures were done before.")
     if todo:
-        with HelperPool(TrainingWorker(options, photos)) as helpers, _counting_finished(options, keys):
+        with _start_helpers(options, photos) as helpers, _counting_finished(options, keys):
             _build_backbones(todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos.readable, reporter)
 
@@ -75,6 +75,13 @@ def train_architectures(
                     saved[architecture] = result
                     advance(1)
     return {architecture: result for architecture, result in saved.items() if result is not None}
+
+
+def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
+    """Return the helper processes that train; imports all of training and export."""
+    from poets_edge.sweep.training_worker import TrainingWorker
+
+    return HelperPool(TrainingWorker(options, photos))
 
 
 @contextmanager

@@ -5,13 +5,10 @@ Much of it uses one core, so `grid` keeps several processes busy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from poets_edge.core.files import sha256_of, write_bytes
 from poets_edge.errors import DatasetError
 from poets_edge.exporting.export import ExportOptions, export_graph
 from poets_edge.exporting.results import ExportedFile
-from poets_edge.nets.architectures import Architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.image_cache import ImageCache
@@ -28,31 +25,13 @@ from poets_edge.sweep.architecture_result import (
 )
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.training_tasks import BackboneTask, TrainingTask
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.results import TrainResult
 from poets_edge.training.train import train_photos
 
 _LARGEST_CACHE = 100_000_000
 """Bytes of pixels that a process caches: 260 photos at the four input sizes."""
-
-
-@dataclass(frozen=True)
-class BackboneTask:
-    """Request to build the backbone of an architecture."""
-
-    architecture: Architecture
-
-
-@dataclass(frozen=True)
-class TrainingTask:
-    """Request to train and export an architecture.
-
-    Attributes:
-        key: checksum of the inputs, for the result.
-    """
-
-    architecture: Architecture
-    key: str
 
 
 class TrainingWorker:
