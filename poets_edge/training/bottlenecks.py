@@ -367,8 +367,8 @@ class Extractor:
         self._session = Session(model)
         (pixels,), (output,) = self._session.inputs, self._session.outputs
         self.shape = output.shape[1:]
-        # Not the interpreter's own memory: it refuses to run while a view of that exists, and a sampling profiler, as in
-        # Dask workers, holds frames with all their variables.
+        # Not the interpreter's own memory: it refuses to run while a view of that exists, and a sampling profiler (Dask
+        # workers have one) holds frames with all their variables.
         self._pixels = np.empty(pixels.shape, np.float32)
         self._normalise = normaliser(BACKBONE)
 
