@@ -44,13 +44,23 @@ INTENDED: tuple[Intended, ...] = (
             ("train --image_dir ", "train "),
         )
     ),
-    Intended(
-        reason="Sets are called splits.",
-        case="evaluate-text",
-        replaced=(
-            "photos of the other sets left out; --set all takes them too",
-            "photos of other splits skipped; --split all includes them",
-        ),
+    *(
+        Intended(reason="The text uses standard terms.", file=f"*-{command}.stdout", replaced=(old, new))
+        for command, old, new in (
+            (
+                "evaluate",
+                "photos of the other sets left out; --set all takes them too",
+                "photos of other splits skipped; --split all includes them",
+            ),
+            ("evaluate", " beside ", " compared with "),
+            ("export", " beside ", " compared with "),
+            ("export", "Judged on", "Evaluated on"),
+            ("export", "poets-edge grid FOLDER", "poets-edge grid flower_photos"),
+            ("runs", "the run before", "the previous run"),
+            ("quickstart", "Judged on", "Evaluated on"),
+            ("quickstart", "They are a toy; your results will differ.", "Real photos give other results."),
+            ("quickstart", "fetched once", "downloaded once"),
+        )
     ),
     Intended(reason="The page uses standard terms.", file="*/audit.html", figures=True),
     Intended(reason="The page uses standard terms.", file="files/p*.html", figures=True),
