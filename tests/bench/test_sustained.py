@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,27 @@ def test_sustained_refuses_bad_input(model: Path, tmp_path: Path) -> None:
     poets_edge("benchmark", model, "--sustained", "2s", "--threads", "1,2").failed("one number of --threads")
     poets_edge("benchmark", model, "--rate", "5").failed("belong to --sustained")
     poets_edge("benchmark", tmp_path / "none.tflite", "--sustained", "2s").failed("none.tflite")
+
+
+@pytest.mark.parametrize(("after", "is_slower"), [(104.0, False), (105.0, True), (106.0, True)])
+def test_slowdown_starts_at_five_percent(after: float, is_slower: bool) -> None:
+    assert (load([100.0] * 10 + [after] * 10).slowdown is not None) == is_slower
+
+
+def test_step_up_minimizes_deviations_from_both_medians() -> None:
+    """A reference that tries every place; the rise of the first value and the later dip are not the step."""
+    values = [1.0, 1.2, 1.1, 1.2, 1.0, 1.9, 2.0, 1.2, 2.1, 2.0, 2.2]
+
+    def misfit(place: int) -> float:
+        return sum(
+            sum(abs(value - sorted(part)[len(part) // 2]) for value in part)
+            for part in (values[:place], values[place:])
+        )
+
+    assert step_up(values) == min(range(1, len(values)), key=misfit) == 5
+
+
+def test_sustained_json_adds_up_late_inferences_and_keeps_order() -> None:
+    windows = tuple(replace(window(ms), late=late) for ms, late in ((3.0, 2), (1.0, 0), (2.0, 5)))
+    found = Sustained(Path("m.tflite"), "m", windows).to_json()
+    assert (found["first_ms"], found["last_ms"], found["late"]) == (3.0, 2.0, 7)
