@@ -148,7 +148,7 @@ def test_measure_variants_skips_rounds_of_the_log(timed: list[tuple[Variant, Tim
 def test_measure_variants_ends_early_on_slow_devices(
     timed: list[tuple[Variant, TimingConfig]], monkeypatch: pytest.MonkeyPatch, seconds_per_round: float, rounds: int
 ) -> None:
-    monkeypatch.setattr(measurement.time, "monotonic", lambda: len(timed) / 2 * seconds_per_round)
+    monkeypatch.setattr("poets_edge.bench.measurement.time.monotonic", lambda: len(timed) / 2 * seconds_per_round)
     measure_variants(VARIANTS[:2], TimingConfig(rounds=8, enough=3), log=RoundLog())
     assert len(timed) == 2 * rounds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,11 @@ from poets_edge.sweep.trend import trend
 
 
 def point(
-    name: str, milliseconds: float, wrong: range, megabytes: float = 1.0, processes: tuple[float, ...] = (1.0, 1.01)
+    name: str,
+    milliseconds: float,
+    wrong: Collection[int],
+    megabytes: float = 1.0,
+    processes: tuple[float, ...] = (1.0, 1.01),
 ) -> GridPoint:
     """Return a point that misclassifies some of 100 photos.
 
