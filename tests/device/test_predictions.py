@@ -1,0 +1,194 @@
+"""Tests of predictions for photos, and of the photos that `evaluate` chooses, with a scorer that knows colors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.evaluate import compare_results, evaluate
+from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.image import PhotoSource
+from poets_edge.photos.minhash import sketch_now
+from poets_edge.photos.split import SplitConfig, split
+
+LABELS = ("tulips", "daisy", "roses")
+COLORS = {"tulips": (255, 0, 0), "daisy": (0, 255, 0), "roses": (0, 0, 255)}
+
+
+@dataclass(frozen=True)
+class ColorScorer:
+    """A scorer whose scores are the red, green and blue of a photo's first pixel."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = LABELS
+    size: tuple[int, int] = (4, 4)
+
+    def scores(self, photo: PhotoSource) -> Any:
+        assert isinstance(photo, Image.Image)
+        return np.array(photo.getpixel((0, 0)), np.float32) / 255
+
+    def clone(self) -> ColorScorer:
+        return self
+
+
+def photo_folder(folder: Path, counts: Mapping[str, int]) -> Path:
+    """Write photos of the color of their class; every fourth one has the color of roses."""
+    for label, count in counts.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            color = COLORS["roses"] if number % 4 == 3 else COLORS[label]
+            # Sizes in bytes differ, so that two folders have photos in common only if they are copies.
+            Image.new("RGB", (4 + number, 4), color).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return photo_folder(tmp_path / "photos", {"daisy": 20, "roses": 12, "tulips": 16})
+
+
+def names_of(result: Any) -> list[str]:
+    return [photo.name for photo in result.predictions.photos]
+
+
+@pytest.mark.parametrize("percentages", [{"testing": 40, "validation": 5}, {"testing": 5, "validation": 40}, None])
+def test_evaluate_uses_the_percentages_that_the_model_was_trained_with(folder: Path, percentages: Any) -> None:
+    photos = scan(folder).photos
+    facts: dict[str, Any] = {"training": {"photos_sketch": sketch_now(photos)}}
+    if percentages:
+        facts["percentages"] = percentages
+    result = evaluate(ColorScorer(facts), folder)
+    splits = split(photos, SplitConfig(**(percentages or {})))
+    expected = [photo.name for photo in photos if splits[photo.name] == "test"]
+    assert result.split == "test" and names_of(result) == expected
+    assert result.excluded == len(photos) - len(expected)
+    other = evaluate(ColorScorer(facts), folder, split="validation")
+    assert names_of(other) == [photo.name for photo in photos if splits[photo.name] == "validation"]
+
+
+def test_evaluate_prefers_percentages_that_are_given(folder: Path) -> None:
+    facts = {"percentages": {"testing": 40, "validation": 5}}
+    percentages = SplitConfig(testing=15, validation=30)
+    result = evaluate(ColorScorer(facts), folder, percentages=percentages)
+    splits = split(scan(folder).photos, percentages)
+    assert result.split == "test"
+    assert sorted(names_of(result)) == sorted(name for name, of in splits.items() if of == "test")
+
+
+def test_evaluate_scores_the_test_split_of_models_of_version_0_1(folder: Path) -> None:
+    """They have the counts of their classes, but no signature of their photos."""
+    facts = {"training": {"classes": {"daisy": {"training": 16}}}}
+    result = evaluate(ColorScorer(facts), folder)
+    assert result.split == "test" and 0 < result.evaluation.count < 48
+    assert evaluate(ColorScorer({"classes": {"daisy": {"training": 16}}}), folder).split == "test", "a record"
+
+
+def test_evaluate_scores_all_photos_for_foreign_models_and_other_folders(folder: Path, tmp_path: Path) -> None:
+    for facts in ({}, {"training": {"photos_sketch": [1, 2, 3], "classes": {"daisy": {"training": 16}}}}):
+        result = evaluate(ColorScorer(facts), folder)
+        assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48
+
+
+def test_evaluate_counts_mistakes_in_the_order_of_the_model_s_labels(folder: Path) -> None:
+    """A quarter of the daisies and tulips look like roses; the labels are not in alphabetical order."""
+    result = evaluate(ColorScorer(), folder)
+    assert result.evaluation.labels == LABELS
+    assert result.evaluation.confusion.tolist() == [[12, 0, 4], [0, 15, 5], [0, 0, 12]]
+    assert result.accuracy == 39 / 48
+    assert result.rows() == [
+        {"class": "tulips", "photos": 16, "recall": 0.75},
+        {"class": "daisy", "photos": 20, "recall": 0.75},
+        {"class": "roses", "photos": 12, "recall": 1.0},
+    ]
+    listed = result.to_json()
+    assert listed["labels"] == list(LABELS) and listed["left_out"] == 0 and listed["set"] == "all"
+    mistakes = listed["misclassified"]
+    assert {entry["photo"] for entry in mistakes} == {
+        f"{label}/{number}.png" for label, count in (("daisy", 20), ("tulips", 16)) for number in range(3, count, 4)
+    }
+    assert {entry["answer"] for entry in mistakes} == {"roses"}
+
+
+def test_evaluate_leaves_out_unreadable_photos(folder: Path) -> None:
+    (folder / "roses/broken.png").write_bytes(b"no picture")
+    result = evaluate(ColorScorer(), folder)
+    assert result.evaluation.count == 48 and len(result.to_json()["unreadable"]) == 1
+    assert "broken.png" in result.predictions.unreadable[0]
+
+
+def test_evaluate_refuses_classes_that_the_model_lacks(folder: Path) -> None:
+    (folder / "violets").mkdir()
+    Image.new("RGB", (4, 4)).save(folder / "violets/1.png")
+    with pytest.raises(DatasetError, match=r"violets: not among the model's labels \(tulips, daisy, roses\)"):
+        evaluate(ColorScorer(), folder)
+
+
+def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
+    facts = {"percentages": {"testing": 0, "validation": 0}}
+    with pytest.raises(DatasetError, match="no photo is in the test set"):
+        evaluate(ColorScorer(facts), folder, split="test")
+
+
+def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
+    """The second model takes red for green: it finds no tulips, and no photo is right with it alone."""
+
+    class Swapped(ColorScorer):
+        def scores(self, photo: PhotoSource) -> Any:
+            return super().scores(photo)[[1, 0, 2]]
+
+        def clone(self) -> Swapped:
+            return self
+
+    good, bad = evaluate(ColorScorer(), folder), evaluate(Swapped(), folder)
+    paired = compare_results(bad, good)
+    assert (paired.photos, paired.worse, paired.better) == (48, 27, 0)
+    assert paired.gain == pytest.approx(-100 * 27 / 48)
+    assert compare_results(good, bad).better == 27
+    part = evaluate(ColorScorer({"percentages": {"testing": 30, "validation": 10}}), folder, split="test")
+    assert compare_results(part, good).photos == part.evaluation.count < 48
+
+
+def predictions(names: str, answers: list[int]) -> Predictions:
+    photos = tuple(Photo(Path(name), name, "daisy") for name in names)
+    return Predictions(photos, np.eye(3, dtype=np.float32)[answers], ())
+
+
+def test_agreement_compares_answers_of_common_photos() -> None:
+    reference = predictions("abcd", [0, 1, 2, 0])
+    assert predictions("dcba", [0, 2, 1, 1]).agreement(reference) == 0.75
+    assert predictions("axy", [0, 0, 0]).agreement(reference) == 1
+    assert predictions("xy", [0, 0]).agreement(reference) is None
+
+
+def test_misclassified_lists_the_most_confident_mistakes_first() -> None:
+    scores = np.array([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9], [0.4, 0.6, 0.0], [0.7, 0.2, 0.1]], np.float32)
+    photos = tuple(Photo(Path(name), name, "tulips") for name in "abcd")
+    found = Predictions(photos, scores, ()).misclassified(LABELS)
+    assert [(mistake.photo.name, mistake.answer) for mistake in found] == [
+        ("b", "roses"),
+        ("c", "daisy"),
+        ("a", "daisy"),
+    ]
+    assert [mistake.score for mistake in found] == pytest.approx([0.9, 0.6, 0.5])
+
+
+def test_score_photos_keeps_scores_beside_their_photos(folder: Path) -> None:
+    photos = [*scan(folder).photos]
+    (folder / photos[1].name).write_bytes(b"")
+    seen: list[int] = []
+    found = score_photos(photos, ColorScorer, workers=3, advance=seen.append)
+    assert [photo.name for photo in found.photos] == [photo.name for photo in photos if photo != photos[1]]
+    assert sum(seen) == len(photos) and len(found.unreadable) == 1
+    for photo, scores in zip(found.photos, found.scores, strict=True):
+        with Image.open(photo.file) as image:
+            assert scores.tolist() == [value / 255 for value in image.getpixel((0, 0))]  # type: ignore[union-attr]
+    empty = score_photos(photos[1:2], ColorScorer)
+    assert empty.scores.shape == (0, 3) and empty.photos == ()
