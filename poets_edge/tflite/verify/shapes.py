@@ -121,7 +121,8 @@ def concatenation(call: Call) -> Shape:
 
 def reshape(call: Call) -> Shape:
     """Return the shape of a reshape's output."""
-    wanted = list(call.constant(1) if len(call.shapes) > 1 else call.options.get("new_shape", ()))
+    given = call.constant(1) if len(call.shapes) > 1 else call.options.get("new_shape", ())
+    wanted = [int(length) for length in given]  # not int32, whose products overflow
     count = math.prod(call.shape(0))
     if wanted.count(-1) == 1:
         known = math.prod(length for length in wanted if length != -1)
@@ -151,9 +152,10 @@ def mean(call: Call) -> Shape:
 def squeeze(call: Call) -> Shape:
     """Return the shape of a squeeze's output."""
     shape = call.shape(0)
-    axes = {_axis(axis, len(shape)) for axis in call.options["squeeze_dims"]} or set(range(len(shape)))
-    if call.options["squeeze_dims"] and any(shape[axis] != 1 for axis in axes):
+    given = {_axis(axis, len(shape)) for axis in call.options["squeeze_dims"]}
+    if any(shape[axis] != 1 for axis in given):
         raise FlawError("an axis that cannot be squeezed")
+    axes = given or set(range(len(shape)))
     return tuple(length for index, length in enumerate(shape) if length != 1 or index not in axes)
 
 
