@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.classifier import Classifier, best
+from poets_edge.device.classifier import Classifier, best, read_labels
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Parameters, checked
@@ -269,3 +269,109 @@ def test_input_values_use_the_normalization_of_each_channel(tmp_path: Path, monk
     pixels = random_pixels(classifier)
     expected = (pixels.astype(np.float64) - [10, 20, 30]) / [1, 2, 4]
     np.testing.assert_allclose(classifier.input_values(pixels), expected, atol=1e-4)
+
+
+def quantized_model(
+    path: Path, dtype: str, scale: float, zero_point: int, normalization: Normalization, monkeypatch: pytest.MonkeyPatch
+) -> Classifier:
+    """Return the int8 seed with another quantization of its input, and a normalization in its metadata."""
+    tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
+    photo = tree.subgraphs[0].tensors[tree.subgraphs[0].inputs[0]]
+    photo.type = {"uint8": schema().TensorType.UINT8, "int8": schema().TensorType.INT8}[dtype]
+    photo.quantization.scale, photo.quantization.zeroPoint = [scale], [zero_point]
+    tree.metadata = []
+    monkeypatch.setattr("poets_edge.tflite.write_metadata.BACKBONE", normalization)
+    info = ModelInfo("small", "for tests", ("a", "b", "c"))
+    path.write_bytes(with_files(with_metadata(pack_model(tree), info), info, {}))
+    return Classifier(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point", "normalization"),
+    [
+        ("uint8", 1 / 64, 100, Normalization((10.0, 120.0, 230.0), (50.0, 60.0, 70.0))),
+        ("int8", 1 / 50, -20, Normalization((10.0, 120.0, 230.0), (50.0, 60.0, 70.0))),
+        ("uint8", 1 / 64, 100, Normalization((120.0,), (60.0,))),
+        ("int8", 1 / 50, -60, Normalization((120.0,), (60.0,))),
+        ("int8", 1 / 8, -3, Normalization((120.0, 120.0, 120.0), (60.0, 60.0, 60.0))),
+    ],
+)
+def test_quantized_input_values_are_rounded_and_clipped_in_each_channel(
+    dtype: str,
+    scale: float,
+    zero_point: int,
+    normalization: Normalization,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = quantized_model(tmp_path / "it.tflite", dtype, scale, zero_point, normalization, monkeypatch)
+    assert model.metadata.mean == normalization.mean
+    # Every value in every channel, in another order in each.
+    ramp = np.resize(np.arange(256, dtype=np.uint8), model.size[0] * model.size[1])
+    pixels = np.stack([ramp, np.roll(ramp, 7), ramp[::-1]], axis=-1).reshape(*model.size, 3)
+    real = (pixels - np.array(normalization.mean)) / np.array(normalization.std)
+    limits = np.iinfo(dtype)
+    steps = real / scale + zero_point
+    values = model.input_values(pixels)
+    expected = np.clip(np.rint(steps), limits.min, limits.max)
+    # A step halfway between two integers may be rounded either way.
+    sure = np.abs(steps - np.floor(steps) - 0.5) > 1e-4
+    assert values.dtype == dtype and np.array_equal(values[sure], expected[sure])
+    assert (values == limits.min).any() or (values == limits.max).any() or scale > 0.1, "some must be clipped"
+
+
+def test_float_and_quantized_pixels_reach_the_input_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scale 1/128 and zero point 128 take pixels as they are."""
+    model = quantized_model(
+        tmp_path / "it.tflite", "uint8", 1 / 128, 128, Normalization((127.5,), (127.5,)), monkeypatch
+    )
+    assert model.metadata.mean == (128.0,)
+    pixels = random_pixels(model)
+    assert np.array_equal(model.input_values(pixels), pixels)
+
+
+def test_scores_of_an_int8_output_use_its_zero_point(tmp_path: Path) -> None:
+    """The output of the seed is uint8 with zero point 0; as int8 it has zero point -128 and equal scores."""
+    content = SEED.with_stem("seed_graph_int8").read_bytes()
+    tree = unpack_model(content)
+    output = tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]]
+    output.type, output.quantization.zeroPoint = schema().TensorType.INT8, [-128]
+    (tmp_path / "it.tflite").write_bytes(pack_model(tree))
+    expected = Classifier(SEED.with_stem("seed_graph_int8"))
+    model = Classifier(tmp_path / "it.tflite", labels=["c", "a", "b"])
+    pixels = random_pixels(model)
+    assert model.output.dtype == np.int8 and model.highest_score == 255 / 256
+    assert np.array_equal(model.score_pixels(pixels), expected.score_pixels(pixels))
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "highest"), [(1 / 256, 0, 255 / 256), (1 / 300, 0, 255 / 300), (1 / 128, 64, 1.0)]
+)
+def test_highest_score_is_the_largest_value_of_the_output(
+    tmp_path: Path, scale: float, zero_point: int, highest: float
+) -> None:
+    tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())
+    output = tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]]
+    output.quantization.scale, output.quantization.zeroPoint = [scale], [zero_point]
+    (tmp_path / "it.tflite").write_bytes(pack_model(tree))
+    model = Classifier(tmp_path / "it.tflite", unlabelled=True)
+    assert model.highest_score == pytest.approx(highest)
+    model.check_threshold(model.highest_score)
+    if highest < 1:
+        with pytest.raises(UsageError, match="no score"):
+            model.check_threshold(highest + 1e-4)
+
+
+def test_check_threshold_accepts_0_and_1() -> None:
+    for threshold in (0, 1, 0.0, 1.0):
+        Classifier(SEED).check_threshold(threshold)
+
+
+def test_read_labels_keeps_their_order_and_inner_lines(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfroses\r\ndaisy\r\nTulip \xe2\x80\xa8x\r\n\r\n")
+    assert read_labels(tmp_path / "labels.txt") == ("roses", "daisy", "Tulip \u2028x")
+    (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ModelError, match="not a text file in UTF-8"):
+        read_labels(tmp_path / "labels.txt")
+    with pytest.raises(ModelError, match="No such file"):
+        read_labels(tmp_path / "missing.txt")

@@ -189,6 +189,6 @@ def test_score_photos_keeps_scores_beside_their_photos(folder: Path) -> None:
     assert sum(seen) == len(photos) and len(found.unreadable) == 1
     for photo, scores in zip(found.photos, found.scores, strict=True):
         with Image.open(photo.file) as image:
-            assert scores.tolist() == [value / 255 for value in image.getpixel((0, 0))]  # type: ignore[union-attr]
+            assert scores.tolist() == [value / 255 for value in image.getpixel((0, 0))]
     empty = score_photos(photos[1:2], ColorScorer)
     assert empty.scores.shape == (0, 3) and empty.photos == ()

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poets_edge.device.temperature import (
-    ReliabilityBin,
     best_temperature,
     expected_calibration_error,
     reliability,
@@ -25,8 +24,9 @@ TRUTH = np.array([0, 0, 0, 1, 0])
 
 def test_reliability_groups_answers_by_their_score() -> None:
     low, high = reliability(SCORES, TRUTH, bins=4)
-    assert low == ReliabilityBin(2, pytest.approx(0.575), 1.0)
-    assert high == ReliabilityBin(3, pytest.approx((0.95 + 0.92 + 1.0) / 3), pytest.approx(2 / 3))
+    assert (low.count, low.accuracy, high.count) == (2, 1.0, 3)
+    assert low.score == pytest.approx(0.575)
+    assert (high.score, high.accuracy) == pytest.approx(((0.95 + 0.92 + 1.0) / 3, 2 / 3))
 
 
 def test_expected_calibration_error_weights_bins_by_their_answers() -> None:
