@@ -63,7 +63,8 @@ def model(
         change: function that changes the `ModelT` before it is packed.
     """
     parts, tree = schema(), new_model("test")
-    graph, places = tree.subgraphs[0], []
+    graph = tree.subgraphs[0]
+    places: list[int] = []
     for tensor in (*inputs, output):
         quantization = quant_params(tensor.scales, tensor.zero_point, tensor.axis) if tensor.scales else None
         name = f"t{len(places)}".encode()

@@ -23,7 +23,7 @@ def call(*inputs: Shape | None, constants: Mapping[int, Sequence[int]] | None = 
 
 def window(
     padding: int = VALID, stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1)
-) -> dict[str, int]:
+) -> dict[str, Any]:
     return {
         "padding": padding,
         "stride_h": stride[0],
