@@ -1,6 +1,6 @@
 """Try a wheel as its users will: installed into bare environments, run from a folder that is not this checkout.
 
-    python3 tools/try_wheel.py dist/poets_edge-0.2.0-py3-none-any.whl
+    python3 tools/try_wheel.py dist/poets_edge-0.3.0-py3-none-any.whl
 
 The machine that trains gets the wheel with `[train]` and goes through `quickstart`. The device gets the wheel alone,
 and labels a photo with the model. Needs nothing but Python; pip fetches what the wheel depends on.
