@@ -1,0 +1,215 @@
+"""Rules of an audit at their limits, and counts of classes, on photos whose statistics are given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.auditing.class_metrics import balanced_accuracy, class_metrics, most_confused_classes
+from poets_edge.auditing.image_stats import compute_stats
+from poets_edge.auditing.leaks import find_leak
+from poets_edge.auditing.mislabelled import score_labels
+from poets_edge.auditing.near_duplicates import NearDuplicates
+from poets_edge.auditing.outliers import OutlierGroup, find_outliers
+from poets_edge.auditing.photos import AuditPhotos
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos
+from poets_edge.training.head import HeadOptions, LabelledVectors
+
+SIDE = 128
+NORMAL = {
+    "width": 500.0, "height": 375.0, "brightness": 120.0, "contrast": 50.0, "colourfulness": 60.0, "sharpness": 0.4,
+    "truncated_fraction": 0.0,
+}  # fmt: skip
+
+
+def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b"), normal: int = 20) -> AuditPhotos:
+    """Return photos of normal statistics, preceded by some with changed ones; the first is `a/0.jpg`."""
+    count = len(changes) + normal
+    stats = [{**NORMAL, **change} for change in (*changes, *[{}] * normal)]
+    rng = np.random.default_rng(0)
+    vectors = rng.random((count, 8)).astype(np.float32)
+    names = [f"{labels[number % len(labels)]}/{number}.jpg" for number in range(count)]
+    hashed = HashedPhotos.of(
+        [HashedPhoto(Photo(Path(name), name, name[0]), bytes([row] * 32)) for row, name in enumerate(names)]
+    )
+    columns: dict[str, Any] = {key: np.array([one[key] for one in stats], np.float32) for key in NORMAL}
+    return AuditPhotos(
+        photos=hashed, labels=labels, vectors=vectors, projections=vectors, unreadable=(),
+        classes=np.arange(count) % len(labels), thumbnails=np.zeros((count, 32, 32), np.uint8), **columns,
+    )  # fmt: skip
+
+
+def reasons(*changes: dict[str, float]) -> list[list[str]]:
+    """Return the reasons for which each of the changed photos is listed."""
+    photos = photos_with(*changes)
+    groups = find_outliers(photos, SIDE)
+    return [[group.reason for group in groups if photos.name(row) in group.names] for row in range(len(changes))]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"width": 600, "height": 63}, "tiny"),  # the shorter side counts, and half of the input is 64
+        ({"width": 63, "height": 600}, "tiny"),
+        ({"width": 64, "height": 64}, None),
+        ({"brightness": 11.9, "contrast": 9.9}, "black"),
+        ({"brightness": 12, "contrast": 9.9}, None),
+        ({"brightness": 11.9, "contrast": 10}, None),
+        ({"brightness": 243.1, "contrast": 9.9}, "white"),
+        ({"brightness": 243, "contrast": 9.9}, None),
+        ({"brightness": 120, "contrast": 3.9}, "blank"),
+        ({"brightness": 120, "contrast": 4}, None),
+        ({"truncated_fraction": 0.07}, "cut short"),
+        ({"truncated_fraction": 0.05}, None),
+        ({"truncated_fraction": 1, "contrast": 0}, "blank"),
+        ({"sharpness": 0.059}, "blurred"),
+        ({"sharpness": 0.061}, None),
+        ({"sharpness": 0.059, "width": 63}, "tiny"),  # enlarged, and therefore soft
+        ({"sharpness": 0.059, "contrast": 9}, None),
+        ({"colourfulness": 5.9}, "gray"),
+        ({"colourfulness": 6}, None),
+    ],
+)
+def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str | None) -> None:
+    assert reasons(change) == [[reason] if reason else []]
+
+
+def test_blurred_limit_is_relative_in_a_soft_folder() -> None:
+    """A quarter of the median of 0.1 is 0.025."""
+    soft = [{"sharpness": 0.1}] * 40
+    assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
+
+
+def test_gray_photos_are_listed_if_fewer_than_a_tenth_are_gray() -> None:
+    gray = {"colourfulness": 1.0}
+    assert reasons(gray, gray) == [["gray"]] * 2  # of 22
+    assert reasons(gray, gray, gray) == [[]] * 3  # of 23
+    pale = [{"colourfulness": 15.0}] * 30
+    assert reasons(gray, *pale)[0] == [], "the folder's median is not coloured"
+
+
+def test_find_outliers_lists_most_extreme_first_with_details() -> None:
+    photos = photos_with(
+        {"width": 60, "height": 90}, {"width": 80, "height": 20},
+        {"truncated_fraction": 0.25}, {"truncated_fraction": 0.5},
+    )  # fmt: skip
+    groups = {group.reason: group for group in find_outliers(photos, SIDE)}
+    assert list(groups["tiny"].names) == ["b/1.jpg", "a/0.jpg"]
+    assert list(groups["tiny"].details) == ["80 x 20 pixels", "60 x 90 pixels"]
+    assert list(groups["cut short"].names) == ["b/3.jpg", "a/2.jpg"]
+    assert list(groups["cut short"].details) == ["50% of its height", "25% of its height"]
+
+
+def test_isolated_photo_needs_thirty_photos_to_compare_with() -> None:
+    def isolated(count: int) -> list[OutlierGroup]:
+        rng = np.random.default_rng(0)
+        directions = np.eye(8, dtype=np.float32)[0] + 0.1 * rng.standard_normal((count, 8)).astype(np.float32)
+        directions[4] = -np.eye(8, dtype=np.float32)[3]
+        unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        photos = replace(photos_with(normal=count), projections=unit)
+        return [group for group in find_outliers(photos, SIDE) if group.reason == "unlike all others"]
+
+    [group] = isolated(30)
+    assert group.names[0] == "a/4.jpg"
+    assert isolated(29) == []
+
+
+def test_compute_stats_agrees_with_hand_computation() -> None:
+    """An upper half of (200, 100, 0) and a lower half of mid-gray, wider than high."""
+    pixels = np.zeros((192, 192, 3), np.uint8)
+    pixels[:144], pixels[144:] = (200, 100, 0), (128, 128, 128)
+    found = compute_stats(Image.fromarray(pixels), width=300, height=200)
+    upper = 0.299 * 200 + 0.587 * 100
+    assert (found.width, found.height) == (300, 200)
+    assert found.brightness == pytest.approx(0.75 * upper + 0.25 * 128, rel=1e-4)
+    contrast = math.sqrt(0.75 * 0.25) * (128 - upper)
+    assert found.contrast == pytest.approx(contrast, rel=1e-4)
+    assert found.colourfulness == pytest.approx(0.75 * 200, rel=1e-4)
+    assert found.truncated_fraction == pytest.approx(0.25)
+    # The Laplacian is not 0 in the two rows at the edge, where it is the step; 190 rows have one.
+    assert found.sharpness == pytest.approx(2 * (128 - upper) / 190 / (contrast + 1), rel=1e-3)
+    assert found.thumbnail.shape == (32, 32) and found.thumbnail[0, 0] == round(upper)
+
+
+CONFUSION = np.array([[6.0, 3.0, 0.0], [0.5, 1.5, 0.0], [0.0, 1.0, 0.0]])
+
+
+def test_class_metrics_tell_recall_from_precision() -> None:
+    labels, classes = ("tulips", "daisy", "roses"), np.repeat([0, 1, 2], [9, 5, 1])
+    tulips, daisy, roses = class_metrics(labels, CONFUSION, classes)
+    assert (tulips.recall, tulips.precision) == pytest.approx((6 / 9, 6 / 6.5))
+    assert (daisy.recall, daisy.precision) == pytest.approx((1.5 / 2, 1.5 / 5.5))
+    assert roses.recall == 0 and math.isnan(roses.precision)
+    assert [one.photos for one in (tulips, daisy, roses)] == [9, 5, 1]
+    assert [one.evaluated for one in (tulips, daisy, roses)] == [9, 2, 1]
+    assert roses.to_json() == {"photos": 1, "judged": 1, "recall": 0.0, "precision": None}
+    assert balanced_accuracy((tulips, daisy, roses)) == pytest.approx((6 / 9 + 0.75 + 0) / 3)
+
+
+def test_balanced_accuracy_leaves_out_classes_that_were_not_evaluated() -> None:
+    confusion = np.array([[1.0, 1.0], [0.0, 0.0]])
+    metrics = class_metrics(("a", "b"), confusion, np.array([0, 0, 1]))
+    assert math.isnan(metrics[1].recall) and balanced_accuracy(metrics) == 0.5
+    assert math.isnan(balanced_accuracy(metrics[1:]))
+
+
+def test_most_confused_classes_count_both_directions() -> None:
+    scores = np.array(
+        [[0.1, 0.9, 0.0], [0.4, 0.6, 0.0], [0.2, 0.1, 0.7], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.9, 0.1, 0.0]],
+        np.float32,
+    )
+    classes, rows = np.array([0, 0, 0, 1, 1, 0]), np.array([10, 11, 12, 13, 14, 15])
+    first, second = most_confused_classes(("x", "a", "m"), scores, classes, rows)
+    assert first.labels == ("x", "a") and second.labels == ("x", "m")
+    assert (first.first_as_second, first.second_as_first) == (2, 2)
+    assert first.rows == (10, 13, 11, 14), "most confident first, by row number"
+    assert (second.first_as_second, second.second_as_first, second.rows) == (1, 0, (12,))
+    assert most_confused_classes(("x", "a", "m"), scores, classes, rows, count=1) == [first]
+
+
+def test_find_leak_lists_test_photos_with_a_copy_in_training() -> None:
+    photos = photos_with(normal=200)
+    vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] + 0.1 * photos.vectors[:]
+    splits = assign_splits(photos.photos.photos, SplitConfig())
+    training, validation, test = (np.flatnonzero(splits == SPLIT_NAMES.index(name)) for name in
+                                  ("training", "validation", "test"))  # fmt: skip
+    wrong = test[0]
+    vectors[wrong, :2] = 1 - vectors[wrong, :2]
+    photos = replace(photos, vectors=vectors)
+    groups = ((training[0], wrong), (training[1], validation[0], test[1]), (validation[1], test[2]), (test[3], test[4]))
+    leak = find_leak(
+        photos, NearDuplicates(tuple(tuple(map(int, group)) for group in groups)), SplitConfig(), HeadOptions()
+    )
+    assert leak is not None
+    assert sorted(leak.rows) == sorted([wrong, test[1]])
+    assert leak.tested == len(test)
+    assert leak.accuracy == pytest.approx(1 - 1 / len(test))
+    assert leak.accuracy_without == 1.0
+    assert (
+        find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), SplitConfig(), HeadOptions()) is None
+    )
+
+
+def test_score_labels_ranks_exchanged_label_first() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [30, 20, 15])
+    vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)
+    given = truth.copy()
+    given[7], given[40] = 2, 0
+    fold = np.arange(65) % 5
+    fold[3] = NO_FOLD
+    found = score_labels(LabelledVectors(vectors, given), fold, 3)
+    assert set(found.order[:2].tolist()) == {7, 40} and 3 not in found.order and len(found.order) == 64
+    assert (found.likely[7], found.likely[40]) == (0, 1)
+    assert found.mislabelled[[7, 40]].all() and found.mislabelled.sum() <= 4
+    scores = found.score[found.order]
+    assert (np.diff(scores) <= 0).all() and scores[0] > 0.5 and math.isnan(found.score[3])
