@@ -1,4 +1,4 @@
-"""The exceptions that poets_edge raises on purpose.
+"""Exceptions of poets_edge.
 
     PoetsEdgeError
     ├── UsageError          an argument is out of range, or two contradict each other; also a ValueError
@@ -7,28 +7,27 @@
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
     ├── TrainingError       training diverged
     ├── WeightsError        backbone weights are missing or damaged
-    ├── DownloadError       a file cannot be fetched, or is not the one expected
-    ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not one of ours
+    ├── DownloadError       a file cannot be downloaded, or has an unexpected content
+    ├── ModelError          a .tflite, .pb or labels file is missing, damaged or unsupported
     │   └── AccuracyDropError   a quantized file loses more accuracy than was allowed
     │                           (`poets_edge.exporting.results`, with the result)
-    ├── RecordError         a JSON file that poets_edge reads is damaged, or holds something else
+    ├── RecordError         a JSON file is damaged, or is of another kind than expected
     ├── BudgetError         nothing fits the limits that were given
     ├── MeasurementError    a measurement could not be taken, or cannot be trusted
     ├── SourceError         a camera, a video or a stream gives no frames
-    ├── RuntimeMissingError a package this step needs is not installed
-    ├── RemoteError         another machine cannot be reached, or cannot do what it is asked
+    ├── RuntimeMissingError a required package is not installed
+    ├── RemoteError         another machine cannot be reached, or refuses a request
     └── OutputError         a result could not be written
 
-Each message is one line: what is wrong, where, and the way out. Parameters stand in it in backquotes; the command line
-puts its own flags in their place. It prints the message after "Error: " and exits with status 1; a traceback reaching
-the user is a bug.
+Each message is one line: problem, location and remedy. Names of parameters are in backquotes; the command line replaces
+them by its flags, prints the message after "Error: " and exits with status 1. A traceback shown to the user is a bug.
 """
 
 from __future__ import annotations
 
 
 class PoetsEdgeError(Exception):
-    """Base of every error that poets_edge raises on purpose."""
+    """Base class of the exceptions of poets_edge."""
 
 
 class UsageError(PoetsEdgeError, ValueError):
@@ -56,7 +55,7 @@ class WeightsError(PoetsEdgeError):
 
 
 class DownloadError(PoetsEdgeError):
-    """A file cannot be downloaded, or its content is not the one expected."""
+    """A file cannot be downloaded, or has an unexpected content."""
 
 
 class ModelError(PoetsEdgeError):
@@ -84,11 +83,11 @@ class RuntimeMissingError(PoetsEdgeError):
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: permission, full disk, or a place where outputs must not land."""
+    """A result cannot be written: missing permission, full disk, or an unsuitable location."""
 
 
 class RemoteError(PoetsEdgeError):
-    """Another device cannot be reached, or cannot do what it is asked; `reason` in its own words where it gave one."""
+    """Another machine cannot be reached, or refuses a request; `reason` is its error message, if any."""
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)

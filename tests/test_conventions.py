@@ -15,7 +15,7 @@ _OWN_PROTOCOL = {
 }
 
 
-def test_json_that_somebody_else_may_have_written_is_read_in_one_place() -> None:
+def test_external_json_is_parsed_only_by_json_checks() -> None:
     """`poets_edge.core.json_checks` parses it strictly and checks its shape; a bare `json.loads` does neither."""
     readers = {
         path.relative_to(ROOT / "poets_edge").as_posix()

@@ -1,4 +1,4 @@
-"""Questions about a dataset and about a set of models: `audit` and `grid`."""
+"""Entry points for the analysis of data sets and the comparison of models: `audit` and `grid`."""
 
 from __future__ import annotations
 

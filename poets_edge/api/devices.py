@@ -1,4 +1,4 @@
-"""Models on devices: `benchmark`."""
+"""Entry point for measurements on devices: `benchmark`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments that were given, as against those left at their default."""
+"""Selection of the arguments that a caller has set; None means the default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training and exporting: `train` and `export`."""
+"""Entry points for training and exporting: `train` and `export`."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ copies reaches 0.67."""
 _MIN_SIMILARITY = 1.15
 """Sum of the cosine similarities of bottlenecks and thumbnails from which a pair is a candidate."""
 _MIN_MIRRORED_SIMILARITY = 0.75
-"""Cosine similarity of bottlenecks from which a pair is a candidate whatever its thumbnails are: it may be mirrored."""
+"""Minimum cosine similarity of bottlenecks for a candidate pair with dissimilar thumbnails: a photo may be mirrored."""
 _MIN_COARSE_CORRELATION = 0.7
 """Correlation of thumbnails at 8 x 8 pixels from which they are aligned."""
 _MIN_FIRST_CORRELATION = 0.15
 """Correlation in the first two alignments from which all alignments are tried."""
 _MAX_NEIGHBOURS = 6
-"""Candidate pairs per photo. Thousands of frames of a film are similar, and a chain of pairs connects them."""
+"""Maximum number of candidate pairs per photo; enough to connect thousands of similar frames of a film in one group."""
 _COARSE_SIDE = 8
 _PAIRS_AT_ONCE = 512
 _LARGE_GROUP = 8

@@ -26,7 +26,7 @@ from poets_edge.training.head import LabelledVectors, Matrix
 from poets_edge.training.vectors import take
 
 _REMEDIES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
-"""Anticlockwise rotation of a photo, in degrees, and how to correct it."""
+"""Instruction for correcting a photo, by its anticlockwise rotation in degrees."""
 _MIN_SCORE = 0.98
 """Score from which a photo is listed. Of the 1,000 flowers 5 are, and a quarter of flowers turned by 90 degrees."""
 _MAX_LEARNED = 2000

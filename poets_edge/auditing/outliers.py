@@ -32,7 +32,7 @@ _NEIGHBOURS = 5
 _MAX_DEVIATION = 4.5
 """Robust standard deviations from the median distance to the nearest five photos."""
 _MIN_PHOTOS = 30
-"""Number of photos from which distances are compared."""
+"""Minimum number of photos for the search for isolated photos."""
 
 
 @dataclass(frozen=True, kw_only=True)

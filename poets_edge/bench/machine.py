@@ -127,7 +127,7 @@ def machine_state() -> MachineState:
 def resident_peak_mb() -> float | None:
     """Return the peak resident memory of this process in MB, or None where the system does not report it.
 
-    Not getrusage: its maximum is inherited from the parent process.
+    `getrusage` is not used, because its maximum is inherited from the parent process.
     """
     for line in (_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):

@@ -79,7 +79,7 @@ def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]
 
 
 class RoundKey(NamedTuple):
-    """What identifies a round; see `Round`."""
+    """Identification of a round; see `Round` for the fields."""
 
     stamp: str
     sha256: str

@@ -1,4 +1,4 @@
-"""Summary statistics of raw samples, and the end of a warm-up."""
+"""Summary statistics of raw samples, and detection of the end of a warm-up."""
 
 from __future__ import annotations
 

@@ -200,8 +200,8 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 def step_up(values: Sequence[float]) -> int | None:
     """Return the index at which values step up; None if they do not rise.
 
-    It minimizes the sum of absolute deviations from the medians before and after, so that a single outlier is not taken
-    for a step.
+    The index minimizes the sum of absolute deviations from the medians before and after; a single outlier is therefore
+    not reported as a step.
     """
     best, place = float("inf"), None
     for candidate in range(1, len(values)):

@@ -57,7 +57,7 @@ _SECTIONS = {
 """Section of `poets-edge --help` -> command -> its line there."""
 
 COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}
-"""Name -> summary. Each command is in the module of its name, with `_` for `-`."""
+"""Summaries of the commands by name. A command `a-b` is defined in the module `a_b`."""
 
 _EXAMPLE = """
 poets-edge train flower_photos

@@ -13,7 +13,7 @@ from poets_edge.nets.frozen import read_frozen_graph
 from poets_edge.reports.tensorboard import write_tensorboard_graph
 
 _PHOTOS = WORK / "flower_photos"
-"""Folder into which the codelab's pages unpack the photos, and in which its `evaluate` expects them."""
+"""Photo folder in the codelab's instructions, and of its `evaluate` script."""
 
 _USAGE = {"evaluate": "GRAPH", "count_ops": "GRAPH [NAME]", "graph_pb2tb": "FOLDER GRAPH"}
 

@@ -1,8 +1,8 @@
 """Download of a file: resumed after a break, checked, and renamed to its destination only when it is complete.
 
-Received bytes are stored in `NAME.part` next to the destination. After a break the rest is requested; a later call
-resumes too, if a checksum tells whether old and new bytes fit together. If several programs download to one
-destination, one of them fetches the file and the others wait.
+Received bytes are stored in `NAME.part` next to the destination. After a break the rest is requested. A later call
+resumes only if the checksum of the file is known, since the partial file could belong to another version. If several
+programs download to one destination, one of them fetches the file and the others wait.
 """
 
 from __future__ import annotations

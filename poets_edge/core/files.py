@@ -190,7 +190,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError if `path` could not be written now."""
+    """Raise OutputError if `path` is not writable."""
     with _writing(path), _temporary_file(path):
         pass
 

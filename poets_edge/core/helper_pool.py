@@ -42,7 +42,7 @@ class HelperPool(Generic[Request, Answer]):
         """Yield (item, work(item, helper)) in the order of `items`.
 
         Raises:
-            whatever `work` raises; calls that have begun are finished first.
+            Exceptions of `work`, after the running calls have finished.
         """
         self.start(len(items))
         yield from run_parallel(items, partial(next, iter(self._helpers)), work, workers=len(self._helpers))

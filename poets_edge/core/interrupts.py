@@ -25,12 +25,12 @@ class _Note:
 
 @contextlib.contextmanager
 def preserved_interrupts(*, swallowed: bool = False) -> Iterator[None]:
-    """Context manager that ends with KeyboardInterrupt if SIGINT arrived inside, instead of with another error.
+    """Context manager that raises KeyboardInterrupt instead of any other error if SIGINT arrived in the block.
 
     It does nothing outside the main thread, or if another handler of SIGINT is installed.
 
     Args:
-        swallowed: raise also if the block ends without an error.
+        swallowed: raise KeyboardInterrupt even if the block ends without an error.
     """
     before, note = signal.getsignal(signal.SIGINT), _Note()
     theirs = before is not signal.default_int_handler and not isinstance(before, _Note)

@@ -1,8 +1,8 @@
-"""SQLite files that hold caches: opened in one way, and with one policy for damage.
+"""SQLite files of caches, and their replacement if damaged.
 
-What a cache holds can be computed again, so a damaged file never ends a run: it is moved aside under a name of its own,
-an empty file takes its place, and `Database.set_aside` names the old one for a warning. A file that is locked or
-cannot be written is not damaged, and is left alone.
+The contents of a cache can be computed again, so a damaged file never ends a run: it is renamed, replaced by an empty
+file, and listed in `Database.set_aside` for a warning. A file that is locked or cannot be written is not damaged, and
+is not replaced.
 """
 
 from __future__ import annotations

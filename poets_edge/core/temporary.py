@@ -1,7 +1,7 @@
 """Temporary files and folders, and locks of folders.
 
-The owner of a temporary file holds a lock on it; the system releases the lock however the owner ends. So the leftovers
-of a killed program differ from files that are being written, and the next program removes them.
+The owner of a temporary file holds a lock on it, and the system releases the lock when the owner ends, even if it is
+killed. An unlocked temporary file is therefore a leftover of a killed program, and the next program removes it.
 """
 
 from __future__ import annotations

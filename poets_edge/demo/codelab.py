@@ -1,7 +1,7 @@
 """The folder layout of the codelab "TensorFlow for Poets": `scripts/` and `tf_files/`.
 
-The codelab's pages say `python -m scripts.retrain ...` in a checkout whose scripts no longer run. `write_codelab` makes
-a folder with scripts of these names; each calls `poets_edge.codelab.run_script`.
+The codelab's instructions run `python -m scripts.retrain ...` in a repository whose scripts require TensorFlow 1.
+`write_codelab` writes scripts with the names from the codelab; each calls `poets_edge.codelab.run_script`.
 """
 
 from __future__ import annotations

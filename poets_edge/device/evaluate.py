@@ -89,7 +89,8 @@ def evaluate(
 ) -> EvaluateResult:
     """Score the photos of a folder and compare the answers with the names of their class folders.
 
-    Photos of the folder that the model was trained on are excluded, or count as another class, as they did in training.
+    If `image_dir` is the folder that the model was trained on, the exclusions and label corrections of the training
+    apply to its photos.
 
     Args:
         image_dir: folder, archive or address with one folder of photos per class.

@@ -57,7 +57,7 @@ class Evaluation:
         return int(self.confusion[index, index]) / total if total else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """For JSON; what cannot be told (no photos) is null."""
+        """Return the metrics for JSON; values that are undefined without photos are null."""
         low, high = self.interval
         return {
             "photos": self.count,

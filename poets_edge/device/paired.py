@@ -106,7 +106,7 @@ def mcnemar(worse: int, better: int) -> float:
 
 
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
-    """Return the probability that the sum of the differences with random signs is at least as far from 0."""
+    """Return the probability that, with random signs, the sum of the differences is at least as far from 0."""
     sizes = np.bincount(np.abs(differences))
     chances = np.ones(1)  # probabilities of the sums -reach ... reach
     for size, count in enumerate(sizes):

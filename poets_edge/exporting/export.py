@@ -187,7 +187,7 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
-    """Run every file over the test photos, which also checks that each loads and gives finite scores."""
+    """Evaluate every file on the test photos; also a check that it can be loaded and gives finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
         name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))

@@ -44,7 +44,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
     """Read a graph with its labels and its record.
 
     Args:
-        labels: labels file in place of the graph's own labels, from which it may differ.
+        labels: labels file to use instead of the labels in the graph, even if they differ.
         labels_needed: whether missing labels are an error.
 
     Raises:

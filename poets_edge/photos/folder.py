@@ -210,7 +210,7 @@ def read_contents(photo: Photo) -> bytes:
 
 
 def contents_at(path: Location) -> bytes:
-    """Return the bytes of a photo, given by its path, which may lead through an archive, or by its address.
+    """Return the bytes of a photo, given by its path, also in an archive (`photos.zip/daisy/1.jpg`), or by its address.
 
     Raises:
         PhotoError: it cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.

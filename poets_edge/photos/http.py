@@ -37,7 +37,7 @@ _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 32 << 20
-"""Limits of a listing: levels of folders, folders, and bytes of all pages."""
+"""Limits of a listing: depth of folders, number of folders, and total bytes of their pages."""
 _LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
 
 

@@ -1,8 +1,8 @@
 """Files at addresses: `https://` by our own bounded client, `s3://` and `gs://` through fsspec.
 
-Whether a file has changed is told by what its server says of it (ETag, size and time), asked once a run. A missing
-file is an OSError, as on this machine; any other failure ends the run, because leaving out photos for a failure of the
-network would train something else.
+A change of a file is detected by the ETag, size and time that its server reports, requested once per run. A missing
+file raises OSError, like a local one; any other failure ends the run, because photos skipped after a network failure
+would change the result of the training.
 """
 
 from __future__ import annotations

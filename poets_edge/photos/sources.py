@@ -167,7 +167,7 @@ def stamp(path: str) -> FileStamp | None:
 
 
 def prefetch_stamps(paths: Sequence[str]) -> None:
-    """Request the stamps and sizes of photos at addresses, many at a time, for `stamp` and `size`."""
+    """Request the stamps and sizes of photos at addresses concurrently, and store them for `stamp` and `size`."""
     remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 

@@ -171,7 +171,7 @@ def _layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, Qu
 def _first_layer(
     layer: Layer, weights: Parameters, float_io: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return kernel (in the order of a `.tflite`) and bias of the first layer, float32, for sums without rounding."""
+    """Return kernel (in the layout of a `.tflite`) and bias of the first layer, float32, for sums without rounding."""
     integers = quantize_kernel(file_order(layer, weights.kernel), output_axis(layer))
     kernel = integers.values * integers.scales.astype(np.float64)[:, None, None, None]
     bias = weights.bias.astype(np.float64)

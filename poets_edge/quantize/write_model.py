@@ -50,8 +50,8 @@ def write_float_model(
     """Return a network as a `.tflite` with float arithmetic.
 
     Args:
-        quantization: "float32"; "float16", weights in half precision; "dynamic", kernels of 8 bits.
-        also: layers whose outputs become further outputs of the model, in this order.
+        quantization: "float32"; "float16" for weights in half precision; "dynamic" for 8-bit kernels.
+        also: layers whose outputs are additional outputs of the model, in order.
     """
     model = new_model(DESCRIPTION)
     graph, types = model.subgraphs[0], schema().TensorType
@@ -120,7 +120,7 @@ def axes_input(model: Any, layer: Layer) -> list[int]:
 
 
 def file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a kernel in the order of a `.tflite`.
+    """Return a kernel in the layout of a `.tflite`.
 
     Returns:
         [1, height, width, channels] of a depthwise layer, [outputs, height, width, inputs] of a convolution,
@@ -133,7 +133,7 @@ def kernel_scales(kernel: npt.NDArray[np.float32], axis: int | None) -> npt.NDAr
     """Return the scales of 8-bit weights, which map the largest magnitude to 127.
 
     Args:
-        kernel: in the order of a `.tflite`.
+        kernel: in the layout of a `.tflite`.
         axis: axis with one scale per index; None for one scale for all weights.
     """
     largest = np.abs(kernel).max(axis=None if axis is None else tuple(i for i in range(kernel.ndim) if i != axis))
@@ -144,7 +144,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
     """Round a kernel to 8 bits.
 
     Args:
-        kernel: in the order of a `.tflite`.
+        kernel: in the layout of a `.tflite`.
         axis: axis with one scale per index; None for one scale for all weights.
     """
     scales = kernel_scales(kernel, axis)
@@ -154,7 +154,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
 
 
 def output_axis(layer: Layer) -> int:
-    """Return the axis of the outputs in a kernel in the order of a `.tflite`."""
+    """Return the axis of output channels in a kernel with the layout of a `.tflite`."""
     return 3 if layer.kind == "depthwise" else 0
 
 

@@ -112,7 +112,7 @@ def _grid(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend below the chart, where no line crosses it."""
+    """Return a legend below the chart, so that it covers no line."""
     parts = []
     named = [line for line in lines if line.name]
     top = _HEIGHT - 12

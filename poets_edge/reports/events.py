@@ -47,7 +47,7 @@ class EventFile:
         self._write(Event(step=step, summary=Summary(value=values)))
 
     def add_graph(self, graph: Any) -> None:
-        """Write a GraphDef for the Graphs page."""
+        """Write a GraphDef for TensorBoard's Graphs page."""
         self._write(Event(graph_def=graph.SerializeToString()))
 
     def _write(self, event: Any) -> None:

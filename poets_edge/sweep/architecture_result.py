@@ -75,14 +75,14 @@ def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """Answers of one model to a list of photos.
+    """Evaluation of one model on a list of photos.
 
     Attributes:
-        correct: how many of a photo's answers are correct, 0 to `repeats`, for each photo.
-        repeats: answers per photo; more than 1 if it was cross-validated repeatedly.
-        confusion: number of photos of a class (row) that were answered as a class (column), averaged over repeats.
+        correct: number of correct predictions for each photo, 0 to `repeats`.
+        repeats: predictions per photo; more than 1 after repeated cross-validation.
+        confusion: number of photos by true class (row) and predicted class (column), averaged over repeats.
         mistakes: misclassified photos, most confident first.
-        agreement: fraction of answers that equal the float32 model's.
+        agreement: fraction of predictions equal to the float32 model's.
     """
 
     correct: tuple[int, ...]

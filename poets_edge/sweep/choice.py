@@ -16,7 +16,7 @@ from poets_edge.sweep.points import GridPoint
 _EQUAL_SIZES = 1.05
 """Ratio of sizes below which files count as equally large."""
 _CLEARLY_FASTER = 1.05
-"""Ratio of latencies from which the reason mentions the gain."""
+"""Minimum ratio of latencies for which the reason states the speed-up; below it, only the file size."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Choice:
 def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
     """Choose the fastest point within the budget whose accuracy does not differ significantly from the best one's.
 
-    If the budget limits accuracy alone, choose the fastest point that reaches it.
+    If the budget consists of a minimum accuracy only, choose the fastest point with at least that accuracy.
     """
     within = [point for point in points if not budget.excess(point)]
     if not within:
@@ -63,7 +63,10 @@ def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
 
 
 def fastest(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the point with the smallest file among those as fast as the fastest; among equals the faster one."""
+    """Return the point with the smallest file among points not significantly slower than the fastest.
+
+    Of points whose files are equally large, return the fastest.
+    """
     first = min(points, key=lambda point: (point.latency.median, point.size))
     tied = [point for point in points if point == first or point.is_as_fast_as(first)]
     # Files of one width differ by a few bytes of metadata, which are not a reason.

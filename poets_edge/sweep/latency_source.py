@@ -35,7 +35,7 @@ class LatencySource:
 
     Attributes:
         machine: facts about the device, with `host` if it is not this machine.
-        measure: returns measurements of the exported files by path, and warnings. Files may be missing.
+        measure: returns the measurements of exported files by path, without files that were not measured, and warnings.
     """
 
     machine: dict[str, Any]

@@ -31,9 +31,9 @@ class GridPoint:
         model: exported file.
         size: bytes of the file.
         classes: number of labels.
-        correct: how many of each photo's answers are correct; all points of a grid have the same photos in one order.
-        repeats: answers per photo; more than 1 if it was cross-validated repeatedly.
-        agreement: fraction of answers that equal the float32 model's; None if it is not known.
+        correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
+        repeats: predictions per photo; more than 1 after repeated cross-validation.
+        agreement: fraction of predictions equal to the float32 model's; None if not known.
         latency: milliseconds of one inference.
         photos_per_second: photos from file to scores per second; None if the device has not measured it.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.

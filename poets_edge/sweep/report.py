@@ -28,14 +28,14 @@ _HEADING = (
 def write_report(
     result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Location, chart: Path, path: Path
 ) -> None:
-    """Write the report.
+    """Write the HTML report of a grid.
 
     Args:
         shown: point whose confusion matrix and mistakes are shown.
         evaluation: its evaluation.
         image_dir: photo folder, for thumbnails of the mistakes.
         chart: SVG file.
-        path: where the report goes.
+        path: output file.
 
     Raises:
         OutputError: the report cannot be written.
@@ -70,7 +70,7 @@ def write_report(
 
 
 def _label(name: str, labels: Sequence[str]) -> str:
-    """Return the class of a photo by its path, also below folders of splits such as `train/daisy`."""
+    """Return the class in a photo's path: its first folder, or the second of a path such as `train/daisy/1.jpg`."""
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 

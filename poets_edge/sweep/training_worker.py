@@ -106,7 +106,7 @@ class _Warnings(Silent):
 
 
 def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
-    """Check that the photos that trained are those of the snapshot."""
+    """Raise DatasetError if the training used other photo contents than the snapshot."""
     for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
         if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
             raise DatasetError(

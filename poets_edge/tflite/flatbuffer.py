@@ -1,8 +1,8 @@
-"""The FlatBuffer of a `.tflite` as objects that can be changed or built, and back.
+"""Conversion between the FlatBuffer of a `.tflite` and mutable objects.
 
-The classes of its parts (`ModelT`, `SubGraphT`, `TensorT`, ...) are generated from the schema of the format and come
-with ai-edge-litert, so that TensorFlow is not needed. tflite-runtime, the interpreter for 32-bit Raspberry Pi OS, lacks
-them: it can run models but not write them.
+The classes of the objects (`ModelT`, `SubGraphT`, `TensorT`, ...) are generated from the schema of the format and are
+part of ai-edge-litert, so that TensorFlow is not needed. tflite-runtime, the interpreter for 32-bit Raspberry Pi OS,
+lacks them: it can run models but not write them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy.typing as npt
 from poets_edge.errors import RuntimeMissingError
 
 _INITIAL_BYTES = 1 << 16
-"""Initial buffer for all of a model but its weights; it grows when needed."""
+"""Initial size of the buffer for a model without its weights; the buffer grows on demand."""
 _FILE_VERSION = 3
 
 
 @functools.cache
 def schema() -> Any:
-    """Return the module with the classes of a model's parts.
+    """Return the module with the generated classes of the TensorFlow Lite schema.
 
     Raises:
         RuntimeMissingError: ai-edge-litert is not installed.

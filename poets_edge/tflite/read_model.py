@@ -17,7 +17,7 @@ LARGEST_MODEL = 512 << 20
 """Maximum size of a model file in bytes. Inception V3, the largest network here, has 95 MB."""
 
 ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
-"""A `.tflite` or `.lite` file by its path, or a model that was read before."""
+"""Path of a `.tflite` or `.lite` file, or a model in memory."""
 
 
 def read_model(model: ModelSource) -> ModelFile:

@@ -42,8 +42,8 @@ class Session:
     """A model loaded into an interpreter, for one thread at a time.
 
     Attributes:
-        interpreter: the runtime's own object, for details that a session does not offer.
-        inputs, outputs: the model's tensors; nearly every model has one of each.
+        interpreter: interpreter object of the runtime, for functions that Session lacks.
+        inputs, outputs: input and output tensors of the model; usually one each.
     """
 
     def __init__(self, model: ModelSource, threads: int = 1, *, accelerate: bool = True) -> None:

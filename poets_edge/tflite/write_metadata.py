@@ -83,7 +83,7 @@ def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any]) -> byt
 
 
 def _takes_pixels(model: Any) -> bool:
-    """Return whether the model's input is unchanged uint8 pixels: scale and zero point of PIXELS."""
+    """Return whether the model's input takes uint8 pixels unchanged, with the scale and zero point of PIXELS."""
     graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
     if photo.type != schema().TensorType.UINT8 or photo.quantization is None:

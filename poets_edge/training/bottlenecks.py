@@ -47,7 +47,7 @@ _PHOTOS_PER_GROUP = 8
 """Photos that a thread decodes before it runs several networks over them, one network after the other."""
 
 PLAIN = ""
-"""Variant of the undistorted photo."""
+"""Name of the variant without distortion."""
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
@@ -149,12 +149,12 @@ def hash_photos(
     *,
     rehash: bool = False,
 ) -> Hashed:
-    """Return the digest of each photo, or why its file cannot be read, in order.
+    """Return the digest or the read error of each photo, in order.
 
     Args:
         bottleneck_dir: folder of the digest cache; without one, all photos are read.
-        reporter: is warned of damage to that cache.
-        rehash: read all photos.
+        reporter: receives a warning if the digest cache is damaged.
+        rehash: read all photos, even if the cache has their digests.
     """
     table = PhotoTable.of(photos)
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)

@@ -185,7 +185,7 @@ def cross_validate(
 
 
 def sample_rows(rows: Indices, seed: int) -> Indices:
-    """Return `rows`, or a sorted random sample of MAX_EVALUATED of them, int64 [photos]."""
+    """Return `rows`, or a sorted random sample of MAX_EVALUATED if there are more, int64 [photos]."""
     if len(rows) <= MAX_EVALUATED:
         return rows
     chosen = np.random.default_rng([seed, 5]).permutation(len(rows))[:MAX_EVALUATED]

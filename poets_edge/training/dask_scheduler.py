@@ -17,7 +17,7 @@ from poets_edge.errors import RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
-"""Deaths of workers that a task survives: a worker that is killed says nothing about its photos."""
+"""Number of worker deaths after which a task fails; high, because a killed worker does not indicate bad photos."""
 _TASKS_PER_THREAD = 4
 """Tasks that are sent ahead for each thread of the workers."""
 

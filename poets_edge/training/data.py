@@ -40,7 +40,7 @@ class TrainingData:
     def of(
         photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]
     ) -> TrainingData:
-        """Make data from any sequence of photos."""
+        """Construct from any sequence of photos."""
         columns = HashedPhotos.of(photos)
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 

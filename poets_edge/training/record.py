@@ -108,7 +108,7 @@ def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that take part in training and exporting."""
+    """Return the versions of the packages used by training and exporting."""
     runtime = find_runtime()
     found = {
         "poets_edge": poets_edge.__version__,

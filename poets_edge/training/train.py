@@ -49,12 +49,16 @@ _EVALUATIONS_PER_HISTOGRAM = 8
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
-    """Train a head on a folder of photos, and optionally the last blocks; write graph, labels, record and event files.
+    """Train a head on a folder of photos, optionally fine-tune the last blocks, and write the results.
+
+    The results are the graph, its labels, the record and the event files.
 
     Raises:
         DatasetError: the folder cannot be trained on.
         PhotoError: a photo cannot be read, with `options.strict`.
-        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+        WeightsError: the weights of the backbone are missing or damaged.
+        RuntimeMissingError: a required package is not installed.
+        OutputError: a result cannot be written.
     """
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")

@@ -1,8 +1,8 @@
-"""A float32 table with one vector per photo, in memory or, where it is large, in a file that is mapped into memory.
+"""Float32 tables with one vector per photo: in memory if small, in a memory-mapped file if large.
 
-Both kinds are indexed alike: `table[rows]` gives an array in memory. The file has no name, lies in the bottleneck
-folder and is gone with the table: the cache keeps the vectors, and fills a new table in seconds. Pages of the file that
-were read are released at once, since they count as memory of the program.
+Both kinds have one interface: `table[rows]` returns an array in memory. The file is an unnamed temporary file in the
+bottleneck folder and is deleted with the table; a new table is filled from the bottleneck cache in seconds. Pages of
+the file are released after each read, since they count as memory of the program.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from poets_edge.photos.table import Rows
 Matrix = npt.NDArray[np.float32]
 
 LARGE = 1 << 24
-"""Size in bytes from which a table lies in a file: that of some thousand photos."""
+"""Minimum size in bytes of a table in a file; reached by some thousand photos."""
 _ROWS_PER_PART = 1 << 14
-"""Rows of a table in memory over which a function is computed at a time; any small folder is one part."""
+"""Number of rows per part of a table in memory; a small data set is one part."""
 _BYTES_PER_PART = 1 << 22
-"""Size of such a part of a table in a file."""
+"""Size in bytes of a part of a table in a file."""
 _ROWS_PER_READ = 512
-"""Rows that are read before their pages are released: a random row brings 64 kB into memory on Linux."""
+"""Number of rows read before their pages are released; on Linux, reading a random row maps 64 kB."""
 
 
 class StoredVectors:
@@ -71,7 +71,7 @@ class VectorTable:
     """A table that is filled row by row."""
 
     def __init__(self, capacity: int, width: int, folder: Path) -> None:
-        """Args: capacity: maximum number of rows; folder: where a large table lies. Raises OutputError."""
+        """Args: capacity: maximum number of rows; folder: folder of the file of a large table. Raises OutputError."""
         self._count, self._width, self._folder = 0, width, folder
         self._array: Matrix | None = None
         if capacity * width * 4 < LARGE:
@@ -117,7 +117,7 @@ class VectorTable:
 
 
 def take(vectors: Vectors, rows: Rows) -> Vectors:
-    """Return some rows; those of a table in a file stay there."""
+    """Return some rows as a table; rows of a table in a file are not read."""
     return vectors.take(rows) if isinstance(vectors, StoredVectors) else vectors[rows]
 
 
@@ -127,7 +127,7 @@ def pick(vectors: Vectors, rows: Rows) -> Matrix:
 
 
 def in_parts(vectors: Vectors) -> Iterator[Matrix]:
-    """Yield all rows, some thousands at a time."""
+    """Yield all rows in parts of some thousands."""
     at_once = _ROWS_PER_PART
     if isinstance(vectors, StoredVectors):
         at_once = min(at_once, max(1, _BYTES_PER_PART // (vectors.shape[1] * 4)))
@@ -139,6 +139,6 @@ def in_parts(vectors: Vectors) -> Iterator[Matrix]:
 
 
 def apply(function: Callable[[Matrix], npt.NDArray[Any]], vectors: Vectors) -> npt.NDArray[Any]:
-    """Return a function of rows, computed part by part over all of them."""
+    """Apply a row-wise function to all rows, one part at a time, and return the concatenated results."""
     found = [function(part) for part in in_parts(vectors)]
     return found[0] if len(found) == 1 else np.concatenate(found)

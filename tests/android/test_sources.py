@@ -42,7 +42,7 @@ def test_gradle_takes_everything_from_the_catalog() -> None:
     assert used <= known, used - known
 
 
-def test_versions_are_stated_once() -> None:
+def test_library_versions_come_from_the_catalog() -> None:
     project = read_project(DEMO, Path())
     for script in SCRIPTS:
         assert not re.search(r"\d+\.\d+", read(script)), f"{script} states a version"
@@ -75,7 +75,7 @@ def test_scripts_are_balanced(script: str) -> None:
     assert not depth
 
 
-def test_manifest() -> None:
+def test_manifest_requires_camera_permission_only() -> None:
     root = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
     assert "package" not in root.attrib  # Gradle refuses it; build.py puts it in
     permissions = [element.get(f"{ANDROID}name") for element in root.iter("uses-permission")]

@@ -95,7 +95,7 @@ def test_wrong_values_are_usage_errors(call: Any) -> None:
         call()
 
 
-def test_missing_files_are_one_line_errors(tmp_path: Path) -> None:
+def test_entry_points_report_missing_files_in_one_line(tmp_path: Path) -> None:
     for call in (lambda: train(tmp_path / "no"), lambda: evaluate("no.tflite", tmp_path), lambda: inspect("no.pb")):
         with pytest.raises(PoetsEdgeError) as caught:
             call()

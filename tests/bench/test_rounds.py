@@ -125,7 +125,7 @@ def test_log_returns_timings_of_one_stamp_and_variant() -> None:
     assert log.of_models(["1" * 64]) == [] and len(log.of_models(["0" * 64])) == 3
 
 
-def test_variants_tell_copies_of_a_model_apart(tmp_path: Path) -> None:
+def test_variants_number_identical_copies_of_a_model(tmp_path: Path) -> None:
     models = [tmp_path / name for name in ("a.tflite", "b.tflite", "c.tflite")]
     for model, content in zip(models, ("same", "same", "other"), strict=True):
         model.write_text(content)

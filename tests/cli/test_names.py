@@ -43,7 +43,7 @@ def ascii_locale(*arguments: str | Path, cwd: Path) -> Ran:
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
-def test_class_name_that_is_not_a_line_of_text_is_refused(tmp_path: Path, name: bytes) -> None:
+def test_commands_refuse_undecodable_and_multiline_class_names(tmp_path: Path, name: bytes) -> None:
     folder = photos(tmp_path, b"daisy", name)
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     for arguments in (("train", folder, *TRAIN), ("evaluate", model, folder, "--set", "all"), ("audit", folder)):

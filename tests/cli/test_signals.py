@@ -171,7 +171,7 @@ def test_watch_ends_its_commands(tmp_path: Path, how: signal.Signals | str) -> N
     _until(lambda: not _alive(started), seconds=5)
 
 
-def test_watch_under_nohup_survives_the_terminal(tmp_path: Path) -> None:
+def test_watch_under_nohup_ignores_sighup(tmp_path: Path) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     Image.new("RGB", (32, 32), "yellow").save(tmp_path / "photo.jpg")
     process = subprocess.Popen(

@@ -51,7 +51,7 @@ def test_download_requests_only_the_rest_after_a_break(files: Files, tmp_path: P
     assert ranges(files) == [None, "bytes=100000-", "bytes=350000-"]
 
 
-def test_download_resumes_what_an_earlier_call_began(files: Files, tmp_path: Path) -> None:
+def test_download_resumes_partial_file_of_earlier_call(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(BODY[:300_000])
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=300000-"]

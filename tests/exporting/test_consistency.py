@@ -15,7 +15,7 @@ from tests.graphs import training_files
 
 
 @pytest.mark.tensorflow
-def test_a_training_that_finishes_meanwhile_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_ignores_concurrent_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from poets_edge.exporting.export import ExportOptions, export
     from poets_edge.quantize.convert import convert
 

@@ -172,7 +172,7 @@ def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
     assert worst < 1e-3
 
 
-def test_labels_lie_in_the_file_as_a_zip_that_anybody_can_read(trained: Trained) -> None:
+def test_exported_file_is_a_zip_with_labels(trained: Trained) -> None:
     import zipfile
 
     with zipfile.ZipFile(trained.model("int8")) as archive:

@@ -107,7 +107,7 @@ def test_a_page_that_was_begun_is_finished_by_the_next_run(
     assert left == {path.relative_to(site): path.read_bytes() for path in site.rglob("*.*") if path.is_file()}
 
 
-def test_leaves_other_files_alone(model: Path, site: Path, tmp_path: Path) -> None:
+def test_web_never_overwrites_other_files(model: Path, site: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     poets_edge("web", model, "--output", tmp_path).failed(str(tmp_path), "there is something already")
     assert (tmp_path / "index.html").read_text() == "mine"

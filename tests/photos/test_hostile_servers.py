@@ -226,7 +226,7 @@ def test_endless_listings_are_refused(case: str) -> None:
     assert len(str(raised.value)) < 300 and served.sent < 2 * LONGER
 
 
-def test_redirects_end_and_stay_with_https_or_this_machine() -> None:
+def test_redirects_are_limited_to_https_and_localhost() -> None:
     targets = ["http://example.org/", "file:///etc/passwd", "ftp://127.0.0.1/", "https://", "//[", "/again"]
     for target in targets:
         with (
@@ -309,7 +309,7 @@ def test_a_rewrite_within_the_same_second_is_noticed(tmp_path: Path, skew: float
         assert digest_of(served.url, cache) != first
 
 
-def test_a_photo_of_an_old_time_is_not_read_again(tmp_path: Path) -> None:
+def test_unchanged_photo_at_address_is_downloaded_once(tmp_path: Path) -> None:
     photo, cache = tmp_path / "1.jpg", tmp_path / "bottlenecks"
     photo.write_bytes(b"first")
     os.utime(photo, (1_000_000_000, 1_000_000_000))

@@ -55,7 +55,7 @@ def test_added_photos_do_not_move_others() -> None:
     assert 40 <= shares["test"] <= 100 and 40 <= shares["validation"] <= 100
 
 
-def test_composed_and_decomposed_accents_give_one_split() -> None:
+def test_composed_and_decomposed_names_get_the_same_split() -> None:
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     rest = [str(number) for number in range(50)]
     first, second = (split(photos([name, *rest]), SplitConfig()) for name in (composed, decomposed))

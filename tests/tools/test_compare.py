@@ -115,7 +115,7 @@ def test_an_intended_difference_is_accepted_in_its_place_only(tmp_path: Path) ->
     assert in_json(tmp_path, {"a": {"b": 1}, "c": 1}, {"a": {"b": 2}, "c": 2}, intended=rules) == ["/c: 1 -> 2"]
 
 
-def test_path_patterns() -> None:
+def test_path_patterns_match_wildcards() -> None:
     assert at_path("/a/*/b", ("a", 0, "b")) and not at_path("/a/*/b", ("a", "b"))
     assert at_path("/**/b", ("b",)) and at_path("/**/b", ("a", 0, "b"))
     assert at_or_below("/a", ("a", 0)) and not at_or_below("/a", ("b", "a"))

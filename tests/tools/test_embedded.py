@@ -28,7 +28,7 @@ def test_a_map_shrinks_to_averages(inputs: int, outputs: int) -> None:
     assert weights.sum(axis=0) == pytest.approx(np.full(inputs, outputs / inputs))
 
 
-def test_last_layer_accuracy_is_chance_on_noise_and_one_where_features_tell() -> None:
+def test_last_layer_accuracy_is_chance_on_noise_and_one_on_separable_features() -> None:
     rng = np.random.default_rng(0)
     classes = np.arange(200) % 5
     noise = rng.normal(size=(200, 20)).astype(np.float32)

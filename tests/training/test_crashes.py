@@ -89,7 +89,7 @@ def test_concurrent_runs_share_a_cache(few_flowers: Callable[[int], Path], tmp_p
     [(300_000, 0, "mobilenet"), (200_000, 2, "sqlite"), (500_000, 60, "retrained_graph.pb")],
     ids=["backbone", "bottlenecks", "graph"],
 )
-def test_full_disk_is_one_line_and_the_next_run_resumes(
+def test_train_reports_full_disk_in_one_line_and_resumes(
     few_flowers: Callable[[int], Path], tmp_path: Path, largest: int, prepared: int, what: str
 ) -> None:
     """Limit file sizes to `largest` bytes, after a run without a limit on some photos of each class."""

@@ -135,7 +135,7 @@ def test_exports_of_the_fine_tuned_graph_agree_with_it(tuned: tuple[Path, Ran], 
     assert files["int8"]["agreement_with_float"] >= 0.7
 
 
-def test_second_run_uses_cached_activations_and_writes_equal_bits(
+def test_second_run_uses_cached_activations_and_writes_an_identical_graph(
     photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
@@ -190,7 +190,9 @@ def test_killed_run_resumes_to_equal_bits(photos: Path, tuned: tuple[Path, Ran],
     assert graph(tmp_path) == graph(tuned[0]) and record(tmp_path) == record(tuned[0])
 
 
-def test_full_disk_is_one_line_and_the_next_run_resumes(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_fine_tuning_reports_full_disk_in_one_line_and_resumes(
+    photos: Path, tuned: tuple[Path, Ran], tmp_path: Path
+) -> None:
     poets_edge("train", photos, *SMALL, cwd=tmp_path).ok()
     process = _start(photos, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000)))
     _, stderr = process.communicate(timeout=120)

@@ -19,7 +19,7 @@ def _steps(*losses: float) -> list[Step]:
     return [Step(10 * index, 0.9, 0.1, 0.5, loss) for index, loss in enumerate(losses)]
 
 
-def test_the_best_step_is_named_only_where_the_end_is_clearly_worse() -> None:
+def test_better_step_is_reported_only_if_last_step_is_clearly_worse() -> None:
     line = better_step(_steps(0.9, 0.58, 0.7, 0.88), early_stop=False)
     assert line and "lowest at step 10 (0.5800; at the end 0.8800)" in line and "`early_stop` keeps" in line
     assert better_step(_steps(0.9, 0.58, 0.6), early_stop=False) is None

@@ -45,7 +45,7 @@ def test_same_seed_same_bits(folder: Path, tmp_path: Path) -> None:
     assert graph(tmp_path) != first
 
 
-def test_the_way_the_folder_is_typed_changes_nothing(folder: Path, tmp_path: Path) -> None:
+def test_graph_does_not_depend_on_spelling_of_folder_path(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path)
     first = graph(tmp_path)
     train(Path("..") / tmp_path.name / folder.name, tmp_path)

@@ -56,7 +56,7 @@ class Payload:
         self._ended = False
 
     def read(self, size: int = _CHUNK) -> bytes:
-        """Up to `size` bytes; nothing at the end. Raises EOFError where the connection ends first."""
+        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection breaks before the end."""
         if not self._left and not self._ended:
             line = self._source.readline()
             if not line:
@@ -232,7 +232,7 @@ class Agent:
         return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
-        """Write a service's unit, and note what `deploy` sets up."""
+        """Write the unit file of a service, and record the deployment."""
         self._own.set_service(request["note"], request["text"])
         return {"path": self._own.unit_path(request["note"]["unit"])}
 

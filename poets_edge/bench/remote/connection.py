@@ -312,7 +312,7 @@ class Connection:
                 raise self._refusal(str(error)) from None
 
     def _take(self, end: float, seconds: float) -> dict[str, Any]:
-        """Return the next message. Raises RemoteError: it is none, or does not come in time."""
+        """Return the next message. Raises RemoteError: the line is not a message, or none arrives in time."""
         while True:  # with a short time limit, because on Windows Ctrl-C does not end a wait without one
             data = self._inbox.get(0.5)
             if data is not None:

@@ -49,7 +49,7 @@ class Inbox:
             return self._closed and not self._lines
 
     def close(self) -> None:
-        """Take no more lines. Those that are here can still be got."""
+        """Refuse further lines. Queued lines can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -69,7 +69,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables with which the device's Python finds the program."""
+        """Environment variables for running the program with the device's Python."""
         return {"PYTHONPATH": ":".join(str(self.folder / item) for item in self.items), "PYTHONUTF8": "1"}
 
     def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object], pause: float) -> Ended:

@@ -131,7 +131,7 @@ class Warn:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """The device, as `machine_facts` describes it. The first message."""
+    """First message: the facts of `machine_facts` about the device."""
 
     board: Text | None
     cpu: Text | None

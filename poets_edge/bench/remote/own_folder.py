@@ -1,20 +1,20 @@
-"""The program's own folder on a device, and the removal of exactly the files that the program put into it.
+"""The program's folder on a device, and removal of exactly the files that the program created in it.
 
 This module runs on the device with the standard library only; `Connection` sends its source along with `agent.py`.
 
     DIR/poets-edge/
         .poets-edge.json           marker of the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
-        .poets-edge-service.json   facts about the deployed service, with the checksums of its unit
+        .poets-edge-service.json   description of the deployed service, with the checksums of its unit
         service/<unit>.service     the unit, linked from systemd's folder
-        incoming/                  items that are being received, each with a journal
+        incoming/                  partially received items, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
         program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
 
-A file is removed if a list names it and its SHA-256 is the listed one; a folder is removed if it is empty afterwards.
-All other files stay and are reported. Symbolic links are never followed. No decision depends on a clock: an item
-expires after a number of sessions that did not use it, and a partial item belongs to a dead agent if its journal is not
-locked.
+A file is removed only if an item or a journal lists it and its SHA-256 equals the listed checksum; a folder is removed
+if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed. No decision depends
+on a clock: an item expires after SESSIONS sessions without a use, and a partial item is a leftover of a killed agent if
+its journal is not locked.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class OwnFolder:
         return own and _read_state(os.path.join(place, _MARKER)) is not None
 
     def _alone(self) -> bool:
-        """Return whether no other session uses the folder; if so, none can begin."""
+        """Return whether no other session uses the folder; if true, also prevent new sessions."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -388,7 +388,7 @@ class Staging:
         os.chmod(self.path, 0o755)
 
     def discard(self) -> None:
-        """Remove the files that remain, and the journal."""
+        """Remove the remaining files of the incoming item, and its journal."""
         with contextlib.suppress(OSError):
             _discard(self._journal_path, self._journal)
         self._journal.close()

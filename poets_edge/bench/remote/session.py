@@ -327,7 +327,7 @@ class _RoundsFollower(Follower):
 
     @property
     def saved(self) -> str:
-        """How many rounds are saved, for messages; empty if there are none."""
+        """Sentence with the number of saved rounds, for messages; empty if there are none."""
         count = self._count()
         return f"{count} measured rounds are kept; the same command goes on from there." if count else ""
 

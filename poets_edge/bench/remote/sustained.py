@@ -14,7 +14,7 @@ from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter, Silent
 
 _PAUSE_SECONDS = 600.0
-"""Between two messages, beside the time of the load."""
+"""Maximum pause between two messages, in seconds, in addition to the duration of the load."""
 
 
 def sustain_on(

@@ -59,7 +59,7 @@ class Collector:
     """
 
     def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
-        """Count the frames that the folder holds. Raises OutputError if it cannot be written."""
+        """Count the existing frames in the folder. Raises OutputError if the folder cannot be written."""
         self.folder = options.folder
         check_writable(options.folder / _PREFIX)
         self._options = options
@@ -73,7 +73,11 @@ class Collector:
         self.kept = 0
 
     def add(self, photo: PhotoSource, scores: Scores) -> None:
-        """Save a frame if its scores, float32 [labels], are low and it shows another scene than the last."""
+        """Save a frame if its highest score is low and its scene differs from the last saved frame's.
+
+        Args:
+            scores: float32 [labels].
+        """
         best = int(scores.argmax())
         if self._full or scores[best] >= self._options.below:
             return

@@ -80,9 +80,10 @@ def standard_input() -> FrameSource:
 
 
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    """Split a stream into its JPEGs; None is passed on, and other bytes between pictures are skipped.
+    """Split a stream into its JPEGs; None (no data yet) is yielded unchanged, and bytes between pictures are skipped.
 
-    A picture without an end is returned up to the start of the next one, or after 32 MB, so that its loss is noticed.
+    A picture without an end marker is yielded up to the start of the next one, or after 32 MB, so that it is counted as
+    a bad frame.
     """
     data = bytearray()
     after = 0  # position from which the next marker is searched; 0 outside a picture

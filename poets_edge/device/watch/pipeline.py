@@ -117,7 +117,7 @@ class Display(Protocol):
         """Receive the prediction for one frame."""
 
     def idle(self) -> None:
-        """Do pending work: no frame has come for a moment."""
+        """Do pending work; called while the source has no frame."""
 
 
 class Smoother:
@@ -279,7 +279,7 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
 
 
 class _Watcher:
-    """Maker of predictions from scored frames, which also acts on them."""
+    """Turns scored frames into predictions, starts the commands for their labels and collects frames."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ _SPARE_BYTES = 512 << 20
 """Memory of an interpreter in addition to the model: threads, tables, code."""
 _SECONDS = 60.0
 _MULTIPLICATIONS_PER_SECOND = 50e6
-"""A third of the speed of a Raspberry Pi Zero."""
+"""Speed assumed for the time limit: a third of a Raspberry Pi Zero's."""
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ _FILE_OVERHEAD = 1.1
 
 @dataclass(frozen=True)
 class View:
-    """One view of one photo.
+    """A photo, undistorted or with one of its random distortions.
 
     Attributes:
         photo: the photo.
-        name: PLAIN, or one of the names of `Views`.
+        name: PLAIN for the undistorted photo, or one of `Views.names`.
     """
 
     photo: HashedPhoto

@@ -250,7 +250,7 @@ def test_a_device_that_has_to_fetch_for_itself(pi: SshServer, monkeypatch: pytes
     assert isinstance(command, list) and "download" in command and "ai-edge-litert>=1.2" in command
 
 
-def test_bad_hosts_get_one_line(pi: SshServer, tmp_path: Path) -> None:
+def test_benchmark_on_reports_unusable_hosts_in_one_line(pi: SshServer, tmp_path: Path) -> None:
     measure = ("benchmark", PROBE, *QUICK, "--on")
     poets_edge(*measure, "pi", "--on", "pi").failed("host pi is given twice")
     poets_edge(*measure, "-oProxyCommand=touch x").failed("wanted a name as ssh takes it")
@@ -278,7 +278,7 @@ def test_bad_hosts_get_one_line(pi: SshServer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "options", "words"), [("30m", "", "MB are free"), ("4m", "", ""), ("30m", ",ro", "cannot be written")]
 )
-def test_a_full_card_and_a_read_only_home(
+def test_benchmark_on_reports_full_disk_and_read_only_home(
     installed: SshServer, tmp_path: Path, size: str, options: str, words: str
 ) -> None:
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
