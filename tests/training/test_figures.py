@@ -1,0 +1,199 @@
+"""Published figures of training: cross-validated accuracy with its interval, and calibration."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import NO_FOLD, Folds
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable
+from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
+from poets_edge.training.data import TrainingData
+from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
+from poets_edge.training.temperature_scaling import HeldOutPredictions, calibrate_head, predict_held_out
+
+LABELS = ("daisy", "roses", "tulips")
+TRAINING, VALIDATION, TEST = map(SPLIT_NAMES.index, ("training", "validation", "test"))
+
+
+def hashed(classes: Indices) -> list[HashedPhoto]:
+    names = [f"{LABELS[number]}/{row}.jpg" for row, number in enumerate(classes)]
+    return [
+        HashedPhoto(Photo(Path(name), name, name.split("/")[0]), row.to_bytes(32, "big"))
+        for row, name in enumerate(names)
+    ]
+
+
+def one_hot(answers: list[list[int]], score: float = 0.8) -> Matrix:
+    """Return scores [repeats, photos, 3] with a score for the answers."""
+    scores = np.full((len(answers), len(answers[0]), 3), (1 - score) / 2, np.float32)
+    for repeat, of_repeat in enumerate(answers):
+        scores[repeat, np.arange(len(of_repeat)), of_repeat] = score
+    return scores
+
+
+@pytest.fixture
+def evaluated() -> CrossValidation:
+    """Five photos of two classes, four times; right 4, 3, 0, 2 and 4 times. Nobody answers the third class rightly."""
+    classes = np.array([0, 0, 0, 1, 1])
+    answers = [[0, 0, 2, 1, 1], [0, 1, 1, 0, 1], [0, 0, 1, 1, 1], [0, 0, 1, 0, 1]]
+    folds = Folds(np.array([0, 1, 0, 1, 0]), 2, 5, "roses")
+    return CrossValidation(LABELS, folds, PhotoTable.of(one.photo for one in hashed(classes)), one_hot(answers))
+
+
+def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValidation) -> None:
+    assert evaluated.right.tolist() == [4, 3, 0, 2, 4]
+    assert evaluated.count == 5
+    assert evaluated.accuracy == pytest.approx(13 / 20)
+
+
+def test_cross_validation_interval_is_that_of_independent_photos(evaluated: CrossValidation) -> None:
+    """Wilson's formula with 5 photos; with 20 predictions it would be half as wide."""
+    n, p, z = 5, 13 / 20, 1.959964
+    middle, reach = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    expected = [(middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1)]
+    assert evaluated.interval == pytest.approx(tuple(expected))
+    assert evaluated.to_json()["interval95"] == pytest.approx(expected)
+
+
+def test_cross_validation_confusion_has_true_classes_in_rows(evaluated: CrossValidation) -> None:
+    assert evaluated.confusion == pytest.approx(np.array([[7, 4, 1], [2, 6, 0], [0, 0, 0]]) / 4)
+    written = evaluated.to_json()
+    assert written["confusion"] == [[1.75, 1.0, 0.25], [0.5, 1.5, 0.0], [0.0, 0.0, 0.0]]
+    assert written["recall"] == {"daisy": pytest.approx(7 / 12), "roses": pytest.approx(0.75), "tulips": None}
+    assert (written["folds"], written["folds_wanted"], written["repeats"], written["photos"]) == (2, 5, 4, 5)
+
+
+def test_cross_validation_lists_photos_that_are_not_always_right(evaluated: CrossValidation) -> None:
+    listed = {photo["photo"]: photo for photo in evaluated.to_json()["not_always_right"]}
+    assert set(listed) == {"daisy/1.jpg", "daisy/2.jpg", "roses/3.jpg"}
+    assert listed["daisy/2.jpg"]["right"] == 0
+    assert listed["daisy/2.jpg"]["score"] == pytest.approx((3 * 0.8 + 0.1) / 4)
+
+
+def test_cross_validate_evaluates_photos_with_a_fold_by_other_heads() -> None:
+    """Vectors that tell each photo apart, with random classes: only a head that has learned a photo knows it."""
+    rng = np.random.default_rng(0)
+    classes = np.append(rng.integers(0, 2, 80), 2)  # a single photo of the third class trains every head
+    vectors = np.eye(81, 90, dtype=np.float32)
+    found = cross_validate(hashed(classes), vectors, LABELS, HeadOptions(steps=100_000))
+    assert found.count == 80 and found.scores.shape == (4, 80, 3)
+    assert found.accuracy < 0.7
+    assert found.folds.assignment[80] == NO_FOLD and found.folds.always_trained == ("tulips",)
+    assert found.confusion.sum() == pytest.approx(80)
+
+
+def test_sample_rows_keeps_order_and_depends_on_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poets_edge.training.cross_validation.MAX_EVALUATED", 10)
+    rows = np.arange(100, 140)
+    found = sample_rows(rows, 0)
+    assert len(set(found.tolist())) == 10 and (np.diff(found) > 0).all() and set(found) <= set(rows)
+    assert found.tolist() == sample_rows(rows, 0).tolist() != sample_rows(rows, 1).tolist()
+    assert sample_rows(rows[:10], 0).tolist() == rows[:10].tolist()
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    """Ninety photos of three overlapping classes of unequal size, divided into the three splits."""
+    rng = np.random.default_rng(2)
+    classes = np.repeat([0, 1, 2], [45, 30, 15])
+    vectors = (np.eye(3, 12)[classes] + 0.6 * rng.standard_normal((90, 12))).astype(np.float32)
+    splits = np.array(([TRAINING] * 3 + [VALIDATION, TEST]) * 18, np.int8)
+    return TrainingData.of(hashed(classes), vectors, splits, LABELS)
+
+
+def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
+    """Return scores calibrated with the temperature of all other folds, photo by photo."""
+    rows = [
+        with_temperature(scores[[row]], best_temperature(scores[fold != fold[row]], truth[fold != fold[row]]))[0]
+        for row in range(len(truth))
+    ]
+    return np.stack(rows)
+
+
+def test_predict_held_out_uses_training_and_validation_photos_only(data: TrainingData) -> None:
+    found = predict_held_out(data, HeadOptions())
+    assert found is not None
+    rows = data.rows("training", "validation")
+    assert len(found.truth) == len(rows) == 72
+    assert found.truth.tolist() == data.photos.photos.classes[rows].tolist()
+    other = np.where(data.sets == TEST, (data.photos.photos.classes + 1) % 3, data.photos.photos.classes)
+    exchanged = TrainingData.of(hashed(other), data.vectors, data.sets, LABELS)
+    again = predict_held_out(exchanged, HeadOptions())
+    assert again is not None and (again.scores == found.scores).all(), "the classes of test photos are not used"
+
+
+def test_calibrate_head_corrects_the_scale_and_crosses_the_folds(data: TrainingData) -> None:
+    found = predict_held_out(data, HeadOptions())
+    assert found is not None
+    head = Head(found.solved.weights * 3, found.solved.biases * 3)
+    calibrated, result = calibrate_head(head, data, found)
+    assert result is not None and result.photos == 72
+    scores = with_temperature(found.scores, 1 / 3)  # as sure as the head is
+    assert result.temperature == pytest.approx(best_temperature(scores, found.truth), rel=0.01)
+    assert result.before == pytest.approx(expected_calibration_error(scores, found.truth), abs=1e-4)
+    expected = expected_calibration_error(crossed(scores, found.truth, found.fold), found.truth)
+    assert result.after == pytest.approx(expected, abs=1e-4)
+    assert calibrated.weights == pytest.approx(head.weights / result.temperature, rel=1e-4)
+    assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
+
+
+def test_calibrate_head_after_figure_uses_other_folds() -> None:
+    """Folds of opposite sharpness: a temperature of the photo's own fold would fit, and that of the others does not."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (200, 3))
+    plain = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = np.array([rng.choice(3, p=row) for row in plain])
+    fold = np.repeat([0, 1], 100)
+    halves = plain.astype(np.float32)[:100], plain.astype(np.float32)[100:]
+    scores = np.concatenate([with_temperature(halves[0], 0.4), with_temperature(halves[1], 2.5)])
+    vectors = rng.random((6, 4)).astype(np.float32)
+    head = Head(rng.random((4, 3)).astype(np.float32), np.zeros(3, np.float32))
+    splits = np.array([TRAINING, VALIDATION, TEST] * 2, np.int8)
+    six = TrainingData.of(hashed(np.arange(6) % 3), vectors, splits, LABELS)
+    _, result = calibrate_head(head, six, HeldOutPredictions(scores, truth, fold, head))
+    assert result is not None
+    others = expected_calibration_error(crossed(scores, truth, fold), truth)
+    assert result.after == pytest.approx(others, abs=1e-4) and result.photos == 200
+    fitted = np.concatenate(
+        [with_temperature(scores[rows], best_temperature(scores[rows], truth[rows])) for rows in (fold == 0, fold == 1)]
+    )
+    assert result.after > 2 * expected_calibration_error(fitted, truth)
+
+
+def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: TrainingData) -> None:
+    found = predict_held_out(data, HeadOptions())
+    assert found is not None
+    head = Head(found.solved.weights * 2, found.solved.biases * 2)
+    _, result = calibrate_head(head, data, found, backbone_has_learned=True)
+    validation = data.plain("validation")
+    scores = head.scores(validation.vectors)
+    assert result is not None and result.photos == 18
+    assert result.temperature == pytest.approx(best_temperature(scores, validation.classes), rel=0.01)
+    expected = crossed(scores, validation.classes, np.arange(18) % 2)
+    assert result.after == pytest.approx(expected_calibration_error(expected, validation.classes), abs=1e-4)
+
+
+def test_calibrate_head_keeps_predictions_and_refuses_without_photos(data: TrainingData) -> None:
+    found = predict_held_out(data, HeadOptions())
+    assert found is not None
+    calibrated, _ = calibrate_head(found.solved, data, found)
+    before, after = (head.scores(data.vectors).argmax(axis=1) for head in (found.solved, calibrated))
+    assert (before == after).all()
+    assert calibrate_head(found.solved, data, None) == (found.solved, None)
+
+
+def test_training_data_splits_are_disjoint_and_complete(data: TrainingData) -> None:
+    rows = [set(data.rows(name).tolist()) for name in SPLIT_NAMES]
+    assert sum(map(len, rows)) == len(set.union(*rows)) == 90
+    assert [len(one) for one in rows] == [{TRAINING: 54, VALIDATION: 18, TEST: 18}[number] for number in range(3)]
+    assert data.rows("test", "validation").tolist() == [*data.rows("test"), *data.rows("validation")]
+    assert isinstance(data.named("test"), HashedPhotos)
+    plain = data.plain("test")
+    assert plain.classes.tolist() == [LABELS.index(one.photo.label) for one in data.named("test")]
+    assert (plain.vectors[:] == data.vectors[data.rows("test")]).all()

@@ -1,0 +1,149 @@
+"""The training of a head step by step, against gradient descent written out in the tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poets_edge.errors import UsageError
+from poets_edge.training.head import (
+    Head,
+    HeadOptions,
+    Indices,
+    LabelledVectors,
+    Matrix,
+    Step,
+    class_balanced_drawer,
+    softmax,
+    train_head,
+)
+
+CLASSES = np.array([2, 0, 0, 0, 0, 0, 0, 0, 4, 4, 0, 0])
+"""Nine photos of one class, two and one of two others; classes 1 and 3 have none."""
+
+
+def vectors(classes: Indices, size: int = 5, seed: int = 0) -> LabelledVectors:
+    rng = np.random.default_rng(seed)
+    return LabelledVectors(rng.random((len(classes), size)).astype(np.float32), classes)
+
+
+def trained(
+    training: LabelledVectors, validation: LabelledVectors, options: HeadOptions, class_count: int = 3
+) -> tuple[Head, list[tuple[Step, Head]]]:
+    seen: list[tuple[Step, Head]] = []
+    head = train_head(training, validation, class_count, options, lambda step, head: seen.append((step, head)))
+    return head, seen
+
+
+def cross_entropy(scores: Matrix, classes: Indices) -> float:
+    return float(np.mean([-np.log(row[number]) for row, number in zip(scores, classes, strict=True)]))
+
+
+def test_drawer_draws_classes_and_then_photos() -> None:
+    draw = class_balanced_drawer(CLASSES, 5, np.random.default_rng(0))
+    rows = draw(30_000)
+    assert np.bincount(CLASSES[rows], minlength=5) / 30_000 == pytest.approx([1 / 3, 0, 1 / 3, 0, 1 / 3], abs=0.01)
+    shares = np.bincount(rows, minlength=len(CLASSES)) / 30_000
+    of_class = {0: 1 / 27, 2: 1 / 3, 4: 1 / 6}
+    assert shares == pytest.approx([of_class[int(number)] for number in CLASSES], abs=0.01)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(1, 40), st.integers(0, 3))
+def test_drawer_returns_rows_of_photos(classes: list[int], count: int, seed: int) -> None:
+    rows = class_balanced_drawer(np.array(classes), 5, np.random.default_rng(seed))(count)
+    assert len(rows) == count and rows.min() >= 0 and rows.max() < len(classes)
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0])
+def test_train_head_makes_a_step_of_gradient_descent(rate: float) -> None:
+    """One photo a class, so that a batch is known from its number of photos of the first class."""
+    data = vectors(np.array([0, 1]))
+    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    options = HeadOptions(steps=1, train_batch_size=4, seed=1)
+    start, _ = trained(data, empty, replace(options, learning_rate=1e-30), class_count=2)
+    head, _ = trained(data, empty, replace(options, learning_rate=rate), class_count=2)
+    candidates = []
+    for firsts in range(5):
+        batch, truth = data.vectors[[0] * firsts + [1] * (4 - firsts)], np.eye(2)[[0] * firsts + [1] * (4 - firsts)]
+        gradient = (softmax(np.asarray(batch @ start.weights, np.float32)) - truth) / 4
+        candidates.append((start.weights - rate * batch.T @ gradient, -rate * gradient.sum(axis=0)))
+    distances = [np.abs(head.weights - weights).max() + np.abs(head.biases - b).max() for weights, b in candidates]
+    assert min(distances) < 1e-6 < sorted(distances)[1]
+
+
+def test_train_head_starts_at_small_truncated_weights() -> None:
+    data = vectors(np.arange(3), size=400)
+    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    start, _ = trained(data, empty, HeadOptions(steps=1, learning_rate=1e-30))
+    assert np.abs(start.weights).max() <= 0.002
+    assert start.weights.std() == pytest.approx(0.00088, abs=0.00003)  # of a normal distribution cut at 2 deviations
+
+
+def test_train_head_evaluates_at_intervals_and_at_the_end() -> None:
+    training, validation = vectors(np.arange(30) % 3), vectors(np.arange(20) % 3, seed=1)
+    options = HeadOptions(steps=25, eval_step_interval=10, validation_batch_size=-1, learning_rate=0.5)
+    head, seen = trained(training, validation, options)
+    assert [step.step for step, _ in seen] == [0, 10, 20, 24]
+    assert (seen[-1][1].weights == head.weights).all()
+    for step, of_step in seen:
+        scores = of_step.scores(validation.vectors)
+        assert step.validation_accuracy == pytest.approx((scores.argmax(axis=1) == validation.classes).mean())
+        assert step.validation_cross_entropy == pytest.approx(cross_entropy(scores, validation.classes), rel=1e-5)
+
+
+def test_train_head_measures_training_on_the_batch_after_the_step() -> None:
+    data = vectors(np.array([0, 1, 1, 1]))
+    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    _, seen = trained(data, empty, HeadOptions(steps=1, train_batch_size=1, learning_rate=1.0), class_count=2)
+    [(step, head)] = seen
+    scores = head.scores(data.vectors)
+    losses = [cross_entropy(scores[[row]], data.classes[[row]]) for row in range(4)]
+    assert any(step.train_cross_entropy == pytest.approx(loss, rel=1e-5) for loss in losses)
+    assert step.validation_accuracy is None and step.validation_cross_entropy is None
+
+
+def test_early_stop_returns_head_of_lowest_validation_loss() -> None:
+    rng = np.random.default_rng(0)
+    training = LabelledVectors(rng.random((6, 30)).astype(np.float32), np.arange(6) % 3)
+    validation = LabelledVectors(rng.random((40, 30)).astype(np.float32), rng.integers(0, 3, 40))
+    options = HeadOptions(steps=200, learning_rate=1.0, validation_batch_size=-1, early_stop=True)
+    head, seen = trained(training, validation, options)
+    losses = [step.validation_cross_entropy or 0.0 for step, _ in seen]
+    assert losses.index(min(losses)) < len(losses) - 1, "the example must overfit"
+    assert (head.weights == seen[losses.index(min(losses))][1].weights).all()
+    last, _ = trained(training, validation, replace(options, early_stop=False))
+    assert (last.weights == seen[-1][1].weights).all()
+
+
+def test_validation_batch_does_not_change_the_head() -> None:
+    training, validation = vectors(np.arange(30) % 3), vectors(np.arange(20) % 3, seed=1)
+    heads = [trained(training, validation, HeadOptions(steps=30, validation_batch_size=size))[0] for size in (1, 7, -1)]
+    assert (heads[0].weights == heads[1].weights).all() and (heads[1].weights == heads[2].weights).all()
+
+
+@given(st.permutations(range(4)))
+def test_head_scores_follow_a_permutation_of_classes(order: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    head = Head(rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32))
+    inputs = rng.random((9, 6)).astype(np.float32)
+    permuted = Head(head.weights[:, order], head.biases[order])
+    assert permuted.scores(inputs) == pytest.approx(head.scores(inputs)[:, order], abs=1e-6)
+    assert head.scores(inputs).sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert softmax(head.logits(inputs)) == pytest.approx(head.scores(inputs), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"steps": 0}, {"train_batch_size": 0}, {"eval_step_interval": 0}, {"validation_batch_size": 0},
+        {"validation_batch_size": -2}, {"learning_rate": 0.0}, {"learning_rate": 1000.1}, {"seed": -1},
+    ],
+)  # fmt: skip
+def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        HeadOptions(**fields)  # type: ignore[arg-type]
+    HeadOptions(steps=1, train_batch_size=1, eval_step_interval=1, validation_batch_size=-1, learning_rate=1000.0)
