@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.split import SplitConfig, split
+from poets_edge.photos.split import SplitConfig, group_name, split
 
 NAMES = st.lists(st.text("abcdef0123", min_size=1, max_size=8), min_size=1, max_size=60, unique=True)
 
@@ -55,8 +59,87 @@ def test_added_photos_do_not_move_others() -> None:
     assert 40 <= shares["test"] <= 100 and 40 <= shares["validation"] <= 100
 
 
-def test_composed_and_decomposed_names_get_the_same_split() -> None:
-    composed, decomposed = "caf\u00e9", "cafe\u0301"
-    rest = [str(number) for number in range(50)]
-    first, second = (split(photos([name, *rest]), SplitConfig()) for name in (composed, decomposed))
-    assert first[f"daisy/{composed}.jpg"] == second[f"daisy/{decomposed}.jpg"]
+def position(name: str) -> float:
+    """Return the documented position of a photo: the first 8 bytes of the SHA-1 of its group, as a percentage."""
+    return int.from_bytes(hashlib.sha1(name.encode()).digest()[:8], "big") / 2**64 * 100
+
+
+def test_split_follows_the_hash_of_the_name() -> None:
+    """Validation first, then test, then training; the class is large, so that no split is empty."""
+    names = [f"daisy/{number}.jpg" for number in range(300)]
+    found = split(photos([str(number) for number in range(300)]), SplitConfig(testing=20, validation=5))
+    expected = {
+        name: "validation" if position(name) < 5 else "test" if position(name) < 25 else "training" for name in names
+    }
+    assert found == expected and len(set(expected.values())) == 3
+
+
+def test_composed_and_decomposed_accents_give_one_split() -> None:
+    """Of 60 names, some are not for training, and some would change splits if the spelling counted."""
+    composed, decomposed = ([f"{name}{number}" for number in range(60)] for name in ("caf\u00e9", "cafe\u0301"))
+    first, second = ([*split(photos(names), SplitConfig()).values()] for names in (composed, decomposed))
+    assert first == second and set(first) == {"training", "validation", "test"}
+    validation = [[position(f"daisy/{name}.jpg") < 10 for name in names] for names in (composed, decomposed)]
+    assert validation[0] != validation[1]
+
+
+def test_group_is_the_name_up_to_nohash() -> None:
+    assert group_name("daisy/a_nohash_1.jpg") == group_name("daisy/a_nohash_b_nohash_2.jpg") == "daisy/a"
+    assert group_name("daisy/a_nohash.jpg") == "daisy/a_nohash.jpg"
+
+
+def test_small_classes_fill_splits_with_the_nearest_groups() -> None:
+    """The nearest group from a split that has two or more moves to the split that is missing."""
+    for start in range(0, 200, 4):
+        sets = split(photos([str(number) for number in range(start, start + 4)]), SplitConfig(testing=1, validation=1))
+        places = {name: position(name) for name in sets}
+        if min(places.values()) < 2:
+            continue  # one is in a split already
+        nearest = sorted(places, key=places.__getitem__)
+        assert sets[nearest[0]] == "validation" and sets[nearest[1]] == "test"
+        assert {sets[name] for name in nearest[2:]} == {"training"}
+
+
+@pytest.mark.parametrize(
+    ("testing", "validation", "message"),
+    [
+        (-1, 10, "`testing`"),
+        (101, 0, "`testing`"),
+        (10, -1, "`validation`"),
+        (50, 50, "leave nothing"),
+        (99, 1, "leave"),
+    ],
+)
+def test_split_config_refuses_percentages_out_of_range(testing: int, validation: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SplitConfig(testing=testing, validation=validation)
+
+
+def test_split_config_accepts_up_to_99_percent() -> None:
+    for testing, validation in ((99, 0), (0, 99), (49, 50), (0, 0)):
+        assert SplitConfig(testing=testing, validation=validation).testing == testing
+
+
+@given(NAMES, st.permutations(range(60)))
+@settings(max_examples=30)
+def test_split_does_not_depend_on_the_order_of_photos(names: list[str], order: list[int]) -> None:
+    listed = photos(names)
+    shuffled = [listed[index] for index in order if index < len(listed)]
+    assert split(shuffled, SplitConfig()) == split(listed, SplitConfig())
+
+
+def test_classes_are_divided_independently() -> None:
+    daisies, roses = photos(["1", "2", "3", "4"]), photos(["1", "2"], "roses")
+    together, alone = split([*roses, *daisies], SplitConfig()), split(daisies, SplitConfig())
+    assert {name: of for name, of in together.items() if name.startswith("daisy")} == alone
+    assert {together[photo.name] for photo in roses} == {"training"}
+
+
+def test_photos_of_split_folders_stay_there() -> None:
+    """A test folder is given, so the other photos are divided into training and validation only."""
+    given_test = [replace(photo, given_split="test") for photo in photos(["a", "b"])]
+    rest = photos([str(number) for number in range(100)])
+    sets = split([*given_test, *rest], SplitConfig(testing=40, validation=20))
+    assert {sets[photo.name] for photo in given_test} == {"test"}
+    for photo in rest:
+        assert sets[photo.name] == ("validation" if position(photo.name) < 20 else "training")

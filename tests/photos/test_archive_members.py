@@ -1,0 +1,167 @@
+"""Tests of archive members: checksums, sizes, names and classes, on archives written byte by byte."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poets_edge.errors import DatasetError, PhotoError
+from poets_edge.photos.archives import Member, read_archive, read_member
+from poets_edge.photos.folder import read_contents, scan
+
+
+def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tar_of(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_read_contents_checks_the_crc_of_a_zip_member(tmp_path: Path, method: int) -> None:
+    """One byte of a photo is changed, its length is not."""
+    members = {"daisy/1.jpg": b"first photo", "roses/1.jpg": b"second photo"}
+    data = zip_of(members, method)
+    (tmp_path / "good.zip").write_bytes(data)
+    assert [read_contents(photo) for photo in scan(tmp_path / "good.zip").photos] == [*members.values()]
+    if method == zipfile.ZIP_DEFLATED:  # the checksum is changed instead
+        changed = data.replace(zlib.crc32(b"first photo").to_bytes(4, "little"), b"\1\2\3\4")
+    else:
+        changed = data.replace(b"first photo", b"first phot0")
+    assert changed != data
+    (tmp_path / "bad.zip").write_bytes(changed)
+    first, second = scan(tmp_path / "bad.zip").photos
+    with pytest.raises(PhotoError, match="damaged in its archive"):
+        read_contents(first)
+    assert read_contents(second) == b"second photo"
+
+
+@given(
+    st.dictionaries(
+        st.text("abc", min_size=1, max_size=5).map(lambda name: f"daisy/{name}.jpg"),
+        st.binary(max_size=2000),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["stored", "deflated", "tar"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_read_member_returns_what_was_put_in(members: dict[str, bytes], kind: str) -> None:
+    methods = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}
+    data = tar_of(members) if kind == "tar" else zip_of(members, methods[kind])
+    archive = read_archive(io.BytesIO(data), "a.tar" if kind == "tar" else "a.zip")
+    assert archive.names == sorted(members) and archive.labels is None
+    for name, content in members.items():
+        member = archive.find(name)
+        assert member is not None
+        assert read_member(member, lambda start, end: data[start:end], 2000) == content
+    assert archive.find("daisy/none.jpg") is None and archive.find("zzz") is None and archive.find("") is None
+
+
+def test_read_member_finds_data_behind_a_long_header() -> None:
+    """Name and extra field of a local header may be longer than those of the directory: 40,000 bytes here."""
+    info = zipfile.ZipInfo("daisy/1.jpg")
+    info.extra = b"\x01\xfa" + (40_000).to_bytes(2, "little") + bytes(40_000)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info, b"photo")
+    data = file.getvalue()
+    member = read_archive(io.BytesIO(data), "a.zip").find("daisy/1.jpg")
+    assert member is not None and member.length == 5
+    assert read_member(member, lambda start, end: data[start:end], 5) == b"photo"
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (Member(0, 5, 5), ""),
+        (Member(0, 6, 6), "larger"),
+        (Member(0, 6, 5), "larger"),
+        (Member(0, 5, 4), "damaged"),
+        (Member(1, 5, 5), "damaged"),
+    ],
+)
+def test_read_member_checks_lengths(member: Member, message: str) -> None:
+    def read(start: int, end: int) -> bytes:
+        return b"photo"[start:end]
+
+    if not message:
+        assert read_member(member, read, 5) == b"photo"
+        return
+    with pytest.raises(OSError, match=message):
+        read_member(member, read, 5)
+
+
+def test_read_member_unpacks_one_byte_more_than_announced() -> None:
+    raw = zlib.compressobj(wbits=-15)
+    packed = raw.compress(bytes(1000)) + raw.flush()
+    name = b"a/1.jpg"
+    header = b"PK\3\4" + bytes(22) + len(name).to_bytes(2, "little") + bytes(2) + name
+    data = header + packed
+
+    def read(start: int, end: int) -> bytes:
+        return data[start:end]
+
+    for length, good in ((1000, True), (999, False), (1001, False)):
+        member = Member(0, len(packed), length, zipfile.ZIP_DEFLATED, zlib.crc32(bytes(length)))
+        if good:
+            assert read_member(member, read, 2000) == bytes(1000)
+        else:
+            with pytest.raises(OSError, match="damaged"):
+                read_member(member, read, 2000)
+
+
+def test_archive_drops_the_folder_that_all_photos_lie_in() -> None:
+    inside = read_archive(io.BytesIO(zip_of({"x/y/a/1.jpg": b"1", "x/y/b/1.jpg": b"2"})), "a.zip")
+    assert inside.names == ["a/1.jpg", "b/1.jpg"]
+    one = read_archive(io.BytesIO(zip_of({"x/a/1.jpg": b"1", "x/a/2.jpg": b"2"})), "a.zip")
+    assert one.names == ["a/1.jpg", "a/2.jpg"], "the class is not dropped"
+    mixed = read_archive(io.BytesIO(zip_of({"x/a/1.jpg": b"1", "x/2.jpg": b"2"})), "a.zip")
+    assert mixed.names == ["x/2.jpg", "x/a/1.jpg"]
+
+
+def test_archive_skips_hidden_files_and_files_of_macos() -> None:
+    members = {"a/1.jpg": b"1", "a/.2.jpg": b"2", ".b/3.jpg": b"3", "__MACOSX/a/1.jpg": b"4", "a/notes.txt": b"5"}
+    assert read_archive(io.BytesIO(zip_of(members)), "a.ZIP").names == ["a/1.jpg"]
+    assert read_archive(io.BytesIO(tar_of(members)), "a.tar").names == ["a/1.jpg"]
+
+
+def test_labels_of_a_shard_are_those_of_each_photo() -> None:
+    """Names are sorted; classes are not in the order of names."""
+    members = {"2.jpg": b"x", "2.cls": b"tulips\n", "1.png": b"y", "1.seg.png": b"z", "1.cls": b" roses "}
+    archive = read_archive(io.BytesIO(tar_of(members)), "a.tar")
+    assert archive.names == ["1.png", "1.seg.png", "2.jpg"] and archive.labels == ["roses", "roses", "tulips"]
+
+
+@pytest.mark.parametrize("place", ["a.zip", "a.tar"])
+def test_read_archive_limits_the_number_of_members(place: str) -> None:
+    data = (zip_of if place == "a.zip" else tar_of)({f"a/{number}.jpg": b"x" for number in range(9)})
+    assert len(read_archive(io.BytesIO(data), place, 9).names) == 9
+    with pytest.raises(DatasetError, match="more than 8 members"):
+        read_archive(io.BytesIO(data), place, 8)
+
+
+@pytest.mark.parametrize("name", ["../1.jpg", "a/../../1.jpg", "/a/1.jpg", "a/..", "..", "a/../1.jpg"])
+def test_read_archive_refuses_names_that_lead_out(name: str) -> None:
+    for make, place in ((zip_of, "a.zip"), (tar_of, "a.tar")):
+        whole = name if name.endswith(".jpg") else f"{name}/1.jpg"
+        with pytest.raises(DatasetError, match="leads out of the archive"):
+            read_archive(io.BytesIO(make({"b/1.jpg": b"x", whole: b"x"})), place)
