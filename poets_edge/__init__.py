@@ -1,4 +1,4 @@
-"""Retrain a network on your own photos, and run it on a Raspberry Pi, a phone, a web page or in your program.
+"""Retraining of an image classifier on custom photos, for a Raspberry Pi, a phone, a web page or a Python program.
 
     import poets_edge as pe
 
@@ -7,7 +7,7 @@
     model = pe.Classifier(files["int8"])
     model("photo.jpg", top=3)
 
-Each name is loaded when it is first used, so a program that only labels never imports what training needs.
+Each name is imported on first use, so a program that only labels photos does not import the packages for training.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from poets_edge.training.options import TrainOptions as TrainOptions
     from poets_edge.training.results import TrainResult as TrainResult
 
-_HOMES = {
+_MODULES = {
     "AccuracyDropError": "poets_edge.exporting.results",
     "Address": "poets_edge.photos.address",
     "Architecture": "poets_edge.nets.architectures",
@@ -144,13 +144,13 @@ _HOMES = {
     "watch": "poets_edge.device.watch.watch",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

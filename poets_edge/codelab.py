@@ -1,6 +1,6 @@
 """Entry point of the scripts that `poets-edge codelab` writes.
 
-The scripts lie in folders of users and import this module by name, so the module stays where it is.
+The scripts in users' folders import this module by name, so it must not be renamed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ _COMMANDS = {"retrain": ["train"], "label_image": ["label"]}
 
 def run_script(name: str) -> None:
     """Run the codelab script `name` with the arguments of this process, and exit with its status."""
-    # Scripts without a command of their own go through the command line too, so that errors are one line.
+    # Scripts without an equivalent command also run through the command line, which prints errors in one line.
     sys.argv[1:] = [*_COMMANDS.get(name, ["codelab", "--run", name, "--"]), *sys.argv[1:]]
     main()

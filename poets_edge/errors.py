@@ -2,25 +2,26 @@
 
     PoetsEdgeError
     ├── UsageError          an argument is out of range, or two contradict each other; also a ValueError
-    │   └── WrongTypeError      an argument is of another type than was expected; also a TypeError
+    │   └── WrongTypeError      an argument has the wrong type; also a TypeError
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
     ├── TrainingError       training diverged
     ├── WeightsError        backbone weights are missing or damaged
-    ├── DownloadError       a file cannot be downloaded, or has an unexpected content
-    ├── ModelError          a .tflite, .pb or labels file is missing, damaged or unsupported
-    │   └── AccuracyDropError   a quantized file loses more accuracy than was allowed
+    ├── DownloadError       a file cannot be downloaded, or its size or checksum is wrong
+    ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not supported
+    │   └── AccuracyDropError   a quantized file loses more accuracy than allowed
     │                           (`poets_edge.exporting.results`, with the result)
-    ├── RecordError         a JSON file is damaged, or is of another kind than expected
-    ├── BudgetError         nothing fits the limits that were given
-    ├── MeasurementError    a measurement could not be taken, or cannot be trusted
-    ├── SourceError         a camera, a video or a stream gives no frames
+    ├── RecordError         a JSON file is damaged or has another format
+    ├── BudgetError         no model meets the limits on latency, size or accuracy
+    ├── MeasurementError    a measurement failed or is not reliable
+    ├── SourceError         a camera, a video or a stream supplies no frames
     ├── RuntimeMissingError a required package is not installed
-    ├── RemoteError         another machine cannot be reached, or refuses a request
-    └── OutputError         a result could not be written
+    ├── RemoteError         another device cannot be reached, or an operation on it fails
+    └── OutputError         a result cannot be written
 
-Each message is one line: problem, location and remedy. Names of parameters are in backquotes; the command line replaces
-them by its flags, prints the message after "Error: " and exits with status 1. A traceback shown to the user is a bug.
+Each message is one line: problem, file or parameter, and remedy. Names of parameters are in backquotes; the command
+line replaces them by its flags, prints the message after "Error: ", and exits with status 1. A traceback that reaches
+the user is a bug.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ class UsageError(PoetsEdgeError, ValueError):
 
 
 class WrongTypeError(UsageError, TypeError):
-    """An argument is of another type than was expected."""
+    """An argument has the wrong type."""
 
 
 class PhotoError(PoetsEdgeError):
-    """One photo cannot be read; the message names the file."""
+    """A photo cannot be read; the message names the file."""
 
 
 class DatasetError(PoetsEdgeError):
-    """A folder of photos cannot be used as it is."""
+    """A folder of photos cannot be trained on or evaluated."""
 
 
 class TrainingError(PoetsEdgeError):
@@ -51,43 +52,47 @@ class TrainingError(PoetsEdgeError):
 
 
 class WeightsError(PoetsEdgeError):
-    """Backbone weights cannot be found, fetched or read."""
+    """Backbone weights cannot be found, downloaded or read."""
 
 
 class DownloadError(PoetsEdgeError):
-    """A file cannot be downloaded, or has an unexpected content."""
+    """A file cannot be downloaded, or its size or checksum is wrong."""
 
 
 class ModelError(PoetsEdgeError):
-    """A model or labels file cannot be used as it is."""
+    """A `.tflite`, `.pb` or labels file is missing, damaged or not supported."""
 
 
 class RecordError(PoetsEdgeError):
-    """A record, a benchmark's results or another JSON file cannot be used as it is."""
+    """A JSON file (training record, benchmark results) is damaged or has another format."""
 
 
 class BudgetError(PoetsEdgeError):
-    """No model meets the limits on latency, size or accuracy; the message names the nearest."""
+    """No model meets the limits on latency, size or accuracy; the message names the closest model."""
 
 
 class MeasurementError(PoetsEdgeError):
-    """A measurement could not be taken, or contradicts itself."""
+    """A measurement failed or is not reliable."""
 
 
 class SourceError(PoetsEdgeError):
-    """A camera, a video or a stream is missing, in use by another program, or holds no frames."""
+    """A camera, a video or a stream is missing, in use by another program, or supplies no frames."""
 
 
 class RuntimeMissingError(PoetsEdgeError):
-    """A package is not installed; the message holds the command that installs it."""
+    """A required package is not installed; the message contains the command that installs it."""
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: missing permission, full disk, or an unsuitable location."""
+    """A result cannot be written: missing permission, full disk, or a folder where outputs are not allowed."""
 
 
 class RemoteError(PoetsEdgeError):
-    """Another machine cannot be reached, or refuses a request; `reason` is its error message, if any."""
+    """Another device cannot be reached, or an operation on it fails.
+
+    Attributes:
+        reason: error message of the device; "" if there is none.
+    """
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Reporters: how long work tells its progress, wherever that is shown."""
+"""Reporters, which receive the progress and the messages of library calls."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ class Reporter(Protocol):
     """Receiver of the messages and the progress of a library call."""
 
     def note(self, text: str) -> None:
-        """Take a piece of information: a line or a table."""
+        """Receive information: a line or a table."""
 
     def status(self, text: str) -> None:
-        """Take the current activity, a line that replaces the previous status."""
+        """Receive the current activity, a line that replaces the previous status."""
 
     def warn(self, text: str) -> None:
-        """Take a warning, one line."""
+        """Receive a warning of one line."""
 
     def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
-        """Begin long work on `total` items.
+        """Start reporting the progress of an operation on `total` items.
+
+        Args:
+            what: name of the operation.
+            total: number of items; 0 if it is unknown.
+            unit: noun for one item; "B" for bytes.
 
         Returns:
-            A context manager whose value is a function: call it with the number of items done since its last call.
+            A context manager that yields a function, to be called with the number of items finished since its last
+            call.
         """
 
 
 class Silent:
-    """Reporter that discards everything, the default of library calls."""
+    """Reporter that discards all messages; the default of library calls."""
 
     def note(self, text: str) -> None:
         pass
@@ -45,7 +51,7 @@ class Silent:
 
 
 class Progress:
-    """A reporter for programs and notebooks: tqdm bars for long work, warnings and notes as lines between them.
+    """Reporter for programs and notebooks: tqdm bars for long operations, notes and warnings as lines on stderr.
 
     Args:
         quiet: print warnings only.
@@ -69,7 +75,7 @@ class Progress:
 
     @contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Show a bar; the function it gives takes the number of items done since its last call."""
+        """Context manager that shows a progress bar and yields a function to advance it by a number of items."""
         from tqdm.auto import tqdm
 
         with tqdm(total=total, desc=what, unit=unit, unit_scale=unit == "B", disable=self._quiet or not total) as bar:

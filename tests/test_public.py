@@ -31,7 +31,7 @@ def test_type_checkers_see_the_same_names() -> None:
         for alias in node.names
         if alias.asname
     }
-    assert imported == set(poets_edge._HOMES.items())
+    assert imported == set(poets_edge._MODULES.items())
 
 
 def _classes(hint: Any) -> Iterator[type]:

@@ -1,1 +1,1 @@
-"""Files, processes, parallel work, downloads and checked JSON; nothing about photos or models."""
+"""General utilities: files, processes, parallel execution, downloads and validation of JSON."""

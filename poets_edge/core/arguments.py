@@ -1,7 +1,7 @@
-"""Conversion and checks of the arguments that users of the library give.
+"""Conversion and validation of the arguments of library calls.
 
-An options class calls `check_fields` first thing in `__post_init__`: text becomes a path where a path is meant, one
-value becomes a tuple where several are meant, and a value of any other type is refused by the name of its field.
+An options class calls `check_fields` at the start of `__post_init__`: strings are converted to paths and single values
+to tuples, according to the annotations; an error for any other type names the field.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from typing import Any, Literal, TypeAlias, Union
 from poets_edge.errors import UsageError, WrongTypeError
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
-"""A path as text or as any path object."""
+"""A path as a string or a path object."""
 
 _LONGEST = 60
-"""Characters of a refused value that a message shows."""
+"""Maximum number of characters of a refused value in an error message."""
 
 
 def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
-    """Convert and check the fields of a frozen dataclass in place, by their annotations.
+    """Convert and check the fields of a frozen dataclass in place, according to their annotations.
 
     Args:
         options: a dataclass instance, usually `self` in `__post_init__`.
-        converters: by the name of a field, a function that is applied before the check; `architecture` turns the name
-            of an architecture into an `Architecture`, for example.
+        converters: functions applied to fields before the check, by field name; for example, `architecture` converts
+            the name of an architecture to an `Architecture`.
 
     Raises:
-        WrongTypeError: a field holds a value of another type.
-        UsageError: a field holds a value that is not among its choices, or a number that is not finite.
+        WrongTypeError: the value of a field has the wrong type.
+        UsageError: the value of a field is not one of its choices, or is not a finite number.
     """
     for name, hint in _hints(options.__class__).items():
         value = getattr(options, name)
@@ -45,15 +45,17 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
-    """Return `value` as an instance of the annotation `hint`.
+    """Return `value` converted to the annotation `hint`.
 
-    Text and path objects become `Path`, an int becomes a float, a list or a single value becomes a tuple.
+    Strings and path objects are converted to `Path`, lists and single values to tuples, and integers of other
+    libraries to `int`.
 
     Args:
-        name: of the parameter, for messages.
+        name: name of the parameter, for error messages.
 
     Raises:
-        WrongTypeError, UsageError: as raised by `check_fields`.
+        WrongTypeError: the value has the wrong type.
+        UsageError: the value is not one of the choices, or is not a finite number.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, object) or isinstance(hint, (str, typing.TypeVar)):
@@ -122,7 +124,7 @@ def _class_of(hint: Any, origin: Any) -> type:
 
 
 def _described(hint: Any) -> str:
-    """Return an annotation in words: "a path", "a whole number or None"."""
+    """Return a description of an annotation: "a path", "a whole number or None"."""
     words = {Path: "a path", int: "a whole number", float: "a number", str: "text", bool: "True or False"}
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):

@@ -1,8 +1,8 @@
-"""Names and passwords for web servers: in memory only, and each for the server that it was given for.
+"""User names and passwords for web servers, stored in memory and sent only to the server in the user's address.
 
-`https://user:password@host/photos` is split where it enters the program; from then on the address reads
-`https://host/photos` in messages, records and caches, and only requests to `https://host` carry the password. Helper
-processes of this program get it in their environment.
+An argument `https://user:password@host/photos` is split: messages, records and caches contain `https://host/photos`,
+and only requests to `https://host` include the password. Helper processes receive passwords in an environment
+variable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from poets_edge.core.json_checks import DictOf, check, parse_json
 
 VARIABLE = "POETS_EDGE_CREDENTIALS"
-"""Environment variable of helper processes: JSON of `origin` to `user:password`."""
+"""Environment variable of helper processes: a JSON object that maps origins to `user:password`."""
 
 _USER_INFO = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#\\]*)@", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
@@ -24,24 +24,24 @@ _user_info: dict[str, str] = {}
 
 
 def without_user_info(address: str) -> str:
-    """Return an address without the name and password in front of its host."""
+    """Return an address without the user name and password before its host."""
     return _USER_INFO.sub(r"\1", address)
 
 
 def split_user_info(address: str) -> str:
-    """Return an address without its name and password, and keep these for requests to its server."""
+    """Return an address without its user name and password, which are stored for requests to its server."""
     match = _USER_INFO.match(address)
     if match is None:
         return address
     clean = without_user_info(address)
     _load()
-    with contextlib.suppress(ValueError):  # the port is wrong, which is said when the address is used
+    with contextlib.suppress(ValueError):  # an invalid port is reported when the address is used
         _user_info[origin(clean)] = unquote(match[2])
     return clean
 
 
 def origin(address: str) -> str:
-    """Return scheme, host and port of an address, `https://host:443`.
+    """Return the scheme, host and port of an address: `https://host:443`.
 
     Raises:
         ValueError: the port is not a number from 0 to 65535.
@@ -52,7 +52,7 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the `Authorization` header for a request; None where no password was given for its server."""
+    """Return the `Authorization` header for a request; None if no password was given for its server."""
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:
@@ -64,12 +64,12 @@ def authorization(address: str) -> str | None:
 
 
 def helper_variables() -> dict[str, str]:
-    """Return the environment variable that passes the passwords to a helper process; empty where there are none."""
+    """Return the environment variable that passes passwords to a helper process; empty if there are none."""
     _load()
     return {VARIABLE: json.dumps(_user_info)} if _user_info else {}
 
 
 def _load() -> None:
-    """Take over, once, what the parent process has passed, so that further children do not inherit it."""
+    """Read the passwords of the parent process and unset the variable, so that child processes do not inherit it."""
     if text := os.environ.pop(VARIABLE, ""):
         _user_info.update(check(parse_json(text), DictOf(str)))

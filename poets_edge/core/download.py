@@ -1,7 +1,7 @@
-"""Download of a file: resumed after a break, checked, and renamed to its destination only when it is complete.
+"""Resumable downloads of files, verified before they are renamed to their destination.
 
-Received bytes are stored in `NAME.part` next to the destination. After a break the rest is requested. A later call
-resumes only if the checksum of the file is known, since the partial file could belong to another version. If several
+Received bytes are stored in `NAME.part` next to the destination. If the connection is lost, the remaining bytes are
+requested. A later call also resumes if a checksum is known, with which the complete file can be verified. If several
 programs download to one destination, one of them fetches the file and the others wait.
 """
 
@@ -26,12 +26,12 @@ from poets_edge.progress import Reporter, Silent
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
-"""Consecutive connections without new bytes before giving up."""
+"""Number of consecutive connections without new bytes after which a download fails."""
 _PAUSE_S = 0.5
 _PATIENCE_S = 900.0
-"""Longest wait for another program that fetches the file. A program that hangs gives up sooner by itself."""
+"""Maximum time to wait for another program that downloads the file, in seconds; its own time limits are shorter."""
 LARGEST = 1 << 30
-"""Largest number of bytes of a file whose size is not known."""
+"""Maximum size of a file whose size is not known in advance, in bytes."""
 _BLOCK = 1 << 18
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -54,22 +54,23 @@ def download(
     label: str | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
-    """Download `url` to `path`, unless a file that passes the checks exists there.
+    """Download `url` to `path`, unless `path` is already a file that passes the checks.
 
-    The file gets its name only after it has passed all checks, so an existing file is complete.
+    The file is renamed to `path` only after it has passed all checks, so an existing file is complete.
 
     Args:
         url: http or https address.
         size: expected number of bytes.
         sha256: expected SHA-256, hexadecimal.
-        check: returns the fault of a complete file, given its temporary path; None if there is none.
-        label: label of the progress bar; by default the file's name.
+        check: function of the temporary path of the complete file that describes its fault; None if it is valid.
+        label: label of the progress bar; by default the name of the file.
 
     Returns:
         `path`.
 
     Raises:
-        DownloadError: the server cannot be reached, keeps breaking off, or sends another file or more than LARGEST.
+        DownloadError: the server cannot be reached, repeatedly drops the connection, or sends a file that fails a
+            check or is larger than LARGEST.
         OutputError: the file cannot be written.
     """
     wanted = _Wanted(url, size, sha256, check)
@@ -96,7 +97,7 @@ def _is_checked(wanted: _Wanted) -> bool:
 
 
 def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Complete the existing partial file and check it."""
+    """Download the missing bytes of the partial file and check the complete file."""
     if wanted.sha256 is None:  # an old part could belong to another file
         os.truncate(part, 0)
     resumed = part.stat().st_size > 0
@@ -114,7 +115,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Connect until the partial file is as long as the server says."""
+    """Connect until the partial file has the size that the server announces."""
     fruitless, furthest, validator = 0, 0, None
     while True:
         before = part.stat().st_size
@@ -128,7 +129,7 @@ def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
             reason = "the connection breaks off before the end"
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 416:  # the server's file is shorter: the part belongs to another file
+            if error.code == 416:  # the server's file is shorter, so the partial file belongs to another file
                 os.truncate(part, 0)
             elif error.code not in _BUSY:
                 raise DownloadError(f"{wanted.url}: the server answers {error.code} {error.reason}.") from None
@@ -158,13 +159,13 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
     if wanted.sha256 is None:
         _check_vouched_for(wanted.url)
     response = urllib.request.urlopen(urllib.request.Request(wanted.url, headers=headers), timeout=_TIMEOUT_S)
-    if wanted.sha256 is None:  # it may have been redirected
+    if wanted.sha256 is None:  # the request may have been redirected
         _check_vouched_for(response.geturl())
     return response
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless TLS vouches for a file without a checksum; this machine needs no TLS."""
+    """Raise DownloadError unless the address uses TLS or is on this machine; for files without a checksum."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(
@@ -173,12 +174,12 @@ def _check_vouched_for(url: str) -> None:
 
 
 def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:
-    """Append the response's body to the partial file and return whether it is complete."""
+    """Append the body of the response to the partial file and return whether the file is complete."""
     partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
     if response.status != 206 or partial is None or int(partial[1]) != offset:
         if response.status == 206:
             raise http.client.HTTPException("the server sends another range than it was asked for")
-        offset = 0  # the whole file again: the server does not support ranges, or the file has changed
+        offset = 0  # the complete file: the server does not support ranges, or the file has changed
     length = response.headers.get("Content-Length")
     total = offset + int(length) if length and length.isdigit() else None
     if wanted.size is not None and total is not None and total != wanted.size:
@@ -210,7 +211,7 @@ def _read(response: Any) -> bytes:
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """Return the fault of a complete file, None if there is none."""
+    """Return a description of the fault of a complete file; None if it is valid."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

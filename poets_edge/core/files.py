@@ -1,8 +1,8 @@
 """Atomic writes and bounded reads.
 
-A file gets its name only when it is complete. `write_together` replaces files that belong together: a reader sees the
-old set or the new set, also after a crash, a power cut or a full disk. Temporary files of killed programs are
-recognised by their lock, which nobody holds, and removed.
+Files are written under a temporary name and renamed when they are complete. `write_together` replaces a set of files:
+a reader sees the old set or the new set, even after a crash, a power cut or a full disk. Temporary files without a
+lock are leftovers of killed programs and are removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from poets_edge.core.temporary import LOCK, held, is_temporary, locked, remove_d
 from poets_edge.errors import OutputError
 
 LARGEST_FILE = 1 << 30
-"""Default limit of `read_bytes`."""
+"""Default size limit of `read_bytes`, in bytes."""
 
 _JOURNAL = ".poets_edge.pending"
 _SCRATCH = "poets_edge-scratch-"
@@ -30,7 +30,7 @@ _SCRATCH = "poets_edge-scratch-"
 def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
     """Return the content of a regular file.
 
-    A named pipe or a device is not opened: it may block, or act on being opened.
+    Named pipes and devices are not opened, because opening one may block or have side effects.
 
     Raises:
         OSError: the file cannot be read, is not a regular file, or has more than `most` bytes.
@@ -39,10 +39,10 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         status = os.fstat(descriptor)
-        _check_regular(path, status, most)  # it may have been replaced meanwhile
+        _check_regular(path, status, most)  # the file may have been replaced after the first check
         # Not `most` bytes at once: Python allocates the requested size, which takes longer than reading.
         content = file.read(status.st_size + 1)
-        if len(content) > status.st_size:  # it has grown
+        if len(content) > status.st_size:  # the file has grown
             content += file.read(most + 1 - len(content))
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB", str(path))
@@ -70,12 +70,12 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Context manager for a temporary file that replaces `path` on success, and is removed on failure.
+    """Context manager that yields a temporary file, which replaces `path` on success and is removed on failure.
 
-    The rename is atomic: a reader sees the old file or the new file, never a part of one.
+    The rename is atomic: a reader sees the complete old file or the complete new file.
 
     Raises:
-        OutputError: the folder cannot be made, the disk is full, or permission is missing.
+        OutputError: the folder cannot be created, the disk is full, or permission is missing.
     """
     with _writing(path), _temporary_file(path) as temporary:
         yield temporary
@@ -84,11 +84,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of them or none, and never mixed with another writer's set.
+    """Write a set of files atomically: all of them or none, and never mixed with the set of another writer.
 
-    All files are first written next to their destinations, so a full disk changes nothing. The renames are recorded in
-    a journal before they begin: if the program is killed between two of them, the next `finish_pending` or writer in
-    the folder completes them.
+    All files are first written to temporary files next to their destinations, so a full disk leaves the old files
+    unchanged. The renames are recorded in a journal: if the program is killed between two renames, the next
+    `finish_pending` or `write_together` in the folder completes them.
 
     Raises:
         OutputError: see `replacing`; existing files are unchanged.
@@ -126,7 +126,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 def finish_pending(folder: Path) -> None:
-    """Complete the renames of a killed `write_together` in a folder; without permission, do nothing."""
+    """Complete the renames of a killed `write_together` in a folder; do nothing if permission is missing."""
     journal = folder / _JOURNAL
     if journal.exists():
         with contextlib.suppress(OSError), locked({folder}):
@@ -134,16 +134,16 @@ def finish_pending(folder: Path) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Return whether a file is a leftover of a killed `replacing` or `write_together`, which the next one removes."""
+    """Return whether a file is a journal, a lock or a temporary file of this module."""
     return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 
 
 @contextlib.contextmanager
 def unused_folder(folder: Path) -> Iterator[Path]:
-    """Context manager for a temporary folder that is renamed to `folder` on success, and removed on failure.
+    """Context manager that yields a temporary folder, which is renamed to `folder` on success and removed on failure.
 
     Raises:
-        OutputError: `folder` exists and is not empty, or cannot be made.
+        OutputError: `folder` exists and is not empty, or cannot be created.
     """
     if not folder.name or folder.name == "..":  # the working directory cannot be replaced
         raise OutputError(f"{folder}: give the name of a new folder.")
@@ -165,7 +165,7 @@ def unused_folder(folder: Path) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                raise _taken(folder) from None  # by another program, meanwhile
+                raise _taken(folder) from None  # another program has created files in the folder
 
 
 def _taken(folder: Path) -> OutputError:
@@ -174,10 +174,10 @@ def _taken(folder: Path) -> OutputError:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Context manager for an empty folder, for libraries that read or write files only; it is removed afterwards.
+    """Context manager that yields an empty temporary folder, for libraries that require files, and removes it.
 
     Raises:
-        OutputError: the system's folder for temporary files is not writable.
+        OutputError: the folder for temporary files of the system is not writable.
     """
     import tempfile
 
@@ -204,14 +204,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text to a file atomically, as UTF-8 with Unix line ends. Raises OutputError.
 
-    Lone surrogates, which stand for the bytes of file names that are not UTF-8, are written as escapes: `\\udce9`.
+    Lone surrogates, which represent bytes of file names that are not UTF-8, are written as escapes: `\\udce9`.
     """
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn an OSError into an OutputError that names `path` and the reason."""
+    """Context manager that converts an OSError to an OutputError with `path` and the reason."""
     try:
         yield
     except OSError as error:
@@ -220,7 +220,11 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
-    """Context manager for a new file next to `path`, which is removed afterwards if it still exists."""
+    """Context manager that yields a new file next to `path`, and removes it afterwards if it still exists.
+
+    Args:
+        tidy: first complete and remove the leftovers of killed programs.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}."
     if tidy:
@@ -241,18 +245,18 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
 def _finish(temporary: Path) -> None:
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
-    # mkstemp makes private files; a result is as readable as any other file of the user's.
+    # mkstemp creates private files, but results get the default permissions of the user's files.
     temporary.chmod(0o666 & ~_umask())
 
 
 def _complete(journal: Path) -> None:
-    """Do the remaining renames of a journal. The caller holds the lock of the folder."""
+    """Perform the remaining renames of a journal and remove it. The caller must hold the lock of the folder."""
     try:
         noted = json.loads(journal.read_text(encoding="ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError, RecursionError):  # not ours
+    except (OSError, ValueError, TypeError, RecursionError):  # damaged, or written by another program
         renames = []
     for temporary, path in renames:
         ours = temporary.parent == path.parent and is_temporary(temporary.name, f".{path.name}.", ".tmp")
@@ -262,7 +266,7 @@ def _complete(journal: Path) -> None:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Return the name of each file, preceded by as many folders as make all names different."""
+    """Return the name of each file, preceded by the smallest number of parent folders that makes all names distinct."""
     deepest = max((len(path.parts) for path in paths), default=1)
     for depth in range(1, deepest + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]

@@ -1,4 +1,4 @@
-"""Helper processes of one function that share many requests between them."""
+"""Pool of helper processes that run one function for many requests."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from poets_edge.core.parallel import cores, run_parallel
 from poets_edge.core.processes import Answer, Helper, Request
 
 _MOST_HELPERS = 4
-"""Processes at once. Where they fine-tune, each has TensorFlow in it and takes up to 1 GB."""
+"""Maximum number of concurrent processes; with TensorFlow loaded for fine-tuning, each uses up to 1 GB of memory."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class HelperPool(Generic[Request, Answer]):
-    """Up to one helper process per core; processes start when there are requests, and end with the context."""
+    """Pool of up to one helper process per core, started on demand and ended with the `with` block."""
 
     def __init__(self, function: Callable[[Request], Answer]) -> None:
-        """Args: function: answers a request in each process; must be picklable."""
+        """Create a pool without processes.
+
+        Args:
+            function: maps a request to an answer in each process; must be picklable.
+        """
         self._function = function
         self._helpers: list[Helper[Request, Answer]] = []
 
@@ -32,7 +36,7 @@ class HelperPool(Generic[Request, Answer]):
             helper.close()
 
     def start(self, requests: int) -> None:
-        """Start as many processes as that number of requests needs, so that they load their libraries in advance."""
+        """Start the processes for a number of requests, so that they load their libraries in advance."""
         while len(self._helpers) < min(requests, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._function, one_core=True))
 
@@ -41,8 +45,7 @@ class HelperPool(Generic[Request, Answer]):
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, work(item, helper)) in the order of `items`.
 
-        Raises:
-            Exceptions of `work`, after the running calls have finished.
+        Exceptions of `work` propagate after the running calls have finished.
         """
         self.start(len(items))
         yield from run_parallel(items, partial(next, iter(self._helpers)), work, workers=len(self._helpers))

@@ -1,7 +1,7 @@
-"""KeyboardInterrupt that other code cannot hide.
+"""Preservation of KeyboardInterrupt in code that suppresses it.
 
-A package that is interrupted while it loads may raise ImportError, which reads as "not installed", and other code
-swallows the exception. The signal is recorded when it arrives, and KeyboardInterrupt is raised again at the end.
+A package that is interrupted during its import may raise ImportError, which would be reported as "not installed", and
+other code suppresses the exception. The signal is therefore recorded, and KeyboardInterrupt is raised at the end.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class _Note:
-    """A SIGINT handler that records the signal."""
+class _Recorder:
+    """SIGINT handler that records the signal and raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.arrived = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
+        self.arrived = True
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def preserved_interrupts(*, swallowed: bool = False) -> Iterator[None]:
-    """Context manager that raises KeyboardInterrupt instead of any other error if SIGINT arrived in the block.
+    """Context manager that raises KeyboardInterrupt if SIGINT arrived inside, even if the block raises another error.
 
-    It does nothing outside the main thread, or if another handler of SIGINT is installed.
+    It has no effect outside the main thread, or if another handler of SIGINT is installed.
 
     Args:
-        swallowed: raise KeyboardInterrupt even if the block ends without an error.
+        swallowed: raise it also if the block ends without an error.
     """
-    before, note = signal.getsignal(signal.SIGINT), _Note()
-    theirs = before is not signal.default_int_handler and not isinstance(before, _Note)
+    before, recorder = signal.getsignal(signal.SIGINT), _Recorder()
+    foreign = before is not signal.default_int_handler and not isinstance(before, _Recorder)
     try:
-        if not theirs:
-            signal.signal(signal.SIGINT, note)
+        if not foreign:
+            signal.signal(signal.SIGINT, recorder)
     except ValueError:  # not the main thread
-        theirs = True
+        foreign = True
     try:
         yield
     except BaseException as error:
-        if note.came and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if recorder.arrived and not isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise KeyboardInterrupt from error
         raise
     finally:
-        if not theirs:
+        if not foreign:
             signal.signal(signal.SIGINT, before)
-    if note.came and swallowed:
+    if recorder.arrived and swallowed:
         raise KeyboardInterrupt

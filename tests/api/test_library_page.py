@@ -65,5 +65,5 @@ def test_script_type_checks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in poets_edge.__all__ if name != "__version__"])
 def test_page_describes_every_public_name(name: str) -> None:
     described = re.findall(r"^::: poets_edge[\w.]*\.(\w+)$", PAGE, flags=re.MULTILINE)
-    module = poets_edge._HOMES[name]
+    module = poets_edge._MODULES[name]
     assert name in described or module == "poets_edge.errors"
