@@ -1,1 +1,1 @@
-"""Other devices over ssh: installing the program there, measuring, deploying a model."""
+"""Measurement and deployment on other devices over ssh."""

@@ -1,13 +1,12 @@
-"""The program that runs on the device: it is sent over the connection, and needs nothing there but Python.
+"""Agent on the device: a program that is sent over the connection and needs only Python there.
 
-Comes in, on standard input: requests, each a line of JSON, some with chunks of bytes behind them. Goes out, on standard
-output: a line with MARKER, then answers, each a line of JSON with the request's number. It exists because a device's
-login shell may be any (fish quotes otherwise than sh) and may print what it likes: nothing that is asked goes
-through a shell, and all that comes before the marker is thrown away.
+Standard input: requests, each a line of JSON, some followed by chunks of bytes. Standard output: a line with MARKER,
+then answers, each a line of JSON with the number of the request. Requests do not pass through the login shell of the
+device, since shells differ in quoting (fish and sh, for example); output of the shell before the marker is ignored.
 
-All that it writes lies in the program's own folder (`own_folder.py`). When standard input ends, or nothing has been
-heard for a while, it kills what it has started, removes what it was receiving, and ends: nothing keeps running on a
-device whose connection was cut.
+The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or after SILENCE seconds
+without a message, it kills its child processes, removes partially received items and ends, so that no process keeps
+running on a device after a lost connection.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from poets_edge.bench.remote.own_folder import NAME, OwnFolder, Staging, older_d
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0
-"""Seconds without a word from the other side after which it is taken for gone."""
+"""Seconds without a message after which the connection counts as lost."""
 
 BEAT = b'{"beat": true}\n'
-"""A sign of life between answers."""
+"""Heartbeat between answers."""
 _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
@@ -47,7 +46,7 @@ Message = dict[str, Any]
 
 
 class Payload:
-    """The bytes behind a request: chunks, each after a line with its size, up to a size of 0. For reading once."""
+    """Stream of the bytes that follow a request: chunks, each after a line with its size, up to a size of 0."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
         self._source = source
@@ -73,13 +72,13 @@ class Payload:
         return data
 
     def drain(self) -> None:
-        """Skip the rest, so that the next request is found behind it."""
+        """Skip the remaining bytes, so that the next request can be read."""
         while self.read():
             pass
 
 
 class Agent:
-    """Answers requests until there are no more."""
+    """Server of requests, until standard input ends."""
 
     def __init__(self, requests: IO[bytes], answers: IO[str]) -> None:
         self._requests = requests
@@ -92,7 +91,7 @@ class Agent:
         self._silence = SILENCE
 
     def serve(self) -> None:
-        """Answer; does not return."""
+        """Answer requests; never return."""
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.end())
         for work in (self._watch, self._beat):
@@ -114,7 +113,7 @@ class Agent:
             self.end()
 
     def end(self) -> None:
-        """Leave nothing behind, and go."""
+        """Kill child processes, remove partial items, and exit."""
         for child in list(self._children):
             _kill(child)
         for staging in list(self._staging):
@@ -156,11 +155,11 @@ class Agent:
             self.end()
 
     def do_ping(self, request: Message) -> None:
-        """A sign of life; `silence` sets how long one may take to come."""
+        """Answer a heartbeat; `silence` sets the maximum time between two of them, in seconds."""
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """The facts that decide how to install here."""
+        """Return the facts about the device on which the installation depends."""
         usual = _usual_folder(request["kind"])
         parent = os.path.abspath(os.path.expanduser(request["folder"])) if request["folder"] else os.path.dirname(usual)
         folder = os.path.join(os.path.realpath(parent), NAME)
@@ -190,16 +189,16 @@ class Agent:
         }
 
     def do_open(self, request: Message) -> Message:
-        """Use the program's own folder in this session, and make it if need be."""
+        """Open the program's folder for this session, and create it if needed."""
         self._folder = OwnFolder(request["folder"])
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Give those of the items that are there. They count as used in this session."""
+        """Return the complete items among the given ones, and count them as used in this session."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
-        """Make an item of the tar archive that follows: complete, or not there. Wheels in it are unpacked."""
+        """Create an item atomically from the tar archive that follows, unpacking wheels."""
         payload = Payload(self._requests, self._heard)
         try:
             with (
@@ -216,7 +215,7 @@ class Agent:
             payload.drain()
 
     def do_fetch(self, request: Message) -> None:
-        """Make an item of wheels that a command fetches; `{}` in the command is the folder for them."""
+        """Create an item from the wheels that a command downloads; `{}` in the command stands for their folder."""
         with self._new_item(request["item"]) as staging:
             folder = staging.expect("wheels")
             command = [word.replace("{}", folder) for word in request["command"]]
@@ -228,7 +227,7 @@ class Agent:
             staging.drop("wheels")
 
     def do_service(self, request: Message) -> Message:
-        """Give the note of `deploy` in the folder."""
+        """Return the record of the deployment in the folder."""
         return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
@@ -237,7 +236,7 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Tell whether a unit's name is taken in systemd's folder, and which folders other units of the program use."""
+        """Return whether a unit's name is taken in systemd's folder, and the folders of the program's other units."""
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
         for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():
@@ -249,7 +248,7 @@ class Agent:
         return {"foreign": os.path.lexists(path) and not own, "path": path, "others": _few(others)}
 
     def do_unlink(self, request: Message) -> None:
-        """Remove the links to a unit that systemd has not removed itself."""
+        """Remove the remaining links to a unit in systemd's folders."""
         target = self._own.unit_path(request["unit"])
         for folder in (request["folder"], os.path.join(request["folder"], "default.target.wants")):
             path = os.path.join(folder, f"{request['unit']}.service")
@@ -257,18 +256,18 @@ class Agent:
                 os.unlink(path)
 
     def do_give_linger(self, request: Message) -> None:
-        """Leave it to another service's removal to end the user's lingering."""
+        """Record in another service that its removal must disable lingering for the user."""
         other = OwnFolder(request["folder"])
         note = other.service()
         if note:
             other.set_service({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's own folder, but for what is not the program's."""
+        """Remove the program's folder, except for files of other programs."""
         return {"left": _few(self._own.remove())}
 
     def do_run(self, request: Message) -> Message:
-        """Run a program; lines of its standard output are passed on as they come."""
+        """Run a program, and send each line of its standard output immediately."""
         child = subprocess.Popen(
             request["command"],
             stdin=subprocess.PIPE,
@@ -293,7 +292,7 @@ class Agent:
         return {"status": status, "stderr": _few(said)}
 
     def do_stop(self, request: Message) -> None:
-        """End what runs."""
+        """Kill the running program."""
         for child in list(self._children):
             _kill(child)
 
@@ -318,7 +317,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return as many texts, and of each as much, as a message may hold."""
+    """Return the texts, limited in number and length to the size of a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 
@@ -339,7 +338,7 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
             first, _, rest = member.filename.partition("/")
             if first.endswith(".data"):
                 root, _, rest = rest.partition("/")
-                if root not in _WHEEL_ROOTS:  # scripts and headers: nobody calls them here
+                if root not in _WHEEL_ROOTS:  # scripts and headers are not needed here
                     continue
             else:
                 rest = member.filename
@@ -394,7 +393,7 @@ def _text(path: str) -> str:
 
 
 def main() -> None:
-    """Serve on standard input and output. What else prints there gets to standard error."""
+    """Serve on standard input and output; other output is redirected to standard error."""
     if not os.path.isdir(os.environ.get("HOME", "")):
         # fish garbles umlauts in it where no UTF-8 locale is set; sshd starts a shell in the home folder.
         os.environ["HOME"] = os.getcwd()

@@ -1,7 +1,7 @@
 """Answers of the agent on a device, as frozen dataclasses with limits on every value.
 
-A device is not trusted: what it sends is one of these, or the connection ends with one line. The agent itself
-(`agent.py`) runs where this package is not installed yet, and writes plain JSON.
+A device is not trusted: any other answer ends the connection with an error of one line. The agent (`agent.py`) runs
+without this package, and writes plain JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poets_edge.core.json_checks import Check, parse_json
 from poets_edge.errors import RecordError
 
 LONGEST_LINE = 16 << 20
-"""Bytes of a message. The largest are the times of a round, a million and a half at most."""
+"""Maximum bytes of a message. The largest messages hold the times of a round, up to 1.5 million."""
 _MOST_CONTAINERS = 100_000
 _MOST_VALUES = 1_600_000
 _LONGEST_TEXT = 4096
@@ -52,22 +52,22 @@ Path = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A device, as the agent describes it.
+    """Facts about a device, from its agent.
 
     Attributes:
         python: version of the Python that runs the agent.
-        executable: its path.
-        bits: of a pointer.
-        machine, system, libc, host: as `platform` and `confstr` give them.
+        executable: path of that Python.
+        bits: size of a pointer.
+        machine, system, libc, host: results of `platform` and `confstr`.
         config, runtime: $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR.
-        boot: identifies the machine and its start; "" if unknown.
-        time: of its clock, seconds since 1970.
-        folder: the program's own folder.
-        usual: the folder is the one that `deploy` takes by default.
-        state: of the folder; see `OwnFolder.state`.
-        older: paths that versions without a folder of their own have left.
-        free: bytes.
-        versions: of the packages asked for; None for one that is missing.
+        boot: identifier of the machine and its last start; "" if unknown.
+        time: clock of the device, in seconds since 1970.
+        folder: the program's folder.
+        usual: whether the folder is the default one of `deploy`.
+        state: `OwnFolder.state` of the folder.
+        older: paths of files of versions that had no folder of their own.
+        free: free bytes on the disk of the folder.
+        versions: versions of the requested packages; None for missing packages.
     """
 
     python: tuple[Index, Index, Index]
@@ -95,40 +95,40 @@ class Facts:
 
 @dataclass(frozen=True)
 class Done:
-    """The answer to a request that asks for nothing but to be done."""
+    """Answer without values."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Those of the items asked for that are there."""
+    """Complete items among the requested ones."""
 
     items: Texts
 
 
 @dataclass(frozen=True)
 class Left:
-    """Paths that are not the program's, and stay."""
+    """Paths that were not removed, because the program did not create them."""
 
     left: Texts
 
 
 @dataclass(frozen=True)
 class ServiceNote:
-    """What `deploy` has noted: whether it has had the user's systemd run without a login."""
+    """Record of a deployment: whether `deploy` enabled lingering, so that the user's systemd runs without a login."""
 
     lingered: bool | None
 
 
 @dataclass(frozen=True)
 class Service:
-    """The note of `deploy`; None if there is none."""
+    """Record of the deployment; None without one."""
 
     note: ServiceNote | None
 
 
 @dataclass(frozen=True)
 class UnitPath:
-    """The file of a service's unit."""
+    """Path of a service's unit file."""
 
     path: Path
 
@@ -138,9 +138,9 @@ class Links:
     """Units of the program in systemd's folder.
 
     Attributes:
-        path: of the link to this unit.
-        foreign: something else has the link's place.
-        others: the program's folders that other units use.
+        path: path of the link to this unit.
+        foreign: whether the path of the link belongs to something else.
+        others: folders of the program that other units use.
     """
 
     path: Path
@@ -150,7 +150,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program on the device ended: its status, and the last lines of its standard error."""
+    """End of a program on the device: its status, and the last lines of its standard error."""
 
     status: Annotated[int, Integer(-1024, 1024)]
     stderr: Texts
@@ -162,14 +162,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A request that failed: the reason, and the file it is about."""
+    """Failure of a request: the reason, and the file concerned."""
 
     error: str
     path: str | None
 
 
 def parse_line(line: str | bytes) -> Any:
-    """Parse the JSON of one line, if it cannot take much memory. Raises RecordError."""
+    """Parse a line of JSON. Raises RecordError: it is invalid, or would take too much memory."""
     brackets, comma = ("[{", ",") if isinstance(line, str) else (b"[{", b",")
     containers = line.count(brackets[:1]) + line.count(brackets[1:])  # type: ignore[arg-type]
     if not line.isascii() or containers > _MOST_CONTAINERS or line.count(comma) > _MOST_VALUES:  # type: ignore[arg-type]
@@ -178,5 +178,5 @@ def parse_line(line: str | bytes) -> Any:
 
 
 def shortened(text: str) -> str:
-    """Return the text if a message can hold it, or its beginning."""
+    """Return a text, truncated to the maximum length in a message."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

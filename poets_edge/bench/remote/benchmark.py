@@ -1,7 +1,6 @@
 """`benchmark --on HOST`: models of this machine, measured on other devices.
 
-With photos, the device's scores are compared with this machine's: that an ARM processor computes what a PC computes is
-checked, not assumed.
+With photos, the scores of the device are compared with the scores of this machine, since processors may differ.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Float scores of one photo differ by less between processors, which sum in different orders (measured: 1e-5)."""
+"""Maximum difference of float scores between processors, which sum in different orders (measured: 1e-5)."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Age from which rounds of an interrupted run are not used: a device warms up, and gets updates."""
+"""Maximum age of rounds of an interrupted run in seconds; the state of the device changes with time."""
 
 
 def benchmark_on(
@@ -54,16 +53,16 @@ def benchmark_on(
     All devices are connected and set up before the first one measures: passwords are asked for at the start.
 
     Args:
-        hosts: as ssh takes them.
-        folder: where the program is installed there; by default in the user's cache folder.
+        hosts: host names for ssh.
+        folder: parent of the program's folder; by default the user's cache folder on the device.
 
     Returns:
-        The results of devices, and the errors of devices that failed while they measured.
+        Results of the devices, and errors of devices that failed during the measurement.
 
     Raises:
         UsageError: a host is named twice.
         RemoteError: a device cannot be reached or set up.
-        ModelError, DatasetError: as `benchmark` raises them, before a device is asked for anything.
+        ModelError, DatasetError: see `benchmark`; raised before the first request to a device.
     """
     reporter = reporter or Silent()
     twice = next((host for host in hosts if list(hosts).count(host) > 1), None)
@@ -155,7 +154,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Return a folder on the device with these files, named after their content; "" without files."""
+    """Send files, and return their folder on the device, whose name depends on the contents; "" without files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
@@ -174,7 +173,7 @@ def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[
 
 
 def _open_log(file: Path | None, reporter: Reporter) -> RoundLog:
-    """Return the rounds of an interrupted run of this command. New rounds are saved, if the disk permits."""
+    """Return the rounds of an interrupted run of this command, as a log that saves new rounds if the disk permits."""
     if file is None:
         return RoundLog()
 
@@ -197,7 +196,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the device's scores, in the order of the photos of this machine."""
+    """Return the scores of the device, in the local order of the photos."""
     there = {}
     for number, model in enumerate(models):
         if model in here:

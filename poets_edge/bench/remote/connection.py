@@ -1,9 +1,8 @@
-"""A device at the other end of the system's own `ssh`: requests go out, answers come back.
+"""Connection to the agent on a device, through the system's `ssh`.
 
-Comes in: a host as ssh understands it. Goes out: a `Connection` that asks the agent there (`agent.py`). One ssh process
-carries everything, requests, files and progress, so there is one login and one password however ssh is built
-(ControlMaster would do the same, but Windows' ssh has none), and ~/.ssh/config, the ssh agent, ports and ProxyJump
-work, because ssh itself reads them. When it ends, for whatever reason, so does all that it has started there.
+One ssh process transmits all requests, files and progress, so that the user logs in once (ControlMaster would do so
+too, but Windows' ssh lacks it). Since ssh reads ~/.ssh/config, the ssh agent, ports and ProxyJump work. When the ssh
+process ends, the programs that it started on the device end, too (`agent.py`).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _OPTIONS = {
     "RemoteCommand": "none",
     "ClearAllForwardings": "yes",
 }
-"""A dead connection is noticed, and what ~/.ssh/config has for working on the device by hand stays out of the way."""
+"""Options of ssh, for detecting dead connections and overriding interactive settings in ~/.ssh/config."""
 
 _NO_PYTHON = 97
 _START = (
@@ -51,15 +50,15 @@ _START = (
     'exec $p -u -c "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"; fi; done; '
     f"python3 -V >&2 2>/dev/null || echo no Python >&2; exit {_NO_PYTHON}'"
 )
-"""The one line that the login shell reads. Single quotes around text without quotes, backslashes and exclamation marks
-mean the same to sh, bash, zsh, fish and csh."""
+"""Command for the login shell. Single-quoted text without quotes, backslashes and exclamation marks has one meaning
+in sh, bash, zsh, fish and csh."""
 
 _HEARTBEAT = 10.0
 _LONGEST_HOST = 300
 _CHUNK = 1 << 16
 _END_SECONDS = 5.0
 _MOST_NOISE = 4 << 20
-"""Bytes that a login shell may print."""
+"""Maximum number of bytes that a login shell may print before the agent starts."""
 _LONGEST_LINE_OF_ERRORS = 1 << 16
 _MOST_LINES = 10_000
 _SHOWN_CHARACTERS = 300
@@ -77,15 +76,15 @@ class _Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Seconds after which a device is given up.
+    """Time limits for a device, in seconds.
 
     Attributes:
-        login: for a password to be typed, and for a slow device to start Python.
-        silence: without a byte from the agent, which sends a sign of life every 3 s.
-        taking: to take a block of 64 KiB of what is sent.
-        answer: for the answer to a request that costs the device nothing.
-        work: for the answer to one that makes it write or remove many files.
-        fetch: for packages that it fetches itself.
+        login: for typing a password and starting Python on a slow device.
+        silence: without a byte from the agent, which sends a heartbeat every 3 s.
+        taking: for receiving a block of 64 KiB.
+        answer: for the answer to a short request.
+        work: for the answer to a request that writes or removes many files.
+        fetch: for downloading packages on the device.
     """
 
     login: float = 180.0
@@ -100,7 +99,7 @@ LIMITS = Limits()
 
 
 def check_host(host: str) -> str:
-    """The host, if it can be one. Raises UsageError."""
+    """Return the host. Raises UsageError: it is not a valid host name for ssh."""
     odd = any(character.isspace() or not character.isprintable() for character in host)
     if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
         shown = host[:_LONGEST_HOST]
@@ -109,17 +108,17 @@ def check_host(host: str) -> str:
 
 
 class Connection:
-    """One login. For one thread; close it, or use it as a context manager."""
+    """Connection of one login, for use by one thread. Close it, or use it as a context manager."""
 
     def __init__(self, host: str, *, silence: float = SILENCE, limits: Limits | None = None) -> None:
         """Log in and start the agent.
 
         Args:
-            silence: seconds after which the device takes a mute connection for cut, and stops what it does.
-            limits: for how long to wait for the device; by default LIMITS.
+            silence: seconds without a message after which the agent ends.
+            limits: time limits for the device; by default LIMITS.
 
         Raises:
-            RemoteError: it cannot be reached, refuses the login, or has no Python; the message says which.
+            RemoteError: the device cannot be reached, refuses the login, or has no Python.
         """
         self.host = check_host(host)
         self._silence = silence
@@ -170,14 +169,14 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be asked something."""
+        """Whether the connection can take requests."""
         return self._ssh.poll() is None
 
     def close(self) -> None:
-        """Log out. The agent ends with its standard input, and what it has started with it."""
+        """Log out. The agent and the programs that it has started end with its standard input."""
         self._closing.set()
         self._inbox.close()
-        closer = threading.Thread(target=self._close_input, daemon=True)  # it may wait for room in a full pipe
+        closer = threading.Thread(target=self._close_input, daemon=True)  # the thread may be blocked by a full pipe
         closer.start()
         closer.join(1.0)
         try:
@@ -194,18 +193,18 @@ class Connection:
         """Send a request and return its answer.
 
         Args:
-            answer: its dataclass.
-            seconds: time limit; by default the one for an answer that costs nothing.
+            answer: dataclass of the answer.
+            seconds: time limit; by default `Limits.answer`.
 
         Raises:
-            RemoteError: the connection is cut, the device cannot do it (`RemoteError.reason` says why, in its words),
-                or it answers something else, or too late.
+            RemoteError: the connection is lost, the device reports an error (`RemoteError.reason`), or its answer is
+                invalid or late.
         """
         return self._answer(self._post({"do": do, **request}), answer, seconds or self._limits.answer)
 
     @property
     def limits(self) -> Limits:
-        """Seconds after which the device is given up."""
+        """Time limits for the device."""
         return self._limits
 
     def run(
@@ -217,19 +216,19 @@ class Connection:
         line: Callable[[str], object] | None = None,
         pause: float = 60.0,
     ) -> tuple[Ended, list[str]]:
-        """Run a program there, to its end.
+        """Run a program on the device until it ends.
 
         Args:
-            env: added to the environment.
+            env: additional environment variables.
             text: its standard input.
-            line: called with each line of its standard output as it comes.
-            pause: seconds that the next line, or the end, may take to come.
+            line: called with each line of its standard output.
+            pause: time limit for the next line or the end, in seconds.
 
         Returns:
-            How it ended; and, without `line`, the lines of its standard output.
+            The end status; and, without `line`, the lines of its standard output.
 
         Raises:
-            RemoteError: the connection is cut, there is no such program, it takes too long, or prints too much.
+            RemoteError: the connection is lost, the program does not exist, exceeds the time limit, or prints too much.
         """
         lines: list[str] = []
 
@@ -244,16 +243,16 @@ class Connection:
     def send_item(
         self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
     ) -> None:
-        """Make an item of the program's folder there out of files here, by tar: complete, or not there.
+        """Create an item of the program's folder on the device atomically from local files.
 
         Args:
             item: `<kind>/<key>`.
-            members: file by its path in the item.
-            wheels: they are wheels; unpack them.
-            advance: called with the number of bytes sent since.
+            members: local files by their paths in the item.
+            wheels: whether the files are wheels, to be unpacked.
+            advance: called with the number of bytes sent since the last call.
 
         Raises:
-            RemoteError: the connection is cut, or the item cannot be written.
+            RemoteError: the connection is lost, or the item cannot be written.
         """
 
         def write(pipe: _Chunks) -> None:
@@ -296,7 +295,7 @@ class Connection:
         while True:
             message = self._take(end, seconds)
             try:
-                if message.get("id") != number:  # of a request that was given up
+                if message.get("id") != number:  # answer to a request that has timed out
                     check(message, {"id": int})
                 elif "line" in message and line is not None:
                     line(from_json(_Line, message).line)
@@ -330,7 +329,7 @@ class Connection:
                 raise self._cut()
 
     def _refusal(self, detail: str) -> RemoteError:
-        """End the connection; return why."""
+        """End the connection; return an error with the reason."""
         self._give_up("")
         return RemoteError(
             f"{self.host}: it answers what is not understood here ({_shown(detail)}). Whatever answers is not"
@@ -389,7 +388,7 @@ class Connection:
                 self._post({"do": "ping"})
 
     def _guard(self) -> None:
-        """End a connection whose other end is silent, or takes nothing."""
+        """End a connection whose device is silent or does not receive."""
         while not self._closing.wait(0.5):
             now, writing = time.monotonic(), self._writing
             if now - self._reader.heard > self._limits.silence:
@@ -398,12 +397,12 @@ class Connection:
                 self._give_up(f"has taken nothing of what is sent for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
-        """Why there is no connection, in one line."""
+        """Return the error of a lost connection, with the reason in one line."""
         try:
             status: int | None = self._ssh.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             status = None
-        time.sleep(0.05)  # for the last of its standard error
+        time.sleep(0.05)  # wait for the end of its standard error
         words = [line for line in self._said if line and not line.startswith(("Warning: Permanently added", "debug"))]
         last = _shown(words[-1].rstrip(".")) if words else ""
         if status == _NO_PYTHON:
@@ -424,7 +423,7 @@ class Connection:
 
 
 def _agent_source() -> bytes:
-    """The agent as one program: the modules it imports are put in place first."""
+    """Return the source of the agent as one program, which contains the modules it imports."""
     folder = files("poets_edge.bench.remote")
     name = "poets_edge.bench.remote.own_folder"
     module = folder.joinpath("own_folder.py").read_text("utf-8")
@@ -438,7 +437,7 @@ def _agent_source() -> bytes:
 
 
 class _Chunks:
-    """A file to write into whose content goes over the connection in pieces, each after a line with its size."""
+    """Writable file that sends its content over the connection in chunks, each after a line with its size."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -450,7 +449,7 @@ class _Chunks:
 
 
 class _Counted:
-    """A file to read from that tells how much was read."""
+    """Readable file that reports the number of bytes read."""
 
     def __init__(self, file: IO[bytes], advance: Advance) -> None:
         self._file = file

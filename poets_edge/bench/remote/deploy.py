@@ -1,7 +1,6 @@
-"""`deploy`: a model on a device, labelling what the camera sees from the moment the device has started.
+"""`deploy`: installation of a model on a device, as a service that labels frames of the camera.
 
-Comes in: a model, a host, options of `watch`. Goes out: a service there, and its first labels. What
-docs/raspberry-pi.md explains step by step, done over one connection and without root; `remove` undoes all of it.
+`deploy` carries out the steps of docs/raspberry-pi.md over one connection and without root; `remove` undoes them.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ class DeployOptions:
 
     Attributes:
         model: a `.tflite` file.
-        on: the device, as ssh takes it.
-        labels: labels file, in place of the model's own.
-        watch: more arguments for `poets-edge watch` there, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
-        remote_dir: where `poets-edge`, the program's own folder, goes; by default the user's data folder there.
+        on: host name of the device for ssh.
+        labels: labels file to use instead of the labels in the model.
+        watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
+        remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
 
     model: Path
@@ -61,14 +60,14 @@ class DeployOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A service that runs.
+    """A running service.
 
     Attributes:
-        service: its name, which is that of its lines in the journal.
-        model: where the model lies there.
-        unit: the file of the service there.
-        undo: the command that removes it.
-        lines: its first lines.
+        service: name, which also identifies its lines in the journal.
+        model: path of the model on the device.
+        unit: path of the unit file on the device.
+        undo: command that removes the service.
+        lines: first lines of its output.
     """
 
     host: str
@@ -96,11 +95,11 @@ def undo_command(host: str, remote_dir: str = "") -> str:
 
 
 def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed:
-    """Install the program, copy the model, and start the service, or start it again with what is new.
+    """Install the program, copy the model, and start or restart the service.
 
     Raises:
-        ModelError: the model or its labels cannot be used; the device is not touched then.
-        RemoteError: the device cannot be reached or set up, or the service does not start; the message says why.
+        ModelError: the model or its labels cannot be used; the device is not changed.
+        RemoteError: the device cannot be reached or set up, or the service does not start.
     """
     reporter = reporter or Silent()
     check_host(options.on)
@@ -133,10 +132,10 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:
     """Undo `deploy`: stop the service, and remove it, the model and the program.
 
-    Only files that the program has written are removed. What else is in its folder stays, and a warning names it.
+    Only files that the program has written are removed; a warning names any other files in its folder.
 
     Returns:
-        Whether anything was there.
+        Whether a deployment was found.
 
     Raises:
         RemoteError: the device cannot be reached, a file cannot be removed, or another session uses the folder.
@@ -162,7 +161,7 @@ def _item_of(device: Installation, path: str) -> str:
 
 
 class _Systemd:
-    """The user's own systemd on the device. It needs no root, and no password."""
+    """The systemd instance of the user on the device, which needs neither root nor a password."""
 
     def __init__(self, device: Installation, undo: str) -> None:
         self._device = device
@@ -170,11 +169,11 @@ class _Systemd:
         self.name = unit_name(facts.folder, usual=facts.usual)
         self.undo = undo
         self._links = f"{facts.config or facts.home + '/.config'}/systemd/user"
-        # A login through ssh has it where PAM gives it one.
+        # With PAM, a login through ssh has an instance.
         self._environment = {"XDG_RUNTIME_DIR": facts.runtime or f"/run/user/{facts.uid}", "LC_ALL": "C.UTF-8"}
 
     def check(self) -> None:
-        """Raises RemoteError: there is no such systemd."""
+        """Raise RemoteError if the user has no systemd instance."""
         try:
             ended = self._call("systemctl", "--user", "daemon-reload")[0]
         except RemoteError as error:
@@ -189,17 +188,17 @@ class _Systemd:
             )
 
     def set_up(self, command: Sequence[str], needed: Sequence[str], reporter: Reporter) -> str:
-        """Write the unit, and start it, or start it again.
+        """Write the unit, and start or restart it.
 
         Args:
-            command: the service runs this.
+            command: command of the service.
             needed: items of the program's folder that it needs.
 
         Returns:
-            The unit's file in the program's folder; systemd gets a link to it.
+            Path of the unit file in the program's folder, to which systemd has a link.
 
         Raises:
-            RemoteError: it cannot be written or started.
+            RemoteError: the unit cannot be written or started.
         """
         connection = self._device.connection
         for word in (*command, *self._device.environment.values()):
@@ -230,13 +229,13 @@ class _Systemd:
         """Stop the service, and remove it from systemd.
 
         Args:
-            lingered: `deploy` has had the user's systemd run without a login. It goes on where other services need it.
+            lingered: whether `deploy` enabled lingering; it stays enabled if other services need it.
         """
         connection = self._device.connection
-        self.run("disable", "--now", f"{self.name}.service", must=False)
+        self.run("disable", "--now", f"{self.name}.service", check=False)
         connection.ask("unlink", Done, folder=self._links, unit=self.name)
-        self.run("daemon-reload", must=False)
-        self.run("reset-failed", f"{self.name}.service", must=False)
+        self.run("daemon-reload", check=False)
+        self.run("reset-failed", f"{self.name}.service", check=False)
         if lingered:
             others = self._found().others
             if others:
@@ -247,16 +246,16 @@ class _Systemd:
     def _found(self) -> Links:
         return self._device.connection.ask("links", Links, folder=self._links, unit=self.name, prefix=NAME)
 
-    def run(self, *arguments: str, must: bool = True) -> str:
-        """`systemctl --user`. Raises RemoteError where it fails and must not."""
+    def run(self, *arguments: str, check: bool = True) -> str:
+        """Run `systemctl --user`. Raises RemoteError if it fails and `check` is set."""
         ended, lines = self._call("systemctl", "--user", *arguments)
-        if must and ended.status:
+        if check and ended.status:
             command = f"systemctl --user {' '.join(arguments)}"
             raise RemoteError(f"{self._device.host}: {command} failed there ({ended.last_words.rstrip('.')}).")
         return "\n".join(lines).strip()
 
     def loginctl(self, *arguments: str) -> str | None:
-        """Its output; None where it fails."""
+        """Return the output of `loginctl`; None if it fails."""
         try:
             ended, lines = self._call("loginctl", *arguments, self._device.facts.user)
         except RemoteError:
@@ -264,7 +263,7 @@ class _Systemd:
         return "\n".join(lines).strip() if ended.status == 0 else None
 
     def linger(self, reporter: Reporter) -> bool:
-        """Have the user's systemd run without a login, from the start of the device on. True: it did not before."""
+        """Enable lingering, so that the user's systemd runs without a login. Return whether it was disabled before."""
         if self.loginctl("show-user", "--property=Linger", "--value") == "yes":
             return False
         if self.loginctl("enable-linger") is not None:
@@ -277,7 +276,7 @@ class _Systemd:
         return False
 
     def first_lines(self, reporter: Reporter) -> list[str]:
-        """The service's first words. Raises RemoteError where it ends instead."""
+        """Return the first lines of the service's output. Raises RemoteError: the service ends."""
         end = time.monotonic() + _FIRST_LABELS_SECONDS
         lines: list[str] = []
         with reporter.progress(f"{self._device.host}: first labels", _ENOUGH_LINES, "line") as advance:
@@ -315,7 +314,7 @@ class _Systemd:
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """Options of `watch` by their flags as a command line again: True is a flag alone, a tuple several times."""
+    """Return a command line of `watch` from options by flag: True adds the flag alone, a tuple repeats it."""
     words: list[str] = []
     for flag, value in given:
         if value is True:

@@ -1,4 +1,4 @@
-"""Lines that another program writes, read by a thread with limits on the length of one and on the bytes that wait."""
+"""Queue of lines that a thread reads from a pipe, with limits on the length of a line and on the queued bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BLOCK = 1 << 16
 
 
 class Inbox:
-    """A queue of lines between the thread that reads a pipe and the one that uses them."""
+    """Queue of lines between the thread that reads a pipe and the consumer."""
 
     def __init__(self, *, most_bytes: int) -> None:
-        """Args: most_bytes: the reading thread waits while so much lies here unused."""
+        """Args: most_bytes: number of queued bytes from which the reading thread waits."""
         self._most_bytes = most_bytes
         self._lines: deque[bytes] = deque()
         self._bytes = 0
@@ -23,7 +23,7 @@ class Inbox:
         self._changed = threading.Condition()
 
     def put(self, line: bytes) -> None:
-        """Add a line, as soon as there is room for it."""
+        """Add a line; wait while the queue is full."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._lines or self._bytes < self._most_bytes)
             if not self._closed:
@@ -32,7 +32,7 @@ class Inbox:
                 self._changed.notify_all()
 
     def get(self, seconds: float) -> bytes | None:
-        """Return the next line; None if none comes within so many seconds, or none will come any more."""
+        """Return the next line; None after a timeout in seconds, or at the end of the lines."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._lines, timeout=seconds)
             if not self._lines:
@@ -44,7 +44,7 @@ class Inbox:
 
     @property
     def ended(self) -> bool:
-        """Whether no line is left, and none will come any more."""
+        """Whether the queue is empty and closed."""
         with self._changed:
             return self._closed and not self._lines
 
@@ -56,10 +56,10 @@ class Inbox:
 
 
 class LineReader:
-    """Reads lines of a pipe.
+    """Reader of lines from a pipe.
 
     Attributes:
-        heard: when the last bytes came, seconds of the monotonic clock.
+        heard: time of the last received bytes, in seconds of the monotonic clock.
     """
 
     def __init__(self, stream: IO[bytes], *, longest: int) -> None:
@@ -71,7 +71,7 @@ class LineReader:
         """Call `take` with each line, to the end of the pipe.
 
         Returns:
-            Whether all lines were short enough; else the pipe is not read any further.
+            Whether all lines were within the limit; reading stops at a line that is longer.
         """
         rest: list[bytes] = []
         length = 0

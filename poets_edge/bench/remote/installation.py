@@ -1,14 +1,14 @@
-"""The program on a device: there already, or installed now, in a folder of its own.
+"""Installation of the program on a device, in a folder of its own.
 
-Comes in: a connection. Goes out: an `Installation` that runs modules of this very version there. The system's Python
-runs it and is never changed: packages are unpacked into the folder and found by PYTHONPATH.
+`install` returns an `Installation`, which runs modules of this version on the device. The device's Python is not
+changed: packages are unpacked into the folder and found through PYTHONPATH.
 
     ~/.cache/poets-edge/
-        packages/<key>/    what the program needs, by what was asked for and the device's Python
-        program/<key>/     the program, by its content
-        models/ photos/    what was measured, by content
+        packages/<key>/    required packages; the key depends on the requirements and the device's Python
+        program/<key>/     the program; the key depends on its contents
+        models/ photos/    measured models and photos, by content
 
-`own_folder.py` describes the folder, and what is ever removed from it.
+`own_folder.py` describes the folder and the removal of its files.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Room for the packages: on 32 bits without numpy and Pillow; both measured, rounded up."""
+"""Disk space for the packages in MB, measured and rounded up; True: without numpy and Pillow, as on 32 bits."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"
 _WITH_CAMERA = ("numpy", "pillow")
-"""picamera2's compiled parts start with the system's numpy only."""
+"""Packages of the system that picamera2 requires: its compiled parts work with the system's numpy only."""
 
 Kind = Literal["cache", "data"]
 
@@ -46,10 +46,10 @@ class Installation:
     """The program on a device.
 
     Attributes:
-        folder: the program's own folder there.
-        python: the device's Python.
+        folder: the program's folder on the device.
+        python: path of the device's Python.
         items: the program and its packages, relative to the folder.
-        facts: what the agent says of the device.
+        facts: facts about the device, from its agent.
     """
 
     connection: Connection
@@ -60,7 +60,7 @@ class Installation:
 
     @classmethod
     def bare(cls, connection: Connection, facts: Facts) -> Installation:
-        """Describe a device without using a program on it."""
+        """Describe a device without an installed program."""
         return cls(connection, PurePosixPath(facts.folder), facts.executable, (), facts)
 
     @property
@@ -78,10 +78,10 @@ class Installation:
         Args:
             text: its standard input.
             line: called with each line of its standard output.
-            pause: seconds that the next line, or the end, may take to come.
+            pause: time limit for the next line or the end, in seconds.
 
         Raises:
-            RemoteError: the connection is cut, or the program takes too long.
+            RemoteError: the connection is lost, or the program exceeds the time limit.
         """
         command = [self.python, "-m", module, *arguments]
         return self.connection.run(command, env=self.environment, text=text, line=line, pause=pause)[0]
@@ -90,13 +90,13 @@ class Installation:
 def install(
     connection: Connection, *, folder: str = "", kind: Kind = "cache", reporter: Reporter | None = None
 ) -> Installation:
-    """Have this very version on the device.
+    """Install this version on the device, unless it is installed already.
 
     Args:
-        folder: where `poets-edge`, the program's own folder, goes; by default the user's cache or data folder there.
+        folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
 
     Raises:
-        RemoteError: nothing is made for such a device, the folder cannot be written, or packages cannot be fetched.
+        RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
     """
     reporter = reporter or Silent()
     facts = connection.ask("facts", Facts, folder=folder, kind=kind, packages=["numpy", "pillow", _CAMERA, "pip"])
@@ -123,15 +123,15 @@ def install(
 def open_folder(
     connection: Connection, facts: Facts, *, default: bool, reporter: Reporter, alone: bool = False
 ) -> None:
-    """Use the program's own folder there in this session, and make it if need be.
+    """Open the program's folder on the device for this session, and create it if needed.
 
     Args:
-        facts: of the device, with the folder.
-        default: the user has not named a folder; then one that holds something else already is used all the same.
-        alone: let no other session use the folder.
+        facts: facts about the device, with the folder.
+        default: whether the folder is the default one, which is used even if it contains other files.
+        alone: whether to exclude other sessions.
 
     Raises:
-        RemoteError: it cannot be written, was not made by the program, or another session uses it.
+        RemoteError: the folder cannot be written, was not created by the program, or is used by another session.
     """
     folder = facts.folder
     if ":" in folder:
@@ -154,14 +154,14 @@ def open_folder(
 
 
 def name_left(host: str, left: Sequence[str], reporter: Reporter) -> None:
-    """Warn of files in the program's folder that are not the program's, and that were therefore not removed."""
+    """Warn of files that were not removed from the program's folder, because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
 
 
 def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
-    """Tell where an older version, which had no folder of its own, has left its files."""
+    """Print the paths of files of older versions, which had no folder of their own."""
     if facts.older:
         reporter.note(
             f"{host}: not used and not removed, because an older version put it there: {', '.join(facts.older)}"
@@ -169,7 +169,7 @@ def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
 
 
 def item(kind: str, *parts: str | bytes) -> str:
-    """The path in the program's folder of something that follows from these."""
+    """Return the path of an item in the program's folder; its key is a digest of the given parts."""
     return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 
@@ -182,10 +182,10 @@ def send(
     *,
     wheels: bool = False,
 ) -> None:
-    """Make an item of the program's folder on the device, showing the progress.
+    """Create an item of the program's folder on the device, and show the progress.
 
     Raises:
-        RemoteError: it cannot be written there; the message has the way out.
+        RemoteError: the item cannot be written; the message names a remedy.
     """
     total = sum(path.stat().st_size for path in members.values())
     try:
@@ -196,7 +196,7 @@ def send(
 
 
 def with_way_out(error: RemoteError) -> RemoteError:
-    """The error, with what to do where the device cannot keep a file."""
+    """Return the error with a remedy added, if the device could not write a file."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
         "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp.",
@@ -209,7 +209,7 @@ def with_way_out(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: Facts) -> System:
-    """The system that the agent found, which decides which interpreter fits."""
+    """Return the system of the device, which determines the interpreter."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
         userland(facts.machine, facts.bits),
@@ -229,7 +229,7 @@ def _install_packages(
     packages: str,
     reporter: Reporter,
 ) -> None:
-    """Fetched here and carried over; where this machine cannot fetch them, by the device's own pip."""
+    """Download the packages here and send them; if this fails, download them with the device's pip."""
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
     if facts.free < room:
         raise RemoteError(
@@ -250,7 +250,7 @@ def _install_packages(
 
 
 def _let_it_fetch(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
-    """Have the device's pip fetch the packages. Raises RemoteError."""
+    """Download the packages with the device's pip. Raises RemoteError."""
     if not facts.versions.get("pip"):
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
     command = [facts.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]

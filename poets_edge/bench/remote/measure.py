@@ -1,7 +1,7 @@
 """Measurements on a device: `python -m poets_edge.bench.remote.measure`.
 
 One request is read from standard input; progress and results are written to standard output, as lines of JSON; see
-`messages.py`. Rounds are sent as they are finished, so that none is lost when the connection is.
+`messages.py`. Each round is sent when it is finished, so that a lost connection loses no finished round.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from poets_edge.errors import MeasurementError, PoetsEdgeError
 
 
 class JsonReporter:
-    """A reporter that writes JSON to the connection."""
+    """Reporter that writes JSON to the connection."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -81,7 +81,7 @@ def measure(request: Request, reporter: JsonReporter) -> tuple[str, ...]:
         Disturbances of the device.
 
     Raises:
-        PoetsEdgeError: as `benchmark` and `sustain` do.
+        PoetsEdgeError: see `benchmark` and `sustain`.
     """
     machine = machine_facts()
     reporter.send(Machine(**machine))
@@ -132,7 +132,7 @@ def _alone(reporter: JsonReporter) -> Iterator[None]:
     """Wait for other measurements on this device, which would disturb this one. The lock ends with the process."""
     path = Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}"
     try:
-        # In a folder for everybody: neither through another user's link, nor over what is there.
+        # The folder is shared by all users: do not follow links or overwrite files.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise MeasurementError(f"{path}: {error.strerror}; measuring there needs it as a lock. Remove it.") from None

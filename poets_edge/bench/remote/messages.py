@@ -1,6 +1,6 @@
 """Requests to `poets_edge.bench.remote.measure` on a device, and the messages that it sends, one per line of JSON.
 
-Messages come from another machine: each is checked, with limits on every value, as it is read.
+Messages from another machine are not trusted: each is checked when it is read, with limits on every value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from poets_edge.errors import RecordError
 
 @dataclass(frozen=True)
 class FactsRequest:
-    """Asks for the facts about the device alone."""
+    """Request for the facts about the device only."""
 
     def to_json(self) -> dict[str, Any]:
         return {"task": "facts"}
@@ -24,12 +24,12 @@ class FactsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundsRequest:
-    """Asks for rounds of models, and for their scores of photos.
+    """Request for rounds of models and, optionally, for their scores of photos.
 
     Attributes:
         models, image_dir, labels: paths on the device; the last two may be "".
         threads: empty for the device's default.
-        known: rounds that need not be measured again, if their conditions are those of the device.
+        known: finished rounds, which are not measured again if their conditions are those of the device.
     """
 
     models: tuple[str, ...]
@@ -64,7 +64,7 @@ class RoundsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
-    """Asks for models under load; see `SustainedOptions`.
+    """Request for a sustained load on models; see `SustainedOptions`.
 
     Attributes:
         models: paths on the device.
@@ -88,7 +88,7 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Read a request. Raises KeyError where it is of another version, which `install` rules out."""
+    """Read a request. Raises KeyError: it is of another version, which `install` prevents."""
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
@@ -96,7 +96,7 @@ def read_request(value: dict[str, Any]) -> Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Begin:
-    """Something with a progress bar begins."""
+    """Start of a progress bar."""
 
     what: Text
     total: Count
@@ -105,14 +105,14 @@ class Begin:
 
 @dataclass(frozen=True)
 class Advance:
-    """The progress bar moves on by an amount."""
+    """Advance of the progress bar by an amount."""
 
     amount: Count
 
 
 @dataclass(frozen=True)
 class End:
-    """What began last is over."""
+    """End of the current progress bar."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +153,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class FinishedRound:
-    """A round, as `Round.to_json` gives it, as soon as it is finished."""
+    """A finished round, in the form of `Round.to_json`."""
 
     round: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoScores:
-    """Scores of one photo by the model of this number, one for each label."""
+    """Scores of one photo by one model, given by its number; one for each label."""
 
     model: Index
     photo: str
@@ -169,7 +169,7 @@ class PhotoScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A window of load on the model of this number, as `LoadWindow.to_json` gives it."""
+    """A window of load on one model, given by its number, in the form of `LoadWindow.to_json`."""
 
     model: Index
     window: dict[str, Any]
@@ -177,7 +177,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Failure:
-    """The measurement failed: the message, and the name of a class of `poets_edge.errors`."""
+    """Failure of the measurement: the message, and the name of a class of `poets_edge.errors`."""
 
     error: Text
     name: Text
@@ -185,7 +185,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """The measurement is over; disturbances of the device. The last message."""
+    """Last message: the disturbances of the device during the measurement."""
 
     warnings: Texts
 

@@ -1,4 +1,4 @@
-"""A measurement on a device, followed from here: its progress, its warnings, its rounds as they are finished."""
+"""Client of a measurement on a device, which receives progress, warnings and finished rounds."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
 _PAUSE_SECONDS = 1200.0
-"""Between two messages, apart from the time that is measured: a process there has ten minutes for one round."""
+"""Maximum pause between two messages, in seconds, in addition to the measured time; a round may take ten minutes."""
 _MOST_SAMPLES = 5_000_000
-"""Times of all rounds together; a default measurement has some ten thousand for each variant."""
+"""Maximum number of times in all rounds; a default measurement has some ten thousand for each variant."""
 _MOST_MESSAGES = 100_000
-"""Notes, warnings and progress bars."""
+"""Maximum number of notes, warnings and progress bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,8 @@ class DeviceTimings:
 
     Attributes:
         machine: facts about the device.
-        variants: that were measured.
-        stamp: of the rounds.
+        variants: measured variants.
+        stamp: stamp of the rounds.
         scores: float32 [labels] by number of the model and name of the photo.
         warnings: disturbances of the device.
     """
@@ -67,14 +67,14 @@ class DeviceTimings:
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
-    """Return facts about the device, as `machine_facts` returns them there. Raises RemoteError."""
+    """Return the result of `machine_facts` on the device. Raises RemoteError."""
     follower = Follower(installation, reporter)
     follower.run(FactsRequest())
     return follower.machine
 
 
 def send_models(installation: Installation, models: Sequence[Path], reporter: Reporter) -> list[str]:
-    """Copy models to the device, unless it has them, and return the path of each there."""
+    """Copy models to the device, unless it has them, and return their paths on the device."""
     items = {}
     for number, model in enumerate(models):  # the number keeps copies under one name apart
         again = sum(other.name == model.name for other in models[:number])
@@ -104,13 +104,13 @@ def measure_rounds(
     photos: Sequence[str] = (),
     widths: Sequence[int] = (),
 ) -> DeviceTimings:
-    """Measure models of this machine on the device.
+    """Measure local models on the device.
 
     Args:
         threads: empty for the device's default.
-        log: receives each round; those that it holds are not measured again.
-        image_dir, labels: on the device; "" for none.
-        photos: names of those in `image_dir`.
+        log: receives the finished rounds; rounds in the log are not measured again.
+        image_dir, labels: paths on the device; "" for none.
+        photos: names of the photos in `image_dir`.
         widths: number of labels of each model, if there are photos.
 
     Raises:
@@ -156,7 +156,7 @@ def not_understood(installation: Installation, error: RecordError) -> RemoteErro
 
 
 class Follower:
-    """Runs one request on a device and passes on what it reports.
+    """Client of one request, which passes on progress and warnings of the device.
 
     Attributes:
         machine: facts about the device, once it has sent them.
@@ -171,10 +171,10 @@ class Follower:
         self._messages = 0
 
     def run(self, request: Request, *, pause: float = _PAUSE_SECONDS) -> tuple[str, ...]:
-        """Have the device carry out a request, and return its disturbances.
+        """Run a request on the device, and return the disturbances during the measurement.
 
         Args:
-            pause: seconds that the next message may take to come.
+            pause: time limit for the next message, in seconds.
 
         Raises:
             RemoteError: the connection was lost, or the device sent something else than asked for.
@@ -197,10 +197,10 @@ class Follower:
         return self._last.warnings
 
     def on_machine(self) -> None:
-        """React to the facts about the device."""
+        """Process the facts about the device."""
 
     def on_result(self, message: Message) -> None:
-        """React to a round, scores or a window. Raises RecordError where it was not asked for."""
+        """Process a round, scores or a window. Raises RecordError: the message was not requested."""
         raise RecordError(f"{type(message).__name__} was not asked for")
 
     def _read(self, line: str) -> None:
@@ -250,7 +250,7 @@ class _Bar:
         self._left = total
 
     def advance(self, amount: int) -> None:
-        """Move on. Raises RecordError at the end."""
+        """Advance the bar. Raises RecordError beyond its end."""
         if amount > self._left:
             raise RecordError("progress beyond the end")
         self._left -= amount
@@ -262,7 +262,7 @@ class _Bar:
 
 
 class _RoundsFollower(Follower):
-    """Adds the rounds that a device measures to a log, and collects scores of photos.
+    """Client that adds the rounds of a device to a log and collects its scores of photos.
 
     Attributes:
         stamp: of the rounds.

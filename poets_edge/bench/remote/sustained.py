@@ -1,4 +1,4 @@
-"""`benchmark --sustained --on HOST`: whether a device keeps its speed under load."""
+"""`benchmark --sustained --on HOST`: speed of a device under sustained load."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PAUSE_SECONDS = 600.0
 def sustain_on(
     options: SustainedOptions, host: str, *, folder: str = "", reporter: Reporter | None = None
 ) -> SustainedResult:
-    """Keep models of this machine under load on a device.
+    """Measure local models under sustained load on a device.
 
     Args:
-        host: as ssh takes it.
-        folder: where the program goes there; by default under the user's cache folder.
+        host: host name for ssh.
+        folder: parent of the program's folder; by default the user's cache folder on the device.
 
     Raises:
-        RemoteError: the device cannot be reached or set up, or the connection was lost; what runs there ends with it.
-        ModelError: as `sustain` raises it, before the device is asked for anything.
+        RemoteError: the device cannot be reached or set up, or the connection was lost, which also ends the load.
+        ModelError: see `sustain`; raised before the first request to the device.
     """
     reporter = reporter or Silent()
     check_host(host)
@@ -55,10 +55,10 @@ def sustain_on(
 
 
 class _LoadFollower(Follower):
-    """Collects windows of load.
+    """Client that collects windows of load.
 
     Attributes:
-        windows: of each model.
+        windows: windows of each model.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, options: SustainedOptions) -> None:

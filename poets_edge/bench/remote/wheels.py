@@ -23,17 +23,17 @@ from poets_edge.errors import RemoteError
 from poets_edge.tflite.runtimes import System
 
 DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
-"""Packages and modules that a device gets, with `api` and `cli`, whose functions import what they need."""
+"""Packages and modules that are installed on a device, next to `api` and `cli`, whose functions import lazily."""
 
 _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
-"""Files and folders of the package that the wheel for a device holds; `py` is the marker `py.typed`."""
+"""Files and folders of the package in the wheel for a device; `py` is the marker `py.typed`."""
 _OLDEST_GLIBC = 17
 """Minor version in manylinux_2_17, the oldest tag that a needed package uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Machine -> packages without wheels, which the system must provide."""
+"""Packages without wheels, which the system must provide, by machine."""
 
 
 @dataclass(frozen=True)
