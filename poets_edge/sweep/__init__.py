@@ -1,1 +1,1 @@
-"""Comparison of many models: accuracy, latency, and the model to ship."""
+"""Comparison of architectures by accuracy and latency, and choice of the model to ship (the `grid` command)."""

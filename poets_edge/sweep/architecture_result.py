@@ -1,7 +1,7 @@
-"""Results of one architecture: its exported models and their evaluations, saved so that a stopped grid can continue.
+"""Saved results of one architecture: its exported models and their evaluations, so that a stopped grid can continue.
 
-The file lies in the user's output folder, so nothing in it is trusted: `read` checks its shape and the checksums of the
-models, and work whose result is missing, damaged or of other inputs is done again.
+The user can edit the result file, so `read_result` validates all fields and the checksums of the models. An
+architecture whose result is missing, damaged or computed from different inputs is trained again.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization
 
 FILE = "result.json"
-"""Name of the saved result in an architecture's folder."""
+"""File name of the saved result in an architecture's folder."""
 INT8_BACKBONE = "int8_features.tflite"
-"""Name of the int8 model without its last layer in an architecture's folder."""
+"""File name of the int8 model without its last layer in an architecture's folder."""
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
-"""Quantizations that a grid exports of each architecture."""
+"""Quantizations exported for each architecture of a grid."""
 
 _FILE_NAME = Check(str, "the name of a file", lambda name: name not in ("", ".", "..") and not set(name) & set("/\\\0"))
 _EVALUATION = {
@@ -55,12 +55,12 @@ _RESULT = {
 
 @dataclass(frozen=True)
 class MistakeRecord:
-    """A misclassified photo, without its path.
+    """A misclassified photo in a saved result.
 
     Attributes:
         photo: path relative to the photo folder.
         answer: predicted label.
-        score: its score, 0 to 1.
+        score: score of the predicted label, 0 to 1.
     """
 
     photo: str
@@ -69,20 +69,20 @@ class MistakeRecord:
 
 
 def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
-    """Return mistakes with the names of their photos."""
+    """Convert mistakes to records, which store the names of the photos instead of their paths."""
     return tuple(MistakeRecord(mistake.photo.name, mistake.answer, mistake.score) for mistake in mistakes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """Evaluation of one model on a list of photos.
+    """Evaluation of one model on the photos of its `Evaluations`.
 
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.
         repeats: predictions per photo; more than 1 after repeated cross-validation.
         confusion: number of photos by true class (row) and predicted class (column), averaged over repeats.
         mistakes: misclassified photos, most confident first.
-        agreement: fraction of predictions equal to the float32 model's.
+        agreement: fraction of predictions equal to the float32 model's; None if not known.
     """
 
     correct: tuple[int, ...]
@@ -93,7 +93,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Return the evaluation of JSON values that were made by `dataclasses.asdict` and have been checked."""
+        """Return the evaluation in validated JSON values written by `dataclasses.asdict`."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -105,14 +105,14 @@ class EvaluationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluations:
-    """Evaluations of an architecture's models on the same photos.
+    """Evaluations of all models of one architecture on one list of photos.
 
     Attributes:
         photos: paths relative to the photo folder.
-        folds: folds of the cross-validation; 0 if the photos are the test set.
-        requested_folds: folds that were asked for; `folds` is smaller if a class has few photos.
-        warnings: one sentence each.
-        models: evaluation of each quantization.
+        folds: number of cross-validation folds; 0 if the photos are the test set.
+        requested_folds: number of folds in the options; `folds` is smaller if a class has few photos.
+        warnings: warnings of the cross-validation, one sentence each.
+        models: evaluation of the model at each quantization.
     """
 
     photos: tuple[str, ...]
@@ -123,7 +123,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Return the evaluations of JSON values that were made by `dataclasses.asdict` and have been checked."""
+        """Return the evaluations in validated JSON values written by `dataclasses.asdict`."""
         return Evaluations(
             photos=tuple(value["photos"]),
             folds=value["folds"],
@@ -135,12 +135,12 @@ class Evaluations:
 
 @dataclass(frozen=True, kw_only=True)
 class GridModel:
-    """An exported model.
+    """Exported model of an architecture at one quantization.
 
     Attributes:
         path: `.tflite` file.
-        size: bytes.
-        sha256: checksum of the file, hexadecimal.
+        size: file size, bytes.
+        sha256: SHA-256 of the file, hexadecimal.
     """
 
     architecture: Architecture
@@ -155,13 +155,13 @@ class ArchitectureResult:
     """Models and evaluations of one architecture.
 
     Attributes:
-        key: checksum of all inputs that the models depend on.
+        key: SHA-256 of all inputs of training and export, hexadecimal.
         labels: class names, sorted.
-        models: one for each of QUANTIZATIONS.
-        int8_backbone_sha256: checksum of the int8 model without its last layer.
-        warnings: of training and export, one sentence each.
+        models: one model for each of QUANTIZATIONS.
+        int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
+        warnings: warnings of training and export, one sentence each.
         test: evaluations on the test set; None if no test photo can be read.
-        cross_validation: evaluations on all photos; None until they are made.
+        cross_validation: evaluations on all photos; None before cross-validation.
     """
 
     key: str
@@ -173,7 +173,7 @@ class ArchitectureResult:
     cross_validation: Evaluations | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
+        """Return the result as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             "key": self.key,
             "labels": list(self.labels),
@@ -194,10 +194,10 @@ class ArchitectureResult:
 
     @staticmethod
     def from_json(value: Any, architecture: Architecture, folder: Path) -> ArchitectureResult:
-        """Check JSON values and return the result.
+        """Validate JSON values and return the result.
 
         Args:
-            folder: where the models lie.
+            folder: folder of the models.
 
         Raises:
             RecordError: a field is missing or has the wrong type; the message names it.
@@ -223,21 +223,22 @@ class ArchitectureResult:
         )
 
     def write(self, folder: Path) -> None:
-        """Save the result in the architecture's folder. Raises OutputError."""
+        """Write the result to FILE in the architecture's folder. Raises OutputError."""
         write_text(folder / FILE, json.dumps(self.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
 
 
 def read_result(
     folder: Path, architecture: Architecture, key: str, reporter: Reporter | None = None
 ) -> ArchitectureResult | None:
-    """Return the saved result of an architecture.
+    """Return the saved result of an architecture, or None if it must be trained again.
 
     Args:
-        key: checksum of the inputs that the result must depend on.
-        reporter: receives a warning if the file is damaged.
+        folder: the architecture's folder.
+        key: required `ArchitectureResult.key`.
+        reporter: receives a warning if the result file is damaged.
 
     Returns:
-        None if there is no result, it depends on other inputs, it is damaged, or a model has changed since.
+        None if the result file is missing or damaged, has a different key, or if a model file was changed or removed.
     """
     path = folder / FILE
     try:

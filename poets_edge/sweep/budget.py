@@ -1,4 +1,4 @@
-"""Limits on latency, file size and accuracy."""
+"""Budgets for a model (limits on latency, file size and accuracy), and their parsing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
 _SHARE_UNITS = {"": 1.0, "%": 0.01}
 _SMALLEST_SIZE = 10_000
-"""Bytes. A smaller number without a unit is meant as megabytes or kilobytes: no model is that small."""
+"""Smallest accepted size without a unit, in bytes. No model is smaller, so a unit such as MB must have been omitted."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits for a point; None for no limit.
+    """Limits for a point of a grid; None for no limit.
 
     Attributes:
-        latency: largest median latency, milliseconds.
-        size: largest file, bytes.
-        accuracy: lowest accuracy, 0 to 1.
+        latency: maximum median latency, milliseconds.
+        size: maximum file size, bytes.
+        accuracy: minimum accuracy, 0 to 1.
     """
 
     latency: float | None = None
@@ -34,7 +34,7 @@ class Budget:
         check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
-        """Return the relative excess over each limit that a point exceeds, by the name of the limit."""
+        """Return the violated limits by name, each with the relative excess (0.1 for 10 % above the limit)."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1
@@ -56,7 +56,7 @@ class Budget:
 
 
 def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
-    """Return the budget that texts such as `20ms`, `1MB` and `0.9` or `90%` describe. Raises UsageError."""
+    """Parse a budget from texts such as `20ms`, `1MB` and `0.9` or `90%`. Raises UsageError."""
     share = _parse_quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
     if share is not None and share > 1:
         raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")
@@ -70,7 +70,17 @@ def parse_budget(latency: str | None, size: str | None, accuracy: str | None) ->
 
 
 def _parse_quantity(name: str, text: str | None, units: dict[str, float], example: str) -> float | None:
-    """Return a number with a unit in base units."""
+    """Parse a positive number with a unit and return it in base units.
+
+    Args:
+        name: parameter name for the error message.
+        text: text to parse; None returns None.
+        units: size of each unit in base units.
+        example: valid text for the error message.
+
+    Raises:
+        UsageError: the text is invalid.
+    """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-zµ%]*)", text.strip().lower())

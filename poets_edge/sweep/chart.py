@@ -1,6 +1,6 @@
-"""The chart of a grid: accuracy over latency and over multiply-accumulates, float32 above int8.
+"""Chart of a grid: accuracy against latency and against multiply-accumulates, with float32 above int8.
 
-Widths differ in shade and in line style, so that the chart can be printed in gray; bubble areas are file sizes.
+Widths differ in shade and line style, so that the chart is readable in grayscale; bubble areas show file sizes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
 
 _AREA_OF_MB = 40.0
-"""Area of a bubble per MB, square points."""
+"""Area of a bubble per MB of file size, in square points (1 point = 1/72 inch)."""
 
 _STYLES: dict[float | None, tuple[str, Any]] = {
     0.25: ("#d47c00", ":"),
@@ -31,7 +31,8 @@ _STYLES: dict[float | None, tuple[str, Any]] = {
     1.0: ("#2a0a52", "-"),
     None: ("#000000", "-"),
 }
-"""Colour (of matplotlib's inferno, which darkens evenly) and line style of each width."""
+"""Line colour and line style by width multiplier; None for Inception V3. The colours are from matplotlib's inferno map,
+whose lightness changes uniformly."""
 
 _PUBLISHED = "#9a9a9a"
 _QUANTIZATIONS = ("float32", "int8")
@@ -39,13 +40,13 @@ _QUANTIZATIONS = ("float32", "int8")
 
 @dataclass(frozen=True)
 class _Axis:
-    """A horizontal axis.
+    """Horizontal axis of a column of panels.
 
     Attributes:
         label: text below the axis.
-        of_point: value of a point.
-        published: value of published figures at a quantization.
-        published_label: text of the vertical axis of published accuracies.
+        of_point: function that returns the value of a point.
+        published: function that returns the value of an architecture's published figures at a quantization.
+        published_label: label of the right vertical axis, which shows published accuracies.
     """
 
     label: str
@@ -55,7 +56,7 @@ class _Axis:
 
 
 def draw_chart(result: GridResult, *paths: Path) -> None:
-    """Draw the chart and write it to each path, in the format of its suffix (.png or .svg).
+    """Draw the chart of a grid and write it to each path, in the format of the suffix (.png or .svg).
 
     Raises:
         RuntimeMissingError: matplotlib is not installed.
@@ -69,7 +70,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
         raise RuntimeMissingError(
             f"the chart needs matplotlib, which is not installed ({error}). Run: pip install 'poets-edge[train]'"
         ) from None
-    # With a fixed salt and no date, equal results give equal files.
+    # A fixed salt and no date make the output reproducible.
     with matplotlib.rc_context({"svg.hashsalt": "poets_edge", "font.size": 10, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=(12, 10.4), layout=None)
         FigureCanvasAgg(figure)
@@ -83,7 +84,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
 
 
 def _device(result: GridResult) -> str:
-    """Return the name of the device that the latencies belong to."""
+    """Return the name of the measured device."""
     return str(result.machine.get("host") or "this device")
 
 
@@ -114,7 +115,7 @@ def _compose(figure: Any, result: GridResult) -> None:
         for panel, axis in zip(row, columns, strict=True):
             panel.set_ylim(low, high)
             _draw_panel(panel, axis, points, quantization, result)
-    # The labels need the limits of the axes, which are known only after drawing.
+    # The positions of labels depend on the limits of the axes, which are known only after drawing.
     figure.draw_without_rendering()
     for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
         points = [point for point in result.points if point.quantization == quantization]
@@ -171,7 +172,7 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
 
 
 def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
-    """Draw the published ImageNet accuracies behind the points, with an axis of their own on the right."""
+    """Draw the published ImageNet accuracies behind the points, with a separate vertical axis on the right."""
     behind = panel.twinx()
     behind.set_zorder(panel.get_zorder() - 1)
     panel.patch.set_visible(False)
@@ -199,7 +200,7 @@ def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
 
 
 def _range_text(low: float, high: float) -> str:
-    """Return `2` or `2 to 3`, in whole numbers; in tenths if both are below 1."""
+    """Format a range in whole numbers as `2` or `2 to 3`, or with one decimal if both values are below 1."""
     texts = [f"{value:.0f}" if high >= 1 else f"{value:.1f}" for value in (low, high)]
     return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
@@ -214,7 +215,7 @@ def _plain_ticks(panel: Any) -> None:
 
 
 def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Write the resolution next to each bubble, and the name of the chosen point, where they cover least."""
+    """Label each bubble with its resolution, and the chosen one with its name, where the overlap is smallest."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -244,11 +245,11 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoi
 
 
 Box = tuple[float, float, float, float]
-"""Left, bottom, right and top, pixels."""
+"""Rectangle: left, bottom, right and top, in pixels."""
 
 
 def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
-    """Return positions along the lines that connect the points of each width, pixels."""
+    """Return positions (x, y) along the lines that connect the points of each width, in pixels."""
     positions = []
     for alpha in {point.architecture.alpha for point in points}:
         line = sorted((p for p in points if p.architecture.alpha == alpha), key=lambda p: p.architecture.resolution)
@@ -263,16 +264,16 @@ def _place_text(
     centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
-    """Return the box next to a bubble where a text covers least; below and above are preferred.
+    """Return the box next to a bubble where a text overlaps least; boxes below and above are preferred.
 
     Args:
         centre: position of the bubble, pixels.
         radius: radius of the bubble, pixels.
         size: width and height of the text, pixels.
-        taken: boxes of bubbles and other texts.
-        strokes: positions along the lines.
-        frame: extent of the panel.
-        pixels: pixels per point.
+        taken: boxes of bubbles and previously placed texts.
+        strokes: positions along the lines, pixels.
+        frame: extent of the panel, pixels.
+        pixels: pixels per typographic point.
     """
     width, height = size
 
@@ -293,7 +294,7 @@ def _place_text(
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """Return the area that two boxes share, square pixels."""
+    """Return the intersection area of two boxes, in square pixels."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return width * height if width > 0 and height > 0 else 0.0
@@ -310,7 +311,7 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
             [],
             [],
             color=_STYLES[a][0],
-            # A width with one resolution has a point, not a line.
+            # A width with a single resolution is drawn without a line.
             linestyle=_STYLES[a][1] if len(resolutions[a]) > 1 else "",
             marker="" if len(resolutions[a]) > 1 else "o",
             linewidth=1.8,
@@ -342,6 +343,6 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
 
 
 def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
-    """Return round file sizes within the range of the points for the legend, MB."""
+    """Return round file sizes within the range of the points, in MB, for the legend."""
     smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
     return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]

@@ -1,8 +1,8 @@
-"""Choice of the point of a grid to ship, with its reason in words.
+"""Choice of the point of a grid to ship, with a reason in plain English.
 
-Differences that are not statistically significant do not count: among the points whose accuracy does not differ
-significantly from the best one's, the fastest is chosen; among the points whose latency does not differ significantly
-from the fastest one's, the smallest file.
+Differences that are not statistically significant are ignored: of the points that are not significantly less accurate
+than the best point, the fastest is chosen; of the points that are not significantly slower than the fastest, the one
+with the smallest file.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.points import GridPoint
 
 _EQUAL_SIZES = 1.05
-"""Ratio of sizes below which files count as equally large."""
+"""Maximum ratio of two file sizes that count as equal."""
 _CLEARLY_FASTER = 1.05
 """Minimum ratio of latencies for which the reason states the speed-up; below it, only the file size."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The point to ship.
+    """Point of a grid to ship, and the reason for the choice.
 
     Attributes:
-        point: chosen point; None if no point meets the budget.
-        nearest: point that comes closest to the budget; None if a point was chosen.
-        reason: one or two sentences.
+        point: chosen point; None if no point is within the budget.
+        nearest: point closest to the budget; None if a point was chosen.
+        reason: explanation in one or two sentences.
     """
 
     point: GridPoint | None
@@ -35,7 +35,7 @@ class Choice:
 
 
 def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
-    """Choose the fastest point within the budget whose accuracy does not differ significantly from the best one's.
+    """Choose the fastest point within the budget that is not significantly less accurate than the most accurate one.
 
     If the budget consists of a minimum accuracy only, choose the fastest point with at least that accuracy.
     """
@@ -58,7 +58,7 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
 
 def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the most accurate point; among equals the faster one."""
+    """Return the point with the highest accuracy; of equally accurate points, the fastest."""
     return max(points, key=lambda point: (point.accuracy, -point.latency.median))
 
 
@@ -69,24 +69,24 @@ def fastest(points: Sequence[GridPoint]) -> GridPoint:
     """
     first = min(points, key=lambda point: (point.latency.median, point.size))
     tied = [point for point in points if point == first or point.is_as_fast_as(first)]
-    # Files of one width differ by a few bytes of metadata, which are not a reason.
+    # The files of one width differ by a few bytes of metadata, which are irrelevant to the choice.
     limit = _EQUAL_SIZES * min(point.size for point in tied)
     return min((point for point in tied if point.size <= limit), key=lambda point: point.latency.median)
 
 
 def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points whose accuracy does not differ significantly from the most accurate one's, and that one."""
+    """Return the most accurate point and all points whose accuracy does not differ significantly from it."""
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
 
 
 def figures(point: GridPoint) -> str:
-    """Return `86.2 % in 3.14 ms, 0.98 MB`."""
+    """Return accuracy, median latency and file size as text, for example `86.2 % in 3.14 ms, 0.98 MB`."""
     return f"{100 * point.accuracy:.1f} % in {point.latency.median:.2f} ms, {point.size / 1e6:.2f} MB"
 
 
 def _comparison(best: GridPoint, chosen: GridPoint, budget: Budget) -> str:
-    """Return one sentence that explains in plain words why the chosen point is not the best one."""
+    """Return a sentence that explains why the most accurate point was not chosen."""
     paired = chosen.compare(best)
     limits = "" if str(budget) == "no limits" else f" with {budget}"
     speedup = best.latency.median / chosen.latency.median

@@ -1,6 +1,6 @@
-"""`grid`: train, export and measure many architectures on one folder of photos, and choose one to ship.
+"""`grid`: train, export and measure many architectures on one photo folder, and choose one to ship.
 
-Finished work is saved: a run that was stopped or killed is continued by the next one.
+Finished work is saved, so that the next run continues one that was stopped or killed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ _LABELS = "labels.txt"
 
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
-    """Train, export and measure; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
+    """Train, export and measure all architectures; write `grid.json`, `chart.png`, `chart.svg` and `report.html`.
 
     Raises:
-        DatasetError: the folder cannot be trained on, or its photos were replaced or removed meanwhile.
-        WeightsError: weights of an architecture are missing; raised before anything is trained.
-        OutputError: a file cannot be written; finished architectures stay.
+        DatasetError: the folder is not suitable for training, or photos were replaced or removed during the run.
+        WeightsError: weights of an architecture are missing; raised before training.
+        OutputError: a file cannot be written; finished architectures remain saved.
         RuntimeMissingError: TensorFlow or an interpreter is not installed.
-        RemoteError, RecordError: the device or the files that give the latencies cannot be reached or read.
+        RemoteError: the device for the latencies cannot be reached.
+        RecordError: a file with latencies cannot be read.
     """
     reporter = reporter or Silent()
     with open_latency_source(options, reporter) as source:
@@ -85,7 +86,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
 
 
 def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
-    """Report warnings that several architectures may share."""
+    """Report each distinct warning once, although several architectures may have it."""
     for warning in dict.fromkeys(warnings):
         reporter.warn(warning)
 
@@ -93,10 +94,10 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
 def _evaluations(
     options: GridOptions, results: Mapping[Architecture, ArchitectureResult]
 ) -> dict[Architecture, Evaluations]:
-    """Return the evaluations that the points are compared by.
+    """Return each architecture's evaluations for comparing the points: cross-validations or test set evaluations.
 
     Raises:
-        DatasetError: there are none, or they are not all of the same photos.
+        DatasetError: no photo was evaluated, or the architectures were evaluated on different photos.
     """
     found = {}
     for architecture, result in results.items():
@@ -132,7 +133,7 @@ def _point(model: GridModel, evaluations: Evaluations, classes: int, measurement
 
 
 def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
-    """Write the JSON, the charts, the report and the files to ship."""
+    """Write the JSON file, the charts, the report and, if requested, the files to ship."""
     folder = options.output_dir
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(folder / "grid.json", text + "\n")
@@ -147,16 +148,19 @@ def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Archit
 
 
 def _remove_shipped(folder: Path) -> None:
-    """Remove the files of an earlier choice: its model next to other labels would give wrong answers."""
+    """Remove the model and labels of an earlier run: an old model next to new labels would give wrong predictions."""
     for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
         file.unlink(missing_ok=True)
 
 
 def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
-    """Copy the model of a point, named after it, and its labels into a folder; return the path of the copy.
+    """Copy the model of a point and its labels into a folder.
+
+    Returns:
+        The path of the copied model, for example `mobilenet_0.50_160_int8.tflite` in the folder.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: a file cannot be written.
     """
     model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
     write_together({model: point.model.read_bytes(), folder / _LABELS: join_labels(labels).encode()})

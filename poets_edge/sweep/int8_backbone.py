@@ -1,4 +1,4 @@
-"""The int8 backbone of an exported model: its network up to the last layer, as a cached source of vectors."""
+"""Features of an exported int8 model without its last layer (the int8 backbone), computed and cached."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Backbone:
-    """A `VectorSource` of int8 features, computed once for each photo.
+    """`VectorSource` of the features of an int8 model without its last layer.
 
     Attributes:
-        model: `.tflite` file that ends before the last layer.
-        sha256: checksum of the model, hexadecimal.
-        name: shown on a progress bar.
+        model: `.tflite` file without the last layer.
+        sha256: SHA-256 of the model, hexadecimal.
+        name: text for progress bars.
         size: (height, width) of the input, pixels.
-        cache: stores the features.
+        cache: cache of the features.
     """
 
     model: Path
@@ -33,11 +33,12 @@ class Int8Backbone:
     cache: BottleneckCache
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Return the cache key of a photo's features; it depends on the model, because calibrations differ."""
+        """Return the cache key of a photo's features, which includes the model's checksum, because models of one
+        architecture differ in calibration."""
         return int8_vector_key(digest, self.sha256)
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """Return a function for one thread: uint8 [height, width, 3] -> features, float32 [bottleneck_size].
+        """Return a function, for one thread only, from uint8 [height, width, 3] to features, float32 [bottleneck_size].
 
         Raises:
             ModelError: the model's input is not uint8.
@@ -46,9 +47,9 @@ class Int8Backbone:
         pixels, features = session.inputs[0], session.outputs[0]
         if pixels.dtype != np.uint8:
             raise ModelError(f"{self.model}: takes {pixels.dtype}, where pixels were expected.")
-        return lambda picture: features.dequantize(session.run(picture[None])[0])
+        return lambda image: features.dequantize(session.run(image[None])[0])
 
 
 def int8_vector_key(photo_digest: bytes, model_sha256: str) -> bytes:
-    """Return the cache key of a photo's int8 features."""
+    """Return the cache key of the int8 features of a photo, given by its SHA-256, for a model."""
     return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_sha256}")

@@ -1,4 +1,4 @@
-"""Latencies of a grid, each round logged as soon as it is measured."""
+"""Measurement of the latencies of a grid, with a log of rounds so that a stopped measurement can continue."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from poets_edge.sweep.options import GridOptions
 _LOG = "latency.jsonl"
 
 Measure = Callable[[Sequence[Variant], RoundLog], tuple[str, list[str]]]
-"""Times variants into a log, and returns the stamp of the rounds and the disturbances."""
+"""Function that measures the latency of variants, adds the rounds to a log, and returns the stamp of the rounds and
+warnings about disturbances."""
 
 
 def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Reporter) -> Measure:
-    """Return a function that times variants on this machine."""
+    """Return a function that measures the latency of variants on this machine.
+
+    Args:
+        machine: facts about this machine, which become part of the stamp of each round.
+    """
 
     def measure(variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:
         stamp = round_stamp(machine, options.timing)
@@ -33,14 +38,17 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
 def measure_all(
     options: GridOptions, models: Sequence[GridModel], reporter: Reporter, measure: Measure
 ) -> tuple[dict[Path, Measurement], list[str]]:
-    """Measure the latency of every model. Rounds that were measured under the same conditions before are used again.
+    """Measure the latency of every model; rounds already logged under equal conditions are reused.
+
+    Args:
+        measure: function that measures the missing rounds.
 
     Returns:
-        Measurements by file, and warnings.
+        Measurements by model file, and warnings.
 
     Raises:
         OutputError: a round cannot be saved.
-        ModelError: a file was replaced while it was measured.
+        ModelError: a model file was replaced during the measurement.
     """
     variants = [Variant(model.path, options.threads, model.sha256) for model in models]
     files = {variant.sha256: variant.model for variant in variants}
@@ -48,7 +56,7 @@ def measure_all(
 
     def keep(round: Round) -> None:
         model = files.get(round.sha256)
-        if model is None or sha256_of(model) != round.sha256:  # the time may be another file's
+        if model is None or sha256_of(model) != round.sha256:  # the latency may belong to a different model
             raise ModelError(f"{model or options.output_dir}: has changed while it was being measured. Run again.")
         try:
             append_round(path, round)

@@ -1,7 +1,6 @@
-"""Sources of latencies for a grid: this machine, a device behind ssh, or files that a device has written.
+"""Sources of latencies for a grid: this machine, a device connected by ssh, or result files of `benchmark`.
 
-A source is opened before anything is trained: a device that cannot be reached, or a file that cannot be read, is
-reported at once.
+A source is opened before training, so that unreachable devices and unreadable files are reported immediately.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ Measured = tuple[dict[Path, Measurement], list[str]]
 
 @dataclass(frozen=True)
 class LatencySource:
-    """A source of latencies.
+    """Source of the latencies of exported models.
 
     Attributes:
-        machine: facts about the device, with `host` if it is not this machine.
-        measure: returns the measurements of exported files by path, without files that were not measured, and warnings.
+        machine: facts about the measured device; includes `host` if it is not this machine.
+        measure: function that returns the measurements of models by path, omitting unmeasured models, and warnings.
     """
 
     machine: dict[str, Any]
@@ -44,12 +43,12 @@ class LatencySource:
 
 @contextlib.contextmanager
 def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[LatencySource]:
-    """Open the source that the options name.
+    """Context manager that opens the source of latencies selected by the options.
 
     Raises:
         RemoteError: the device cannot be reached or set up.
-        RecordError: a file was not written by `benchmark`, or two files are of different devices.
-        UsageError: the times are an emulator's.
+        RecordError: a file was not written by `benchmark`, or the files come from different devices.
+        UsageError: the device is an emulator.
     """
     if options.latency:
         machine, results = _read(options.latency)
@@ -67,7 +66,7 @@ def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[La
 
 
 class _Device:
-    """A device behind ssh. The connection is opened before training, and again after it if it was lost."""
+    """Device connected by ssh. The connection is opened before training, and reopened for measuring if it was lost."""
 
     def __init__(self, options: GridOptions, reporter: Reporter) -> None:
         self._options = options
@@ -76,14 +75,14 @@ class _Device:
         self.facts = device_facts(self._device, reporter)
         if self.facts["emulated"]:
             self.close()
-            raise UsageError(f"{options.on} is an emulator: its times say nothing about any device.")
+            raise UsageError(f"{options.on} is an emulator, whose latencies are not those of a device.")
 
     def close(self) -> None:
         """Close the connection."""
         self._device.connection.close()
 
     def measure(self, variants: Sequence[Variant], log: RoundLog) -> tuple[str, list[str]]:
-        """Time variants on the device; see `Measure`."""
+        """Measure the latency of variants on the device; see `Measure`."""
         if not self._device.connection.alive:
             self._device = self._connect()
         found = measure_rounds(
@@ -106,28 +105,31 @@ class _Device:
 
 
 def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
-    """Return facts about the device, and its results in all files together."""
+    """Read result files of `benchmark`; return facts about their common device, and all results."""
     machine: dict[str, Any] = {}
     results: list[VariantResult] = []
     for file in files:
         for device in read_benchmark(file):
             facts = {**device.machine, "host": device.host or file.stem}
             if facts.get("emulated"):
-                raise UsageError(f"{file}: times of an emulator say nothing about any device.")
+                raise UsageError(f"{file}: measured on an emulator, whose latencies are not those of a device.")
             if machine and machine_name({**facts, "host": ""}) != machine_name({**machine, "host": ""}):
                 raise RecordError(
-                    f"{file}: measured on {machine_name(facts)}, and others on {machine_name(machine)}. One device's"
-                    " times decide at a time."
+                    f"{file}: measured on {machine_name(facts)}, and others on {machine_name(machine)}. Give files of"
+                    " one device only."
                 )
             machine = facts
             if not all(result.timings for result in device.results):
-                raise RecordError(f"{file}: holds no raw samples, by which times are compared.")
+                raise RecordError(f"{file}: contains no raw samples, which are needed to compare latencies.")
             results += device.results
     return {"system": "", **machine}, results
 
 
 def _from_files(options: GridOptions, models: Models, results: Sequence[VariantResult]) -> Measured:
-    """Return the measurement of each exported file: its own, or that of its architecture and quantization."""
+    """Return the measurement of each model, and warnings.
+
+    The results are matched by checksum, or else by architecture and quantization.
+    """
     fitting = [result for result in results if result.threads == options.threads]
     if not fitting:
         threads = ", ".join(map(str, sorted({result.threads for result in results})))

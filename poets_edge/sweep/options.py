@@ -26,20 +26,20 @@ class GridOptions:
     Attributes:
         image_dir: folder with one folder of photos per class.
         architectures: architectures to train, without `_quantized`.
-        output_dir: gets a folder for each architecture, and the results.
+        output_dir: folder for the results, with a subfolder for each architecture.
         bottleneck_dir, model_dir: folders shared with `train`.
-        rehash, cluster, insecure_cluster: as for `train`.
-        percentages: fractions of the photos that test and validate.
-        calibration_count: training photos that set the ranges of int8.
-        folds: folds of the cross-validation that evaluates every point on all photos; 0 to evaluate on the test set.
-        threads: CPU threads for a timed inference.
-        timing: duration of the latency measurement of each model.
+        head, recursive, rehash, cluster, insecure_cluster: as for `train`.
+        percentages: sizes of the test and validation sets, percent of the photos.
+        calibration_count: number of training photos for calibrating the int8 quantization.
+        folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
+        threads: number of CPU threads of an inference.
+        timing: duration and repetition of the latency measurement of each model.
         budget: limits for the point to ship.
         fine_tuning: training of the last blocks; by default only the head is trained.
-        ship: whether to copy the files of the chosen point to `ship` in the output folder.
-        on: host name of a device that ssh can log in to; its latencies are used instead of this machine's.
-        remote_dir: folder for the program on that device; by default under the user's cache folder.
-        latency: results that `benchmark` wrote on a device; their latencies are used, and nothing is measured.
+        ship: whether to copy the model and labels of the chosen point to `ship` in the output folder.
+        on: host name for ssh of a device whose latencies are measured instead of this machine's; empty for none.
+        remote_dir: folder for the program on the device; by default under the user's cache folder.
+        latency: result files that `benchmark` wrote on a device, which replace the latency measurement.
     """
 
     image_dir: Location
@@ -69,7 +69,7 @@ class GridOptions:
         if self.threads < 1:
             raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
         if self.on and self.latency:
-            raise UsageError("`on` and `latency` both say whose times decide; give one.")
+            raise UsageError("`on` and `latency` both select a source of latencies; give one.")
         if self.calibration_count < 1:
             raise UsageError(f"`calibration_count` must be 1 or more, not {self.calibration_count}.")
         if not self.percentages.testing:
@@ -79,16 +79,16 @@ class GridOptions:
             raise UsageError("`architectures` must name at least one architecture.")
         for architecture in self.architectures:
             self.fine_tuning.check(architecture)
-        # Its own checks refuse outputs inside the photo folder, for example.
+        # TrainOptions validates its fields, for example that no output is inside the photo folder.
         options = self.train_options(self.architectures[0])
         replace(options, cluster=self.cluster, insecure_cluster=self.insecure_cluster)
 
     @property
     def uses_folds(self) -> bool:
-        """Whether points are evaluated by cross-validation.
+        """Whether points are evaluated by cross-validation instead of on the test set.
 
-        Fine-tuned blocks have learned from all training photos, so only the test set can evaluate them, and for the
-        comparison all other points too.
+        False with fine-tuning, because fine-tuned blocks are trained on all training photos, so that only the test set
+        is unseen.
         """
         return self.folds > 0 and not self.fine_tuning.blocks
 
@@ -97,7 +97,7 @@ class GridOptions:
         return self.output_dir / architecture.name
 
     def train_options(self, architecture: Architecture) -> TrainOptions:
-        """Return the options of an architecture's training run, whose bottlenecks are cached already."""
+        """Return the options for training one architecture of the grid."""
         folder = self.folder(architecture)
         return TrainOptions(
             image_dir=self.image_dir,
@@ -112,6 +112,6 @@ class GridOptions:
             fine_tuning=self.fine_tuning,
             recursive=self.recursive,
             with_report=False,
-            folds=0,  # `grid` cross-validates itself, int8 too
+            folds=0,  # `grid` cross-validates both quantizations after training
             runs_dir=None,
         )

@@ -1,4 +1,4 @@
-"""The photos of a grid, fixed when it starts."""
+"""Snapshot of the photos of a grid, taken at its start."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from poets_edge.training.bottlenecks import Hashed, hash_photos
 
 @dataclass(frozen=True)
 class PhotoSnapshot:
-    """Photos with the SHA-256 of their contents.
+    """Names and SHA-256 digests of the photos in a folder at one time.
 
-    All architectures of a grid are trained and evaluated on one snapshot, so that their answers can be compared photo
-    by photo although files may be added while the grid runs. Helper processes receive it instead of the folder.
+    All architectures of a grid are trained and evaluated on one snapshot, so that their predictions can be compared
+    photo by photo even if files are added during the run.
 
     Attributes:
         folder: the scanned folder.
-        hashed: digests of `folder.photos`, with the errors of unreadable files.
+        hashed: digests of `folder.photos`, and the errors of unreadable files.
     """
 
     folder: PhotoFolder
@@ -30,7 +30,7 @@ class PhotoSnapshot:
 
     @property
     def readable(self) -> HashedPhotos:
-        """Photos whose files can be read, with their digests."""
+        """Readable photos, with their digests."""
         return self.hashed.readable
 
 
@@ -38,7 +38,7 @@ def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:
     """Scan and hash the photo folder.
 
     Raises:
-        DatasetError: the folder cannot be trained on, or has no test photo.
+        DatasetError: the folder is not suitable for training, or has no test photo.
     """
     reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)

@@ -1,4 +1,4 @@
-"""The points of a grid and its Pareto front."""
+"""Points of a grid (one architecture at one quantization each), and their Pareto front."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
 _MAX_RATIO_OF_EQUALS = 1.25
-"""Ratio of two times up to which they can be equal; between neighbours of the grid it is about 1.4."""
+"""Maximum ratio of two latencies that can count as equal; between adjacent architectures it is about 1.4."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridPoint:
-    """One architecture at one quantization.
+    """Accuracy and latency of one architecture at one quantization.
 
     Attributes:
         quantization: "float32" or "int8".
-        model: exported file.
-        size: bytes of the file.
-        classes: number of labels.
-        correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
+        model: exported `.tflite` file.
+        size: file size, bytes.
+        classes: number of classes.
+        correct: number of correct predictions for each photo, in the same order of photos for all points of a grid.
         repeats: predictions per photo; more than 1 after repeated cross-validation.
         agreement: fraction of predictions equal to the float32 model's; None if not known.
-        latency: milliseconds of one inference.
-        photos_per_second: photos from file to scores per second; None if the device has not measured it.
+        latency: distribution of the latency of one inference, milliseconds.
+        photos_per_second: throughput from photo file to scores; None if it was not measured.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.
     """
 
@@ -53,7 +53,7 @@ class GridPoint:
 
     @property
     def name(self) -> str:
-        """Names of the architecture and the quantization."""
+        """Names of the architecture and the quantization, for example `mobilenet_0.50_160 int8`."""
         return f"{self.architecture.name} {self.quantization}"
 
     @property
@@ -63,40 +63,41 @@ class GridPoint:
 
     @cached_property
     def accuracy(self) -> float:
-        """Top-1 accuracy on photos that the model has not learned from, 0 to 1."""
+        """Top-1 accuracy on photos that were not used for training, 0 to 1."""
         return sum(self.correct) / (self.photos * self.repeats)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
+        """95 % Wilson score interval of the accuracy, 0 to 1."""
         return wilson_interval(self.accuracy * self.photos, self.photos)
 
     def compare(self, other: GridPoint) -> Paired:
-        """Return the paired comparison of this point's answers with another's."""
+        """Return the paired comparison of this point's predictions with those of a reference point."""
         return compare_paired(np.array(self.correct), np.array(other.correct), self.repeats)
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
-        """Return whether the latencies are close and their difference is not statistically significant.
+        """Return whether the latencies of two points differ by at most 25 % and not significantly.
 
-        With one process, or a few disturbed ones, no difference is significant; then the ratio decides alone.
+        With a single process, or a few disturbed ones, no difference is statistically significant; then only the ratio
+        counts.
         """
         ratio = compare_times(self.process_medians, other.process_medians)
         return ratio.could_be_equal and 1 / _MAX_RATIO_OF_EQUALS <= ratio.ratio <= _MAX_RATIO_OF_EQUALS
 
     @property
     def mmacs(self) -> float:
-        """Million multiply-accumulates, as published; the new last layer has fewer, by less than 1 %."""
+        """Published multiply-accumulates per inference, in millions; the retrained model has up to 1 % fewer."""
         return self.architecture.published.mmacs
 
     @property
     def mparams(self) -> float:
-        """Million parameters, with the new last layer in place of ImageNet's."""
+        """Number of parameters, in millions, of the model with its retrained last layer."""
         inputs = self.architecture.bottleneck_size + 1
         return self.architecture.published.mparams - inputs * (_IMAGENET_CLASSES - self.classes) / 1e6
 
     @property
     def published_top1(self) -> float:
-        """Published ImageNet accuracy at this quantization, percent."""
+        """Published ImageNet top-1 accuracy at this quantization, percent."""
         published = self.architecture.published
         return published.top1 if self.quantization == "float32" else published.quantized_top1
 
@@ -129,7 +130,7 @@ class GridPoint:
 
 
 def pareto_front(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points that no other point beats in both accuracy and latency, fastest first."""
+    """Return the points for which no other point is both at least as accurate and at least as fast, fastest first."""
     front: list[GridPoint] = []
     for point in sorted(points, key=lambda point: (point.latency.median, -point.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:

@@ -1,4 +1,4 @@
-"""The report of a grid: one HTML file without external resources."""
+"""HTML report of a grid: a single file without external resources."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_report(
     """Write the HTML report of a grid.
 
     Args:
-        shown: point whose confusion matrix and mistakes are shown.
-        evaluation: its evaluation.
-        image_dir: photo folder, for thumbnails of the mistakes.
-        chart: SVG file.
+        shown: point whose confusion matrix and misclassified photos are shown.
+        evaluation: evaluation of `shown`.
+        image_dir: photo folder, for thumbnails of the misclassified photos.
+        chart: SVG file of the chart.
         path: output file.
 
     Raises:
@@ -42,7 +42,7 @@ def write_report(
     """
     mistakes = evaluation.mistakes[:_MAX_MISTAKES]
     paths = [photo_at(image_dir, mistake.photo) for mistake in mistakes]
-    pictures = thumbnails(paths)
+    images = thumbnails(paths)
     write_page(
         path,
         "grid.html.j2",
@@ -61,7 +61,7 @@ def write_report(
                 "label": _label(mistake.photo, result.labels),
                 "answer": mistake.answer,
                 "score": mistake.score,
-                "picture": pictures[path],
+                "picture": images[path],
             }
             for mistake, path in zip(mistakes, paths, strict=True)
         ],
@@ -70,12 +70,12 @@ def write_report(
 
 
 def _label(name: str, labels: Sequence[str]) -> str:
-    """Return the class in a photo's path: its first folder, or the second of a path such as `train/daisy/1.jpg`."""
+    """Return the class of a photo, given by its path: `daisy` for `daisy/1.jpg` and for `train/daisy/1.jpg`."""
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 
 def _circumstances(result: GridResult) -> str:
-    """Return one sentence on the photos and one on the device."""
+    """Return two sentences: the models and photos, and the device."""
     machine = result.machine
     return (
         f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), evaluated on"
@@ -90,7 +90,7 @@ def _verdict(result: GridResult) -> str:
 
 
 def _style(point: GridPoint, result: GridResult) -> str:
-    """Return the CSS classes of a point's row."""
+    """Return the CSS classes of a point's table row, separated by spaces."""
     classes = {"front": point in result.front, "chosen": point == result.choice.point}
     return " ".join(name for name, applies in classes.items() if applies)
 
@@ -116,6 +116,6 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
 
 
 def _read_svg(chart: Path) -> Markup:
-    """Return the `svg` element of a file, without the declarations that precede it."""
+    """Return the `svg` element of an SVG file, without XML declaration and document type."""
     text = chart.read_text(encoding="utf-8")
     return Markup(text[text.index("<svg") :])

@@ -16,15 +16,15 @@ class GridResult(Tabular):
     """The result of `grid`.
 
     Attributes:
-        points: float32 and int8 of each architecture, in the order of the options.
+        points: float32 and int8 point of each architecture, in the order of the options.
         labels: class names, sorted.
-        front: points that no other point beats in both accuracy and latency, fastest first.
-        choice: point to ship.
-        machine: facts of the device whose latencies these are.
-        threads: CPU threads of the timed inferences.
-        folds: folds of the cross-validation that evaluated the points on all photos; 0 if the test set did.
-        seconds: duration of each part of this run; parts that an earlier run finished took none.
-        warnings: doubts about the latencies, one sentence each.
+        front: Pareto front of accuracy and latency, fastest first.
+        choice: point to ship, with the reason.
+        machine: facts about the measured device.
+        threads: number of CPU threads of an inference.
+        folds: number of cross-validation folds; 0 if the points were evaluated on the test set.
+        seconds: duration of each part of this run, in seconds; near 0 for parts finished by an earlier run.
+        warnings: warnings about the latencies, one sentence each.
     """
 
     points: tuple[GridPoint, ...]
@@ -39,16 +39,17 @@ class GridResult(Tabular):
 
     @property
     def best(self) -> GridPoint | None:
-        """The point to ship; None if no point meets the budget."""
+        """Point to ship; None if no point is within the budget."""
         return self.choice.point
 
     @property
     def most_accurate(self) -> GridPoint:
-        """The most accurate point, which the others are compared with."""
+        """Point with the highest accuracy; the reference for comparisons."""
         return most_accurate(self.points)
 
     def comparison_text(self, point: GridPoint) -> str:
-        """Return `best`, `could be equal`, or the accuracy that a point lacks, in percentage points."""
+        """Return a point's comparison with the most accurate one: `best`, `could be equal` or, for example,
+        `-2.3 points` (percentage points of accuracy)."""
         if point == self.most_accurate:
             return "best"
         paired = point.compare(self.most_accurate)
@@ -56,7 +57,7 @@ class GridResult(Tabular):
 
     @property
     def photos_text(self) -> str:
-        """Return `1000 photos (5-fold cross-validation)` or `87 test photos`."""
+        """Number and kind of evaluated photos: `1000 photos (5-fold cross-validation)` or `87 test photos`."""
         photos = self.points[0].photos
         if not self.folds:
             return f"{photos} test photos"
@@ -80,7 +81,7 @@ class GridResult(Tabular):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return accuracy, latency and size of each point, for `pandas.DataFrame(result.rows())`."""
+        """Return one dictionary per point with accuracy, latency and size, for `pandas.DataFrame(result.rows())`."""
         return [
             {
                 "architecture": point.architecture.name,

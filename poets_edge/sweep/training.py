@@ -1,7 +1,7 @@
-"""Training and exporting many architectures on the same photos.
+"""Training and export of many architectures on one snapshot of photos.
 
-Each photo is decoded once for all architectures. The result of each architecture is saved as soon as it is finished,
-with a checksum of its inputs, and reused by the next run with these inputs.
+Each photo is decoded once for all architectures. The result of an architecture is saved as soon as it is finished, with
+a checksum of its inputs, and reused by later runs with equal inputs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.record import versions
 
 _FORMAT = 3
-"""To be raised when the saved result of an architecture, or a file next to it, changes its meaning."""
+"""Version of saved results, part of their keys; to be incremented when the format of a file in an architecture's folder
+changes."""
 
 _Helper = Helper[BackboneTask | TrainingTask, ArchitectureResult | None]
 _HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
@@ -39,12 +40,12 @@ _HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
 def train_architectures(
     options: GridOptions, photos: PhotoSnapshot, reporter: Reporter
 ) -> dict[Architecture, ArchitectureResult]:
-    """Return the result of each architecture, from this run or an earlier one.
+    """Train and export each architecture, unless a saved result of an earlier run can be reused.
 
     Raises:
         DatasetError: no photo can be read, or a photo has changed since the snapshot.
-        WeightsError: weights of an architecture are missing; raised before anything is trained.
-        OutputError: a file cannot be written; finished architectures stay.
+        WeightsError: weights of an architecture are missing; raised before training.
+        OutputError: a file cannot be written; finished architectures remain saved.
     """
     weights = {
         architecture: find_weights(architecture, options.model_dir, reporter=reporter)
@@ -66,7 +67,7 @@ def train_architectures(
             def train(architecture: Architecture, helper: _Helper) -> ArchitectureResult:
                 result = helper.ask(TrainingTask(architecture, keys[architecture]), architecture.name)
                 assert result is not None
-                # Saved at once: another architecture may fail before the results are taken in order.
+                # Save immediately, because another architecture may fail before `share` yields this result.
                 result.write(options.folder(architecture))
                 return result
 
@@ -78,7 +79,7 @@ def train_architectures(
 
 
 def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
-    """Return the helper processes that train; imports all of training and export."""
+    """Return the helper processes for training; imports the packages `training` and `exporting` entirely."""
     from poets_edge.sweep.training_worker import TrainingWorker
 
     return HelperPool(TrainingWorker(options, photos))
@@ -86,7 +87,7 @@ def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
 
 @contextmanager
 def _counting_finished(options: GridOptions, keys: Mapping[Architecture, str]) -> Iterator[None]:
-    """Add the number of finished architectures to an OutputError."""
+    """Context manager that adds the number of finished architectures to the message of an OutputError."""
     try:
         yield
     except OutputError as error:
@@ -112,24 +113,24 @@ def _fill_caches(
     photos: HashedPhotos,
     reporter: Reporter,
 ) -> None:
-    """Compute the bottlenecks of all architectures, which training then finds in the caches."""
+    """Compute the bottlenecks of all architectures and store them in the caches that training reads."""
     with ExitStack() as stack:
-        places = []
+        caches = []
         for architecture in architectures:
             backbone = prepare_backbone(architecture, weights[architecture], options.bottleneck_dir)
             cache, damaged = stack.enter_context(open_cache(backbone.cache_file))
             if damaged:
                 reporter.warn(f"the bottleneck cache was damaged; it was moved to {damaged} and is made again.")
-            places.append(BackboneCache(backbone, cache))
+            caches.append(BackboneCache(backbone, cache))
         if options.cluster:
-            compute_on_cluster(options.cluster, photos, places, reporter)
-        readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, places, reporter))
+            compute_on_cluster(options.cluster, photos, caches, reporter)
+        readable = sum(not isinstance(result, PhotoError) for _, result in bottlenecks(photos, caches, reporter))
     if not readable:
         raise DatasetError(f"{options.image_dir}: none of its {len(photos)} photos can be read.")
 
 
 def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
-    """Return a checksum of everything that the exported models of an architecture depend on."""
+    """Return the SHA-256, hexadecimal, of all inputs of an architecture's training and export."""
     contents = [
         (item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in photos.hashed
     ]

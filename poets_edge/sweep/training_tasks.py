@@ -1,6 +1,7 @@
 """Requests to the helper processes that train architectures.
 
-They are apart from the worker, which loads all of training and export: a grid whose results are saved needs neither.
+This module is separate from the worker, which imports the packages `training` and `exporting` entirely; a grid whose
+results are all saved does not need to load them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class TrainingTask:
     """Request to train and export an architecture.
 
     Attributes:
-        key: checksum of the inputs, for the result.
+        key: SHA-256 of the inputs, hexadecimal; copied to the result.
     """
 
     architecture: Architecture

@@ -1,6 +1,6 @@
-"""Training and exporting one architecture in a helper process.
+"""Worker that trains and exports single architectures in a helper process.
 
-Much of it uses one core, so `grid` keeps several processes busy.
+Many steps use only one CPU core, so `grid` trains several architectures in parallel.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from poets_edge.training.results import TrainResult
 from poets_edge.training.train import train_photos
 
 _LARGEST_CACHE = 100_000_000
-"""Bytes of pixels that a process caches: 260 photos at the four input sizes."""
+"""Maximum size of the pixel cache of a process, in bytes; enough for 260 photos at the four input sizes."""
 
 
 class TrainingWorker:
-    """Answers requests about the architectures of one grid.
+    """Executes the training tasks of one grid.
 
-    The pixels of the photos that calibrate and evaluate models are cached, because all architectures use the same ones.
+    Decoded photos for calibration and evaluation are cached, because all architectures share them.
     """
 
     def __init__(self, options: GridOptions, photos: PhotoSnapshot) -> None:
@@ -46,11 +46,14 @@ class TrainingWorker:
         self._images = ImageCache(_LARGEST_CACHE)
 
     def __call__(self, task: BackboneTask | TrainingTask) -> ArchitectureResult | None:
-        """Do a task; return the result of a TrainingTask.
+        """Execute a task.
+
+        Returns:
+            The result of a TrainingTask; None for a BackboneTask.
 
         Raises:
             DatasetError: a photo has changed since the snapshot.
-            PoetsEdgeError: errors of `prepare_backbone`, `train` and `export`.
+            PoetsEdgeError: `prepare_backbone`, `train` or `export` failed.
         """
         if isinstance(task, TrainingTask):
             return self._train(task)
@@ -96,7 +99,7 @@ class TrainingWorker:
 
 
 class _Warnings(Silent):
-    """A reporter that collects warnings, so that the parent process can report each of them once."""
+    """Reporter that collects warnings, so that the parent process can report each distinct warning once."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -106,7 +109,7 @@ class _Warnings(Silent):
 
 
 def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
-    """Raise DatasetError if the training used other photo contents than the snapshot."""
+    """Raise DatasetError if the contents of a photo used for training differ from the snapshot."""
     for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
         if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
             raise DatasetError(

@@ -1,7 +1,7 @@
-"""Trend lines of a chart, which fall only where a fall is statistically significant.
+"""Trend lines of accuracy over resolution, which fall only where the decrease is statistically significant.
 
-More pixels do not make a network worse, so a line that zigzags from one resolution to the next mostly shows noise.
-Neighbours whose accuracy falls, but not significantly, share their mean (isotonic regression by pooling adjacent
+A higher resolution rarely lowers the accuracy of a network, so most decreases between adjacent resolutions are noise.
+Adjacent points with an insignificant decrease are replaced by their mean (isotonic regression by pooling adjacent
 violators: Barlow et al., Statistical Inference under Order Restrictions, 1972).
 """
 
@@ -13,10 +13,10 @@ from poets_edge.sweep.points import GridPoint
 
 
 def trend(points: Sequence[GridPoint]) -> list[float]:
-    """Return the height of the line at each point, 0 to 1.
+    """Return the accuracy of the trend line at each point, 0 to 1.
 
     Args:
-        points: points of one width, in order of resolution.
+        points: points of one width, by ascending resolution.
     """
     pools: list[list[GridPoint]] = []
     for point in points:

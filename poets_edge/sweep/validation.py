@@ -1,10 +1,10 @@
-"""Cross-validating all architectures of a grid on the same photos, float32 and int8.
+"""Cross-validation of all architectures of a grid on one snapshot of photos, float32 and int8.
 
-float32 is evaluated from the bottlenecks that training has cached. int8 is evaluated from features of its own: those
-of the exported int8 model up to its last layer, computed once for each photo and cached. The heads are fitted to the
-float32 bottlenecks, like the head of the exported model; for int8 their weights and logits are rounded to 8 bits as the
-converter rounds them in the model. `poets_edge.training.cross_validation` says what this estimates. One influence on
-int8 is not removed: the photos that calibrate its ranges (without their classes) are evaluated too.
+float32 is evaluated from the bottlenecks cached by training. int8 is evaluated from the features of the exported int8
+model without its last layer, which are computed once per photo and cached. The heads are fitted to the float32
+bottlenecks, like the head of the exported model; for int8, their weights and logits are rounded to 8 bits as by the
+converter. `poets_edge.training.cross_validation` documents the estimate. It has one bias for int8: the evaluated photos
+include those that calibrated the quantization (without their classes).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def validate_architectures(
     results: Mapping[Architecture, ArchitectureResult],
     reporter: Reporter,
 ) -> dict[Architecture, ArchitectureResult]:
-    """Return the results with cross-validations, from this run or an earlier one.
+    """Cross-validate all architectures without a saved cross-validation for the requested folds; return all results.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.
-        OutputError: a file cannot be written; finished cross-validations stay.
+        OutputError: a file cannot be written; finished cross-validations remain saved.
     """
     validated = dict(results)
     todo = [
@@ -81,7 +81,7 @@ def _fill_int8_caches(
     photos: HashedPhotos,
     reporter: Reporter,
 ) -> None:
-    """Compute the int8 features of all architectures, decoding each photo once."""
+    """Compute the int8 features of all architectures and store them in caches, decoding each photo once."""
     with ExitStack() as stack:
         backbones = []
         for architecture, result in results.items():
@@ -99,13 +99,13 @@ def _fill_int8_caches(
                 )
             )
         for _ in bottlenecks(photos, backbones, reporter, what="int8 features"):
-            pass  # stored in the caches; unreadable photos were reported in training
+            pass  # `bottlenecks` fills the caches; unreadable photos were reported in training
 
 
 def _fill_float_cache(
     options: GridOptions, architecture: Architecture, photos: HashedPhotos, reporter: Reporter
 ) -> Path:
-    """Compute float32 bottlenecks that were deleted since training; return the cache file."""
+    """Compute float32 bottlenecks that are missing in the cache, for example deleted ones; return the cache file."""
     weights = find_weights(architecture, options.model_dir, reporter=reporter)
     backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):

@@ -1,4 +1,4 @@
-"""Cross-validating one architecture from cached vectors, in a helper process."""
+"""Worker that cross-validates single architectures from cached vectors in a helper process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ValidationTask:
     """Request to cross-validate an architecture.
 
     Attributes:
-        float_cache: file with the bottlenecks of the float32 backbone.
-        int8_cache: file with the features of the int8 backbone.
-        int8_backbone_sha256: checksum of the int8 backbone, hexadecimal.
+        float_cache: cache file of the float32 bottlenecks.
+        int8_cache: cache file of the int8 features.
+        int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
     """
 
     float_cache: Path
@@ -35,10 +35,11 @@ class ValidationTask:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationWorker:
-    """Answers ValidationTasks about the photos of one grid.
+    """Executes the cross-validation tasks of one grid.
 
     Attributes:
-        head: options of the heads that are fitted.
+        photos: readable photos of the grid.
+        head: options of the fitted heads.
         folds: requested number of folds.
     """
 
@@ -47,7 +48,7 @@ class ValidationWorker:
     folds: int
 
     def __call__(self, task: ValidationTask) -> Evaluations:
-        """Cross-validate float32 and int8 on all photos whose vectors are cached.
+        """Cross-validate an architecture, float32 and int8, on all photos with cached vectors.
 
         Raises:
             DatasetError: no class has two photos that are not copies or variants of each other.
@@ -69,7 +70,7 @@ class ValidationWorker:
         )
 
     def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Matrix, Matrix]:
-        """Return the photos that both caches know, and their vectors, float32 [photos, bottleneck_size] each."""
+        """Return the photos that are in both caches, their bottlenecks and int8 features; float32 [photos, size]."""
         digests = [digest.tobytes() for digest in self.photos.digests]
         with open_cache(task.float_cache) as (cache, _):
             floats = cache.get_many([vector_key(digest) for digest in digests])
@@ -87,17 +88,25 @@ class ValidationWorker:
 
 @dataclass(frozen=True)
 class Int8Head(Head):
-    """A head as an int8 model stores it: 8-bit weights, and logits rounded to 8 bits."""
+    """Head of an int8 model, with weights and logits rounded to 8 bits.
+
+    Attributes:
+        steps: quantization of the logits.
+    """
 
     steps: LogitQuantization
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Return probabilities, float32 [photos, classes], from features of the int8 backbone."""
+        """Return the class probabilities for features of the int8 backbone, float32 [photos, classes]."""
         return softmax(self.steps.round(self.logits(bottlenecks)))
 
 
 def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
-    """Return the folds with their heads quantized to 8 bits."""
+    """Return a copy of a fold assignment with heads quantized to 8 bits.
+
+    Args:
+        features: int8 features, float32 [photos, size], whose logits determine the range of the quantization.
+    """
     heads = []
     for head in assignment.heads:
         weights = round_weights(head.weights)

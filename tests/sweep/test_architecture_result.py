@@ -1,4 +1,4 @@
-"""Saved results of architectures, some of them damaged."""
+"""Tests of saved architecture results: round trip, changed models and damaged files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVALUATIONS = Evaluations(
 
 
 class Warnings(Silent):
-    """A reporter that collects warnings."""
+    """Reporter that collects warnings."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -53,7 +53,7 @@ class Warnings(Silent):
 
 @pytest.fixture
 def saved(tmp_path: Path) -> ArchitectureResult:
-    """Write a result and its models, and return the result."""
+    """Result that is saved in `tmp_path` together with its models."""
     files = {name: tmp_path / name for name in ("float32.tflite", "int8.tflite", INT8_BACKBONE)}
     for name, path in files.items():
         path.write_text(name)
@@ -80,7 +80,7 @@ def saved(tmp_path: Path) -> ArchitectureResult:
     return result
 
 
-def test_read_result_returns_what_was_written(saved: ArchitectureResult, tmp_path: Path) -> None:
+def test_read_result_returns_written_result_for_matching_key(saved: ArchitectureResult, tmp_path: Path) -> None:
     warnings = Warnings()
     assert read_result(tmp_path, ARCHITECTURE, "k", warnings) == saved
     assert read_result(tmp_path, ARCHITECTURE, "other inputs", warnings) is None
@@ -90,7 +90,7 @@ def test_read_result_returns_what_was_written(saved: ArchitectureResult, tmp_pat
 
 @pytest.mark.parametrize("name", ["int8.tflite", INT8_BACKBONE])
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("replaced")])
-def test_read_result_rejects_changed_models(
+def test_read_result_returns_none_if_model_was_changed_or_removed(
     saved: ArchitectureResult, tmp_path: Path, name: str, change: Callable[[Path], object]
 ) -> None:
     change(tmp_path / name)
@@ -108,7 +108,7 @@ def test_read_result_rejects_changed_models(
         ("int8_backbone_sha256", None, "int8_backbone_sha256"),
     ],
 )
-def test_read_result_names_damaged_field(
+def test_read_result_names_damaged_field_in_warning(
     saved: ArchitectureResult, tmp_path: Path, path: str, wrong: Any, place: str
 ) -> None:
     file, warnings = tmp_path / FILE, Warnings()

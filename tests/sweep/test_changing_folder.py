@@ -1,4 +1,4 @@
-"""`grid` on a folder whose photos change while it runs."""
+"""Tests of `grid` with photos that are added, replaced or removed during the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ SMALL, LARGE = "mobilenet_0.25_128", "mobilenet_0.25_160"
 
 
 class Intruder(Silent):
-    """A reporter that changes the folder when a step begins."""
+    """Reporter that changes the photo folder when a progress bar starts.
+
+    Args:
+        step: beginning of the progress bar's text.
+        change: function that changes the folder.
+    """
 
     def __init__(self, step: str, change: Callable[[], object]) -> None:
         self._step = step
@@ -38,7 +43,7 @@ class Intruder(Silent):
 
 @pytest.fixture
 def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
-    """Draw photos; return a function from architectures and a number of folds to options."""
+    """Function that returns options of `grid` on drawn photos, given architectures and a number of folds."""
     draw_photos(tmp_path / "photos", per_class=PER_CLASS)
 
     def make(*architectures: str, folds: int) -> GridOptions:
@@ -59,30 +64,30 @@ def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
 
 
 def add_photos(folder: Path) -> None:
-    """Add a copy of every photo of one class."""
+    """Add a copy of every photo of the class `daisy`."""
     for path in sorted((folder / "daisy").iterdir()):
         shutil.copy(path, path.with_name(f"new_{path.name}"))
 
 
 @pytest.mark.parametrize("folds", [0, 2])
-def test_grid_ignores_photos_added_while_it_runs(options: Callable[..., GridOptions], folds: int) -> None:
-    """One architecture was finished by an earlier run, so the second one must not see the new photos."""
+def test_grid_ignores_photos_added_during_run(options: Callable[..., GridOptions], folds: int) -> None:
+    """The result of one architecture is reused, so the other one must be trained on the same photos."""
     before = options(SMALL, folds=folds)
     photos = grid(before).points[0].photos
     both = options(SMALL, LARGE, folds=folds)
     result = grid(both, Intruder("retraining", lambda: add_photos(Path(str(both.image_dir)))))
     assert [point.photos for point in result.points] == [photos] * 4
-    assert grid(both).points[0].photos > photos, "the next run sees them"
+    assert grid(both).points[0].photos > photos, "the next run must use the added photos"
 
 
-def test_grid_stops_if_photo_was_replaced(options: Callable[..., GridOptions]) -> None:
+def test_grid_raises_dataset_error_if_photo_is_replaced_during_run(options: Callable[..., GridOptions]) -> None:
     wanted = options(SMALL, folds=0)
     first, second, *_ = sorted((Path(str(wanted.image_dir)) / "roses").iterdir())
     with pytest.raises(DatasetError, match=rf"roses/{first.name} changed while the grid was running"):
         grid(wanted, Intruder("bottlenecks", lambda: shutil.copy(second, first)))
 
 
-def test_grid_stops_if_test_photos_differ_between_architectures(options: Callable[..., GridOptions]) -> None:
+def test_grid_raises_dataset_error_if_test_photos_are_removed_during_run(options: Callable[..., GridOptions]) -> None:
     wanted = options(SMALL, folds=0)
     grid(wanted)
     both = options(SMALL, LARGE, folds=0)

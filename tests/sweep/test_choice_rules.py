@@ -1,4 +1,4 @@
-"""Fronts, budgets and choices at their limits: ties, equal latencies, and points exactly on a budget."""
+"""Tests of Pareto fronts, budgets, choices and trends in edge cases: ties, equal latencies, points on a limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOISY, STEADY = (0.8, 1.28, 1.0), (0.999, 1.0, 1.001)
 
 
 def front_by_definition(points: list[GridPoint]) -> set[tuple[float, float]]:
-    """Return latency and accuracy of the points that no other point dominates."""
+    """Return (latency, accuracy) of the Pareto-optimal points, found by comparing all pairs of points."""
     values = {(one.latency.median, one.accuracy) for one in points}
     return {
         (ms, accuracy)
@@ -32,7 +32,7 @@ def front_by_definition(points: list[GridPoint]) -> set[tuple[float, float]]:
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1, max_size=12))
-def test_pareto_front_agrees_with_definition(values: list[tuple[int, int]]) -> None:
+def test_pareto_front_equals_brute_force_front(values: list[tuple[int, int]]) -> None:
     points = [point(NAME, float(ms), range(wrong)) for ms, wrong in values]
     front = pareto_front(points)
     assert {(one.latency.median, one.accuracy) for one in front} == front_by_definition(points)
@@ -41,12 +41,12 @@ def test_pareto_front_agrees_with_definition(values: list[tuple[int, int]]) -> N
 
 
 @given(st.permutations([(1, 9), (2, 9), (2, 5), (3, 5), (3, 7), (4, 1)]))
-def test_pareto_front_does_not_depend_on_order(values: list[tuple[int, int]]) -> None:
+def test_pareto_front_is_independent_of_order_of_points(values: list[tuple[int, int]]) -> None:
     front = pareto_front([point(NAME, float(ms), range(wrong)) for ms, wrong in values])
     assert [one.latency.median for one in front] == [1, 2, 4]
 
 
-def test_budget_includes_its_limits() -> None:
+def test_budget_accepts_points_exactly_on_limits() -> None:
     at_limit = point(NAME, 20.0, range(10), megabytes=1.0)
     budget = Budget(latency=20.0, size=1e6, accuracy=0.9)
     assert budget.excess(at_limit) == {}
@@ -55,10 +55,10 @@ def test_budget_includes_its_limits() -> None:
     assert budget.excess(beyond) == pytest.approx({"latency": 0.01, "size": 0.1, "accuracy": 1 - 0.89 / 0.9})
 
 
-def test_choose_nearest_by_largest_excess_and_then_by_latency() -> None:
+def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
     budget = Budget(latency=10.0, size=1e6)
     slow = point(NAME, 14.0, range(0), megabytes=0.5)  # 40 % over one limit
-    both = point(NAME, 13.0, range(0), megabytes=1.3)  # 30 % over both: the larger one counts, not the sum
+    both = point(NAME, 13.0, range(0), megabytes=1.3)  # 30 % over both limits; excesses are not added
     quick = point(NAME, 12.0, range(0), megabytes=1.3)
     assert choose((slow, both), budget).nearest == both
     assert choose((slow, both, quick), budget).nearest == quick
@@ -82,65 +82,65 @@ def test_parse_budget_converts_every_unit(texts: tuple[str, str, str], budget: B
 @pytest.mark.parametrize(
     "texts", [(None, "9999", None), (None, None, "1.01"), (None, None, "101%"), (None, "0MB", None)]
 )
-def test_parse_budget_refuses_values_beyond_limits(texts: tuple[str | None, ...]) -> None:
+def test_parse_budget_rejects_out_of_range_values(texts: tuple[str | None, ...]) -> None:
     with pytest.raises(UsageError):
         parse_budget(*texts)
 
 
-def test_fastest_takes_smallest_file_of_tied_points_only() -> None:
+def test_fastest_returns_smallest_file_among_equally_fast_points() -> None:
     quick = point(NAME, 4.0, range(0), 3.0, NOISY)
     tied = point(NAME, 4.2, range(0), 2.0, NOISY)
     slow = point(NAME, 40.0, range(0), 0.1, NOISY)
     assert fastest((slow, quick, tied)) == tied
 
 
-def test_fastest_ignores_sizes_within_five_percent() -> None:
+def test_fastest_ignores_size_differences_up_to_five_percent() -> None:
     quick, tied = point(NAME, 4.0, range(0), 1.04, NOISY), point(NAME, 4.2, range(0), 1.0, NOISY)
     assert fastest((tied, quick)) == quick
     assert fastest((tied, replace(quick, size=1_060_000))) == tied
 
 
 @pytest.mark.parametrize(("ratio", "is_equal"), [(1.2, True), (1.3, False), (1 / 1.2, True), (1 / 1.3, False)])
-def test_is_as_fast_as_needs_a_ratio_up_to_a_quarter(ratio: float, is_equal: bool) -> None:
+def test_is_as_fast_as_requires_latencies_within_25_percent(ratio: float, is_equal: bool) -> None:
     alone = point(NAME, 4.0, range(0), processes=(1.0,))
     other = point(NAME, 4.0 * ratio, range(0), processes=(1.0,))
     assert alone.is_as_fast_as(other) == is_equal
 
 
-def test_is_as_fast_as_needs_an_insignificant_difference() -> None:
+def test_is_as_fast_as_requires_insignificant_difference() -> None:
     assert point(NAME, 4.0, range(0), processes=NOISY).is_as_fast_as(point(NAME, 4.2, range(0), processes=NOISY))
     assert not point(NAME, 4.0, range(0), processes=STEADY).is_as_fast_as(point(NAME, 4.2, range(0), processes=STEADY))
 
 
-def test_most_accurate_prefers_faster_of_equals() -> None:
+def test_most_accurate_prefers_faster_of_equally_accurate_points() -> None:
     slow, quick = point(NAME, 9.0, range(3)), point(NAME, 2.0, range(5, 8))
     assert most_accurate((slow, quick)) == most_accurate((quick, slow)) == quick
 
 
-def test_indistinguishable_needs_six_photos_in_one_direction() -> None:
-    """Exact McNemar: 5 to 0 has p = 2 / 32 = 0.0625, and 6 to 0 has p = 2 / 64 = 0.031."""
+def test_indistinguishable_excludes_point_with_six_more_errors() -> None:
+    """The exact McNemar test gives p = 2 / 32 = 0.0625 for 5 to 0 photos, and p = 2 / 64 = 0.031 for 6 to 0."""
     best, near, far = (point(NAME, 1.0, range(wrong)) for wrong in (10, 15, 16))
     assert indistinguishable((far, near, best)) == [near, best]
 
 
-def test_choose_with_accuracy_alone_takes_fastest_above_it() -> None:
+def test_choose_returns_fastest_point_for_budget_of_accuracy_only() -> None:
     exact = point(NAME, 3.0, range(20))
     accurate = point(NAME, 5.0, range(0))
     assert choose((accurate, exact), Budget(accuracy=0.8)).point == exact
     assert choose((accurate, exact), Budget(accuracy=0.8, latency=100)).point == accurate
 
 
-def test_reason_counts_photos_and_speed() -> None:
+def test_choose_reason_states_differing_photos_and_speedup() -> None:
     best, chosen = point(NAME, 6.0, range(9)), point(NAME, 4.0, [*range(5), *range(20, 26)])
     reason = choose((best, chosen), Budget(size=2e6)).reason
     assert "of 100 photos this one gets 6 wrong that it gets right, and 4 the other way round" in reason
     assert "The most accurate point with at most 2 MB is" in reason and "it is 1.5 times as fast" in reason
 
 
-def test_point_of_repeated_answers_counts_photos_once() -> None:
+def test_grid_point_interval_counts_repeatedly_evaluated_photos_once() -> None:
     one = replace(point(NAME, 1.0, range(0)), correct=(4, 3, 0, 1), repeats=4)
     assert one.accuracy == pytest.approx(0.5)
-    z, n, p = 1.959964, 4, 0.5  # Wilson's formula for four photos, not for sixteen answers
+    z, n, p = 1.959964, 4, 0.5  # Wilson's formula for 4 photos, not for 16 predictions
     middle, reach = (p + z**2 / 2 / n), z * math.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
     assert one.interval == pytest.approx(tuple((middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1)))
     assert one.to_json()["photos"] == 4 and one.to_json()["judgments"] == 4
@@ -149,8 +149,8 @@ def test_point_of_repeated_answers_counts_photos_once() -> None:
     assert one.compare(other).gain == pytest.approx(100 * (4 - 3) / 16)
 
 
-def test_point_publishes_figures_of_its_quantization_and_last_layer() -> None:
-    """mobilenet_0.50_160 has a bottleneck of 512 numbers, so its last layer has 513 parameters for each class."""
+def test_grid_point_figures_match_quantization_and_class_count() -> None:
+    """The bottleneck size of mobilenet_0.50_160 is 512, so the last layer has 513 parameters per class."""
     int8 = point(NAME, 1.0, range(0))
     float32 = replace(int8, quantization="float32")
     published = architecture(NAME).published
@@ -160,13 +160,13 @@ def test_point_publishes_figures_of_its_quantization_and_last_layer() -> None:
     assert published.top1 != published.quantized_top1 and published.pixel3_ms != published.quantized_pixel3_ms
 
 
-def test_trend_pools_backwards_and_weighs_by_points() -> None:
-    """0.84, 0.80 and 0.75 have a mean of 0.797, which is below the 0.80 before them."""
+def test_trend_pools_earlier_points_and_weights_by_count() -> None:
+    """The mean of 0.84, 0.80 and 0.75 is 0.797, which is lower than the preceding 0.80."""
     points = [point(NAME, 1, range(wrong)) for wrong in (20, 16, 20, 25, 10)]
     assert trend(points) == pytest.approx([(0.80 + 0.84 + 0.80 + 0.75) / 4] * 4 + [0.90])
 
 
-def test_trend_keeps_rises_and_significant_falls() -> None:
+def test_trend_preserves_increases_and_significant_decreases() -> None:
     rising = [point(NAME, 1, range(wrong)) for wrong in (30, 20, 19, 5)]
     assert trend(rising) == pytest.approx([0.70, 0.80, 0.81, 0.95])
     falling = [point(NAME, 1, range(wrong)) for wrong in (5, 15, 30)]
@@ -175,7 +175,7 @@ def test_trend_keeps_rises_and_significant_falls() -> None:
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
-def test_trend_keeps_mean_and_falls_only_if_significant(wrongs: list[int]) -> None:
+def test_trend_preserves_mean_and_decreases_only_significantly(wrongs: list[int]) -> None:
     points = [point(NAME, 1, range(wrong)) for wrong in wrongs]
     line = trend(points)
     assert len(line) == len(points)

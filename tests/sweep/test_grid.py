@@ -1,4 +1,4 @@
-"""`grid` end to end on a few photos and two small architectures; the first run is killed."""
+"""End-to-end tests of `grid` on a few photos and two small architectures, after a run that was killed."""
 
 from __future__ import annotations
 
@@ -43,12 +43,17 @@ PHOTOS_A_CLASS = 12
 
 @dataclass(frozen=True)
 class Grid:
-    """A work folder in which one run of `grid` was killed and a second one finished."""
+    """Work folder in which one run of `grid` was killed and a second run finished.
+
+    Attributes:
+        folder: the work folder.
+        photos: photo folder.
+        before: modification times, in ns, of the models that were finished before the kill, by architecture.
+    """
 
     folder: Path
     photos: Path
     before: dict[str, int]
-    """Modification times of the models of architectures that were finished before the kill, by name."""
 
     @property
     def output(self) -> Path:
@@ -59,7 +64,7 @@ class Grid:
 
 
 def finished(output: Path) -> dict[str, int]:
-    """Return the modification times of the models of finished architectures, by name."""
+    """Return the modification times, in ns, of the models of finished architectures, by architecture."""
     names = (path.parent.name for path in output.glob("*/result.json"))
     return {name: (output / name / "retrained_graph.tflite").stat().st_mtime_ns for name in names}
 
@@ -107,23 +112,23 @@ def result(done: Grid) -> dict[str, Any]:
 def test_grid_continues_killed_run(done: Grid) -> None:
     after = finished(done.output)
     assert set(after) == set(NAMES)
-    # The other one may have been in progress, and is trained again then.
+    # The other architecture may have been in progress; then it is trained again.
     first = min(done.before, key=lambda name: done.before[name])
     assert after[first] == done.before[first]
 
 
-def test_grid_reports_each_architecture_at_each_quantization(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_evaluates_each_architecture_at_each_quantization(done: Grid, result: dict[str, Any]) -> None:
     points = {(point["architecture"], point["quantization"]): point for point in result["points"]}
     assert set(points) == {(name, quantization) for name in NAMES for quantization in ("float32", "int8")}
     for point in points.values():
         assert point["size"] == Path(done.folder, point["model"]).stat().st_size
-        assert point["photos"] == 5 * PHOTOS_A_CLASS, "evaluated on every photo"
+        assert point["photos"] == 5 * PHOTOS_A_CLASS, "each point must be evaluated on all photos"
         assert point["accuracy"] == pytest.approx(sum(point["right"]) / point["judgments"] / point["photos"])
         assert point["interval95"][0] <= point["accuracy"] <= point["interval95"][1]
         assert 0 < point["latency_ms"]["median"] <= point["latency_ms"]["p90"]
         assert point["photos_per_second"] > 0
     best = max(points.values(), key=lambda point: point["accuracy"])
-    assert best["accuracy"] > 0.5, "five classes of flowers: chance is 0.2"
+    assert best["accuracy"] > 0.5, "the accuracy of random predictions for five classes is 0.2"
     small, large = points[NAMES[0], "float32"], points[NAMES[1], "float32"]
     assert small["published_imagenet_top1"] == 41.5
     assert large["published_pixel3_ms"] == 3.0
@@ -150,10 +155,10 @@ def test_grid_without_folds_agrees_with_evaluate(done: Grid) -> None:
     found = json.loads(poets_edge("evaluate", *arguments, cwd=done.folder).ok().stdout)
     assert (found["correct"], found["photos"]) == (sum(point["right"]), point["photos"])
     assert "test photos" in (done.output / "report.html").read_text()
-    done.run().ok()  # later tests expect a cross-validated report
+    done.run().ok()  # other tests need the cross-validated report
 
 
-def test_grid_computes_int8_features_once(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_caches_int8_features(done: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: object) -> None:
         raise AssertionError(f"{source} was decoded again")
 
@@ -164,7 +169,7 @@ def test_grid_computes_int8_features_once(done: Grid, monkeypatch: pytest.Monkey
     done.run().ok()
 
 
-def test_grid_repeats_no_finished_work(done: Grid) -> None:
+def test_grid_reuses_finished_work(done: Grid) -> None:
     before = (done.output / "latency.jsonl").read_bytes()
     first = (done.output / "chart.svg").read_bytes()
     ran = done.run("--json").ok()
@@ -203,11 +208,11 @@ def test_bottlenecks_decodes_each_photo_once_for_all_architectures(
     assert all(isinstance(v, list) and [len(x) for x in v] == [256, 512] for v in found)
 
 
-def test_bottlenecks_of_several_architectures_equal_those_of_each_alone(
+def test_bottlenecks_are_equal_for_one_and_several_architectures(
     done: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Including photos that cannot be decoded or have changed since they were hashed."""
-    monkeypatch.setattr("poets_edge.training.bottlenecks.cores", lambda: 1)  # makes batches of eight photos
+    """The photos include one that cannot be decoded and one that was changed after hashing."""
+    monkeypatch.setattr("poets_edge.training.bottlenecks.cores", lambda: 1)  # results in batches of eight photos
     photos = shutil.copytree(done.photos, tmp_path / "photos")
     hashed = [item for item in hash_photos(scan(photos).photos) if isinstance(item, HashedPhoto)]
     assert len(hashed) >= 4 * 8
@@ -248,7 +253,7 @@ def test_grid_recomputes_damaged_cache_rows_before_cross_validation(done: Grid) 
     assert saved.read_text() == before
 
 
-def test_report_is_self_contained(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_report_has_no_external_resources(done: Grid, result: dict[str, Any]) -> None:
     assert (done.output / "chart.png").read_bytes().startswith(b"\x89PNG")
     page = (done.output / "report.html").read_text()
     assert "<svg" in page
@@ -265,7 +270,7 @@ def test_report_is_self_contained(done: Grid, result: dict[str, Any]) -> None:
     assert result["choice"]["reason"].split(":")[0] in page
 
 
-def test_ship_copies_model_and_labels(done: Grid, result: dict[str, Any]) -> None:
+def test_grid_with_ship_copies_chosen_model_and_labels(done: Grid, result: dict[str, Any]) -> None:
     ran = done.run("--max-size", "0.5MB", "--ship").ok()
     assert "mobilenet_0.25_128 int8" in ran.stdout
     (model,) = (done.output / "ship").glob("*.tflite")
@@ -278,13 +283,13 @@ def test_ship_copies_model_and_labels(done: Grid, result: dict[str, Any]) -> Non
 def test_grid_fails_if_no_point_meets_budget(done: Grid) -> None:
     ran = done.run("--max-size", "10kB", "--ship")
     ran.failed("none of the 4 points", "Nearest comes mobilenet_0.25_128 int8", "MB")
-    assert not list((done.output / "ship").glob("*")), "the files of an earlier choice are removed"
+    assert not list((done.output / "ship").glob("*")), "the files of an earlier choice must be removed"
     assert "Nearest comes mobilenet" in (done.output / "report.html").read_text()
-    assert "mobilenet_0.50_128" in ran.stdout, "the table is printed nevertheless"
+    assert "mobilenet_0.50_128" in ran.stdout, "the table must be printed nevertheless"
 
 
-def test_grid_keeps_finished_architectures_on_full_disk(done: Grid, tmp_path: Path) -> None:
-    # The larger graph exceeds the limit, the smaller one does not.
+def test_grid_keeps_finished_architectures_if_disk_is_full(done: Grid, tmp_path: Path) -> None:
+    # Only the larger graph exceeds the limit of the file size.
     stopped = start(done.folder, done.photos, "--output_dir", tmp_path / "grid", limit=2_000_000)
     _, err = stopped.communicate(timeout=240)
     assert stopped.returncode == 1, err
@@ -298,7 +303,7 @@ def test_grid_keeps_finished_architectures_on_full_disk(done: Grid, tmp_path: Pa
     assert NAMES[1] in ran.stdout
 
 
-def test_grid_refuses_bad_input(done: Grid, tmp_path: Path) -> None:
+def test_grid_reports_invalid_arguments_and_folders(done: Grid, tmp_path: Path) -> None:
     grid = ("grid", "--image_dir", done.photos)
     poets_edge(*grid, "--architecture", "mobilenet_0.3_128").failed("mobilenet_0.3_128", "Nearest")
     poets_edge(*grid, "--threads", "0").failed("--threads")

@@ -1,4 +1,4 @@
-"""Options of `grid` as users of the library write them."""
+"""Tests of `GridOptions`: conversion of arguments, validation, and derived options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poets_edge.training.fine_tuning.options import FineTuning
 
 
 def options(**fields: Any) -> GridOptions:
-    """Return options with some fields, which may have types that are converted."""
+    """Return options with the given fields, whose types may differ from the annotated ones."""
     return GridOptions(**{"image_dir": "photos", **fields})
 
 
@@ -37,18 +37,18 @@ def test_grid_options_accepts_names_of_architectures(names: Any) -> None:
         ({"cluster": "local:none"}, UsageError, "`cluster`"),
     ],
 )
-def test_grid_options_refuses_bad_values(fields: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_grid_options_rejects_invalid_values(fields: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         options(**fields)
 
 
-def test_fine_tuned_grid_uses_test_set() -> None:
+def test_grid_options_uses_test_set_with_fine_tuning() -> None:
     assert options().uses_folds
     assert not options(folds=0).uses_folds
     assert not options(fine_tuning=FineTuning(blocks=1)).uses_folds
 
 
-def test_train_options_keep_outputs_of_architectures_apart() -> None:
+def test_train_options_has_separate_outputs_for_each_architecture() -> None:
     wanted = options(architectures=("mobilenet_0.25_128", "mobilenet_0.50_128"), output_dir=Path("out"))
     first, second = (wanted.train_options(architecture) for architecture in wanted.architectures)
     assert first.output_graph == Path("out/mobilenet_0.25_128/retrained_graph.pb")

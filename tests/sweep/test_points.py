@@ -1,4 +1,4 @@
-"""The Pareto front of a grid, budgets, and the choice of a point to ship."""
+"""Tests of the Pareto front, trend, budget, and choice of the point to ship."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ def point(
     megabytes: float = 1.0,
     processes: tuple[float, ...] = (1.0, 1.01),
 ) -> GridPoint:
-    """Return a point that misclassifies some of 100 photos.
+    """Return a point of a grid that was evaluated on 100 photos.
 
     Args:
-        wrong: numbers of the misclassified photos.
-        processes: median latencies of its processes, as multiples of `milliseconds`.
+        name: architecture.
+        milliseconds: median latency.
+        wrong: indices of the misclassified photos, 0 to 99.
+        megabytes: file size.
+        processes: median latency of each process, as a multiple of `milliseconds`.
     """
     return GridPoint(
         architecture=architecture(name),
@@ -67,7 +70,7 @@ def test_pareto_front_excludes_dominated_points() -> None:
         (Budget(latency=6, accuracy=0.8), MIDDLE),
     ],
 )
-def test_choose_meets_budget(budget: Budget, chosen: GridPoint) -> None:
+def test_choose_returns_point_within_budget(budget: Budget, chosen: GridPoint) -> None:
     choice = choose(ALL, budget)
     assert choice.point == chosen
     assert choice.reason.startswith(f"{chosen.name}: ")
@@ -99,18 +102,18 @@ def test_choose_prefers_smaller_file_of_equally_fast_points() -> None:
 
 
 def test_choose_prefers_faster_point_if_files_are_equally_large() -> None:
-    """One process each, and one width at two resolutions, whose files differ by a few bytes of metadata."""
+    """The points have equal widths, so that their files differ by a few bytes of metadata only."""
     fast = point("mobilenet_0.75_192", 6.07, range(0), 2.0509, processes=(1,))
     slow = point("mobilenet_0.75_224", 8.27, range(0), 2.0508, processes=(1,))
     assert choose((slow, fast), Budget()).point == fast
     noisy = (0.9, 1.0, 1.9)
     near = point("mobilenet_0.75_192", 8.2, range(0), 2.0508, processes=noisy)
     far = point("mobilenet_0.75_224", 8.3, range(0), 2.0507, processes=noisy)
-    assert choose((far, near), Budget()).point == near, "equally large, so the faster"
+    assert choose((far, near), Budget()).point == near, "of equally large files, the faster must be chosen"
     assert choose((far, point("mobilenet_0.25_224", 8.9, range(0), 0.3, processes=noisy)), Budget()).point != far
 
 
-def test_trend_falls_only_where_fall_is_significant() -> None:
+def test_trend_decreases_only_if_decrease_is_significant() -> None:
     low, dent, high = (point("mobilenet_0.50_128", 1, wrong) for wrong in (range(20), range(22), range(10)))
     assert trend([low, dent, high]) == pytest.approx([0.79, 0.79, 0.90])
     assert trend([high, low]) == pytest.approx([0.90, 0.80]), "ten photos worse and none better is significant"
@@ -156,6 +159,6 @@ def test_parse_budget_accepts_units(texts: tuple[str | None, ...], budget: Budge
         ((None, "1", None), "max_size", "1MB"),
     ],
 )
-def test_parse_budget_refuses_nonsense(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
+def test_parse_budget_rejects_invalid_text(texts: tuple[str | None, ...], parameter: str, example: str) -> None:
     with pytest.raises(UsageError, match=f"`{parameter}`.*{example}"):
         parse_budget(*texts)

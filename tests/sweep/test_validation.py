@@ -1,4 +1,4 @@
-"""Evaluation of int8 from features of the int8 backbone, compared with the exported model."""
+"""Tests that an int8 head on int8 features reproduces the scores of the exported int8 model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with drawn photos in `photos`, and a float32 and an int8 model in `tf_files`."""
+    """Folder with drawn photos in `photos`, and a float32 and an int8 model in `tf_files`."""
     folder = tmp_path_factory.mktemp("validation")
     poets_edge("draw-photos", folder / "photos", "--per_class", "8", "-q").ok()
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, cwd=folder).ok()
@@ -34,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def last_layer(model: Path) -> tuple[Head, LogitQuantization]:
-    """Return the last layer of an int8 model, dequantized, and the quantization of its output."""
+    """Return the dequantized last layer of an int8 model, and the quantization of its logits."""
     tree = unpack_model(model.read_bytes())
     [layer] = [
         operator
@@ -51,7 +51,7 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
     model = exported / "tf_files/retrained_graph_int8.tflite"
     (tmp_path / "features.tflite").write_bytes(int8_features(model.read_bytes()))
     head, steps = last_layer(model)
-    assert round_weights(head.weights) == pytest.approx(head.weights, abs=1e-6), "already on the converter's grid"
+    assert round_weights(head.weights) == pytest.approx(head.weights, abs=1e-6), "exported weights must be rounded"
     int8_head = Int8Head(head.weights, head.biases, steps)
     classifier = Classifier(model)
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
@@ -66,13 +66,13 @@ def test_int8_head_reproduces_scores_of_model(exported: Path, tmp_path: Path) ->
             found.append(int8_head.scores(features)[0])
             expected.append(classifier.score_pixels(pixels))
     assert np.std(expected) > 0.1
-    # The model rounds its scores to multiples of 1/256, and computes its logits from sums of integers.
+    # The model rounds its scores to multiples of 1/256 and computes its logits in integers.
     assert np.abs(np.array(found) - np.array(expected)).max() < 0.03
     assert (np.array(found).argmax(axis=1) == np.array(expected).argmax(axis=1)).all()
-    # The steps of a fold's head follow from the evaluated photos, the model's from the photos that calibrated it.
+    # The scale of a fold comes from the evaluated photos, that of the model from the calibration photos.
     assert LogitQuantization.spanning(np.array(logits)).scale == pytest.approx(steps.scale, rel=0.5)
 
 
-def test_int8_features_refuses_float_model(exported: Path) -> None:
+def test_int8_features_rejects_float_model(exported: Path) -> None:
     with pytest.raises(ModelError, match="int8"):
         int8_features((exported / "tf_files/retrained_graph.tflite").read_bytes())
