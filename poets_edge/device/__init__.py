@@ -1,1 +1,1 @@
-"""Models on a device: labels, evaluation, paired comparison, and frames as they arrive."""
+"""Use of models on a device: classification, evaluation, paired comparison, and labelling of live frames."""

@@ -51,7 +51,7 @@ class Label:
 
 
 class Scorer(Protocol):
-    """A model that scores photos: a `.tflite`, or a frozen graph where the `[train]` extra is installed."""
+    """Protocol of models that score photos: `.tflite` files, and frozen graphs if the `[train]` extra is installed."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -61,7 +61,7 @@ class Scorer(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that came with the model; empty for foreign models."""
+        """Facts about training and export that are stored with the model; empty for foreign models."""
 
     def scores(self, photo: PhotoSource) -> Scores: ...
 
@@ -89,7 +89,7 @@ def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[
 
 
 def check_threshold(threshold: float) -> None:
-    """Check the score below which an answer is "unknown". Raises UsageError unless it lies between 0 and 1."""
+    """Raise UsageError unless a threshold, the score below which a label is "unknown", is between 0 and 1."""
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
         raise WrongTypeError(f"`threshold` must be a number, not {threshold!r}.")
     if math.isnan(threshold) or not 0 <= threshold <= 1:
@@ -97,18 +97,18 @@ def check_threshold(threshold: float) -> None:
 
 
 class Classifier:
-    """A `.tflite` image classifier on this machine's CPU.
+    """Image classifier that runs a `.tflite` on this machine's CPU.
 
-    Labels, input size and normalization come from the model. A classifier may be used from several threads, which take
-    turns; `clone` gives each thread a classifier of its own. It can be pickled, and closed by `close` or a `with`
-    statement.
+    Labels, input size and normalization come from the model. Threads that share a classifier run one inference at a
+    time; `clone` returns a separate classifier for another thread. A classifier can be pickled, and is closed by
+    `close` or a `with` statement.
 
     Attributes:
-        path: the model's path.
+        path: path of the model, used in messages.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         metadata: normalization, labels and facts inside the model.
-        input, output: the model's tensors.
+        input, output: descriptions of the input and output tensors.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Classifier:
 
         Args:
             model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
-            labels: path of a text file with one label per line, or the labels; by default those inside the model.
+            labels: path of a text file with one label per line, or a sequence of labels; by default the model's labels.
             threads: CPU threads for one inference, at least 1.
             unlabelled: accept a model without labels, for callers that need only its scores or its speed.
 
@@ -131,7 +131,7 @@ class Classifier:
             ModelError: the model or labels are missing, damaged, or do not fit each other.
             RuntimeMissingError: no interpreter is installed.
             UsageError: an argument is out of range.
-            WrongTypeError: an argument is of another type.
+            WrongTypeError: an argument has the wrong type.
         """
         if not hasattr(threads, "__index__") or isinstance(threads, bool):
             raise WrongTypeError(f"`threads` must be a whole number, not {threads!r}.")
@@ -152,7 +152,7 @@ class Classifier:
         }
         self._fill = _input_filler(self.input, self.metadata)
         self._lock = threading.Lock()
-        # Not the interpreter's own memory: it refuses to run while a view of that exists, and profilers keep frames
+        # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
 
@@ -172,7 +172,7 @@ class Classifier:
 
     @property
     def session(self) -> Session:
-        """The model in an interpreter. Raises UsageError after `close`."""
+        """The model, loaded into an interpreter. Raises UsageError after `close`."""
         if self._session is None:
             raise UsageError(f"{self.path}: this classifier was closed. Open another.")
         return self._session
@@ -200,7 +200,7 @@ class Classifier:
         return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
 
     def check_threshold(self, threshold: float) -> None:
-        """Check a threshold for this model. Raises UsageError if it is not a number or no score can reach it."""
+        """Raise UsageError if a threshold is not between 0 and 1, or above the highest score of this model."""
         check_threshold(threshold)
         if threshold > self.highest_score:
             raise UsageError(
@@ -232,7 +232,7 @@ class Classifier:
         Raises:
             PhotoError: a photo cannot be read.
             UsageError: an argument is out of range.
-            WrongTypeError: an argument is of another type.
+            WrongTypeError: an argument has the wrong type.
         """
         if isinstance(photo, (list, tuple)):
             return [self.classify(one, top) for one in photo]
@@ -247,7 +247,7 @@ class Classifier:
         return self.score_pixels(fit(read_photo(_photo_source(photo)), self.size))
 
     def score_pixels(self, pixels: Pixels) -> Scores:
-        """Return the scores of a picture at the model's size.
+        """Return the scores of an image at the model's size.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -256,13 +256,13 @@ class Classifier:
             float32 [labels]; a quantized output is dequantized.
 
         Raises:
-            UsageError: the picture has another shape.
-            WrongTypeError: it is not a uint8 array.
+            UsageError: `pixels` has another shape.
+            WrongTypeError: `pixels` is not a uint8 array.
         """
         return self._finite(self.output.dequantize(self.raw_output(pixels)))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the output tensor [labels] in the model's own type, for a picture at the model's size.
+        """Return the output tensor [labels] in the model's own type, for an image at the model's size.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -273,7 +273,7 @@ class Classifier:
             return self.session.run(self._values).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the input tensor [height, width, 3] in the model's own type, for a picture at the model's size.
+        """Return the input tensor [height, width, 3] in the model's own type, for an image at the model's size.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -315,7 +315,7 @@ class Classifier:
 
 
 def _photo_source(photo: PhotoInput) -> PhotoSource:
-    """Return a photo as a source that `read_photo` accepts. Raises UsageError, WrongTypeError."""
+    """Convert a photo to a type that `read_photo` accepts. Raises UsageError, WrongTypeError."""
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8:
             raise WrongTypeError(f"`photo` as an array must be of uint8, 0 to 255, not {photo.dtype}.")
@@ -351,7 +351,7 @@ def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
 def _choose_labels(
     model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None, unlabelled: bool
 ) -> tuple[str, ...]:
-    """Return the labels that were given, or those inside the model. Raises ModelError."""
+    """Return the given labels, or the labels inside the model if none are given. Raises ModelError."""
     outputs = int(np.prod(model.output.shape))
     if labels is None:
         names, source = model.metadata.labels, str(model.path)
@@ -383,7 +383,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Callable[[Pixels, npt.NDArray[Any]], object]:
-    """Return the function that writes pixels, uint8 [height, width, 3], into an input tensor of that shape."""
+    """Return a function that writes pixels, uint8 [height, width, 3], into an input tensor of equal shape."""
     # A foreign model without normalization is assumed to be a MobileNet.
     normalise = normaliser(Normalization(metadata.mean or BACKBONE.mean, metadata.std or BACKBONE.std))
     if not tensor.scale:

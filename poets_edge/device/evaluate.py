@@ -33,10 +33,10 @@ class EvaluateResult(Tabular):
 
     Attributes:
         split: the split that was evaluated.
-        excluded: number of photos of the folder in other splits.
+        excluded: number of the folder's photos that are in other splits.
         labels: the model's labels.
         evaluation: accuracy, recall and confusion matrix.
-        predictions: scores of each photo.
+        predictions: scores of the model for each photo.
     """
 
     split: EvaluatedSplit
@@ -46,7 +46,7 @@ class EvaluateResult(Tabular):
     predictions: Predictions
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the photos and the recall of each class, for `pandas.DataFrame(result.rows())`."""
+        """Return number of photos and recall of each class, for `pandas.DataFrame(result.rows())`."""
         photos = self.evaluation.confusion.sum(axis=1)
         return [
             {"class": label, "photos": int(count), "recall": self.evaluation.recall(label)}
@@ -67,7 +67,7 @@ class EvaluateResult(Tabular):
         return self.evaluation.interval
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as `evaluate --json` prints it."""
+        """Return the result as JSON-compatible values, as printed by `evaluate --json`."""
         return {
             "set": self.split,
             "left_out": self.excluded,
@@ -96,8 +96,8 @@ def evaluate(
         image_dir: folder, archive or address with one folder of photos per class.
         split: "training", "validation" or "test", assigned as `train` assigns them, or "all"; by default "test" for
             the folder that the model was trained on, and "all" for any other folder.
-        percentages: sizes of the splits; by default those that the model was trained with, else 10 and 10.
-        recursive: take photos from all levels of the class folders.
+        percentages: sizes of the splits; by default the sizes used in training, if they are known, else 10 and 10.
+        recursive: include photos in subfolders of the class folders.
 
     Raises:
         DatasetError: no photo of the split can be read, or a class is not among the model's labels.
@@ -139,10 +139,10 @@ def evaluate(
 
 
 def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
-    """Compare two models on the photos that both have scored.
+    """Compare the results of two models on the photos that both have scored.
 
     Raises:
-        DatasetError: they have no photo in common.
+        DatasetError: the results have no photo in common.
     """
     correct, expected = (
         dict(zip((photo.name for photo in one.predictions.photos), one.predictions.correct(one.labels), strict=True))
@@ -162,14 +162,14 @@ def _photos_of(split: EvaluatedSplit, photos: Sequence[Photo], percentages: Spli
 
 
 def _was_trained_on(photos: Sequence[Photo], facts: Mapping[str, Any]) -> bool:
-    """Return whether the model was trained on some of the photos, as far as it says."""
+    """Return whether the model was trained on some of the photos, according to its facts."""
     training = facts.get("training") or facts
     if "photos_sketch" not in training:
-        return bool(training.get("classes"))  # trained by version 0.1; foreign models have not seen photos of ours
+        return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none
     return overlap(training["photos_sketch"], sketch_now(photos))
 
 
 def _percentages_of(facts: Mapping[str, Any]) -> SplitConfig:
-    """Return the split sizes that a model was trained with, so that its test photos are still test photos."""
+    """Return the split sizes used in a model's training; the default sizes if they are unknown."""
     known = facts.get("percentages")
     return SplitConfig(**known) if known else SplitConfig()

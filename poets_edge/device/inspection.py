@@ -1,4 +1,4 @@
-"""Description of a `.tflite`, read from the file."""
+"""Description of a `.tflite` for `inspect`: tensors, operators, labels, metadata."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from poets_edge.tflite.session import Session, TensorInfo
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """The description of one model.
+    """Description of a model file.
 
     Attributes:
         kind: "TensorFlow Lite" or "frozen graph".
-        size: bytes.
+        size: size of the file, bytes.
         operators: number of uses of each operator, most frequent first.
         accelerated: whether XNNPACK runs the model on this machine; None for a frozen graph.
         mean, std: normalization in pixel units; empty if the file does not have it.
@@ -40,7 +40,7 @@ class Inspection:
     facts: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the description as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             **asdict(self),
             "path": str(self.path),

@@ -22,7 +22,7 @@ class Evaluation:
 
     Attributes:
         labels: class names, in the order of the rows and columns of `confusion`.
-        confusion: confusion matrix, int64 [classes, classes]; row = true class, column = answer.
+        confusion: confusion matrix, int64 [classes, classes]; row = true class, column = predicted class.
         cross_entropy: mean of -ln(score of the true class), in nats.
     """
 
@@ -86,7 +86,7 @@ def wilson_interval(correct: float, count: int) -> tuple[float, float]:
 def evaluate_scores(
     labels: tuple[str, ...], scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
 ) -> Evaluation:
-    """Compute the metrics of scores.
+    """Compute the metrics of a classifier from its scores and the true classes.
 
     Args:
         scores: float32 [photos, classes]; each row adds up to about 1.

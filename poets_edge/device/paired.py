@@ -53,13 +53,13 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """`could be chance`, or `unlikely to be chance (p = 0.012)`."""
+        """Statement on significance: `could be chance`, or `unlikely to be chance (p = 0.012)`."""
         if self.could_be_chance:
             return "could be chance"
         return f"unlikely to be chance (p {f'= {self.p_value:.2g}' if self.p_value >= 0.001 else 'below 0.001'})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the comparison as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
             **asdict(self),
             "gain": None if math.isnan(self.gain) else self.gain,
@@ -72,12 +72,12 @@ def compare_paired(correct: npt.NDArray[Any], reference: npt.NDArray[Any], repea
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
     as in Agresti, Categorical Data Analysis, 10.1). With several, it is Fisher and Pitman's permutation test over the
-    photos' differences, so that predictions for one photo do not count as independent. McNemar's test is its special
-    case for differences of equal size.
+    photos' differences, so that predictions for one photo do not count as independent. McNemar's test is the
+    special case of the permutation test for differences of equal size.
 
     Args:
         correct: number of correct predictions of the model for each photo, bool or int [photos].
-        reference: number of correct predictions of the reference, for the same photos in the same order.
+        reference: number of correct predictions of the reference for each photo, in equal order.
         repeats: number of predictions per photo.
 
     Raises:
@@ -100,7 +100,8 @@ def mcnemar(worse: int, better: int) -> float:
     """Return the p-value of the exact two-sided McNemar test.
 
     Args:
-        worse, better: numbers of photos that only the reference, and only the model, classified correctly.
+        worse: number of photos that only the reference classified correctly.
+        better: number of photos that only the model classified correctly.
     """
     return _p_value(np.repeat((-1, 1), (worse, better)).astype(np.int64))
 
@@ -121,6 +122,6 @@ def _p_value(differences: npt.NDArray[np.int64]) -> float:
 
 
 def _coins(count: int) -> npt.NDArray[np.float64]:
-    """Return the probabilities of 0, 1, ..., `count` heads."""
+    """Return the probabilities of 0, 1, ..., `count` heads in `count` tosses of a fair coin."""
     logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return np.asarray(np.exp(logs[-1] - logs - logs[::-1] - count * math.log(2)))

@@ -29,7 +29,7 @@ class Mistake:
     """A misclassified photo.
 
     Attributes:
-        answer: the label that the model gave it.
+        answer: the label that the model predicted.
         score: the score of that label, 0 to 1.
     """
 
@@ -38,7 +38,7 @@ class Mistake:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the photo's name, the answer and its score."""
+        """Return the photo's name, the predicted label and its score as a JSON-compatible dictionary."""
         return {"photo": self.photo.name, "answer": self.answer, "score": self.score}
 
 
@@ -49,7 +49,7 @@ class Predictions:
     Attributes:
         photos: the photos that could be read, in the order of the rows of `scores`.
         scores: float32 [photos, labels].
-        unreadable: one line for each photo that could not be read.
+        unreadable: one-line error message for each photo that could not be read.
     """
 
     photos: Sequence[Photo]
@@ -82,7 +82,7 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of common photos with equal answers, 0 to 1; None if there are no common photos."""
+        """Return the fraction of common photos with equal predictions, 0 to 1; None if there are no common photos."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer
@@ -137,11 +137,11 @@ def score_models(
     """Score photos with several `.tflite` files on all cores, reading each photo once.
 
     Args:
-        images: cache of decoded photos; by default each photo is decoded and not kept.
+        images: cache of decoded photos; by default, decoded photos are not cached.
         advance: called with the number of photos scored since the last call.
 
     Raises:
-        ModelError: a model cannot be loaded, or answers with NaN or infinity.
+        ModelError: a model cannot be loaded, or its scores contain NaN or infinity.
     """
     files = [read_model(model) for model in models.values()]
     source = images or ImageCache()
@@ -181,5 +181,5 @@ def score_model(
 
 
 def _score_count(classifier: Classifier) -> int:
-    """Return the number of scores that a model gives for a black picture, which also shows whether it runs."""
+    """Return the number of scores of a model, found by an inference, which also checks that the model can run."""
     return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

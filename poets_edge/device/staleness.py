@@ -14,7 +14,7 @@ _RECORD_HEAD_BYTES = 4096
 def stale_line(classifier: Classifier) -> str | None:
     """Return a warning if a model was exported from another graph than the one next to it, else None.
 
-    A training record names the graph it describes within its first 4 KB, so only that much is read.
+    Only the first 4 KB of the training record next to the model are read, which contain the checksum of its graph.
     """
     training = classifier.metadata.facts.get("training") or {}
     stem = classifier.path.stem

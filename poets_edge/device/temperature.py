@@ -1,8 +1,8 @@
 """Temperature scaling of scores, and their expected calibration error.
 
-Scores are calibrated if, for example, nine of ten answers with a score of 0.9 are correct. Temperature scaling divides
-the logits of a softmax by one number, the temperature. Guo, Pleiss, Sun and Weinberger ("On Calibration of Modern
-Neural Networks", 2017) found it as good as methods with more parameters. It does not change the order of the classes.
+Scores are calibrated if, for example, nine of ten predictions with a score of 0.9 are correct. Temperature scaling
+divides the logits of a softmax by one number, the temperature. Guo, Pleiss, Sun and Weinberger ("On Calibration of
+Modern Neural Networks", 2017) found it as good as methods with more parameters. The order of the classes is unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Scores = npt.NDArray[np.float32]
 Truth = npt.NDArray[np.int64]
 
 BINS = 15
-"""Number of bins of the expected calibration error, as in the paper."""
+"""Number of bins of the expected calibration error, as in the paper by Guo et al."""
 
 _MIN_SCORE = 1e-30
 _MAX_LOGARITHM = math.log(5.0)
@@ -31,12 +31,12 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Answers with similar scores.
+    """A bin of predictions with similar scores.
 
     Attributes:
-        count: number of answers.
-        score: mean score.
-        accuracy: fraction of correct answers.
+        count: number of predictions.
+        score: mean score, 0 to 1.
+        accuracy: fraction of correct predictions, 0 to 1.
     """
 
     count: int
@@ -45,11 +45,11 @@ class ReliabilityBin:
 
 
 def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[ReliabilityBin]:
-    """Group answers by score into bins of equal width, without empty bins.
+    """Group predictions by score into bins of equal width; empty bins are omitted.
 
     Args:
-        scores: [photos, classes].
-        truth: [photos].
+        scores: float32 [photos, classes].
+        truth: true classes, int64 [photos].
     """
     best = scores.max(axis=1).astype(np.float64)
     correct = scores.argmax(axis=1) == truth
@@ -64,8 +64,8 @@ def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[Reliabil
 def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -> float:
     """Return the expected calibration error: the mean distance between score and accuracy of the bins, 0 to 1.
 
-    Bins are weighted by their number of answers. The error is nan without photos. Calibrated scores do not reach 0 on
-    few photos: at an accuracy of 87 % the expected value is about 0.03 for 1,000 photos and 0.02 for 3,000.
+    Bins are weighted by their number of predictions. The error is nan without photos. Calibrated scores do not
+    reach 0 on few photos: at an accuracy of 87 % the expected value is about 0.03 for 1,000 photos and 0.02 for 3,000.
     """
     found = reliability(scores, truth, bins)
     total = sum(part.count for part in found)
@@ -85,8 +85,8 @@ def best_temperature(scores: Scores, truth: Truth) -> float:
     If there are more than 80,000 photos, an evenly spaced part of them is used.
 
     Args:
-        scores: of photos that the model was not trained on, [photos, classes].
-        truth: [photos].
+        scores: float32 [photos, classes], of photos that the model was not trained on.
+        truth: true classes, int64 [photos].
     """
     step = max(1, math.ceil(len(truth) / _MAX_FITTED))
     scores, truth = scores[::step], truth[::step]
@@ -103,7 +103,7 @@ def best_temperature(scores: Scores, truth: Truth) -> float:
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return the minimum of a unimodal function on an interval, by golden-section search."""
+    """Return the position of the minimum of a unimodal function on an interval, by golden-section search."""
     inner, outer = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_inner, at_outer = function(inner), function(outer)
     while high - low > 1e-4:

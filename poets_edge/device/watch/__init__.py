@@ -1,1 +1,1 @@
-"""Labels of a camera's, a video's or a folder's frames as they arrive."""
+"""Labelling of the frames of a camera, a video, a folder or a stream as they arrive."""

@@ -1,7 +1,7 @@
-"""Collection of frames with low scores, for a person to correct and to train on.
+"""Collection of frames with low scores, to be labelled by a person and used for training.
 
 Frames are saved in one folder per label. Their number and size are limited, and a scene is not saved twice in a row, so
-that a camera in an empty room saves one picture of it.
+that a camera in an empty room saves one frame.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MAX_SIZE = (1024, 1024)
 _QUALITY = 90
 _SIDE = 16
 _SAME_SCENE = 6.0
-"""Mean difference of 16 x 16 gray pixels, of 255, below which two frames show the same scene. A camera's noise makes 1
-to 2, a person who enters 10 and more."""
+"""Mean absolute difference of 16 x 16 gray pixels, of 255, below which two frames show the same scene. Camera noise
+causes differences of 1 to 2, a person who enters the scene 10 or more."""
 _MAX_NAME = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectOptions:
-    """Save frames whose best score is below `below` in `folder`, up to `most` of them."""
+    """Options of the collection: save at most `most` frames, whose best score is below `below`, in `folder`."""
 
     folder: Path
     below: float = 0.6
@@ -52,7 +52,7 @@ class CollectOptions:
 
 
 class Collector:
-    """Saves frames with low scores. It never fails: at the first frame that cannot be written it warns and stops.
+    """Saves frames with low scores. If a frame cannot be written, a collector warns and saves no further frames.
 
     Attributes:
         kept: number of frames that were saved.
@@ -65,7 +65,7 @@ class Collector:
         self._options = options
         self._folders = [options.folder / _folder_name(label) for label in labels]
         self._reporter = reporter
-        for folder in self._folders:  # a frame that was being written when an earlier watch was killed
+        for folder in self._folders:  # incomplete frames of an earlier watch that was killed
             remove_dead_matching(folder, temporary_pattern(rf"{_PREFIX}-\d{{8}}-\d{{6}}-\d{{5,}}\.jpg"))
         self._existing = sum(1 for _ in options.folder.glob(f"*/{_PREFIX}-*.jpg"))
         self._scene: npt.NDArray[np.float32] | None = None
@@ -92,7 +92,7 @@ class Collector:
             self._scene = scene
             write_bytes(self._name(self._folders[best]), _jpeg(image))
             self.kept += 1
-        except PhotoError:  # a file that was there a moment ago
+        except PhotoError:  # the file was deleted after its inference
             return
         except OutputError as error:
             self._stop(f"no more frames are kept: {error}")
@@ -110,7 +110,7 @@ class Collector:
 
 
 def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Return a tiny gray picture with mean 0, so that a change of brightness is not a new scene."""
+    """Return a gray image of 16 x 16 pixels with mean 0, so that a change of brightness is not a new scene."""
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
@@ -125,6 +125,6 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _folder_name(label: str) -> str:
-    """Return a label as the name of one folder; labels of foreign models must not lead out of it."""
+    """Convert a label to a folder name; separators are replaced, because a foreign model's label could be a path."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
     return name[:_MAX_NAME] or "unlabelled"

@@ -1,6 +1,6 @@
-"""Sources of frames for `watch`: folders of pictures, and JPEGs in one file or stream.
+"""Sources of frames for `watch`: folders of images, and files or streams of concatenated JPEGs.
 
-Videos and cameras, which need other packages, are in `poets_edge.device.watch.cameras`.
+Videos and cameras, which need optional packages, are in `poets_edge.device.watch.cameras`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from poets_edge.photos.image import PhotoSource
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame, or the reason why it is missing.
+    """A frame, or the reason why no frame could be read.
 
     Attributes:
         name: name of the frame's file; empty if it has none.
-        photo: the picture; None if it is missing.
-        problem: why the picture is missing.
-        taken: `time.perf_counter()` at the time of the frame.
+        photo: the image; None if it could not be read.
+        problem: reason why the image could not be read; empty if there is an image.
+        taken: time of receipt, as returned by `time.perf_counter()`, seconds.
     """
 
     name: str = ""
@@ -40,14 +40,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameSource:
-    """A source of frames.
+    """A source of frames for `watch`.
 
     Attributes:
         name: name of the source in messages.
-        live: whether frames come at their own time, as from a camera, and are lost if nobody takes them.
-        frames: function that starts the source and returns its frames; None among them means that no frame has come for
-            a moment. Raises SourceError.
-        still: whether the frames are independent pictures.
+        live: whether frames arrive in real time, as from a camera, and are lost if they are not read.
+        frames: function that starts the source and returns an iterator of its frames, which yields None while no frame
+            is available. Raises SourceError.
+        still: whether the frames are images that are independent of each other.
     """
 
     name: str
@@ -57,18 +57,18 @@ class FrameSource:
 
 
 def folder_source(folder: Path) -> FrameSource:
-    """Return the pictures of a folder as a source, in natural order of their names. Raises DatasetError."""
+    """Return a folder of images as a source of frames, in natural order of the file names. Raises DatasetError."""
     files = sorted(photo_files(folder), key=_by_number)
     return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files), still=True)
 
 
 def mjpeg_source(path: Path) -> FrameSource:
-    """Return the pictures of a file of concatenated JPEGs as a source."""
+    """Return a file of concatenated JPEGs as a source of frames."""
     return FrameSource(str(path), False, lambda: _mjpeg_file(path))
 
 
 def standard_input() -> FrameSource:
-    """Return the concatenated JPEGs on standard input as a source; a pipe is a live source, a file is not.
+    """Return standard input, a stream of concatenated JPEGs, as a source of frames; it is live unless it is a file.
 
     Raises:
         SourceError: standard input is closed.
@@ -86,7 +86,7 @@ def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
     a bad frame.
     """
     data = bytearray()
-    after = 0  # position from which the next marker is searched; 0 outside a picture
+    after = 0  # position from which the next marker is searched; 0 outside an image
     for chunk in chunks:
         if chunk is None:
             yield None
@@ -126,7 +126,7 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _WITHOUT_LENGTH = (_START, _END)
 _CHUNK = 1 << 16
 _MAX_PICTURE_BYTES = 1 << 25
-"""Maximum size of a picture; a JPEG of 100 megapixels is smaller."""
+"""Maximum size of an image, in bytes; a JPEG of 100 megapixels is smaller."""
 
 
 def _mjpeg_file(path: Path) -> Iterator[Frame | None]:
@@ -138,7 +138,7 @@ def _mjpeg_file(path: Path) -> Iterator[Frame | None]:
 
 
 def _read_when_ready(descriptor: int) -> Iterator[bytes | None]:
-    # Not sys.stdin.buffer, whose lock a waiting thread would hold when the program ends.
+    # Not sys.stdin.buffer, whose lock would be held by a waiting thread when the program ends.
     while True:
         # On Windows, select works only for sockets, so that a read blocks.
         if sys.platform != "win32" and not select.select([descriptor], [], [], TICK_SECONDS)[0]:

@@ -2,8 +2,8 @@
 
     source -> [thread: decode, resize, quantize] -> [thread: infer] -> smooth, yield, start commands
 
-Decoding and inference overlap. A live source has one more thread, which takes its frames as they come. All queues are
-bounded, so the use of memory does not depend on the running time.
+Decoding and inference overlap. A live source has an additional thread, which reads its frames as they arrive. All
+queues are bounded, so memory use does not depend on the running time.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from poets_edge.progress import Reporter
 UNKNOWN = "unknown"
 
 _BLACK = 16
-"""Black level of video signals. A picture without a brighter pixel is regarded as black."""
+"""Black level of video signals, of 255. An image without a brighter pixel is regarded as black."""
 _RECENT = 1000
-"""Number of frames whose latencies a summary holds."""
+"""Maximum number of latencies in a summary, those of the last frames."""
 _RECENT_FOR_RATE = 30
 _NO_FRAME_SECONDS = 10.0
 _MODEL_CHECK_SECONDS = 1.0
 _MAX_CLOSE_SECONDS = 2.0
-"""A thread that is stuck in a device for longer is abandoned."""
+"""Maximum wait for a thread at the end, in seconds. A thread that a device blocks for longer is abandoned."""
 
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How scores become labels.
+    """Options of the conversion of scores to labels.
 
     Attributes:
         smooth: number of frames whose scores are averaged.
@@ -70,10 +70,10 @@ class Prediction:
         name: name of the frame's file; empty for a camera or a video.
         label: the most probable class or "unknown"; empty if the frame could not be labelled.
         score: score of the most probable class, 0 to 1.
-        problem: why the frame could not be labelled; empty if it was.
+        problem: reason why the frame could not be labelled; empty if it was labelled.
         changed: whether the label differs from the previous frame's.
-        latency: seconds from taking the frame to its label.
-        rate: labelled frames per second over the last 30; 0 for the first frame.
+        latency: time from the receipt of the frame to its label, seconds.
+        rate: labelled frames per second, over the last 30 of them; 0 for the first frame.
     """
 
     frame: int
@@ -88,14 +88,14 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSummary:
-    """Totals of a watch.
+    """Totals of a run of `watch`.
 
     Attributes:
         labelled: number of frames that were labelled.
         bad: number of frames that could not be labelled.
-        dropped: number of frames that were skipped because newer ones had come.
+        dropped: number of frames that were skipped because newer frames had arrived.
         seconds: time from the first frame to the last.
-        latencies: seconds, of the last 1,000 labelled frames.
+        latencies: latencies of the last 1,000 labelled frames, seconds.
     """
 
     labelled: int
@@ -111,7 +111,7 @@ class WatchSummary:
 
 
 class Display(Protocol):
-    """A receiver of predictions."""
+    """Protocol of receivers of predictions."""
 
     def show(self, prediction: Prediction) -> None:
         """Receive the prediction for one frame."""
@@ -121,24 +121,24 @@ class Display(Protocol):
 
 
 class Smoother:
-    """Moving average of scores, so that a single odd frame does not change the label."""
+    """Moving average of scores, so that a single unusual frame does not change the label."""
 
     def __init__(self, frames: int) -> None:
         self._recent: deque[Scores] = deque(maxlen=frames)
 
     def add(self, scores: Scores) -> Scores:
-        """Add one frame's scores and return the mean, both float32 [labels]."""
+        """Add the scores of a frame and return the mean over the last frames, both float32 [labels]."""
         self._recent.append(scores)
         mean: Scores = np.mean(np.asarray(self._recent), axis=0, dtype=np.float32)
         return mean if len(self._recent) > 1 else scores
 
     def reset(self) -> None:
-        """Forget all frames, because the next one does not continue them."""
+        """Discard all frames, at a gap in the sequence."""
         self._recent.clear()
 
 
 PredictionStream: TypeAlias = Generator["Prediction | None", None, WatchSummary]
-"""Predictions as they are made, None when no frame has come for a moment; returns the totals."""
+"""Generator that yields predictions, and None while no frame is available; returns the totals."""
 
 
 def predict_frames(
@@ -154,12 +154,12 @@ def predict_frames(
     """Label the frames of a source until it ends or `stopped` returns True.
 
     Args:
-        triggers: commands that labels start.
+        triggers: commands that are started by labels.
         collector: saves frames with low scores.
-        stopped: called after every frame, and five times a second while no frame comes.
+        stopped: called after every frame, and five times a second while no frame is available.
 
     Yields:
-        A prediction for each frame, None when no frame has come for a moment.
+        A prediction for each frame, and None while no frame is available.
 
     Returns:
         The totals.
@@ -200,7 +200,7 @@ def predict_frames(
 
 
 def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
-    """Pass predictions to a display as they come, and return the totals."""
+    """Pass predictions to a display as they are made, and return the totals."""
     with contextlib.closing(predictions):
         while True:
             try:
@@ -216,7 +216,7 @@ def show_predictions(predictions: PredictionStream, display: Display) -> WatchSu
 
 @dataclass(frozen=True)
 class _PreparedFrame:
-    """A frame with the model's input, as `Classifier.input_values` returns it; None where `problem` says why."""
+    """A frame with the input tensor for the model; `values` is None if `problem` gives a reason."""
 
     number: int
     frame: Frame
@@ -226,7 +226,7 @@ class _PreparedFrame:
 
 @dataclass(frozen=True)
 class _ScoredFrame:
-    """A frame with its scores, float32 [labels]; None where `problem` says why."""
+    """A frame with its scores, float32 [labels]; `scores` is None if `problem` gives a reason."""
 
     number: int
     frame: Frame
@@ -318,7 +318,7 @@ class _Watcher:
         return self._prediction(item, label, answer.score)
 
     def act(self, item: _ScoredFrame, prediction: Prediction) -> None:
-        """Start the commands that wait for the label, and collect the frame."""
+        """Pass the label to the triggers and the frame to the collector."""
         if item.scores is None:
             return
         for trigger in self._triggers:
@@ -327,7 +327,7 @@ class _Watcher:
             self._collector.add(item.frame.photo, item.scores)
 
     def interrupt(self) -> None:
-        """Forget earlier frames, so that no label lasts across a gap."""
+        """Reset smoothing and triggers at a gap, so that labels do not continue across it."""
         self._smoother.reset()
         for trigger in self._triggers:
             trigger.observe("", 0.0)

@@ -1,7 +1,7 @@
 """Iteration in a separate thread, so that the work of an iterator and of its reader overlap.
 
-Items of a file wait for the reader. Of a live source only the newest item is kept: a slow reader skips items, but is
-not late.
+Items of a file wait for the reader. Of a live source, only the newest item is kept: a slow reader skips items instead
+of falling behind.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 TICK_SECONDS = 0.2
-"""Time after which a reader that waits for an item gets None, so that it can do other work."""
+"""Maximum wait for an item, in seconds, after which the reader receives None and can do other work."""
 
 _DEPTH = 2
-"""Maximum number of waiting items. More would only be older when they are read."""
+"""Maximum number of items that wait for the reader; more items would only be older when they are read."""
 
 
 class Prefetch(Iterator["Item | None"], Generic[Item]):
-    """Iterator over the items of another iterator that runs in a thread; None means that no item has come for a moment.
+    """Iterator of the items of another iterator, which runs in a thread; yields None if no item arrives in 0.2 s.
 
     An exception of the other iterator is raised after the items before it. The other iterator may also yield None for
-    "no item"; one that may wait for long must do so, so that `close` does not have to wait.
+    "no item". It must do so regularly if it can wait for long, so that `close` returns soon.
 
     Attributes:
         dropped: number of items that were skipped.
@@ -34,8 +34,8 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
         """Start the thread.
 
         Args:
-            newest_only: drop a waiting item when the next one comes.
-            gives_up_after: seconds that `close` waits for `items` to yield; None for no limit.
+            newest_only: drop a waiting item when the next item arrives.
+            gives_up_after: maximum time, in seconds, that `close` waits for the thread; None for no limit.
         """
         self.dropped = 0
         self._gives_up_after = gives_up_after
@@ -84,7 +84,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
                 self._changed.notify_all()
 
     def _put(self, item: Item | None) -> bool:
-        """Pass an item to the reader. Return False after `close`."""
+        """Pass an item to the reader, and return whether to continue: False after `close`."""
         with self._changed:
             if item is not None:
                 while self._newest_only and self._ready:

@@ -16,7 +16,7 @@ _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 
 
 def open_source(source: Path) -> FrameSource:
-    """Open a folder of pictures, a picture, a video, or (`-`) MJPEG on standard input.
+    """Open a folder of images, an image, a video, or MJPEG in a file or (`-`) on standard input.
 
     Raises:
         SourceError: the file does not exist.

@@ -1,7 +1,7 @@
-"""Choice of the number of threads for one inference, by trying.
+"""Choice of the number of threads for one inference, by measurement.
 
-More threads are not always faster: the second of two hyperthreads, a core that another program keeps busy and a small
-model can each make an inference slower, and no table covers all machines.
+More threads are not always faster: hyperthreads, cores that another program uses and small models can each make an
+inference slower. The effect depends on the machine, so it is measured there.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Largest fraction of the time at which more threads are worthwhile; otherwise the cores are left to decoding."""
+"""Maximum ratio of inference times at which more threads are used; otherwise the cores remain free for decoding."""
 
 
 def fastest_threads(model: ModelSource, labels: Path | None = None) -> int:
     """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
-    Tries them in this order until one is not faster than the one before: some thirty inferences.
+    The numbers are tried in ascending order, with 10 inferences each, until one is less than 5 % faster than the last.
 
     Raises:
         ModelError, RuntimeMissingError: as raised by `Classifier`.

@@ -1,4 +1,4 @@
-"""Commands that labels start, and their supervision."""
+"""Start and supervision of commands that are triggered by labels."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
 _END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Prefix (from util-linux) by which a command ends when this program does, even by SIGKILL."""
+"""Prefix of a command line (util-linux `setpriv`) that ends the command when this program ends, even by SIGKILL."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line.
+    """A command line with its time limit.
 
     Attributes:
         text: the command line.
-        shell: give it to /bin/sh, or to cmd.exe on Windows. Otherwise it is a program and its arguments, and nothing
-            in it is expanded.
-        limit: seconds after which it is ended; 0 for none.
+        shell: whether /bin/sh, or cmd.exe on Windows, runs the text. Otherwise the text is split into a program and its
+            arguments, without expansion.
+        limit: time limit, seconds, after which the command is ended; 0 for no limit.
     """
 
     text: str
@@ -61,10 +61,10 @@ class Command:
 
 
 class Trigger:
-    """A command that is started each time that a label has been the label of `hold` consecutive frames.
+    """Command that is started whenever `hold` consecutive frames have a given label.
 
-    The command gets the label and its score in $POETS_EDGE_LABEL and $POETS_EDGE_SCORE. Its output goes to stderr,
-    apart from the results. It is not started again while it runs.
+    The environment variables POETS_EDGE_LABEL and POETS_EDGE_SCORE contain the label and its score. The output of the
+    command goes to stderr, separate from the results. The command is not started again while it is running.
     """
 
     def __init__(self, label: str, command: Command, hold: int, reporter: Reporter) -> None:
@@ -82,13 +82,13 @@ class Trigger:
         self._ending = False
 
     def observe(self, label: str, score: float) -> None:
-        """Receive the label of a frame, and start the command if it is due."""
+        """Count the label of a frame; start the command after `hold` consecutive matches."""
         self._held = self._held + 1 if label == self.label else 0
         if self._held == self._hold:
             self._start(score)
 
     def poll(self) -> None:
-        """Report a command that has ended, and end one that takes too long; to be called often. It does not wait."""
+        """Report a failed command, and end a command that exceeds its limit. Call this often; it returns at once."""
         if self._process is None:
             return
         status = self._process.poll()
@@ -109,7 +109,7 @@ class Trigger:
             self._stop()
 
     def close(self, stopped: Callable[[], bool]) -> None:
-        """Wait for the command's end, or its time limit; end it within two seconds once `stopped` returns True."""
+        """Wait until the command ends or reaches its limit; end it within two seconds once `stopped` returns True."""
         try:
             self.poll()
             while self._process is not None and not stopped():
@@ -120,7 +120,7 @@ class Trigger:
                 self._stop()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_GRACE_SECONDS)
-        finally:  # also where the terminal to report it on is gone
+        finally:  # even if the terminal is closed, so that the warning fails
             self._forget()
 
     def _start(self, score: float) -> None:
@@ -130,7 +130,7 @@ class Trigger:
             return
         facts = {"POETS_EDGE_LABEL": self.label, "POETS_EDGE_SCORE": f"{score:.5f}"}
         try:
-            # In a session of its own it does not get the terminal's Ctrl-C, and can be ended with its children.
+            # In a separate session, it does not receive the terminal's Ctrl-C, and can be ended with its children.
             self._process = subprocess.Popen(
                 _END_WITH_PARENT + self._arguments,
                 stdin=subprocess.DEVNULL,
@@ -144,7 +144,7 @@ class Trigger:
 
     def _forget(self) -> None:
         if self._ending or (self._process is not None and self._process.returncode is None):
-            self._stop(force=True)  # its children, too
+            self._stop(force=True)  # including its children
         self._process = None
         self._ending = False
 
@@ -152,7 +152,7 @@ class Trigger:
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            if sys.platform == "win32":  # there are no process groups: children go on
+            if sys.platform == "win32":  # no process groups: children continue to run
                 self._process.kill() if force else self._process.terminate()
             else:
                 os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)

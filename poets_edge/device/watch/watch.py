@@ -1,4 +1,4 @@
-"""Labels for the frames of a camera, a video, a folder or a stream, as they arrive."""
+"""Labelling of the frames of a camera, a video, a folder or a stream: `watch` and its options."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from poets_edge.tflite.model_file import ModelFile
 
 @dataclass(frozen=True, kw_only=True)
 class TriggerOptions:
-    """Start `command` each time that `label` has been the label of `hold` consecutive frames."""
+    """Options of a trigger, which starts `command` whenever `hold` consecutive frames have the label `label`."""
 
     label: str
     command: Command
@@ -47,16 +47,16 @@ class WatchOptions:
 
     Attributes:
         model: path of a `.tflite` file, or a classifier.
-        source: a video, a folder of frames, a picture, or MJPEG in a file or (`-`) on standard input.
+        source: a video, a folder of images, an image, or MJPEG in a file or (`-`) on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
-        labels: labels file in place of the model's own labels.
-        smooth: number of frames whose scores are averaged; by default 5, and 1 for the pictures of a folder, which are
+        labels: path of a labels file that replaces the model's labels.
+        smooth: number of frames whose scores are averaged; by default 5, and 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
-        keep_all: skip no frame of a camera or pipe; labels may then come late.
-        threads: CPU threads for one inference; by default the fastest number, found by trying.
-        triggers: commands that labels start.
-        collect: save frames with low scores; None saves no frame.
+        keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
+        threads: CPU threads for one inference; by default the fastest number, found by measurement.
+        triggers: commands that are started by labels.
+        collect: options for saving frames with low scores; None saves no frame.
     """
 
     model: Path | ModelFile | Classifier
@@ -77,7 +77,7 @@ class WatchOptions:
         if isinstance(self.model, Classifier) and (self.labels is not None or self.threads is not None):
             raise UsageError("`labels` and `threads` are those of the `Classifier`; do not give them again.")
         if self.smooth is not None:
-            AnswerOptions(smooth=self.smooth)  # for its checks
+            AnswerOptions(smooth=self.smooth)  # checks the value
         check_threshold(self.threshold)
 
 
@@ -96,25 +96,26 @@ def watch(
         for prediction in watch("retrained_graph_int8.tflite", camera=0):
             print(prediction.label, prediction.score)
 
-    The source is released when it ends, when the loop is left, or by the iterator's `close`. A camera that is unplugged
-    is waited for.
+    The source is released at its end, when the loop is left, or by the iterator's `close`. While a camera is unplugged,
+    the iterator waits for it.
 
     Args:
-        model: path of a `.tflite` file, or a classifier; or a `WatchOptions`, whose fields the other arguments replace.
-        source: a video, a folder of frames, a picture, or MJPEG in a file or ("-") on standard input.
+        model: path of a `.tflite` file, or a classifier; or a `WatchOptions`, whose fields other arguments override.
+        source: a video, a folder of images, an image, or MJPEG in a file or ("-") on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
-        smooth: number of frames whose scores are averaged; by default 5, and 1 for the pictures of a folder.
+        smooth: number of frames whose scores are averaged; by default 5, and 1 for the images of a folder.
         threshold: score below which the label is "unknown".
-        keep_all: skip no frame of a camera or pipe; labels may then come late.
+        keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
     Returns:
-        A prediction for each frame; `label` is empty and `problem` says why if a frame could not be labelled.
+        Iterator of predictions, one per frame. If a frame cannot be labelled, `label` is empty and `problem` gives the
+        reason.
 
     Raises:
         SourceError: the source cannot be opened, or (in the loop) none of its frames can be labelled.
         ModelError, RuntimeMissingError: the model cannot be run.
-        UsageError: an argument is out of range, or a trigger waits for a label that the model does not have.
+        UsageError: an argument is out of range, or the label of a trigger is not among the model's labels.
     """
     given: dict[str, Any] = {
         name: value
@@ -142,8 +143,8 @@ def run_watch(
     """Label frames until the source ends or `stopped` returns True, and show each prediction.
 
     Args:
-        display: function that makes the receiver of predictions for the source that was opened.
-        stopped: called after every frame, and five times a second while no frame comes.
+        display: function that takes the opened source and returns the receiver of its predictions.
+        stopped: called after every frame, and five times a second while no frame is available.
 
     Raises:
         SourceError, ModelError, RuntimeMissingError, UsageError: as raised by `watch`.
@@ -155,7 +156,7 @@ def run_watch(
 def _open(
     options: WatchOptions, reporter: Reporter, stopped: Callable[[], bool] = lambda: False
 ) -> tuple[FrameSource, PredictionStream]:
-    """Open source and model; return the source and the predictions for its frames."""
+    """Open the source and the model; return the source and the predictions for its frames."""
     triggers = [Trigger(wanted.label, wanted.command, wanted.hold, reporter) for wanted in options.triggers]
     camera = "0" if options.camera is None else str(options.camera)
     source = open_source(options.source) if options.source is not None else open_camera(camera)
@@ -189,7 +190,7 @@ def _predictions(
     collector: Collector | None,
     stopped: Callable[[], bool],
 ) -> PredictionStream:
-    """Label frames; in the end wait for the triggers' commands and report what was collected."""
+    """Label frames; at the end, wait for the triggers' commands and report the number of collected frames."""
     ended = False
     with contextlib.ExitStack() as stack:
         for trigger in triggers:

@@ -1,1 +1,1 @@
-"""Frames of cameras and video files, with picamera2 or OpenCV, which only modules in this package import."""
+"""Reading of frames from cameras and video files with picamera2 or OpenCV, which no other package imports."""

@@ -1,4 +1,4 @@
-"""Frames of a camera that may be unplugged and plugged in again."""
+"""Reading of frames from a camera that may be unplugged and plugged in again."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 from poets_edge.errors import SourceError
 
 _BAD_READS = 5
-"""Number of consecutive reads without a picture after which a camera is regarded as unplugged."""
+"""Number of consecutive reads without a frame after which a camera counts as unplugged."""
 _RETRY_SECONDS = 1.0
 
 
 class CameraDevice(Protocol):
-    """An open camera."""
+    """Protocol of open cameras."""
 
     def read(self) -> Image.Image | None:
-        """Return the next picture, RGB; None if it is damaged. Raises SourceError if the camera is unplugged."""
+        """Return the next frame, an RGB image; None if it is damaged. Raises SourceError if the camera is unplugged."""
 
     def close(self) -> None:
         """Release the camera, even if it is unplugged."""
 
 
 def camera_frames(name: str, open_device: Callable[[], CameraDevice]) -> Iterator[Frame | None]:
-    """Yield frames without end; None while an unplugged camera is waited for.
+    """Yield the frames of a camera without end, and None while the camera is unplugged.
 
     Args:
+        name: name of the camera in messages.
         open_device: function that opens the camera.
 
     Raises:
@@ -68,7 +69,7 @@ def _frames_until_gone(name: str, device: CameraDevice) -> Iterator[Frame]:
 
 
 def _reopened(open_device: Callable[[], CameraDevice]) -> Iterator[CameraDevice | None]:
-    """Try to open a device again and again; yield None meanwhile, and finally the device."""
+    """Try to open a camera once per second; yield None while it is unavailable, and finally the open camera."""
     while True:
         for _ in range(round(_RETRY_SECONDS / TICK_SECONDS)):
             time.sleep(TICK_SECONDS)

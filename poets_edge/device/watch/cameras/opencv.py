@@ -1,4 +1,4 @@
-"""Frames of video files and of USB cameras (V4L2), with OpenCV."""
+"""Reading of frames from video files and USB cameras (V4L2) with OpenCV."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def video_frames(path: Path) -> Iterator[Frame | None]:
 
 
 class OpenCvCamera:
-    """A V4L2 camera, opened with OpenCV: a `CameraDevice`."""
+    """V4L2 camera opened with OpenCV; implements `CameraDevice`."""
 
     def __init__(self, camera: str) -> None:
         """Open a camera.
 
         Args:
-            camera: number of a /dev/video device, or path of one (/dev/v4l/by-id/... stays the same after replugging).
+            camera: number of a /dev/video device, or path of a device (/dev/v4l/by-id/... is unchanged by replugging).
 
         Raises:
-            SourceError: the camera is missing, in use, or must not be opened by this user.
+            SourceError: the camera is missing or in use, or the user lacks permission to open it.
             RuntimeMissingError: OpenCV is not installed.
         """
         self._cv2 = load_opencv("a camera")
@@ -62,10 +62,10 @@ class OpenCvCamera:
 
 
 def load_opencv(purpose: str) -> Any:
-    """Import cv2 without messages of its libraries.
+    """Import cv2, and suppress the log messages of its libraries.
 
     Args:
-        purpose: what needs OpenCV, for the error message.
+        purpose: the task that needs OpenCV, for the error message.
 
     Raises:
         RuntimeMissingError: OpenCV is not installed.
@@ -92,7 +92,7 @@ def _check(path: Path) -> None:
 
 
 def _to_image(cv2: Any, pixels: Any) -> Image.Image | None:
-    """Return OpenCV's BGR array as a picture; None if it is empty."""
+    """Convert OpenCV's BGR array to an image; return None if it is empty or has another shape."""
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         return None
     return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

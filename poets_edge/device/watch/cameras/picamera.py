@@ -1,4 +1,4 @@
-"""Frames of the Raspberry Pi's own cameras, with picamera2."""
+"""Reading of frames from Raspberry Pi camera modules with picamera2."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from PIL import Image
 from poets_edge.errors import SourceError
 
 _SIZE = (640, 480)
-"""(width, height) of the frames, pixels: more than twice the largest input of a model, and fast to copy and resize."""
+"""Size of the frames, (width, height) in pixels: larger than the input of all models, and fast to copy and resize."""
 _SILENCE_SECONDS = 5.0
-"""Time without a frame after which a camera is regarded as unplugged."""
+"""Time without a frame, in seconds, after which a camera is regarded as unplugged."""
 
 
 class PiCamera:
-    """A libcamera camera, opened with picamera2: a `CameraDevice`."""
+    """libcamera camera opened with picamera2; implements `CameraDevice`."""
 
     def __init__(self, module: Any, number: int) -> None:
         """Open a camera by its number. Raises SourceError if it is in use or does not start."""
@@ -52,7 +52,7 @@ class PiCamera:
 
 
 def find_picamera2(number: int) -> Any | None:
-    """Return the picamera2 module if it works and knows camera `number`, else None."""
+    """Return the picamera2 module if it can be imported and detects camera `number`, else None."""
     if not is_installed() or picamera2_problem() is not None:
         return None
     import picamera2
@@ -64,17 +64,17 @@ def is_installed() -> bool:
     """Return whether picamera2 is installed; it may still fail to start."""
     try:
         return importlib.util.find_spec("picamera2") is not None
-    except ValueError:  # it was put into sys.modules
+    except ValueError:  # a module in sys.modules without a spec
         return sys.modules.get("picamera2") is not None
 
 
 def picamera2_problem() -> str | None:
-    """Return why an installed picamera2 does not start; None if it starts or is not installed."""
+    """Return the reason why an installed picamera2 does not start; None if it starts or is not installed."""
     if not is_installed():
         return None
     try:
         importlib.import_module("picamera2")
-    except Exception as error:  # for example for another numpy or libcamera
+    except Exception as error:  # for example, compiled for another version of numpy or libcamera
         return (
             f"picamera2 is installed but does not start ({' '.join(str(error).split())}). If this is about numpy,"
             " run: pip install 'numpy<2'"
