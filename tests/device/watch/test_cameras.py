@@ -25,6 +25,7 @@ from poets_edge.device.watch.watch import WatchOptions, run_watch
 from poets_edge.errors import SourceError
 from poets_edge.progress import Silent
 from tests.conftest import DAISY, Trained, poets_edge
+from tests.needs import need_module
 
 GONE, TORN = "gone", "torn"
 
@@ -54,7 +55,7 @@ class Script:
 
 
 def _as_opencv(script: Script, patch: pytest.MonkeyPatch) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = need_module("cv2")
 
     class VideoCapture:
         def __init__(self, path: str, backend: int) -> None:

@@ -57,13 +57,14 @@ def test_watch_waits_for_a_command_after_the_last_frame(model: Path, clip: Path,
 
 
 def test_trigger_counts_frames_anew_after_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
-    good = sorted(clip.iterdir())[:4]
+    good = [clip / f"frame_{number}.jpg" for number in range(1, 5)]
     black = tmp_path / "black.jpg"
     Image.new("RGB", (320, 240)).save(black)
     frames = frame_folder(tmp_path / "frames", [path.read_bytes() for path in (*good[:2], black, *good[2:])])
-    for hold, starts in ((2, True), (3, False)):
-        done = tmp_path / f"held-{hold}"
-        _watch(model, frames, "--on-label", "daisy", "--run", f"touch {done}", "--hold", str(hold)).ok()
+    whole = frame_folder(tmp_path / "whole", [path.read_bytes() for path in good])
+    for source, hold, starts in ((whole, 4, True), (frames, 2, True), (frames, 3, False)):
+        done = tmp_path / f"{source.name}-{hold}"
+        _watch(model, source, "--on-label", "daisy", "--run", f"touch {done}", "--hold", str(hold)).ok()
         assert done.exists() is starts
 
 

@@ -25,6 +25,7 @@ from poets_edge.errors import UsageError
 from poets_edge.progress import Silent
 from tests.conftest import ROOT, Trained, poets_edge, poets_edge_process
 from tests.frames import Nowhere, frame_folder, jpeg, photos_of
+from tests.needs import need_module
 
 SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
@@ -116,7 +117,7 @@ def test_watch_gives_equal_labels_for_streams_and_folders(
 
 
 def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path: Path) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = need_module("cv2")
     video = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
     assert writer.isOpened()
@@ -133,13 +134,13 @@ def test_watch_labels_all_frames_of_a_video(model: Path, flowers: Path, tmp_path
 
 @pytest.mark.parametrize("name", ["nothing.avi", "text.mp4"])
 def test_watch_refuses_a_file_that_is_not_a_video(model: Path, name: str, tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
+    need_module("cv2")
     (tmp_path / name).write_bytes(b"" if name == "nothing.avi" else b"no video at all\n" * 100)
     poets_edge("watch", model, "--source", tmp_path / name).failed(name, "not a video")
 
 
 def test_watch_refuses_a_video_without_frames(model: Path, tmp_path: Path) -> None:
-    cv2 = pytest.importorskip("cv2")
+    cv2 = need_module("cv2")
     video = tmp_path / "empty.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (320, 240))
     writer.release()

@@ -1,0 +1,105 @@
+"""Tests of `Trigger`: when its command starts, what it is given, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from poets_edge.device.watch.trigger import Command, Trigger
+from poets_edge.errors import UsageError
+from poets_edge.progress import Silent
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX shells")
+
+
+class Warnings(Silent):
+    """A reporter that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def starts(labels: Sequence[str], hold: int, folder: Path) -> int:
+    """Return how often the command for daisies starts; it ends before the next frame."""
+    log = folder / "log"
+    log.write_text("")
+    trigger = Trigger("daisy", Command(f"echo started >> '{log}'", shell=True), hold, Silent())
+    for label in labels:
+        trigger.observe(label, 0.9)
+        trigger.close(lambda: False)
+    return len(log.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("frames", "hold", "expected"),
+    [
+        ("ddd", 3, 1),
+        ("dd", 3, 0),
+        ("ddxdd", 3, 0),
+        ("ddxddd", 3, 1),
+        ("dddd", 2, 1),
+        ("ddxdd", 2, 2),
+        ("dxdxd", 1, 3),
+        ("xxx", 1, 0),
+    ],
+)
+def test_trigger_starts_once_for_each_sequence_of_hold_frames(
+    frames: str, hold: int, expected: int, tmp_path: Path
+) -> None:
+    assert starts([{"d": "daisy", "x": "tulips"}[frame] for frame in frames], hold, tmp_path) == expected
+
+
+def test_command_is_given_the_label_and_its_score(tmp_path: Path) -> None:
+    text = f"printf '%s %s' \"$POETS_EDGE_LABEL\" \"$POETS_EDGE_SCORE\" > '{tmp_path}/given'"
+    trigger = Trigger("ox-eye daisy", Command(text, shell=True), 1, Silent())
+    trigger.observe("ox-eye daisy", 0.123456789)
+    trigger.close(lambda: False)
+    assert (tmp_path / "given").read_text() == "ox-eye daisy 0.12346"
+
+
+def test_running_command_is_not_started_again(tmp_path: Path) -> None:
+    warnings = Warnings()
+    trigger = Trigger("daisy", Command("sleep 30"), 1, warnings)
+    for label in ("daisy", "tulips", "daisy"):
+        trigger.observe(label, 0.9)
+    assert warnings.lines == ["the command 'sleep 30' is still running; not started again"]
+    trigger.close(lambda: True)
+    assert warnings.lines[1:] == ["the command 'sleep 30' is still running; stopping it"]
+
+
+def test_command_is_ended_after_its_limit() -> None:
+    warnings = Warnings()
+    trigger = Trigger("daisy", Command("sleep 30", limit=0.05), 1, warnings)
+    began = time.monotonic()
+    trigger.observe("daisy", 0.9)
+    trigger.close(lambda: False)
+    assert time.monotonic() - began < 10
+    assert warnings.lines == ["the command 'sleep 30' is still running after 0.05 s; stopping it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"), [("exit 3", "failed with status 3"), ("kill -9 $$", "was ended by signal 9"), ("true", "")]
+)
+def test_end_of_a_command_is_reported_unless_it_succeeds(text: str, warning: str) -> None:
+    warnings = Warnings()
+    trigger = Trigger("daisy", Command(text, shell=True), 1, warnings)
+    trigger.observe("daisy", 0.9)
+    trigger.close(lambda: False)
+    assert warnings.lines == ([f"the command {text!r} {warning}"] if warning else [])
+
+
+def test_trigger_refuses_a_hold_below_1_and_commands_that_cannot_run() -> None:
+    with pytest.raises(UsageError, match="`hold` must be 1 or more"):
+        Trigger("daisy", Command("true"), 0, Silent())
+    for text, message in (("no-such-program", "no such program"), ("", "no such program"), ("say 'x", "quot")):
+        with pytest.raises(UsageError, match=message):
+            Trigger("daisy", Command(text), 1, Silent())
+    assert Command("a 'b c'", shell=True).arguments() == ["/bin/sh", "-c", "a 'b c'"]
+    assert Command("echo 'b c' $HOME").arguments() == ["echo", "b c", "$HOME"]
