@@ -1,21 +1,32 @@
-"""What tests need beyond the project itself, and what becomes of them where it is not there.
+"""Requirements of tests beyond the project itself.
 
-They skip, with a line that names what is missing. On CI (`CI` is set) everything must be there, so they fail.
+A test whose requirement is missing is skipped, with a line that names it. On CI (`CI` is set) it fails.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skip the test; on CI, which must have everything, fail it."""
     if os.environ.get("CI"):
         pytest.fail(f"{reason}; CI must have it")
     pytest.skip(reason)
+
+
+def need_module(name: str) -> ModuleType:
+    """Import a module of a package that only tests need."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(f"{name.partition('.')[0]} is not installed (pip install --editable '.[camera,dev,web]')")
 
 
 def has_tensorflow() -> bool:

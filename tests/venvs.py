@@ -19,8 +19,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
 from tests.needs import missing
 
@@ -69,7 +67,7 @@ def environment(version: str, extra: str = "", without: str = "") -> Path:
     """
     python = find_python(version)
     if python is None:
-        pytest.skip(f"no Python {version} on this machine")
+        missing(f"no Python {version} on this machine")
     wheel = project_wheel()
     home = CACHE / f"python{version}{'-' + extra if extra else ''}"
     stamp = home / "made-from"

@@ -12,6 +12,7 @@ import pytest
 
 from poets_edge.core.arguments import check_fields, convert
 from poets_edge.errors import UsageError, WrongTypeError
+from tests.needs import need_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,5 +86,5 @@ def test_convert_keeps_identity_of_correct_values() -> None:
 
 
 def test_convert_accepts_whole_numbers_of_numpy() -> None:
-    numpy = pytest.importorskip("numpy")
+    numpy = need_module("numpy")
     assert type(convert(numpy.int64(3), int, "count")) is int

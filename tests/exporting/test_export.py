@@ -13,6 +13,7 @@ import pytest
 from poets_edge.device.classifier import Classifier
 from poets_edge.photos.image import fit, read_photo
 from tests.conftest import DAISY, QUANTIZATIONS, Trained, poets_edge, poets_edge_process
+from tests.needs import need_module
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
     trained: Trained, flowers: Path, quantization: str
 ) -> None:
     """A foreign reader of the standard metadata: it finds the labels and the normalization by itself."""
-    mediapipe = pytest.importorskip("mediapipe")
+    mediapipe = need_module("mediapipe")
     vision = mediapipe.tasks.vision
     options = vision.ImageClassifierOptions(
         base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(trained.model(quantization)))

@@ -28,6 +28,7 @@ from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import PAGE, RUNTIME_ARCHIVE, write_page
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import ROOT, poets_edge
+from tests.needs import missing
 from tests.web.conftest import serving
 
 _PROBE = ROOT / "poets_edge/tflite/probe.tflite"
@@ -274,7 +275,7 @@ def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> No
 def test_the_page_is_what_its_sources_make(tmp_path: Path) -> None:
     """`make web`, and nothing else, writes into the package."""
     if shutil.which("npm") is None:
-        pytest.skip("building the page needs npm")
+        missing("building the page needs npm")
     copy = tmp_path / "checkout"
     shutil.copytree(ROOT / "web", copy / "web", ignore=shutil.ignore_patterns("node_modules", "build"))
     shutil.copy(ROOT / "LICENSE", copy)

@@ -18,6 +18,7 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address, photo_path
 from poets_edge.photos.folder import read_contents, scan
 from tests.conftest import poets_edge
+from tests.needs import need_module
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
@@ -122,7 +123,7 @@ def test_train_on_an_archive_at_an_address_gives_the_bits_of_the_folder(
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A store in memory under the scheme s3."""
-    pytest.importorskip("fsspec")
+    need_module("fsspec")
     from fsspec.implementations.memory import MemoryFileSystem
 
     class Store(MemoryFileSystem):  # type: ignore[misc]

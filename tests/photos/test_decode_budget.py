@@ -17,6 +17,7 @@ from poets_edge.errors import PhotoError
 from poets_edge.photos import decode_budget as budget
 from poets_edge.photos.image import read_photo
 from tests.conftest import ROOT, poets_edge
+from tests.needs import need_module
 
 MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
@@ -88,7 +89,7 @@ HEIC = Path(__file__).with_name("drawn_daisy.heic")
 
 
 def test_read_photo_decodes_heic_with_its_plugin() -> None:
-    pytest.importorskip("pi_heif")
+    need_module("pi_heif")
     pixels = np.asarray(read_photo(HEIC))
     assert pixels.shape == (64, 96, 3) and pixels.std() > 10
 

@@ -18,6 +18,7 @@ from PIL import Image
 from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
 from tests.conftest import Trained, poets_edge
+from tests.needs import missing, need_module
 
 READY_MS = 60_000  # on a machine that others use too
 
@@ -85,16 +86,13 @@ def chromium() -> str:
         subprocess.run(install, shell=True, capture_output=True, timeout=500)
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
-        reason = "the page's tests need Chromium (apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}; CI must have it")
-        pytest.skip(reason)
+        missing("the page's tests need Chromium (apt-get install chromium)")
     return found
 
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
+    api = need_module("playwright.sync_api")
     with api.sync_playwright() as running:
         yield running
 

@@ -22,6 +22,7 @@ from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
 from tests.android.resize_sums import noise
 from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
+from tests.needs import need_module
 from tests.web.conftest import PHONE, READY_MS, Drawn, copy_page, daisy, serving
 
 OpenPage = Callable[..., Any]
@@ -329,7 +330,7 @@ def test_bad_models_are_one_sentence_each(written: Path, drawn: Drawn, open_page
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_has_no_fault_that_axe_finds(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
-    Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe  # noqa: N806
+    Axe = need_module("axe_playwright_python.sync_playwright").Axe  # noqa: N806
     page = open_page(f"{server.url}#runs=5", color_scheme=scheme, bypass_csp=True, **PHONE)
     axe = Axe()
     _no_fault(axe, page)

@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.needs import missing
 
 _SYSTEMD = Path("/lib/systemd/systemd")
@@ -25,7 +23,7 @@ def user_systemd(folder: Path, home: Path) -> Iterator[tuple[str, ...]]:
     Skips where this machine cannot have one beside its own.
     """
     if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("a systemd beside the machine's own needs root")
+        missing("a systemd beside the machine's own needs root")
     if not _SYSTEMD.exists():
         if shutil.which("apt-get") is None:
             missing("no systemd on this machine")
@@ -57,7 +55,7 @@ def user_systemd(folder: Path, home: Path) -> Iterator[tuple[str, ...]]:
                 break
             time.sleep(0.1)
         if asked.returncode:
-            pytest.skip(f"no systemd can run here: {(folder / 'log').read_text()[-300:]}")
+            missing(f"no systemd can run here: {(folder / 'log').read_text()[-300:]}")
         yield (*inside, *settings, "/bin/sh", "-c")
     finally:
         subprocess.run([*inside, *settings, "systemctl", "--user", "exit"], capture_output=True)

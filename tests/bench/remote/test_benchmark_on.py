@@ -25,6 +25,7 @@ from tests.bench.remote.conftest import PROBE, QUICK, FlowerModel, share_package
 from tests.bench.remote.sshd import SshServer, need_programs, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
 from tests.decoy import Decoy
+from tests.needs import missing
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
 """Most of a minute, a round a second."""
@@ -282,7 +283,7 @@ def test_benchmark_on_reports_full_disk_and_read_only_home(
     installed: SshServer, tmp_path: Path, size: str, options: str, words: str
 ) -> None:
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
-        pytest.skip("no mounts of our own on this machine")
+        missing("no mounts of our own on this machine")
     home = tmp_path / "home"
     mount = f'mount -t tmpfs -o size={size}{options} card "{home}"'
     if not words:  # the packages are there, the program finds no room
