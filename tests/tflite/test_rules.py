@@ -225,7 +225,7 @@ def test_check_wants_a_scale_for_each_index_of_the_axis() -> None:
 
     for good in (kernel(4, 0), kernel(1, 0), kernel(3, 1), kernel(2, 2)):
         check(convolution(inputs=(Tensor(), good)))
-    for bad in (kernel(3, 0), kernel(4, 1), kernel(4, 4), kernel(4, -1)):
+    for bad in (kernel(3, 0), kernel(4, 1), kernel(4, 4), kernel(3, -1)):
         with pytest.raises(FlawError, match="scales for a shape of"):
             check(convolution(inputs=(Tensor(), bad)))
 

@@ -1,0 +1,68 @@
+"""Tests of averaged scores, and of the frames that are saved, at their boundaries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.watch.collect import CollectOptions, Collector
+from poets_edge.device.watch.pipeline import Smoother
+from poets_edge.errors import UsageError
+from poets_edge.progress import Silent
+
+
+def test_smoother_returns_the_mean_of_the_last_frames() -> None:
+    smoother = Smoother(3)
+    frames = [np.array(scores, np.float32) for scores in ([1, 0], [0, 1], [0.5, 0.5], [0, 1], [1, 0])]
+    found = [smoother.add(scores) for scores in frames]
+    means = np.array([[1, 0], [0.5, 0.5], [0.5, 0.5], [1 / 6, 5 / 6], [0.5, 0.5]])
+    np.testing.assert_allclose(np.stack(found), means, rtol=1e-6)
+    assert all(scores.dtype == np.float32 for scores in found)
+    smoother.reset()
+    assert smoother.add(frames[1]).tolist() == [0, 1]
+
+
+def test_smoother_of_one_frame_returns_its_scores() -> None:
+    smoother = Smoother(1)
+    for scores in ([1.0, 0.0], [0.25, 0.75]):
+        assert smoother.add(np.array(scores, np.float32)).tolist() == scores
+
+
+def scene(number: int) -> Image.Image:
+    pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+    return Image.fromarray(pixels).resize((64, 48), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize(("score", "kept"), [(0.49, 1), (0.5, 0), (0.51, 0)])
+def test_collector_saves_frames_below_the_threshold_only(score: float, kept: int, tmp_path: Path) -> None:
+    collector = Collector(CollectOptions(folder=tmp_path, below=0.5), ("roses", "daisy"), Silent())
+    collector.add(scene(0), np.array([score - 0.01, score], np.float64).astype(np.float32))
+    assert collector.kept == kept
+    assert [path.parent.name for path in tmp_path.rglob("*.jpg")] == ["daisy"] * kept, "in the folder of its best label"
+
+
+def test_collector_saves_up_to_most_frames(tmp_path: Path) -> None:
+    for _ in range(2):
+        collector = Collector(CollectOptions(folder=tmp_path, most=3), ("daisy",), Silent())
+        for number in range(5):
+            collector.add(scene(number), np.array([0.3], np.float32))
+    assert len([*tmp_path.rglob("*.jpg")]) == 3
+
+
+def test_collector_ignores_a_change_of_brightness(tmp_path: Path) -> None:
+    collector = Collector(CollectOptions(folder=tmp_path), ("daisy",), Silent())
+    dark = scene(1).point(lambda value: value // 2)
+    bright = dark.point(lambda value: value + 60)
+    for image, kept in ((dark, 1), (bright, 1), (scene(2), 2), (dark, 3)):
+        collector.add(image, np.array([0.3], np.float32))
+        assert collector.kept == kept
+
+
+@pytest.mark.parametrize(("below", "most"), [(0.0, 1), (1.01, 1), (-1, 1), (0.5, 0)])
+def test_collect_options_refuse_values_out_of_range(below: float, most: int, tmp_path: Path) -> None:
+    CollectOptions(folder=tmp_path, below=1, most=1)
+    with pytest.raises(UsageError, match=r"`below`|`collect_most`"):
+        CollectOptions(folder=tmp_path, below=below, most=most)

@@ -1,0 +1,131 @@
+"""Tests of resizing, crops and conversions to pixels, on images that are not square."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos.decode_budget import BUDGET, bytes_needed, format_of, most_megapixels
+from poets_edge.photos.image import fit, normaliser, read_photo
+from poets_edge.photos.minhash import overlap, sketch
+from poets_edge.photos.normalization import Normalization
+
+
+def ramp(width: int, height: int) -> Image.Image:
+    """Return an image whose red counts columns, green counts rows."""
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    return Image.fromarray(np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8))
+
+
+def test_fit_returns_height_before_width() -> None:
+    pixels = fit(ramp(40, 24), (6, 20))
+    assert pixels.shape == (6, 20, 3)
+    assert pixels[0, :, 0].tolist() == sorted(pixels[0, :, 0].tolist()) and np.ptp(pixels[:, 0, 0]) <= 1
+    assert np.array_equal(fit(ramp(40, 24), (24, 40)), np.asarray(ramp(40, 24)))
+
+
+def test_fit_averages_the_pixels_that_it_joins() -> None:
+    """Halving with a triangle filter weights four pixels 1, 3, 3, 1 (eighths); the ramp keeps its steps inside."""
+    pixels = fit(ramp(40, 24), (12, 20))
+    np.testing.assert_allclose(pixels[5, 1:-1, 0], 2 * np.arange(1, 19) + 0.5, atol=0.5)
+    np.testing.assert_allclose(pixels[1:-1, 5, 1], 2 * np.arange(1, 11) + 0.5, atol=0.5)
+
+
+def test_fit_crops_left_top_right_bottom() -> None:
+    pixels = fit(ramp(40, 24), (4, 10), crop=(5, 2, 15, 6))
+    assert np.array_equal(pixels, np.asarray(ramp(40, 24))[2:6, 5:15])
+    whole = fit(ramp(40, 24), (24, 40), crop=(0, 0, 40, 24))
+    assert np.array_equal(whole, np.asarray(ramp(40, 24)))
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(0, 255))
+@settings(max_examples=40, deadline=None)
+def test_fit_keeps_one_color_and_mirrors_with_its_image(
+    width: int, height: int, columns: int, rows: int, shade: int
+) -> None:
+    plain = fit(Image.new("RGB", (width, height), (shade, 0, 255)), (rows, columns))
+    assert plain.shape == (rows, columns, 3) and (plain == [shade, 0, 255]).all()
+    image = ramp(width, height)
+    mirrored = fit(image.transpose(Image.Transpose.FLIP_TOP_BOTTOM), (rows, columns))
+    assert np.abs(mirrored[::-1].astype(int) - fit(image, (rows, columns))).max() <= 1
+
+
+def test_normaliser_uses_mean_and_deviation_of_each_channel() -> None:
+    pixels = np.array([[[0, 10, 20], [255, 128, 64]]], np.uint8)
+    out = np.empty(pixels.shape, np.float32)
+    normaliser(Normalization((10.0, 20.0, 40.0), (2.0, 5.0, 10.0)))(pixels, out)
+    np.testing.assert_allclose(out, np.array([[[-5, -2, -2], [122.5, 21.6, 2.4]]]), rtol=1e-5)
+
+
+def test_read_photo_scales_16_bits_only_if_they_are_used() -> None:
+    """Some scanners write 8-bit values into 16 bits."""
+    low = np.array([[0, 100, 255]], np.uint16)
+    assert np.asarray(read_photo(Image.fromarray(low)))[0, :, 0].tolist() == [0, 100, 255]
+    high = np.array([[0, 256, 65535]], np.uint16)
+    assert np.asarray(read_photo(Image.fromarray(high)))[0, :, 0].tolist() == [0, 1, 255]
+
+
+def test_read_photo_composites_half_transparency_over_white() -> None:
+    image = Image.new("RGBA", (2, 1), (0, 100, 200, 128))
+    assert np.asarray(read_photo(image))[0, 0].tolist() == pytest.approx([127, 177, 227], abs=1)
+
+
+def test_read_photo_refuses_sides_of_more_than_100_000_pixels() -> None:
+    import io
+
+    for side, good in ((100_000, True), (100_001, False)):
+        file = io.BytesIO()
+        Image.new("L", (side, 1)).save(file, "PNG")
+        if good:
+            assert read_photo(file.getvalue()).size == (side, 1)
+        else:
+            with pytest.raises(PhotoError, match="no side may have more than 100000"):
+                read_photo(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("mode", "form", "each"),
+    # Bytes of the decoded pixel for each copy of the decoder, and 4 of the converted one.
+    [("RGB", "PNG", 4), ("L", "PNG", 1 + 4), ("RGBA", "PNG", 4 + 4), ("I;16", "TIFF", 2 * 2 + 4), ("RGB", "WEBP", 12)],
+)
+def test_bytes_needed_counts_copies_of_the_decoder(mode: str, form: str, each: int) -> None:
+    image = Image.new(mode, (30, 20))
+    image.format = form
+    assert bytes_needed(image, (30, 20)) == 600 * each
+    assert most_megapixels(image, (30, 20)) == pytest.approx(BUDGET / each / 1e6)
+
+
+def test_bytes_needed_counts_coefficients_of_progressive_jpegs_in_full_size() -> None:
+    image = Image.new("RGB", (30, 20))
+    image.format = "JPEG"
+    assert bytes_needed(image, (240, 160)) == 600 * 4
+    image.info["progressive"] = 1
+    assert bytes_needed(image, (240, 160)) == 600 * 4 + 6 * 240 * 160
+
+
+@pytest.mark.parametrize("header", [b"%!PS-Adobe-3.0", b"GIF88a..........", b"", b"\x89PNG", b"RIFF....WAVEfmt "])
+def test_format_of_refuses_other_formats(header: bytes) -> None:
+    with pytest.raises(OSError, match="not a photo format"):
+        format_of(header)
+
+
+@given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), st.integers(0, 9)), max_size=20))
+def test_sketch_does_not_depend_on_order_and_folders(photos: list[tuple[str, int]]) -> None:
+    found = sketch(photos)
+    assert found == sorted(set(found)) == sketch(reversed(photos))
+    assert found == sketch((f"/other/folder/{name}", size) for name, size in photos)
+    assert overlap(found, found) is bool(photos)
+
+
+def test_sketch_tells_names_and_sizes_apart() -> None:
+    one = sketch([("a.jpg", 10)])
+    assert len(one) == 1 and 0 <= one[0] < 1 << 48
+    for other in ([("a.jpg", 11)], [("b.jpg", 10)], [("a.jpg", -1)]):
+        assert not overlap(one, sketch(other))
+    many = [(f"{number}.jpg", number) for number in range(500)]
+    smallest = sorted(value for photo in many for value in sketch([photo]))[:128]
+    assert sketch(many) == smallest
