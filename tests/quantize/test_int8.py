@@ -156,6 +156,22 @@ def test_input_and_output_of_an_int8_model() -> None:
     assert list(found["rounded"].quantization.zeroPoint) == [0]
 
 
+def test_first_layer_is_written_for_the_normalization_of_its_input() -> None:
+    """Pixels are n / 127.5 - 1 in the network and in float models, n / 128 - 1 in uint8 models."""
+    kernel = network().parameters["first"].kernel.transpose(3, 0, 1, 2)
+    found = {}
+    for float_io in (False, True):
+        tree, by_name = tensors(write_int8_model(network(), RANGES, float_io=float_io))
+        found[float_io] = [constant_values(tree, by_name[f"first_layer/{part}"]) for part in ("kernel", "bias")]
+    integers = quantize_kernel(kernel, 0)
+    rounded = integers.values * integers.scales[:, None, None, None]
+    np.testing.assert_allclose(found[True][0], rounded, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(found[False][0], found[True][0] * (128 / 127.5), atol=4e-4)
+    assert np.abs(found[False][0] - found[True][0]).max() > 2e-3
+    assert not found[True][1].any()
+    np.testing.assert_allclose(found[False][1], 0.5 / 127.5 * rounded.sum(axis=(1, 2, 3)), atol=1e-4)
+
+
 @pytest.mark.parametrize("float_io", [False, True])
 def test_int8_model_computes_the_network(float_io: bool) -> None:
     """Against the float model, with ranges calibrated on the pictures themselves; a step of the logits is 1/255."""
