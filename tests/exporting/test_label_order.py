@@ -1,0 +1,119 @@
+"""Labels that are not in alphabetical order, from the graph to the file; and the version of a web page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.exporting.export import ExportOptions, export
+from poets_edge.exporting.held_out import calibration_photos, photos_of_record
+from poets_edge.exporting.web import write_page
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
+from poets_edge.nets.weights import EMBEDDED, find_weights
+from poets_edge.photos.folder import Photo
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+from poets_edge.training.backbone import prepare_backbone
+from tests.conftest import ROOT
+
+LABELS = ("tulips", "daisy", "roses")
+PROBE = ROOT / "poets_edge/tflite/probe.tflite"
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A graph whose biases make `daisy`, the second label, the answer to every photo; without a record."""
+    folder, entry = tmp_path_factory.mktemp("graph"), architecture("mobilenet_0.25_128")
+    backbone = prepare_backbone(entry, find_weights(entry, folder, EMBEDDED), folder)
+    weights, biases = np.zeros((entry.bottleneck_size, 3), np.float32), np.array([0.0, 2.0, 1.0], np.float32)
+    full = with_softmax_layer(backbone.read_graph(), weights, biases, "final_result")
+    (folder / "graph.pb").write_bytes(serialize(with_labels(full, LABELS)))
+    return folder / "graph.pb"
+
+
+def test_export_keeps_labels_in_the_order_of_outputs(graph: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for label in LABELS:
+        (photos / label).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (20, 20), (number * 20, 10, 10)).save(photos / label / f"{number}.png")
+    result = export(
+        ExportOptions(graph=graph, output_dir=tmp_path, quantizations=("float32", "int8"), image_dir=photos)
+    )
+    assert result.labels == LABELS
+    for file in result.files:
+        with zipfile.ZipFile(file.path) as archive:
+            assert archive.read("labels.txt").decode().splitlines() == list(LABELS)
+        model = Classifier(file.path)
+        assert model.labels == LABELS
+        answer = model.classify(photos / "roses/1.png", 3)
+        assert [label.name for label in answer] == ["daisy", "roses", "tulips"]
+        assert answer[0].score == pytest.approx(np.exp(2) / (1 + np.e + np.exp(2)), abs=0.01)
+        assert file.evaluation is not None
+        confusion = dict(zip(LABELS, file.evaluation.confusion.tolist(), strict=True))
+        counts = {label: sum(row) for label, row in confusion.items()}
+        assert all(row == [0, counts[label], 0] for label, row in confusion.items()), "every photo is called daisy"
+        assert file.evaluation.recall("daisy") == (1.0 if counts["daisy"] else pytest.approx(np.nan, nan_ok=True))
+        assert sum(counts.values()) == file.evaluation.count > 0
+        assert model.metadata.facts["test"]["confusion"] == file.evaluation.confusion.tolist()
+
+
+def page_of(folder: Path, name: str) -> str:
+    """Write the page of a model with a name; return the version in its service worker."""
+    card = ModelInfo(name, "for tests", tuple(f"label {number}" for number in range(256)))
+    model = folder / f"{name}.tflite"
+    model.write_bytes(with_files(with_metadata(PROBE.read_bytes(), card), card, {}))
+    write_page(model, folder / name)
+    script = (folder / name / "service-worker.js").read_text()
+    site = json.loads(re.match(r"const SITE=(.*);", script)[1])  # type: ignore[index]
+    digest = hashlib.sha256(model.read_bytes())
+    assert site["files"]["model.tflite"] == f"sha256-{base64.b64encode(digest.digest()).decode()}"
+    return str(site["version"])
+
+
+def test_page_version_depends_on_contents(tmp_path: Path) -> None:
+    """A service worker fetches files again only if the version is another one."""
+    versions = [page_of(tmp_path, name) for name in ("one", "two")]
+    assert versions[0] != versions[1] and all(re.fullmatch("[0-9a-f]{16}", version) for version in versions)
+    assert page_of(tmp_path, "one") == versions[0]
+
+
+def test_calibration_photos_take_classes_in_turn() -> None:
+    photos = [Photo(Path(f"{label}{n}"), f"{label}/{n}.jpg", label) for label, count in
+              (("tulips", 20), ("daisy", 3), ("roses", 6)) for n in range(count)]  # fmt: skip
+    chosen = calibration_photos(photos, 10)
+    assert [photo.label for photo in chosen] == ["daisy", "roses", "tulips"] * 3 + ["roses"]
+    assert len({photo.name for photo in chosen}) == 10
+    assert calibration_photos(photos, 10) == chosen
+    assert len(calibration_photos(photos, 100)) == 29
+    assert [int(photo.name[6:-4]) for photo in calibration_photos(photos, 29) if photo.label == "roses"] != list(
+        range(6)
+    )
+
+
+def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        (tmp_path / f"a/{number}.jpg").write_bytes(b"x")
+    record = {
+        "image_dir": str(tmp_path),
+        "sets": {
+            "training": ["a/0.jpg", "a/9.jpg"],
+            "validation": ["a/1.jpg", "a/8.jpg"],
+            "test": ["a/2.jpg", "a/3.jpg"],
+        },
+        "photos": {"a/0.jpg": "00", "a/2.jpg": "22", "a/3.jpg": "33"},
+    }
+    found = photos_of_record(record, None)
+    assert [photo.name for photo in found.training] == ["a/0.jpg"]
+    assert [(photo.name, photo.sha256) for photo in found.test] == [("a/2.jpg", "22"), ("a/3.jpg", "33")]
+    assert found.missing == 1, "validation photos are not used"

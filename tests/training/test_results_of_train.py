@@ -1,0 +1,128 @@
+"""Results of `train` on drawn photos: which photos are counted where, and when a checkpoint is removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from poets_edge.device.metrics import Evaluation
+from poets_edge.errors import OutputError
+from poets_edge.nets.architectures import architecture
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, SplitName
+from poets_edge.training import train as module
+from poets_edge.training.fine_tuning.fine_tune import FineTuned
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.head import HeadOptions
+from poets_edge.training.options import TrainOptions
+from poets_edge.training.record import class_table, find_duplicates, photo_fields
+from poets_edge.training.results import TrainResult
+
+Run = Callable[..., TrainResult]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    draw_photos(folder, per_class=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A function that trains with some options changed, in one folder."""
+    work = tmp_path_factory.mktemp("work")
+    options = TrainOptions(
+        image_dir=photos, architecture=architecture("mobilenet_0.25_128"), weights="embedded",
+        output_graph=work / "graph.pb", output_labels=work / "labels.txt", bottleneck_dir=work / "bottlenecks",
+        model_dir=work, summaries_dir=work / "summaries", runs_dir=work / "runs", head=HeadOptions(steps=100), folds=0,
+        with_report=False,
+    )  # fmt: skip
+    return lambda **changes: module.train(replace(options, **changes))
+
+
+def test_train_evaluates_test_and_validation_photos_apart(run: Run) -> None:
+    result = run()
+    counts = {name: sum(row[name] for row in result.table.values()) for name in SPLIT_NAMES}
+    assert sum(counts.values()) == 60 and counts["test"] != counts["validation"]
+    assert result.test.count == counts["test"] and result.validation.count == counts["validation"]
+    evaluations: dict[SplitName, Evaluation] = {"test": result.test, "validation": result.validation}
+    for name, evaluation in evaluations.items():
+        of_class = {label: row[name] for label, row in result.table.items()}
+        assert dict(zip(result.labels, evaluation.confusion.sum(axis=1).tolist(), strict=True)) == of_class
+    record = json.loads(result.record.read_text())
+    sets = {name: set(record["sets"][name]) for name in SPLIT_NAMES}
+    assert {name: len(names) for name, names in sets.items()} == counts
+    assert len(set.union(*sets.values())) == 60 and set.union(*sets.values()) == set(record["photos"])
+    assert {mistake.photo.name for mistake in result.misclassified} <= sets["test"]
+    assert len(result.misclassified) == result.test.count - result.test.correct
+
+
+def test_train_evaluates_a_sample_of_the_test_set_if_asked(run: Run) -> None:
+    whole = run()
+    few = run(test_batch_size=2)
+    assert few.test.count == 2 and few.validation.count == whole.validation.count
+    assert run(test_batch_size=1000).test.to_json() == whole.test.to_json()
+    assert few.graph.read_bytes() == whole.graph.read_bytes()
+
+
+def test_checkpoint_is_removed_after_results_are_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "run.checkpoint.npz"
+    checkpoint.write_bytes(b"state")
+
+    def tuned(data: Any, backbone: Any, head: Any, options: Any, *rest: Any) -> FineTuned:
+        return FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", checkpoint, (), options)
+
+    def full_disk(files: Any) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(module, "fine_tune", tuned)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_together", full_disk)
+        with pytest.raises(OutputError):
+            run(fine_tuning=FineTuning(blocks=1))
+    assert checkpoint.exists(), "the next run resumes from it"
+    run(fine_tuning=FineTuning(blocks=1))
+    assert not checkpoint.exists()
+
+
+def test_class_table_counts_each_photo_once() -> None:
+    rng = np.random.default_rng(0)
+    labels = ["roses", "daisy", "tulips"]
+    items = [
+        HashedPhoto(Photo(Path(f"{n}"), f"{label}/{n}.jpg", label), int(n % 7).to_bytes(32, "big"))
+        for n, label in enumerate(rng.choice(labels, 40, p=[0.6, 0.3, 0.1]))
+    ]
+    hashed, sets = HashedPhotos.of(items), rng.integers(0, 3, 40).astype(np.int8)
+    table = class_table(hashed.photos, sets)
+    for label in labels:
+        for number, name in enumerate(SPLIT_NAMES):
+            expected = sum(one.photo.label == label and sets[row] == number for row, one in enumerate(items))
+            assert table[label][name] == expected
+    fields = photo_fields(hashed, sets)
+    assert {name: len(names) for name, names in fields["sets"].items()} == {
+        name: int((sets == number).sum()) for number, name in enumerate(SPLIT_NAMES)
+    }
+    assert fields["photos"] == {one.photo.name: one.digest.hex() for one in items}
+    groups = {tuple(one.names) for one in find_duplicates(hashed, sets)}
+    assert groups == {tuple(items[row].photo.name for row in range(start, 40, 7)) for start in range(7)}
+
+
+def test_duplicates_in_one_split_and_class_are_not_reported() -> None:
+    items = [
+        HashedPhoto(Photo(Path(f"{n}"), f"a/{n}", label), bytes([n // 2] * 32)) for n, label in enumerate("aaaaabaa")
+    ]
+    found = find_duplicates(HashedPhotos.of(items), np.array([0, 0, 0, 1, 2, 2, 1, 1], np.int8))
+    assert [(one.names, one.sets, one.labels) for one in found] == [
+        (("a/2", "a/3"), (SPLIT_NAMES[0], SPLIT_NAMES[1]), ("a", "a")),
+        (("a/4", "a/5"), (SPLIT_NAMES[2], SPLIT_NAMES[2]), ("a", "b")),
+    ]
