@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValid
     assert evaluated.right.tolist() == [4, 3, 0, 2, 4]
     assert evaluated.count == 5
     assert evaluated.accuracy == pytest.approx(13 / 20)
+    assert replace(evaluated, scores=evaluated.scores[:2]).accuracy == pytest.approx(6 / 10)
 
 
 def test_cross_validation_interval_is_that_of_independent_photos(evaluated: CrossValidation) -> None:
