@@ -20,7 +20,7 @@ from poets_edge.progress import Silent
 from poets_edge.sweep.int8_backbone import int8_vector_key
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, open_cache
-from poets_edge.training.bottlenecks import bottlenecks, hash_photos, vector_key
+from poets_edge.training.bottlenecks import PLAIN, bottlenecks, hash_photos, vector_key
 from poets_edge.training.fine_tuning.activations import View
 
 PREPROCESSING = (
@@ -84,6 +84,16 @@ def test_bottleneck_of_a_changed_photo_lies_under_its_new_digest(photos: list[Ha
         assert cache.get(vector_key(photos[0].digest)) is None
         vector = cache.get(vector_key(photo.digest))
         assert vector is not None and vector.round().tolist() == [0, 0, 90]
+
+
+def test_known_vectors_of_a_changed_photo_are_computed_again(photos: list[HashedPhoto], tmp_path: Path) -> None:
+    with open_cache(tmp_path / "cache.sqlite") as (cache, _):
+        source = MeanColour(cache)
+        colours(photos, source)
+        Image.new("RGB", (20, 10), (0, 0, 90)).save(tmp_path / "0.png")
+        [(_, vectors), *_] = bottlenecks(photos, [source], Silent(), (PLAIN, "another variant"))
+        assert not isinstance(vectors, PhotoError)
+        assert [vector.round().tolist() for vector in vectors] == [[0, 0, 90]] * 2
 
 
 def test_every_cache_key_depends_on_preprocessing_photo_and_variant(monkeypatch: pytest.MonkeyPatch) -> None:
