@@ -102,6 +102,14 @@ def test_suggested_threshold_is_the_most_accurate_if_none_reaches_the_target() -
     assert not found.is_reached
 
 
+def test_threshold_includes_scores_equal_to_it() -> None:
+    """Two equal scores are 0.5 at any temperature."""
+    scores = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], np.float32)
+    found = calibrate_scores(scores, np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 0.9)
+    at_half = next(one for one in found.thresholds if one.threshold == 0.5)
+    assert (at_half.answered, at_half.accuracy, at_half.mistakes_refused) == (1.0, 0.75, 0.0)
+
+
 def test_threshold_json_has_null_for_undefined_figures() -> None:
     one = Threshold(threshold=0.9, answered=0.0, correct_kept=0.25, mistakes_refused=1.0, accuracy=math.nan)
     assert one.to_json() == {

@@ -41,11 +41,11 @@ def test_measurement_figures_agree_with_hand_computation() -> None:
     stages: list[dict[str, Any]] = [{"decode_ms": (1, 2), "resize_ms": (5, 1), "inference_ms": (3, 1)}]
     stages += [{"decode_ms": (a,), "resize_ms": (b,), "inference_ms": (c,)} for a, b, c in ((9, 2, 1), (3, 0, 7))]
     found = measured(
+        timing(2, 2, 9, load_ms=2, first_ms=1, peak_memory_mb=90, **stages[2]),
         timing(1, 1, 4, load_ms=5, first_ms=9, peak_memory_mb=70, **stages[0]),
         timing(2, 3, 3, load_ms=1, first_ms=8, peak_memory_mb=None, **stages[1]),
-        timing(2, 2, 9, load_ms=2, first_ms=1, peak_memory_mb=90, **stages[2]),
     )
-    assert found.process_medians == (1, 3, 2)
+    assert found.process_medians == (2, 1, 3)
     assert found.rounds_differ == pytest.approx(2.0)
     assert found.latency.median == 2 and found.latency.count == 9
     assert (found.load, found.first, found.peak_memory) == (2, 8, 90)

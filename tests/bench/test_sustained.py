@@ -121,6 +121,7 @@ def test_step_up_minimizes_deviations_from_both_medians() -> None:
         )
 
     assert step_up(values) == min(range(1, len(values)), key=misfit) == 5
+    assert step_up([1, 1, 2, 3, 3]) == 2, "the first of two places with equal deviations"
 
 
 def test_sustained_json_adds_up_late_inferences_and_keeps_order() -> None:

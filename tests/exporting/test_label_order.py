@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from PIL import Image
 
 from poets_edge.device.classifier import Classifier
 from poets_edge.exporting.export import ExportOptions, export
-from poets_edge.exporting.held_out import calibration_photos, photos_of_record
+from poets_edge.exporting.held_out import calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.web import write_page
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
 from poets_edge.nets.weights import EMBEDDED, find_weights
-from poets_edge.photos.folder import Photo
+from poets_edge.photos.folder import Photo, scan
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES, SplitName
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.training.backbone import prepare_backbone
 from tests.conftest import ROOT
@@ -117,3 +120,17 @@ def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -
     assert [photo.name for photo in found.training] == ["a/0.jpg"]
     assert [(photo.name, photo.sha256) for photo in found.test] == [("a/2.jpg", "22"), ("a/3.jpg", "33")]
     assert found.missing == 1, "validation photos are not used"
+
+
+def test_photos_of_folder_are_split_as_train_splits_them(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(40):
+            (tmp_path / label / f"{number}.jpg").write_bytes(b"x")
+    found, photos = photos_of_folder(tmp_path, SplitConfig()), scan(tmp_path).photos
+    splits = assign_splits(photos, SplitConfig())
+    wanted: dict[SplitName, Sequence[Photo]] = {"training": found.training, "test": found.test}
+    for name, of_split in wanted.items():
+        expected = photos.take(np.flatnonzero(splits == SPLIT_NAMES.index(name)))
+        assert [photo.name for photo in of_split] == list(expected.names)
+    assert len(found.training) > 3 * len(found.test) > 0
