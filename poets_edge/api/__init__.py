@@ -1,5 +1,5 @@
-"""The library's entry points: text and paths in, result objects out.
+"""Entry points of the library, which accept strings and paths and return result objects.
 
-Each function fills in an options object and makes one call to the package in charge. `poets_edge/__init__.py` names the
-public ones.
+Each function creates an options object and makes one call to another package. `poets_edge/__init__.py` lists the
+public functions.
 """

@@ -29,24 +29,26 @@ def audit(
     orientation: bool | None = None,
     reporter: Reporter | None = None,
 ) -> AuditResult:
-    """Find label errors, near-duplicates and outliers among the photos of a folder, and predict what more would bring.
+    """Find label errors, near-duplicates and outliers in a data set, and predict the benefit of more photos.
 
     Args:
         photos: a folder with one folder of photos per class; or an `AuditOptions`, whose fields the other arguments
             replace.
-        architecture: the network whose features are compared; "mobilenet_0.50_224" by default.
+        architecture: network that computes the features; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
         report: path of the HTML report; "tf_files/audit.html" by default.
-        orientation: also look for rotated photos, which takes three more inferences per photo the first time.
+        orientation: also search for rotated photos, which requires three more inferences per photo in the first run.
         reporter: receives progress and warnings.
 
     Returns:
         The findings: `result.suspects[:5]`, `result.near_duplicates`, `result.outliers`.
 
     Raises:
-        DatasetError: the folder is missing, or fewer than two classes have photos that can be read.
+        DatasetError: the folder is missing, or fewer than two classes have readable photos.
         UsageError: an argument is out of range.
-        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+        WeightsError: the weights are missing or damaged.
+        RuntimeMissingError: a required package is not installed.
+        OutputError: the report cannot be written.
     """
     changes = given(architecture=architecture, weights=weights, report=report, orientation=orientation)
     if isinstance(photos, AuditOptions):
@@ -65,21 +67,21 @@ def grid(
     on: str | None = None,
     reporter: Reporter | None = None,
 ) -> GridResult:
-    """Retrain, export and measure several networks on a folder of photos, and choose the one to ship.
+    """Retrain, export and measure several networks on a folder of photos, and choose the best within a budget.
 
     Args:
         photos: a folder with one folder of photos per class; or a `GridOptions`, whose fields the other arguments
             replace.
-        architectures: the networks; by default the 16 MobileNets.
-        max_latency: largest median latency, as "20ms" or a number of milliseconds.
-        max_size: largest file, as "2MB" or a number of bytes.
-        min_accuracy: smallest accuracy, as "90%" or a number from 0 to 1.
+        architectures: networks; by default the 16 MobileNets.
+        max_latency: maximum median latency, as "20ms" or a number of milliseconds.
+        max_size: maximum file size, as "2MB" or a number of bytes.
+        min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.
         output_dir: folder for the models and the report; "tf_files/grid" by default.
-        on: a device that ssh can log in to, whose latencies decide instead of this machine's.
+        on: SSH destination of a device on which latencies are measured; by default this machine.
         reporter: receives progress and warnings.
 
     Returns:
-        The measured points: `result.best` is the one to ship, `result.points` are all of them.
+        The result: `result.best` is the chosen point, `result.points` are all measured points.
 
     Raises:
         BudgetError: no model meets the limits.

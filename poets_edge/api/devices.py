@@ -24,25 +24,26 @@ def benchmark(
     remote_dir: str = "",
     reporter: Reporter | None = None,
 ) -> BenchmarkResult:
-    """Measure the latency, and optionally the accuracy, of models on this machine or on another.
+    """Measure the latency, and optionally the accuracy, of models on this machine or on another device.
 
     Args:
         models: a `.tflite` file or several; or a `BenchmarkOptions`, whose fields the other arguments replace.
-        on: a device that ssh can log in to, for example "pi@raspberrypi.local"; by default this machine.
-        threads: CPU threads of one inference, one number or several; by default 1, 2 and 4, as far as there are cores.
-        image_dir: folder of labelled photos that the models are evaluated on.
+        on: SSH destination of a device, for example "pi@raspberrypi.local"; by default this machine.
+        threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
+        image_dir: folder of labelled photos for the accuracy.
         labels: labels file, for models without labels.
-        remote_dir: folder for the program on the device; by default in the user's cache folder there.
+        remote_dir: folder for the program on the device; by default in the cache folder of the remote user.
         reporter: receives progress and warnings.
 
     Returns:
-        The measurements: `result.latency.median` is that of the first model, in milliseconds.
+        The result: `result.latency.median` is the median latency of the first model, in milliseconds.
 
     Raises:
-        ModelError: a file is not a model of images.
-        DatasetError: no photo can be read, or a class is not among a model's labels.
+        ModelError: a file is not an image classification model.
+        DatasetError: no photo can be read, or a class is not among the labels of a model.
         RemoteError: the device cannot be reached or set up, or the connection is lost.
-        UsageError, RuntimeMissingError: an argument is out of range, or no interpreter is installed.
+        UsageError: an argument is out of range.
+        RuntimeMissingError: no interpreter is installed.
     """
     changes: dict[str, Any] = given(threads=threads, image_dir=image_dir, labels=labels)
     if isinstance(models, BenchmarkOptions):

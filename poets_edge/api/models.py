@@ -1,7 +1,7 @@
-"""Opening, inspecting and evaluating a model of either kind: a `.tflite` file or a frozen graph.
+"""Opening, inspection and evaluation of models that are `.tflite` files or frozen graphs.
 
-Imports are made when a function is called: labelling with a `.tflite` never loads what reads frozen graphs, which a
-device does not have.
+The functions import modules when they are called, because devices that label with `.tflite` files do not have the
+modules for frozen graphs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def is_frozen_graph(model: Path) -> bool:
 
 
 def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1) -> Scorer:
-    """Open a `.tflite` or a frozen graph for labelling.
+    """Open a `.tflite` file or a frozen graph for labelling.
 
     Args:
-        labels: a text file with one label a line; by default the labels inside the `.tflite`, or the file next to the
-            `.pb`.
+        labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
+            next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
 
     Raises:
@@ -48,11 +48,11 @@ def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1)
 
 
 def inspect(model: StrPath) -> Inspection:
-    """Describe a `.tflite`, or a `.pb` where the `[train]` extra is installed.
+    """Return a description of a model: a `.tflite` file, or a `.pb` file if the `[train]` extra is installed.
 
     Raises:
-        ModelError: the file cannot be read as a model.
-        RuntimeMissingError: a package that reads it is not installed.
+        ModelError: the file is not a readable model.
+        RuntimeMissingError: a required package is not installed.
     """
     path: Path = convert(model, Path, "model")
     if is_frozen_graph(path):
@@ -74,12 +74,15 @@ def evaluate(
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
-    """Measure the accuracy of a `.tflite` or a frozen graph on a folder of labelled photos.
+    """Measure the accuracy of a `.tflite` file or a frozen graph on a folder of labelled photos.
 
-    The arguments are those of `poets_edge.device.evaluate.evaluate`; `labels` is a text file with one label a line.
+    Args:
+        labels: text file with one label per line; by default the labels of the model.
+
+    The other arguments are described in `poets_edge.device.evaluate.evaluate`.
 
     Raises:
-        DatasetError: no photo of the split can be read, or a class is not among the model's labels.
+        DatasetError: no photo of the split can be read, or a class is not among the labels of the model.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     from poets_edge.device.evaluate import evaluate as evaluate_scorer

@@ -22,7 +22,7 @@ from poets_edge.training.results import TrainResult
 
 
 class Run(TrainResult):
-    """Result of `train`, which can be exported."""
+    """Result of `train`, with a method to export the trained graph."""
 
     def export(
         self,
@@ -33,7 +33,7 @@ class Run(TrainResult):
         max_accuracy_drop: float | None = None,
         reporter: Reporter | None = None,
     ) -> ExportResult:
-        """Export the trained graph; the arguments are those of `poets_edge.export`."""
+        """Export the trained graph; see `poets_edge.export` for the arguments."""
         return export(
             self.graph,
             *quantizations,
@@ -67,8 +67,8 @@ def train(
         output_dir: folder for the graph, its record and report, the bottlenecks and the runs; by default "tf_files".
         steps: training steps; 4,000 by default.
         fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
-        exclude: a list of photos to exclude, as the page of `audit` saves it.
-        seed: equal seeds give equal results; 0 by default.
+        exclude: path of a list of photos to exclude, as saved from the report of `audit`.
+        seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
     Returns:
@@ -77,7 +77,9 @@ def train(
     Raises:
         DatasetError: the folder cannot be trained on.
         UsageError: an argument is out of range.
-        WeightsError, RuntimeMissingError, OutputError: weights, a package or a place for the outputs is missing.
+        WeightsError: the weights are missing or damaged.
+        RuntimeMissingError: a required package is not installed.
+        OutputError: an output cannot be written.
     """
     changes: dict[str, Any] = given(architecture=architecture, exclude=exclude)
     if weights is not None:
@@ -110,26 +112,27 @@ def export(
     """Export a frozen graph as `.tflite` files, each evaluated on the test photos before it is written.
 
     Args:
-        graph: the file that `train` wrote, its result, or a graph of the original codelab; or an `ExportOptions`,
-            whose fields the other arguments replace.
+        graph: path of a graph written by `train` or by the original codelab, or the result of `train`; or an
+            `ExportOptions`, whose fields the other arguments replace.
         quantizations: "float32", "float16", "dynamic" or "int8"; by default "float32", or "int8" for an architecture
             named `_quantized`.
-        output_dir: folder for the files; by default the graph's.
-        image_dir: folder of the photos, if they were moved, or if the graph has no record.
-        labels: labels file; by default the one next to the graph.
-        float_io: int8 files keep float32 inputs and outputs.
-        max_accuracy_drop: points (percent) of accuracy that a quantized file may lose.
+        output_dir: folder for the files; by default the folder of the graph.
+        image_dir: folder of the photos; required if they were moved or the graph has no record.
+        labels: labels file; by default the file next to the graph.
+        float_io: whether int8 files have float32 inputs and outputs.
+        max_accuracy_drop: maximum loss of accuracy of a quantized file, in percentage points.
         reporter: receives progress and warnings.
 
     Returns:
         The files by quantization: `files["int8"].path`.
 
     Raises:
-        ModelError: the graph, its labels or its record are damaged or do not fit.
+        ModelError: the graph, its labels or its record are damaged or inconsistent.
         AccuracyDropError: a file loses more than `max_accuracy_drop`; nothing was written.
-        DatasetError: photos are needed and missing.
+        DatasetError: required photos are missing.
         UsageError: an argument is out of range.
-        RuntimeMissingError, OutputError: a package or a place for the outputs is missing.
+        RuntimeMissingError: a required package is not installed.
+        OutputError: a file cannot be written.
     """
     changes = given(
         output_dir=output_dir,
@@ -147,7 +150,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return the options that put every output of `train` into one folder."""
+    """Return the options of `train` that write every output into one folder."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

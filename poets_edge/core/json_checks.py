@@ -1,10 +1,12 @@
 """Strict parsing of JSON and validation against a shape.
 
-`check(value, shape)` raises a RecordError that names the first wrong field by its path, such as
-`results[3].latency_ms.median`. A shape looks like the value it describes: `{"labels": [str], "test": Optional({...})}`.
+`check(value, shape)` raises a RecordError with the path of the first invalid field, such as
+`results[3].latency_ms.median`. A shape resembles the values that it describes: `{"labels": [str], "test":
+Optional({...})}`.
 
-Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, where `compare` runs too. Shapes are
-named tuples because these are defined ten times faster than dataclasses, and every start of `label` defines them.
+Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, where `compare` also runs. Shapes are
+named tuples because their definition is ten times faster than that of dataclasses, and every start of `label` imports
+this module.
 """
 
 from __future__ import annotations
@@ -17,35 +19,35 @@ from typing import Any, NamedTuple, TypeAlias
 from poets_edge.errors import RecordError
 
 _LARGEST_INTEGER = 1 << 64
-"""Larger ones would fail later, where they are divided or become a float."""
+"""Maximum absolute value of an integer; larger ones could cause an overflow in a division or a conversion to float."""
 DEEPEST = 32
-"""Maximum nesting depth; our own files have seven levels. Deeper nesting could exhaust the parser's stack."""
+"""Maximum nesting depth; files of poets_edge have up to seven levels. Deeper nesting could exhaust the stack."""
 
 
 class Optional(NamedTuple):
-    """A field that may be missing or null."""
+    """Shape of a field that may be missing or null."""
 
     shape: Shape
 
 
 class DictOf(NamedTuple):
-    """An object with any keys whose values all have one shape."""
+    """Shape of an object with arbitrary keys whose values all match one shape."""
 
     shape: Shape
 
 
 class OneOf(NamedTuple):
-    """One value out of a list."""
+    """Shape that matches a fixed set of values."""
 
     values: tuple[Any, ...]
 
 
 class Check(NamedTuple):
-    """A value of a shape that also satisfies a predicate.
+    """Shape of a value that also satisfies a predicate.
 
     Attributes:
-        shape: checked first.
-        expected: description of a valid value, for messages.
+        shape: shape of the value, which is checked first.
+        expected: description of a valid value, for error messages.
         is_valid: the predicate.
     """
 
@@ -68,7 +70,7 @@ def parse_json(data: bytes | str) -> Any:
     """Parse JSON text.
 
     Raises:
-        RecordError: it is not JSON, contains NaN or infinity, or nests deeper than DEEPEST.
+        RecordError: the text is not JSON, contains NaN or infinity, or is nested deeper than DEEPEST.
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
@@ -82,9 +84,9 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Serialize a value as indented JSON with a final line break, for `parse_json` to read.
+    """Serialize a value as indented JSON with a final line break; the inverse of `parse_json`.
 
-    Lone surrogates, which stand for file names that are not UTF-8, are written as JSON escapes.
+    Lone surrogates, which represent bytes of file names that are not UTF-8, are written as JSON escapes.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", errors="backslashreplace")

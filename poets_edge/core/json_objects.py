@@ -1,4 +1,4 @@
-"""Frozen dataclasses read from JSON that another program wrote, checked by their annotations."""
+"""Conversion of JSON values to frozen dataclasses, with validation by their annotations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 def from_json(kind: type[T], value: Any) -> T:
-    """Return a dataclass instance made of a JSON object; keys that it has no field for are dropped.
+    """Return a dataclass instance from a JSON object; keys without a field are ignored.
 
     Annotations may be `str`, `int`, `float`, `bool`, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]`,
     `Literal`, `Any`, another dataclass, or `Annotated[X, Check(...)]` for a value with limits.
 
     Raises:
-        RecordError: a field is missing or holds something else; the message names it by its path.
+        RecordError: a field is missing or invalid; the message contains its path.
     """
     check(value, shape_of(kind))
     made: T = _made(kind, value)
@@ -29,7 +29,7 @@ def from_json(kind: type[T], value: Any) -> T:
 
 
 def shape_of(hint: Any) -> Shape:
-    """Return the shape that `check` knows for an annotation."""
+    """Return the shape for `check` that corresponds to an annotation."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return {name: shape_of(one) for name, one in _hints(hint).items()}

@@ -1,4 +1,4 @@
-"""Helper processes that end when their parent ends, even if the parent is killed."""
+"""Termination of helper processes when their parent ends, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def helper_environment() -> dict[str, str]:
-    """Return the environment of a helper process: this process's, its id, and the passwords of web servers."""
+    """Return the environment of this process, extended by its process id and the passwords of web servers."""
     return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 
 def end_with_parent() -> None:
-    """End the current helper process when its parent ends, or now if the parent has ended.
+    """End the current helper process when its parent ends, or immediately if the parent has already ended.
 
-    Linux sends a signal; on other systems a thread looks twice a second.
+    On Linux the kernel sends a signal; on other systems a thread checks the parent twice a second.
     """
     import ctypes
     import signal
@@ -28,9 +28,9 @@ def end_with_parent() -> None:
     import time
 
     said = os.environ.pop(_PARENT, "")
-    # On Windows a launcher starts the Python of a virtual environment, and is the parent.
+    # On Windows the parent is the launcher that starts the Python of a virtual environment.
     parent = int(said) if said.isdecimal() and os.name == "posix" else os.getppid()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # no Linux
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     def look() -> None:

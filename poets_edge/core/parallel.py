@@ -1,6 +1,6 @@
-"""Parallel map on threads, which preserves order and bounds memory.
+"""Parallel map on threads that preserves the order of items and limits the use of memory.
 
-Threads are enough: decoding, resizing and inference release Python's global lock.
+Threads are sufficient because decoding, resizing and inference release Python's global interpreter lock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Items per worker that may be running, or finished and not yet consumed: bounds memory."""
+"""Default number of chunks per worker that may be running, or finished and not yet consumed; limits memory."""
 
 
 def cores() -> int:
@@ -39,14 +39,14 @@ def run_parallel(
     """Yield (item, work(item, tool)) in the order of `items`.
 
     Args:
-        make_tool: makes an object that one worker needs for itself, such as an interpreter.
+        make_tool: creates an object for exclusive use by one worker, such as an interpreter.
+        work: function of an item and a tool.
         workers: number of threads; by default one per core.
-        tools: tools that earlier calls have made, which are used first; new ones are added.
-        ahead: chunks per worker that may be running, or finished and not yet consumed: fewer where results are large.
-        at_once: items per chunk, after which a worker returns its results: more if an item takes little time.
+        tools: tools from earlier calls, which are reused; new tools are appended.
+        ahead: chunks per worker that may be running, or finished and not yet consumed; fewer save memory.
+        at_once: items per chunk; more reduce the overhead if an item takes little time.
 
-    Raises:
-        Exception: whatever `make_tool` or `work` raises; running chunks are finished first, the others are dropped.
+    Exceptions of `make_tool` and `work` propagate after the running chunks have finished; other chunks are canceled.
     """
 
     def work_on(chunk: list[Item], tool: Tool) -> list[Result]:
@@ -65,10 +65,10 @@ def run_chunks(
     ahead: int = AHEAD,
     at_once: int,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, result) in the order of `items`, like `run_parallel`, for a function of several items at once.
+    """Yield (item, result) in the order of `items`, like `run_parallel`, for a function of a chunk of items.
 
     Args:
-        work: takes a chunk of `at_once` items (the last chunk may have fewer) and returns their results in order.
+        work: function of a chunk of `at_once` items (fewer in the last chunk) that returns their results in order.
     """
     todo = list(items)
     if not todo:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 WORK = Path("tf_files")
-"""The codelab's folder for all output."""
+"""Default folder of all outputs, as in the codelab."""
 
 GRAPH = WORK / "retrained_graph.pb"
 LABELS = WORK / "retrained_labels.txt"
@@ -16,10 +16,10 @@ RUNS = WORK / "runs"
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder, $XDG_CACHE_HOME/poets_edge or ~/.cache/poets_edge.
+    """Return the user's cache folder: $XDG_CACHE_HOME/poets_edge, by default ~/.cache/poets_edge.
 
     Raises:
-        RuntimeError: neither the variable nor a home folder exists, as in some system services.
+        RuntimeError: the variable is not set and there is no home folder, as in some system services.
     """
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "poets_edge"

@@ -1,8 +1,9 @@
-"""Helper processes: a function of this package that runs in a fresh Python, apart from its caller.
+"""Helper processes, which run a function of this package in a separate Python process.
 
-A helper receives a function once, then any number of requests, and answers each with the function's result. Requests
-and answers are frozen dataclasses, sent by pickle: both ends are the same program, run by the same user. A helper that
-crashes is an error of one request, not the end of the program; native code that prints cannot disturb the answers.
+A helper receives a function once, then any number of requests, and answers each with the result of the function.
+Requests and answers are frozen dataclasses, sent by pickle, because both processes run the same program as the same
+user. A crash of a helper is an error of one request and does not end the program; output that native code prints is
+kept apart from the answers.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class HelperEndedError(ModelError):
     """A helper process ended without an answer.
 
     Attributes:
-        status: its exit status; negative if it was killed by a signal.
-        timed_out: it was killed because it took too long.
+        status: exit status of the process; negative if it was killed by a signal.
+        timed_out: whether the process was killed because it exceeded the time limit.
     """
 
     def __init__(self, message: str, *, status: int = 0, timed_out: bool = False) -> None:
@@ -45,26 +46,26 @@ class HelperEndedError(ModelError):
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error of ours, in place of an answer."""
+    """Message for an exception of poets_edge, sent instead of an answer."""
 
     error: PoetsEdgeError
 
 
 class Helper(Generic[Request, Answer]):
-    """A process that answers requests, for use by one thread. It ends with the process that started it."""
+    """Process that answers requests, for use by one thread; it ends when its parent ends."""
 
     def __init__(self, function: Callable[[Request], Answer], *, one_core: bool = False) -> None:
         """Start the process.
 
         Args:
-            function: answers a request; must be picklable. What it keeps between requests lives in the process.
-            one_core: let linear algebra libraries use one thread, for helpers of which several run at once.
+            function: maps a request to an answer; must be picklable. Its state between requests stays in the process.
+            one_core: limit linear algebra libraries to one thread, for several concurrent helpers.
 
         Raises:
             OSError: no process can be started.
         """
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        # The name is for people who list processes.
+        # The last argument is not read; it identifies the process in a list of processes.
         command = [sys.executable, "-c", _START, _module_name(function)]
         try:
             self._process = subprocess.Popen(
@@ -73,7 +74,7 @@ class Helper(Generic[Request, Answer]):
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env=_environment(one_core),
-                start_new_session=True,  # Ctrl-C is for the parent to handle
+                start_new_session=True,  # Ctrl-C is handled by the parent only
             )
         except OSError:
             self._stderr.close()
@@ -94,12 +95,12 @@ class Helper(Generic[Request, Answer]):
         """Send a request and return the answer.
 
         Args:
-            subject: what the request is about, for error messages.
+            subject: subject of the request in error messages, such as a path.
             seconds: time limit, after which the process is killed.
 
         Raises:
-            HelperEndedError: the process died or exceeded the time limit.
-            PoetsEdgeError: the error that the function raised.
+            HelperEndedError: the process ended or exceeded the time limit.
+            PoetsEdgeError: the exception that the function raised.
         """
         assert self._process.stdout is not None
         expired = threading.Event()
@@ -124,7 +125,7 @@ class Helper(Generic[Request, Answer]):
         return result
 
     def close(self) -> None:
-        """End the process, also in the middle of its work."""
+        """End the process, even if it is answering a request."""
         self._process.kill()
         self._process.communicate()
         self._stderr.close()
@@ -135,7 +136,7 @@ class Helper(Generic[Request, Answer]):
             pickle.dump(value, self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the missing answer is noticed
+            pass  # `ask` reports the missing answer
 
     def _ended(self, subject: str, limit: float | None) -> HelperEndedError:
         self._process.kill()
@@ -151,9 +152,9 @@ class Helper(Generic[Request, Answer]):
 
 
 def serve() -> None:
-    """Answer the requests that arrive on standard input, until it ends.
+    """Answer the requests on standard input until its end.
 
-    Standard output is redirected to standard error first, because native libraries print there.
+    Standard output is first redirected to standard error, because native libraries print to it.
     """
     end_with_parent()
     with os.fdopen(os.dup(1), "wb") as answers:
@@ -173,7 +174,7 @@ def serve() -> None:
 
 
 def _portable(error: PoetsEdgeError) -> PoetsEdgeError:
-    """Return the error, or its message alone where the error cannot be pickled."""
+    """Return the error, or a PoetsEdgeError with its message if the error cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -186,10 +187,9 @@ def _module_name(function: Callable[..., Any]) -> str:
 
 
 def _environment(one_core: bool) -> dict[str, str]:
-    """Return the environment of a helper, which finds this package also where it is not installed."""
+    """Return the environment of a helper, with this package on PYTHONPATH in case it is not installed."""
     root = str(Path(poets_edge.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    # A library that spreads small matrices over all cores in each helper makes its threads wait for each other, at
-    # three times the cost.
+    # With several helpers, linear algebra on all cores in each of them is three times slower, because threads wait.
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} if one_core else {}
     return {**helper_environment(), "PYTHONPATH": path, **threads}

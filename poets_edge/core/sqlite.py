@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any
 
 VALUES_PER_QUERY = 500
-"""Values that a query names at most; older versions of SQLite take 999."""
+"""Maximum number of values in a query; older versions of SQLite allow 999."""
 
 LOG_BYTES = 16 << 20
-"""Approximate size limit of the write-ahead log. Keys are hashes, so successive rows touch pages all over a large file:
-the longer the log, the more of them are written back once instead of several times."""
+"""Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive rows change pages at random
+positions of a large file; in a long log, several changes of a page are written back together."""
 _PAGE_BYTES = 4096
 
 Row = tuple[Any, ...]
 
 
 class Database:
-    """A connection to one file with one table. It may be used by several threads, one at a time.
+    """Connection to a file with one table. Several threads may use it, but not concurrently.
 
     Attributes:
-        path: the file.
-        set_aside: damaged files that were moved, oldest first.
+        path: path of the file.
+        set_aside: damaged files that were renamed, oldest first.
     """
 
     def __init__(self, path: Path, table: str, columns: str, *, timeout: float) -> None:
@@ -37,7 +37,7 @@ class Database:
 
         Args:
             table: name of the table.
-            columns: its columns and options, as in CREATE TABLE.
+            columns: columns and options of the table, as in CREATE TABLE.
             timeout: seconds to wait for the locks of other programs.
 
         Raises:
@@ -54,7 +54,7 @@ class Database:
             self._replace()
 
     def select(self, query: str, values: Sequence[object] = ()) -> list[Row]:
-        """Return the rows of a query. Raises sqlite3.Error."""
+        """Return the rows that a query selects. Raises sqlite3.Error."""
         return self._connection.execute(query, values).fetchall()
 
     def change(self, statement: str, values: Sequence[object]) -> None:
@@ -68,12 +68,12 @@ class Database:
         self._connection.commit()
 
     def start_again(self) -> None:
-        """Move the damaged file aside and go on with an empty one. Raises OSError, sqlite3.Error."""
+        """Rename the damaged file and continue with an empty one. Raises OSError, sqlite3.Error."""
         self._connection.close()
         self._replace()
 
     def close(self) -> None:
-        """Close the file, without changes that were not committed."""
+        """Close the file and discard uncommitted changes."""
         self._connection.close()
 
     def _replace(self) -> None:
@@ -83,7 +83,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            # A write-ahead log makes a commit an append, and never leaves the file torn.
+            # With a write-ahead log a commit is an append, and a crash cannot damage the file.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // _PAGE_BYTES}")
@@ -97,12 +97,12 @@ class Database:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error of SQLite says that the file is damaged, and not that it is locked, full or read-only."""
+    """Return whether an error of SQLite means a damaged file, and not a locked or read-only file or a full disk."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
 def count_rows(path: Path, table: str) -> int | None:
-    """Return the number of rows of a table without changing the file; None if it cannot be read."""
+    """Return the number of rows of a table without changing the file; None if the file cannot be read."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
@@ -112,7 +112,7 @@ def count_rows(path: Path, table: str) -> int | None:
 
 
 def in_queries(values: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Yield values as many at a time as a query may name, each time with placeholders for them: "?,?,?"."""
+    """Yield chunks of at most VALUES_PER_QUERY values, each with its placeholders for a query: ("?,?,?", values)."""
     for start in range(0, len(values), VALUES_PER_QUERY):
         some = values[start : start + VALUES_PER_QUERY]
         yield ",".join("?" * len(some)), some

@@ -17,7 +17,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # not Unix: no locks, so nothing counts as a leftover
+except ImportError:  # not Unix: without locks, leftovers cannot be recognized
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".poets_edge.lock"
@@ -26,8 +26,8 @@ _PATIENCE_SECONDS = 60.0
 
 @contextlib.contextmanager
 def held(make: Callable[[], Path]) -> Iterator[Path]:
-    """Context manager for a temporary file or folder: make it, hold its lock, and remove it afterwards."""
-    if fcntl is None:  # Windows renames nothing that is open
+    """Context manager that creates a temporary file or folder with `make`, locks it, and removes it afterwards."""
+    if fcntl is None:  # Windows cannot rename open files
         temporary = make()
         with contextlib.ExitStack() as stack:
             stack.callback(_remove, temporary)
@@ -58,7 +58,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folders: Collection[Path]) -> Iterator[None]:
-    """Context manager that holds the locks of folders against other writers. Raises OSError."""
+    """Context manager that holds the locks of folders, which exclude other writers. Raises OSError."""
     with contextlib.ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
             stack.enter_context(_lock(folder / LOCK))
@@ -67,14 +67,14 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def owned(path: Path, patience: float) -> Iterator[None]:
-    """Context manager for being the only program that writes a file; the file is created if missing.
+    """Context manager that holds an exclusive lock of a file, which is created if missing.
 
     Args:
         path: the file, which may be renamed inside the context.
-        patience: seconds to wait for another program.
+        patience: maximum time to wait for the lock, in seconds.
 
     Raises:
-        OSError: another program holds the file longer, or it is not writable.
+        OSError: another program holds the lock longer, or the file is not writable.
     """
     if fcntl is None:
         path.touch()
@@ -88,7 +88,7 @@ def owned(path: Path, patience: float) -> Iterator[None]:
 
 
 def _is_ours_now(temporary: Path, descriptor: int) -> bool:
-    """Lock a temporary file and return True; return False if another program has locked it to remove it."""
+    """Lock a temporary file and return True; return False if another program is removing it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -99,18 +99,18 @@ def _is_ours_now(temporary: Path, descriptor: int) -> bool:
 
 
 def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], None] | None = None) -> None:
-    """Remove temporary files and folders of killed programs, and nothing else.
+    """Remove the temporary files and folders of killed programs from a folder.
 
     Args:
-        folder: where they are.
-        prefix, suffix: of their names, around the eight random characters of `tempfile`.
-        before: called first, under the lock of the folder, if there is something to remove.
+        folder: folder that contains the files.
+        prefix, suffix: parts of the names before and after the eight random characters of `tempfile`.
+        before: function that is called first, under the lock of the folder, if there are matching names.
     """
     remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)
 
 
 def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] | None = None) -> None:
-    """Remove leftovers like `remove_dead`, by a regular expression that matches the whole name."""
+    """Remove files like `remove_dead`, selected by a regular expression for the complete name."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):
@@ -127,12 +127,12 @@ def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] 
 
 
 def is_temporary(name: str, prefix: str, suffix: str) -> bool:
-    """Return whether a name consists of prefix, the eight random characters of `tempfile`, and suffix."""
+    """Return whether a name consists of `prefix`, the eight random characters of `tempfile`, and `suffix`."""
     return re.fullmatch(_made_with(re.escape(prefix), suffix), name) is not None
 
 
 def temporary_pattern(name: str) -> str:
-    """Return a pattern for the temporary files and folders of the files that the pattern `name` matches."""
+    """Return a regular expression for the temporary names of files whose names match the expression `name`."""
     return _made_with(rf"\.{name}\.", ".tmp")
 
 
@@ -174,7 +174,7 @@ def _acquire(path: Path, patience: float) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):  # else its last holder has removed or renamed it meanwhile
+            if _is_still(path, descriptor):  # else the previous holder has removed or renamed the file
                 return descriptor
         except BlockingIOError:
             if time.monotonic() > end:

@@ -1,1 +1,1 @@
-"""Demonstrations: drawn photos, the codelab's scripts, and the quickstart."""
+"""Demonstrations: generated photos of flowers, the codelab's scripts, and `quickstart`."""

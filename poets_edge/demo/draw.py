@@ -1,8 +1,8 @@
-"""Drawn photos of the codelab's five flowers, in place of real ones.
+"""Generation of photos of the codelab's five flowers, as a replacement for real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flower heads of one kind with
-stems and leaves, sometimes an object in front of them, and the light, blur and grain of a small camera. Equal seeds and
-versions of Pillow give equal bytes.
+stems and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. Equal seeds
+give identical files with equal versions of Pillow.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.progress import Reporter, Silent
 
 PER_CLASS = 60
+"""Default number of photos per class."""
 _SIZES = ((240, 180), (180, 240), (240, 240), (280, 200), (320, 213))
 _FINE = 2
-"""Factor by which images are drawn larger and then reduced, for smooth edges."""
+"""Oversampling factor: images are drawn larger by this factor and then reduced, for smooth edges."""
 
 _GRASS: tuple[Colour, ...] = ((70, 110, 45), (45, 75, 35), (120, 150, 70))
 _GROUNDS: tuple[Colour, ...] = (
@@ -72,12 +73,12 @@ def draw_photos(
 
 
 def drawn_names(per_class: int = PER_CLASS) -> set[str]:
-    """Return the names of the photos that `draw_photos` draws, relative to their folder."""
+    """Return the names of the photos that `draw_photos` writes, relative to their folder."""
     return {_name(label, number) for label in HEADS for number in range(per_class)}
 
 
 def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
-    """Return a photo of the class `label` as a JPEG file of 180 to 320 pixels per side."""
+    """Return the content of a JPEG file with a drawn photo of the class `label`, 180 to 320 pixels per side."""
     rng = Random(f"{seed}/{label}/{number}")
     width, height = rng.choice(_SIZES)
     picture = _ground(rng, (width * _FINE, height * _FINE))
@@ -95,7 +96,7 @@ def _name(label: str, number: int) -> str:
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """Draw a blurred background of two tones and patches of any color, with or without blades of grass."""
+    """Draw a blurred background: a gradient of two tones, colored patches, and sometimes blades of grass."""
     width, height = size
     top, bottom = rng.choice(_GROUNDS), rng.choice(_GROUNDS)
     if rng.random() < 0.4:
@@ -116,7 +117,7 @@ def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
 
 
 def _plants(rng: Random, picture: Image.Image, label: str) -> None:
-    """Draw one to four flower heads of a kind, the most distant first."""
+    """Draw one to four flower heads of the class `label`, the smallest first."""
     width, height = picture.size
     count = rng.choice((1, 1, 1, 2, 2, 3, 4))
     for size in sorted(round(min(width, height) * rng.uniform(0.42, 0.95) / count**0.4) for _ in range(count)):
@@ -125,7 +126,7 @@ def _plants(rng: Random, picture: Image.Image, label: str) -> None:
         y = rng.uniform(reach, height - reach) if count > 1 else rng.gauss(height * 0.45, height * 0.1)
         head = HEADS[label](rng, size)
         upright = label == "tulips"
-        if not upright:  # tilted away from the camera, in any direction
+        if not upright:  # tilted relative to the camera, in any direction
             flat = rng.choice((1.0, rng.uniform(0.55, 1.0)))
             head = head.resize((size, max(8, round(size * flat))), Image.Resampling.BILINEAR)
         turn = rng.gauss(0, 22) if upright else rng.uniform(0, 360)
@@ -143,7 +144,7 @@ def _plants(rng: Random, picture: Image.Image, label: str) -> None:
 def _stem(
     rng: Random, picture: Image.Image, start: tuple[float, float], lean: float, size: int, *, broad: bool
 ) -> None:
-    """Draw a stem from a head to below the image, with broad or small leaves."""
+    """Draw a stem downwards from a flower head, with up to three broad or small leaves."""
     pen = ImageDraw.Draw(picture)
     green = shade(rng.choice((GREEN, (60, 100, 45), (110, 140, 80))), rng.uniform(0.7, 1.15))
     x, y = start
@@ -202,7 +203,7 @@ def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], colour:
 
 
 def _camera(rng: Random, picture: Image.Image) -> Image.Image:
-    """Apply light from a side, color temperature, exposure, blur, mirroring and grain."""
+    """Apply light from one side, color temperature, exposure, mirroring, blur and noise."""
     if rng.random() < 0.6:
         side = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(picture.size)
         light = side.point(lambda value: 255 - value * 0.45)

@@ -1,7 +1,7 @@
-"""Five kinds of flower heads, drawn petal by petal with Pillow.
+"""Drawing of five kinds of flower heads with Pillow.
 
-Each function returns a square RGBA image of one head on a transparent background, `size` pixels per side, with all
-variation drawn from `rng`. The kinds differ in form and share most of their colors.
+Each public function returns a square RGBA image of one head on a transparent background, `size` pixels per side, with
+random variations from `rng`. The kinds differ in shape and share most of their colors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GREEN, BROWN, DARK = (90, 130, 50), (95, 60, 30), (50, 32, 22)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Return a color made lighter by a factor above 1 or darker by a factor below 1."""
+    """Return a color lightened by a factor above 1 or darkened by a factor below 1."""
     if factor <= 1:
         red, green, blue = (round(channel * factor) for channel in colour)
     else:
@@ -36,7 +36,7 @@ def blend(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def daisy(rng: Random, size: int) -> Image.Image:
-    """Draw narrow petals with gaps between them around a small disk."""
+    """Draw a daisy: narrow petals with gaps around a small disk."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((WHITE, WHITE, WHITE, CREAM, YELLOW, PINK, PURPLE, ORANGE))
     count, button = rng.randint(11, 24), rng.uniform(0.2, 0.3) * reach
@@ -52,7 +52,7 @@ def daisy(rng: Random, size: int) -> Image.Image:
 
 
 def sunflower(rng: Random, size: int) -> Image.Image:
-    """Draw two rings of pointed petals around a wide disk of seeds."""
+    """Draw a sunflower: two rings of pointed petals around a wide disk of seeds."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((YELLOW, YELLOW, YELLOW, ORANGE, CREAM, RUST, RED))
     count, disk = rng.randint(15, 26), rng.uniform(0.4, 0.56) * reach
@@ -68,7 +68,7 @@ def sunflower(rng: Random, size: int) -> Image.Image:
 
 
 def dandelion(rng: Random, size: int) -> Image.Image:
-    """Draw a tuft of many thin petals, or a seed head."""
+    """Draw a dandelion: a tuft of many thin petals, or a seed head."""
     return _clock(rng, size) if rng.random() < 0.4 else _tuft(rng, size)
 
 
@@ -90,9 +90,9 @@ def _clock(rng: Random, size: int) -> Image.Image:
     head, pen, middle, reach = _blank(size)
     tone = rng.choice((WHITE, (225, 222, 215), CREAM))
     pen.ellipse(_box(middle, reach * 0.9), fill=(*tone, rng.randint(25, 70)))
-    lost = rng.uniform(0, math.tau), rng.choice((0.0, 0.0, 1.2, 2.0))  # a side that the wind has taken
+    lost = rng.uniform(0, math.tau), rng.choice((0.0, 0.0, 1.2, 2.0))  # a sector whose seeds are missing
     for index in range(rng.randint(110, 170)):
-        # Evenly over a ball seen from outside: those in front are short.
+        # Seeds are distributed evenly over a ball; those towards the viewer appear short.
         angle, tip = index * 2.39996, reach * math.sqrt(rng.uniform(0.04, 1)) * 0.88
         if (angle - lost[0]) % math.tau < lost[1]:
             continue
@@ -106,7 +106,7 @@ def _clock(rng: Random, size: int) -> Image.Image:
 
 
 def rose(rng: Random, size: int) -> Image.Image:
-    """Draw broad petals wound around each other, tighter towards the center."""
+    """Draw a rose: broad overlapping petals that are tighter towards the center."""
     head, pen, middle, reach = _blank(size)
     colour = rng.choice((RED, RED, PINK, PINK, WHITE, CREAM, YELLOW, ORANGE, PURPLE))
     layers, openness, turn = rng.randint(5, 8), rng.uniform(0.5, 0.62), rng.uniform(0, math.tau)
@@ -129,7 +129,7 @@ def rose(rng: Random, size: int) -> Image.Image:
 
 
 def tulip(rng: Random, size: int) -> Image.Image:
-    """Draw a cup of a few tall petals, seen from the side."""
+    """Draw a tulip from the side: a cup of a few tall petals."""
     head, pen, _, reach = _blank(size)
     colour = rng.choice((RED, RED, YELLOW, PINK, PURPLE, WHITE, ORANGE, CREAM))
     flame = rng.choice((None, None, YELLOW, WHITE, RED))
@@ -155,7 +155,7 @@ HEADS: dict[str, Callable[[Random, int], Image.Image]] = {
     "sunflowers": sunflower,
     "tulips": tulip,
 }
-"""The codelab's five classes."""
+"""Drawing function for each of the codelab's five classes."""
 
 
 def _blank(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Point, float]:
@@ -184,7 +184,13 @@ def _petal(
     power: float = 0.8,
     edge: float = 0.8,
 ) -> None:
-    """Draw a petal from `start` to `end` along `angle`; `belly` > 1 is widest near the tip, low `power` is blunt."""
+    """Draw a petal from distance `start` to `end` from `origin`, in the direction `angle`.
+
+    Args:
+        belly: position of the widest part; above 1 it is near the tip.
+        power: exponent of the outline; low values give blunt ends.
+        edge: brightness of the outline relative to `fill`.
+    """
     steps = 9
     sides: list[list[Point]] = [[], []]
     for step in range(steps + 1):
@@ -199,7 +205,7 @@ def _petal(
 
 
 def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, angle: float, fill: Colour) -> None:
-    """Draw a round, slightly wavy petal, broader across `angle` than along it."""
+    """Draw a round petal with a wavy outline, broader across the direction `angle` than along it."""
     phase = rng.uniform(0, math.tau)
     points = []
     for step in range(20):
@@ -211,7 +217,7 @@ def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, a
 
 
 def _disk(pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, colour: Colour, seeds: int) -> None:
-    """Draw a disk of seeds in spirals."""
+    """Draw a disk of `seeds` seeds that are arranged in spirals."""
     pen.ellipse(_box(middle, radius), fill=shade(colour, 0.75))
     for index in range(seeds):
         share = math.sqrt((index + 0.5) / seeds)
