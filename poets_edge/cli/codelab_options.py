@@ -33,7 +33,8 @@ def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
     """Compare the given options with the model. Raises UsageError: they differ."""
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
-    known |= _ends(scorer)
+    known |= {f"{end}_layer": name for end, name in scorer.nodes.items()}
+    known |= _normalization(scorer)
     for word, value in given.items():
         if value is None or word not in known:
             continue
@@ -44,10 +45,8 @@ def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
             raise UsageError(f"--{flag} {value:{'' if isinstance(value, str) else 'g'}}: the model's is {actual}.")
 
 
-def _ends(scorer: Scorer) -> dict[str, Any]:
-    if isinstance(scorer, Classifier):
-        facts = scorer.metadata
-        pixels = {"input_mean": facts.mean[0], "input_std": facts.std[0]} if facts.mean and facts.std else {}
-        return {**pixels, "input_layer": scorer.input.name, "output_layer": scorer.output.name}
-    ends = {"input_mean": 127.5, "input_std": 127.5}
-    return {**ends, **{f"{end}_layer": name for end, name in getattr(scorer, "ends", {}).items()}}
+def _normalization(scorer: Scorer) -> dict[str, Any]:
+    if not isinstance(scorer, Classifier):
+        return {"input_mean": 127.5, "input_std": 127.5}
+    metadata = scorer.metadata
+    return {"input_mean": metadata.mean[0], "input_std": metadata.std[0]} if metadata.mean and metadata.std else {}

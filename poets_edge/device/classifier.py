@@ -63,6 +63,10 @@ class Scorer(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """Facts about training and export that are stored with the model; empty for foreign models."""
 
+    @property
+    def nodes(self) -> Mapping[str, str]:
+        """Names of the input and the output, under the keys "input" and "output"."""
+
     def scores(self, photo: PhotoSource) -> Scores: ...
 
     def clone(self) -> Scorer:
@@ -181,6 +185,11 @@ class Classifier:
     def facts(self) -> Mapping[str, Any]:
         """Facts about training and export inside the model; empty for foreign models."""
         return self.metadata.facts
+
+    @property
+    def nodes(self) -> Mapping[str, str]:
+        """Names of the input and the output tensor, under the keys "input" and "output"."""
+        return {"input": self.input.name, "output": self.output.name}
 
     def close(self) -> None:
         """Release the interpreter. Closing twice has no effect."""

@@ -53,7 +53,7 @@ class FrozenGraphScorer:
         self.path = path
         self.labels: tuple[str, ...] = trained.labels
         self.size = frozen.size
-        self.nodes = {"input": frozen.input_name, "output": frozen.output_name}
+        self.nodes: Mapping[str, str] = {"input": frozen.input_name, "output": frozen.output_name}
         self.facts: Mapping[str, Any] = trained.record or {}
         self._arguments = (labels, threads)
         self._normalise = normaliser(BACKBONE)

@@ -30,6 +30,7 @@ class ColorScorer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] = LABELS
     size: tuple[int, int] = (4, 4)
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     def scores(self, photo: PhotoSource) -> Any:
         assert isinstance(photo, Image.Image)

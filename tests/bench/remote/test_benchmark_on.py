@@ -193,7 +193,7 @@ def test_what_was_measured_before_a_cut_is_kept_and_nothing_runs_on(
 ) -> None:
     running = _start("benchmark", PROBE, *LONG, "--on", "pi")
     _await(lambda: _rounds(tmp_path / "cache") >= 2)
-    assert _of_device(installed.home, "worker")
+    _await(lambda: _of_device(installed.home, "worker"))
     if how == "Ctrl-C":
         running.send_signal(signal.SIGINT)
     else:
