@@ -98,8 +98,11 @@ def test_labels_keep_their_order_through_a_graph(labels: list[str]) -> None:
 
 def test_labels_of_reads_constants_only() -> None:
     graph = empty_graph()
-    graph.node.append(placeholder("poets_edge/labels", (1,)))
-    assert labels_of(graph) == ()
+    graph.node.append(placeholder("input", (1, 4, 4, 3)))
+    labelled = with_labels(graph, ["roses", "daisy"])
+    assert labels_of(labelled) == ("roses", "daisy")
+    labelled.node[-1].op = "Placeholder"
+    assert labels_of(labelled) == ()
 
 
 def test_without_large_constants_keeps_small_ones() -> None:

@@ -273,6 +273,17 @@ def test_dynamic_models_quantize_kernels_of_1024_weights_or_more() -> None:
         assert found["logits/bias"].type == schema().TensorType.FLOAT32
 
 
+@pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
+def test_pools_have_the_height_and_width_of_their_window(kind: Any) -> None:
+    """A window of 3 x 2 pixels over the picture itself, against numpy."""
+    layers = (Layer("pool", kind, (INPUT,), 0, (3, 2), 1, "VALID"),)
+    session = Session(ModelFile(ROOT / "pool", write_float_model(Network((5, 4), layers, {}))))
+    picture = np.random.default_rng(0).normal(size=(1, 5, 4, 3)).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(picture[0], (3, 2), axis=(0, 1))
+    expected = windows.max(axis=(3, 4)) if kind == "max_pool" else windows.mean(axis=(3, 4))
+    np.testing.assert_allclose(session.run(picture)[0], expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(("low", "high", "zero_point"), [(-1.0, 3.0, -64), (1.0, 2.0, -128), (-3.0, -1.0, 127)])
 def test_logit_quantization_equals_that_of_the_model(low: float, high: float, zero_point: int) -> None:
     found = LogitQuantization.spanning(np.array([[low, high]], np.float32))

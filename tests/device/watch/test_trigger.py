@@ -84,6 +84,14 @@ def test_command_is_ended_after_its_limit() -> None:
     assert warnings.lines == ["the command 'sleep 30' is still running after 0.05 s; stopping it"]
 
 
+def test_command_is_not_ended_before_its_limit() -> None:
+    warnings = Warnings()
+    trigger = Trigger("daisy", Command("sleep 0.2", limit=20), 1, warnings)
+    trigger.observe("daisy", 0.9)
+    trigger.close(lambda: False)
+    assert warnings.lines == []
+
+
 @pytest.mark.parametrize(
     ("text", "warning"), [("exit 3", "failed with status 3"), ("kill -9 $$", "was ended by signal 9"), ("true", "")]
 )
