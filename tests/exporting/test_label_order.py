@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,8 +84,12 @@ def page_of(folder: Path, name: str) -> str:
     return str(site["version"])
 
 
-def test_page_version_depends_on_contents(tmp_path: Path) -> None:
+def test_page_version_depends_on_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service worker fetches files again only if the version is another one."""
+    (tmp_path / "runtime.js").write_text("// stands in for megabytes of WebAssembly")
+    with tarfile.open(tmp_path / "runtime.tar.xz", "w:xz") as archive:
+        archive.add(tmp_path / "runtime.js", "runtime.js")
+    monkeypatch.setattr("poets_edge.exporting.web.RUNTIME_ARCHIVE", tmp_path / "runtime.tar.xz")
     versions = [page_of(tmp_path, name) for name in ("one", "two")]
     assert versions[0] != versions[1] and all(re.fullmatch("[0-9a-f]{16}", version) for version in versions)
     assert page_of(tmp_path, "one") == versions[0]
