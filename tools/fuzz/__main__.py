@@ -31,7 +31,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from tools.fuzz import archives, graphs, models, photos, records, web
+from tools.fuzz import archives, devices, graphs, models, photos, records, web
 from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
@@ -244,6 +244,11 @@ def _exclude_list(seeds: Path, work: Path, rng: Random) -> Case:
     return [*_TRAIN, "--quiet", "--exclude", str(file)], [file]
 
 
+def _device(seeds: Path, work: Path, rng: Random) -> Case:
+    command, plan = devices.make(seeds, work, rng)
+    return command, [plan]
+
+
 KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "models": _model,
     "photos": _photo,
@@ -255,8 +260,9 @@ KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "servers": _server,
     "archives": _photo_archive,
     "exclude": _exclude_list,
+    "devices": _device,
 }
-_STRICT_KINDS = ("servers", "archives", "exclude")
+_STRICT_KINDS = ("servers", "archives", "exclude", "devices")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
@@ -264,11 +270,7 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
     rng = Random(f"{seed} {kind} {number}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         work = Path(name)
-        for label in ("daisy", "roses"):
-            (work / "folder" / label).mkdir(parents=True)
-            for index in range(2):
-                shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
-                Image.new("RGB", (40, 30), shade).save(work / "folder" / label / f"{index}.png")
+        _draw_folder(work)
         shutil.copy(work / "folder/daisy/0.png", work / "photo.png")
         command, files = KINDS[kind](seeds, work, rng)
         decoys = [work / "decoys/mine.txt", work / "folder/mine.txt", work / "folder/daisy/mine.txt"]
@@ -341,17 +343,25 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
         ]
         made = run(measured, seeds)
         assert made.kind == "answered", made
+    if "devices" in kinds:
+        _draw_folder(folder / "device")
+        devices.prepare(seeds, folder / "device/folder")
     if "caches" in kinds:
         cases = folder / "work"
-        for label in ("daisy", "roses"):
-            (cases / "folder" / label).mkdir(parents=True)
-            for index in range(2):
-                shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
-                Image.new("RGB", (40, 30), shade).save(cases / "folder" / label / f"{index}.png")
+        _draw_folder(cases)
         made = run(_TRAIN, cases)
         assert made.kind == "answered", made
         shutil.copytree(cases / "tf_files/bottlenecks", seeds / "bottlenecks")
     return seeds
+
+
+def _draw_folder(work: Path) -> None:
+    """Two photos of each of two classes."""
+    for label in ("daisy", "roses"):
+        (work / "folder" / label).mkdir(parents=True)
+        for index in range(2):
+            shade = (40 + 90 * index, 200, 30 if label == "daisy" else 220)
+            Image.new("RGB", (40, 30), shade).save(work / "folder" / label / f"{index}.png")
 
 
 def _load_all() -> None:

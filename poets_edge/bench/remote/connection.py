@@ -85,6 +85,9 @@ class Limits:
         answer: for the answer to a short request.
         work: for the answer to a request that writes or removes many files.
         fetch: for downloading packages on the device.
+        program: for the next line or the end of a program.
+        measuring: for the next message of a measurement, in addition to the measured time; a round may take ten
+            minutes.
     """
 
     login: float = 180.0
@@ -93,6 +96,8 @@ class Limits:
     answer: float = 15.0
     work: float = 1800.0
     fetch: float = 3600.0
+    program: float = 60.0
+    measuring: float = 1200.0
 
 
 LIMITS = Limits()
@@ -214,7 +219,7 @@ class Connection:
         env: Mapping[str, str] | None = None,
         text: str = "",
         line: Callable[[str], object] | None = None,
-        pause: float = 60.0,
+        pause: float | None = None,
     ) -> tuple[Ended, list[str]]:
         """Run a program on the device until it ends.
 
@@ -222,7 +227,7 @@ class Connection:
             env: additional environment variables.
             text: its standard input.
             line: called with each line of its standard output.
-            pause: time limit for the next line or the end, in seconds.
+            pause: time limit for the next line or the end, in seconds; by default `Limits.program`.
 
         Returns:
             The end status; and, without `line`, the lines of its standard output.
@@ -238,7 +243,7 @@ class Connection:
             lines.append(one)
 
         number = self._post({"do": "run", "command": list(command), "env": dict(env or {}), "input": text})
-        return self._answer(number, Ended, pause, line or collect), lines
+        return self._answer(number, Ended, pause or self._limits.program, line or collect), lines
 
     def send_item(
         self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +39,15 @@ from poets_edge.errors import PoetsEdgeError, RecordError, RemoteError
 from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
-_PAUSE_SECONDS = 1200.0
-"""Maximum pause between two messages, in seconds, in addition to the measured time; a round may take ten minutes."""
 _MOST_SAMPLES = 5_000_000
 """Maximum number of times in all rounds; a default measurement has some ten thousand for each variant."""
-_MOST_MESSAGES = 100_000
-"""Maximum number of notes, warnings and progress bars."""
+_DEFAULT_THREADS = 3
+"""Maximum number of thread counts that a device chooses itself."""
+_SPARE_MESSAGES = 10_000
+"""Maximum number of messages in addition to those for requested results: notes, warnings, other progress."""
+_MESSAGES_PER_RESULT = 10
+_MOST_BARS = 8
+"""Maximum number of nested progress bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +134,7 @@ def measure_rounds(
     )
     follower = _RoundsFollower(installation, reporter, request, digests, log, photos, widths)
     try:
-        warnings = follower.run(request, pause=_PAUSE_SECONDS + config.seconds)
+        warnings = follower.run(request, measuring=config.seconds)
     except RemoteError as error:
         raise RemoteError(f"{error} {follower.saved}".strip()) from None
     except KeyboardInterrupt:
@@ -162,19 +165,20 @@ class Follower:
         machine: facts about the device, once it has sent them.
     """
 
-    def __init__(self, installation: Installation, reporter: Reporter) -> None:
+    def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
+        """Args: results: number of results asked for; bounds the number of messages."""
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter
         self._bars: list[_Bar] = []
         self._last: Failure | Result | None = None
-        self._messages = 0
+        self._messages_left = _SPARE_MESSAGES + _MESSAGES_PER_RESULT * results
 
-    def run(self, request: Request, *, pause: float = _PAUSE_SECONDS) -> tuple[str, ...]:
+    def run(self, request: Request, *, measuring: float = 0.0) -> tuple[str, ...]:
         """Run a request on the device, and return the disturbances during the measurement.
 
         Args:
-            pause: time limit for the next message, in seconds.
+            measuring: measured time without messages, in seconds.
 
         Raises:
             RemoteError: the connection was lost, or the device sent something else than asked for.
@@ -182,6 +186,7 @@ class Follower:
         """
         host = self._installation.host
         text = json.dumps(request.to_json())
+        pause = self._installation.connection.limits.measuring + measuring
         try:
             ended = self._installation.run(_MODULE, text=text, line=self._read, pause=pause)
         finally:
@@ -212,10 +217,9 @@ class Follower:
     def _take(self, message: Message) -> None:
         if self._last is not None:
             raise RecordError("a message after the last")
-        if isinstance(message, (Begin, Note, Warn)):
-            self._messages += 1
-            if self._messages > _MOST_MESSAGES:
-                raise RecordError("too many messages")
+        self._messages_left -= 1
+        if self._messages_left < 0 or len(self._bars) > _MOST_BARS:
+            raise RecordError("too many messages")
         if isinstance(message, Begin):
             what = f"{self._installation.host}: {message.what}"
             self._bars.append(_Bar(self._reporter.progress(what, message.total, message.unit), message.total))
@@ -276,10 +280,13 @@ class _RoundsFollower(Follower):
         request: RoundsRequest,
         digests: Sequence[str],
         log: RoundLog,
-        photos: Iterable[str],
+        photos: Sequence[str],
         widths: Sequence[int],
     ) -> None:
-        super().__init__(installation, reporter)
+        variants = len(request.models) * (len(request.threads) or _DEFAULT_THREADS)
+        super().__init__(
+            installation, reporter, results=variants * request.config.rounds + len(request.models) * len(photos)
+        )
         self.stamp = ""
         self.scores: dict[tuple[int, str], npt.NDArray[np.float32]] = {}
         self._request = request

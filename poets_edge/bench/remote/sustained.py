@@ -13,9 +13,6 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import RecordError, RemoteError
 from poets_edge.progress import Reporter, Silent
 
-_PAUSE_SECONDS = 600.0
-"""Maximum pause between two messages, in seconds, in addition to the duration of the load."""
-
 
 def sustain_on(
     options: SustainedOptions, host: str, *, folder: str = "", reporter: Reporter | None = None
@@ -43,7 +40,7 @@ def sustain_on(
             threads=options.threads,
             rate=options.rate,
         )
-        warnings = follower.run(request, pause=_PAUSE_SECONDS + options.seconds)
+        warnings = follower.run(request, measuring=options.seconds)
     names = distinct_names(options.models)
     if not all(follower.windows):
         raise RemoteError(f"{host}: it has not measured all models.")
@@ -62,7 +59,8 @@ class _LoadFollower(Follower):
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, options: SustainedOptions) -> None:
-        super().__init__(installation, reporter)
+        results = len(options.models) * (most_windows(options) + int(options.seconds))
+        super().__init__(installation, reporter, results=results)
         self.windows: list[list[LoadWindow]] = [[] for _ in options.models]
         self._most = most_windows(options)
 
