@@ -60,6 +60,11 @@ class Decoy:
                 (place / "empty decoy").mkdir(exist_ok=True)
                 self._before |= {path: _fingerprint(path) for path in (place / "decoy.py", place / "empty decoy")}
 
+    def moved(self, old: Path, new: Path) -> Decoy:
+        """Return the decoys of a copy of a folder."""
+        inside = {path: before for path, before in self._before.items() if path.is_relative_to(old)}
+        return Decoy({new / path.relative_to(old): before for path, before in inside.items()})
+
     def changed(self) -> list[str]:
         """Paths of planted files that are gone or not as they were."""
         return [str(path) for path, before in self._before.items() if _fingerprint(path) != before]

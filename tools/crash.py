@@ -24,14 +24,20 @@ import sys
 import tarfile
 import tempfile
 import time
+import zipfile
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
+from poets_edge.bench.remote import installation
+from poets_edge.bench.remote.connection import Connection
 from poets_edge.errors import ModelError
 from poets_edge.nets.trained_graph import read_trained
+from tests.decoy import Decoy
 from tests.photos.server import Files, serving
 from tools.crash_commands import COMMANDS, Command, Line, files, names, train, words
 from tools.crash_points import Point, When, environment
@@ -78,12 +84,19 @@ class Trial:
         self._ready, self.torn = self.place / "ready", self.place / "torn"
         (self._ready / "app/app/src/main").mkdir(parents=True)
         (self._ready / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
+        if command.device:
+            _make_device(self._ready)
         for line in command.first:
             self._succeed(line, self._ready)
+        self._decoys = Decoy()
+        if command.device:
+            self._decoys.plant(self._ready / "pi")
+            self._decoys.plant(self._ready / "pi/board")
+        self._decoys.plant_everywhere(self._ready)
         self.before = files(self._ready)
         calm = [self.place / "calm", self.place / "calm-2"]
         for folder in calm:
-            shutil.copytree(self._ready, folder)
+            shutil.copytree(self._ready, folder, symlinks=True)
             start = time.monotonic()
             self._succeed(command.line, folder)
             self.seconds = time.monotonic() - start
@@ -97,7 +110,7 @@ class Trial:
     def begin(self) -> Path:
         """A folder to disturb the command in."""
         shutil.rmtree(self.torn, ignore_errors=True)
-        shutil.copytree(self._ready, self.torn)
+        shutil.copytree(self._ready, self.torn, symlinks=True)
         return self.torn
 
     def after_kill(self) -> list[str]:
@@ -110,8 +123,7 @@ class Trial:
                 wrong.append(f"{name} is neither the earlier one nor the new one")
         if self.command.once and there.keys() & changed and not changed <= there.keys():
             wrong.append("a part of what is there whole or not at all")
-        wrong += _mixed(self.torn)
-        return wrong
+        return wrong + _mixed(self.torn) + self._touched()
 
     def after_next(self) -> list[str]:
         """Leave the next run undisturbed; gives what is wrong then."""
@@ -122,11 +134,36 @@ class Trial:
         there = files(self.torn)
         wrong = [f"{name} has other bits" for name, content in self.wanted.items() if there.get(name) != content]
         extra = names(self.torn) - self._names
-        return wrong + [f"{name} was left behind" for name in extra]
+        return wrong + [f"{name} was left behind" for name in extra] + self._touched()
+
+    def _touched(self) -> list[str]:
+        """Which files of the user are not as they were."""
+        return [
+            f"{path} is the user's, and was touched" for path in self._decoys.moved(self._ready, self.torn).changed()
+        ]
 
     def _succeed(self, line: Line, cwd: Path) -> None:
         status, said = self.ground.run(line, cwd)
         assert status == 0, f"{line}: {said}"
+
+
+def _make_device(cwd: Path) -> None:
+    """A device with the packages of the program, which are large: a stand-in for them, since those here are found."""
+    (cwd / "pi").mkdir()
+
+    @contextmanager
+    def nothing(*_: object) -> Iterator[list[Path]]:
+        wheel = cwd / "nothing.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("nothing_here.py", "")
+        yield [wheel]
+        wheel.unlink()
+
+    variables = environment(cwd)
+    with patch.dict(os.environ, variables), patch.object(installation, "fetched", nothing):
+        with Connection("pi") as connection:
+            installed = installation.install(connection, folder="board", kind="data")
+        shutil.rmtree(Path(installed.folder) / "program")
 
 
 def _mixed(cwd: Path) -> list[str]:

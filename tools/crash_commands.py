@@ -38,6 +38,7 @@ class Command:
         after: run next where it was killed, in place of itself.
         once: a whole result is refused by the next run, and is what it would have made.
         removals: removing a file counts as a point too.
+        device: has a device called `pi`, whose home folder is `pi`.
     """
 
     name: str
@@ -48,7 +49,12 @@ class Command:
     after: Line = ()
     once: bool = False
     removals: bool = False
+    device: bool = False
 
+
+_DEVICE = ("--on", "pi", "--remote-dir", "board", "--quiet")
+_DEPLOY = ("deploy", _INT8, *_DEVICE, "--source", "stream.mjpeg")
+_UNDEPLOY = ("deploy", *_DEVICE, "--remove")
 
 COMMANDS = (
     Command("train", train(_NOW), (train(_EARLIER),), share=26),
@@ -82,6 +88,20 @@ COMMANDS = (
         share=2,
         most=16,
     ),
+    Command(
+        "benchmark-on",
+        (
+            *("benchmark", _INT8, *_DEVICE, "--threads", "1", "--min-seconds", "0.02", "--min-runs", "2"),
+            *("--rounds", "1", "--output", "times.json"),
+        ),
+        (train(_EARLIER), _EXPORT),
+        share=4,
+        most=24,
+        removals=True,
+        device=True,
+    ),
+    Command("deploy", _DEPLOY, (train(_EARLIER), _EXPORT), share=4, most=24, removals=True, device=True),
+    Command("undeploy", _UNDEPLOY, (train(_EARLIER), _EXPORT, _DEPLOY), share=4, most=32, removals=True, device=True),
 )
 """`grid` needs Keras's weights of that architecture; its times, and so its report, are new in every run."""
 
@@ -104,13 +124,20 @@ def files(cwd: Path) -> dict[str, bytes]:
     for path in sorted(cwd.rglob("*")):
         name = path.relative_to(cwd).as_posix()
         if path.is_file() and not re.search(r"(^|/)(\.|cache/|bottlenecks/)|\.sqlite|tfevents|/runs/", name):
-            found[name] = path.read_bytes().replace(str(cwd).encode(), b"CWD")
+            found[_without_folder(name)] = path.read_bytes().replace(str(cwd).encode(), b"CWD")
     return found
 
 
 def names(cwd: Path) -> Counter[str]:
     """The names of all files, hidden ones and caches too, without what is new in every run; of runs, one counts."""
     found = Counter(
-        re.sub(r"\d+", "#", path.relative_to(cwd).as_posix()) for path in cwd.rglob("*") if not path.is_dir()
+        re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
+        for path in cwd.rglob("*")
+        if path.is_symlink() or not path.is_dir()
     )
     return Counter({name: 1 if "/runs/" in name else count for name, count in found.items()})
+
+
+def _without_folder(name: str) -> str:
+    """A name without the digest of the folder in that of a service."""
+    return re.sub(r"(poets-edge-watch-)[0-9a-f]{8}", r"\1#", name)

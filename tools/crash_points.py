@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from typing import Any, Literal
 ROOT = Path(__file__).resolve().parents[1]
 _POINT = "POETS_EDGE_CRASH_POINT"
 _ARCHIVE = "POETS_EDGE_CRASH_ARCHIVE"
+_DEVICE = ROOT / "tools/crash_site/device"
+"""Programs that stand in for ssh, and for systemd on the device."""
+SSH_VARIABLE = "POETS_EDGE_SSH"
 When = Literal["before", "after"]
 
 
@@ -54,6 +58,8 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash_site"), str(ROOT))),
         "XDG_CACHE_HOME": str(cwd / "cache"),
         _ARCHIVE: archive,
+        SSH_VARIABLE: shlex.quote(str(_DEVICE / "ssh")),
+        "POETS_EDGE_CRASH_DEVICE": str(cwd / "pi"),
     }
     if point:
         point.counter.write_bytes(b"0")

@@ -47,3 +47,9 @@ def test_a_kill_leaves_what_the_next_run_removes(ground: Ground) -> None:
     fetching.ground.run(fetching.command.line, fetching.begin(), point)
     assert any(".flowers." in name for name in names(fetching.torn))
     assert fetching.after_kill() == [] and fetching.after_next() == []
+
+
+def test_killed_on_a_device_leaves_the_files_of_its_user(ground: Ground) -> None:
+    for name in ("benchmark-on", "deploy", "undeploy"):
+        points, _, wrong = every_point(trial(name, ground, 5))
+        assert points > 5 and wrong == []
