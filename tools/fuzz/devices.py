@@ -51,6 +51,7 @@ _FLOODS: tuple[bytes, ...] = (
     b"noise\n" * 100,
     b'{"beat": true}\n' * 20,
     b'{"id": 7777, "line": "x"}\n' * 20,
+    b'{"id": 0, "line": "x"}\n' * 20,
     b'{"id": 1, "line": "x"}\n' * 20,
     b"",
 )

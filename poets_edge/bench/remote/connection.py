@@ -239,7 +239,7 @@ class Connection:
 
         def collect(one: str) -> None:
             if len(lines) >= _MOST_LINES or len(one) > _LONGEST_LINE_OF_ERRORS:
-                raise self._refusal("it prints too much")
+                raise self.refusal("it prints too much")
             lines.append(one)
 
         number = self._post({"do": "run", "command": list(command), "env": dict(env or {}), "input": text})
@@ -300,8 +300,10 @@ class Connection:
         while True:
             message = self._take(end, seconds)
             try:
-                if message.get("id") != number:  # answer to a request that has timed out
-                    check(message, {"id": int})
+                if message.get("id") != number:
+                    if check(message, {"id": int})["id"] > number:
+                        raise RecordError("an answer to nothing")
+                    # else the answer to a request that has timed out
                 elif "line" in message and line is not None:
                     line(from_json(_Line, message).line)
                     end = time.monotonic() + seconds
@@ -313,33 +315,30 @@ class Connection:
                 else:
                     return from_json(kind, message)
             except RecordError as error:
-                raise self._refusal(str(error)) from None
+                raise self.refusal(str(error)) from None
 
     def _take(self, end: float, seconds: float) -> dict[str, Any]:
         """Return the next message. Raises RemoteError: the line is not a message, or none arrives in time."""
         while True:  # with a short time limit, because on Windows Ctrl-C does not end a wait without one
+            if time.monotonic() > end:  # also where it sends something else without end
+                self._give_up(f"has not answered for {seconds:.0f} s")
+                raise self._cut()
             data = self._inbox.get(0.5)
             if data is not None:
                 try:
                     value = parse_line(data)
                 except RecordError as error:
-                    raise self._refusal(str(error)) from None
+                    raise self.refusal(str(error)) from None
                 if not isinstance(value, dict):
-                    raise self._refusal("no JSON object")
+                    raise self.refusal("no JSON object")
                 return value
             if self._inbox.ended:
                 raise self._cut()
-            if time.monotonic() > end:
-                self._give_up(f"has not answered for {seconds:.0f} s")
-                raise self._cut()
 
-    def _refusal(self, detail: str) -> RemoteError:
-        """End the connection; return an error with the reason."""
+    def refusal(self, detail: str) -> RemoteError:
+        """End the connection because of what the device has sent; return an error with the reason."""
         self._give_up("")
-        return RemoteError(
-            f"{self.host}: it answers what is not understood here ({_shown(detail)}). Whatever answers is not"
-            " poets-edge, or is damaged."
-        )
+        return RemoteError(f"{self.host}: it answers what is not understood here ({_shown(detail)}).")
 
     def _give_up(self, problem: str) -> None:
         self._problem = self._problem or problem

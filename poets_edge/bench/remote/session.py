@@ -153,11 +153,6 @@ def measure_rounds(
     )
 
 
-def not_understood(installation: Installation, error: RecordError) -> RemoteError:
-    """Return the error for an answer of a device that cannot be read."""
-    return RemoteError(f"{installation.host}: it answers what is not understood here ({error}).")
-
-
 class Follower:
     """Client of one request, which passes on progress and warnings of the device.
 
@@ -212,7 +207,7 @@ class Follower:
         try:
             self._take(read_message(line))
         except RecordError as error:
-            raise not_understood(self._installation, error) from None
+            raise self._installation.connection.refusal(str(error)) from None
 
     def _take(self, message: Message) -> None:
         if self._last is not None:
