@@ -15,9 +15,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Lin
 
 
 def test_hostile_files_are_answered_or_refused_with_one_line(tmp_path: Path) -> None:
-    tries = "models=80,photos=80,records=60,weights=12,caches=4,servers=60,archives=60,exclude=40"
+    tries = "models=80,photos=80,records=60,weights=12,caches=4,servers=60,archives=60,exclude=40,devices=40"
     if not os.environ.get("CI"):  # where somebody waits for it
-        tries = "models=20,photos=20,records=20,weights=3,caches=1,servers=15,archives=15,exclude=10"
+        tries = "models=20,photos=20,records=20,weights=3,caches=1,servers=15,archives=15,exclude=10,devices=8"
     ended = subprocess.run(
         [sys.executable, "-m", "tools.fuzz", "--tries", tries, "--seed", "2026", "--keep", tmp_path / "faults"],
         cwd=ROOT,

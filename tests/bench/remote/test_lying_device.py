@@ -1,0 +1,115 @@
+"""Devices that lie: a stand-in for ssh that departs from the agent's protocol at one line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.bench.remote import connection
+from poets_edge.bench.remote.connection import SSH_VARIABLE, Limits
+from tests.bench.remote.conftest import QUICK
+from tests.conftest import ROOT, Ran, poets_edge
+from tools.fuzz import devices
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in runs on Unix")
+
+Measure = Callable[..., Ran]
+_LIMITS = Limits(login=3, silence=2, taking=3, answer=3, work=3, fetch=3, program=3, measuring=3)
+
+
+@pytest.fixture
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+    """Run `benchmark --on` with a device that lies as the arguments say."""
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    (seeds / "seed_graph.tflite").write_bytes((ROOT / "tests/corpus/seeds/seed_graph.tflite").read_bytes())
+    monkeypatch.setattr(connection, "LIMITS", _LIMITS)  # restored in the end, whatever `prepare` sets
+    devices.prepare(seeds, tmp_path)
+    monkeypatch.setattr(connection, "LIMITS", _LIMITS)
+    honest = json.loads((seeds / "device.json").read_bytes())
+
+    def run(action: str = "replace", data: bytes = b"", at: int = -1, **changes: Any) -> Ran:
+        plan = {**honest, "deployed": False, "status": 0, "inner": False, "action": action, "at": at}
+        plan |= {"data": base64.b64encode(data).decode(), **changes}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        command = [sys.executable, "-S", "-E", str(ROOT / "tools/fuzz/fake_device.py"), str(tmp_path / "plan.json")]
+        monkeypatch.setenv(SSH_VARIABLE, shlex.join(command))
+        begun = time.monotonic()
+        ran = poets_edge("benchmark", seeds / "seed_graph.tflite", *QUICK, "--on", "pi", "--json")
+        assert time.monotonic() - begun < 60
+        return ran
+
+    return run
+
+
+def test_an_honest_stand_in_is_measured(measure: Measure) -> None:
+    found = json.loads(measure().ok().stdout)
+    assert [len(entry["rounds"]) for entry in found["results"]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "words"),
+    [
+        ("replace", b"\xff\n", "not understood here"),
+        ("replace", b"[" * 100_000 + b"\n", "not understood here"),
+        ("replace", b'{"id": ' + b"9" * 400 + b', "done": true}\n', "not understood here"),
+        ("replace", b'{"id": 5, "error": {}}\n', "not understood here"),
+        ("flood", b"x" * 1000, "more than 16 MB"),
+        ("flood", b'{"id": 0, "line": "x"}\n', "has not answered for 3 s"),
+        ("flood", b'{"beat": true}\n', "has not answered for 3 s"),
+        ("trickle", b"", "has not answered for 3 s"),
+        ("mute", b"", "has been silent for 2 s"),
+        ("beats only", b"", "has not answered for 3 s"),
+        ("end", b"", "the connection was cut"),
+    ],
+)
+def test_answers_that_are_none_end_with_one_line(measure: Measure, action: str, data: bytes, words: str) -> None:
+    measure(action, data, at=4).failed("pi: ", words)
+
+
+@pytest.mark.parametrize("data", [b"", b"noise\n"])
+def test_a_login_that_prints_without_end_is_given_up(measure: Measure, data: bytes) -> None:
+    measure("flood", data or b"x" * 1000, at=1).failed("pi: ")
+
+
+def test_rounds_that_were_not_asked_for_are_refused(measure: Measure) -> None:
+    measure(sha256="0" * 64).failed("a round that was not asked for")
+    measure("twice", at=10).failed("pi: it answers what is not understood here")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("facts", "python", [3, 11]),
+        ("facts", "time", 10**60),
+        ("facts", "folder", "relative"),
+        ("facts", "older", ["x"] * 20_000),
+        ("machine", "cores", -1),
+        ("machine", "cpu", "x" * 5000),
+        ("timing", "samples_ms", [1e-300, 1e300]),
+        ("timing", "samples_ms", [10**400]),
+        ("timing", "decode_ms", []),
+        ("timing", "decode_ms", None),
+        ("timing", "resize_ms", [1.0]),
+        ("timing", "state", {"throttled": 5}),
+    ],
+)
+def test_values_out_of_their_limits_are_refused(
+    measure: Measure, tmp_path: Path, part: str, field: str, value: Any
+) -> None:
+    honest = json.loads((tmp_path / "seeds/device.json").read_bytes())[part]
+    measure(**{part: {**honest, field: value}}).failed("pi: it answers what is not understood here")
+
+
+def test_a_flood_of_messages_ends(measure: Measure) -> None:
+    line = b'{"kind": "Warn", "text": "x"}'
+    measure("flood", line, at=8, inner=True).failed("too many messages")
