@@ -1,1 +1,1 @@
-"""Checks of a dataset: label errors, near-duplicates, outliers, and the value of more photos."""
+"""Checks of a dataset for label errors, near-duplicates, leaks and outliers, and a learning curve (`audit`)."""

@@ -24,7 +24,7 @@ from poets_edge.training.cross_validation import evaluate_folds, fit_folds
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
-    """Examine a folder of photos; write the report if `options.report` is set.
+    """Audit a photo folder, and write the report if `options.report` is set.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.
@@ -57,15 +57,16 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
 def _evaluate_labels(
     options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, warnings: list[str]
 ) -> LabelEvaluation | None:
-    """Cross-validate, and compare the predictions with the labels.
+    """Cross-validate a head on all photos and compare its predictions with the labels.
 
     Args:
-        warnings: sentences are added to it.
+        warnings: list to which warnings are appended.
 
     Returns:
         None if no class has two photos that are not copies of each other.
     """
-    # Near-duplicates share a digest here, so they share a fold: no head learns from a copy of a photo it predicts.
+    # Near-duplicates get equal digests and therefore the same fold, so that no head is evaluated on copies of its
+    # training photos.
     digests = photos.photos.digests.copy()
     for group in duplicates.groups:
         digests[list(group)] = digests[group[0]]

@@ -1,4 +1,4 @@
-"""Recall and precision of each class, and the pairs of classes that are confused most often."""
+"""Recall and precision of each class, and the most frequently confused pairs of classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ClassMetrics:
 
     Attributes:
         label: name of the class.
-        photos: number of photos in its folder.
-        evaluated: number of photos with an out-of-fold prediction.
-        recall: fraction of its photos that are predicted correctly; NaN if none was evaluated.
-        precision: fraction of its predictions that are correct; NaN if it was never predicted.
+        photos: number of photos of the class.
+        evaluated: number of photos of the class with an out-of-fold prediction.
+        recall: fraction of its evaluated photos that are predicted correctly; NaN without evaluated photos.
+        precision: fraction of correct predictions among all predictions of the class; NaN if it is never predicted.
     """
 
     label: str
@@ -41,12 +41,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedClasses:
-    """Two classes and the photos of each that are predicted as the other.
+    """Two classes, and the photos of either class that are predicted as the other one.
 
     Attributes:
         labels: names of the two classes.
-        first_as_second, second_as_first: numbers of misclassified photos.
-        rows: row numbers of these photos, most confident predictions first.
+        first_as_second, second_as_first: numbers of misclassified photos in each direction.
+        rows: row numbers of the misclassified photos, most confident predictions first.
     """
 
     labels: tuple[str, str]
@@ -61,7 +61,7 @@ def class_metrics(
     """Return the metrics of each class, in the order of `labels`.
 
     Args:
-        confusion: number of photos of a class (row) predicted as a class (column).
+        confusion: number of evaluated photos by true class (row) and predicted class (column).
         classes: class of every photo, evaluated or not, [photos].
     """
     photos = np.bincount(classes, minlength=len(labels))

@@ -1,7 +1,7 @@
-"""Statistics of photos: size, brightness, colour, sharpness and a gray thumbnail, cached by the photo's content.
+"""Image statistics: size, brightness, colourfulness, sharpness and a gray thumbnail, cached by a photo's content.
 
-They take about a kilobyte per photo, so those of 100,000 photos fit into memory. Near-duplicates and outliers are found
-from statistics and bottlenecks, without decoding a photo again.
+The statistics take about 1 kB per photo, so that the statistics of 100,000 photos fit into memory. Near-duplicates and
+outliers are found from statistics and bottlenecks, without decoding photos again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from poets_edge.training.bottlenecks import HashedPhoto
 from poets_edge.training.vectors import Vectors
 
 SIDE = 32
-"""Width and height of a thumbnail, pixels."""
+"""Width and height of a thumbnail, in pixels."""
 
 CACHE_FILE = "looks.sqlite"
-"""Name of the cache in the bottleneck folder."""
+"""File name of the cache of image statistics in the bottleneck folder."""
 
 _VARIANT = f"look-1 {PREPROCESSING}"
-"""Part of the cache keys; to be changed when the statistics of a photo change."""
+"""Version of the statistics, part of the cache keys; to be changed when their computation changes."""
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
-"""Range of the mid-gray that decoders fill in where the data of a JPEG are missing."""
+"""Minimum and maximum pixel value of the gray with which decoders fill missing parts of a JPEG."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,12 @@ class ImageStats:
     """Statistics of one photo.
 
     Attributes:
-        width, height: size of the file's picture, pixels.
+        width, height: size of the image in the file, pixels.
         brightness: mean gray value, 0 to 255.
-        contrast: standard deviation of the gray values.
+        contrast: standard deviation of the gray values, 0 to 127.5.
         colourfulness: mean difference between a pixel's largest and smallest channel, 0 to 255.
-        sharpness: mean absolute Laplacian at 192 x 192 pixels, divided by the contrast.
-        truncated_fraction: fraction of rows, from the bottom, that are mid-gray throughout.
+        sharpness: mean absolute Laplacian at 192 x 192 pixels, divided by the contrast plus 1.
+        truncated_fraction: fraction of the rows that are uniformly mid-gray, counted from the bottom, 0 to 1.
         thumbnail: gray values, uint8 [32, 32].
     """
 
@@ -64,10 +64,10 @@ class ImageStats:
 
 
 class PackedThumbnails:
-    """Thumbnails stored in a table of vectors: `thumbnails[rows]` is uint8 [rows, 32, 32]."""
+    """Thumbnails stored in a table of vectors; indexing with row numbers returns uint8 [rows, 32, 32]."""
 
     def __init__(self, packed: Vectors) -> None:
-        """Args: packed: the bytes of each thumbnail, viewed as float32 [photos, 256]."""
+        """Args: packed: bytes of each thumbnail, viewed as float32 [photos, 256]."""
         self._packed = packed
 
     def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:
@@ -80,9 +80,9 @@ Thumbnails: TypeAlias = "PackedThumbnails | npt.NDArray[np.uint8]"
 def read_stats(
     photos: Sequence[HashedPhoto], cache: BottleneckCache, reporter: Reporter
 ) -> Iterator[tuple[HashedPhoto, ImageStats | PhotoError]]:
-    """Yield the statistics of each photo in order, from the cache or computed.
+    """Yield each photo with its statistics from the cache, or newly computed ones, in order.
 
-    A photo that has changed since it was hashed gives a PhotoError.
+    For a photo that cannot be read or has changed since it was hashed, a PhotoError is yielded instead of statistics.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -118,10 +118,10 @@ def _read_one(photo: HashedPhoto) -> ImageStats | PhotoError:
 
 
 def compute_stats(image: Image.Image, width: int, height: int) -> ImageStats:
-    """Return the statistics of an upright RGB picture.
+    """Compute the statistics of an upright RGB image.
 
     Args:
-        width, height: size of the picture in the file, pixels.
+        width, height: size of the image in the file, pixels.
     """
     small = np.asarray(image.resize((_SHARPNESS_SIDE, _SHARPNESS_SIDE), Image.Resampling.BILINEAR))
     gray = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -157,7 +157,7 @@ def _pack(stats: ImageStats) -> Vector:
 
 
 def _unpack(packed: Vector) -> ImageStats:
-    """Return the statistics in a vector of the cache."""
+    """Return the statistics stored in a vector by `_pack`."""
     width, height, brightness, contrast, colourfulness, sharpness, truncated = map(float, packed[:_SCALARS])
     return ImageStats(
         width=int(width),

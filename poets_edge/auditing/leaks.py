@@ -1,4 +1,4 @@
-"""Leaks: near-duplicates in both training and test set, and the test accuracy without them."""
+"""Leaks (near-duplicates of training photos in the test set), and the test accuracy without them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _TRAINING, _VALIDATION, _TEST = map(SPLIT_NAMES.index, ("training", "validation"
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Test photos that have a near-duplicate in the training set.
+    """Test photos with a near-duplicate in the training set (leaked photos).
 
     Attributes:
-        rows: row numbers of these photos.
-        tested: number of all test photos.
-        accuracy: accuracy of a head trained on the training set, on all test photos, 0 to 1.
-        accuracy_without: its accuracy on the other test photos; NaN if there are none.
+        rows: row numbers of the leaked photos.
+        tested: number of test photos, including leaked ones.
+        accuracy: accuracy on all test photos of a head trained on the training set, 0 to 1.
+        accuracy_without: accuracy of that head on the test photos that are not leaked; NaN if all are.
     """
 
     rows: tuple[int, ...]
@@ -53,11 +53,11 @@ class Leak:
 def find_leak(
     photos: AuditPhotos, duplicates: NearDuplicates, percentages: SplitConfig, options: HeadOptions
 ) -> Leak | None:
-    """Return the leak between training and test set, or None if there is none.
+    """Find test photos with near-duplicates in the training set; return None if there are none.
 
     Args:
-        percentages: the split, as for `train`.
-        options: options of the head that is trained.
+        percentages: sizes of the test and validation sets, as for `train`.
+        options: options of the head for the accuracies.
     """
     splits = assign_splits(photos.photos.photos, percentages)
     leaked: list[int] = []
@@ -68,7 +68,7 @@ def find_leak(
     if not leaked:
         return None
     test = np.flatnonzero(splits == _TEST)
-    # One head, which learns from the training set; the test set is its only fold.
+    # A single head is fitted to the training set; fold 0 contains all other photos.
     fold = np.where(splits == _TRAINING, NO_FOLD, 0)
     [[head]] = fold_heads(photos.data, [fold], len(photos.labels), options, np.flatnonzero(splits != _VALIDATION))
     correct = head.scores(take(photos.vectors, test)).argmax(axis=1) == photos.classes[test]

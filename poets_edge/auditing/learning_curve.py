@@ -1,11 +1,10 @@
-"""Learning curve: accuracy over the number of photos, extrapolated to more photos, with an interval.
+"""Learning curve: accuracy as a function of the number of photos, extrapolated to more photos with an interval.
 
-Heads are fitted to growing fractions of the cached bottlenecks and evaluated on the photos of the fold that they did
-not learn from. Their error has a part that no number of photos removes (wrong labels, two flowers in one picture, what
-the backbone cannot see), and a part that falls with the square root of the number of photos, as the excess risk of
-penalized regression does. On the 1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and
-900 photos follow 9.9 % + 112 % / sqrt(photos) to within 0.4 points; a pure power law through the first three is off by
-1.5 points.
+Heads are fitted to increasing fractions of the cached bottlenecks and evaluated on held-out folds. Their error has an
+irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a part
+inversely proportional to the square root of the number of photos, like the excess risk of penalized regression. On the
+1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % /
+sqrt(photos) to within 0.4 points; a pure power law through the first three is off by 1.5 points.
 
 The interval (90 %) covers two unknowns: the choice of photos, by resampling them (bootstrap), and the rate at which
 errors fall beyond the last point, by a range of exponents.
@@ -27,23 +26,29 @@ from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
 Floats = npt.NDArray[np.float64]
 
 _FRACTIONS = (0.25, 0.4, 0.6, 0.8)
-"""Fractions of the photos that are measured next to all photos; smaller ones say little about more photos than all."""
+"""Fractions of the photos at which the accuracy is measured, in addition to all photos. Smaller fractions would hardly
+improve the extrapolation."""
 _REPEATS = 2
 _MANY = 700
-"""Number of photos from which one sample per fraction suffices."""
+"""Minimum number of photos for which one sample per fraction suffices."""
 _FACTORS = (1.5, 2.0, 3.0, 4.0)
 _RESAMPLES = 400
 _QUANTILES = (0.05, 0.95)
 
 _EXPONENT, _EXPONENT_RANGE = 0.5, (0.3, 0.8)
 _REMOVABLE, _REMOVABLE_SPREAD = 0.35, 0.25
-"""Mean and standard deviation of the prior for the fraction of errors that more photos can remove."""
+"""Mean and standard deviation of the prior of the removable fraction of errors."""
 _HUNDRED = 100
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Cross-validated accuracy, 0 to 1, measured with a number of photos."""
+    """Measured point of a learning curve.
+
+    Attributes:
+        photos: size of the sample to whose folds the heads are fitted.
+        accuracy: cross-validated accuracy, 0 to 1.
+    """
 
     photos: int
     accuracy: float
@@ -55,12 +60,12 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Accuracy expected with more photos of the same kind.
+    """Expected accuracy with a larger number of similar photos.
 
     Attributes:
         photos: total number of photos.
         accuracy: expected accuracy, 0 to 1.
-        interval: 90 % interval of the accuracy.
+        interval: 90 % interval of the accuracy, 0 to 1.
     """
 
     photos: int
@@ -74,14 +79,14 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurve:
-    """A measured curve and its extrapolation.
+    """Measured learning curve and its extrapolation.
 
     Attributes:
-        points: measured accuracies; the last one uses all photos, or the `MAX_EVALUATED` that heads learn from.
-        forecasts: expected accuracies for 1.5 to 4 times as many photos.
-        removable: fraction of the errors that any number of photos could remove, 0 to 1.
-        next_hundred: (class, gain in balanced accuracy from 100 more photos of it), largest gain first, supposing that
-            `removable` holds for each class.
+        points: measured accuracies; the last point uses all photos, or MAX_EVALUATED if there are more.
+        forecasts: expected accuracies with 1.5 to 4 times as many photos.
+        removable: fraction of the errors that unlimited photos would remove, 0 to 1.
+        next_hundred: (class, increase of the balanced accuracy with 100 more photos of the class), largest increase
+            first, assuming that `removable` applies to each class.
     """
 
     points: tuple[CurvePoint, ...]
@@ -115,11 +120,10 @@ def learning_curve(
     """Measure the learning curve and extrapolate it.
 
     Args:
-        data: all photos.
-        fold: fold of each photo, [photos]; NO_FOLD if it has none.
+        data: bottlenecks and classes of all photos.
+        fold: fold of each photo, [photos]; NO_FOLD for photos that are not evaluated.
         labels: class names.
-        correct: fraction of correct answers to each photo with a fold by heads that learned from all other folds,
-            float64 [evaluated].
+        correct: fraction of correct out-of-fold predictions of each evaluated photo, float64 [evaluated].
         options: options of the heads.
         seed: seed of all random choices.
     """
@@ -157,10 +161,11 @@ def _correct_with_fraction(
     options: HeadOptions,
     rng: np.random.Generator,
 ) -> Floats | None:
-    """Return whether heads that learned from a fraction of the photos answer correctly, float64 [evaluated].
+    """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.
 
     Returns:
-        None if a fold would have no photo.
+        1 for each correctly predicted photo and 0 for the others, float64 [evaluated]; None if a fold has no photo in
+        the fraction.
     """
     chosen = _stratified_sample(data.classes, fraction, rng)
     present = np.unique(fold[chosen])
@@ -172,7 +177,7 @@ def _correct_with_fraction(
 
 
 def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return the row numbers of a fraction of each class, at least two photos of it, ascending."""
+    """Return ascending row numbers of a random fraction of each class, at least two photos per class."""
     chosen = []
     for number in np.unique(classes):
         rows = np.flatnonzero(classes == number)
@@ -183,16 +188,16 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
 
 
 def _fit(accuracies: Floats, sizes: Floats, count: int, exponents: Floats) -> tuple[Floats, Floats]:
-    """Fit a curve to each row of accuracies.
+    """Fit a learning curve to each row of accuracies.
 
-    The least-squares fit of error(n) = A (1 + r ((n / N) ** -exponent - 1)), with N the largest size, weighted by the
-    binomial variance of each point, with a normal prior on r.
+    The fit is the least-squares fit of error(n) = A (1 + r ((n / N) ** -exponent - 1)), with N the largest size,
+    weighted by the binomial variance of each point, with a normal prior on r.
 
     Args:
-        accuracies: [rows, sizes].
+        accuracies: accuracy at each size, [rows, sizes].
         sizes: numbers of photos, [sizes].
         count: number of evaluated photos.
-        exponents: [rows].
+        exponents: exponent of each row's curve, [rows].
 
     Returns:
         The error A with N photos and the removable fraction r, [rows] each.
@@ -214,9 +219,10 @@ def _extrapolate(answers: Floats, sizes: Floats, photos: int, rng: np.random.Gen
     """Return the forecasts for larger numbers of photos.
 
     Args:
-        answers: fraction of correct answers, [evaluated, sizes].
+        answers: fraction of correct predictions, [evaluated, sizes].
         sizes: numbers of photos, [sizes].
-        photos: number of all photos.
+        photos: total number of photos.
+        rng: random generator for the interval.
     """
     count = len(answers)
     sample_weights = (rng.multinomial(count, np.full(count, 1 / count)) / count for _ in range(_RESAMPLES))
@@ -237,17 +243,17 @@ def _extrapolate(answers: Floats, sizes: Floats, photos: int, rng: np.random.Gen
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return each class with its gain in balanced accuracy from 100 more photos, largest gain first.
+    """Return each class with the increase of the balanced accuracy by 100 more photos, largest increase first.
 
     Args:
         classes: class of every photo, [photos].
         evaluated: class of each evaluated photo, [evaluated].
-        correct: fraction of correct answers to each evaluated photo, [evaluated].
+        correct: fraction of correct predictions of each evaluated photo, [evaluated].
     """
     gains = []
     for number, label in enumerate(labels):
         rows = evaluated == number
-        # Plus half an error: ten correct answers of ten do not make a class perfect.
+        # Half an error is added, because a class without errors among few photos is not perfect.
         error = (float((1 - correct[rows]).sum()) + 0.5) / (float(rows.sum()) + 1)
         photos = float((classes == number).sum())
         gains.append((label, error * removable * (1 - (photos / (photos + _HUNDRED)) ** _EXPONENT) / len(labels)))

@@ -1,12 +1,12 @@
-"""Photos whose labels are probably wrong, by confident learning on out-of-fold scores.
+"""Detection of probably wrong labels by confident learning on out-of-fold scores.
 
 Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021):
-a photo counts as mislabelled if a head that did not learn from it is as confident in another class as it is, on
-average, in that class for the photos labelled with it. Mislabelled photos mislead the heads too, so the heads are
-fitted a second time without them, and all photos are ranked by the second heads.
+a photo counts as mislabelled if its out-of-fold score of another class reaches the mean score of that class over the
+photos labelled with it. Because wrong labels also impair the heads, the heads are fitted a second time without these
+photos, and the second heads rank all photos.
 
-These heads are regularized more than the head that `train` trains: a head that fits every photo closely fits the wrong
-labels too. On flowers with 5 % of the labels exchanged this finds more of them.
+The heads are regularized more strongly than those of `train`, since a close fit reproduces wrong labels. On flowers
+with 5 % exchanged labels, this finds more of them.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from poets_edge.training.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _MAX_REMOVED = 0.3
-"""Largest fraction of a class that is removed for the second fit; more would mean that most labels are wrong."""
+"""Maximum fraction of a class that is removed for the second fit; with more suspects, none is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScores:
-    """Evidence against each photo's label.
+    """Evidence against the label of each photo.
 
     Attributes:
         order: row numbers of all evaluated photos, most suspect first, int64 [evaluated].
-        score: probability of the likeliest other class, relative to the sum with the label's own, float32 [photos];
-            above 0.5 the other class is likelier. NaN if the photo was not evaluated.
-        likely: number of the likeliest other class, int64 [photos].
+        score: p / (p + q), with the probability p of the likeliest other class and q of the label's class, float32
+            [photos]; NaN if the photo was not evaluated.
+        likely: index of the likeliest other class, int64 [photos].
         mislabelled: whether confident learning considers the label wrong, bool [photos].
     """
 
@@ -46,11 +46,11 @@ class LabelScores:
 
 
 def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> LabelScores:
-    """Rank all photos that have a fold by the evidence against their labels.
+    """Rank all photos with a fold by the evidence against their labels.
 
     Args:
         data: bottlenecks and classes of all photos.
-        fold: fold of each photo, int64 [photos]; NO_FOLD if it has none.
+        fold: fold of each photo, int64 [photos]; NO_FOLD for photos that are not evaluated.
     """
     logits = out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
     mislabelled = _find_mislabelled(logits, data.classes, fold)
@@ -76,22 +76,22 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
 def out_of_fold_logits(
     data: LabelledVectors, fold: Indices, class_count: int, trusted: npt.NDArray[np.bool_]
 ) -> Matrix:
-    """Return logits by heads that learned from the other folds, float32 [photos, classes].
+    """Return the out-of-fold logits of each photo, float32 [photos, classes]; zeros for photos without a fold.
 
     Args:
-        trusted: photos that heads may learn from, bool [photos].
+        trusted: whether a photo may be used for fitting, bool [photos].
     """
     [heads] = fold_heads(data, [fold], class_count, _HEAD, np.flatnonzero(trusted))
     logits = np.zeros((len(fold), class_count), np.float32)
     for number, head in enumerate(heads):
         rows = np.flatnonzero(fold == number)
-        # Scores could not be ranked: those of confident predictions all round to 1.
+        # Logits are returned instead of scores, because scores of confident predictions all round to 1.
         logits[rows] = head.logits(take(data.vectors, rows))
     return logits
 
 
 def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
-    """Return the photos off the diagonal of the confident joint (section 3.1 of the paper), bool [photos]."""
+    """Return whether a photo is off the diagonal of the confident joint (section 3.1 of the paper), bool [photos]."""
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
     evaluated = fold != NO_FOLD
@@ -106,7 +106,11 @@ def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.ND
 
 
 def _trusted(mislabelled: npt.NDArray[np.bool_], classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
-    """Return the photos that the second heads learn from, bool [photos]: all, if too few others would remain."""
+    """Return whether each photo is used for the second fit, bool [photos].
+
+    Classes whose fraction of mislabelled photos exceeds _MAX_REMOVED keep all photos. If a fold would be empty, all
+    photos are used.
+    """
     trusted = ~mislabelled
     for number in np.unique(classes):
         of_class = classes == number

@@ -1,8 +1,8 @@
-"""Near-duplicates: copies of a photo that were resized, recompressed, slightly cropped, brightened or mirrored.
+"""Detection of near-duplicates: copies that were resized, recompressed, slightly cropped, brightened or mirrored.
 
-Candidate pairs have similar bottlenecks and similar thumbnails; a blocked matrix product finds them without storing all
-pairs. The thumbnails of a candidate pair are then aligned, with shifts and scales of up to a tenth and mirrored, and
-the photos are near-duplicates if the pixels correlate.
+Candidate pairs have similar bottlenecks and similar thumbnails; they are found by a blocked matrix product that does
+not store all pairs. The thumbnails of each candidate pair are then aligned with shifts and scales of up to 10 % and
+mirroring, and the photos are near-duplicates if their pixels correlate.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Pair = tuple[int, int]
 _Window = tuple[Matrix, Matrix]
 
 _MIN_CORRELATION = 0.72
-"""Correlation of local contrast from which thumbnails match. On flowers, copies that were resized, compressed, cropped
-by 5 % on each side and brightened reach 0.82 in 49 of 50 cases; none of 1,500 pairs of similar photos that are not
-copies reaches 0.67."""
+"""Minimum correlation of the local contrast of matching thumbnails. On flowers, copies that were resized, compressed,
+cropped by 5 % on each side and brightened reach 0.82 in 49 of 50 cases; none of 1,500 pairs of similar photos that are
+not copies reaches 0.67."""
 _MIN_SIMILARITY = 1.15
-"""Sum of the cosine similarities of bottlenecks and thumbnails from which a pair is a candidate."""
+"""Minimum sum of the cosine similarities of bottlenecks and thumbnails of a candidate pair."""
 _MIN_MIRRORED_SIMILARITY = 0.75
 """Minimum cosine similarity of bottlenecks for a candidate pair with dissimilar thumbnails: a photo may be mirrored."""
 _MIN_COARSE_CORRELATION = 0.7
-"""Correlation of thumbnails at 8 x 8 pixels from which they are aligned."""
+"""Minimum correlation of thumbnails at 8 x 8 pixels for which an alignment is attempted."""
 _MIN_FIRST_CORRELATION = 0.15
-"""Correlation in the first two alignments from which all alignments are tried."""
+"""Minimum correlation in one of the first two alignments for which all other alignments are attempted."""
 _MAX_NEIGHBOURS = 6
 """Maximum number of candidate pairs per photo; enough to connect thousands of similar frames of a film in one group."""
 _COARSE_SIDE = 8
@@ -48,13 +48,13 @@ class NearDuplicates:
     """Groups of near-duplicates.
 
     Attributes:
-        groups: row numbers of each group, ascending; a photo is in at most one group.
+        groups: ascending row numbers of each group; a photo is in at most one group.
     """
 
     groups: tuple[tuple[int, ...], ...]
 
     def pairs(self) -> Iterator[Pair]:
-        """Yield all pairs of each group; of a group of more than eight photos, the pairs with its first photo."""
+        """Yield the pairs of each group: all pairs, or for more than eight photos only those with the first photo."""
         for group in self.groups:
             if len(group) > _LARGE_GROUP:
                 yield from ((group[0], other) for other in group[1:])
@@ -70,8 +70,8 @@ def find_near_duplicates(
     Args:
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
-        digests: digest of each photo's contents; photos with equal digests are duplicates without a comparison.
-        folder: where a large table is stored.
+        digests: digest of each photo's contents; photos with equal digests are duplicates and are not compared.
+        folder: folder for large tables.
 
     Raises:
         OutputError: the disk is full.
@@ -91,7 +91,7 @@ def find_near_duplicates(
 
 
 def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:
-    """Yield pairs of photos that are worth aligning, int64 [pairs, 2], with their bottleneck similarities, by block.
+    """Yield the candidate pairs of each block of photos, int64 [pairs, 2], with the similarities of their bottlenecks.
 
     Args:
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
@@ -120,7 +120,7 @@ def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Ro
 
 
 def _most_similar(first: Rows, similarity: Matrix) -> Rows:
-    """Return the indices of the most similar pairs of each photo, sorted by photo.
+    """Return the indices of up to _MAX_NEIGHBOURS most similar pairs of each photo, sorted by photo.
 
     Args:
         first: first photo of each pair, [pairs].
@@ -132,7 +132,7 @@ def _most_similar(first: Rows, similarity: Matrix) -> Rows:
 
 
 def _coarse(thumbnails: npt.NDArray[np.uint8]) -> Matrix:
-    """Return thumbnails of 8 x 8 pixels as unit vectors without their mean, float32 [photos, 64]."""
+    """Reduce thumbnails to 8 x 8 pixels, subtract the mean and normalize to unit length, float32 [photos, 64]."""
     step = SIDE // _COARSE_SIDE
     cells = thumbnails.reshape(len(thumbnails), _COARSE_SIDE, step, _COARSE_SIDE, step)
     flat = cells.mean(axis=(2, 4), dtype=np.float32).reshape(len(thumbnails), -1)
@@ -173,32 +173,33 @@ def _best_correlation(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8]
 
 
 def _local_contrast(pixels: Matrix) -> Matrix:
-    """Return pixels minus their local mean: a bright sky over a dark meadow does not make photos near-duplicates."""
+    """Subtract the local mean from pixels, so that large areas of sky and ground do not dominate the correlation."""
     return np.asarray(pixels - _MEAN_OF_FIVE @ pixels @ _MEAN_OF_FIVE.T, np.float32)
 
 
 def _correlation(x: Matrix, y: Matrix) -> Matrix:
-    """Return the correlation of each pair's pixels, float32 [pairs]."""
-    # One gray level of noise per pixel: nearly blank photos do not correlate by their noise.
+    """Return the correlation of the pixels of each pair, float32 [pairs]."""
+    # Adding the power of one gray level per pixel prevents nearly blank photos from correlating by their noise.
     power = (np.einsum("nij,nij->n", x, x) + SIDE**2) * (np.einsum("nij,nij->n", y, y) + SIDE**2)
     return np.asarray(np.einsum("nij,nij->n", x, y) / np.sqrt(power), np.float32)
 
 
 def _windows() -> list[_Window]:
-    """Return the parts of a picture to align with, as matrices that sample rows and columns, float32 [32, 32] each."""
+    """Return the crops of an image for alignment, as matrices that resample rows and columns, float32 [32, 32] each."""
     sizes = [(1.0, 0.0)], [(fraction, place) for fraction in (0.95, 0.9) for place in (0.0, 0.5, 1.0)]
     pairs = [(down, across) for some in sizes for down in some for across in some if down[0] == across[0]]
-    # One side cropped alone.
+    # Crops of the height or the width only.
     pairs += [((0.95, place), (1.0, 0.0)) for place in (0.0, 0.5, 1.0)]
     pairs += [((1.0, 0.0), (0.95, place)) for place in (0.0, 0.5, 1.0)]
     return [(_sampler(*down), _sampler(*across)) for down, across in pairs]
 
 
 def _sampler(fraction: float, place: float) -> Matrix:
-    """Return a matrix that interpolates a fraction of a line linearly, float32 [32, 32].
+    """Return a matrix that crops a line of 32 pixels and resamples it to 32 pixels linearly, float32 [32, 32].
 
     Args:
-        place: 0 for the beginning of the line, 0.5 for its middle, 1 for its end.
+        fraction: length of the crop as a fraction of the line.
+        place: position of the crop: 0 for the start of the line, 0.5 for the middle, 1 for the end.
     """
     centres = (np.arange(SIDE) + 0.5) * fraction + place * SIDE * (1 - fraction) - 0.5
     left = np.clip(np.floor(centres).astype(int), 0, SIDE - 2)
@@ -217,5 +218,5 @@ def _mean_of_five() -> Matrix:
 
 
 _WINDOWS = _windows()
-_FIRST_WINDOWS = [_WINDOWS[0], _WINDOWS[5]]  # the whole picture, and its middle
+_FIRST_WINDOWS = [_WINDOWS[0], _WINDOWS[5]]  # the whole image, and its central 90 %
 _MEAN_OF_FIVE = _mean_of_five()

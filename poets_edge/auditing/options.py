@@ -23,11 +23,11 @@ class AuditOptions:
     Attributes:
         image_dir: folder with one folder of photos per class.
         architecture: network whose bottlenecks describe the photos.
-        report: HTML report; None for none.
+        report: path of the HTML report; None for no report.
         weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
-        folds: folds of the cross-validation, at least 2.
-        target: wanted fraction of correct answers, for the suggested threshold.
-        orientation: also look for rotated photos; takes three more inferences per photo the first time.
+        folds: number of cross-validation folds, at least 2.
+        target: required accuracy of the predictions above the suggested threshold, 0 to 1.
+        orientation: whether to search for rotated photos, with three more inferences per photo in the first run.
     """
 
     image_dir: Location

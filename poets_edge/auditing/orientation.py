@@ -1,9 +1,9 @@
-"""Photos that are rotated, because the camera was tilted or an EXIF tag was lost.
+"""Detection of rotated photos, for example because of a tilted camera or a lost EXIF tag.
 
-Most photos of a folder are upright. So a head learns to tell the folder's photos from rotations of them by 90, 180 and
-270 degrees (Gidaris, Singh and Komodakis, "Unsupervised representation learning by predicting image rotations", 2018),
-and a photo is listed if a head that did not learn from it is confident that it is rotated. Pictures that look alike
-from all sides, such as a flower from above, are never predicted with confidence.
+Most photos of a folder are upright. Therefore heads are fitted to distinguish the photos from their rotations by 90,
+180 and 270 degrees (Gidaris, Singh and Komodakis, "Unsupervised representation learning by predicting image rotations",
+2018), and a photo is listed if its out-of-fold prediction is a rotation with a high score. Rotationally symmetric
+photos, such as a flower from above, do not reach high scores.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from poets_edge.training.vectors import take
 _REMEDIES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
 """Instruction for correcting a photo, by its anticlockwise rotation in degrees."""
 _MIN_SCORE = 0.98
-"""Score from which a photo is listed. Of the 1,000 flowers 5 are, and a quarter of flowers turned by 90 degrees."""
+"""Minimum score of a listed photo. It lists 5 of the 1,000 flowers, and 25 % of flowers rotated by 90 degrees."""
 _MAX_LEARNED = 2000
-"""Number of photos that heads learn from; bounds memory and time."""
+"""Maximum number of photos for fitting the heads, which limits memory and time."""
 
 
 def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[OutlierGroup]:
-    """Return one group of rotated photos, most confident first; no group if none is found or there are too few photos.
+    """Return one group of rotated photos, most confident first, or no group if none is found or photos are too few.
 
-    Each photo that heads learn from takes three more inferences the first time; their results are cached with the
-    other bottlenecks.
+    The bottlenecks of three rotations of each photo used for fitting are computed once and cached.
 
     Raises:
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
@@ -77,7 +76,7 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
 def _rotated_vectors(photos: HashedPhotos, upright: Matrix, options: AuditOptions, reporter: Reporter) -> Matrix:
     """Return bottlenecks of photos rotated anticlockwise, float32 [3, photos, bottleneck_size].
 
-    A photo that has become unreadable keeps its upright bottleneck.
+    Photos that can no longer be read get their upright bottlenecks.
     """
     backbone = find_backbone(options, reporter)
     vectors = np.repeat(upright[None], len(_REMEDIES), axis=0)

@@ -1,7 +1,7 @@
-"""Outliers: photos that are black, blank, blurred, tiny, gray among coloured ones, truncated, or far from all others.
+"""Detection of outliers: photos that are black, white, blank, blurred, tiny, gray, truncated or far from all others.
 
-Each rule is one line of `_RULES`. Limits are relative to the folder where needed: X-rays are all gray, and a
-microscope's pictures are all soft.
+Each rule is one line of `_RULES`. Some limits depend on the folder, because for example all X-rays are gray and all
+microscope images are soft.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from poets_edge.photos.table import Rows, take_names
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE = 12.0, 243.0
-"""Brightness below and above which a photo may be black or white."""
+"""Upper limit of the brightness of a black photo, and lower limit for a white photo, 0 to 255."""
 _BLANK, _LOW_CONTRAST = 4.0, 10.0
-"""Contrast below which a photo is blank, and below which a dark or bright photo shows nothing."""
+"""Upper limits of the contrast, in gray levels: of a blank photo, and of a black or white photo."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
-"""Limits of sharpness: absolute, and as a fraction of the folder's median. 1 % of the flowers are below, and half of
-the flowers that were blurred over a hundredth of their width."""
+"""Upper limits of the sharpness of a blurred photo: absolute, and as a fraction of the folder's median. 1 % of the
+flowers are below, and half of the flowers that were blurred over 1 % of their width."""
 _GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
-"""Largest colourfulness of a gray photo; smallest median, and largest fraction of gray photos, of a coloured folder."""
+"""Upper limit of the colourfulness of a gray photo; for a coloured folder, lower limit of the median colourfulness and
+upper limit of the fraction of gray photos."""
 _TRUNCATED = 0.06
-"""Fraction of missing rows from which a photo is truncated."""
+"""Minimum fraction of missing rows of a truncated photo."""
 _NEIGHBOURS = 5
 _MAX_DEVIATION = 4.5
-"""Robust standard deviations from the median distance to the nearest five photos."""
+"""Maximum deviation of the mean distance to the five nearest photos from its median, in robust standard deviations."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutlierGroup:
-    """Outliers with one reason.
+    """Outliers of one kind.
 
     Attributes:
-        reason: one to three words, for programs and headings.
-        explanation: meaning and remedy, one or two sentences.
-        names: paths relative to the folder, most extreme first.
-        details: measured value or remedy of each photo; may be empty text.
+        reason: name of the kind, one to three words.
+        explanation: meaning and remedy in one or two sentences.
+        names: paths of the photos relative to the folder, most extreme first.
+        details: measured value or remedy of each photo; may be an empty string.
         readable: whether the photos can be read.
     """
 
@@ -55,7 +56,7 @@ class OutlierGroup:
 
 
 def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
-    """Return the groups of outliers that are not empty.
+    """Find the outliers among photos, and return the groups that are not empty.
 
     Args:
         input_side: shorter side of the network's input, pixels.
@@ -70,7 +71,7 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def _unreadable(unreadable: Sequence[tuple[str, str]]) -> list[OutlierGroup]:
-    """Return the groups of photos that cannot be read, given as name and error message."""
+    """Return the groups of unreadable photos, which are given as pairs of name and error message."""
     truncated = [(name, error) for name, error in unreadable if "truncated" in error or "Truncated" in error]
     others = [item for item in unreadable if item not in truncated]
     groups = []
@@ -115,7 +116,7 @@ def _tiny(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
 
 def _blurred(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
     limit = min(_BLURRED, _BLURRED_FRACTION * float(np.median(photos.sharpness)))
-    # A tiny photo is soft because it is enlarged, and is listed as tiny.
+    # Tiny photos are soft because they are enlarged; they are listed as tiny.
     large = np.minimum(photos.width, photos.height) >= input_side / 2
     return _select(large & (photos.sharpness < limit) & (photos.contrast >= _LOW_CONTRAST), photos.sharpness, "")
 
@@ -158,13 +159,13 @@ def _select(
     detail: str,
     shown: npt.NDArray[np.float32] | None = None,
 ) -> tuple[Rows, list[str]]:
-    """Return the rows of chosen photos, sorted, and a detail for each.
+    """Return the sorted row numbers of the chosen photos, and a detail text for each.
 
     Args:
-        chosen: bool [photos].
-        order: value to sort by, smallest first, [photos].
-        detail: format of the detail.
-        shown: value to format, [photos]; by default `order`.
+        chosen: whether a photo is an outlier, bool [photos].
+        order: sort key, smallest first, [photos].
+        detail: format string of the detail.
+        shown: value to format in the detail, [photos]; by default `order`.
     """
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(order[rows], kind="stable")]
@@ -173,7 +174,8 @@ def _select(
 
 
 _Rule = Callable[[AuditPhotos, int], tuple[Rows, list[str]]]
-"""(photos, shorter side of the network's input) -> rows of outliers, most extreme first, and a detail of each."""
+"""Function from photos and the shorter side of the network's input, in pixels, to the row numbers of outliers, most
+extreme first, and a detail text for each."""
 
 _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _truncated),
@@ -185,4 +187,4 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("gray", "Without colour, where nearly all others have it.", _gray),
     ("unlike all others", "Nothing in the folder looks like it. Does it belong here?", _isolated),
 )
-"""Reason, explanation and rule of each group."""
+"""Reason, explanation and rule of each group of outliers."""

@@ -1,4 +1,4 @@
-"""The photos of an audit, with a bottleneck and image statistics for each."""
+"""Photos of an audit, with their bottlenecks and image statistics."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from poets_edge.training.vectors import Vectors, VectorTable
 
 _PHOTOS_AT_ONCE = 2000
 _STATS = ("width", "height", "brightness", "contrast", "colourfulness", "sharpness", "truncated_fraction")
-"""Attributes of ImageStats that become columns."""
+"""Names of the attributes of ImageStats that are columns of AuditPhotos."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditPhotos:
-    """Readable photos; a photo has the same row number in all arrays.
+    """Readable photos of an audit, in columns; a photo has one row number in all columns.
 
     Attributes:
-        photos: sorted by name.
+        photos: photos with their digests, sorted by name.
         labels: class names, sorted.
         vectors: bottlenecks, float32 [photos, bottleneck_size].
         projections: PCA projections of the bottlenecks, for comparing photos, float32 [photos, up to 64].
-        classes: index into `labels`, int64 [photos].
+        classes: index of each photo's class in `labels`, int64 [photos].
         width, height, brightness, contrast, colourfulness, sharpness, truncated_fraction: attributes of `ImageStats`,
             float32 [photos].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
-        unreadable: name and error message of each photo that was skipped.
+        unreadable: name and error message of each skipped photo.
     """
 
     photos: HashedPhotos
@@ -74,7 +74,7 @@ class AuditPhotos:
 
 
 def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
-    """Read all photos of a folder; known values are taken from the caches.
+    """Scan a folder and return its readable photos with bottlenecks and statistics, from the caches or computed.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.
@@ -143,11 +143,15 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
 
 
 def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
-    """Return the network that computes the bottlenecks. Raises WeightsError, OutputError: as for `train`."""
+    """Return the backbone that computes the bottlenecks.
+
+    Raises:
+        WeightsError, OutputError: as for `train`.
+    """
     weights = find_weights(options.architecture, options.model_dir, options.weights, reporter=reporter)
     return prepare_backbone(options.architecture, weights, options.bottleneck_dir)
 
 
 def _name_and_error(photo: Photo, error: PhotoError) -> tuple[str, str]:
-    """Return a photo's name and the error message without its path."""
+    """Return the name of a photo and the error message without the path."""
     return photo.name, str(error).removeprefix(f"{photo.path}:").strip()

@@ -1,7 +1,6 @@
 """PCA projection of bottlenecks, and iteration over all pairs of photos in blocks.
 
-Memory does not grow with the square of the number of photos, nor with their number once tables are large enough to be
-stored in files.
+Memory use does not grow with the square of the number of photos; large tables are stored in files.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from poets_edge.training.vectors import Matrix, Vectors, VectorTable
 
 _MAX_COMPONENTS = 64
 _SAMPLE = 4096
-"""Approximate number of photos that the principal components are computed from."""
+"""Approximate number of photos for computing the principal components."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Numbers of photos that are compared with each other at once: 4 MB an array."""
+"""Numbers of rows and columns of the part of the similarity matrix that is computed at once, 4 MB as float32."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
-    """Return unit vectors along the principal components of bottlenecks, float32 [photos, up to 64].
+    """Project bottlenecks onto their principal components and normalize to unit length, float32 [photos, up to 64].
 
     Args:
         vectors: bottlenecks, float32 [photos, bottleneck_size].
-        folder: where a large table is stored.
+        folder: folder for a large table.
 
     Raises:
         OutputError: the disk is full.
@@ -46,8 +45,10 @@ def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder:
     """Return the values of a function of row numbers as a table, float32 [rows, width].
 
     Args:
-        function: called with some thousand row numbers at a time.
-        folder: where a large table is stored.
+        function: function from at most 8192 row numbers to their values.
+        rows: row numbers.
+        width: number of values per row.
+        folder: folder for a large table.
 
     Raises:
         OutputError: the disk is full.
@@ -59,17 +60,17 @@ def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder:
 
 
 def unit(rows: Matrix) -> Matrix:
-    """Return rows scaled to length 1; rows of zeros stay zero."""
+    """Scale each row to unit length; rows of zeros remain zero."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Yield ranges of rows of the matrix of all pairs of photos."""
+    """Yield slices of the rows of the matrix of all pairs of photos."""
     return spans(0, count, _BLOCK)
 
 
 def tiles(start: int, count: int) -> Iterator[slice]:
-    """Yield ranges of columns of the matrix of all pairs, from `start` on; each is compared with a block at once."""
+    """Yield slices of the columns of the matrix of all pairs of photos, beginning at column `start`."""
     return spans(start, count, _TILE)
 
 

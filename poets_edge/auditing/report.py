@@ -1,4 +1,4 @@
-"""The report of an audit: a page that shows the photos, with a choice next to each one that may be excluded."""
+"""HTML report of an audit, which shows the listed photos with controls for excluding or relabelling them."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _NAMED_CLASSES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPhoto:
-    """A photo on the page.
+    """Photo shown in the report.
 
     Attributes:
-        path: file of the photo, for its thumbnail.
+        path: file or address of the photo, for its thumbnail.
         name: path relative to the folder, with `/`.
-        label: its class; empty if the photo is an outlier.
-        likely: another class that it may belong to, or empty.
-        score: evidence for that class, 0 to 1.
+        label: class of the photo; empty for outliers.
+        likely: class that the photo may belong to instead; empty if none.
+        score: evidence for the class `likely`, 0 to 1.
         split: "training", "validation" or "test"; empty unless the photo is a near-duplicate.
-        crosses: whether its near-duplicates lie in another class.
-        detail: measured value of an outlier, or empty.
+        crosses: whether the photo's group of near-duplicates contains several classes.
+        detail: measured value of an outlier; may be empty.
     """
 
     path: Location
@@ -58,14 +58,14 @@ class ShownPhoto:
 
 @dataclass(frozen=True)
 class ShownOutliers:
-    """A group of outliers on the page, with the photos that are shown of it."""
+    """Group of outliers, with its photos that are shown in the report."""
 
     group: OutlierGroup
     photos: list[ShownPhoto]
 
 
 def write_report(result: AuditResult, path: Path) -> None:
-    """Write the page; only the photos on it are read. Raises OutputError."""
+    """Write the HTML report of an audit to a path; only the shown photos are read. Raises OutputError."""
     evaluation = result.evaluation
     suspects = _suspects(result)
     groups = _near_duplicates(result)
@@ -118,7 +118,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 
 
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
-    """Return the first groups; those with several classes come first, then those with several splits."""
+    """Return the groups of near-duplicates to show: first with several classes, then with several splits."""
     photos = result.photos
     splits = assign_splits(photos.photos.photos, result.options.percentages)
 
@@ -150,7 +150,7 @@ def _outliers(result: AuditResult, group: OutlierGroup) -> ShownOutliers:
 
 
 def _most_helped(curve: LearningCurve) -> str:
-    """Return the classes that more photos help most."""
+    """Return the names of the two classes with the largest gain from more photos, joined by "and"."""
     return " and ".join(label for label, _ in curve.next_hundred[:_NAMED_CLASSES])
 
 
@@ -172,7 +172,7 @@ def _curve_chart(curve: LearningCurve) -> Markup:
 
 
 def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
-    """Return every other x value, for ticks."""
+    """Return the x values of every other point, for the ticks of an axis."""
     return [value for value, _ in points][::2]
 
 

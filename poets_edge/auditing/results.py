@@ -21,7 +21,7 @@ from poets_edge.core.wording import percent
 from poets_edge.training.cross_validation import CrossValidation
 
 _MIN_LISTED = 10
-"""Percentage of the photos that a list of suspects contains at least."""
+"""Minimum length of the list of suspects, percent of the photos."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Suspect:
 
     Attributes:
         photo: path relative to the folder, with `/`.
-        label: its class.
-        likely: the likeliest other class.
-        score: probability of the other class relative to the sum of both, 0 to 1.
+        label: class of the photo.
+        likely: likeliest other class.
+        score: p / (p + q), with the probability p of the class `likely` and q of the class `label`.
     """
 
     photo: str
@@ -47,14 +47,14 @@ class Suspect:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelEvaluation:
-    """Labels compared with out-of-fold predictions.
+    """Comparison of the labels with out-of-fold predictions.
 
     Attributes:
-        cross_validation: uncalibrated scores of the evaluated photos, and their accuracy.
+        cross_validation: uncalibrated scores and accuracy of the evaluated photos.
         label_scores: evidence against each label.
         classes: metrics of each class.
         confused_classes: pairs of classes with the most misclassified photos.
-        curve: learning curve.
+        curve: learning curve, extrapolated to more photos.
         calibration: reliability of the scores, and the suggested threshold.
     """
 
@@ -107,8 +107,8 @@ class AuditResult(Tabular):
         near_duplicates: groups of near-duplicates.
         outliers: groups of outliers, one for each reason.
         leak: near-duplicates in both training and test set; None if there are none.
-        evaluation: labels compared with out-of-fold predictions; None if no class has two distinct photos.
-        warnings: deviations from the options, one sentence each.
+        evaluation: comparison of labels with out-of-fold predictions; None if no class has two distinct photos.
+        warnings: warnings of the cross-validation, one sentence each.
     """
 
     options: AuditOptions
@@ -121,7 +121,8 @@ class AuditResult(Tabular):
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Photos whose labels may be wrong, most suspect first: all that probably are, and at least 10 % of all."""
+        """Photos whose labels may be wrong, most suspect first: all probable label errors, and at least 10 % of the
+        photos."""
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores
@@ -164,7 +165,7 @@ class AuditResult(Tabular):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the suspects, for `pandas.DataFrame(result.rows())`."""
+        """Return one dictionary per suspect, for `pandas.DataFrame(result.rows())`."""
         return [suspect.to_json() for suspect in self.suspects]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Calibration of out-of-fold scores, and the effect of a threshold on answers."""
+"""Calibration of out-of-fold scores, and the effect of score thresholds on predictions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CANDIDATES = np.arange(0, 100) / 100
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Effect of a threshold: answers with a lower score are replaced by "unknown".
+    """Effect of rejecting predictions whose score is below a threshold.
 
     Attributes:
-        threshold: the threshold, 0 to 1.
-        answered: fraction of photos that are answered.
-        correct_kept: fraction of correct answers that are given; NaN if there are none.
-        mistakes_refused: fraction of wrong answers that are not given; NaN if there are none.
-        accuracy: fraction of given answers that are correct; NaN if none is given.
+        threshold: minimum score of accepted predictions, 0 to 1.
+        answered: fraction of accepted predictions.
+        correct_kept: fraction of correct predictions that are accepted; NaN if no prediction is correct.
+        mistakes_refused: fraction of wrong predictions that are rejected; NaN if no prediction is wrong.
+        accuracy: fraction of accepted predictions that are correct; NaN if none is accepted.
     """
 
     threshold: float
@@ -41,7 +41,7 @@ class Threshold:
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the effect as JSON values; undefined ones are null."""
+        """Return the effect as JSON values; undefined fractions are null."""
         values = {
             "threshold": self.threshold,
             "answered": self.answered,
@@ -54,16 +54,16 @@ class Threshold:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCalibration:
-    """Reliability of scores.
+    """Calibration of scores, and a suggested threshold.
 
     Attributes:
-        temperature: divisor of the logits that calibrates them.
-        before, after: expected calibration error without and with calibration, 0 to 1. For `after`, each photo's
-            temperature was found on the other folds, so the error holds for new photos.
-        bins: calibrated answers grouped by score.
-        thresholds: effects over the whole range of thresholds, calibrated.
-        suggested: lowest threshold whose answers reach the target, or the one that comes closest to it.
-        target: wanted fraction of correct answers.
+        temperature: divisor of the logits that calibrates the scores.
+        before, after: expected calibration error without and with calibration, 0 to 1. For `after`, the temperature of
+            each fold was fitted to the other folds, so that the error applies to new photos.
+        bins: calibrated predictions grouped by score.
+        thresholds: effects of ten thresholds from 0 to 0.99 on calibrated scores.
+        suggested: lowest threshold that reaches the target accuracy, or the one with the highest accuracy.
+        target: required accuracy of accepted predictions, 0 to 1.
     """
 
     temperature: float
@@ -76,7 +76,7 @@ class ScoreCalibration:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the suggested threshold reaches the target."""
+        """Whether the suggested threshold reaches the target accuracy."""
         return self.suggested.accuracy >= self.target
 
     def to_json(self) -> dict[str, Any]:
@@ -99,13 +99,13 @@ class ScoreCalibration:
 def calibrate_scores(
     scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], target: float
 ) -> ScoreCalibration:
-    """Find the temperature that calibrates scores, and the threshold that reaches a target.
+    """Find the temperature that calibrates scores, and the lowest threshold that reaches a target accuracy.
 
     Args:
         scores: out-of-fold scores, [photos, classes]; at least one photo.
         truth: class of each photo, [photos].
         fold: fold of each photo, [photos].
-        target: wanted fraction of correct answers.
+        target: required accuracy of accepted predictions, 0 to 1.
     """
     calibrated = np.empty_like(scores)
     for number in np.unique(fold):
@@ -136,6 +136,6 @@ def _effect(threshold: float, scores: npt.NDArray[np.float32], correct: npt.NDAr
 
 
 def _suggest(candidates: Sequence[Threshold], target: float) -> Threshold:
-    """Return the first candidate that reaches the target, or the most accurate one."""
+    """Return the first threshold that reaches the target accuracy, or the most accurate one."""
     enough = [one for one in candidates if one.accuracy >= target]
     return enough[0] if enough else max(candidates, key=lambda one: (np.nan_to_num(one.accuracy), -one.threshold))

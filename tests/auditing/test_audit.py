@@ -1,4 +1,4 @@
-"""`audit` on drawn photos with planted label errors, near-duplicates and outliers."""
+"""End-to-end tests of `audit` on drawn photos with planted label errors, near-duplicates and outliers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,20 @@ FLIPPED = 10
 
 @dataclass(frozen=True)
 class Audited:
-    """A folder with known faults, and the JSON result of `audit`."""
+    """Photo folder with planted faults, and the JSON result of `audit`.
+
+    Attributes:
+        work: working directory of the commands.
+        photos: photo folder.
+        flipped: correct class of each photo that was moved to another class.
+        copies: original of each near-duplicate.
+        result: JSON output of `audit`.
+    """
 
     work: Path
     photos: Path
     flipped: dict[str, str]
-    """Photos that were moved to another class, and their own class."""
     copies: dict[str, str]
-    """Near-duplicates and their originals."""
     result: dict[str, Any]
 
     @property
@@ -49,7 +55,7 @@ class Audited:
 
 
 def altered(image: Image.Image, number: int) -> Image.Image:
-    """Return a near-duplicate, made in one of four ways and recompressed."""
+    """Return a recompressed near-duplicate of an image, made in one of four ways selected by `number`."""
     width, height = image.size
     ways = (
         lambda: image.resize((width * 2 // 3, height * 2 // 3)),
@@ -109,10 +115,10 @@ def test_audit_finds_near_duplicates(audited: Audited) -> None:
     pairs = {frozenset(pair) for pair in audited.result["near_duplicates"]}
     planted = {frozenset(pair) for pair in audited.copies.items()}
     assert len(pairs & planted) >= 0.9 * PLANTED
-    assert len(pairs - planted) <= 4  # the planted outliers are copies too
+    assert len(pairs - planted) <= 4  # planted outliers are copies of other photos too
 
 
-def test_audit_gives_reason_for_each_outlier(audited: Audited) -> None:
+def test_audit_lists_planted_outliers_by_reason(audited: Audited) -> None:
     odd = {one["reason"]: one["photos"] for one in audited.result["oddities"]}
     for reason in ("black", "blurred", "tiny", "gray"):
         assert odd[reason] == [f"daisy/{reason}.jpg"]
@@ -137,7 +143,7 @@ def test_audit_figures_are_consistent(audited: Audited) -> None:
     assert sum(row["photos"] for row in result["classes"].values()) == result["photos"]
 
 
-def test_report_is_self_contained_and_escapes_names(audited: Audited) -> None:
+def test_audit_report_has_no_external_resources_and_escapes_names(audited: Audited) -> None:
     page = audited.page
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "&lt;b&gt;roses &amp;" in page
@@ -147,7 +153,7 @@ def test_report_is_self_contained_and_escapes_names(audited: Audited) -> None:
     assert len(page) < 6_000_000
 
 
-def test_train_excludes_photos_of_list(audited: Audited) -> None:
+def test_train_excludes_photos_listed_in_exclude_file(audited: Audited) -> None:
     listed = audited.work / "suspects/exclude.json"
     names = json.loads(listed.read_text())["leave_out"]
     assert len(set(names) & set(audited.flipped)) >= 0.3 * FLIPPED
@@ -187,7 +193,7 @@ def test_audit_warns_if_classes_have_one_photo(audited: Audited, tmp_path: Path)
     result = json.loads(ran.stdout)
     assert result["suspects"] == [] and "Add photos" in result["remarks"][0]
     assert (tmp_path / "page.html").is_file()
-    for label in ("a", "b"):  # all photos are equal
+    for label in ("a", "b"):  # all added photos are identical
         for number in range(20):
             shutil.copy(names[0], tmp_path / "two" / label / f"same{number}.jpg")
     ran = poets_edge("audit", "--image_dir", tmp_path / "two", *EMBEDDED, *work, "--json").ok()
@@ -211,7 +217,7 @@ def test_audit_uses_fewer_folds_for_small_class(audited: Audited, tmp_path: Path
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
 
 
-def test_audit_gives_equal_results_from_files_and_small_blocks(
+def test_audit_result_is_independent_of_table_storage_and_block_size(
     audited: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = AuditOptions(

@@ -1,4 +1,4 @@
-"""`audit` of a folder whose photos are removed and replaced while it runs."""
+"""Tests of `audit` with photos that are removed or replaced during the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poets_edge.progress import Silent
 
 
 class Intruder(Silent):
-    """A reporter that changes the folder when a step begins."""
+    """Reporter that changes the photo folder when a status or progress text contains `step`."""
 
     def __init__(self, step: str, change: Callable[[], object]) -> None:
         self._step = step
@@ -30,7 +30,7 @@ class Intruder(Silent):
         return super().progress(what, total, unit)
 
 
-def test_audit_skips_photos_removed_or_replaced_while_read(tmp_path: Path) -> None:
+def test_audit_skips_photos_removed_or_replaced_during_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     draw_photos(photos, per_class=6)
     gone, replaced, *_ = sorted((photos / "daisy").iterdir())
@@ -42,13 +42,13 @@ def test_audit_skips_photos_removed_or_replaced_while_read(tmp_path: Path) -> No
     result = audit(_options(tmp_path), Intruder("bottlenecks", change))
     assert [name for name, _ in result.photos.unreadable] == ["daisy/" + path.name for path in (gone, replaced)]
     assert all(reason for _, reason in result.photos.unreadable)
-    # The next run takes the replacement as another photo.
+    # The next run includes the replaced photo with its new contents.
     again = audit(_options(tmp_path), Silent())
     assert not again.photos.unreadable and len(again.photos) == 29
     assert any(replaced.name in again.photos.name(row) for group in again.near_duplicates.groups for row in group)
 
 
-def test_audit_writes_report_if_folder_disappears(tmp_path: Path) -> None:
+def test_audit_writes_report_if_folder_is_removed_during_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     draw_photos(photos, per_class=6)
     result = audit(_options(tmp_path), Intruder("looking through", lambda: shutil.rmtree(photos)))

@@ -1,4 +1,4 @@
-"""The learning curve's fit, interval and gains against references written out in the tests."""
+"""Tests of the learning curve: fit, interval and gains, compared with reference computations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZES = np.array([25.0, 40.0, 60.0, 80.0, 100.0])
 
 @pytest.fixture(scope="module")
 def data() -> LabelledVectors:
-    """A hundred overlapping vectors of three classes of unequal size."""
+    """Labelled vectors: 100 vectors of three overlapping classes of unequal size."""
     rng = np.random.default_rng(0)
     centres = rng.random((3, 16))
     return LabelledVectors((centres[CLASSES] + 0.6 * rng.standard_normal((100, 16))).astype(np.float32), CLASSES)
@@ -32,7 +32,7 @@ def curve(data: LabelledVectors) -> LearningCurve:
 
 
 def fitted(errors: list[float], count: int, exponent: float) -> tuple[float, float]:
-    """Return the level and the removable fraction, found by solving the weighted least squares with numpy.
+    """Return the level and the removable fraction, computed by weighted least squares with numpy.
 
     The prior counts as one more measurement: slope = 0.35 x last error, with a standard deviation of 0.25 x last error.
     """
@@ -55,11 +55,11 @@ def test_fit_agrees_with_weighted_least_squares(errors: list[float], exponent: f
     assert (levels[1], fractions[1]) == pytest.approx(fitted(errors[::-1], 50, 0.5), rel=1e-6)
 
 
-def test_extrapolate_gives_ninety_percent_interval_of_resampled_fits() -> None:
+def test_extrapolate_returns_90_percent_interval_of_resampled_fits() -> None:
     rng = np.random.default_rng(3)
     answers = (rng.random((200, 5)) < [0.6, 0.65, 0.7, 0.75, 0.8]).astype(np.float64)
     found = module._extrapolate(answers, SIZES, 100, np.random.default_rng(7))
-    again = np.random.default_rng(7)  # the random numbers in the documented order: resamples, then exponents
+    again = np.random.default_rng(7)  # draws in the order of the implementation: resamples, then exponents
     resampled = np.stack([again.multinomial(200, np.full(200, 1 / 200)) / 200 @ answers for _ in range(400)])
     exponents = again.uniform(0.3, 0.8, 400)
     fits = [fitted(list(1 - row), 200, exponent) for row, exponent in zip(resampled, exponents, strict=True)]
@@ -72,8 +72,8 @@ def test_extrapolate_gives_ninety_percent_interval_of_resampled_fits() -> None:
         assert one.interval == pytest.approx((low, high), abs=1e-6)
 
 
-def test_extrapolate_counts_growth_from_photos_that_were_learned() -> None:
-    """With 300 photos of which 100 are learned from, twice as many photos are six times the last size."""
+def test_extrapolate_measures_growth_relative_to_largest_measured_size() -> None:
+    """If 100 of 300 photos are used for fitting, twice as many photos are 6 times the largest measured size."""
     answers = (np.random.default_rng(3).random((200, 5)) < [0.6, 0.65, 0.7, 0.75, 0.8]).astype(np.float64)
     found = module._extrapolate(answers, SIZES, 300, np.random.default_rng(7))
     level, fraction = fitted(list(1 - answers.mean(axis=0)), 200, 0.5)
@@ -84,7 +84,7 @@ def test_extrapolate_counts_growth_from_photos_that_were_learned() -> None:
 def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
     evaluated = np.array([0, 0, 0, 0, 1, 1, 2])
     correct = np.array([1, 1, 0.5, 1, 0, 0.5, 1])
-    classes = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])  # three photos of the second class have no fold
+    classes = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])  # three photos of class 1 have no fold
     found = dict(module._class_gains(classes, evaluated, correct, LABELS, 0.4))
     errors = {"tulips": (0.5 + 0.5) / 5, "daisy": (1.5 + 0.5) / 3, "roses": 0.5 / 2}
     photos = {"tulips": 4, "daisy": 5, "roses": 1}
@@ -103,17 +103,17 @@ def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) 
     for forecast in curve.forecasts:
         assert 0 <= forecast.interval[0] <= forecast.accuracy <= forecast.interval[1] <= 1
     accuracies = [curve.points[-1].accuracy, *(forecast.accuracy for forecast in curve.forecasts)]
-    assert accuracies[1:] == sorted(accuracies[1:]), "more photos do not make a head worse"
+    assert accuracies[1:] == sorted(accuracies[1:]), "the accuracy must increase with the number of photos"
 
 
-def test_learning_curve_does_not_evaluate_photos_without_a_fold(data: LabelledVectors) -> None:
+def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabelledVectors) -> None:
     fold = np.where(CLASSES == 2, NO_FOLD, np.arange(100) % 5)
     correct = np.ones(85)
     found = learning_curve(data, fold, LABELS, correct, HeadOptions())
     assert [point.photos for point in found.points][-1] == 100 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_depends_on_seed_only(data: LabelledVectors, curve: LearningCurve) -> None:
+def test_learning_curve_is_reproducible_for_equal_seeds(data: LabelledVectors, curve: LearningCurve) -> None:
     correct = (np.random.default_rng(1).random(100) < 0.8).astype(np.float64)
     again = learning_curve(data, np.arange(100) % 5, LABELS, correct, HeadOptions())
     assert again == curve
@@ -121,16 +121,16 @@ def test_learning_curve_depends_on_seed_only(data: LabelledVectors, curve: Learn
     assert other.forecasts != curve.forecasts
 
 
-def test_stratified_sample_takes_fraction_of_each_class() -> None:
+def test_stratified_sample_contains_fraction_of_each_class() -> None:
     classes = np.repeat([2, 0, 1], [40, 20, 3])
     for seed in range(5):
         rows = module._stratified_sample(classes, 0.25, np.random.default_rng(seed))
         assert sorted(set(rows)) == list(rows)
-        assert np.bincount(classes[rows]).tolist() == [5, 2, 10], "two photos at least"
+        assert np.bincount(classes[rows]).tolist() == [5, 2, 10], "each class must have two photos or more"
     sizes = {len(module._stratified_sample(np.zeros(10, int), 0.25, np.random.default_rng(seed))) for seed in range(40)}
     assert sizes == {2, 3}, "2.5 photos are two or three"
 
 
-def test_forecast_json_has_its_interval() -> None:
+def test_forecast_json_contains_interval() -> None:
     one = Forecast(200, 0.8, (0.7, 0.9))
     assert replace(one, photos=300).to_json() == {"photos": 300, "accuracy": 0.8, "interval90": [0.7, 0.9]}

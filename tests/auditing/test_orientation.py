@@ -1,4 +1,4 @@
-"""Rotated photos: drawn landscapes with a bright sky above dark ground, three of them rotated."""
+"""Test of the detection of rotated photos on drawn landscapes with a bright sky above dark ground."""
 
 from __future__ import annotations
 

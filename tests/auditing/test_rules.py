@@ -1,4 +1,4 @@
-"""Rules of an audit at their limits, and counts of classes, on photos whose statistics are given."""
+"""Tests of outlier rules at their limits, class metrics, leaks and label scores on synthetic photo statistics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ NORMAL = {
 
 
 def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b"), normal: int = 20) -> AuditPhotos:
-    """Return photos of normal statistics, preceded by some with changed ones; the first is `a/0.jpg`."""
+    """Return photos whose first ones, beginning with `a/0.jpg`, have changed statistics.
+
+    Args:
+        changes: statistics that differ from normal ones, for each of the first photos.
+        labels: class names.
+        normal: number of further photos with normal statistics.
+    """
     count = len(changes) + normal
     stats = [{**NORMAL, **change} for change in (*changes, *[{}] * normal)]
     rng = np.random.default_rng(0)
@@ -49,7 +55,7 @@ def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b")
 
 
 def reasons(*changes: dict[str, float]) -> list[list[str]]:
-    """Return the reasons for which each of the changed photos is listed."""
+    """Return the reasons for which `find_outliers` lists each of the changed photos."""
     photos = photos_with(*changes)
     groups = find_outliers(photos, SIDE)
     return [[group.reason for group in groups if photos.name(row) in group.names] for row in range(len(changes))]
@@ -58,7 +64,7 @@ def reasons(*changes: dict[str, float]) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"width": 600, "height": 63}, "tiny"),  # the shorter side counts, and half of the input is 64
+        ({"width": 600, "height": 63}, "tiny"),  # the limit for the shorter side is 64, half of the network's input
         ({"width": 63, "height": 600}, "tiny"),
         ({"width": 64, "height": 64}, None),
         ({"brightness": 11.9, "contrast": 9.9}, "black"),
@@ -73,7 +79,7 @@ def reasons(*changes: dict[str, float]) -> list[list[str]]:
         ({"truncated_fraction": 1, "contrast": 0}, "blank"),
         ({"sharpness": 0.059}, "blurred"),
         ({"sharpness": 0.061}, None),
-        ({"sharpness": 0.059, "width": 63}, "tiny"),  # enlarged, and therefore soft
+        ({"sharpness": 0.059, "width": 63}, "tiny"),  # tiny photos are not listed as blurred
         ({"sharpness": 0.059, "contrast": 9}, None),
         ({"colourfulness": 5.9}, "gray"),
         ({"colourfulness": 6}, None),
@@ -83,18 +89,18 @@ def test_find_outliers_applies_each_limit(change: dict[str, float], reason: str 
     assert reasons(change) == [[reason] if reason else []]
 
 
-def test_blurred_limit_is_relative_in_a_soft_folder() -> None:
-    """A quarter of the median of 0.1 is 0.025."""
+def test_find_outliers_blur_limit_is_relative_to_median_sharpness() -> None:
+    """The limit is a quarter of the median sharpness of 0.1, which is 0.025."""
     soft = [{"sharpness": 0.1}] * 40
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
 
 
-def test_gray_photos_are_listed_if_fewer_than_a_tenth_are_gray() -> None:
+def test_find_outliers_lists_gray_photos_below_ten_percent_of_coloured_folder() -> None:
     gray = {"colourfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22
     assert reasons(gray, gray, gray) == [[]] * 3  # of 23
     pale = [{"colourfulness": 15.0}] * 30
-    assert reasons(gray, *pale)[0] == [], "the folder's median is not coloured"
+    assert reasons(gray, *pale)[0] == [], "the median colourfulness of the folder is too low"
 
 
 def test_find_outliers_lists_most_extreme_first_with_details() -> None:
@@ -109,7 +115,7 @@ def test_find_outliers_lists_most_extreme_first_with_details() -> None:
     assert list(groups["cut short"].details) == ["50% of its height", "25% of its height"]
 
 
-def test_isolated_photo_needs_thirty_photos_to_compare_with() -> None:
+def test_find_outliers_lists_isolated_photo_among_thirty_or_more() -> None:
     def isolated(count: int) -> list[OutlierGroup]:
         rng = np.random.default_rng(0)
         directions = np.eye(8, dtype=np.float32)[0] + 0.1 * rng.standard_normal((count, 8)).astype(np.float32)
@@ -124,7 +130,7 @@ def test_isolated_photo_needs_thirty_photos_to_compare_with() -> None:
 
 
 def test_compute_stats_agrees_with_hand_computation() -> None:
-    """An upper half of (200, 100, 0) and a lower half of mid-gray, wider than high."""
+    """The upper three quarters of the image have the colour (200, 100, 0), and the rest is mid-gray."""
     pixels = np.zeros((192, 192, 3), np.uint8)
     pixels[:144], pixels[144:] = (200, 100, 0), (128, 128, 128)
     found = compute_stats(Image.fromarray(pixels), width=300, height=200)
@@ -135,7 +141,7 @@ def test_compute_stats_agrees_with_hand_computation() -> None:
     assert found.contrast == pytest.approx(contrast, rel=1e-4)
     assert found.colourfulness == pytest.approx(0.75 * 200, rel=1e-4)
     assert found.truncated_fraction == pytest.approx(0.25)
-    # The Laplacian is not 0 in the two rows at the edge, where it is the step; 190 rows have one.
+    # The Laplacian equals the step in the two rows at the edge, and is 0 in the other 188 of 190 rows.
     assert found.sharpness == pytest.approx(2 * (128 - upper) / 190 / (contrast + 1), rel=1e-3)
     assert found.thumbnail.shape == (32, 32) and found.thumbnail[0, 0] == round(upper)
 
@@ -143,7 +149,7 @@ def test_compute_stats_agrees_with_hand_computation() -> None:
 CONFUSION = np.array([[6.0, 3.0, 0.0], [0.5, 1.5, 0.0], [0.0, 1.0, 0.0]])
 
 
-def test_class_metrics_tell_recall_from_precision() -> None:
+def test_class_metrics_computes_recall_by_row_and_precision_by_column() -> None:
     labels, classes = ("tulips", "daisy", "roses"), np.repeat([0, 1, 2], [9, 5, 1])
     tulips, daisy, roses = class_metrics(labels, CONFUSION, classes)
     assert (tulips.recall, tulips.precision) == pytest.approx((6 / 9, 6 / 6.5))
@@ -155,14 +161,14 @@ def test_class_metrics_tell_recall_from_precision() -> None:
     assert balanced_accuracy((tulips, daisy, roses)) == pytest.approx((6 / 9 + 0.75 + 0) / 3)
 
 
-def test_balanced_accuracy_leaves_out_classes_that_were_not_evaluated() -> None:
+def test_balanced_accuracy_excludes_classes_without_evaluated_photos() -> None:
     confusion = np.array([[1.0, 1.0], [0.0, 0.0]])
     metrics = class_metrics(("a", "b"), confusion, np.array([0, 0, 1]))
     assert math.isnan(metrics[1].recall) and balanced_accuracy(metrics) == 0.5
     assert math.isnan(balanced_accuracy(metrics[1:]))
 
 
-def test_most_confused_classes_count_both_directions() -> None:
+def test_most_confused_classes_counts_both_directions() -> None:
     scores = np.array(
         [[0.1, 0.9, 0.0], [0.4, 0.6, 0.0], [0.2, 0.1, 0.7], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.9, 0.1, 0.0]],
         np.float32,
@@ -176,7 +182,7 @@ def test_most_confused_classes_count_both_directions() -> None:
     assert most_confused_classes(("x", "a", "m"), scores, classes, rows, count=1) == [first]
 
 
-def test_find_leak_lists_test_photos_with_a_copy_in_training() -> None:
+def test_find_leak_lists_test_photos_with_near_duplicate_in_training_set() -> None:
     photos = photos_with(normal=200)
     vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] + 0.1 * photos.vectors[:]
     splits = assign_splits(photos.photos.photos, SplitConfig())
@@ -199,7 +205,7 @@ def test_find_leak_lists_test_photos_with_a_copy_in_training() -> None:
     )
 
 
-def test_score_labels_ranks_exchanged_label_first() -> None:
+def test_score_labels_ranks_exchanged_labels_first() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [30, 20, 15])
     vectors = (np.eye(3)[truth] + 0.2 * rng.standard_normal((65, 3))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Thresholds and calibration on scores whose effects can be counted by hand."""
+"""Tests of the calibration of scores and of threshold effects, compared with direct computations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poets_edge.training.head import Indices, Matrix
 
 
 def drawn(count: int, sharpness: float, seed: int = 0) -> tuple[Matrix, Indices]:
-    """Draw scores of three classes and matching truth, then sharpen the scores."""
+    """Draw scores of three classes and true classes with these probabilities, then sharpen the scores."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (count, 3))
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -24,7 +24,7 @@ def drawn(count: int, sharpness: float, seed: int = 0) -> tuple[Matrix, Indices]
 
 
 def calibrated_by_hand(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
-    """Return scores calibrated with temperatures that were found on the other folds, photo by photo."""
+    """Calibrate the scores of each photo with the temperature fitted to the photos of all other folds."""
     found = np.empty_like(scores)
     for row in range(len(scores)):
         others = fold != fold[row]
@@ -34,7 +34,7 @@ def calibrated_by_hand(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
 
 @pytest.fixture(scope="module")
 def example() -> tuple[ScoreCalibration, Matrix, Indices]:
-    """A calibration with its calibrated scores and truth; the folds differ in size and in sharpness."""
+    """Calibration, calibrated scores and true classes, for two folds of different size and sharpness."""
     (first, of_first), (second, of_second) = drawn(30, 0.4), drawn(60, 2.5, seed=1)
     scores, truth = np.concatenate([first, second]), np.concatenate([of_first, of_second])
     fold = np.repeat([0, 1], [30, 60])
@@ -51,7 +51,7 @@ def test_calibrate_scores_uses_temperatures_of_other_folds(
     assert sum(one.count * one.score for one in found.bins) == pytest.approx(float(calibrated.max(1).sum()), rel=1e-5)
 
 
-def test_calibrate_scores_reports_error_before_and_temperature_of_all_photos() -> None:
+def test_calibrate_scores_reports_uncalibrated_error_and_overall_temperature() -> None:
     scores, truth = drawn(300, 2.0)
     found = calibrate_scores(scores, truth, np.arange(300) % 5, 0.9)
     assert found.before == pytest.approx(expected_calibration_error(scores, truth))
@@ -59,7 +59,7 @@ def test_calibrate_scores_reports_error_before_and_temperature_of_all_photos() -
     assert found.temperature == pytest.approx(2.0, rel=0.25) and found.after < found.before
 
 
-def test_thresholds_count_answers_that_are_given_and_refused(
+def test_calibrate_scores_counts_accepted_and_rejected_predictions(
     example: tuple[ScoreCalibration, Matrix, Indices],
 ) -> None:
     found, calibrated, truth = example
@@ -75,20 +75,20 @@ def test_thresholds_count_answers_that_are_given_and_refused(
         assert math.isnan(one.accuracy) if not given_all else one.accuracy == pytest.approx(given_right / given_all)
 
 
-def test_suggested_threshold_is_the_lowest_that_reaches_the_target() -> None:
+def test_calibrate_scores_suggests_lowest_threshold_reaching_target() -> None:
     scores, truth = drawn(120, 2.0)
     fold = np.arange(120) % 4
     calibrated = calibrated_by_hand(scores, truth, fold)
     best, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == truth
     reaching = [t / 100 for t in range(100) if (best >= t / 100).any() and right[best >= t / 100].mean() >= 0.85]
-    assert 0 < reaching[0] < reaching[-1], "the example must leave a choice"
+    assert 0 < reaching[0] < reaching[-1], "several thresholds above 0 must reach the target"
     found = calibrate_scores(scores, truth, fold, 0.85)
     assert found.suggested.threshold == pytest.approx(reaching[0])
     assert found.is_reached and found.target == 0.85
 
 
-def test_suggested_threshold_is_the_most_accurate_if_none_reaches_the_target() -> None:
-    """The surest answer is wrong, so the accuracy is highest in the middle; of equals the lowest threshold is taken."""
+def test_calibrate_scores_suggests_most_accurate_threshold_if_target_is_missed() -> None:
+    """The most confident prediction is wrong, so an intermediate threshold has the highest accuracy."""
     logits = np.log([0.95, 0.9, 0.8, 0.7, 0.6, 0.55])
     scores = np.exp(np.stack([logits, np.log1p(-np.exp(logits))], axis=1)).astype(np.float32)
     truth = np.array([1, 0, 0, 0, 1, 1])
@@ -102,22 +102,22 @@ def test_suggested_threshold_is_the_most_accurate_if_none_reaches_the_target() -
     assert not found.is_reached
 
 
-def test_threshold_includes_scores_equal_to_it() -> None:
-    """Two equal scores are 0.5 at any temperature."""
+def test_threshold_accepts_scores_equal_to_threshold() -> None:
+    """Two equal scores are 0.5 at any temperature, so calibration does not change them."""
     scores = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], np.float32)
     found = calibrate_scores(scores, np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 0.9)
     at_half = next(one for one in found.thresholds if one.threshold == 0.5)
     assert (at_half.answered, at_half.accuracy, at_half.mistakes_refused) == (1.0, 0.75, 0.0)
 
 
-def test_threshold_json_has_null_for_undefined_figures() -> None:
+def test_threshold_json_contains_null_for_undefined_fractions() -> None:
     one = Threshold(threshold=0.9, answered=0.0, correct_kept=0.25, mistakes_refused=1.0, accuracy=math.nan)
     assert one.to_json() == {
         "threshold": 0.9, "answered": 0.0, "right_kept": 0.25, "wrong_refused": 1.0, "accuracy": None,
     }  # fmt: skip
 
 
-def test_calibration_json_names_each_figure_once() -> None:
+def test_score_calibration_json_contains_all_values() -> None:
     scores, truth = drawn(40, 2.0)
     found = calibrate_scores(scores, truth, np.arange(40) % 4, 0.8)
     written = found.to_json()
@@ -129,7 +129,7 @@ def test_calibration_json_names_each_figure_once() -> None:
 
 
 @given(st.integers(0, 5))
-def test_calibrate_scores_does_not_depend_on_order_of_photos(seed: int) -> None:
+def test_calibrate_scores_is_independent_of_order_of_photos(seed: int) -> None:
     scores, truth = drawn(24, 1.5, seed)
     fold, order = np.arange(24) % 3, np.random.default_rng(seed).permutation(24)
     one, other = (
