@@ -1,4 +1,4 @@
-"""Archives and WebDataset shards of drawn photos, and a training run on them."""
+"""Helpers that write archives and WebDataset shards of drawn photos, and that train on them."""
 
 from __future__ import annotations
 

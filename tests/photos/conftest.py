@@ -1,4 +1,4 @@
-"""The same few photos, and the graph of their folder, for all that give photos in another way."""
+"""Fixtures: drawn photos, and the graph trained on their folder, for comparison with other sources of photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A web server on this machine whose answers a test writes byte by byte."""
+"""Local web server that sends byte sequences defined by the test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Request:
-    """A request: its method, its path with the query, and its headers by lower-case name."""
+    """HTTP request: method, path with query, and headers by lower-case name."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ Answer = Callable[[Request], Iterable[bytes]]
 
 @dataclass
 class Served:
-    """The server's address, the requests so far, and the bytes that it has sent."""
+    """Running server: its address, received requests, and number of sent bytes."""
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Served:
 
 
 def reply(body: bytes = b"", *headers: str, status: str = "200 OK") -> list[bytes]:
-    """Return an answer with a length, or with the `Content-Length` among `headers`."""
+    """Return an HTTP response; its length is that of `body` unless `headers` contain `Content-Length`."""
     lines = [f"HTTP/1.1 {status}", *headers]
     if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
         lines.append(f"Content-Length: {len(body)}")
@@ -39,13 +39,13 @@ def reply(body: bytes = b"", *headers: str, status: str = "200 OK") -> list[byte
 
 
 def listing(*names: str) -> bytes:
-    """Return the page of a folder."""
+    """Return an HTTP response with the HTML listing of a folder."""
     return "".join(f'<a href="{name}">{name}</a>\n' for name in names).encode()
 
 
 @contextlib.contextmanager
 def serving(answer: Answer) -> Iterator[Served]:
-    """Answer requests on a free port of the loopback address; each connection is closed after one answer."""
+    """Context manager that serves a free loopback port and closes each connection after one response."""
     served = Served()
 
     class Handler(socketserver.StreamRequestHandler):

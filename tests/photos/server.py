@@ -1,4 +1,4 @@
-"""A web server on this machine that can be told to misbehave."""
+"""Local web server for files, with configurable faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Files:
-    """The files of the server, its faults, and its requests so far.
+    """Files, faults and received requests of the server.
 
     Attributes:
         content: by path, `/photos.tgz`.
@@ -33,7 +33,7 @@ class Files:
 
 @contextlib.contextmanager
 def serving(files: Files) -> Iterator[Files]:
-    """Serve `files` on a free port of the loopback address; sets `files.url`."""
+    """Context manager that serves `files` on a free loopback port and sets `files.url`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

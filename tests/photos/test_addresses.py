@@ -1,4 +1,4 @@
-"""Photos at addresses: training gives the bits that a local folder gives, and errors are one line."""
+"""Tests of photos at addresses: training gives the graph of a local folder, and errors are reported in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, sha
 
 
 class _Server(SimpleHTTPRequestHandler):
-    """A file server with ETags and range requests."""
+    """Request handler of a file server with ETags and range requests."""
 
     asked: list[tuple[str, str]]
     broken: set[str]
@@ -67,7 +67,7 @@ class _Server(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
-    """An address, the folder that it serves, and the server class with its requests."""
+    """Address of a server, the served folder, and the request handler with the received requests."""
     kind = type("Server", (_Server,), {"asked": [], "broken": set()})
     folder = tmp_path / "served"
     folder.mkdir()
@@ -77,7 +77,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
         running.shutdown()
 
 
-def test_train_on_an_address_gives_the_bits_of_the_folder(
+def test_train_on_address_gives_graph_of_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
 ) -> None:
     address, folder, kind = server
@@ -91,7 +91,7 @@ def test_train_on_an_address_gives_the_bits_of_the_folder(
     kind.asked.clear()
     assert trained(f"{address}/flowers", tmp_path) == alone
     again = {path for method, path in kind.asked if method == "GET" and path.endswith(".jpg")}
-    assert len(again) < 40, "pictures of the report, and no more"
+    assert len(again) < 40, "only photos shown in the report must be downloaded"
     record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
     assert record["image_dir"] == f"{address}/flowers"
     export = ("export", "--quantize", "int8")
@@ -104,7 +104,7 @@ def test_train_on_an_address_gives_the_bits_of_the_folder(
 
 
 @pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_train_on_an_archive_at_an_address_gives_the_bits_of_the_folder(
+def test_train_on_archive_at_address_gives_graph_of_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
 ) -> None:
     address, folder, kind = server
@@ -122,7 +122,7 @@ def test_train_on_an_archive_at_an_address_gives_the_bits_of_the_folder(
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A store in memory under the scheme s3."""
+    """In-memory file system for the protocol s3."""
     need_module("fsspec")
     from fsspec.implementations.memory import MemoryFileSystem
 
@@ -142,7 +142,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Any:
     return Store()
 
 
-def test_scan_reads_shards_and_folders_in_a_store(photos: Path, tmp_path: Path, store: Any) -> None:
+def test_scan_reads_shards_and_folders_in_object_store(photos: Path, tmp_path: Path, store: Any) -> None:
     shards(tmp_path, photos)
     for path in tmp_path.glob("*.tar"):
         store.pipe_file(f"/bucket/{path.name}", path.read_bytes())
@@ -160,9 +160,9 @@ def test_scan_reads_shards_and_folders_in_a_store(photos: Path, tmp_path: Path, 
         read_contents(found[0])
 
 
-def test_scan_of_a_missing_bucket_is_one_line(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_reports_missing_bucket_in_one_line(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(self: Any, path: str, *_: Any, **__: Any) -> list[str]:
-        raise FileNotFoundError(path)  # as gcsfs does, where others find nothing
+        raise FileNotFoundError(path)  # like gcsfs; other file systems return an empty list
 
     for name in ("find", "glob"):
         monkeypatch.setattr(type(store), name, missing)
@@ -171,7 +171,7 @@ def test_scan_of_a_missing_bucket_is_one_line(store: Any, monkeypatch: pytest.Mo
             scan(photo_path(address))
 
 
-def test_train_names_the_missing_package_of_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_names_missing_package_for_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
 
     real = builtins.__import__
@@ -201,17 +201,17 @@ def test_train_names_the_missing_package_of_a_store(tmp_path: Path, monkeypatch:
         "github://owner:repository@main/photos",
     ],
 )
-def test_scan_refuses_other_protocols_than_https_s3_and_gs(address: str) -> None:
+def test_scan_rejects_protocols_other_than_https_s3_and_gs(address: str) -> None:
     with pytest.raises(DatasetError, match="https"):
         scan(photo_path(address))
 
 
-def test_train_reports_an_unreachable_address_in_one_line(tmp_path: Path) -> None:
+def test_train_reports_unreachable_address_in_one_line(tmp_path: Path) -> None:
     for name in ("photos.zip", "photos.tar", "photos"):
         poets_edge("train", f"http://127.0.0.1:9/{name}", *FEW, cwd=tmp_path).failed(f"http://127.0.0.1:9/{name}: ")
 
 
-def test_address_is_joined_like_a_path() -> None:
+def test_address_supports_path_joining() -> None:
     address = Address("https://host/photos.tar")
     assert str(address / "daisy/1.jpg") == "https://host/photos.tar/daisy/1.jpg" and address.name == "photos.tar"
     assert str(photo_path("file:///data/photos") / "a") == "file:///data/photos/a"

@@ -1,4 +1,4 @@
-"""Photos in archives and WebDataset shards: training gives the bits that a folder gives; bad archives are refused."""
+"""Tests of photos in archives and WebDataset shards: graphs equal to those of folders, and rejected archives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
-def test_train_on_an_archive_gives_the_bits_of_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
+def test_train_on_archive_gives_graph_of_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
     zipped, inside = make_zip(tmp_path / "a.zip", photos), make_zip(tmp_path / "b.zip", photos, "flower_photos/")
     tarred = make_tar(tmp_path / "c.tar", {f"./{name}": content for name, content in contents_of(photos).items()})
     assert [photo.name for photo in scan(zipped).photos] == [photo.name for photo in scan(photos).photos]
@@ -28,7 +28,7 @@ def test_train_on_an_archive_gives_the_bits_of_the_folder(photos: Path, alone: b
     assert trained(zipped, tmp_path / "zip") == trained(tarred, tmp_path / "tar") == alone
 
 
-def test_export_and_evaluate_read_the_archive_of_the_training(photos: Path, tmp_path: Path) -> None:
+def test_export_and_evaluate_read_photos_from_training_archive(photos: Path, tmp_path: Path) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos, "flower_photos/")
     trained(zipped, tmp_path)
     exported = poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
@@ -36,7 +36,7 @@ def test_export_and_evaluate_read_the_archive_of_the_training(photos: Path, tmp_
     model = "tf_files/retrained_graph_int8.tflite"
     found = json.loads(poets_edge("evaluate", model, "--image_dir", zipped, "--json", cwd=tmp_path).ok().stdout)
     same = json.loads(poets_edge("evaluate", model, "--image_dir", photos, "--json", cwd=tmp_path).ok().stdout)
-    assert found == same and found["set"] == "test", "the archive is recognised as what it was trained on"
+    assert found == same and found["set"] == "test", "the archive must be recognised as the training data"
     page = (tmp_path / "tf_files/retrained_graph.html").read_text()
     assert "data:image/jpeg" in page
     poets_edge("audit", zipped, *FEW[2:], cwd=tmp_path).ok()
@@ -44,12 +44,10 @@ def test_export_and_evaluate_read_the_archive_of_the_training(photos: Path, tmp_
     assert "photos.zip" in poets_edge("export", "--quantize", "int8", cwd=tmp_path).failed().stderr
 
 
-def test_train_does_not_read_an_unchanged_archive_again(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_train_reads_unchanged_archive_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zipped = make_zip(tmp_path / "photos.zip", photos)
     os.utime(zipped, (1_000_000_000, 1_000_000_000))
-    monkeypatch.setattr("poets_edge.photos.digests.RACY_SECONDS", -1e9)  # its change time is now
+    monkeypatch.setattr("poets_edge.photos.digests.RACY_SECONDS", -1e9)  # the photos were just written
     first = trained(zipped, tmp_path, "--not-calibrated")
     read: list[str] = []
     real = sources.read
@@ -61,12 +59,12 @@ def test_train_does_not_read_an_unchanged_archive_again(
     monkeypatch.setattr(sources, "read", counted)
     assert trained(zipped, tmp_path, "--not-calibrated") == first
     several = len([*photos.glob("*/*.jpg")])
-    assert len(read) < several, "thumbnails only"
+    assert len(read) < several, "only thumbnails must be read"
     with zipfile.ZipFile(zipped, "a") as archive:
         archive.writestr("daisy/more.jpg", next(photos.glob("roses/*.jpg")).read_bytes())
     read.clear()
     trained(zipped, tmp_path, "--not-calibrated")
-    assert len(read) > several, "it has changed"
+    assert len(read) > several, "a changed archive must be read again"
 
 
 @pytest.mark.parametrize("pattern", ["flowers-{000..002}.tar", "flowers-*.tar", "flowers-00{0,1,2}.tar"])
@@ -82,7 +80,7 @@ def test_scan_reads_webdataset_shards(photos: Path, tmp_path: Path, pattern: str
     assert sources.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
 
 
-def test_train_on_shards_with_a_cluster_gives_equal_bits(photos: Path, tmp_path: Path) -> None:
+def test_train_on_shards_with_cluster_gives_equal_graph(photos: Path, tmp_path: Path) -> None:
     shards(tmp_path, photos)
     graph = trained(tmp_path / "flowers-{000..002}.tar", tmp_path, "--cluster", "local:1")
     assert trained(tmp_path / "flowers-{000..002}.tar", tmp_path / "alone") == graph
@@ -118,7 +116,7 @@ def _tar(**files: bytes) -> bytes:
 
 
 def _tar_claiming(kind: bytes) -> bytes:
-    """Return a tar whose header claims a name of 12 GB."""
+    """Return a tar whose header declares a name of 12 GB."""
     info = tarfile.TarInfo("a/1.jpg")
     info.type, info.size = kind, 12 << 30
     return info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)
@@ -132,7 +130,7 @@ def _nested() -> bytes:
 
 
 def _tar_of_size(size: int) -> bytes:
-    """Return a tar whose extended header gives its member a size."""
+    """Return a tar whose extended header declares the given size of its member."""
     info = tarfile.TarInfo("a/1.jpg")
     info.pax_headers = {"size": str(size)}
     return info.tobuf(tarfile.PAX_FORMAT) + bytes(4096)
@@ -197,7 +195,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_train_refuses_bad_archives_in_one_line(tmp_path: Path, case: str) -> None:
+def test_train_rejects_invalid_archives_in_one_line(tmp_path: Path, case: str) -> None:
     name, content, told = BAD[case]
     if "{" not in name and "*" not in name:
         (tmp_path / name).write_bytes(content)
@@ -206,7 +204,7 @@ def test_train_refuses_bad_archives_in_one_line(tmp_path: Path, case: str) -> No
     assert told in line and "Traceback" not in failed.stderr and "\x1b" not in failed.stderr
 
 
-def test_scan_counts_photos_outside_of_class_folders(tmp_path: Path) -> None:
+def test_scan_warns_about_photos_outside_class_folders(tmp_path: Path) -> None:
     names = {f"daisy/{place}.jpg" if place else "1.jpg": b"x" for place in range(3)} | {"daisy/deep/4.jpg": b"x"}
     found = scan(make_tar(tmp_path / "a.tar", {**names, "roses/1.jpg": b"x", "LICENSE.txt": b"x", ".1.jpg": b"x"}))
     assert len(found.photos) == 3 and found.ignored == 2
@@ -215,7 +213,7 @@ def test_scan_counts_photos_outside_of_class_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("Daisy", "daisy"), ("caf\u00e9", "cafe\u0301")])
-def test_scan_refuses_class_names_that_look_alike(names: tuple[str, str], tmp_path: Path) -> None:
+def test_scan_rejects_class_names_differing_only_in_case_or_accents(names: tuple[str, str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / f"{len(name)}{name[0]}.jpg").write_bytes(b"x")
@@ -225,7 +223,7 @@ def test_scan_refuses_class_names_that_look_alike(names: tuple[str, str], tmp_pa
         scan(tmp_path)
 
 
-def test_read_contents_checks_the_size_that_an_archive_claims(tmp_path: Path) -> None:
+def test_read_contents_checks_declared_size_of_archive_member(tmp_path: Path) -> None:
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.jpg", bytes(300 << 20))
@@ -237,14 +235,14 @@ def test_read_contents_checks_the_size_that_an_archive_claims(tmp_path: Path) ->
         read_contents(first)
     assert read_contents(second) == bytes(1 << 20)
     at = data.index(b"PK\1\2", data.index(b"PK\1\2") + 4) + 24
-    data[at : at + 4] = struct.pack("<I", 1000)  # it says that it is a small one
+    data[at : at + 4] = struct.pack("<I", 1000)  # the declared size is too small
     (tmp_path / "liar.zip").write_bytes(data)
     with pytest.raises(PhotoError, match="damaged in its archive"):
         read_contents(scan(tmp_path / "liar.zip").photos[1])
 
 
-def test_scan_of_damaged_archives_raises_no_other_errors(tmp_path: Path, photos: Path) -> None:
-    """A photo in a damaged zip, which has checksums, is refused or whole."""
+def test_scan_of_damaged_archives_raises_documented_errors_only(tmp_path: Path, photos: Path) -> None:
+    """Photos in damaged zip files are rejected or complete, because zip files contain checksums."""
     import random
 
     chance, refused, whole_photos = random.Random(0), 0, set(contents_of(photos).values())
@@ -266,7 +264,7 @@ def test_scan_of_damaged_archives_raises_no_other_errors(tmp_path: Path, photos:
     assert 20 <= refused < 60
 
 
-def test_scan_takes_a_folder_named_like_an_archive_as_a_folder(photos: Path, tmp_path: Path) -> None:
+def test_scan_reads_folder_with_archive_suffix_as_folder(photos: Path, tmp_path: Path) -> None:
     for name in ("photos.zip", "photos{0..1}.tar", "a*"):
         (tmp_path / name).symlink_to(photos)
         assert len(scan(tmp_path / name).photos) == 40

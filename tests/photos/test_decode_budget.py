@@ -1,4 +1,4 @@
-"""Pictures are decoded within a budget of memory, in the formats that photos have, and in no other."""
+"""Tests of image decoding: memory limit, supported formats, and rejected formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.needs import need_module
 MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
-def test_read_photo_refuses_images_that_need_too_much_memory(tmp_path: Path) -> None:
+def test_read_photo_rejects_images_above_memory_limit(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -63,7 +63,7 @@ def test_read_photo_converts_large_images_in_strips_to_equal_pixels(mode: str, m
 
 
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"%PDF-1.4\n", b"P6 2 2 255\n" + bytes(12), b"8BPS"])
-def test_read_photo_refuses_formats_that_are_not_of_photos(tmp_path: Path, content: bytes) -> None:
+def test_read_photo_rejects_unsupported_formats(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     with pytest.raises(PhotoError, match="not a picture"):
         read_photo(tmp_path / "photo.jpg")
@@ -85,7 +85,7 @@ def test_label_skips_and_lists_special_files(tmp_path: Path) -> None:
 
 
 HEIC = Path(__file__).with_name("drawn_daisy.heic")
-"""A drawn daisy of 96 x 64 pixels, as a phone's camera would store it."""
+"""HEIC file of a drawn daisy, 96 x 64 pixels."""
 
 
 def test_read_photo_decodes_heic_with_its_plugin() -> None:
@@ -94,7 +94,7 @@ def test_read_photo_decodes_heic_with_its_plugin() -> None:
     assert pixels.shape == (64, 96, 3) and pixels.std() > 10
 
 
-def test_read_photo_names_the_missing_heic_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_read_photo_names_missing_heic_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(budget, "_HEIF_PLUGINS", ("no_such_decoder",))
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(PhotoError, match=r"a HEIC photo.*pip install pi-heif"):

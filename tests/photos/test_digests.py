@@ -1,4 +1,4 @@
-"""The cache of photo digests: unchanged photos are not read again, and changed ones always are."""
+"""Tests of the cache of photo digests: unchanged photos are read once, and changed photos again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import poets_edge
 
 
 class Folder:
-    """A photo folder that records which photos the last call has read."""
+    """Photo folder that records the photos read by the last call."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.path, self.bottlenecks_dir, self.reads = path / "photos", path / "bottlenecks", list[str]()
@@ -54,7 +54,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """Photos that are older than RACY_SECONDS, which is set to 0."""
+    """Photo folder with RACY_SECONDS set to 0, so that new digests are cached immediately."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
     made = Folder(tmp_path, monkeypatch)
     time.sleep(0.05)
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 ALL = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
 
 
-def test_unchanged_photo_is_read_once(folder: Folder) -> None:
+def test_hash_photos_reads_unchanged_photo_once(folder: Folder) -> None:
     assert folder.hash() == ALL
     assert folder.hash() == []
     assert folder.hash(rehash=True) == ALL
@@ -75,7 +75,7 @@ def test_known_sizes_give_the_signature_of_the_folder(folder: Folder) -> None:
     folder.write("b/1.jpg", b"another size than that of a/1.jpg, whose name is the same")
     time.sleep(0.05)
     photos = scan(folder.path).photos
-    for reads in (ALL, []):  # hashed, then known
+    for reads in (ALL, []):  # computed, then cached
         folder.reads.clear()
         hashed = hash_photos(photos, folder.bottlenecks_dir)
         assert sorted(folder.reads) == reads
@@ -134,14 +134,14 @@ def _longer(path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [_rewritten, _rewritten_with_its_old_times, _replaced_by_a_rename, _replaced_by_a_link, _longer]
 )
-def test_changed_photo_is_read_again(folder: Folder, change: Callable[[Path], None]) -> None:
+def test_hash_photos_reads_changed_photo_again(folder: Folder, change: Callable[[Path], None]) -> None:
     folder.hash()
     change(folder.path / "a/2.jpg")
     assert folder.hash() == ["a/2.jpg"]
 
 
-def test_recently_changed_photo_is_read_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a file could change again within one tick of the clock."""
+def test_hash_photos_reads_recently_changed_photo_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recently changed file could change again without a new modification time."""
     monkeypatch.setattr(digests, "RACY_SECONDS", 2.0)
     folder.hash()
     assert folder.hash() == ALL
@@ -149,10 +149,10 @@ def test_recently_changed_photo_is_read_again(folder: Folder, monkeypatch: pytes
     monkeypatch.setattr(digests, "RACY_SECONDS", 0.0)
     time.sleep(0.05)
     folder.hash()
-    assert folder.hash() == ["a/1.jpg"], "a time in the future says nothing"
+    assert folder.hash() == ["a/1.jpg"], "a file with a modification time in the future must be read again"
 
 
-def test_names_may_be_any_bytes(folder: Folder) -> None:
+def test_hash_photos_accepts_names_of_arbitrary_bytes(folder: Folder) -> None:
     odd = Path(os.fsdecode(os.fsencode(folder.path) + b"/b/\xff.jpg"))
     odd.write_bytes(b"odd")
     time.sleep(0.05)
@@ -161,7 +161,7 @@ def test_names_may_be_any_bytes(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not a database at all" * 100, "truncated", "a page of zeros", "a folder"])
-def test_damaged_digest_cache_is_moved_aside(folder: Folder, damage: str) -> None:
+def test_hash_photos_moves_damaged_cache_aside(folder: Folder, damage: str) -> None:
     for number in range(300):
         folder.write(f"c/{number}.jpg", b"%d" % number)
     time.sleep(0.05)
@@ -188,7 +188,7 @@ def test_damaged_digest_cache_is_moved_aside(folder: Folder, damage: str) -> Non
 
 
 class Warnings(Silent):
-    """A reporter that records warnings."""
+    """Reporter that collects warnings."""
 
     def __init__(self) -> None:
         self.lines = list[str]()
@@ -226,4 +226,4 @@ def test_record_contains_the_signature_of_readable_photos(tmp_path: Path) -> Non
         poets_edge("train", "--image_dir", photos, *few, cwd=tmp_path).ok()
         record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
         assert record["photos_sketch"] == sketch_now(learned_from) != sketch_now(scan(photos).photos)
-        time.sleep(2.1)  # so that the next run knows the digests
+        time.sleep(2.1)  # so that the digests are cached for the next run

@@ -1,4 +1,4 @@
-"""Lists of photos to exclude: hostile ones, and that `evaluate` follows what `train` did."""
+"""Tests of exclusion lists: validation, file names, and their effect on `evaluate`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.photos.archive_files import FEW
         {"leave_out": {"a.jpg": 1}},
     ],
 )
-def test_read_exclusions_refuses_names_that_no_file_or_class_can_have(content: object, tmp_path: Path) -> None:
+def test_read_exclusions_rejects_invalid_file_and_class_names(content: object, tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError, match="not a list of photos") as raised:
@@ -40,13 +40,13 @@ def test_read_exclusions_refuses_names_that_no_file_or_class_can_have(content: o
     assert "\x1b" not in str(raised.value)
 
 
-def test_read_exclusions_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+def test_read_exclusions_rejects_named_pipe_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.json")
     with pytest.raises(DatasetError, match="not a regular file"):
         read_exclusions(tmp_path / "list.json")
 
 
-def test_write_exclusions_keeps_any_file_name(tmp_path: Path) -> None:
+def test_write_exclusions_preserves_arbitrary_file_names(tmp_path: Path) -> None:
     names = [os.fsdecode(b"daisy/\xff.jpg"), "daisy/a\nb.jpg", "daisy/\u65e5\u672c.jpg"]
     write_exclusions(tmp_path / "list.json", names)
     assert read_exclusions(tmp_path / "list.json").leave_out == set(names)
@@ -67,7 +67,7 @@ def test_exclusions_in_a_model_have_no_file_names() -> None:
     assert exclusions_of_training({"exclude": exclusions.to_json()}, names[1:]).leave_out == frozenset()
 
 
-def test_evaluate_counts_photos_in_the_classes_of_the_training(photos: Path, tmp_path: Path) -> None:
+def test_evaluate_applies_exclusions_of_training(photos: Path, tmp_path: Path) -> None:
     names = [photo.name for photo in scan(photos).photos]
     swapped = {name: "roses" if name.startswith("tulips") else "tulips" for name in names if name[0] in "rt"}
     (tmp_path / "list.json").write_text(json.dumps({"leave_out": names[:3], "belongs_to": swapped}))

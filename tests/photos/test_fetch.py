@@ -1,4 +1,4 @@
-"""The codelab's archive from a server on this machine: whole and checked, or not there."""
+"""Tests of `fetch_flowers` with a local server: complete verified downloads, or none."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_fetch_flowers_leaves_only_the_photo_folder(server: Files, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_fetch_flowers_resumes_a_broken_download(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_resumes_interrupted_download(server: Files, tmp_path: Path) -> None:
     server.break_after = [1000, 0, 0, 0, 0]
     wanted = archive(server, GOOD)
     with pytest.raises(DownloadError):
@@ -118,20 +118,20 @@ def test_fetch_flowers_does_not_unpack_another_archive(server: Files, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["flower_photos/../../evil", "/evil", "../evil", "flower_photos/a\\..\\evil", "evil"])
-def test_fetch_flowers_refuses_members_outside_the_folder(server: Files, tmp_path: Path, name: str) -> None:
+def test_fetch_flowers_rejects_members_outside_folder(server: Files, tmp_path: Path, name: str) -> None:
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "in/flowers", archive=archive(server, packed(*PHOTOS, (name, b"evil"))))
     assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "in/flowers").exists()
 
 
-def test_fetch_flowers_refuses_links(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_rejects_links(server: Files, tmp_path: Path) -> None:
     content = packed(*PHOTOS, links=(("flower_photos/daisy/3.jpg", "/etc/hostname"),))
     with pytest.raises(DownloadError, match="must not be unpacked"):
         fetch_flowers(tmp_path / "flowers", archive=archive(server, content))
     assert not (tmp_path / "flowers").exists()
 
 
-def test_fetch_flowers_refuses_a_folder_with_files(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_rejects_nonempty_folder(server: Files, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(OutputError, match="there is something already"):
         fetch_flowers(tmp_path, archive=archive(server, GOOD))
@@ -140,6 +140,6 @@ def test_fetch_flowers_refuses_a_folder_with_files(server: Files, tmp_path: Path
 
 
 @pytest.mark.parametrize("folder", [".", ".."])
-def test_fetch_flowers_refuses_the_working_directory(server: Files, folder: str) -> None:
+def test_fetch_flowers_rejects_working_directory(server: Files, folder: str) -> None:
     with pytest.raises(OutputError, match="name of a new folder"):
         fetch_flowers(Path(folder), archive=archive(server, GOOD))

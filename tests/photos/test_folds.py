@@ -1,4 +1,4 @@
-"""Assignment to folds: even, deterministic, and with copies of a photo in one fold."""
+"""Tests of the assignment to folds: balanced, deterministic, and with copies of a photo in one fold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fold(found: list[Photo], wanted: int = 5, same: Mapping[str, str] | None = N
 
 
 def by_name(found: list[Photo], folds: Folds) -> dict[str, int]:
-    """Return the folds by the names of the photos, without NO_FOLD."""
+    """Return the fold of each photo by name, without photos that have no fold."""
     names = (photo.name for photo in found)
     return {name: number for name, number in zip(names, folds.assignment.tolist(), strict=True) if number != NO_FOLD}
 
@@ -52,18 +52,18 @@ def test_assign_folds_spreads_each_class_evenly() -> None:
         assert {counts[label, number] for number in range(5)} <= {total // 5, total // 5 + 1}
 
 
-def test_assign_folds_does_not_depend_on_order() -> None:
+def test_assign_folds_is_independent_of_order_of_photos() -> None:
     found = photos({"daisy": 23, "roses": 10})
     assert by_name(found, fold(found)) == by_name(found[::-1], fold(found[::-1]))
 
 
-def test_repeats_give_different_folds() -> None:
+def test_assign_folds_differs_between_repeats() -> None:
     contents = [HashedPhoto(photo, hashlib.sha256(photo.name.encode()).digest()) for photo in photos({"a": 9, "b": 9})]
     assignments = [tuple(folds.assignment.tolist()) for folds in assign_folds(contents, 3, repeats=4)]
     assert len(set(assignments)) == 4
 
 
-def test_variants_and_copies_share_a_fold() -> None:
+def test_assign_folds_puts_variants_and_copies_in_one_fold() -> None:
     found = photos({"daisy": 20, "roses": 20}, variants=3)
     # A copy in another class, and a chain: a variant of one is a copy of another.
     same = {"roses/000_nohash_0.jpg": "daisy/000_nohash_0.jpg", "daisy/001_nohash_1.jpg": "daisy/000_nohash_2.jpg"}
@@ -76,7 +76,7 @@ def test_variants_and_copies_share_a_fold() -> None:
     assert len({number for numbers in by_group.values() for number in numbers}) == 5
 
 
-def test_smallest_class_limits_the_number_of_folds() -> None:
+def test_assign_folds_limits_folds_by_smallest_class() -> None:
     folds = fold(photos({"daisy": 30, "roses": 3}))
     assert folds.count == 3
     [remark] = folds.warnings()
@@ -85,7 +85,7 @@ def test_smallest_class_limits_the_number_of_folds() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_class_of_one_photo_has_no_fold(variants: int) -> None:
+def test_assign_folds_gives_class_of_one_photo_no_fold(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5
@@ -94,7 +94,7 @@ def test_class_of_one_photo_has_no_fold(variants: int) -> None:
     assert "class tulips" in folds.warnings()[0]
 
 
-def test_impossible_folds_are_refused() -> None:
+def test_assign_folds_rejects_impossible_numbers_of_folds() -> None:
     with pytest.raises(DatasetError, match="Add photos"):
         fold(photos({"daisy": 1, "roses": 1}))
     for wanted in (1, -3):

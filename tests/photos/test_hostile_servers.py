@@ -1,4 +1,4 @@
-"""Servers that are not trusted: limits of bytes, time and depth, passwords, and unreliable time stamps."""
+"""Tests of photos on untrusted servers: limits of size, time and depth, passwords, and unreliable time stamps."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tests.photos.hostile_server import Answer, Request, Served, listing, reply,
 PHOTO = draw_photo("daisy", 0)
 SECRET = "gar/ten:4@8"
 LONGER = 64 << 20 | 1
-"""One byte more than is read of an answer without a length."""
+"""Size of a response above the limit for responses without a length, in bytes."""
 
 
 def photo_site(request: Request) -> Iterable[bytes]:
-    """Answer as a site with two class folders of one photo each."""
+    """Return the response of a site with two class folders of one photo each."""
     pages = {"/": listing("daisy/", "roses/"), "/daisy/": listing("1.jpg"), "/roses/": listing("1.jpg")}
     if request.path in pages:
         return reply(pages[request.path])
@@ -42,7 +42,7 @@ def photo_site(request: Request) -> Iterable[bytes]:
 
 
 def with_password(request: Request) -> Iterable[bytes]:
-    """Answer as `photo_site` if the request has the right name and password."""
+    """Return the response of `photo_site` if the request has the correct user name and password."""
     wanted = "Basic " + base64.b64encode(f"anna:{SECRET}".encode()).decode()
     if request.headers.get("authorization") != wanted:
         return reply(status="401 Unauthorized")
@@ -50,24 +50,24 @@ def with_password(request: Request) -> Iterable[bytes]:
 
 
 def zeros(*headers: str) -> Iterator[bytes]:
-    """Yield an endless answer of zeros."""
+    """Yield an endless response of zeros."""
     yield "\r\n".join(["HTTP/1.1 200 OK", *headers, "", ""]).encode()
     yield from itertools.repeat(bytes(1 << 20))
 
 
 def given(served: Served) -> str:
-    """Return the server's address with a name and a password."""
+    """Return the server's address with user name and password."""
     return served.url.replace("://", "://anna:gar%2Ften:4%408@")
 
 
-def test_scan_sends_password_of_the_address_to_its_server() -> None:
+def test_scan_sends_password_of_address_to_its_server() -> None:
     with serving(with_password) as served:
         found = scan(photo_path(given(served)))
         assert [read_contents(photo) for photo in found.photos] == [PHOTO, PHOTO]
         assert str(found.photos[0].path) == f"{served.url}/daisy/1.jpg"
 
 
-def test_train_writes_the_password_nowhere(tmp_path: Path) -> None:
+def test_train_does_not_write_password_to_files_or_output(tmp_path: Path) -> None:
     with serving(with_password) as served:
         for _ in range(2):
             ran = poets_edge("train", given(served), *FEW, cwd=tmp_path)
@@ -97,7 +97,7 @@ def test_error_messages_do_not_contain_the_password(arguments: tuple[str, ...], 
     assert ran.status and "secret" not in ran.stdout + ran.stderr and "anna" not in ran.stdout + ran.stderr
 
 
-def test_redirect_to_another_server_does_not_carry_the_password() -> None:
+def test_redirect_to_another_server_omits_password() -> None:
     with serving(photo_site) as other:
 
         def redirecting(request: Request) -> Iterable[bytes]:
@@ -109,7 +109,7 @@ def test_redirect_to_another_server_does_not_carry_the_password() -> None:
     assert other.requests and not any("authorization" in request.headers for request in other.requests)
 
 
-def test_helper_process_gets_the_password_and_hides_it_from_its_own_children() -> None:
+def test_helper_process_receives_password_and_hides_it_from_children() -> None:
     with serving(with_password) as served:
         Address(given(served))
         code = (
@@ -158,7 +158,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
 
 
 @pytest.mark.parametrize("case", ENDLESS)
-def test_endless_answers_are_not_read_to_their_end(case: str) -> None:
+def test_read_contents_limits_endless_responses(case: str) -> None:
     answer, told = ENDLESS[case]
 
     def photo(request: Request) -> Iterable[bytes]:
@@ -174,7 +174,7 @@ def test_endless_answers_are_not_read_to_their_end(case: str) -> None:
         assert served.sent < 2 * LONGER
 
 
-def test_compressed_answers_are_refused() -> None:
+def test_compressed_responses_are_rejected() -> None:
     import gzip
 
     bomb = gzip.compress(bytes(1 << 20))
@@ -185,7 +185,7 @@ def test_compressed_answers_are_refused() -> None:
         contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_an_answer_that_breaks_off_is_not_a_photo() -> None:
+def test_read_contents_rejects_incomplete_response() -> None:
     with (
         serving(lambda _: reply(PHOTO[:100], f"Content-Length: {len(PHOTO)}")) as served,
         pytest.raises(RemoteError, match="breaks off"),
@@ -193,7 +193,7 @@ def test_an_answer_that_breaks_off_is_not_a_photo() -> None:
         contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_a_slow_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_contents_times_out_on_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.photos.http.SECONDS", 0.5)
 
     def drip(_: Request) -> Iterator[bytes]:
@@ -208,7 +208,7 @@ def test_a_slow_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("case", ["one page", "folder that links to itself", "ever new folders"])
-def test_endless_listings_are_refused(case: str) -> None:
+def test_scan_rejects_endless_listings(case: str) -> None:
     numbers = itertools.count()
 
     def site(_: Request) -> Iterable[bytes]:
@@ -236,7 +236,7 @@ def test_redirects_are_limited_to_https_and_localhost() -> None:
             contents_at(photo_path(f"{served.url}/1.jpg"))
 
 
-def test_terminal_control_characters_of_a_server_are_not_printed() -> None:
+def test_error_messages_escape_control_characters_of_server() -> None:
     with (
         serving(lambda _: [b"\x1b[2J\x1b[31m" * 2000 + b"\r\n\r\n"]) as served,
         pytest.raises(RemoteError) as raised,
@@ -245,8 +245,8 @@ def test_terminal_control_characters_of_a_server_are_not_printed() -> None:
     assert "\x1b" not in str(raised.value) and len(str(raised.value)) < 400
 
 
-def test_archive_of_a_lying_server_is_refused() -> None:
-    """The server claims 12 GB and sends tar headers without end."""
+def test_scan_rejects_archive_with_false_declared_size() -> None:
+    """The server declares 12 GB and sends an endless sequence of tar headers."""
     import io
     import tarfile
 
@@ -269,7 +269,7 @@ def test_archive_of_a_lying_server_is_refused() -> None:
 
 
 class Stamped:
-    """A server of one photo whose only stamp is Last-Modified in whole seconds, like `python -m http.server`."""
+    """Server of one photo that sends Last-Modified in whole seconds and no ETag, like `python -m http.server`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -291,11 +291,11 @@ def digest_of(folder: str, cache: Path) -> bytes:
 
 
 @pytest.mark.parametrize("skew", [0.0, -3600.0])
-def test_a_rewrite_within_the_same_second_is_noticed(tmp_path: Path, skew: float) -> None:
+def test_rewrite_of_photo_within_one_second_is_detected(tmp_path: Path, skew: float) -> None:
     photo, cache = tmp_path / "1.jpg", tmp_path / "bottlenecks"
 
     class Skewed(Stamped):
-        """Its clock is late."""
+        """Server whose clock is slow."""
 
         def times(self, changed: float) -> list[tuple[str, float]]:
             return [(name, at + skew) for name, at in super().times(changed)]

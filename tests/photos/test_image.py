@@ -1,4 +1,4 @@
-"""The one way from a picture to numbers, on wild pictures."""
+"""Tests of decoding and normalizing unusual and damaged images."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def test_read_photo_applies_every_exif_orientation(orientation: int, width: int,
     st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF"])
 )
 @settings(max_examples=150, deadline=None)
-def test_read_photo_of_any_bytes_raises_only_photo_errors(junk: bytes, head: bytes) -> None:
+def test_read_photo_raises_only_photo_errors_for_arbitrary_bytes(junk: bytes, head: bytes) -> None:
     try:
         assert read_photo(head + junk).mode == "RGB"
     except PhotoError as error:
         assert "\n" not in str(error)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of damaged tags
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns about damaged tags
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_read_photo_of_damaged_files_raises_only_photo_errors(data: st.DataObject) -> None:
+def test_read_photo_raises_only_photo_errors_for_damaged_files(data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]))
     content = bytearray(encoded(gradient(60, 40), form))
     for _ in range(data.draw(st.integers(1, 5))):
@@ -90,7 +90,7 @@ def test_read_photo_decodes_large_jpegs_at_reduced_size() -> None:
     np.testing.assert_allclose(fit(read, (224, 224)).astype(int), fit(large, (224, 224)).astype(int), atol=4)
 
 
-def test_read_photo_gives_equal_pixels_for_every_kind_of_source(flowers: Path) -> None:
+def test_read_photo_gives_equal_pixels_for_all_source_types(flowers: Path) -> None:
     path = flowers / "daisy/21652746_cc379e0eea_m.jpg"
     with path.open("rb") as file:
         pictures = [read_photo(source) for source in (path, str(path), path.read_bytes(), file)]

@@ -23,7 +23,7 @@ def photos(flowers: Path) -> list[Photo]:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Photo]:
-    """The photos that were decoded, in order."""
+    """List of the decoded photos, in order."""
     found: list[Photo] = []
 
     def counting(photo: Photo) -> object:
@@ -41,14 +41,14 @@ def test_image_cache_decodes_once_for_all_sizes(photos: list[Photo], decoded: li
         np.testing.assert_array_equal(pixels, fit(open_photo(photos[0]), size))
 
 
-def test_image_cache_keeps_nothing_by_default(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_is_empty_by_default(photos: list[Photo], decoded: list[Photo]) -> None:
     images = ImageCache()
     for _ in range(2):
         images.at(photos[0], [SMALL])
     assert len(decoded) == 2
 
 
-def test_image_cache_keeps_the_first_photos_that_fit(photos: list[Photo], decoded: list[Photo]) -> None:
+def test_image_cache_stores_first_photos_within_limit(photos: list[Photo], decoded: list[Photo]) -> None:
     images = ImageCache(2 * SMALL[0] * SMALL[1] * 3)
     first = [images.at(photo, [SMALL])[SMALL] for photo in photos]
     again = [images.at(photo, [SMALL])[SMALL] for photo in photos]
@@ -57,7 +57,7 @@ def test_image_cache_keeps_the_first_photos_that_fit(photos: list[Photo], decode
         np.testing.assert_array_equal(one, other)
 
 
-def test_image_cache_raises_each_time_for_an_unreadable_photo(tmp_path: Path) -> None:
+def test_image_cache_raises_on_every_access_to_unreadable_photo(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     photo, images = Photo(tmp_path / "broken.jpg", "broken.jpg", "rose"), ImageCache(1 << 20)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Photo folders that are divided into train/, val/ and test/ with class folders inside."""
+"""Tests of photo folders with split folders (train/, val/, test/) that contain class folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import poets_edge
 
 @pytest.fixture
 def divided(tmp_path: Path) -> Path:
-    """A folder with nine photos per class in `train` and three in `Valid`."""
+    """Photo folder with nine photos per class in `train` and three in `Valid`."""
     draw_photos(tmp_path / "drawn", per_class=12)
     for photo in scan(tmp_path / "drawn").photos:
         number = int(photo.file.stem.rpartition("-")[2])
@@ -26,24 +26,26 @@ def divided(tmp_path: Path) -> Path:
     return tmp_path / "divided"
 
 
-def test_split_folders_determine_the_split(divided: Path) -> None:
+def test_split_uses_split_folders(divided: Path) -> None:
     found = scan(divided)
     assert found.set_folders == ("Valid", "train") and len(found.classes) == 5
     sets = split(found.photos, SplitConfig(testing=20, validation=10))
     for name, chosen in sets.items():
         assert (chosen == "validation") is name.startswith("Valid/"), name
     tested = [name for name, chosen in sets.items() if chosen == "test"]
-    assert len(tested) >= 5 and all(name.startswith("train/") for name in tested), "a set without a folder is filled"
+    assert len(tested) >= 5 and all(name.startswith("train/") for name in tested), (
+        "a split without a folder must be filled"
+    )
 
 
-def test_test_folder_is_the_test_split(divided: Path) -> None:
+def test_split_uses_test_folder_as_test_set(divided: Path) -> None:
     (divided / "Valid").rename(divided / "test")
     sets = split(scan(divided).photos, SplitConfig(testing=50, validation=0))
     assert all((chosen == "test") is name.startswith("test/") for name, chosen in sets.items())
 
 
 @pytest.mark.parametrize("names", [("train",), ("train", "daisies"), ("val", "test"), ("train", "training")])
-def test_class_folders_may_have_names_of_splits(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_scan_accepts_class_folders_named_like_splits(names: tuple[str, ...], tmp_path: Path) -> None:
     draw_photos(tmp_path / "drawn", per_class=1)
     photo = next((tmp_path / "drawn/daisy").iterdir())
     for name in names:

@@ -1,4 +1,4 @@
-"""Splits: a photo's split depends on its name alone."""
+"""Tests of splits: a photo's split depends on its name only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def photos(names: list[str], label: str = "daisy", folder: str = "x") -> list[Ph
 
 
 @given(NAMES)
-def test_split_does_not_depend_on_the_folder(names: list[str]) -> None:
+def test_split_is_independent_of_folder(names: list[str]) -> None:
     percentages = SplitConfig()
     assert split(photos(names, folder="photos"), percentages) == split(
         photos(names, folder="./a/../photos"), percentages
@@ -44,14 +44,14 @@ def test_class_of_three_photos_has_one_in_each_split(names: list[str], testing: 
 
 @given(NAMES, st.integers(2, 4))
 @settings(max_examples=50)
-def test_group_stays_in_one_split(names: list[str], copies: int) -> None:
+def test_split_puts_variants_of_a_photo_in_one_split(names: list[str], copies: int) -> None:
     grouped = [f"{name}_nohash_{number}" for name in names for number in range(copies)]
     sets = split(photos(grouped), SplitConfig())
     for name in names:
         assert len({sets[f"daisy/{name}_nohash_{number}.jpg"] for number in range(copies)}) == 1
 
 
-def test_added_photos_do_not_move_others() -> None:
+def test_split_of_photos_is_unchanged_by_added_photos() -> None:
     before = split(photos([str(number) for number in range(500)]), SplitConfig())
     after = split(photos([str(number) for number in range(700)]), SplitConfig())
     assert all(after[name] == chosen for name, chosen in before.items())
@@ -128,14 +128,14 @@ def test_split_does_not_depend_on_the_order_of_photos(names: list[str], order: l
     assert split(shuffled, SplitConfig()) == split(listed, SplitConfig())
 
 
-def test_classes_are_divided_independently() -> None:
+def test_split_of_a_class_is_independent_of_other_classes() -> None:
     daisies, roses = photos(["1", "2", "3", "4"]), photos(["1", "2"], "roses")
     together, alone = split([*roses, *daisies], SplitConfig()), split(daisies, SplitConfig())
     assert {name: of for name, of in together.items() if name.startswith("daisy")} == alone
     assert {together[photo.name] for photo in roses} == {"training"}
 
 
-def test_photos_of_split_folders_stay_there() -> None:
+def test_split_keeps_photos_in_their_split_folders() -> None:
     """A test folder is given, so the other photos are divided into training and validation only."""
     given_test = [replace(photo, given_split="test") for photo in photos(["a", "b"])]
     rest = photos([str(number) for number in range(100)])

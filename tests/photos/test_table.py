@@ -1,4 +1,4 @@
-"""Tables of photos, and the sets into which photos are divided."""
+"""Tests of photo tables, and of the splits of their photos."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_table_is_a_sequence_of_photos(folder: Path) -> None:
         found[len(found)]
 
 
-def test_exclusions_drop_photos_and_change_classes(folder: Path) -> None:
+def test_exclusions_remove_photos_and_change_classes(folder: Path) -> None:
     changed = Exclusions(frozenset({"a/1.jpg"}), {"b/2.jpg": "c", "b/日本.jpg": "a"}).apply(scan(folder))
     assert {photo.name: photo.label for photo in changed.photos} == {
         NAMES[1]: "a", NAMES[2]: "a", "b/2.jpg": "c", "b/日本.jpg": "a"
@@ -57,7 +57,7 @@ def test_photo_digests_map_names_to_hexadecimal(folder: Path) -> None:
 
 
 def test_split_agrees_with_version_0_2_0() -> None:
-    """Large classes, small ones, groups, and classes that miss a set by chance."""
+    """The classes are large or small, contain groups, or have no photo in a split by chance."""
     names = [f"large/{number}.jpg" for number in range(60)] + [f"group/{n % 4}_nohash_{n}.jpg" for n in range(12)]
     names += [f"small/{number}.jpg" for number in range(3)] + ["two/1.jpg", "two/2.jpg", "é/e\u0301.jpg"]
     sets = split([Photo(Path(name), name, name.partition("/")[0]) for name in names], SplitConfig())
