@@ -1,1 +1,1 @@
-"""Latency and accuracy of models, on this machine or on another."""
+"""Measurement of the latency and accuracy of models, on this machine or on another device."""

@@ -1,4 +1,4 @@
-"""`benchmark`: latency and accuracy of models on this device."""
+"""The command `benchmark`: latency and accuracy of models on this machine."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from poets_edge.photos.folder import Photo
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-benchmark-1"
-"""Format of one device's results."""
+"""Value of `format` in a file with the results of one device."""
 DEVICES_FORMAT = "poets_edge-benchmarks-1"
-"""Format of several devices' results, in a list called `devices`."""
+"""Value of `format` in a file with the results of several devices, which are in the list `devices`."""
 
 _DEFAULT_THREADS = (1, 2, 4)
 _STAGE_PHOTOS = 20
@@ -40,11 +40,11 @@ class BenchmarkOptions:
 
     Attributes:
         models: `.tflite` files.
-        threads: CPU threads of an inference; by default 1, 2 and 4, up to the number of cores.
-        timing: how long to measure.
-        image_dir: a folder of labelled photos, for accuracy, and for the times of decoding and resizing.
-        split: the photos to score; see `evaluate`.
-        labels: labels file, in place of the models' own.
+        threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
+        timing: duration and number of measurements.
+        image_dir: folder of labelled photos, for the accuracy and for the times of decoding and resizing.
+        split: split of the photos on which the accuracy is measured; see `evaluate`.
+        labels: labels file that replaces the labels of the models.
     """
 
     models: tuple[Path, ...]
@@ -65,12 +65,12 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCheck:
-    """Scores of a model on a device compared with those on this machine, for the same photos.
+    """Comparison of the scores of a model on a device with its scores on this machine.
 
     Attributes:
-        photos: number of photos that both could read.
-        agreement: share of them with the same label, 0 to 1.
-        difference: largest difference of any score.
+        photos: number of photos that both machines could read.
+        agreement: fraction of these photos with equal labels, 0 to 1.
+        difference: maximum absolute difference of the scores.
     """
 
     photos: int
@@ -83,8 +83,10 @@ class ModelAccuracy:
     """Accuracy of a model.
 
     Attributes:
-        agreement: share of photos with the same label as the float32 file of the same graph; None without that file.
-        check: comparison with this machine's scores, if another device was measured.
+        evaluation: evaluation on the photos.
+        agreement: fraction of the photos, 0 to 1, to which the float32 file of the same graph assigns the same label;
+            None without a float32 file.
+        check: comparison with the scores on this machine; None unless another device was measured.
     """
 
     evaluation: Evaluation
@@ -98,11 +100,12 @@ class ModelAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Tabular):
-    """The result of `benchmark`, in the order of the models given.
+    """Result of `benchmark`.
 
     Attributes:
-        machine: facts about the device, as `machine_facts` returns them.
-        accuracy: by model; empty without photos.
+        machine: facts about the device; see `machine_facts`.
+        measurements: one measurement per model and number of threads, in the order of the models.
+        accuracy: accuracy of each model; empty without photos.
         host: the device that was measured; "" for this machine.
     """
 
@@ -114,7 +117,7 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency of the first model, in milliseconds, at the number of threads at which it is fastest."""
+        """Latency of the first model in milliseconds, with the fastest number of threads."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
@@ -143,11 +146,11 @@ class BenchmarkResult(Tabular):
 
     @property
     def names(self) -> dict[Path, str]:
-        """A distinct name for each model."""
+        """Distinct name of each model."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `read_benchmark` reads."""
+        """Return JSON-compatible values, in the format that `read_benchmark` reads."""
         results = []
         for measurement in self.measurements:
             entry = measurement.to_json()
@@ -166,18 +169,18 @@ class BenchmarkResult(Tabular):
 
 
 def results_json(results: Sequence[BenchmarkResult]) -> dict[str, Any]:
-    """Return the JSON of one device or of several, as `benchmark` writes it and `compare` reads it."""
+    """Return JSON-compatible values for the results of one or several devices, in the format that `compare` reads."""
     if len(results) == 1:
         return results[0].to_json()
     return {"format": DEVICES_FORMAT, "devices": [result.to_json() for result in results]}
 
 
 def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> BenchmarkResult:
-    """Measure models on this device.
+    """Measure the latency and accuracy of models on this machine.
 
     Raises:
-        ModelError: a file is not a model that takes a picture.
-        DatasetError: no photo can be read, or a class is not among a model's labels.
+        ModelError: a file is not an image classification model.
+        DatasetError: no photo can be read, or a class is not among the labels of a model.
         RuntimeMissingError: no interpreter is installed.
     """
     reporter = reporter or Silent()
@@ -201,7 +204,7 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
 
 
 def check_models(options: BenchmarkOptions) -> None:
-    """Raise ModelError if a model cannot be measured."""
+    """Raise ModelError if one of the models is not an image classification model."""
     for model in options.models:
         Classifier(model, labels=options.labels, unlabelled=True)
 
@@ -212,12 +215,12 @@ def model_names(models: Sequence[Path]) -> dict[Path, str]:
 
 
 def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the numbers of threads to measure on a machine: those wanted, else 1, 2 and 4 up to its cores."""
+    """Return the numbers of threads to measure: `wanted`, by default 1, 2 and 4 up to the number of cores."""
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
 def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
-    """Return each model's scores of the photos; empty without photos."""
+    """Return the predictions of each model for the photos; empty without photos."""
     if options.image_dir is None:
         return {}
     return {
@@ -229,12 +232,12 @@ def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predict
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return the photos with which decoding and resizing are timed."""
+    """Return the photos for timing decoding and resizing; empty without predictions."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 
 def accuracy_of(options: BenchmarkOptions, predictions: Mapping[Path, Predictions]) -> dict[Path, ModelAccuracy]:
-    """Return the accuracy of each model from its scores."""
+    """Return the accuracy of each model, computed from its predictions."""
     classifiers = {model: Classifier(model, labels=options.labels) for model in predictions}
     found = {}
     for model, scores in predictions.items():
@@ -247,7 +250,7 @@ def accuracy_of(options: BenchmarkOptions, predictions: Mapping[Path, Prediction
 def result_warnings(
     machine: Mapping[str, Any], measurements: Sequence[Measurement], disturbances: Sequence[str]
 ) -> list[str]:
-    """Return what makes the result of a benchmark doubtful."""
+    """Return warnings about conditions that make the result of a benchmark unreliable."""
     cores = machine["cores"]
     found = [
         f"{threads} threads on {cores} cores: they take turns, which is slower than {cores}."
@@ -260,7 +263,7 @@ def result_warnings(
 
 
 def _float_twin(model: Classifier, others: Mapping[Path, Classifier]) -> Path | None:
-    """Return the float32 file of the same graph among the files given."""
+    """Return the float32 file among `others` that was exported from the same graph as `model`; None without one."""
 
     def graph(classifier: Classifier) -> Any:
         return (classifier.metadata.facts.get("training") or {}).get("graph_sha256")

@@ -1,4 +1,4 @@
-"""`compare`: results of `benchmark --output` side by side, with ratios, for several devices or several versions."""
+"""The command `compare`: table of several results of `benchmark --output`, with ratios of latencies."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from poets_edge.errors import UsageError
 
 @dataclass(frozen=True)
 class Cell:
-    """One variant in one file.
+    """Results of one variant in one file.
 
     Attributes:
-        median: milliseconds.
-        ratio: time relative to the first file, with an interval; None if the first file lacks the variant.
-        accuracy: 0 to 1, or None.
+        median: median latency in milliseconds.
+        ratio: latency relative to the first file, with an interval; None if the first file lacks the variant.
+        size: file size of the model in bytes.
+        accuracy: accuracy, 0 to 1; None if it was not measured.
     """
 
     median: float
@@ -41,7 +42,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One variant; a cell for each file, None if the file lacks the variant."""
+    """Results of one variant (model and number of threads) in all files.
+
+    Attributes:
+        cells: one cell per file; None if the file lacks the variant.
+    """
 
     model: str
     threads: int
@@ -50,7 +55,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Files by name, with their machines and warnings, and the variants of all of them."""
+    """Comparison of result files.
+
+    Attributes:
+        names: names of the files or devices.
+        machines: descriptions of the machines, in the order of `names`.
+        warnings: warnings in the files, in the order of `names`.
+        rows: one row per variant.
+    """
 
     names: tuple[str, ...]
     machines: tuple[str, ...]
@@ -75,10 +87,10 @@ class Comparison:
 
 
 def compare(files: Sequence[Path]) -> Comparison:
-    """Compare result files with the first of them.
+    """Compare result files of `benchmark` with the first of them.
 
     Raises:
-        UsageError: fewer than two files.
+        UsageError: there are fewer than two devices in the files.
         RecordError: a file was not written by `benchmark --output`.
     """
     titles = [name.removesuffix(".json") for name in distinct_names(files)]
@@ -109,7 +121,10 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
-    """Return results by model and threads. Models are named by architecture and quantization, if the file has them."""
+    """Return results by model name and number of threads.
+
+    The name of a model is its architecture and quantization if the file contains them, otherwise the file name.
+    """
     found: dict[tuple[str, int], VariantResult] = {}
     for result in device.results:
         known = result.architecture and result.quantization

@@ -1,4 +1,4 @@
-"""A model under load, one window of time after the other, in a helper process."""
+"""Inference of a model under sustained load in a helper process, measured in windows of time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
-"""Samples of a window that are kept; of more samples, this number, evenly spaced."""
+"""Maximum number of samples that a window stores; of more, evenly spaced samples are stored."""
 
 _SHAPE = {
     "seconds": POSITIVE,
@@ -33,15 +33,15 @@ _SHAPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class LoadWindow:
-    """The inferences of one window of time.
+    """Measurements of the inferences in one window of time.
 
     Attributes:
-        seconds: length of the window.
+        seconds: length of the window in seconds.
         runs: number of inferences.
-        late: inferences that were skipped because the model was too slow for the rate.
-        median_ms, p90_ms: percentiles of the inference times, milliseconds.
-        samples_ms: inference times, milliseconds; at most 1000 of them.
-        state: of the machine, at the end of the window.
+        late: number of inferences that were skipped because the model was too slow for the rate.
+        median_ms, p90_ms: percentiles of the inference times, in milliseconds.
+        samples_ms: up to 1000 inference times, in milliseconds.
+        state: state of the machine at the end of the window.
     """
 
     seconds: float
@@ -54,7 +54,7 @@ class LoadWindow:
 
     @classmethod
     def from_json(cls, value: Any) -> LoadWindow:
-        """Read what `to_json` has written. Raises RecordError."""
+        """Return the window from the JSON values of `to_json`. Raises RecordError."""
         found = check(value, _SHAPE)
         named = {name: found[name] for name in _SHAPE}
         state = MachineState.from_json(found["state"])
@@ -66,10 +66,16 @@ class LoadWindow:
 
 
 class Load:
-    """Runs one model at full load or at a fixed rate. The first call loads the model."""
+    """Callable that runs a model at full load or at a fixed rate; the first call loads the model."""
 
     def __init__(self, model: Path, *, threads: int, rate: float | None) -> None:
-        """Args: rate: inferences per second; None for full load."""
+        """Store the options.
+
+        Args:
+            model: path of a `.tflite` file.
+            threads: CPU threads per inference.
+            rate: inferences per second; None for full load.
+        """
         self._model = model
         self._threads = threads
         self._interval = 1 / rate if rate else 0.0
@@ -77,7 +83,7 @@ class Load:
         self._due = 0.0
 
     def __call__(self, seconds: float) -> LoadWindow:
-        """Run the model for some seconds.
+        """Run the model for `seconds` seconds and return the measurements.
 
         Raises:
             ModelError, RuntimeMissingError: the model cannot be run.
@@ -96,7 +102,7 @@ class Load:
                     time.sleep(ahead)
                 elif ahead < -self._interval:
                     late += int(-ahead / self._interval)
-                    self._due = clock()  # overdue inferences are skipped, as a camera's frames are
+                    self._due = clock()  # overdue inferences are skipped, like the frames of a camera
                 self._due += self._interval
             before = clock()
             self._invoke()

@@ -1,6 +1,6 @@
-"""Facts about the machine that measures, and its state during the measurement.
+"""Facts about the measuring machine, and its state during a measurement.
 
-Everything is read from /proc and /sys; what a system does not have is None.
+Values are read from /proc and /sys; unavailable values are None.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _PI_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
-"""Raspberry Pi firmware, get_throttled: bits that hold now; 16 higher those that have held since it started."""
+"""Meaning of the low bits of `get_throttled` of the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
+"""Offset of the bits of `get_throttled` that describe the time since the start."""
 _HOT = 80
-"""°C."""
+"""Temperature in °C from which the result of a measurement contains a warning."""
 
 
 _STATE = {
@@ -40,17 +41,17 @@ _STATE = {
 
 @dataclass(frozen=True, kw_only=True)
 class MachineState:
-    """State of the machine at one moment; None where the system does not report it.
+    """State of the machine at one point in time; values that the system does not report are None.
 
     Attributes:
-        temperature: of the hottest zone, °C.
-        frequency: of the first core, MHz.
-        throttled: current limits of the CPU, in the words of the Raspberry Pi's firmware.
+        temperature: temperature of the hottest thermal zone, in °C.
+        frequency: clock frequency of the first core, in MHz.
+        throttled: current limits of the CPU, in the terms of the Raspberry Pi's firmware.
         throttled_since_start: limits of the CPU at any time since the Raspberry Pi started.
-        throttle_count: number of times the CPU has slowed down for heat since it started (x86).
-        busy: CPU seconds of all cores and all programs since start.
-        stolen: CPU seconds that the hypervisor gave to other machines.
-        ours: CPU seconds of this process and its finished children.
+        throttle_count: number of thermal throttling events since the start, summed over the cores (x86).
+        busy: CPU time of all programs on all cores since the start, in seconds.
+        stolen: CPU time that the hypervisor gave to other machines, in seconds.
+        ours: CPU time of this process and its finished child processes, in seconds.
     """
 
     temperature: float | None = None
@@ -64,7 +65,7 @@ class MachineState:
 
     @classmethod
     def from_json(cls, value: Any) -> MachineState:
-        """Read what `to_json` has written, which is a part of the state. Raises RecordError."""
+        """Return the state from the JSON values of `to_json`, which lack some attributes. Raises RecordError."""
         found = check(value, _STATE)
         throttled = found.get("throttled")
         return cls(
@@ -84,7 +85,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return facts about this machine that do not change during a measurement.
+    """Return constant facts about this machine, such as its CPU, number of cores and interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.
@@ -108,7 +109,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def machine_state() -> MachineState:
-    """Return the state of this machine, now."""
+    """Return the current state of this machine."""
     busy, stolen = _cpu_seconds()
     throttled = _throttled()
     times = os.times()
@@ -138,17 +139,18 @@ def resident_peak_mb() -> float | None:
 def disturbances_between(
     before: MachineState, after: MachineState, seconds: float, used: int, during: Sequence[MachineState] = ()
 ) -> list[str]:
-    """Describe events on the machine that make measured times doubtful.
+    """Return descriptions of events on the machine that make measured times unreliable.
 
     Args:
-        seconds: from `before` to `after`.
-        used: cores that were measured at once, at most.
-        during: states in between.
+        before, after: states at the start and at the end of the measurement.
+        seconds: time between `before` and `after`, in seconds.
+        used: maximum number of cores that the measurement used concurrently.
+        during: states during the measurement.
     """
     found = []
     if before.busy is not None and after.busy is not None:
         others = (after.busy - before.busy - (after.ours - before.ours)) / max(seconds, 1e-9)
-        # One idle core more than were measured can take what others do.
+        # Other programs disturb less if a core was not used by the measurement.
         if others > 0.1 * cores() or (others > 0.05 and used >= cores()):
             found.append(f"other programs used {100 * others:.0f} % of a core meanwhile. Stop them and measure again.")
     if before.stolen is not None and after.stolen is not None:
@@ -171,7 +173,7 @@ def disturbances_between(
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """Return a short name for tables: the board or the CPU, the number of cores, and the host if there is one."""
+    """Return a short name of a machine for tables: the board or the CPU, the number of cores, and the host, if any."""
     emulated = "emulated " if facts.get("emulated") else ""
     name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
     where = f" ({facts['host']})" if facts.get("host") else ""
@@ -179,10 +181,10 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Return whether the processor is emulated (qemu's user mode), so that times say nothing about a device."""
+    """Return whether the processor is emulated by QEMU's user mode, so that times do not apply to a real device."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
-    # qemu shows programs the kernel's own file in which an x86 says who made it. ARM processors have no such line.
+    # QEMU passes the host's /proc/cpuinfo to programs; only x86 processors have a line with the vendor.
     return platform.machine() in ("aarch64", "armv7l", "armv6l") and "vendor_id" in (_text(Path("/proc/cpuinfo")) or "")
 
 
@@ -221,7 +223,7 @@ def _throttle_count() -> int | None:
 
 
 def _throttled() -> int | None:
-    """Return the flags of the Raspberry Pi's firmware."""
+    """Return the throttling flags of the Raspberry Pi's firmware; None on other machines."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
         return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)

@@ -1,7 +1,7 @@
-"""Timing variants (a model at a number of threads) against each other.
+"""Comparative timing of variants, which are models with a number of threads.
 
-Every variant runs in fresh processes, several rounds of them, the variants in random order within a round: a
-disturbance of the machine meets all variants alike, and shows as a difference between rounds. Raw samples are kept.
+Every variant is timed in several rounds, each in a new process, and in random order within a round. A disturbance of
+the machine therefore affects all variants, and appears as a difference between rounds. Raw samples are stored.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
 _ROUNDS_DIFFER = 0.05
+"""Minimum relative difference of the medians of rounds for a warning."""
 _WIDE_SPREAD = 0.15
+"""Minimum interquartile range, relative to the median, for a warning."""
 _PATIENCE_SECONDS = 60.0
-"""For all rounds of one variant."""
+"""Time per variant after which a measurement may end early, in seconds."""
 _PROCESS_SECONDS = 600.0
-"""Time limit of a process, apart from the time that it measures."""
+"""Time limit of a process in seconds, in addition to a multiple of the measuring time."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ class ModelFacts:
     """Facts about a model file.
 
     Attributes:
-        name: for tables; differs from the other models' names.
-        size: bytes.
-        architecture, quantization: as the file states them; "" if poets_edge did not export it.
+        name: distinct name for tables.
+        size: file size in bytes.
+        sha256: hexadecimal SHA-256 of the file.
+        architecture, quantization: values from the metadata; "" if the file was not exported by poets_edge.
     """
 
     name: str
@@ -54,7 +57,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Rounds of one variant, and the figures derived from them."""
+    """Timings of the rounds of one variant, and statistics of these timings."""
 
     variant: Variant
     model: ModelFacts
@@ -62,27 +65,27 @@ class Measurement:
 
     @cached_property
     def latency(self) -> Distribution:
-        """Milliseconds of one inference, over all rounds."""
+        """Distribution of the inference times of all rounds, in milliseconds."""
         return describe([sample for timing in self.timings for sample in timing.samples_ms])
 
     @property
     def load(self) -> float:
-        """Milliseconds to load the file, median of the rounds."""
+        """Time to load the model in milliseconds, median of the rounds."""
         return float(statistics.median(timing.load_ms for timing in self.timings))
 
     @property
     def first(self) -> float:
-        """Milliseconds of the first inference, median of the rounds."""
+        """Time of the first inference in milliseconds, median of the rounds."""
         return float(statistics.median(timing.first_ms for timing in self.timings))
 
     @property
     def stages(self) -> dict[str, float]:
-        """Median milliseconds of decoding a photo, resizing it, and scoring it."""
+        """Median times of decoding, resizing and scoring a photo, in milliseconds, by name of the stage."""
         return {name: statistics.median(samples) for name, samples in self._stage_samples.items()}
 
     @property
     def photos_per_second(self) -> float | None:
-        """Photos from file to scores, one after the other; None if only inferences were timed."""
+        """Number of photos per second from file to scores, sequentially; None if only inferences were timed."""
         if not all(timing.decode_ms for timing in self.timings):
             return None
         photos = zip(*self._stage_samples.values(), strict=True)
@@ -90,22 +93,22 @@ class Measurement:
 
     @property
     def peak_memory(self) -> float | None:
-        """Peak memory of the whole process, MB; None if unknown."""
+        """Peak memory of the process in MB, maximum of the rounds; None if unknown."""
         return max((t.peak_memory_mb for t in self.timings if t.peak_memory_mb is not None), default=None)
 
     @property
     def accelerated(self) -> bool:
-        """Whether XNNPACK runs the model."""
+        """Whether XNNPACK ran the model in all rounds."""
         return all(timing.accelerated for timing in self.timings)
 
     @property
     def rounds_differ(self) -> float:
-        """Largest median of a round over the smallest, minus one."""
+        """Ratio of the largest to the smallest median of a round, minus 1."""
         return max(self.process_medians) / min(self.process_medians) - 1
 
     @property
     def process_medians(self) -> tuple[float, ...]:
-        """Milliseconds of one inference, median of each round."""
+        """Median inference time of each round, in milliseconds."""
         return tuple(statistics.median(timing.samples_ms) for timing in self.timings)
 
     @property
@@ -117,7 +120,7 @@ class Measurement:
         }
 
     def warnings(self) -> list[str]:
-        """Describe what makes the times doubtful."""
+        """Return warnings about properties of the times that make them unreliable."""
         name = f"{self.model.name}, {self.variant.threads} thread{'s' if self.variant.threads > 1 else ''}"
         found = []
         if self.rounds_differ > _ROUNDS_DIFFER:
@@ -161,12 +164,12 @@ def measure_variants(
     """Time variants in rounds of fresh processes, in random order within each round.
 
     Args:
-        photos: for the times of decoding and resizing; by default a generated picture.
-        log: receives each round as soon as it is finished. Rounds of this stamp that it holds are not measured again.
+        photos: photos for timing decoding and resizing; by default a generated photo.
+        log: receives each finished round. Rounds with this stamp that the log already contains are not measured again.
         stamp: conditions of the measurement; see `round_stamp`.
 
     Returns:
-        Disturbances of the machine during the rounds.
+        Descriptions of disturbances of the machine during the rounds.
 
     Raises:
         ModelError: a process failed.
@@ -199,7 +202,7 @@ def measure_variants(
                 advance(1)
     used = max((variant.threads for variant, _ in todo), default=0)
     elapsed = time.monotonic() - begin
-    # Rounds of an earlier run count as well.
+    # Rounds of an earlier run are included.
     during = [timing.state for v in variants for timing in log.timings(stamp, v, config.rounds).values()]
     return disturbances_between(before, machine_state() if todo else before, elapsed, used, during)
 
@@ -207,10 +210,10 @@ def measure_variants(
 def measurements_of(
     variants: Sequence[Variant], names: Sequence[str], log: RoundLog, stamp: str, config: TimingConfig
 ) -> tuple[Measurement, ...]:
-    """Return the measurements that a log holds of variants.
+    """Return the measurements of variants from the rounds in a log.
 
     Args:
-        names: of the variants' models, for tables.
+        names: names of the models of the variants, for tables.
     """
     return tuple(
         Measurement(variant, model_facts(variant, name), tuple(log.timings(stamp, variant, config.rounds).values()))
@@ -219,7 +222,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Describe the model of a variant, by default under its file's name. Raises ModelError."""
+    """Return facts about the model of a variant; `name` defaults to the file name. Raises ModelError."""
     facts = read_metadata(read_model(variant.model)).facts
     training = facts.get("training") or {}
     return ModelFacts(

@@ -1,12 +1,12 @@
 """Ratio of two measured times, with a confidence interval.
 
-Inferences within one process are not independent: they share its memory layout, its use of the caches, and the load of
-the machine at that time. Two processes differ by more than the inferences of one process do. The comparison therefore
-uses one number per process.
+Inferences within one process are not independent, because they share its memory layout, its use of the caches, and the
+load of the machine at that time. Differences between processes are larger than differences within a process, so the
+comparison uses one value per process.
 
-That number is the fastest inference of the process, which is the least disturbed one, and the comparison uses ranks: a
-process that was disturbed all the time counts as slow, by whatever amount. On the recorded processes of
-`benchmarks/results/compare.md` this finds a slowdown of 5 % several times as often as a comparison of mean medians.
+This value is the time of the fastest inference of the process, which is the least disturbed one. The comparison uses
+ranks, so the magnitude of a disturbance that lasts for a complete process has no influence. On the recorded processes
+of `benchmarks/results/compare.md` it detects a slowdown of 5 % several times as often as a comparison of mean medians.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 NO_DIFFERENCE = 0.05
-"""Largest relative difference of two times that are reported as equal."""
+"""Maximum relative difference of two times that are reported as equal."""
 
 CONFIDENCE = 98
-"""Confidence level in percent. At 95 %, a model would differ from itself in 5 % of comparisons on average, and in more
-than that in half of all series of comparisons."""
+"""Confidence level in percent. At 95 %, 5 % of the comparisons of a model with itself would report a difference on
+average, and more in half of all series of comparisons."""
 _TAIL = (100 - CONFIDENCE) / 2
 _NORMAL = 2.326348
-"""Quantile of the standard normal distribution for that tail."""
+"""Quantile of the standard normal distribution for a tail of _TAIL percent."""
 _LARGEST_EXACT = 40
-"""Number of processes up to which the exact distribution of ranks is computed; the normal approximation is as good
-beyond."""
+"""Maximum number of processes for the exact distribution of ranks; the normal approximation is used for more."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class TimeRatio:
     """Ratio of two times.
 
     Attributes:
-        ratio: of the typical times; 2 means twice as slow.
-        low, high: 98 % confidence interval; 0 and infinity if there is only one process, which has no spread.
+        ratio: ratio of the times; 2 means twice as slow.
+        low, high: 98 % confidence interval; 0 and infinity if one of the series has a single process.
     """
 
     ratio: float
@@ -49,17 +48,17 @@ class TimeRatio:
 
     @property
     def could_be_equal(self) -> bool:
-        """Whether the interval contains 1, so that the difference is not statistically significant."""
+        """Whether the interval contains 1: the difference is not statistically significant."""
         return self.low <= 1 <= self.high
 
     @property
     def is_equal(self) -> bool:
-        """Whether the times differ by less than NO_DIFFERENCE, at the level of CONFIDENCE."""
+        """Whether the interval contains 1 and differences of less than NO_DIFFERENCE only."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property
     def verdict(self) -> str:
-        """`slower`, `faster`, `no difference`, or `cannot tell`."""
+        """Result of the comparison: `slower`, `faster`, `no difference`, or `cannot tell`."""
         if self.is_equal:
             return "no difference"
         if self.could_be_equal:
@@ -79,11 +78,12 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
     The ratio is the median of the ratios of all pairs of processes, and the interval contains the ratios that the exact
     Mann-Whitney test does not reject (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the bounds
     in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). With fewer than five processes the
-    ranks cannot reject anything at this confidence; the interval is then Welch's, for the mean of the logarithms.
+    rank test cannot reject any ratio at this confidence level; the interval is then Welch's, for the mean of the
+    logarithms.
 
     Args:
-        times: milliseconds, positive; at least one.
-        reference: times to compare with, milliseconds, positive; at least one.
+        times: at least one positive time.
+        reference: at least one positive time in the unit of `times`.
     """
     logs, others = (np.sort(np.log(np.asarray(values, np.float64))) for values in (times, reference))
     if min(len(logs), len(others)) < 2:
@@ -101,7 +101,7 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the number of pairwise differences that lie outside the interval at each end; 0 if there is no interval.
+    """Return the number of the pairwise difference, from each end, that limits the interval; 0 if there is no interval.
 
     It is the largest k for which the Mann-Whitney statistic of two equal distributions is below k with a probability of
     at most 1 %.
@@ -112,7 +112,7 @@ def _outside(one: int, other: int) -> int:
     if max(one, other) > _LARGEST_EXACT:
         spread = math.sqrt(one * other * (one + other + 1) / 12)
         return max(0, int(one * other / 2 - _NORMAL * spread))
-    # Number of ways in which `chosen` of the ranks so far give a value of the statistic (Mann and Whitney, 1947).
+    # Number of ways to choose `chosen` ranks for each value of the statistic (Mann and Whitney, 1947).
     ways = np.zeros((one + 1, one * other + 1))
     ways[0, 0] = 1
     for place in range(one + other):
@@ -125,7 +125,7 @@ def _outside(one: int, other: int) -> int:
 
 
 def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
-    """Return Welch's degrees of freedom of a difference of means."""
+    """Return the degrees of freedom of Welch's test for a difference of means."""
     parts = [float(values.var(ddof=1)) / len(values) for values in (logs, others)]
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (logs, others), strict=True))
     return sum(parts) ** 2 / below if below else float(len(logs) + len(others) - 2)

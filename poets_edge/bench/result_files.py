@@ -1,4 +1,4 @@
-"""Files that `benchmark --output`, the Android app and the web page write, read back."""
+"""Reader of the result files that `benchmark --output`, the Android app and the web page write."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ _DEVICE = {"format": str, "warnings": [str], "machine": _MACHINE, "results": [_R
 
 @dataclass(frozen=True, kw_only=True)
 class VariantResult:
-    """Results of one variant in a file.
+    """Results of one variant in a result file.
 
     Attributes:
-        name: of the model.
-        size: bytes.
-        sha256, architecture, quantization: of the model; "" if the file does not tell.
-        median: milliseconds of an inference.
-        fastest: milliseconds of the fastest inference of each process; the median alone, without raw samples.
-        accuracy: 0 to 1; None if it was not measured.
-        timings: of the rounds; empty if the file does not hold them.
+        name: name of the model.
+        threads: number of CPU threads.
+        size: file size of the model in bytes.
+        sha256, architecture, quantization: facts about the model; "" if the result file lacks them.
+        median: median inference time in milliseconds.
+        fastest: time of the fastest inference of each process in milliseconds; `median` if there are no raw samples.
+        accuracy: accuracy, 0 to 1; None if it was not measured.
+        timings: timings of the rounds; empty if the result file lacks them.
     """
 
     name: str
@@ -63,7 +64,7 @@ class VariantResult:
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
-        """Read an entry of `results`. Raises RecordError."""
+        """Return the results from an entry of `results` in the JSON. Raises RecordError."""
         found = check(value, _RESULT)
         median = found["latency_ms"]["median"]
         samples = [entry.get("samples_ms") for entry in found.get("rounds") or ()]
@@ -84,11 +85,13 @@ class VariantResult:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceResults:
-    """Results of one device in a file.
+    """Results of one device in a result file.
 
     Attributes:
-        machine: facts about the device.
-        host: "" if the file does not name one.
+        machine: facts about the device; see `machine_facts`.
+        host: SSH destination of the device; "" if the file lacks it.
+        warnings: warnings of the measurement.
+        results: results of the variants.
     """
 
     machine: dict[str, Any]
@@ -98,7 +101,7 @@ class DeviceResults:
 
     @classmethod
     def from_json(cls, value: Any) -> DeviceResults:
-        """Read the results of one device. Raises RecordError."""
+        """Return the results of one device from JSON values. Raises RecordError."""
         found = check(value, _DEVICE)
         if found["format"] != FORMAT:
             raise RecordError(f"format is not {FORMAT}")
@@ -111,7 +114,7 @@ class DeviceResults:
 
 
 def read_benchmark(file: Path) -> list[DeviceResults]:
-    """Read the results of one device or several. Raises RecordError."""
+    """Return the results of each device in a result file. Raises RecordError."""
     try:
         value = parse_json(read_bytes(file))
         several = isinstance(value, dict) and value.get("format") == DEVICES_FORMAT
@@ -129,7 +132,7 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _timings(rounds: Any) -> tuple[Timing, ...]:
-    """Return the rounds, or nothing if one of them lacks fields."""
+    """Return the timings of rounds; an empty tuple if one of them lacks fields."""
     try:
         return tuple(map(Timing.from_json, rounds))
     except RecordError:

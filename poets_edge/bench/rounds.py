@@ -1,8 +1,8 @@
-"""Rounds of a benchmark: their configuration, and the log that lets an interrupted run continue.
+"""Rounds of a benchmark: their configuration, and the log with which an interrupted run continues.
 
-`benchmark`, `benchmark --on`, `grid` and `grid --latency` share these classes. A round is identified by the conditions
-it was measured under, the content of the model, the number of threads and its number; a round found in a log is not
-measured again.
+`benchmark`, `benchmark --on`, `grid` and `grid --latency` use these classes. A round is identified by the conditions
+of the measurement, the content of the model, the number of threads and the number of the round. Rounds in the log are
+not measured again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _ROUND = {"stamp": str, "sha256": str, "threads": int, "copy": Optional(COUNT), 
 
 @dataclass(frozen=True, kw_only=True)
 class TimingConfig:
-    """How long to measure.
+    """Duration and number of the measurements of a benchmark.
 
     Attributes:
-        seconds, runs: timed inferences of one variant, over all rounds; both are reached unless it ends early.
-        rounds: fresh processes per variant. 30 find a slowdown of 5 % even where other programs run; 10 find it where
-            processes differ by 2 %, as on a quiet machine (see `benchmarks/results/compare.md`).
-        enough: rounds after which measuring ends early if a variant has taken a minute, as on a device that needs
-            seconds to start a process.
+        seconds: minimum duration of the timed inferences of a variant, over all rounds, in seconds.
+        runs: minimum number of timed inferences of a variant, over all rounds.
+        rounds: number of processes per variant. 30 processes detect a slowdown of 5 % even if other programs run; 10
+            detect it on an idle machine, where processes differ by 2 % (see `benchmarks/results/compare.md`).
+        enough: number of rounds after which a measurement that takes longer than a minute per variant ends, for slow
+            devices.
     """
 
     seconds: float = 12.0
@@ -54,11 +55,11 @@ class TimingConfig:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model at a number of threads.
+    """Model and number of threads, the unit of a benchmark.
 
     Attributes:
-        sha256: of the model file.
-        copy: number of models before this one with the same content, which tells copies apart.
+        sha256: hexadecimal SHA-256 of the model file.
+        copy: number of earlier models with identical content, which distinguishes copies.
     """
 
     model: Path
@@ -68,7 +69,7 @@ class Variant:
 
 
 def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]:
-    """Return every model at every number of threads, each once."""
+    """Return the variants for all combinations of models and numbers of threads, without duplicates."""
     digests: list[str] = []
     found = []
     for model in dict.fromkeys(models):
@@ -90,12 +91,13 @@ class RoundKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """A finished round of one variant.
+    """Finished round of one variant.
 
     Attributes:
-        stamp: the conditions; see `round_stamp`.
-        sha256, threads, copy: of the `Variant`.
-        number: of the round, from 0.
+        stamp: digest of the conditions; see `round_stamp`.
+        sha256, threads, copy: attributes of the `Variant`.
+        number: number of the round, starting at 0.
+        timing: times that the process of the round measured.
     """
 
     stamp: str
@@ -111,7 +113,7 @@ class Round:
 
     @classmethod
     def from_json(cls, value: Any) -> Round:
-        """Read what `to_json` has written. Raises RecordError."""
+        """Return the round from the JSON values of `to_json`. Raises RecordError."""
         found = check(value, _ROUND)
         try:
             timing = Timing.from_json(found["entry"])
@@ -138,17 +140,17 @@ class Round:
 
 
 def round_stamp(machine: Mapping[str, Any], config: TimingConfig) -> str:
-    """Return a digest of the conditions that rounds must share to be compared: the machine and the configuration."""
+    """Return a digest of the conditions of a measurement, the machine and the configuration; 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps([machine, asdict(config)], sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass
 class RoundLog:
-    """Finished rounds.
+    """Log of finished rounds.
 
     Attributes:
-        rounds: by key; rounds of several conditions may be among them.
-        keep: called with each new round, to save it.
+        rounds: rounds by key, possibly of different conditions.
+        keep: function that is called with each new round to save it.
     """
 
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
@@ -156,29 +158,29 @@ class RoundLog:
 
     @classmethod
     def of(cls, rounds: Iterable[Round], keep: Callable[[Round], object] = lambda round: None) -> RoundLog:
-        """Return a log that holds these rounds."""
+        """Return a log that contains `rounds`."""
         return cls({round.key: round for round in rounds}, keep)
 
     def add(self, round: Round) -> None:
-        """Add a new round. Raises OutputError as `keep` does."""
+        """Add a new round and save it with `keep`. Raises OutputError."""
         self.rounds[round.key] = round
         self.keep(round)
 
     def timings(self, stamp: str, variant: Variant, count: int) -> dict[int, Timing]:
-        """Return the first `count` rounds of a variant, as far as they are there, by number."""
+        """Return the timings of the finished rounds of a variant among the first `count` rounds, by number."""
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 
     def of_models(self, digests: Sequence[str]) -> list[Round]:
-        """Return the rounds of models with these checksums."""
+        """Return the rounds of models with the given SHA-256 digests."""
         return [round for round in self.rounds.values() if round.sha256 in digests]
 
 
 def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
-    """Read a file of rounds, one JSON object per line; a missing file has none.
+    """Read a file of rounds, one JSON object per line; return an empty list if the file is missing.
 
     Args:
-        reporter: is warned of damaged lines, which are skipped. A last line that was cut short is skipped silently.
+        reporter: receives a warning for each damaged line, which is skipped. Truncated lines are skipped silently.
     """
     try:
         lines = read_bytes(file).decode("utf-8", errors="replace").splitlines()
@@ -195,7 +197,7 @@ def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
 
 
 def append_round(file: Path, round: Round) -> None:
-    """Append a round to a file. A line that a crash has cut short is ended first. Raises OutputError."""
+    """Append a round to a file, after a line break if a crash has truncated the last line. Raises OutputError."""
     line = json.dumps(round.to_json())
     try:
         with file.open("ab+") as opened:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 _WINDOW = 10
-"""Number of calls whose median is compared with that of the calls before."""
+"""Number of calls in a window; the medians of successive windows are compared."""
 
 _STEADY = 0.03
-"""Relative difference of the medians of two windows up to which the times have settled."""
+"""Maximum relative difference of the medians of two windows for settled times."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Summary of samples, in their own unit. Outliers are included.
+    """Summary statistics of samples, in the unit of the samples; outliers are included.
 
     Attributes:
-        spread: interquartile range over the median, 0 for perfectly repeatable samples.
+        spread: interquartile range divided by the median; 0 for identical samples.
     """
 
     count: int
@@ -35,7 +35,7 @@ class Distribution:
 
 
 def describe(samples: Sequence[float]) -> Distribution:
-    """Return the summary of at least one sample."""
+    """Return the summary statistics of at least one sample."""
     ordered = sorted(samples)
     median = percentile(ordered, 50)
     spread = (percentile(ordered, 75) - percentile(ordered, 25)) / median if median else 0.0
@@ -45,7 +45,7 @@ def describe(samples: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return a percentile of sorted samples, interpolated linearly (Hyndman and Fan's type 7, the default of numpy)."""
+    """Return a percentile of sorted samples, interpolated linearly (Hyndman and Fan's type 7, the default of NumPy)."""
     position = (len(ordered) - 1) * percent / 100
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
@@ -53,13 +53,14 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 
 def warm_up(call: Callable[[], object], clock: Callable[[], float], longest: float) -> tuple[int, bool]:
-    """Call a function until its times have settled.
+    """Call a function until its running time has settled.
 
-    The first calls fill caches, page in weights and raise the clock frequency.
+    The first calls fill caches, load weights from the disk and raise the clock frequency.
 
     Args:
-        clock: returns seconds.
-        longest: time limit, seconds.
+        call: function to call.
+        clock: function that returns the time in seconds.
+        longest: time limit in seconds.
 
     Returns:
         The number of calls, and whether the last two windows of calls agree.

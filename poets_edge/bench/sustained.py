@@ -1,7 +1,7 @@
-"""`benchmark --sustained`: latency of models over minutes of load.
+"""The command `benchmark --sustained`: latency of models under load for minutes.
 
-A small board without a fan heats up and slows down, and the fastest model of the first seconds may not be the fastest
-one then. Each model runs in one process for the whole time, which is divided into windows.
+A small board without a fan heats up and slows down, so the fastest model at the start may not be the fastest model
+under sustained load. Each model runs in one process, and its running time is divided into windows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-sustained-1"
+"""Value of `format` in the JSON of a `SustainedResult`."""
 
 _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Ratio of the times after and before a step from which it counts as a slowdown."""
+"""Minimum ratio of the times after and before a step for a slowdown."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -40,10 +41,10 @@ class SustainedOptions:
     """Options of `sustain`.
 
     Attributes:
-        models: `.tflite` files, loaded one after the other.
-        seconds: of load for each model.
-        threads: CPU threads of an inference.
-        rate: inferences per second, as of a camera; None for full load.
+        models: `.tflite` files, which are measured sequentially.
+        seconds: duration of the load for each model, in seconds.
+        threads: CPU threads per inference.
+        rate: inferences per second, such as the frame rate of a camera; None for full load.
     """
 
     models: tuple[Path, ...]
@@ -65,11 +66,11 @@ class SustainedOptions:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """A lasting increase of latency.
+    """Lasting increase of the latency.
 
     Attributes:
-        after: seconds from the start of the load.
-        before, since: milliseconds, median of the windows before and after.
+        after: time of the increase, in seconds from the start of the load.
+        before, since: median latency before and after the increase, in milliseconds.
     """
 
     after: float
@@ -83,11 +84,11 @@ class Slowdown:
 
 @dataclass(frozen=True)
 class Sustained:
-    """One model under load.
+    """Measurements of one model under load.
 
     Attributes:
-        name: for tables.
-        windows: in order of time.
+        name: name of the model for tables.
+        windows: measurements in chronological order.
     """
 
     model: Path
@@ -110,7 +111,7 @@ class Sustained:
 
     @property
     def slowdown(self) -> Slowdown | None:
-        """The step that fits the times best; None if it is smaller than 5 %."""
+        """Slowdown at the best-fitting step of the latencies; None if the step is smaller than 5 %."""
         place = step_up(self.medians)
         if place is None:
             return None
@@ -129,7 +130,7 @@ class Sustained:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """Limits of the CPU in any window, in the words of the Raspberry Pi's firmware."""
+        """Limits of the CPU in any window, in the terms of the Raspberry Pi's firmware."""
         return tuple(sorted({limit for window in self.windows for limit in window.state.throttled or ()}))
 
     def to_json(self) -> dict[str, Any]:
@@ -148,10 +149,11 @@ class Sustained:
 
 @dataclass(frozen=True)
 class SustainedResult:
-    """The result of `sustain`.
+    """Result of `sustain`.
 
     Attributes:
-        models: in the order of the options.
+        machine: facts about the device; see `machine_facts`.
+        models: measurements of the models, in the order of the options.
         host: the device that was measured; "" for this machine.
     """
 
@@ -180,7 +182,7 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
     """Measure the latency of models under load.
 
     Raises:
-        ModelError: a file is not a model that takes a picture, or its process died.
+        ModelError: a file is not an image classification model, or its process ended early.
         RuntimeMissingError: no interpreter is installed.
     """
     reporter = reporter or Silent()
@@ -198,7 +200,7 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 
 
 def step_up(values: Sequence[float]) -> int | None:
-    """Return the index at which values step up; None if they do not rise.
+    """Return the index of the upward step that fits the values best; None if there is no upward step.
 
     The index minimizes the sum of absolute deviations from the medians before and after; a single outlier is therefore
     not reported as a step.
@@ -214,7 +216,7 @@ def step_up(values: Sequence[float]) -> int | None:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of text such as `10m`, `90s`, `1h` or `30`. Raises UsageError."""
+    """Return the duration in seconds for a text such as `10m`, `90s`, `1h` or `30`. Raises UsageError."""
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _UNITS:
         raise UsageError(f"`sustained` {text}: wanted something like 10m, 90s or 1h.")
@@ -222,12 +224,12 @@ def parse_duration(text: str) -> float:
 
 
 def most_windows(options: SustainedOptions) -> int:
-    """Return the largest number of windows that `sustain` gives for one model."""
+    """Return an upper limit of the number of windows that `sustain` measures for one model."""
     return int(options.seconds / _window_length(options)) + 2
 
 
 def _window_length(options: SustainedOptions) -> float:
-    """Seconds of a window."""
+    """Return the length of a window in seconds."""
     length = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
     return max(length, min(10 / options.rate, options.seconds)) if options.rate else length  # several inferences each
 
@@ -250,6 +252,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Describe disturbances by other programs. Heat and throttling are part of the result instead."""
+    """Return descriptions of disturbances by other programs; heat and throttling are part of the result."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

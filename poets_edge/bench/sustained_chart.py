@@ -1,4 +1,4 @@
-"""Chart of latency, temperature and throttling over time as an SVG, drawn without a plotting library."""
+"""SVG chart of latency, temperature and throttling over time, drawn without a plotting library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATENCY, _HEAT, _THROTTLED = "#932667", "#d47c00", "#f3dede"
 
 
 def check_chart(path: Path) -> None:
-    """Raise UsageError if a file name is not that of an SVG."""
+    """Raise UsageError if the name of the file does not end in `.svg`."""
     if path.suffix.lower() != ".svg":
         raise UsageError(f"`chart` {path}: the chart is an SVG; give a name that ends in .svg.")
 
@@ -82,7 +82,7 @@ def _panel(model: Sustained) -> list[str]:
 
 
 def clock_text(seconds: float) -> str:
-    """Return seconds as text, such as `0:07` or `12:30`."""
+    """Format a duration in seconds as minutes and seconds: `0:07`, `12:30`."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02}"
 
@@ -93,6 +93,6 @@ def _line(places: Sequence[float], shares: Sequence[float], colour: str, more: s
 
 
 def _nice(value: float) -> float:
-    """Return the smallest round number that is not below a value, for the end of a scale."""
+    """Return the smallest round number that is not below `value`, for the end of a scale."""
     power = 10 ** math.floor(math.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value))

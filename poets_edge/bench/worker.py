@@ -1,6 +1,6 @@
-"""Timing one model at one number of threads.
+"""Measurement of the times of one model with one number of threads.
 
-Each measurement runs in a fresh helper process, so that it does not inherit another one's memory, caches or threads.
+Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads of another one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ _SAMPLE_SIZE = (500, 375)
 
 @dataclass(frozen=True)
 class Request:
-    """A request for one measurement.
+    """Request for one measurement.
 
     Attributes:
-        seconds, runs: timed inferences go on until both are reached.
-        photos: for the times of decoding and resizing; by default a generated picture of 500 x 375 pixels.
+        model: path of a `.tflite` file.
+        threads: CPU threads per inference.
+        seconds: minimum duration of the timed inferences, in seconds.
+        runs: minimum number of timed inferences.
+        photos: photos for timing decoding and resizing; by default a generated photo of 500 x 375 pixels.
     """
 
     model: Path
@@ -46,7 +49,7 @@ class Request:
 
 
 def measure(request: Request) -> Timing:
-    """Time one model, in a process that has done nothing else.
+    """Measure the times of one model; must be called in a new process.
 
     Raises:
         ModelError, RuntimeMissingError: the model cannot be run.
@@ -61,7 +64,7 @@ def measure(request: Request) -> Timing:
     before = time.perf_counter()
     classifier.score_pixels(pixels)
     first = _since(before)
-    # The picture stays in the input tensor: from here on, only the inference is timed.
+    # The image remains in the input tensor; the following calls run the inference only.
     invoke: Callable[[], object] = interpreter.invoke
     gc.collect()
     gc.disable()
@@ -85,7 +88,7 @@ def measure(request: Request) -> Timing:
 
 
 def sample_photo() -> bytes:
-    """Return a JPEG of 500 x 375 pixels, as large and as detailed as a photo; its content is fixed."""
+    """Return the content of a JPEG file of 500 x 375 pixels, generated with the size and detail of a typical photo."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize(_SAMPLE_SIZE, Image.Resampling.BICUBIC), np.int16)
@@ -109,12 +112,12 @@ def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]
 
 
 def _photo(path: str) -> Path | bytes:
-    """Return a path, or the bytes of a photo that is not a file by itself (in an archive, at an address)."""
+    """Return the path of a photo, or the content of a photo in an archive or at an address."""
     return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 
 def _time_stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> Iterator[tuple[float, ...]]:
-    """Return milliseconds of decoding, of resizing and of scoring, each for several photos."""
+    """Return the times of decoding, resizing and scoring photos, in milliseconds: three tuples of equal length."""
     rows = []
     for turn in range(_STAGE_RUNS):
         start = time.perf_counter()

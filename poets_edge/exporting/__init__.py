@@ -1,1 +1,1 @@
-"""Frozen graphs exported as `.tflite` files that were re-scored, and as an Android app or a web page."""
+"""Export of frozen graphs as evaluated `.tflite` files, and of models as an Android app or a web page."""

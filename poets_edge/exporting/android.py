@@ -1,8 +1,8 @@
 """Installation of a model in the Android app, and test vectors for the app.
 
-`install_model` copies a `.tflite` into the app's assets after checking that the app can run it. `write_vectors` runs
-photos through a model and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking. The
-app's JVM tests compare them with those that Java computes.
+`install_model` checks that the app can run a `.tflite` file and copies it into the app's assets. `write_vectors` labels
+photos and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking. The JVM tests of the
+app compare these values with the values that Java computes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _VECTOR_TOP = 3
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model in the app's assets.
+    """Model in the assets of the Android app.
 
     Attributes:
-        path: the copy.
-        size: bytes.
+        path: path of the copy.
+        size: file size in bytes.
         labels: class names, in the order of the outputs.
-        input: the input tensor, of shape [1, height, width, 3].
+        input: description of the input tensor, of shape [1, height, width, 3].
     """
 
     path: Path
@@ -50,15 +50,15 @@ class InstalledModel:
 
 
 def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
-    """Copy a model into the app's assets, replacing the present one, after checking that the app can run it.
+    """Check that the app can run a model, and copy it into the app's assets, replacing the previous model.
 
     Args:
-        app: the app's folder, `android_demo` in poets_edge's sources.
+        app: folder of the app, `android_demo` in the sources of poets_edge.
 
     Raises:
         ModelError: the model is missing or damaged, its input is not one RGB image, its tensors are not float32, uint8
             or int8, or it has no labels.
-        UsageError: `app` is not the folder of the app.
+        UsageError: `app` is not the folder of the Android app.
         OutputError: the copy cannot be written.
     """
     if not (app / _MANIFEST).is_file():
@@ -72,11 +72,11 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
 
 
 def write_vectors(model: Path, photos: Sequence[Path], folder: Path) -> None:
-    """Write test vectors: every intermediate value of labelling some photos.
+    """Write the intermediate values of labelling photos, as test vectors for the app.
 
-    `folder` gets a copy of the model, its labels, `model.properties` with its tensors' types, shapes and quantization,
-    and one `.bin` file per photo: pixels, input tensor, output tensor, scores, and the indices of the best labels.
-    Lengths in the files are big-endian int32, tensors little-endian.
+    The files in `folder` are a copy of the model, its labels, `model.properties` with the types, shapes and
+    quantization of its tensors, and one `.bin` file per photo: pixels, input tensor, output tensor, scores, and the
+    indices of the best labels. Lengths in the `.bin` files are big-endian int32; tensors are little-endian.
 
     Raises:
         ModelError: the app cannot run the model.

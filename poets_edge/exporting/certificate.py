@@ -1,6 +1,6 @@
-"""Self-signed certificates, for HTTPS to a phone on the same network.
+"""Self-signed certificates, for HTTPS to a phone on the local network.
 
-Browsers warn about a self-signed certificate once. It is stored, so that they do not warn again at each start.
+Browsers warn about a new self-signed certificate, so it is stored and used again by later servers.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pathlib import Path
 from poets_edge.core.temporary import held, remove_dead
 from poets_edge.errors import OutputError, RuntimeMissingError
 
-_DAYS = 397  # Apple's devices take no more than 398
+_DAYS = 397  # Apple's devices accept at most 398 days
 _ENOUGH = datetime.timedelta(days=7)
 
 
 def certificate_for(host: str, folder: Path | None = None) -> Path:
-    """Return a PEM file with key and certificate for a host.
+    """Return the path of a PEM file with a private key and a certificate for a host.
 
-    A stored file is used if it is undamaged, valid for another week, and readable by the user only; otherwise a new one
-    replaces it.
+    A stored file is used if it is undamaged, valid for another week, and readable by the user only; otherwise it is
+    replaced by a new file.
 
     Args:
-        host: an IP address or a host name.
-        folder: where certificates are stored, readable by the user only; by default the user's configuration folder.
+        host: IP address or host name.
+        folder: folder of the stored certificates; by default the user's configuration folder.
 
     Raises:
         RuntimeMissingError: cryptography is not installed.
@@ -92,7 +92,7 @@ def _make(host: str) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file that only the user can read; temporary files of killed programs are removed."""
+    """Write a file that only the user can read, and remove temporary files of killed programs."""
     prefix = f".{path.name}."
 
     def make() -> Path:

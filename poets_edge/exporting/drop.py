@@ -1,7 +1,7 @@
-"""Test whether a quantized file loses more accuracy than was allowed, on the photos that both files labelled.
+"""Significance test of the accuracy that a quantized file loses, on the photos that both files labelled.
 
-One test photo of 49 is 2 points, so a limit in points alone could be broken by a single photo. A file fails if its loss
-exceeds the limit and the excess is statistically significant.
+One test photo of 49 amounts to 2 percentage points, so a single photo could exceed a limit in points. A file therefore
+fails only if its loss exceeds the limit and the excess is statistically significant.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from poets_edge.device.paired import SIGNIFICANCE, Paired, mcnemar
 
 
 def drop_is_significant(paired: Paired, allowed: float) -> bool:
-    """Return whether the loss exceeds the allowed one significantly (exact McNemar test).
+    """Return whether the loss of accuracy exceeds the limit significantly (exact McNemar test).
 
-    The allowed number of photos is subtracted from those that only the float32 file labels correctly; the rest is
-    tested against those that only the quantized file labels correctly.
+    The allowed number of photos is subtracted from the number of photos that only the float32 file labels correctly;
+    the difference is tested against the number of photos that only the quantized file labels correctly.
 
     Args:
-        paired: the quantized file compared with the float32 file.
-        allowed: percentage points of accuracy.
+        paired: comparison of the quantized file with the float32 file.
+        allowed: maximum loss of accuracy, in percentage points.
     """
     lost = paired.worse - allowed_photos(paired, allowed)
     return lost > paired.better and mcnemar(lost, paired.better) <= SIGNIFICANCE
 
 
 def exceeds(paired: Paired, allowed: float) -> bool:
-    """Return whether the measured loss is larger than the allowed one, significantly or not."""
+    """Return whether the measured loss of accuracy is larger than `allowed` percentage points."""
     return paired.worse - paired.better > allowed_photos(paired, allowed)
 
 
 def allowed_photos(paired: Paired, allowed: float) -> int:
-    """Return the number of photos, rounded down, that `allowed` percentage points of accuracy amount to."""
+    """Return the number of photos that corresponds to `allowed` percentage points of accuracy, rounded down."""
     return math.floor(allowed * paired.photos / 100 + 1e-9)
 
 

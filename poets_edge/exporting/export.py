@@ -41,16 +41,16 @@ class ExportOptions:
 
     Attributes:
         graph: frozen graph, written by `train` or by the original codelab.
-        labels: labels file; by default the one next to the graph.
-        output_dir: folder for the `.tflite` files; by default the graph's.
-        quantizations: one file is written for each; empty means int8 for an architecture named `_quantized`, float32
-            for others.
-        float_io: int8 files keep float32 inputs and outputs.
-        image_dir: photo folder; needed if the photos were moved or the graph has no record.
+        labels: labels file; by default the file next to the graph.
+        output_dir: folder for the `.tflite` files; by default the folder of the graph.
+        quantizations: quantizations of the files; by default int8 for an architecture named `_quantized`, float32 for
+            others.
+        float_io: whether int8 files have float32 inputs and outputs.
+        image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
-        calibration_count: number of training photos that the int8 ranges are calibrated with.
-        max_accuracy_drop: percentage points of accuracy on the test photos that a quantized file may lose. The export
-            fails if a file loses significantly more (see `poets_edge.exporting.drop`).
+        calibration_count: number of training photos for the calibration of the int8 ranges.
+        max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points. The
+            export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
     """
 
     graph: Path = GRAPH
@@ -73,7 +73,13 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class _Source:
-    """The graph to export. `network` is None if only TensorFlow's converter can convert the graph."""
+    """Graph to export, with its labels, record and photos.
+
+    Attributes:
+        network: the network of the graph; None if the graph requires TensorFlow's converter.
+        record: record of the training run; None if there is none.
+        photos: calibration and test photos; None if they are unknown.
+    """
 
     frozen: FrozenGraph
     network: Network | None
@@ -83,14 +89,14 @@ class _Source:
 
 
 def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
-    """Convert a graph, re-score every file over the test photos, and write the files.
+    """Convert a graph, evaluate every file on the test photos, and write the files.
 
-    Nothing is written before every file is converted and evaluated.
+    The files are written after all of them were converted and evaluated.
 
     Raises:
-        ModelError: the graph, its labels or its record are damaged or do not fit; a file answers NaN.
-        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; the error holds the evaluations.
-        DatasetError: photos are needed and missing.
+        ModelError: the graph, its labels or its record are damaged or inconsistent, or a file computes NaN.
+        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; the exception contains the evaluations.
+        DatasetError: required photos are missing.
         RuntimeMissingError: the graph was not written by `train` and TensorFlow is not installed.
         OutputError: a file cannot be written.
     """
@@ -100,14 +106,13 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
 def export_graph(
     options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, images: ImageCache | None = None
 ) -> ExportResult:
-    """Export like `export`, with photos that were found or decoded before.
+    """Export a graph like `export`, with photos that were already found or decoded.
 
     Args:
-        photos: photos of the training run; by default they are looked for in the folder that the record names.
-        images: decoded photos, shared by graphs that are exported one after another.
+        photos: photos of the training run; by default the photos in the folder of the record.
+        images: cache of decoded photos, for exports of several graphs.
 
-    Raises:
-        Exceptions of `export`.
+    Exceptions are those of `export`.
     """
     source = _read_source(options, photos, reporter)
     wanted = options.quantizations or _default_quantizations(source.record)
@@ -135,7 +140,7 @@ def export_graph(
     if options.max_accuracy_drop is not None:
         _check_drop(result, options.max_accuracy_drop, reporter)
     write_together({file.path: content for file, content in zip(files, contents, strict=True)})
-    for content in contents if scored else ():  # converted and run here: it need not be verified again
+    for content in contents if scored else ():  # these files have already been run, so they need no verification
         remember(content)
     return result
 
@@ -201,7 +206,7 @@ def _rescore(
 def _evaluated(
     path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
 ) -> ExportedFile:
-    """Return the evaluation of a file on the test photos; its size is not known yet."""
+    """Return the evaluation of a file on the test photos; the caller sets its size."""
     file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
     if not scored:
         return file
@@ -234,7 +239,7 @@ def _facts(
     source: _Source,
     file: ExportedFile,
 ) -> dict[str, Any]:
-    """Return the facts that are stored in the file next to its labels."""
+    """Return facts about the file and its training, which are stored in the file next to the labels."""
     record = source.record or {}
     training: dict[str, Any] = {
         key: record[key]
@@ -253,7 +258,7 @@ def _facts(
     }
     if exclusions := Exclusions.from_json(record.get("exclude") or {}):
         training["exclude_hashes"] = exclusions.to_facts()
-    if tuned := record.get("fine_tuning"):  # its curve stays in the record
+    if tuned := record.get("fine_tuning"):  # the learning curve is stored in the record only
         training["fine_tuning"] = {key: value for key, value in tuned.items() if key not in ("epochs_run", "views")}
     return {
         "format": 1,

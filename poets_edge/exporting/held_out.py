@@ -1,4 +1,4 @@
-"""Photos for calibrating and evaluating an export."""
+"""Selection of the photos for the calibration and the evaluation of an export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
 
 @dataclass(frozen=True)
 class ExportPhotos:
-    """Training photos, for calibration, and test photos, for re-scoring.
+    """Training photos for the calibration and test photos for the evaluation.
 
     Attributes:
         missing: number of photos of the training run that no longer exist.
@@ -39,12 +39,13 @@ def photos_of_record(
     """Return the photos of a training run.
 
     Args:
-        image_dir: current photo folder, if it is not the folder of the record.
-        found: photos of the training run with their paths; by default they are looked for in the folder.
+        record: record of the training run.
+        image_dir: current photo folder, if it differs from the folder in the record.
+        found: photos of the training run with their paths; by default they are read from the folder.
 
     Raises:
-        DatasetError: none of the photos exists; or the record names an address, which a file from somebody else could
-            choose: it is used only if it is given as `image_dir`.
+        DatasetError: none of the photos exists, or the photos are at an address. An address is used only if it is
+            given as `image_dir`, because the record may come from an untrusted source.
     """
     if image_dir is None and found is None and is_address(record["image_dir"]):
         raise DatasetError(
@@ -76,7 +77,7 @@ def photos_of_record(
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that looks a photo of the record up by its name, and returns None if the file is gone."""
+    """Return a function that returns the photo of a name in the record, or None if the file does not exist."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
 
@@ -88,7 +89,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that looks a photo in an archive or at an address up by its name."""
+    """Return a function that returns the photo of a name in an archive or at an address, or None if it is missing."""
     return {photo.name: photo for photo in _scanned(record, folder)}.get
 
 
@@ -99,14 +100,14 @@ def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
 
 
 def _split_again(record: dict[str, Any], folder: Location) -> ExportPhotos:
-    """Split the present photos of the folder as the record says; for records of too many photos to name each."""
+    """Split the photos that are in the folder now; for records of large data sets, which do not list the photos."""
     found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
     return replace(_split(found, SplitConfig(**record["percentages"])), missing=max(0, known - len(found)))
 
 
 def photos_of_folder(folder: Location, percentages: SplitConfig) -> ExportPhotos:
-    """Scan a folder and split it as `train` does. Raises DatasetError."""
+    """Return the photos of a folder, split like the photos of `train`. Raises DatasetError."""
     return _split(scan(folder).photos, percentages)
 
 
@@ -117,7 +118,7 @@ def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Return `count` photos, taking the classes in turn; equal lists of photos give equal choices."""
+    """Return `count` photos, balanced among the classes; the random choice depends only on the list of photos."""
     by_class: dict[str, list[Photo]] = defaultdict(list)
     rng = np.random.default_rng(0)
     for index in rng.permutation(len(photos)):

@@ -1,4 +1,4 @@
-"""Check of models for the Android app and the web page, which run fewer kinds of models than Python does."""
+"""Validation of models for the Android app and the web page, which support fewer kinds of models than Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPES = ("float32", "uint8", "int8")
 
 
 def open_for_other_readers(model: Path, reader: str) -> Classifier:
-    """Open a model whose input is one RGB image of fixed size and whose types the app and the page support.
+    """Open a model whose input is one RGB image of fixed size and whose types the app and the web page support.
 
     Args:
         reader: name of the reader in error messages, for example "the app".
@@ -20,7 +20,7 @@ def open_for_other_readers(model: Path, reader: str) -> Classifier:
     Raises:
         ModelError: the model is missing, damaged or not supported by the reader.
     """
-    classifier = Classifier(model, unlabelled=True)  # one input, one output, one RGB picture
+    classifier = Classifier(model, unlabelled=True)  # checks for one input (an RGB image) and one output
     if not classifier.labels:
         problem = other_answer([classifier.output.shape]) or (
             f"no labels inside, and {reader} needs them there. Models that poets-edge export writes have them."

@@ -18,14 +18,15 @@ from poets_edge.quantize.convert import Quantization
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ExportedFile:
-    """An exported `.tflite` file and the result of re-scoring it. It is accepted wherever a path is.
+    """Exported `.tflite` file with its evaluation; a path-like object.
 
     Attributes:
-        size: bytes.
+        size: file size in bytes.
         evaluation: evaluation on the test photos; None if there are none.
-        agreement: share of the test photos, 0 to 1, that the float32 file answers with the same label; None if there
+        agreement: fraction of the test photos, 0 to 1, to which the float32 file assigns the same label; None if there
             are no test photos.
-        beside_float: paired comparison with the float32 file; None for that file, and without test photos.
+        beside_float: paired comparison with the float32 file; None for the float32 file, or if there are no test
+            photos.
         scored: predictions for the test photos; None if there are none.
     """
 
@@ -62,12 +63,12 @@ class ExportedFile:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExportResult(Mapping[str, ExportedFile], Tabular):
-    """The exported files by quantization: `result["int8"].path`.
+    """Mapping from quantizations to exported files: `result["int8"].path`.
 
     Attributes:
-        files: in the order asked for.
+        files: exported files, in the order of the requested quantizations.
         labels: class names, in the order of the models' outputs.
-        unreadable: one line for each test photo that could not be read and was skipped.
+        unreadable: error message of each test photo that could not be read and was skipped.
     """
 
     files: tuple[ExportedFile, ...]
@@ -108,10 +109,10 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
 
 
 class AccuracyDropError(ModelError):
-    """A quantized file loses more accuracy than was allowed, so nothing was written.
+    """A quantized file loses more accuracy than allowed; no file was written.
 
     Attributes:
-        result: the evaluated files, an `ExportResult`.
+        result: evaluations of the files.
     """
 
     def __init__(self, message: str, result: ExportResult) -> None:

@@ -1,7 +1,7 @@
-"""Server of a page's static files, read only, with the headers that threads and the camera need.
+"""Read-only server of the static files of a web page, with the headers that threads and the camera require.
 
-It is meant for trying a page out, on this computer or a phone in the same network; a permanent page belongs on a real
-web server.
+It is intended for tests of a page on this computer or on a phone in the local network; a permanent page requires a
+regular web server.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _TYPES = {
 }
 
 _HEADERS = {
-    # Together these give a page shared memory, which threads need.
+    # These headers enable shared memory, which threads require.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Cached, but revalidated each time: a new model is used at once.
+    # Cached files are revalidated on each request, so that a new model is used immediately.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """Server of the files of a page. Use it in a `with` block; `serve_forever` runs until `shutdown`."""
+    """HTTP server of the files of a page, for use in a `with` block; `serve_forever` runs until `shutdown`."""
 
     daemon_threads = True
-    request_queue_size = 1024  # connections that wait to be accepted; the default of 5 turns a class of pupils away
+    request_queue_size = 1024  # maximum number of pending connections; the default of 5 is too small for a school class
 
     def __init__(
         self,
@@ -65,10 +65,11 @@ class PageServer(http.server.ThreadingHTTPServer):
         """Bind to an address of this machine.
 
         Args:
-            folder: The page's folder. Other files in it are not served.
-            names: Paths of the page's files inside the folder, with `/`.
-            port: 0 for any free one.
-            certificate: A PEM file with key and certificate, for HTTPS.
+            folder: folder of the page.
+            names: paths of the served files inside the folder, with `/`; other files are not served.
+            host: address of this machine.
+            port: port number; 0 selects a free port.
+            certificate: PEM file with a private key and a certificate, for HTTPS; by default HTTP is used.
 
         Raises:
             UsageError: the address does not belong to this machine, the port is in use, or the certificate cannot be
@@ -83,12 +84,12 @@ class PageServer(http.server.ThreadingHTTPServer):
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
         if context is not None:
-            # Shaking hands is left to each connection's own thread: one that stalls must not hold up the others.
+            # Each connection performs its TLS handshake in its own thread, so that a stalled one does not block others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.server_port}/"
 
     def etag(self, file: BinaryIO) -> str:
-        """Return the entity tag of an open file, from its content; it is computed once for each version of the file."""
+        """Return the entity tag of an open file, a digest of its content; it is cached per version of the file."""
         status = os.fstat(file.fileno())
         version = (status.st_ino, status.st_size, status.st_mtime_ns)
         if version not in self._etags:
@@ -100,7 +101,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         return self._etags[version]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore connections that a browser has closed, and certificates that it has refused."""
+        """Ignore errors of connections that a browser has closed, also because it refused the certificate."""
 
     def server_bind(self) -> None:
         """Bind without a reverse DNS lookup, which can take seconds."""
@@ -123,12 +124,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """Discard log messages."""
 
     def _answer(self, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         path = "/index.html" if path == "/" else path
-        # Looked up, never joined: a request cannot name a file that is not the page's.
+        # The path is looked up and not joined to the folder, so a request cannot read other files.
         file = self.server.files.get(path)
         if file is None:
             self._send_text(HTTPStatus.NOT_FOUND, b"Not found.\n", with_body)
@@ -183,7 +184,7 @@ def _tls_context(certificate: Path) -> ssl.SSLContext:
 
 
 def network_address() -> str:
-    """Return the address at which others on the network reach this machine. Raises UsageError."""
+    """Return the IP address of this machine on the network. Raises UsageError if it is not on a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # A reserved address (RFC 5737); connecting a datagram socket sends nothing, it only selects the route.

@@ -1,7 +1,7 @@
-"""A model as a web page: a static folder for any web server.
+"""Export of a model as a web page: a folder of static files for any web server.
 
-The folder holds the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels and
-normalization from the model itself, as `poets-edge label` does. It is built from `web/` by `make web` and ships inside
+The folder contains the page, the model, LiteRT's WebAssembly, a manifest and a service worker. The page reads labels
+and normalization from the model, like `poets-edge label`. The page is built from `web/` by `make web` and is part of
 the package, so users do not need Node.
 """
 
@@ -27,25 +27,25 @@ MODEL_NAME = "model.tflite"
 _WORKER = "service-worker.js"
 _RUNTIME = "runtime"
 _SITE = b"const SITE="
-"""The first line of the service worker in every folder written here: its list of files."""
+"""Start of the service worker's first line, which lists the files of the page; identifies folders of this module."""
 
 _PLAIN = {".png"}
-"""Suffixes of files that are compressed already."""
+"""Suffixes of files that are already compressed."""
 
 _FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
-"""Substrings of the names of files that a first visit does not fetch."""
+"""Substrings of the names of files that a first visit does not download."""
 
 
 @dataclass(frozen=True)
 class WrittenPage:
-    """A written web page.
+    """Files of a web page that `write_page` has written.
 
     Attributes:
         files: paths inside the folder, with `/`.
-        size: bytes of all files.
-        page_transfer, model_transfer: bytes that a first visit fetches from a server that compresses.
+        size: total size of the files in bytes.
+        page_transfer, model_transfer: compressed bytes of the page and of the model that a first visit downloads.
         labels: class names, in the order of the outputs.
-        input: the input tensor, of shape [1, height, width, 3].
+        input: description of the input tensor, of shape [1, height, width, 3].
     """
 
     folder: Path
@@ -58,14 +58,14 @@ class WrittenPage:
 
 
 def write_page(model: Path, folder: Path) -> WrittenPage:
-    """Write the web page of a model into a folder that is new, empty, or holds an older page.
+    """Write the web page of a model into a folder that is new, empty, or contains an older page.
 
-    Files that compress well get a `.gz` next to them, for servers that send precompressed files (nginx's
-    `gzip_static`). Either all files are written or none. Other files in the folder are not touched.
+    Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
+    `gzip_static`). Either all files are written or none. Other files in the folder are not changed.
 
     Raises:
-        ModelError: the model is missing or damaged, carries no labels, or is not one the page can run.
-        OutputError: the folder holds something else, or cannot be written.
+        ModelError: the model is missing or damaged, has no labels, or is not supported by the page.
+        OutputError: the folder contains other files but no page, or is not writable.
     """
     classifier = open_for_other_readers(model, "the page")
     _check_folder(folder)
@@ -93,13 +93,13 @@ def _contents(model: bytes) -> dict[str, bytes]:
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         for entry in archive:
             content = archive.extractfile(entry)
-            assert content is not None  # it holds files only
+            assert content is not None  # the archive contains files only
             contents[f"{_RUNTIME}/{entry.name}"] = content.read()
     return {**contents, MODEL_NAME: model}
 
 
 def _site(contents: dict[str, bytes]) -> dict[str, object]:
-    """Return the files that the service worker caches, with their integrity checksums, and a version of all of them."""
+    """Return the files that the service worker caches, with integrity checksums, and a version derived from them."""
     digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
     files = {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}
     return {"version": hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16], "files": files}
@@ -120,7 +120,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _is_begun(path: Path) -> bool:
-    """Return whether a path is a leftover of a run that was killed before it had written its page."""
+    """Return whether a path contains only leftovers of a run that was killed before it had written its page."""
     if path.is_dir():
         return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
     return is_begun(path)

@@ -1,4 +1,4 @@
-"""Tests of the library's entry points: text and paths in, results out."""
+"""Tests of the entry points of the library: accepted types, results and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(str(photos), **SMALL, output_dir=str(tmp_path_factory.mktemp("run")), steps=100)
 
 
-def test_train_takes_text_and_gives_a_run(run: Run) -> None:
+def test_train_accepts_strings_and_returns_a_run(run: Run) -> None:
     assert isinstance(run, TrainResult)
     assert 0 < run.test.accuracy <= 1 and run.test.interval[0] < run.test.interval[1]
     assert run.cross_validated is not None and 0 < run.cross_validated.accuracy <= 1
@@ -48,13 +48,13 @@ def test_run_export_maps_quantizations_to_files(run: Run) -> None:
         files["float16"]
 
 
-def test_export_takes_the_path_of_a_graph(run: Run, tmp_path: Path) -> None:
+def test_export_accepts_the_path_of_a_graph(run: Run, tmp_path: Path) -> None:
     files = export(str(run.graph), "int8", output_dir=str(tmp_path))
     assert files["int8"].path.parent == tmp_path
     assert inspect(str(files["int8"].path)).facts["quantization"] == "int8"
 
 
-def test_audit_takes_text(photos: Path, tmp_path: Path) -> None:
+def test_audit_accepts_strings(photos: Path, tmp_path: Path) -> None:
     found = audit(str(photos), **SMALL, report=str(tmp_path / "audit.html"))
     assert (tmp_path / "audit.html").exists() and found.to_json()["photos"] == 60
 
@@ -74,7 +74,7 @@ def test_audit_takes_text(photos: Path, tmp_path: Path) -> None:
         lambda: grid(3),  # type: ignore[arg-type]
     ],
 )
-def test_wrong_types_name_the_parameter(call: Any) -> None:
+def test_entry_points_report_the_parameter_of_a_wrong_type(call: Any) -> None:
     with pytest.raises(WrongTypeError, match="`"):
         call()
 
@@ -90,7 +90,7 @@ def test_wrong_types_name_the_parameter(call: Any) -> None:
         lambda: benchmark("x.tflite", threads=0),
     ],
 )
-def test_wrong_values_are_usage_errors(call: Any) -> None:
+def test_entry_points_raise_usage_error_for_invalid_values(call: Any) -> None:
     with pytest.raises(UsageError):
         call()
 

@@ -1,4 +1,4 @@
-"""Tests of docs/library.md: its examples run, its script type-checks, and it names everything public."""
+"""Tests of docs/library.md: examples, type checks of its script, and completeness."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCKS: list[str] = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILIN
 
 
 @pytest.mark.timeout(900)
-def test_examples_run_in_order(
+def test_library_page_examples_run_in_order(
     few_flowers: Callable[[int], Path], keras_home: Path, pi: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = few_flowers(12)
@@ -49,7 +49,7 @@ def test_examples_run_in_order(
     assert (tmp_path / "small/retrained_graph_int8.tflite").exists()
 
 
-def test_script_type_checks(tmp_path: Path) -> None:
+def test_library_page_script_passes_mypy(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("\n".join(BLOCKS), encoding="utf-8")
     ended = subprocess.run(
@@ -63,7 +63,7 @@ def test_script_type_checks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in poets_edge.__all__ if name != "__version__"])
-def test_page_describes_every_public_name(name: str) -> None:
+def test_library_page_describes_every_public_name(name: str) -> None:
     described = re.findall(r"^::: poets_edge[\w.]*\.(\w+)$", PAGE, flags=re.MULTILINE)
     module = poets_edge._MODULES[name]
     assert name in described or module == "poets_edge.errors"

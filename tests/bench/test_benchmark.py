@@ -30,7 +30,7 @@ SHORT = ("--min-seconds", "0.2", "--min-runs", "20", "--rounds", "2")
 
 @pytest.fixture(scope="module")
 def measured(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of the float and the int8 model in a file."""
+    """Return a file with the results of the float32 and the int8 model."""
     file = tmp_path_factory.mktemp("benchmark") / "here.json"
     models = (trained.model("float32"), trained.model("int8"))
     ran = poets_edge("benchmark", *models, "--threads", "1", *SHORT, "--image_dir", flowers, "--json", file).ok()
@@ -81,7 +81,7 @@ def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], train
     assert results[0]["accuracy"]["agreement_with_float"] == 1.0
 
 
-def test_benchmark_warns_of_other_programs(trained: Trained) -> None:
+def test_benchmark_warns_about_other_programs(trained: Trained) -> None:
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())]
     try:
         ran = poets_edge("benchmark", trained.model("int8"), *SHORT, "--threads", "1", "-q").ok()
@@ -99,12 +99,14 @@ def test_benchmark_accepts_a_model_without_labels(tmp_path: Path, trained: Train
     assert json.loads(ran.stdout)["results"][0]["architecture"] == ""
 
 
-def test_benchmark_warns_of_more_threads_than_cores(trained: Trained) -> None:
+def test_benchmark_warns_about_more_threads_than_cores(trained: Trained) -> None:
     ran = poets_edge("benchmark", trained.model("int8"), *SHORT, "--threads", "64", "--json", "-", "-q").ok()
     assert "64 threads on" in ran.stderr
 
 
-def test_benchmark_refuses_bad_input(trained: Trained, tmp_path: Path, few_flowers: Callable[[int], Path]) -> None:
+def test_benchmark_refuses_invalid_arguments(
+    trained: Trained, tmp_path: Path, few_flowers: Callable[[int], Path]
+) -> None:
     model = trained.model("int8")
     (tmp_path / "text.tflite").write_text("no model at all")
     (tmp_path / "labels.txt").write_text("a\nb\n")
@@ -136,7 +138,7 @@ def test_benchmark_refuses_a_model_with_two_inputs(tmp_path: Path) -> None:
     poets_edge("benchmark", model).failed("two.tflite", "2 inputs")
 
 
-def test_worker_that_is_killed_is_reported(tmp_path: Path) -> None:
+def test_measure_reports_invalid_models_and_killed_processes(tmp_path: Path) -> None:
     request = Request(tmp_path / "none.tflite", threads=1, seconds=0.1, runs=1)
     with Helper(measure) as helper:
         with pytest.raises(ModelError, match=r"none\.tflite"):
@@ -164,7 +166,7 @@ def test_compare_shows_devices_with_ratios(measured: Path, tmp_path: Path) -> No
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
-def test_compare_has_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
+def test_compare_gives_no_verdict_for_single_processes(measured: Path, tmp_path: Path) -> None:
     single = json.loads(measured.read_text())
     for result in single["results"]:
         result["rounds"] = result["rounds"][:1]
@@ -186,7 +188,7 @@ def test_compare_refuses_files_of_another_format(measured: Path, tmp_path: Path)
         poets_edge("compare", measured, tmp_path / "half.json").failed("half.json")
 
 
-def test_benchmark_distinguishes_models_of_one_name(trained: Trained, tmp_path: Path) -> None:
+def test_benchmark_distinguishes_models_with_equal_names(trained: Trained, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"v{number}").mkdir()
         shutil.copy(trained.model("int8"), tmp_path / f"v{number}/model.tflite")

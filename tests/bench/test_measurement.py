@@ -1,4 +1,4 @@
-"""Figures of a measurement computed by hand, and the order in which variants are timed."""
+"""Tests of the statistics of a measurement against hand computation, and of the order of variants."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIANTS = [Variant(Path(f"{number}.tflite"), 1, f"{number:064}") for number in 
 
 
 def timing(*samples: float, **fields: Any) -> Timing:
-    """Return the times of one process; its inferences took `samples` milliseconds."""
+    """Return the times of a process whose inferences took `samples` milliseconds."""
     known: dict[str, Any] = {"load_ms": 1.0, "first_ms": 1.0, "warm_up_runs": 20, "steady": True, "accelerated": True}
     return Timing(samples_ms=samples, state=MachineState(), **{**known, **fields})
 
@@ -31,7 +31,7 @@ def measured(*timings: Timing, name: str = "m.tflite", threads: int = 1) -> Meas
     return Measurement(Variant(Path(name), threads, "0" * 64), facts, timings)
 
 
-def test_describe_gives_quartiles_of_all_samples() -> None:
+def test_describe_computes_quartiles_of_all_samples() -> None:
     found = describe([10.0, 1.0, 4.0, 2.0, 3.0])
     assert found.spread == pytest.approx((4 - 2) / 3)
     assert (found.p90, found.p99) == pytest.approx((7.6, 9.76))
@@ -54,12 +54,12 @@ def test_measurement_figures_agree_with_hand_computation() -> None:
     assert found.photos_per_second == pytest.approx(1000 / 9.5)
 
 
-def test_photos_per_second_is_none_if_one_round_lacks_stages() -> None:
+def test_measurement_photos_per_second_is_none_if_a_round_lacks_stages() -> None:
     staged = timing(1, decode_ms=(1,), resize_ms=(1,), inference_ms=(1,))
     assert measured(staged, timing(1)).photos_per_second is None
 
 
-def test_accelerated_needs_every_round() -> None:
+def test_measurement_accelerated_requires_every_round() -> None:
     assert measured(timing(1), timing(1)).accelerated
     assert not measured(timing(1), timing(1, accelerated=False)).accelerated
 
@@ -74,13 +74,13 @@ def test_accelerated_needs_every_round() -> None:
         ((timing(100), timing(100, steady=False)), "had not settled"),
     ],
 )
-def test_measurement_warns_of_doubtful_times(timings: tuple[Timing, ...], said: str | None) -> None:
+def test_measurement_warns_about_unreliable_times(timings: tuple[Timing, ...], said: str | None) -> None:
     warnings = measured(*timings).warnings()
     assert len(warnings) == (said is not None)
     assert said is None or said in warnings[0]
 
 
-def test_benchmark_latency_is_that_of_fastest_thread_count_of_first_model() -> None:
+def test_benchmark_latency_uses_fastest_thread_count_of_first_model() -> None:
     models = (
         measured(timing(5), name="a", threads=1),
         measured(timing(3), name="a", threads=2),
@@ -101,7 +101,7 @@ def test_thread_counts_do_not_exceed_cores_by_default(
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Variant, TimingConfig]]:
-    """Replace the timing process; return the list of the variants that were timed, in order."""
+    """Replace the timing process; return a list that receives the timed variants in order."""
     order: list[tuple[Variant, TimingConfig]] = []
 
     def once(variant: Variant, config: TimingConfig, photos: object) -> Timing:
@@ -175,14 +175,14 @@ def test_measure_variants_divides_time_and_runs_among_rounds(monkeypatch: pytest
     assert [(request.seconds, request.runs) for request in requests] == [(3, 13)] * 4, "13 * 4 is 50 or more"
 
 
-def test_disturbances_consider_rounds_of_an_earlier_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_reports_disturbances_of_an_earlier_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     hot = replace(timing(1.0), state=MachineState(throttled=("throttled",)))
     log = RoundLog.of([Round(stamp="", sha256=VARIANTS[0].sha256, threads=1, number=0, timing=hot)])
     assert "throttled" in " ".join(measure_variants(VARIANTS[:1], TimingConfig(rounds=1), log=log))
     assert timed == []
 
 
-def test_variants_in_random_order_are_equal_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
+def test_measure_variants_uses_an_equal_order_in_every_run(timed: list[tuple[Variant, TimingConfig]]) -> None:
     """A continued run times the missing rounds in the order of the first run."""
     measure_variants(VARIANTS, TimingConfig(rounds=4))
     measure_variants(VARIANTS, TimingConfig(rounds=4))

@@ -1,4 +1,4 @@
-"""Intervals of ratios of times against published tables, and against an enumeration of all orders of ranks."""
+"""Tests of intervals of time ratios against published tables and an enumeration of all orders of ranks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_compare_times_of_many_processes_uses_normal_approximation() -> None:
         ([1.15, 1.15, 1.15, 1.15], 4.5407),  # no variance in the reference: 3 degrees of freedom
     ],
 )
-def test_compare_times_of_four_processes_is_welchs_interval(reference: list[float], quantile: float) -> None:
+def test_compare_times_of_four_processes_uses_welchs_interval(reference: list[float], quantile: float) -> None:
     times = [0.0, 0.1, 0.2, 0.3]  # logarithms; their variance is 1/60
     error = math.sqrt((1 / 60 + np.var(reference, ddof=1)) / 4)
     found = compare_times(list(np.exp(times)), list(np.exp(reference)))
@@ -73,7 +73,7 @@ processes = st.lists(st.floats(0.1, 100), min_size=1, max_size=9)
 
 
 @given(processes, processes)
-def test_compare_times_swapped_gives_inverse_ratio(times: list[float], reference: list[float]) -> None:
+def test_compare_times_with_swapped_arguments_gives_inverse_ratio(times: list[float], reference: list[float]) -> None:
     forward, backward = compare_times(times, reference), compare_times(reference, times)
     assert forward.ratio == pytest.approx(1 / backward.ratio)
     assert forward.low == pytest.approx(1 / backward.high if backward.high < math.inf else 0)
@@ -98,5 +98,7 @@ def test_compare_times_does_not_depend_on_order_or_unit(times: list[float], refe
         (0.9, 0.95, 0.999, "faster"),
     ],
 )
-def test_verdict_depends_on_five_percent_and_on_one(low: float, ratio: float, high: float, verdict: str) -> None:
+def test_time_ratio_verdict_compares_interval_with_1_and_5_percent(
+    low: float, ratio: float, high: float, verdict: str
+) -> None:
     assert TimeRatio(ratio, low, high).verdict == verdict

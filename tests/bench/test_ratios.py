@@ -1,4 +1,4 @@
-"""Tests of ratios of times: rates of false and of missed differences."""
+"""Tests of time ratios: rates of false positives and of missed differences."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ COMPARISONS = 200
 
 
 def processes(rng: np.random.Generator, spread: float, count: int = 10) -> list[float]:
-    """Return simulated median times of processes: most differ a little, one in eight is much slower."""
+    """Return simulated times of processes: most differ slightly, one in eight is much slower."""
     slowed = rng.random(count) < 0.125
     return list(2.0 * np.exp(spread * rng.standard_normal(count) + slowed * 2 * spread * rng.random(count)))
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.02, 0.1])
-def test_compare_times_rarely_finds_a_difference_between_equals(spread: float) -> None:
+def test_compare_times_rarely_finds_a_difference_between_equal_processes(spread: float) -> None:
     rng = np.random.default_rng(0)
     found = [compare_times(processes(rng, spread), processes(rng, spread)) for _ in range(COMPARISONS)]
     assert sum(not ratio.could_be_equal for ratio in found) <= 0.06 * COMPARISONS
 
 
-def test_compare_times_finds_5_percent_where_processes_differ_by_2() -> None:
+def test_compare_times_detects_5_percent_if_processes_differ_by_2_percent() -> None:
     rng = np.random.default_rng(0)
     slow = [
         compare_times(list(1.05 * np.array(processes(rng, 0.02))), processes(rng, 0.02)) for _ in range(COMPARISONS)

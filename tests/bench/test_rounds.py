@@ -1,4 +1,4 @@
-"""Tests of rounds: their JSON, and the log that lets a measurement continue."""
+"""Tests of rounds: their JSON, and the log with which a measurement continues."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Warnings(Silent):
 
 
 def changed(path: str, wrong: Any) -> dict[str, Any]:
-    """Return a line with another value at a path such as entry.state."""
+    """Return the JSON object of a round with another value at a path such as `entry.state`."""
     line: dict[str, Any] = json.loads(json.dumps(LINE))
     *above, last = path.split(".")
     place = line
@@ -59,13 +59,13 @@ def changed(path: str, wrong: Any) -> dict[str, Any]:
     return line
 
 
-def test_timing_keeps_its_json() -> None:
+def test_timing_round_trips_through_json() -> None:
     timing = Timing.from_json(ENTRY)
     assert timing.to_json() == ENTRY and list(timing.to_json()) == list(ENTRY)
     assert timing.samples_ms == (1.5, 2) and timing.state == MachineState(temperature=50.0, throttled=())
 
 
-def test_timing_of_a_phone_lacks_what_only_linux_measures() -> None:
+def test_timing_from_json_accepts_missing_fields_of_the_app() -> None:
     phone = {name: ENTRY[name] for name in ("load_ms", "first_ms", "warm_up_runs", "steady", "samples_ms")}
     timing = Timing.from_json({**phone, "state": {"thermal_level": 1}, "runs_per_sample": 3})
     assert timing.accelerated is None and timing.decode_ms is None and timing.state == MachineState()
@@ -82,13 +82,13 @@ def test_timing_of_a_phone_lacks_what_only_linux_measures() -> None:
         ("copy", -1, "copy is -1"),
     ],
 )
-def test_damaged_round_is_refused_by_field(path: str, wrong: Any, message: str) -> None:
+def test_round_from_json_reports_the_path_of_an_invalid_field(path: str, wrong: Any, message: str) -> None:
     with pytest.raises(RecordError) as raised:
         Round.from_json(changed(path, wrong))
     assert message in str(raised.value)
 
 
-def test_log_skips_damaged_lines_and_continues_after_a_cut_one(tmp_path: Path) -> None:
+def test_read_rounds_skips_damaged_lines_and_truncated_last_line(tmp_path: Path) -> None:
     file, warnings = tmp_path / "rounds.jsonl", Warnings()
     good = json.dumps(LINE)
     file.write_text("\n".join([good, json.dumps(changed("entry.state", None)), "[" * 100_000, good[:40]]))
@@ -100,19 +100,19 @@ def test_log_skips_damaged_lines_and_continues_after_a_cut_one(tmp_path: Path) -
     assert read_rounds(tmp_path / "none.jsonl") == []
 
 
-def test_log_of_the_previous_version_is_read(tmp_path: Path) -> None:
-    """Older lines have no `copy`."""
+def test_read_rounds_accepts_files_of_the_previous_version(tmp_path: Path) -> None:
+    """Lines of the previous version lack the key `copy`."""
     file = tmp_path / "latency.jsonl"
     file.write_text(json.dumps({"stamp": "s", "sha256": "0" * 64, "threads": 1, "round": 0, "entry": ENTRY}) + "\n")
     assert [round.key for round in read_rounds(file)] == [("s", "0" * 64, 1, 0, 0)]
 
 
-def test_log_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+def test_append_round_raises_output_error_for_an_unwritable_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="missing"):
         append_round(tmp_path / "missing/rounds.jsonl", Round.from_json(LINE))
 
 
-def test_log_returns_timings_of_one_stamp_and_variant() -> None:
+def test_round_log_returns_timings_of_one_stamp_and_variant() -> None:
     one = Round.from_json(LINE)
     kept: list[Round] = []
     log = RoundLog.of([one, replace(one, stamp="other", number=2)], kept.append)
@@ -125,7 +125,7 @@ def test_log_returns_timings_of_one_stamp_and_variant() -> None:
     assert log.of_models(["1" * 64]) == [] and len(log.of_models(["0" * 64])) == 3
 
 
-def test_variants_number_identical_copies_of_a_model(tmp_path: Path) -> None:
+def test_variants_of_numbers_identical_copies_of_a_model(tmp_path: Path) -> None:
     models = [tmp_path / name for name in ("a.tflite", "b.tflite", "c.tflite")]
     for model, content in zip(models, ("same", "same", "other"), strict=True):
         model.write_text(content)
@@ -136,7 +136,7 @@ def test_variants_number_identical_copies_of_a_model(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_stamp_depends_on_machine_and_configuration() -> None:
+def test_round_stamp_depends_on_machine_and_configuration() -> None:
     stamps = {
         round_stamp({"cpu": "x"}, TimingConfig()),
         round_stamp({"cpu": "y"}, TimingConfig()),

@@ -38,7 +38,7 @@ def test_describe_includes_outliers() -> None:
 
 
 class Clock:
-    """A simulated clock. Each call advances it by the next duration; the last duration repeats."""
+    """Simulated clock that each call advances by the next duration; the last duration repeats."""
 
     def __init__(self, durations: list[float]) -> None:
         self.now, self.calls, self._durations = 0.0, 0, durations
@@ -81,7 +81,7 @@ def after(**changes: Any) -> MachineState:
         ({"temperature": 84.0}, "84 °C"),
     ],
 )
-def test_disturbances_between_names_each_disturbance(changes: dict[str, Any], said: str) -> None:
+def test_disturbances_between_describes_each_disturbance(changes: dict[str, Any], said: str) -> None:
     assert [text for text in disturbances_between(CALM, after(**changes), 2.0, 1) if said in text]
 
 

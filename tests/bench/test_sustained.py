@@ -45,7 +45,7 @@ def load(milliseconds: list[float]) -> Sustained:
     return Sustained(Path("m.tflite"), "m.tflite", tuple(hot))
 
 
-def test_slowdown_has_time_and_ratio() -> None:
+def test_sustained_slowdown_has_time_and_ratio() -> None:
     wobble = [1 + 0.01 * (index % 3) for index in range(60)]
     wobble[10] = 3.0  # a disturbance
     model = load([value * (1.0 if index < 30 else 1.25) for index, value in enumerate(wobble)])
@@ -64,7 +64,7 @@ def test_step_up_ignores_decreases() -> None:
     assert step_up([1.0]) is None
 
 
-def test_chart_shows_latency_temperature_and_throttling(tmp_path: Path) -> None:
+def test_draw_sustained_shows_latency_temperature_and_throttling(tmp_path: Path) -> None:
     options = SustainedOptions(models=(Path("m.tflite"),), seconds=300)
     machine = {"board": "Raspberry Pi <9>", "cores": 4}
     draw_sustained(SustainedResult(machine, options, (load([1.0] * 30 + [1.5] * 30),), ()), tmp_path / "c.svg")
@@ -82,7 +82,7 @@ def test_parse_duration_accepts_units(text: str, seconds: float) -> None:
         parse_duration("soon")
 
 
-def test_sustained_end_to_end(model: Path, tmp_path: Path) -> None:
+def test_benchmark_sustained_writes_windows_and_chart(model: Path, tmp_path: Path) -> None:
     arguments = ("benchmark", model, "--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "-q")
     ran = poets_edge(*arguments, "--output", tmp_path / "s.json").ok()
     assert "frames missed" in ran.stdout
@@ -95,7 +95,7 @@ def test_sustained_end_to_end(model: Path, tmp_path: Path) -> None:
     ElementTree.parse(tmp_path / "c.svg")
 
 
-def test_sustained_refuses_bad_input(model: Path, tmp_path: Path) -> None:
+def test_benchmark_sustained_refuses_invalid_arguments(model: Path, tmp_path: Path) -> None:
     poets_edge("benchmark", model, "--sustained", "soon").failed("--sustained soon", "10m")
     poets_edge("benchmark", model, "--sustained", "0s").failed("--sustained", "1s or more")
     poets_edge("benchmark", model, "--sustained", "2s", "--rate", "0").failed("--rate must be above 0")
@@ -106,12 +106,12 @@ def test_sustained_refuses_bad_input(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("after", "is_slower"), [(104.0, False), (105.0, True), (106.0, True)])
-def test_slowdown_starts_at_five_percent(after: float, is_slower: bool) -> None:
+def test_sustained_slowdown_requires_five_percent(after: float, is_slower: bool) -> None:
     assert (load([100.0] * 10 + [after] * 10).slowdown is not None) == is_slower
 
 
 def test_step_up_minimizes_deviations_from_both_medians() -> None:
-    """A reference that tries every place; the rise of the first value and the later dip are not the step."""
+    """The reference evaluates every index; the initial rise and the later dip are not the step."""
     values = [1.0, 1.2, 1.1, 1.2, 1.0, 1.9, 2.0, 1.2, 2.1, 2.0, 2.2]
 
     def misfit(place: int) -> float:
@@ -124,7 +124,7 @@ def test_step_up_minimizes_deviations_from_both_medians() -> None:
     assert step_up([1, 1, 2, 3, 3]) == 2, "the first of two places with equal deviations"
 
 
-def test_sustained_json_adds_up_late_inferences_and_keeps_order() -> None:
+def test_sustained_json_sums_late_inferences_and_preserves_order() -> None:
     windows = tuple(replace(window(ms), late=late) for ms, late in ((3.0, 2), (1.0, 0), (2.0, 5)))
     found = Sustained(Path("m.tflite"), "m", windows).to_json()
     assert (found["first_ms"], found["last_ms"], found["late"]) == (3.0, 2.0, 7)

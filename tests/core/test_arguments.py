@@ -62,7 +62,7 @@ def test_check_fields_applies_converters_first() -> None:
         ("quiet", 1),
     ],
 )
-def test_check_fields_names_the_field_of_a_wrong_type(field: str, value: Any) -> None:
+def test_check_fields_reports_the_field_with_a_wrong_type(field: str, value: Any) -> None:
     with pytest.raises(WrongTypeError, match=f"`{field}`") as caught:
         Options(**{"folder": Path(), field: value})
     assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
@@ -76,7 +76,7 @@ def test_check_fields_refuses_values_out_of_range(field: str, value: Any) -> Non
     assert not isinstance(caught.value, TypeError)
 
 
-def test_convert_keeps_identity_of_correct_values() -> None:
+def test_convert_returns_values_of_correct_type_unchanged() -> None:
     names, path = ("one",), Path("here")
     assert convert(names, tuple[str, ...], "names") is names
     assert convert(path, Path | None, "path") is path
@@ -85,6 +85,6 @@ def test_convert_keeps_identity_of_correct_values() -> None:
         convert(3, Callable[[Any], int], "function")
 
 
-def test_convert_accepts_whole_numbers_of_numpy() -> None:
+def test_convert_accepts_numpy_integers() -> None:
     numpy = need_module("numpy")
     assert type(convert(numpy.int64(3), int, "count")) is int

@@ -1,4 +1,4 @@
-"""Downloads from a server that breaks off, ignores ranges, lies about lengths and sends the wrong file."""
+"""Tests of downloads from a server that disconnects, ignores ranges, or sends wrong lengths and files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_download_writes_the_file_and_fetches_it_once(files: Files, tmp_path: Pa
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
 
 
-def test_download_requests_only_the_rest_after_a_break(files: Files, tmp_path: Path) -> None:
+def test_download_requests_only_missing_bytes_after_a_disconnection(files: Files, tmp_path: Path) -> None:
     files.break_after = [100_000, 250_000]
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == [None, "bytes=100000-", "bytes=350000-"]
@@ -57,13 +57,13 @@ def test_download_resumes_partial_file_of_earlier_call(files: Files, tmp_path: P
     assert ranges(files) == ["bytes=300000-"]
 
 
-def test_download_discards_a_part_of_another_file(files: Files, tmp_path: Path) -> None:
+def test_download_discards_partial_file_of_another_file(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(b"something else")
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=14-", None]
 
 
-def test_download_without_checksum_ignores_an_old_part(files: Files, tmp_path: Path) -> None:
+def test_download_without_checksum_discards_partial_file(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(b"something else")
     assert download(f"{files.url}/file", tmp_path / "file").read_bytes() == BODY
     assert ranges(files) == [None]
@@ -74,7 +74,7 @@ def test_download_restarts_if_the_server_does_not_support_ranges(files: Files, t
     assert fetch(files, tmp_path).read_bytes() == BODY
 
 
-def test_download_gives_up_if_no_new_bytes_arrive(files: Files, tmp_path: Path) -> None:
+def test_download_fails_after_several_connections_without_new_bytes(files: Files, tmp_path: Path) -> None:
     files.break_after = [200_000, *[0] * 20]
     with pytest.raises(DownloadError, match=r"breaks off before the end.*0\.2 MB are kept"):
         fetch(files, tmp_path)
@@ -85,7 +85,7 @@ def test_download_gives_up_if_no_new_bytes_arrive(files: Files, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("announced", [len(BODY) - 1000, len(BODY) + 1000])
-def test_download_refuses_an_announced_size_other_than_expected(files: Files, tmp_path: Path, announced: int) -> None:
+def test_download_refuses_an_unexpected_announced_size(files: Files, tmp_path: Path, announced: int) -> None:
     files.announce = announced
     with pytest.raises(DownloadError, match=f"offers {announced:,} bytes, and 700,000 are expected"):
         fetch(files, tmp_path)
@@ -99,7 +99,7 @@ def test_download_of_unknown_size_fails_if_bytes_are_missing(files: Files, tmp_p
     assert not (tmp_path / "file").exists()
 
 
-def test_download_of_unknown_size_has_a_limit(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_of_unknown_size_is_limited(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.core.download.LARGEST", 1000)
     files.content["/file"] = bytes(1001)
     with pytest.raises(DownloadError, match="more than 1,000 bytes"):
@@ -107,7 +107,7 @@ def test_download_of_unknown_size_has_a_limit(files: Files, tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_download_discards_a_file_with_another_checksum(files: Files, tmp_path: Path) -> None:
+def test_download_discards_a_file_with_wrong_checksum(files: Files, tmp_path: Path) -> None:
     files.content["/file"] = BODY[::-1]
     with pytest.raises(DownloadError, match="another checksum"):
         fetch(files, tmp_path)
@@ -131,7 +131,7 @@ def test_download_renames_the_file_after_the_check(files: Files, tmp_path: Path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX locks")
-def test_concurrent_downloads_fetch_once(files: Files, tmp_path: Path) -> None:
+def test_concurrent_downloads_request_the_file_once(files: Files, tmp_path: Path) -> None:
     """Each download runs in its own process; two writers of one partial file would mix their bytes."""
     code = f"""
 from pathlib import Path
@@ -171,7 +171,7 @@ def test_download_reports_an_unreachable_server_in_one_line(tmp_path: Path, file
         download("file:///etc/hostname", tmp_path / "file")
 
 
-def test_download_names_a_destination_that_cannot_be_written(files: Files, tmp_path: Path) -> None:
+def test_download_reports_an_unwritable_destination(files: Files, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a folder")
     with pytest.raises(OutputError, match=r"cannot write .*taken"):
         download(f"{files.url}/file", tmp_path / "taken" / "file")

@@ -1,4 +1,4 @@
-"""Files that belong together are seen together, whoever is killed between two of them; nothing is left behind."""
+"""Tests of atomic writes after crashes and with concurrent writers, of leftovers, and of bounded reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for _ in range(int(sys.argv[4])):
 
 
 def writer(folder: Path, name: str, fatal: int = 0, times: int = 1) -> subprocess.Popen[bytes]:
-    """A process that writes a.bin, b.bin and c.bin, and kills itself before its n-th rename."""
+    """Start a process that writes a.bin, b.bin and c.bin, and kills itself before the rename number `fatal`."""
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, folder, name, str(fatal), str(times)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -45,8 +45,8 @@ def contents(folder: Path) -> set[bytes]:
 
 
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
-def test_write_together_is_atomic_wherever_it_is_killed(tmp_path: Path, fatal: int) -> None:
-    """The first rename is that of the journal."""
+def test_write_together_is_atomic_if_killed_before_any_rename(tmp_path: Path, fatal: int) -> None:
+    """The first rename is the rename of the journal, so the old files remain if it fails."""
     assert writer(tmp_path, "1").wait() == 0
     assert writer(tmp_path, "2", fatal).wait() == -signal.SIGKILL
     finish_pending(tmp_path)
@@ -56,14 +56,14 @@ def test_write_together_is_atomic_wherever_it_is_killed(tmp_path: Path, fatal: i
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"], "something was left behind"
 
 
-def test_concurrent_write_together_never_mixes_sets(tmp_path: Path) -> None:
+def test_concurrent_write_together_does_not_mix_sets(tmp_path: Path) -> None:
     writers = [writer(tmp_path, name, times=60) for name in "123"]
     assert [process.wait() for process in writers] == [0, 0, 0]
     assert len(contents(tmp_path)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "b.bin", "c.bin"]
 
 
-def test_write_together_changes_nothing_if_one_file_cannot_be_written(tmp_path: Path) -> None:
+def test_write_together_keeps_old_files_if_one_file_cannot_be_written(tmp_path: Path) -> None:
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"1"})
     (tmp_path / "c").mkdir()
     with pytest.raises(OutputError, match="cannot write"):
@@ -84,7 +84,9 @@ def test_remove_dead_removes_only_leftovers_of_killed_programs(tmp_path: Path) -
     assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "out"]
 
 
-def test_scratch_folder_removes_those_of_killed_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scratch_folder_removes_scratch_folders_of_killed_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "poets_edge-scratch-abcdefgh").mkdir()
     (tmp_path / "poets_edge-notes").mkdir()

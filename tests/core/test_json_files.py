@@ -1,4 +1,4 @@
-"""The program's own notes, damaged: what they note is done again and said, by the path of the field; no traceback."""
+"""Tests of damaged JSON files: error messages with the path of the field, and replacement of caches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEEP = "[" * 100_000
         ('{"x": ' + DEEP, "levels deep"),
     ],
 )
-def test_read_exclusions_names_the_wrong_field(tmp_path: Path, text: str, place: str) -> None:
+def test_read_exclusions_reports_the_path_of_an_invalid_field(tmp_path: Path, text: str, place: str) -> None:
     file = tmp_path / "list.json"
     file.write_text(text)
     with pytest.raises(DatasetError, match="not a list of photos") as raised:
@@ -37,7 +37,7 @@ def test_read_exclusions_names_the_wrong_field(tmp_path: Path, text: str, place:
     assert place in str(raised.value)
 
 
-def test_damaged_backbone_checksums_and_journals_are_replaced(tmp_path: Path) -> None:
+def test_prepare_backbone_and_finish_pending_replace_damaged_json(tmp_path: Path) -> None:
     wanted = architecture("mobilenet_0.25_128")
     weights = find_weights(wanted, tmp_path, "embedded")
     backbone = prepare_backbone(wanted, weights, tmp_path)
@@ -52,7 +52,7 @@ def test_damaged_backbone_checksums_and_journals_are_replaced(tmp_path: Path) ->
     assert not (tmp_path / ".poets_edge.pending").exists()
 
 
-def test_load_ignores_a_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_load_ignores_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     epoch = Epoch(1, 0.5, 0.5, None, None)
     progress = checkpoint.Checkpoint((epoch,), 1, (), ())
     checkpoint.save(tmp_path / "it.npz", progress)

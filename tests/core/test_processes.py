@@ -15,7 +15,7 @@ def ask(number: int, helper: Helper[Question, Reply]) -> Reply:
     return helper.ask(Question(number), f"question {number}")
 
 
-def test_pool_answers_in_order_and_reuses_its_processes() -> None:
+def test_helper_pool_answers_in_order_and_reuses_its_processes() -> None:
     with HelperPool(reply) as pool:
         answers = [answer for _, answer in pool.share(range(9), ask)]
         more = [answer for _, answer in pool.share([20, 21], ask)]
@@ -24,7 +24,7 @@ def test_pool_answers_in_order_and_reuses_its_processes() -> None:
 
 
 @pytest.mark.parametrize(("questions", "most"), [(0, 0), (1, 1), (9, min(4, cores()))])
-def test_pool_starts_at_most_one_process_per_request_and_core(
+def test_helper_pool_starts_at_most_one_process_per_request_and_core(
     monkeypatch: pytest.MonkeyPatch, questions: int, most: int
 ) -> None:
     started = []
@@ -40,12 +40,12 @@ def test_pool_starts_at_most_one_process_per_request_and_core(
     assert len(started) == most
 
 
-def test_crash_is_reported_with_its_request() -> None:
+def test_helper_pool_reports_the_request_of_a_crash() -> None:
     with HelperPool(reply) as pool, pytest.raises(ModelError, match=r"question -1: .*status 3"):
         list(pool.share([1, -1, 2], ask))
 
 
-def test_dead_helper_fails_every_later_request() -> None:
+def test_helper_fails_every_request_after_a_crash() -> None:
     with Helper(reply) as helper:
         for _ in range(2):
             with pytest.raises(HelperEndedError, match="ended early") as raised:
@@ -53,7 +53,7 @@ def test_dead_helper_fails_every_later_request() -> None:
             assert raised.value.status == 3 and not raised.value.timed_out
 
 
-def test_error_of_ours_is_raised_by_the_caller_and_the_helper_goes_on() -> None:
+def test_helper_propagates_exceptions_and_continues() -> None:
     with Helper(reply) as helper:
         with pytest.raises(RemoteError, match="raised in the helper") as raised:
             ask(-2, helper)
@@ -61,7 +61,7 @@ def test_error_of_ours_is_raised_by_the_caller_and_the_helper_goes_on() -> None:
         assert ask(7, helper).number == 7
 
 
-def test_time_limit_ends_the_helper() -> None:
+def test_helper_is_killed_at_its_time_limit() -> None:
     with Helper(reply) as helper:
         assert helper.ask(Question(1), "quick", seconds=60).number == 1
         with pytest.raises(HelperEndedError, match=r"slow: no answer after 1 seconds") as raised:

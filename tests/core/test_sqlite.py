@@ -1,4 +1,4 @@
-"""SQLite caches: opened in one place, and replaced where they are damaged."""
+"""Tests of SQLite caches: commits, and replacement of damaged files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_committed_rows_are_found_again(file: Path) -> None:
+def test_database_stores_committed_rows_only(file: Path) -> None:
     assert count_rows(file, "numbers") == 1000
     with database(file) as opened:
         opened.change("DELETE FROM numbers", ())
@@ -37,7 +37,7 @@ def test_committed_rows_are_found_again(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_damaged_files_are_moved_aside_one_by_one(file: Path) -> None:
+def test_database_renames_damaged_files_with_distinct_names(file: Path) -> None:
     for number in (1, 2):
         file.write_bytes(b"not a database" * 1000)
         assert count_rows(file, "numbers") is None
@@ -47,7 +47,7 @@ def test_damaged_files_are_moved_aside_one_by_one(file: Path) -> None:
         assert opened.set_aside[0].read_bytes() == b"not a database" * 1000
 
 
-def test_start_again_replaces_the_file(file: Path) -> None:
+def test_database_start_again_replaces_the_file(file: Path) -> None:
     before = file.read_bytes()
     with database(file) as opened:
         opened.start_again()
@@ -57,7 +57,7 @@ def test_start_again_replaces_the_file(file: Path) -> None:
     assert opened.set_aside[0].read_bytes() == before
 
 
-def test_locked_file_is_not_damaged(file: Path) -> None:
+def test_is_damage_is_false_for_a_locked_file(file: Path) -> None:
     with database(file) as first, database(file) as second:
         first.change("INSERT INTO numbers VALUES (?)", (1,))
         with pytest.raises(sqlite3.OperationalError) as raised:
@@ -65,14 +65,14 @@ def test_locked_file_is_not_damaged(file: Path) -> None:
         assert not is_damage(raised.value) and second.set_aside == []
 
 
-def test_folder_in_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+def test_database_does_not_replace_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(sqlite3.OperationalError):
         Database(tmp_path / "folder", "numbers", "(number INTEGER)", timeout=0.1)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_in_queries_limits_the_values_of_a_query() -> None:
+def test_in_queries_limits_the_number_of_values_per_query() -> None:
     keys = [b"%d" % number for number in range(1200)]
     parts = list(in_queries(keys))
     assert [key for _, some in parts for key in some] == keys
@@ -86,5 +86,5 @@ def _connecting_modules() -> Iterator[str]:
                 yield path.relative_to(ROOT / "poets_edge").as_posix()
 
 
-def test_databases_are_opened_in_one_module() -> None:
+def test_databases_are_opened_in_one_module_only() -> None:
     assert set(_connecting_modules()) == {"core/sqlite.py"}

@@ -1,4 +1,4 @@
-"""The folder that `codelab` writes, and the words of the codelab's own scripts."""
+"""Tests of the folder that `codelab` writes, and of the commands in the codelab's instructions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import ROOT, poets_edge
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The codelab's folder with drawn photos and a graph of the embedded backbone, trained by its own script."""
+    """Return the codelab's folder with generated photos and a graph that its script `retrain` has trained."""
     folder = tmp_path_factory.mktemp("poets")
     poets_edge("codelab", folder).ok()
     draw_photos(folder / "tf_files/flower_photos", per_class=10)
@@ -40,7 +40,7 @@ def _script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_codelab_scripts_run_with_the_commands_of_the_pages(folder: Path) -> None:
+def test_codelab_scripts_accept_the_commands_of_the_instructions(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "scripts").glob("[a-z]*.py")) == sorted(SCRIPTS)
     graph, photo = "tf_files/retrained_graph.pb", "tf_files/flower_photos/daisy/daisy-001.jpg"
     labelled = _script(folder, "label_image", f"--graph={graph}", f"--image={photo}")
@@ -67,7 +67,7 @@ def test_write_codelab_refuses_foreign_scripts(tmp_path: Path) -> None:
     assert not (tmp_path / "scripts/label_image.py").exists()
 
 
-def test_tensorboard_shows_the_names_of_the_codelab_pages(folder: Path) -> None:
+def test_summaries_contain_the_names_in_the_codelab_instructions(folder: Path) -> None:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

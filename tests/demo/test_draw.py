@@ -1,4 +1,4 @@
-"""Drawn photos: the same for the same seed, all there or not at all, and no task for a colour histogram."""
+"""Tests of generated photos: reproducibility, atomic writes, and difficulty for color histograms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_draw_photos_draws_sixty_different_photos_per_class(drawn: PhotoFolder) 
             assert 180 <= min(image.size) <= max(image.size) <= 320
 
 
-def test_draw_photo_depends_on_the_seed_alone(drawn: PhotoFolder) -> None:
+def test_draw_photo_depends_on_the_seed_only(drawn: PhotoFolder) -> None:
     files = {photo.name: photo.file for photo in drawn.photos}
     for label in HEADS:
         content = files[f"{label}/{label}-007.jpg"].read_bytes()
@@ -58,7 +58,7 @@ def test_draw_photos_refuses_a_folder_with_files(tmp_path: Path) -> None:
         draw_photos(tmp_path / "none", per_class=0)
 
 
-def test_draw_photos_leaves_nothing_if_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draw_photos_removes_its_files_if_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(label: str, number: int, seed: int) -> bytes:
         if number == 2:
             raise KeyboardInterrupt

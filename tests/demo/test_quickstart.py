@@ -1,4 +1,4 @@
-"""One command from nothing to four labelled, timed models, with no network."""
+"""Tests of `quickstart`, which trains, exports and times models without a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Quickstarted:
 
 @pytest.fixture(scope="module")
 def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstarted]:
-    """`quickstart` in an empty folder, on a machine that has neither network nor weights."""
+    """Run `quickstart` in an empty folder, without network and weights."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no network in this test")
@@ -54,13 +54,13 @@ def test_quickstart_model_is_accurate_and_reproducible(quickstarted: Quickstarte
 
 
 def test_docs_show_the_output_of_quickstart(quickstarted: Quickstarted) -> None:
-    """The documented numbers are of another machine, but the format is current."""
+    """Numbers in the documentation are from another machine, so only the format is compared."""
     page = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
     shown = page.partition("```text\n")[2].partition("```")[0]
     assert _form(shown) == _form(quickstarted.shown)
 
 
-def test_quickstart_refuses_photos_that_it_has_not_drawn(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_quickstart_refuses_other_photos(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     few_flowers(2).rename(tmp_path / "mine/photos")
     ran = poets_edge("quickstart", "--output_dir", tmp_path / "mine")
@@ -68,6 +68,6 @@ def test_quickstart_refuses_photos_that_it_has_not_drawn(few_flowers: Callable[[
 
 
 def _form(text: str) -> list[str]:
-    """Without numbers, the width of columns and which label is which."""
+    """Return the lines of an output without numbers, column widths and names of labels."""
     lines = [re.sub(r"[\d.]+", "0", " ".join(line.split())) for line in text.strip().splitlines()]
     return [re.sub(r"^\w+ \(score", "label (score", line) for line in lines]
