@@ -109,7 +109,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
         fault = _fault(part, wanted)
     if fault:
         os.truncate(part, 0)
-        raise DownloadError(f"{wanted.url}: {fault}. It was thrown away; try again later, or from another network.")
+        raise DownloadError(f"{wanted.url}: {fault}. The file was discarded; try again later, or from another network.")
     with part.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -196,7 +196,7 @@ def _copy(response: Any, file: Any, advance: Callable[[int], object], wanted: _W
         copied += len(block)
         if offset + copied > largest:
             file.truncate(0)
-            raise DownloadError(f"{wanted.url}: the server sends more than {largest:,} bytes. It was thrown away.")
+            raise DownloadError(f"{wanted.url}: the server sends more than {largest:,} bytes. The file was discarded.")
         file.write(block)
         advance(len(block))
     return copied
@@ -221,7 +221,7 @@ def _fault(path: Path, wanted: _Wanted) -> str | None:
             while block := file.read(_BLOCK):
                 digest.update(block)
         if digest.hexdigest() != wanted.sha256.lower():
-            return "what arrived has another checksum (SHA-256) than expected"
+            return "the received file has another checksum (SHA-256) than expected"
     return wanted.check(path) if wanted.check else None
 
 

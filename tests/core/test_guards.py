@@ -1,4 +1,4 @@
-"""Tests of guards of files and downloads, each in the hostile or changing world that it is for."""
+"""Tests of files and downloads under failures: full disks, replaced files, redirections and leftovers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="of POSIX files")
 
 
 class Disk:
-    """Record of files that were flushed to the disk, and of files that were renamed.
+    """Recorder of the files that are flushed to the disk and of the files that are renamed.
 
     Attributes:
-        synced: size of each file when it was flushed last, by inode.
-        renamed: (new name, whether all of the file was flushed before) of each rename.
+        synced: size of each file at its last flush, by inode.
+        renamed: new name of each renamed file, and whether its complete content had been flushed.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -67,8 +67,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def test_files_are_flushed_before_they_get_their_names(disk: Disk, tmp_path: Path) -> None:
-    """After a power cut, a name must not lead to a file without its content."""
+def test_replacing_flushes_files_before_the_rename(disk: Disk, tmp_path: Path) -> None:
+    """Otherwise a power cut could leave an empty file under the name of the complete file."""
     write_bytes(tmp_path / "bytes", b"12345")
     write_text(tmp_path / "text", "1234567")
     with replacing(tmp_path / "replaced") as temporary:
@@ -76,7 +76,7 @@ def test_files_are_flushed_before_they_get_their_names(disk: Disk, tmp_path: Pat
     assert disk.renamed == [("bytes", True), ("text", True), ("replaced", True)]
 
 
-def test_sets_of_files_and_their_journal_are_flushed_before_the_first_rename(disk: Disk, tmp_path: Path) -> None:
+def test_write_together_flushes_files_and_journal_before_the_first_rename(disk: Disk, tmp_path: Path) -> None:
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"22"})
     assert disk.renamed == [(".poets_edge.pending", True), ("a", True), ("b", True)]
 
@@ -88,13 +88,13 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
         yield served
 
 
-def test_download_is_flushed_before_it_gets_its_name(disk: Disk, files: Files, tmp_path: Path) -> None:
+def test_download_flushes_the_file_before_the_rename(disk: Disk, files: Files, tmp_path: Path) -> None:
     download(f"{files.url}/file", tmp_path / "file")
     assert disk.renamed == [("file", True)]
 
 
 def swap_before_open(patch: pytest.MonkeyPatch, path: Path, swap: Callable[[], object]) -> None:
-    """Call `swap` once, when `path` is about to be opened."""
+    """Call `swap` once, immediately before `path` is opened."""
     opened = os.open
 
     def swapped(target: object, *arguments: int, **others: int) -> int:
@@ -105,7 +105,7 @@ def swap_before_open(patch: pytest.MonkeyPatch, path: Path, swap: Callable[[], o
     patch.setattr(os, "open", swapped)
 
 
-def test_read_bytes_checks_again_what_it_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_bytes_checks_the_opened_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is replaced by a named pipe, which would block, or by a large file, after it was checked."""
     path = tmp_path / "file"
 
@@ -171,7 +171,7 @@ def test_replacing_keeps_the_old_file_if_writing_fails(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"old" and len([*tmp_path.iterdir()]) == 1
 
 
-def test_unused_folder_keeps_what_is_there(tmp_path: Path) -> None:
+def test_unused_folder_refuses_files_and_nonempty_folders(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_bytes(b"mine")
     (tmp_path / "plain").write_bytes(b"mine")
@@ -191,7 +191,7 @@ def test_unused_folder_keeps_what_is_there(tmp_path: Path) -> None:
     assert (tmp_path / "raced/file").read_bytes() == b"theirs"
 
 
-def test_check_writable_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_check_writable_removes_its_temporary_file(tmp_path: Path) -> None:
     check_writable(tmp_path / "new/file")
     assert [*tmp_path.rglob("*")] == [tmp_path / "new"]
     (tmp_path / "plain").write_bytes(b"1")
@@ -223,7 +223,7 @@ def test_distinct_names_adds_folders_until_names_differ() -> None:
 
 
 class Redirection(http.server.BaseHTTPRequestHandler):
-    """Sends every request to the attribute `target`."""
+    """Handler that redirects every request to the address `target`."""
 
     target = ""
 
@@ -238,7 +238,7 @@ class Redirection(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def redirection() -> Iterator[str]:
-    """Return the address of a server on this machine that redirects to another one without TLS, which answers."""
+    """Return the address of a local server that redirects to another server without TLS."""
     handler: Any = type("ToElsewhere", (Redirection,), {})
     content = type("Content", (http.server.SimpleHTTPRequestHandler,), {"do_GET": _answer, "log_message": _silent})
     # 127.0.0.2 is not among the names of this machine that need no TLS.
@@ -294,14 +294,14 @@ def test_download_without_checks_fetches_an_existing_file_again(files: Files, tm
 
 
 def test_download_limits_a_file_of_known_size(files: Files, tmp_path: Path) -> None:
-    """The server announces nothing less than it sends."""
+    """The announced size is larger than the expected size."""
     with pytest.raises(DownloadError, match="offers 7 bytes, and 6 are expected"):
         download(f"{files.url}/file", tmp_path / "file", size=6)
     assert not [*tmp_path.iterdir()]
 
 
-def test_journal_is_removed_after_the_renames(tmp_path: Path) -> None:
-    """A journal that names foreign files is not followed, whatever it says."""
+def test_write_together_ignores_and_removes_foreign_journals(tmp_path: Path) -> None:
+    """The journal renames a temporary file to the name of another file."""
     (tmp_path / "mine").write_bytes(b"mine")
     temporary = tmp_path / ".other.abcdefgh.tmp"
     temporary.write_bytes(b"theirs")
