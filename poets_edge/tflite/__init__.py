@@ -1,1 +1,1 @@
-"""A `.tflite` as data: reading, verifying, metadata, and the interpreters that run it."""
+"""Reading, verification, metadata and interpreters of `.tflite` files."""

@@ -40,12 +40,12 @@ def schema() -> Any:
 
 
 def unpack_model(content: bytes) -> Any:
-    """Return the `ModelT` in the bytes of a `.tflite`."""
+    """Convert the bytes of a `.tflite` to a `ModelT`."""
     return schema().ModelT.InitFromPackedBuf(content, 0)
 
 
 def pack_model(model: Any) -> bytes:
-    """Return the bytes of a `ModelT`, without anything that was appended to its file."""
+    """Convert a `ModelT` to the bytes of a `.tflite`, without data that were appended to the original file."""
     weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = flatbuffers.Builder(_INITIAL_BYTES + weights)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -109,7 +109,7 @@ def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> A
 
 
 def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """Return an operator whose code is in the model's list of codes. The caller adds it to a subgraph.
+    """Return a new operator, after adding its code to the model's list of codes. The caller adds it to a subgraph.
 
     Args:
         code: a value of `schema().BuiltinOperator`.

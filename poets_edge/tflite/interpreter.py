@@ -1,8 +1,8 @@
-"""The installed TensorFlow Lite interpreter, and models loaded into it.
+"""Import of the installed TensorFlow Lite interpreter, and loading of models into it.
 
 `ai_edge_litert` is preferred to its predecessor `tflite_runtime` (32-bit Raspberry Pi OS); both have the same Python
 interface. TensorFlow contains a third interpreter, which is not used, because loading it takes seconds and half a
-gigabyte.
+gigabyte of memory.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
 _DELEGATE = "DELEGATE"
-"""Name of the node that replaces operators that XNNPACK runs."""
+"""Name of the operator that replaces operators run by XNNPACK."""
 _DEQUANTIZE = "DEQUANTIZE"
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """An installed interpreter.
+    """An installed interpreter package.
 
     Attributes:
-        name: name of the package.
+        name: import name of the package.
         module: the module with the class `Interpreter`.
     """
 
@@ -40,7 +40,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Version of the package. Looking it up takes as long as an inference."""
+        """Version of the package. Determining the version takes as long as an inference."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -77,7 +77,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
 
     Args:
         threads: CPU threads for one inference.
-        accelerate: use XNNPACK; without it the interpreter shows the model's own operators.
+        accelerate: whether to use XNNPACK; without it, the interpreter lists the operators in the model's file.
 
     Raises:
         ModelError: the model is damaged, or needs operators that the interpreter lacks.
@@ -110,7 +110,7 @@ def operator_names(interpreter: Any) -> list[str]:
 def is_accelerated(interpreter: Any) -> bool:
     """Return whether XNNPACK runs most of a model's convolutions, or any part of a model without convolutions.
 
-    A part is not enough: old interpreters give XNNPACK only the float inputs and outputs of an int8 model.
+    A few operators do not count: old interpreters delegate only the float input and output of an int8 model.
     """
     operators = interpreter._get_ops_details()
     delegated = {index for details in operators if details["op_name"] == _DELEGATE for index in details["inputs"]}
@@ -126,7 +126,7 @@ def is_accelerated(interpreter: Any) -> bool:
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Suppress the log lines that native libraries write to file descriptor 2. Exceptions are not affected."""
+    """Context manager that suppresses the log lines of native libraries, which they write to file descriptor 2."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)

@@ -2,7 +2,7 @@
 
 A `.tflite` is a FlatBuffer. Standard TFLite metadata are a second FlatBuffer inside one of its buffers, and the label
 file is in a zip archive that is appended to it. poets_edge adds `poets_edge.json` to the archive, with a checksum of
-all that precedes the archive. Field numbers are those of TensorFlow's `schema.fbs` and `metadata_schema.fbs`.
+the bytes before the archive. Field numbers are those of TensorFlow's `schema.fbs` and `metadata_schema.fbs`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TENSOR_AXIS_LABELS = 2
 
 _MIN_STD, _MAX_STD = 1e-6, 1e6
 _MAX_MEMBER_BYTES = 16 << 20
-"""Maximum size of a file in the archive, and of its directory."""
+"""Maximum size of a file in the archive, and of the archive's directory, in bytes."""
 _MAX_MEMBERS = 1000
 
 _PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)
@@ -44,7 +44,7 @@ SPLIT_SIZES = Check(
     "shares that leave something to train on",
     lambda sizes: sizes["testing"] + sizes["validation"] < 100,
 )
-"""Shape of the percentages of test and validation photos."""
+"""Expected JSON structure of the percentages of test and validation photos."""
 EVALUATION = Optional(
     {
         "photos": COUNT,
@@ -55,7 +55,7 @@ EVALUATION = Optional(
         "confusion": [[COUNT]],
     }
 )
-"""Shape of what `poets_edge.device.metrics.Evaluation.to_json` returns."""
+"""Expected JSON structure of the result of `poets_edge.device.metrics.Evaluation.to_json`."""
 _FACTS = {
     "sha256": Optional(SHA256),
     "quantization": Optional(str),
@@ -79,7 +79,7 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a model; a field is empty if the file does not have it.
+    """Metadata of a model; fields that the file lacks are empty.
 
     Attributes:
         mean, std: normalization of the input, in pixel units: (pixel - mean) / std.
@@ -104,7 +104,7 @@ def read_metadata(file: ModelFile) -> Metadata:
     path, data = file.path, file.content
     try:
         name, description, mean, std, label_file = _read_flatbuffer(data)
-    except Exception:  # a damaged FlatBuffer sends the reader anywhere
+    except Exception:  # reading a damaged FlatBuffer can raise any exception
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
     files, start = _appended_files(path, data, {FACTS_FILE, label_file})
     facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
@@ -133,12 +133,12 @@ def split_labels(text: str) -> tuple[str, ...]:
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """Return the text of a labels file, which `split_labels` reads."""
+    """Return the text of a labels file with the given labels; the inverse of `split_labels`."""
     return "".join(f"{label}\n" for label in labels)
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """Return the wanted files of the archive behind the model, by name, and the archive's offset."""
+    """Return the wanted files in the archive appended to a model, by name, and the archive's offset in bytes."""
     # Not read from the file again, which may have been replaced.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):
@@ -158,7 +158,7 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
 
 
 def _check_directory(data: bytes) -> None:
-    """Raise ValueError if the archive has too many members, because Python reads their whole directory."""
+    """Raise ValueError if the archive's directory, which `zipfile` reads as a whole, is too large."""
     end = data.rfind(b"PK\x05\x06")
     count, size = struct.unpack_from("<HI", data, end + 10)
     if end < 0 or count > _MAX_MEMBERS or size > _MAX_MEMBER_BYTES:
@@ -166,7 +166,7 @@ def _check_directory(data: bytes) -> None:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a member. Raises ValueError if it is too large."""
+    """Return the content of a file in the archive. Raises ValueError if it is too large."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"compressed by method {info.compress_type}")
     with archive.open(info) as file:

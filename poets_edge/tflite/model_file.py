@@ -1,4 +1,4 @@
-"""The bytes of a `.tflite` with the path they were read from."""
+"""In-memory representation of a `.tflite`: its bytes, and the path from which they were read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 class ModelFile:
     """A `.tflite` in memory.
 
-    Labels, weights and checksum of a model belong together only if they come from one reading of its file, which may be
-    replaced at any time. Functions that need more than one of them therefore take a `ModelFile`, not a path.
+    Labels, weights and checksum of a model are consistent only if its file, which may be replaced at any time, is read
+    once. Functions that need more than one of them therefore take a `ModelFile` instead of a path.
 
     Attributes:
         path: the file's path, or a description of a model that is not in a file; used in messages.
         content: the bytes of the file.
-        verified: whether exactly these bytes have been verified on this machine.
+        verified: whether `content` has been verified on this machine.
     """
 
     path: Path

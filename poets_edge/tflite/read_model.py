@@ -1,4 +1,4 @@
-"""Read a `.tflite` once, and verify it if this machine has not seen its bytes before."""
+"""Reading of `.tflite` files, and verification of files that are new to this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
 
 LARGEST_MODEL = 512 << 20
-"""Maximum size of a model file in bytes. Inception V3, the largest network here, has 95 MB."""
+"""Maximum size of a model file, in bytes. Inception V3, the largest network here, has 95 MB."""
 
 ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
 """Path of a `.tflite` or `.lite` file, or a model in memory."""

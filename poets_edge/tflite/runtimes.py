@@ -1,7 +1,7 @@
-"""The interpreter packages that exist for a machine, and the way out if there is none.
+"""Choice of the interpreter package for a machine, and advice if there is none.
 
 The wheels of an interpreter are made for a processor, a range of Python versions and a minimum version of the C
-library. If none fits, pip only says "no matching distribution"; this module knows the reason.
+library. If none fits, pip only reports "no matching distribution"; this module determines the reason.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _IN_32_BIT_USERLAND = "linux32 pip install 'poets-edge[tflite-runtime]'"
 
 @dataclass(frozen=True)
 class System:
-    """The properties of a machine that decide which wheels fit it.
+    """Properties of a machine that determine which wheels can be installed.
 
     Attributes:
         machine: architecture of the programs: "x86_64", "aarch64", "armv7l" or "armv6l". A 32-bit Raspberry Pi OS with
             a 64-bit kernel is "armv7l".
-        python: (major, minor).
-        libc: "glibc", "musl", or "" if it is unknown.
-        libc_version: (0, 0) if it is unknown.
+        python: version of Python, (major, minor).
+        libc: C library, "glibc" or "musl"; "" if it is unknown.
+        libc_version: version of the C library, (major, minor); (0, 0) if it is unknown.
         kernel: architecture that the kernel reports, which pip's environment markers use.
         name: operating system, for example "Linux".
     """
@@ -42,12 +42,12 @@ class System:
 
 @dataclass(frozen=True)
 class Support:
-    """The interpreter packages for a system.
+    """Interpreter packages that can be installed on a system, or the reason why there are none.
 
     Attributes:
-        runtimes: packages that fit, in order of preference.
-        problem: why none fits.
-        way_out: what to do if none fits.
+        runtimes: names of the packages on PyPI, in order of preference.
+        problem: reason why no package can be installed; empty if one can.
+        way_out: advice if no package can be installed.
     """
 
     runtimes: tuple[str, ...]
@@ -60,7 +60,7 @@ class _Wheels:
     """Requirements of an interpreter's wheels.
 
     Attributes:
-        glibc: minimum version.
+        glibc: minimum version of glibc.
         pythons: first and last version of Python that both the wheels and poets_edge support.
     """
 
@@ -94,18 +94,18 @@ def this_system() -> System:
 
 
 def userland(kernel: str, bits: int) -> str:
-    """Return the architecture of the programs.
+    """Return the architecture of a system's programs, which may be 32-bit under a 64-bit kernel.
 
     Args:
         kernel: architecture that the kernel reports.
-        bits: width of a pointer.
+        bits: width of a program's pointers, 32 or 64.
     """
     narrow = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
     return narrow.get(kernel, kernel) if bits == 32 else kernel
 
 
 def support(system: System) -> Support:
-    """Return the interpreters that fit a system; if none does, why and what to do."""
+    """Return the interpreter packages for a system; if there are none, the reason and advice."""
     if system.name != "Linux":
         return Support(("ai-edge-litert",))  # not known; it may exist for this system
     runtimes = tuple(wheels.package for wheels in _WHEELS if _fits(wheels, system))
@@ -113,7 +113,7 @@ def support(system: System) -> Support:
 
 
 def install_command(system: System) -> str:
-    """Return the command that installs a fitting interpreter; "" if there is none."""
+    """Return the shell command that installs the preferred interpreter for a system; "" if there is none."""
     found = support(system).runtimes
     if not found:
         return ""

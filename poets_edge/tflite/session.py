@@ -1,4 +1,4 @@
-"""One model in an interpreter: arrays in, arrays out."""
+"""Inference with a model loaded into an interpreter, on numpy arrays."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a model.
+    """Description of an input or output tensor of a model.
 
     Attributes:
-        index: the interpreter's number of the tensor.
-        scale, zero_point: quantization, real = scale * (integer - zero_point); scale is 0 where there is none.
+        index: index of the tensor in the interpreter.
+        scale, zero_point: quantization, real = scale * (integer - zero_point); scale is 0 without quantization.
     """
 
     index: int
@@ -31,7 +31,7 @@ class TensorInfo:
     zero_point: int
 
     def dequantize(self, values: Array) -> npt.NDArray[np.float32]:
-        """Return the real numbers that values of this tensor stand for, float32 of the same shape."""
+        """Convert values of this tensor to real numbers, float32 of equal shape."""
         real = values.astype(np.float32)
         if self.scale:
             real = (real - np.float32(self.zero_point)) * np.float32(self.scale)
@@ -51,7 +51,7 @@ class Session:
 
         Args:
             threads: CPU threads for one inference.
-            accelerate: use XNNPACK.
+            accelerate: whether to use XNNPACK.
 
         Raises:
             ModelError: the model is missing, damaged, or needs operators that the interpreter lacks.
@@ -65,7 +65,7 @@ class Session:
         """Run one inference and return a copy of the first output.
 
         Args:
-            values: the first input, in its shape and dtype.
+            values: array for the first input, with its shape and dtype.
         """
         self._invoke(values)
         return np.asarray(self.interpreter.get_tensor(self.outputs[0].index))
@@ -73,10 +73,10 @@ class Session:
     def run_all(self, values: Array) -> list[Array]:
         """Run one inference and return all outputs without copying them.
 
-        The arrays are views of the interpreter's memory: it refuses to run again while one of them exists.
+        The arrays are views of the interpreter's memory; the next inference fails unless they are deleted before it.
 
         Args:
-            values: the first input, in its shape and dtype.
+            values: array for the first input, with its shape and dtype.
         """
         self._invoke(values)
         return [self.interpreter.tensor(output.index)() for output in self.outputs]

@@ -1,7 +1,7 @@
 """Writing of the metadata inside a `.tflite`, which `poets_edge.tflite.metadata` reads.
 
 Standard TFLite metadata (normalization, label file) is written into the model's FlatBuffer, the label file and
-`poets_edge.json` into a zip archive appended to it, as MediaPipe, the TFLite Task Library and Android Studio read them.
+`poets_edge.json` into a zip archive appended to it, where MediaPipe, the TFLite Task Library and Android Studio look.
 Field numbers are those of TensorFlow's `metadata_schema.fbs`.
 """
 
@@ -46,7 +46,7 @@ class ModelInfo:
 
 
 def with_metadata(content: bytes, info: ModelInfo) -> bytes:
-    """Return a model with a metadata buffer, but without the archive of labels.
+    """Return a model with a metadata buffer added; `with_files` then appends the archive with the labels.
 
     Args:
         content: a `.tflite`.
@@ -135,7 +135,7 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization) -> bytes:
 
 
 class _Writer:
-    """Writer of FlatBuffer tables, given as {field number: value}. Children are written before their table."""
+    """Writer of FlatBuffer tables, which are given as {field number: value}. Children precede their table."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1024)

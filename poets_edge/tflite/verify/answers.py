@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 
 def other_answer(shapes: Iterable[Sequence[int]]) -> str:
-    """Return a sentence about a network whose outputs are not one score per label; "" for a classifier.
+    """Return a sentence that describes a network whose output is not one score per label; "" for a classifier.
 
     Args:
-        shapes: of the network's outputs.
+        shapes: shapes of the network's outputs.
     """
     for shape in shapes:
         lengths = [str(length) for length in shape if length > 1]

@@ -1,7 +1,7 @@
-"""Notes of the models that were verified on this machine, by checksum and interpreter.
+"""Record of the models that were verified on this machine, by checksum and interpreter.
 
-A note is an empty file in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache). If
-the folder cannot be written, or is deleted, models are verified again, which takes a moment.
+Each entry is an empty file in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache).
+If the folder is not writable, or is deleted, models are verified again.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pathlib import Path
 from poets_edge.core.paths import cache_folder
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-"""Packages with an interpreter, in order of preference."""
+"""Import names of the interpreter packages, in order of preference."""
 
 _RULES = 3
-"""Version of the rules; to be raised when they change, so that models are verified again."""
+"""Version of the verification rules. Increase it when they change, so that models are verified again."""
 
 
 def is_known(content: bytes) -> bool:
-    """Return whether a model with exactly these bytes was verified before."""
+    """Return whether a model with this content is recorded as verified."""
     with contextlib.suppress(OSError, RuntimeError):
         return _note(content).exists()
     return False
 
 
 def remember(content: bytes) -> None:
-    """Note that a model with exactly these bytes is safe; do nothing if the note cannot be written."""
+    """Record a model with this content as verified; do nothing if the entry cannot be written."""
     with contextlib.suppress(OSError, RuntimeError):
         note = _note(content)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,8 +45,8 @@ def _note(content: bytes) -> Path:
 def _interpreter() -> str:
     """Return text that identifies the installed interpreter.
 
-    It holds size and time of the interpreter's file, which an upgrade changes. Looking up its version would take as
-    long as an inference.
+    The text contains size and modification time of the interpreter's file, which an upgrade changes. Determining the
+    version would take as long as an inference.
     """
     for package in RUNTIMES:
         spec = PathFinder.find_spec(package)
@@ -58,5 +58,5 @@ def _interpreter() -> str:
 
 
 def _machine() -> str:
-    """Return the machine's architecture, because a home folder may be shared by machines of several kinds."""
+    """Return the machine's architecture, by which machines that share a home folder are distinguished."""
     return os.uname().machine if hasattr(os, "uname") else ""

@@ -1,7 +1,7 @@
 """Rules for the content of a `.tflite`: operators, types, shapes and sizes of image classifiers.
 
-`check_model` follows every index, type and shape of a model from input to output, as an interpreter does, and sums up
-memory and arithmetic. It takes what `tables.parse` returns.
+`check_model` follows every index, type and shape of a model from input to output, as an interpreter does, and adds up
+memory and multiplications. Its argument is a model as returned by `tables.parse`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
 _DATA = (FLOAT32, INT8, UINT8)
 
 MAX_BYTES = 700 << 20
-"""Maximum memory of constants, computed tensors and the interpreter's copies. Inception V3 needs 350 MB."""
+"""Maximum memory of constants, computed tensors and the interpreter's copies, in bytes. Inception V3 needs 350 MB."""
 MAX_MULTIPLICATIONS = 20 * 10**9
-"""Maximum multiplications of one inference. Inception V3 needs 5.7 billion."""
+"""Maximum number of multiplications of one inference. Inception V3 needs 5.7 billion."""
 _MAX_LENGTH = 1 << 20
 _MAX_RANK = 6
 _SCALES = (1e-20, 1e20)
@@ -36,16 +36,16 @@ _ACTIVATIONS = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Rule:
-    """The allowed uses of an operator.
+    """Constraints on the use of an operator.
 
     Attributes:
         name: name in TensorFlow Lite's `BuiltinOperator`.
         infer: function that returns the shape of the output.
-        inputs: smallest and largest number of inputs.
-        options: name of the table with its options.
-        bare: whether the options may be missing.
-        kind: which types are allowed: "same" for all tensors, or a key of the tables below.
-        integers: positions of inputs that are int32.
+        inputs: (minimum, maximum) number of inputs.
+        options: name of the operator's table of options; "" if it has none.
+        bare: whether the table of options may be missing.
+        kind: rule for the types of tensors: "same" if all are equal, "weights", "quantize" or "dequantize".
+        integers: positions of the inputs that must be int32.
     """
 
     name: str
@@ -85,7 +85,7 @@ RULES: Mapping[int, Rule] = {
     114: Rule("QUANTIZE", shapes.elementwise, options="QuantizeOptions", bare=True, kind="quantize"),
     117: Rule("HARD_SWISH", shapes.elementwise, options="HardSwishOptions", bare=True),
 }
-"""Rules by number in `BuiltinOperator`: the operators of MobileNets, Inception and similar networks."""
+"""Rules for the operators of MobileNets, Inception and similar networks, by their number in `BuiltinOperator`."""
 
 _WEIGHT_TYPES = {
     (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
@@ -109,7 +109,7 @@ class InferenceCost:
 
 
 def check_model(model: Mapping[str, Any]) -> InferenceCost:
-    """Check a model that `tables.parse` returned, and return its cost. Raises FlawError."""
+    """Check a model that `tables.parse` returned, and return the cost of an inference. Raises FlawError."""
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
@@ -151,7 +151,7 @@ def _check_operators(model: Mapping[str, Any]) -> None:
 
 
 def _output_shapes(graph: Mapping[str, Any]) -> list[Sequence[int]]:
-    """Return the shapes of the outputs whose tensors exist."""
+    """Return the shapes of a graph's outputs, without outputs that refer to missing tensors."""
     return [graph["tensors"][index]["shape"] for index in graph["outputs"] if 0 <= index < len(graph["tensors"])]
 
 
@@ -206,7 +206,7 @@ class _Graph:
             data = self._buffers[tensor["buffer"]]["data"]
             if len(data) != size:
                 raise FlawError(f"tensor {index} has {len(data)} bytes, not {size}")
-            # An interpreter keeps a copy in the order it likes, and one widened to float32.
+            # An interpreter keeps a copy in the layout it prefers, and a copy of float16 values as float32.
             self._memory += size * (3 if tensor["type"] == FLOAT16 else 1)
             if tensor["type"] in (FLOAT32, FLOAT16) and not np.isfinite(self._values(index)).all():
                 raise FlawError(f"tensor {index} ({tensor['name'][:60]}) holds NaN or infinity")
@@ -290,11 +290,11 @@ _OTHER_NETWORKS = {
     "edgetpu-custom-op": "compiled for a Coral Edge TPU, which is not used here. Use the .tflite it was compiled from.",
     "TFLite_Detection_PostProcess": "an object detector. Only image classifiers are run here.",
 }
-"""Sentences about networks, by a custom operator that only they have."""
+"""Sentences that describe other networks, by a custom operator that only they have."""
 
 
 def _unknown_operator(code: Mapping[str, Any]) -> str:
-    """Return the name of an operator that is not among RULES; "" for one that is."""
+    """Return the name of an operator that is not among RULES; "" if it is among them."""
     known = _number(code) in RULES and not code["custom_code"]
     return "" if known else code["custom_code"] or f"number {_number(code)}"
 

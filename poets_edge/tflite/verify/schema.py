@@ -30,7 +30,7 @@ OPTIONS = {
     89: "QuantizeOptions",
     91: "HardSwishOptions",
 }
-"""Names of tables by number in the union `BuiltinOptions`."""
+"""Names of the options tables, by their number in the union `BuiltinOptions`."""
 
 MODEL: Schema = {
     "Model": [
@@ -180,4 +180,4 @@ METADATA: Schema = {
     "NormalizationOptions": [("mean", "[f]"), ("std", "[f]")],
     "AssociatedFile": [("name", "text"), ("description", "text"), ("type", "b")],
 }
-"""Schema of the standard TFLite metadata that are read here, after TensorFlow's `metadata_schema.fbs`."""
+"""Schema of the standard TFLite metadata, reduced to the fields in use, from TensorFlow's `metadata_schema.fbs`."""

@@ -1,8 +1,8 @@
 """Shapes of operators' outputs, computed from the shapes of their inputs.
 
-An interpreter computes these shapes itself and allocates memory for them, whatever the model's file declares. A file
-that declares other shapes is therefore refused. Shapes are tuples of ints; pictures are [batch, height, width,
-channels], as in TensorFlow Lite.
+An interpreter computes these shapes itself and allocates memory for them, regardless of the shapes in the model's
+file. A file that declares other shapes is therefore refused. Shapes are tuples of ints; images are [batch, height,
+width, channels], as in TensorFlow Lite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poets_edge.tflite.verify.tables import FlawError
 Shape = tuple[int, ...]
 
 _MAX_PIXELS = 1 << 12
-"""Maximum stride, dilation, padding or filter length."""
+"""Maximum stride, dilation, padding or filter length, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Call:
     """One use of an operator.
 
     Attributes:
-        shapes: shapes of its inputs, in order; None for an omitted input.
+        shapes: shapes of the inputs, in order; None for an omitted input.
         constants: values of the inputs that are int32 constants, by position.
-        options: fields of its options table.
+        options: fields of the operator's table of options.
     """
 
     shapes: Sequence[Shape | None]

@@ -1,8 +1,8 @@
-"""Parser of FlatBuffers that checks every offset before it follows it.
+"""Parser of FlatBuffers that checks every offset before following it.
 
-It turns bytes into nested dicts, lists, strings and arrays according to a schema. Offsets that lead outside, values
-that are not aligned, tables that are nested too deeply or shared too often, and fields that the schema lacks are a
-FlawError. The flatbuffers package for Python has no verifier, and the one for C++ does not check the meaning of a
+The parser converts bytes to nested dicts, lists, strings and arrays according to a schema. Offsets that lead outside,
+values that are not aligned, tables that are nested too deeply or shared too often, and fields that the schema lacks
+raise FlawError. The flatbuffers package for Python has no verifier, and the one for C++ does not check the meaning of a
 model.
 """
 
@@ -16,25 +16,25 @@ from typing import Any, TypeAlias
 import numpy as np
 
 MAX_TABLES = 100_000
-"""Maximum number of tables in a buffer, each counted as often as it is referred to. Inception V3 has some 1,500."""
+"""Maximum number of tables in a buffer, counted once per reference. Inception V3 has about 1,500."""
 MAX_DEPTH = 16
 
 
 class FlawError(ValueError):
-    """A fault of a model; the message follows "damaged (" in another message."""
+    """Raised for a faulty model. The message is a phrase that another message gives in parentheses."""
 
 
 class OtherNetworkError(FlawError):
-    """A model is not an image classifier; the message is a sentence that says what it is."""
+    """Raised for a network other than an image classifier. The message is a sentence that describes the network."""
 
 
 @dataclass(frozen=True)
 class Union:
-    """A table whose kind is the value of the previous field.
+    """Kind of a field: a table whose type is given by the value of the previous field.
 
     Attributes:
-        kinds: names of tables by that value.
-        lenient: whether a table of another kind is skipped, as None.
+        kinds: names of tables, by the value of the previous field.
+        lenient: whether a table of another type is skipped and read as None.
     """
 
     kinds: Mapping[int, str]
@@ -43,8 +43,8 @@ class Union:
 
 SKIPPED = "Skipped"
 Kind: TypeAlias = "str | Union"
-"""A scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a table by its
-name ("Tensor") or a vector of them ("[Tensor]"); SKIPPED for a field that is not needed."""
+"""Kind of a field: a scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a
+table by its name ("Tensor") or a vector of them ("[Tensor]"); SKIPPED for a field that is not needed."""
 Schema: TypeAlias = "Mapping[str, Sequence[tuple[str, Kind]]]"
 
 _SCALARS = {"b": 1, "B": 1, "?": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
@@ -53,10 +53,10 @@ _SCALARS = {"b": 1, "B": 1, "?": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
 def parse(
     data: bytes | memoryview, schema: Schema, root: str, identifier: bytes, *, lenient: bool = False
 ) -> dict[str, Any]:
-    """Parse a whole buffer.
+    """Parse a FlatBuffer.
 
     Args:
-        lenient: skip fields that the schema lacks, in a buffer that interpreters do not read.
+        lenient: skip fields that the schema lacks; for buffers that interpreters do not read.
 
     Returns:
         The root table: {field: value}. A missing scalar has its default, a missing text is "", a missing vector is
@@ -145,7 +145,7 @@ class _Parser:
             raise FlawError("a text without an end")
         try:
             return str(self._view[first : first + count], "utf-8", "backslashreplace" if self._lenient else "strict")
-        except UnicodeDecodeError:  # interpreters raise it for whichever name they are asked
+        except UnicodeDecodeError:  # interpreters raise it when the name is requested
             raise FlawError("a text that is not UTF-8") from None
 
     def _numbers(self, code: str, position: int) -> Any:
@@ -156,7 +156,7 @@ class _Parser:
         return np.frombuffer(self._view, dtype, count, first) if count else np.zeros(0, dtype)
 
     def _vector(self, position: int, size: int) -> tuple[int, int]:
-        """Return the position of the first element and the number of elements."""
+        """Return the position of a vector's first element, and the number of its elements."""
         start = self._follow(position)
         _aligned(start, 4)
         count, first = _read(self._view, "I", start), start + 4

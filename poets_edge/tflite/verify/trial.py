@@ -1,6 +1,6 @@
 """One inference of a model in a helper process with limits on memory and time.
 
-The process runs the model with XNNPACK and without, because programs may do either.
+The process runs the model both with and without XNNPACK, because programs may use either mode.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poets_edge.tflite.verify.rules import InferenceCost
 from poets_edge.tflite.verify.tables import FlawError
 
 _SPARE_BYTES = 512 << 20
-"""Memory of an interpreter in addition to the model: threads, tables, code."""
+"""Memory for an interpreter's threads, tables and code, in bytes, in addition to the model's memory."""
 _SECONDS = 60.0
 _MULTIPLICATIONS_PER_SECOND = 50e6
 """Speed assumed for the time limit: a third of a Raspberry Pi Zero's."""
@@ -27,11 +27,11 @@ _MULTIPLICATIONS_PER_SECOND = 50e6
 
 @dataclass(frozen=True)
 class _Trial:
-    """A model to run.
+    """Request to the helper process: a model, and its need of memory.
 
     Attributes:
         content: bytes of a `.tflite`.
-        memory: bytes that an inference needs.
+        memory: memory that an inference needs, bytes.
     """
 
     content: bytes
@@ -39,10 +39,10 @@ class _Trial:
 
 
 def run_trial(content: bytes, cost: InferenceCost) -> None:
-    """Run a model once; do nothing if no process can be started.
+    """Run a model in a helper process; do nothing if the process cannot be started.
 
     Raises:
-        FlawError: the process crashed, the inference took too long, or the model answered with NaN or infinity.
+        FlawError: the process crashed, the inference took too long, or an output contains NaN or infinity.
     """
     seconds = _SECONDS + cost.multiplications / _MULTIPLICATIONS_PER_SECOND
     try:
@@ -61,7 +61,7 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
 
 
 def _try(trial: _Trial) -> str:
-    """Run a model with and without XNNPACK and return its fault; "" if there is none."""
+    """Run a model with and without XNNPACK and return a description of its fault; "" if there is none."""
     find_runtime()
     _limit(trial.memory)
     for accelerate in (True, False):

@@ -1,4 +1,4 @@
-"""Verification of one model: first by rules, then by an inference in a separate process."""
+"""Verification of a model by rules, and by an inference in a separate process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verify(path: Path, content: bytes) -> None:
 
 
 def check(content: bytes) -> InferenceCost:
-    """Check a model without running it and return the cost of running it. Raises FlawError."""
+    """Check a model by rules, without an inference, and return the cost of an inference. Raises FlawError."""
     model = parse(content, MODEL, "Model", b"TFL3")
     cost = check_model(model)
     for entry in model["metadata"]:
