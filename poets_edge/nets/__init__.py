@@ -1,1 +1,1 @@
-"""Architectures as lists of layers, weights files, and frozen graphs: read, written and inspected."""
+"""Architectures, weights files and frozen graphs: definition, reading, writing and inspection."""

@@ -17,7 +17,7 @@ class Published:
     """Published figures of an ImageNet model.
 
     Attributes:
-        mmacs: million multiply-accumulates per picture.
+        mmacs: million multiply-accumulates per image.
         mparams: million parameters.
         top1, top5: ImageNet accuracy of the float model, percent.
         quantized_top1, quantized_top5: ImageNet accuracy of the 8-bit model, percent.
@@ -91,12 +91,12 @@ def architecture(name: str) -> Architecture:
 
 
 def as_architecture(value: Any) -> Any:
-    """Return the architecture of a name, and other values unchanged. Raises UsageError for an unknown name."""
+    """Convert a name to an architecture; return other values unchanged. Raises UsageError for an unknown name."""
     return architecture(value) if isinstance(value, str) else value
 
 
 def as_architectures(values: Any) -> Any:
-    """Return the architectures of a list of names as a tuple, and the architecture of a single name."""
+    """Convert a list of names to a tuple of architectures, or a single name to an architecture."""
     if isinstance(values, (list, tuple)):
         return tuple(map(as_architecture, values))
     return as_architecture(values)

@@ -1,4 +1,4 @@
-"""Reading of frozen graphs (`.pb`) of image classifiers, ours or the codelab's."""
+"""Reading of frozen graphs (`.pb`) of image classifiers, written by `train` or by the codelab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError
 from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, placeholder_shape
 
-# Pictures enter the codelab's Inception graph at node `Mul`, behind its own decoding and scaling.
+# The codelab's Inception graph takes images at node `Mul`, after its nodes for decoding and scaling.
 _INPUTS = ("input", "Mul")
 _OUTPUT = "final_result"
 _OPERATIONS = frozenset(
@@ -61,9 +61,9 @@ _OPERATIONS = frozenset(
         "Sub",
     }
 )
-"""Operations of MobileNets and Inceptions. Other operations may read or write files when a graph runs."""
+"""Operations of MobileNets and Inceptions, which are allowed. Others may read or write files when a graph runs."""
 _MAX_GRAPH_BYTES = 512 << 20
-"""Maximum size of a graph. Inception V3, the largest network here, has 95 MB."""
+"""Maximum size of a graph file, in bytes. Inception V3, the largest network here, has 95 MB."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class FrozenGraph:
 
     Attributes:
         graph: the GraphDef.
-        input_name, output_name: nodes of the input and the output.
+        input_name, output_name: names of the input and output nodes.
         size: (height, width) of the input, pixels.
         labels: class names in the graph; () if it has none.
         sha256: checksum of the file, hexadecimal.

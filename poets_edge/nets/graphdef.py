@@ -1,4 +1,4 @@
-"""Functions that read, build and change GraphDefs, without TensorFlow.
+"""Reading, building and modification of GraphDefs without TensorFlow.
 
 A GraphDef is a protocol buffer. Its message definitions come from TensorBoard's package, because loading TensorFlow
 takes seconds.
@@ -32,7 +32,7 @@ _PRODUCER = 27
 
 
 def parse_graph(data: bytes, source: str) -> Any:
-    """Return the GraphDef in the bytes of a file. Raises ModelError, which names `source`."""
+    """Parse the bytes of a frozen graph. Raises ModelError with `source` in its message."""
     graph = GraphDef()
     try:
         graph.ParseFromString(data)
@@ -44,7 +44,7 @@ def parse_graph(data: bytes, source: str) -> Any:
 
 
 def serialize(graph: Any) -> bytes:
-    """Return the bytes of a GraphDef, which are equal for equal graphs."""
+    """Convert a GraphDef to bytes, which are equal for equal graphs."""
     return bytes(graph.SerializeToString(deterministic=True))
 
 
@@ -83,7 +83,7 @@ def with_labels(graph: Any, labels: Sequence[str]) -> Any:
 
 
 def labels_of(graph: Any) -> tuple[str, ...]:
-    """Return the class names that `with_labels` added; () if there are none."""
+    """Return the class names that `with_labels` stored in a graph; () if there are none."""
     for node in graph.node:
         if node.name == LABELS and node.op == "Const":
             return tuple(label.decode("utf-8", errors="replace") for label in node.attr["value"].tensor.string_val)
@@ -136,7 +136,7 @@ def placeholder_shape(graph: Any, name: str) -> list[int]:
 
 
 def attribute(node: Any, name: str) -> Any:
-    """Return an attribute of a node, or an empty one. (`node.attr[name]` would add a missing one to the graph.)"""
+    """Return an attribute of a node, or an empty one. (`node.attr[name]` would add a missing attribute to the node.)"""
     return node.attr[name] if name in node.attr else AttrValue()
 
 
@@ -156,7 +156,7 @@ def empty_graph() -> Any:
 
 
 def placeholder(name: str, shape: Sequence[int]) -> Any:
-    """Return a float32 placeholder."""
+    """Return a node for a float32 placeholder."""
     node = NodeDef(name=name, op="Placeholder")
     node.attr["dtype"].type = DT_FLOAT
     for length in shape:
@@ -178,12 +178,12 @@ def constant(name: str, values: npt.NDArray[Any]) -> Any:
 
 
 def set_index_type(node: Any, attribute: str) -> None:
-    """Set an attribute for the type of a node's axes to int32."""
+    """Set a node's attribute for the type of its axes to int32."""
     node.attr[attribute].type = DT_INT32
 
 
 def operation(name: str, op: str, inputs: list[str]) -> Any:
-    """Return a float32 operation. The caller sets attributes other than its type."""
+    """Return a node for a float32 operation. The caller sets attributes other than its type."""
     node = NodeDef(name=name, op=op, input=inputs)
     node.attr["T"].type = DT_FLOAT
     return node

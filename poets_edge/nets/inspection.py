@@ -1,4 +1,4 @@
-"""Description of a frozen graph."""
+"""Description of a frozen graph for `inspect`."""
 
 from __future__ import annotations
 

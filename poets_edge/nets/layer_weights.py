@@ -34,13 +34,13 @@ _CODELAB_POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
 _KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
-"""Width multiplier of a MobileNet by the outputs of its first convolution."""
+"""Width multiplier of a MobileNet, by the number of outputs of its first convolution."""
 _SOURCE = "Keras's weights without the classifier"
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """An array in a file, which `read` reads."""
+    """Description of an array in a file; `read` returns its values."""
 
     name: str
     shape: tuple[int, ...]
@@ -79,7 +79,7 @@ def read_backbone(architecture: Architecture, weights: Weights) -> Network:
 
 
 def _expected(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yield the arrays that a file must hold, in Keras's order, as (layer, kind, shape)."""
+    """Yield (layer, kind, shape) of each array that a weights file must contain, in Keras's order."""
     known = shapes(layers, size)
     for layer, norm in keras_order(layers):
         if norm:
@@ -117,7 +117,7 @@ def _norm(beta: Array, mean: Array, variance: Array, gamma: Array | None = None)
 
 @contextlib.contextmanager
 def _opened(path: Path, content: bytes) -> Iterator[list[_Stored]]:
-    """Open a file and return its arrays, in Keras's order; they are not read yet."""
+    """Context manager that opens a weights file and gives its arrays, not read yet, in Keras's order."""
     try:
         if path.suffix == ".npz" or content[:2] == b"PK":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -196,14 +196,14 @@ def _text(name: Any) -> str:
 
 
 def _foreign(name: str) -> str:
-    """Return a guess which program wrote a file, from a name inside it."""
+    """Return a phrase about the probable origin of a file, guessed from a name inside it."""
     if name.endswith(("data.pkl", ".weight", ".bias", "running_mean", "num_batches_tracked")) or "/data/" in name:
         return "so it is PyTorch's"
     return "which is none of Keras's arrays"
 
 
 def _kind_of(stored: Sequence[_Stored]) -> str:
-    """Return a description of the arrays in a file."""
+    """Return a phrase that describes the arrays in a weights file."""
     if not stored:
         return "holds no arrays"
     first = stored[0].shape

@@ -1,4 +1,4 @@
-"""Layers of the architectures, as data.
+"""Definition of the layers of all architectures, their shapes and their cost.
 
 MobileNet V1: Howard et al., "MobileNets", 2017, table 1. Inception V3: Szegedy et al., "Rethinking the Inception
 Architecture for Computer Vision", 2015, as in Keras (`keras/src/applications/inception_v3.py`), without its classifier.
@@ -19,7 +19,7 @@ Kind = Literal["convolution", "depthwise", "max_pool", "average_pool", "concaten
 Padding = Literal["SAME", "VALID"]
 Activation = Literal["none", "relu", "relu6"]
 Shape = tuple[int, ...]
-"""Shape of a tensor for one picture: (height, width, channels), or (channels,) after pooling."""
+"""Shape of a tensor for one image: (height, width, channels), or (channels,) after pooling."""
 
 INPUT = "input"
 BOTTLENECK = "bottleneck"
@@ -35,7 +35,7 @@ class Layer:
     Attributes:
         name: name of the layer and of its output.
         sources: names of the layers whose outputs are its inputs, or INPUT.
-        outputs: output channels of a convolution or a dense layer; 0 for other layers, which do not change them.
+        outputs: output channels of a convolution or a dense layer; 0 for other layers.
         kernel: (height, width) of a convolution or a pool.
         stride: vertical and horizontal stride.
         normalized: whether a batch norm follows, before the activation.
@@ -55,7 +55,7 @@ class Layer:
 
     @property
     def source(self) -> str:
-        """The only source."""
+        """Name of the only source of a layer with one source."""
         (name,) = self.sources
         return name
 
@@ -72,7 +72,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Multiply-accumulates per picture, and trained parameters, with batch norms counted before folding."""
+    """Number of multiply-accumulates per image, and of trained parameters with batch norms counted before folding."""
 
     macs: int
     parameters: int
@@ -89,7 +89,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
 
     Args:
         layers: each after its sources.
-        size: (height, width) of the pictures.
+        size: (height, width) of the images, pixels.
     """
     found: dict[str, Shape] = {INPUT: (*size, 3)}
     for layer in layers:
@@ -114,7 +114,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
 
 
 def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
-    """Return the total cost of layers for pictures of (height, width)."""
+    """Return the total cost of layers for images of size (height, width), pixels."""
     known = shapes(layers, size)
     macs = parameters = 0
     for layer in layers:
@@ -135,7 +135,7 @@ def imagenet_cost(architecture: Architecture) -> NetworkCost:
 
 
 def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
-    """Return the layers with weights in the order of Keras's files, each as (layer, whether its norm is meant).
+    """Return the layers with weights in the order of Keras's files, as pairs (layer, True for its norm).
 
     Keras sorts layers by their distance from the output, then in the order of a depth-first search from the output
     (`map_graph` in `keras/src/ops/function.py`). A convolution, its norm and its activation are three layers in Keras.
@@ -152,7 +152,7 @@ def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
 
 
 def _depths(layers: Sequence[Layer]) -> dict[str, int]:
-    """Return the largest number of Keras's layers on a path from each layer to the output."""
+    """Return the length of the longest path, in Keras's layers, from each layer to the output."""
     depth: dict[str, int] = {}
     for layer in reversed(layers):
         own = depth.setdefault(layer.name, 0)
@@ -192,7 +192,7 @@ def _mobilenet_v1(alpha: float) -> tuple[Layer, ...]:
 
 
 class _InceptionBuilder:
-    """Builder of the list of layers; convolutions are numbered in the order of Keras's source."""
+    """Builder of the layers of Inception V3; convolutions are numbered in the order of Keras's source."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []

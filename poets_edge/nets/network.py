@@ -70,7 +70,7 @@ class Network:
 
     Attributes:
         size: (height, width) of the input, pixels.
-        layers: each after its sources; the output of the last one is the network's.
+        layers: each after its sources; the output of the last layer is the output of the network.
         parameters: weights of the layers that have any, by the layer's name.
     """
 

@@ -1,6 +1,6 @@
-"""Reading of frozen GraphDefs into networks.
+"""Conversion of frozen GraphDefs to networks.
 
-This works for graphs that `train` writes or wrote, and for the codelab's backbones. Arithmetic on constants is
+Supported are graphs written by any version of `train`, and the codelab's backbones. Arithmetic on constants is
 computed. Factors and offsets of a convolution's outputs (a batch norm, in any of TensorFlow's forms) are folded into
 its kernel and bias, with the order and rounding of TensorFlow's converter. Other graphs need that converter.
 """
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 class UnknownNetworkError(Exception):
-    """The graph contains something else than the layers of `poets_edge.nets.layers`; the message says what."""
+    """Raised for a graph that contains other layers than `poets_edge.nets.layers`; the message names the first one."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Read the part of a graph between its input and a node.
+    """Convert the part of a graph between its input and a node to a network.
 
     Args:
         size: (height, width) of the input.
@@ -68,7 +68,7 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
 
 
 def known_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network | None:
-    """Read a graph as `read_network` does; return None if only TensorFlow can run and convert it."""
+    """Convert a graph as `read_network` does; return None if only TensorFlow can run and convert the graph."""
     try:
         return read_network(graph, input_name, output, size)
     except UnknownNetworkError:
@@ -203,7 +203,7 @@ class _Reader:
         return self._add(Layer(node.name, "mean", (self._layer(node),)))
 
     def reshaped(self, node: Any) -> str | Array:
-        """Reshape constant values, or replace a pool over the whole picture by a mean."""
+        """Reshape constant values, or replace a pool over the whole image by a mean."""
         values = self._found[_name(node.input[0])]
         if isinstance(values, np.ndarray):
             return values.reshape(self._values(node, 1))

@@ -1,4 +1,4 @@
-"""A trained graph for TensorBoard's Graphs page, with training nodes and names like the codelab's."""
+"""Conversion of a trained graph for TensorBoard's Graphs page, with training nodes and names like the codelab's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _HEAD, _CODELAB_HEAD = "head/", "final_training_ops/"
 
 
 def training_picture(graph: Any) -> Any:
-    """Return a graph with additional nodes for ground truth, loss and training step.
+    """Return a copy of a graph for display, with additional nodes for ground truth, loss and training step.
 
-    It is for display only: it has no weights.
+    The copy has no weights and cannot be run.
 
     Args:
         graph: a GraphDef that `with_softmax_layer` returned.

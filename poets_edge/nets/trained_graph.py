@@ -18,7 +18,7 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Files that do not belong together may be in the middle of being written, so reading is tried again."""
+"""Number of attempts to read mismatched files, which may be in the middle of an update, and pause in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 
@@ -37,7 +37,7 @@ class Trained:
 
 
 class _MismatchError(ModelError):
-    """The files come from different trainings."""
+    """Raised for a graph, labels and a record that come from different trainings."""
 
 
 def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool = True) -> Trained:

@@ -1,4 +1,4 @@
-"""The JSON record next to a trained graph, as readers check it; `poets_edge.training.record` writes it."""
+"""Parsing of the JSON record next to a trained graph, which `poets_edge.training.record` writes."""
 
 from __future__ import annotations
 

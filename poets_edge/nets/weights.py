@@ -1,4 +1,4 @@
-"""Weights of backbones: those of ImageNet (the default), the embedded ones, or a file of the user's.
+"""Choice of weights for backbones: ImageNet's (the default), the embedded weights, or a file given by the user.
 
 Supported files are Keras's HDF5 files without the classifier, the codelab's frozen graphs
 (`mobilenet_v1_0.50_224_frozen.tgz`, or the `frozen_graph.pb` inside), and arrays in numpy's `.npz`.
@@ -26,7 +26,7 @@ IMAGENET, EMBEDDED = "imagenet", "embedded"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""Accuracy of the embedded weights, as measured in embedded/MODEL_CARD.md."""
+"""Phrase about the accuracy of the embedded weights, as measured in embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -34,9 +34,9 @@ _PUBLISHED_MD5 = {
     # file_hash in keras/src/applications/inception_v3.py of Keras 3.15, for the weights without the classifier.
     "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5": "bcbd6486424b2319ff4ef7d526e38f63",
 }
-"""Checksums in Keras's sources. Its mobilenet.py has none."""
+"""MD5 checksums of weights files in Keras's sources, by file name. MobileNets have none."""
 _MAX_BYTES = 512 << 20
-"""Maximum size of a weights file, packed and unpacked. Inception V3, the largest, has 88 MB."""
+"""Maximum size of a weights file, packed and unpacked, in bytes. Inception V3, the largest, has 88 MB."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -64,7 +64,7 @@ class Weights:
 
     @property
     def is_keras(self) -> bool:
-        """Whether the file holds arrays for Keras's model, and not a graph."""
+        """Whether the file contains arrays for Keras's model, instead of a graph."""
         return self.path.suffix in (".h5", ".npz")
 
     def frozen_graph(self) -> bytes:
@@ -86,7 +86,7 @@ class Weights:
 
 
 class _Unpacked:
-    """File object for the tar inside a `.tgz`, which is unpacked while it is read, up to a limit."""
+    """File object for the tar inside a `.tgz`, which is unpacked during reading, up to a maximum size."""
 
     def __init__(self, content: bytes) -> None:
         self._file = gzip.GzipFile(fileobj=io.BytesIO(content))
@@ -126,7 +126,7 @@ def find_weights(
 
 
 def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
-    """Download Keras's file into its cache."""
+    """Download the ImageNet weights into Keras's cache folder, and return the path of the file."""
     cached = keras_folder() / keras_file(architecture)
     url = f"{_KERAS_URL}/{'inception_v3' if architecture.alpha is None else 'mobilenet'}/{cached.name}"
     try:
@@ -143,7 +143,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
 
 
 def _fault(path: Path, name: str) -> str | None:
-    """Return why a downloaded file is not the one that Keras publishes under a name; None if it is."""
+    """Return a phrase about the fault of a downloaded file that differs from Keras's; None if there is no fault."""
     content = path.read_bytes()
     if not content.startswith(_HDF5):  # for example a login page
         return "what arrived is no weights file, maybe from a proxy that answers in its place"

@@ -8,13 +8,13 @@ from pathlib import Path
 from poets_edge.nets.architectures import Architecture
 
 EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
-"""The backbone whose weights are part of the package."""
+"""Name of the backbone whose weights are part of the package."""
 
 _KERAS_ALPHA = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 
 
 def weights_file(architecture: Architecture, model_dir: Path) -> Path | None:
-    """Return the file with ImageNet weights on this machine; None if there is none."""
+    """Return the path of a local file with ImageNet weights; None if there is none."""
     candidates = [*(model_dir / name for name in _file_names(architecture)), keras_folder() / keras_file(architecture)]
     return next((path for path in candidates if path.is_file()), None)
 

@@ -1,1 +1,1 @@
-"""Networks written as float and int8 `.tflite` files."""
+"""Conversion of networks to float and int8 `.tflite` files."""

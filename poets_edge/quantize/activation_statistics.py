@@ -27,13 +27,13 @@ from poets_edge.tflite.session import Session
 Activations = npt.NDArray[np.float32]
 
 _ROUNDING_PHOTOS = 50
-"""Photos for the Hessians. More hardly change the rounded weights: a photo gives over a hundred samples per layer."""
+"""Maximum number of photos for the Hessians. More hardly change the result: each gives over 100 samples per layer."""
 _PHOTOS_PER_TASK = 5
-"""Photos whose samples a worker multiplies together. The last bits of the sums depend on it."""
+"""Number of photos whose samples are multiplied together. The last bits of the sums depend on this number."""
 _TASKS_AHEAD = 2
-"""Unfinished tasks per worker. The Hessian summands of one task take up to 15 MB for a MobileNet."""
+"""Maximum number of unfinished tasks per worker. The Hessian summands of one task take up to 15 MB for a MobileNet."""
 _MIN_CONTRAST = 8
-"""Smallest difference between the darkest and the brightest value, of 255, of a picture with content."""
+"""Minimum difference between the darkest and the brightest value, of 255, of an image that is not blank."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Int8Calibration:
     """Quantization ranges and rounded weights of a network.
 
     Attributes:
-        ranges: the smallest and largest output of each layer but the softmax.
+        ranges: smallest and largest output of each layer except the softmax.
         kernels: convolution kernels rounded to the 8-bit grid, float32, by layer.
     """
 
@@ -56,7 +56,7 @@ def calibration_pixels(
 
     Args:
         size: (height, width).
-        images: cache of decoded photos; by default each photo is decoded and not kept.
+        images: cache of decoded photos; by default, decoded photos are not cached.
 
     Raises:
         DatasetError: no photo can be read, or all of them are blank.
@@ -82,14 +82,14 @@ def calibration_pixels(
 
 
 def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | None = None) -> Int8Calibration:
-    """Run the float model of a network over pictures, on all cores.
+    """Collect the activation statistics of a network over images, on all cores.
 
-    The result does not depend on the number of workers: Hessians are summed in the order of the pictures, a fixed
-    number of pictures at a time. (It depends on the number of BLAS threads of numpy; the command line sets it to one.)
+    The result does not depend on the number of workers: Hessians are summed in the order of the images, in batches
+    of fixed size. (It depends on the number of BLAS threads of numpy, which the command line sets to one.)
 
     Args:
-        pictures: uint8 [height, width, 3], at the network's size.
-        workers: threads; by default one per core.
+        pictures: images at the network's size, uint8 [height, width, 3].
+        workers: number of threads; by default one per core.
     """
     ranged = network.layers[:-1]  # the softmax stays in float
     names = [layer.name for layer in ranged]
@@ -104,7 +104,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], dict[str, Activations]]:
-        """Return the ranges of all layers for each picture, and the pictures' summands of the Hessians."""
+        """Return the ranges of all layers for each image, and the summands of the Hessians."""
         ranges: list[list[Range]] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
@@ -136,12 +136,12 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:
-    """Return the smallest and largest output. After a ReLU the smallest is 0, which every range contains anyway."""
+    """Return smallest and largest output of a layer. After a ReLU the smallest is 0, which every range contains."""
     return 0.0 if layer.activation != "none" else float(outputs.min()), float(outputs.max())
 
 
 def _hessians(network: Network) -> dict[str, Hessian]:
-    """Return empty Hessians of the convolutions whose weights can be rounded, by layer."""
+    """Return Hessians without samples for the convolutions whose weights can be rounded, by layer."""
     hessians = {}
     for layer in network.layers:
         if layer.kind in ("convolution", "depthwise"):

@@ -1,4 +1,4 @@
-"""Conversion of frozen graphs that only TensorFlow's converter understands.
+"""Conversion of frozen graphs with TensorFlow's converter.
 
 Networks that are made of the layers in `poets_edge.nets.layers` are written by `poets_edge.quantize.quantize`.
 """
@@ -39,10 +39,10 @@ def convert(
     Args:
         graph: a GraphDef.
         source: name of the graph in error messages.
-        size: (height, width) of the input where the graph leaves it open.
+        size: (height, width) of the input if the graph does not specify it.
         quantization: "float32"; "float16", weights in half precision; "dynamic", 8-bit weights and float input and
-            output; "int8", 8-bit weights and activations, quantized as the converter does it.
-        calibration: pictures for the activation ranges of "int8", each uint8 [height, width, 3].
+            output; "int8", 8-bit weights and activations, quantized by the converter.
+        calibration: images for the activation ranges of "int8", each uint8 [height, width, 3].
         float_io: float32 input and output for "int8", instead of uint8.
 
     Returns:
@@ -94,7 +94,7 @@ def _set_quantization(
 
 
 def _normalised(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield each picture as a backbone's input, float32 [1, height, width, 3]."""
+    """Yield each image as the input of a backbone, float32 [1, height, width, 3]."""
     normalise = normaliser(BACKBONE)
     for picture in pixels:
         batch = np.empty((1, *picture.shape), np.float32)

@@ -4,7 +4,7 @@ An int8 model gives equal scores on every processor. Between its first convoluti
 arithmetic. Its first convolution and its softmax are computed in float:
 
 - Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64, of which the three
-  channels of a picture fill little. With a float convolution a whole inference takes less time on x86 and about as long
+  channels of an image fill little. With a float convolution a whole inference takes less time on x86 and about as long
   on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever rounded.
 - TensorFlow Lite's int8 softmax reads exponentials from a 16-bit table on 64-bit ARM and from a float table elsewhere,
   so that one score in fifty differs by 1/256. Float softmaxes differ by some 1e-7, which the rounding to 8 bits hides.
@@ -22,13 +22,13 @@ from poets_edge.photos.normalization import BACKBONE, PIXELS
 Array = npt.NDArray[np.float64]
 
 _EXACT = 1 << 24
-"""Largest number up to which a float32 holds every whole number."""
+"""Largest number up to which float32 represents every whole number exactly."""
 _DIGITS = 7
-"""Fractional binary digits of the first layer's input, n / 128 with n from -128 to 127."""
+"""Number of fractional binary digits of the first layer's input, n / 128 with n from -128 to 127."""
 
 
 def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Round a convolution's weights and bias so that float32 sums its products without an error, in any order.
+    """Round a convolution's weights and bias so that float32 sums its products without rounding errors, in any order.
 
     Args:
         weights: [outputs, height, width, channels], for inputs n / 128 with whole n from -128 to 127.

@@ -22,23 +22,23 @@ Array = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
 
 _POSITIONS = 128
-"""Positions of a layer's output that are sampled in each photo; neighbouring positions add little."""
+"""Maximum number of positions of a layer's output that are sampled per photo; more add little information."""
 _MAX_INPUTS = 1152
-"""Inputs of a layer whose Hessian is still fast to invert. Only Inception V3 has layers with more."""
+"""Maximum number of inputs of a layer whose Hessian is inverted. Only Inception V3 has layers with more inputs."""
 _LEVELS = 127
 _DAMPING = 0.01
 """Fraction of the mean diagonal added to the Hessian's diagonal, as in the paper, for inputs that hardly vary."""
 _BATCH = 64
-"""Inputs whose errors are passed on to the later inputs in one matrix product."""
+"""Number of inputs whose errors are passed on to the later inputs in one matrix product."""
 
 
 @dataclass(frozen=True)
 class GptqLayer:
-    """A convolution as GPTQ sees it.
+    """Description of a convolution for GPTQ.
 
     Attributes:
         weights: float32 [height, width, input channels, outputs]; [height, width, channels, 1] where `depthwise`.
-        depthwise: each output depends on one input channel.
+        depthwise: whether each output depends on one input channel only.
         strides: (vertical, horizontal).
         padding: "SAME" or "VALID".
     """
@@ -61,7 +61,7 @@ class GptqLayer:
 
 
 class Hessian:
-    """Sum over photos of the products of every two inputs of an output, float32 [groups, inputs, inputs].
+    """Hessian of a layer's squared error: sums of the products of every two inputs, float32 [groups, inputs, inputs].
 
     A depthwise layer has one group per channel, whose inputs are the kernel's positions. Other layers have one group.
     """
@@ -73,7 +73,7 @@ class Hessian:
         self._layer = layer
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
-        """Add one photo's input of the layer, float32 [height, width, channels]."""
+        """Add the input of the layer for one photo, float32 [height, width, channels]."""
         self.sums += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
 
     def positions(self, shape: Sequence[int], rng: np.random.Generator) -> Positions:
@@ -86,7 +86,7 @@ class Hessian:
         return rng.permutation(rows * columns)[:_POSITIONS]
 
     def samples(self, pixels: Array, positions: Positions) -> Array:
-        """Return what `products` needs of one photo's input.
+        """Return the samples of one photo's input, for `products`.
 
         Returns:
             The inputs at the positions, float32 [samples, inputs]. For a depthwise layer their products, which take
@@ -96,7 +96,7 @@ class Hessian:
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
 
     def products(self, samples: Sequence[Array]) -> Array:
-        """Return the summands of several photos, float32 [groups, inputs, inputs].
+        """Return the contribution of several photos to the sums, float32 [groups, inputs, inputs].
 
         One matrix product over the samples of several photos takes half the time of one product per photo.
         """
@@ -106,7 +106,7 @@ class Hessian:
         return np.asarray(stacked.T @ stacked)[None]
 
     def round_weights(self) -> Array:
-        """Return the layer's weights, rounded to the 8-bit grid, in their shape."""
+        """Return the layer's weights, rounded to the 8-bit grid, in unchanged shape."""
         weights = self._layer.weights
         if self._layer.depthwise:
             inputs, channels = weights.shape[0] * weights.shape[1], weights.shape[2]
@@ -165,7 +165,7 @@ def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
 
 
 def _channel_products(patches: Array) -> Array:
-    """Sum the products of every two kernel positions over all samples, for each channel by itself.
+    """Sum the products of every two kernel positions over all samples, separately for each channel.
 
     All channels are multiplied at once, in their order in memory. A matrix product for each channel would need the
     channel's values next to each other, and moving them takes several times as long.
@@ -186,7 +186,7 @@ def _channel_products(patches: Array) -> Array:
 
 
 def _outputs(shape: Sequence[int], layer: GptqLayer) -> list[tuple[int, int]]:
-    """Return (outputs, zeros in front) vertically and horizontally, by TensorFlow's rules for padding."""
+    """Return (number of outputs, leading zeros), vertically and horizontally, by TensorFlow's rules for padding."""
     found = []
     for length, inside, stride in zip(shape[:2], layer.kernel, layer.strides, strict=True):
         if layer.padding == "SAME":

@@ -1,4 +1,4 @@
-"""Classification with frozen graphs (`.pb`): those of `train` in the interpreter, others in TensorFlow."""
+"""Classification with frozen graphs (`.pb`): graphs of `train` in the interpreter, others in TensorFlow."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], n
 
 @contextlib.contextmanager
 def _tensorflow_errors(path: Path, what: str) -> Iterator[None]:
-    """Raise ModelError with one line for any error of TensorFlow, which a foreign graph can cause."""
+    """Context manager that converts errors of TensorFlow, caused by foreign graphs, to a ModelError of one line."""
     try:
         yield
     except Exception as error:

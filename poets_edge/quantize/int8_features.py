@@ -1,4 +1,4 @@
-"""The features of an int8 model: the input of its last layer, and the arithmetic of that layer.
+"""Features of an int8 model, which are the input of its last layer, and quantization of that layer.
 
 `grid` evaluates int8 on all photos by training cross-validated heads on these features.
 """
@@ -25,7 +25,7 @@ class LogitQuantization:
 
     @classmethod
     def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
-        """Return the quantization that covers the range of some logits, as calibration chooses it."""
+        """Return the quantization that covers the range of the given logits, as calibration chooses it."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))
@@ -43,7 +43,7 @@ def int8_features(content: bytes) -> bytes:
         content: an int8 `.tflite` that `export` wrote.
 
     Returns:
-        A `.tflite` with the same input, whose output is the input of the last layer, int8 [1, bottleneck_size].
+        A `.tflite` with unchanged input, whose output is the input of the last layer, int8 [1, bottleneck_size].
 
     Raises:
         ModelError: the model does not end in a fully connected layer of 8-bit integers.

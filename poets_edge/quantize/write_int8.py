@@ -39,7 +39,7 @@ from poets_edge.tflite.flatbuffer import (
 )
 
 Range = tuple[float, float]
-"""The smallest and the largest output of a layer."""
+"""Smallest and largest output of a layer."""
 
 _VERSIONS = {
     "convolution": 3,
@@ -74,7 +74,7 @@ class QuantParams:
 def can_be_int8(network: Network) -> bool:
     """Return whether a network can be written as int8.
 
-    Its first layer must be a convolution and the only one that reads the picture; its last one a softmax.
+    The first layer must be a convolution and the only layer that reads the input; the last layer must be a softmax.
     """
     first, last = network.layers[0], network.layers[-1]
     readers = sum(INPUT in layer.sources for layer in network.layers)
@@ -93,7 +93,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
 
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
-        ranges: of the outputs of all layers but the softmax.
+        ranges: smallest and largest output of each layer except the softmax.
         float_io: float32 pixels (normalised by BACKBONE) and float32 scores, instead of uint8 for both.
     """
     model = new_model(DESCRIPTION)
@@ -148,7 +148,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
 
 
 def _layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
-    """Return the quantization of every layer's output; layers that share one get a range that covers all of theirs."""
+    """Return the quantization of every layer's output; layers that share one get a range that covers theirs."""
     group = {layer.name: layer.name for layer in network.layers}
 
     def root(name: str) -> str:

@@ -32,7 +32,7 @@ LEVELS = 127
 DESCRIPTION = "poets_edge"
 
 _MIN_DYNAMIC = 1024
-"""Weights of the smallest kernel that "dynamic" quantizes, as in TensorFlow's converter."""
+"""Minimum number of weights of a kernel that "dynamic" quantizes, as in TensorFlow's converter."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int]
 
 
 def axes_input(model: Any, layer: Layer) -> list[int]:
-    """Add the axes of a mean layer and return their tensor as a list; return [] for other layers."""
+    """Add the axes of a mean layer to a model and return [index of their tensor]; return [] for other layers."""
     if layer.kind != "mean":
         return []
     return [add_constant(model, f"{layer.name}/axes".encode(), np.array([1, 2], np.int32))]
