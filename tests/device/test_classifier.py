@@ -151,7 +151,7 @@ def test_classifier_refuses_other_values_of_top(top: Any, error: type[Exception]
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1, "0.5"])
-def test_check_threshold_refuses_what_is_not_between_0_and_1(threshold: Any) -> None:
+def test_check_threshold_refuses_values_outside_0_to_1(threshold: Any) -> None:
     with pytest.raises(UsageError, match="`threshold`"):
         Classifier(SEED).check_threshold(threshold)
 
@@ -160,7 +160,7 @@ def test_classifier_takes_labels_as_a_list() -> None:
     assert Classifier(SEED, labels=["c", "a", "b"]).labels == ("c", "a", "b")
 
 
-def test_classifier_survives_pickling(tmp_path: Path) -> None:
+def test_classifier_can_be_pickled(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(SEED.read_bytes())
     classifier = Classifier(tmp_path / "model.tflite", labels=["c", "a", "b"])
     pickled = pickle.dumps(classifier)
@@ -170,7 +170,7 @@ def test_classifier_survives_pickling(tmp_path: Path) -> None:
     assert copied(pixels) == classifier(pixels) and copied.labels == ("c", "a", "b")
 
 
-def test_classifier_gives_right_scores_in_several_threads() -> None:
+def test_classifier_gives_correct_scores_in_several_threads() -> None:
     classifier = Classifier(SEED)
     pictures = [random_pixels(classifier, seed) for seed in range(40)]
     expected = [classifier.score_pixels(picture) for picture in pictures]
@@ -321,7 +321,7 @@ def test_quantized_input_values_are_rounded_and_clipped_in_each_channel(
 
 
 def test_float_and_quantized_pixels_reach_the_input_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scale 1/128 and zero point 128 take pixels as they are."""
+    """With scale 1/128 and zero point 128, quantized inputs equal the pixels."""
     model = quantized_model(
         tmp_path / "it.tflite", "uint8", 1 / 128, 128, Normalization((127.5,), (127.5,)), monkeypatch
     )

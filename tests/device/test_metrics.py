@@ -45,7 +45,7 @@ def test_wilson_interval_is_symmetric_and_narrows_with_more_photos(counts: tuple
 
 
 def test_evaluate_scores_has_a_row_for_each_true_class() -> None:
-    """Three roses of which two are taken for daisies and one for a tulip; one daisy, found; no tulips."""
+    """Two of three roses are classified as daisies and one as a tulip; one daisy is correct; no tulips."""
     scores = np.array([[0.1, 0.7, 0.2], [0.3, 0.6, 0.1], [0.2, 0.3, 0.5], [0.0, 0.9, 0.1]], np.float32)
     found = evaluate_scores(LABELS, scores, np.array([0, 0, 0, 1]))
     assert found.confusion.tolist() == [[0, 2, 1], [0, 1, 0], [0, 0, 0]]
@@ -59,7 +59,7 @@ def test_evaluate_scores_has_a_row_for_each_true_class() -> None:
     assert listed["interval95"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
 
 
-def test_recall_is_not_precision() -> None:
+def test_recall_divides_by_the_photos_of_the_true_class() -> None:
     scores = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1]]
     found = evaluate_scores(LABELS, scores, np.array([0, 0, 1, 1, 1]))
     assert found.recall("roses") == 1 and found.recall("daisy") == pytest.approx(2 / 3)

@@ -45,7 +45,7 @@ def model(path: Path, weight: float = 0.5, normalization: Normalization | None =
 
 
 @pytest.mark.parametrize("weight", [math.nan])
-def test_commands_refuse_models_that_answer_nan(tmp_path: Path, photo: Path, weight: float) -> None:
+def test_commands_refuse_models_with_nan_scores(tmp_path: Path, photo: Path, weight: float) -> None:
     poets_edge("label", "--graph", model(tmp_path / "good.tflite"), photo).ok()
     bad = model(tmp_path / "bad.tflite", weight)
     poets_edge("label", "--graph", bad, photo).failed("bad.tflite", "NaN or infinity")

@@ -1,4 +1,4 @@
-"""Tests of predictions for photos, and of the photos that `evaluate` chooses, with a scorer that knows colors."""
+"""Tests of predictions for photos, and of the photos that `evaluate` chooses, with a scorer that recognises colors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_evaluate_uses_the_percentages_that_the_model_was_trained_with(folder: P
     assert names_of(other) == [photo.name for photo in photos if splits[photo.name] == "validation"]
 
 
-def test_evaluate_prefers_percentages_that_are_given(folder: Path) -> None:
+def test_evaluate_prefers_given_percentages(folder: Path) -> None:
     facts = {"percentages": {"testing": 40, "validation": 5}}
     percentages = SplitConfig(testing=15, validation=30)
     result = evaluate(ColorScorer(facts), folder, percentages=percentages)
@@ -85,7 +85,7 @@ def test_evaluate_prefers_percentages_that_are_given(folder: Path) -> None:
 
 
 def test_evaluate_scores_the_test_split_of_models_of_version_0_1(folder: Path) -> None:
-    """They have the counts of their classes, but no signature of their photos."""
+    """Models of version 0.1 contain the counts of classes, but no signature of photos."""
     facts = {"training": {"classes": {"daisy": {"training": 16}}}}
     result = evaluate(ColorScorer(facts), folder)
     assert result.split == "test" and 0 < result.evaluation.count < 48
@@ -118,7 +118,7 @@ def test_evaluate_counts_mistakes_in_the_order_of_the_model_s_labels(folder: Pat
     assert {entry["answer"] for entry in mistakes} == {"roses"}
 
 
-def test_evaluate_leaves_out_unreadable_photos(folder: Path) -> None:
+def test_evaluate_excludes_unreadable_photos(folder: Path) -> None:
     (folder / "roses/broken.png").write_bytes(b"no picture")
     result = evaluate(ColorScorer(), folder)
     assert result.evaluation.count == 48 and len(result.to_json()["unreadable"]) == 1
@@ -139,7 +139,7 @@ def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
 
 
 def test_compare_results_pairs_photos_by_name(folder: Path) -> None:
-    """The second model takes red for green: it finds no tulips, and no photo is right with it alone."""
+    """The second model confuses red and green: it recognises no tulips, and no photo is correct with it alone."""
 
     class Swapped(ColorScorer):
         def scores(self, photo: PhotoSource) -> Any:
@@ -162,7 +162,7 @@ def predictions(names: str, answers: list[int]) -> Predictions:
     return Predictions(photos, np.eye(3, dtype=np.float32)[answers], ())
 
 
-def test_agreement_compares_answers_of_common_photos() -> None:
+def test_agreement_compares_predictions_of_common_photos() -> None:
     reference = predictions("abcd", [0, 1, 2, 0])
     assert predictions("dcba", [0, 2, 1, 1]).agreement(reference) == 0.75
     assert predictions("axy", [0, 0, 0]).agreement(reference) == 1
@@ -181,7 +181,7 @@ def test_misclassified_lists_the_most_confident_mistakes_first() -> None:
     assert [mistake.score for mistake in found] == pytest.approx([0.9, 0.6, 0.5])
 
 
-def test_score_photos_keeps_scores_beside_their_photos(folder: Path) -> None:
+def test_score_photos_keeps_scores_in_the_order_of_photos(folder: Path) -> None:
     photos = [*scan(folder).photos]
     (folder / photos[1].name).write_bytes(b"")
     seen: list[int] = []

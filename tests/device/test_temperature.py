@@ -19,17 +19,17 @@ from poets_edge.device.temperature import (
 
 SCORES = np.array([[0.95, 0.05], [0.08, 0.92], [0.6, 0.4], [0.45, 0.55], [1.0, 0.0]], np.float32)
 TRUTH = np.array([0, 0, 0, 1, 0])
-"""Answers 0, 1, 0, 1, 0, of which the second is wrong."""
+"""Scores with the predictions 0, 1, 0, 1, 0, of which the second is wrong."""
 
 
-def test_reliability_groups_answers_by_their_score() -> None:
+def test_reliability_groups_predictions_by_score() -> None:
     low, high = reliability(SCORES, TRUTH, bins=4)
     assert (low.count, low.accuracy, high.count) == (2, 1.0, 3)
     assert low.score == pytest.approx(0.575)
     assert (high.score, high.accuracy) == pytest.approx(((0.95 + 0.92 + 1.0) / 3, 2 / 3))
 
 
-def test_expected_calibration_error_weights_bins_by_their_answers() -> None:
+def test_expected_calibration_error_weights_bins_by_predictions() -> None:
     expected = (2 * abs(0.575 - 1) + 3 * abs((0.95 + 0.92 + 1.0) / 3 - 2 / 3)) / 5
     assert expected_calibration_error(SCORES, TRUTH, bins=4) == pytest.approx(expected)
 
@@ -63,7 +63,7 @@ def test_best_temperature_lies_between_a_fifth_and_five() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=10), st.floats(0.2, 5))
-def test_with_temperature_keeps_sums_and_answers(rows: list[list[float]], temperature: float) -> None:
+def test_with_temperature_keeps_sums_and_predictions(rows: list[list[float]], temperature: float) -> None:
     scores = np.array(rows, np.float64)
     scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
     scaled = with_temperature(scores, temperature)

@@ -34,7 +34,7 @@ def share_right(classifier: Classifier, folder: Path) -> float:
 
 
 @pytest.mark.parametrize("entry", MOBILENETS, ids=lambda entry: entry.name)
-def test_every_mobilenet_trains_and_exports(
+def test_train_and_export_support_every_mobilenet(
     entry: Architecture, few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
     folder = few_flowers(10)

@@ -82,7 +82,7 @@ CASES: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_train_names_what_an_unsuitable_weights_file_holds(case: str, photos: Path, tmp_path: Path) -> None:
+def test_train_describes_the_content_of_unsuitable_weights_files(case: str, photos: Path, tmp_path: Path) -> None:
     name, make, said = CASES[case]
     make(tmp_path / name)
     ran = poets_edge("train", photos, "--architecture", "mobilenet_0.25_128", "--weights", name, cwd=tmp_path)

@@ -41,8 +41,8 @@ def integers(name: str, op: str, inputs: Sequence[str]) -> Any:
 
 
 @pytest.mark.parametrize("operator", ["WriteFile", "ReadFile", "PyFunc", "EagerPyFunc", "Print", "LoadLibrary"])
-def test_unsafe_operators_of_a_graph_are_refused(tmp_path: Path, photo: Path, operator: str) -> None:
-    """As a control dependency of the Softmax, it would run with the graph."""
+def test_commands_refuse_graphs_with_unsafe_operators(tmp_path: Path, photo: Path, operator: str) -> None:
+    """As a control dependency of the Softmax, the operator would run with the graph."""
     graph = small_graph(LABELS)
     graph.node.add(name="harmless", op=operator)
     find_node(graph, "final_result").input.append("^harmless")
@@ -52,14 +52,14 @@ def test_unsafe_operators_of_a_graph_are_refused(tmp_path: Path, photo: Path, op
     assert not list(tmp_path.glob("*.tflite"))
 
 
-def test_functions_in_a_graph_are_refused(tmp_path: Path, photo: Path) -> None:
+def test_label_refuses_graphs_with_functions(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     graph.library.function.add().signature.name = "Softmax"
     poets_edge("label", write(tmp_path, graph), photo).failed("functions of its own")
 
 
 @pytest.mark.tensorflow
-def test_errors_of_tensorflow_are_one_line(tmp_path: Path, photo: Path) -> None:
+def test_label_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path) -> None:
     """The shape depends on the pixels, so that the error occurs when the graph is run."""
     graph = small_graph(LABELS)
     every = constant("every", np.arange(4, dtype=np.int32))
@@ -78,7 +78,7 @@ def test_errors_of_tensorflow_are_one_line(tmp_path: Path, photo: Path) -> None:
 
 
 @pytest.mark.tensorflow
-def test_outputs_of_another_shape_are_refused(tmp_path: Path, photo: Path) -> None:
+def test_label_refuses_graphs_with_other_output_shapes(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     reshape = operation("flat", "Reshape", ["head/logits", "length"])
     reshape.attr["Tshape"].type = DT_INT32

@@ -23,7 +23,7 @@ EMBEDDED = architecture("mobilenet_0.25_128")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Return 13 photos, a number that no number of workers divides."""
+    """Return 13 photos, so that the tasks have different sizes."""
     folder = tmp_path_factory.mktemp("photos")
     draw_photos(folder / "photos", per_class=3)
     return list(scan(folder / "photos").photos)[:13]
@@ -36,7 +36,7 @@ def network() -> Network:
     return backbone.with_head(head, np.zeros(5, np.float32), "final_result")
 
 
-def test_calibrate_gives_equal_bits_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
+def test_calibrate_gives_identical_results_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
     pixels = calibration_pixels(photos, EMBEDDED.size)
     one, four = (calibrate(network, pixels, workers=workers) for workers in (1, 4))
     assert one.ranges == four.ranges

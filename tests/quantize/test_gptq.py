@@ -34,7 +34,7 @@ def rounded(weights: Floats, hessian: Floats) -> Floats:
 
 
 def to_nearest(weights: Floats) -> Floats:
-    """Round each weight by itself, as a converter does."""
+    """Round each weight separately, as a converter does."""
     step = np.abs(weights).max(axis=0) / 127
     return np.asarray(np.rint(weights / step) * step)
 

@@ -219,7 +219,7 @@ def test_check_limits_scales(scale: float) -> None:
         check(model("RELU", [outside], outside))
 
 
-def test_check_wants_a_scale_for_each_index_of_the_axis() -> None:
+def test_check_requires_a_scale_for_each_index_of_the_axis() -> None:
     def kernel(scales: int, axis: int) -> Tensor:
         return Tensor((4, 3, 2, 3), "INT8", [0.5] * scales, axis=axis, values=np.ones((4, 3, 2, 3), np.int8))
 
@@ -230,7 +230,7 @@ def test_check_wants_a_scale_for_each_index_of_the_axis() -> None:
             check(convolution(inputs=(Tensor(), bad)))
 
 
-def test_check_wants_constants_of_the_size_of_their_shape() -> None:
+def test_check_requires_constants_of_the_size_of_their_shape() -> None:
     for shape in ((4, 3, 2, 2), (5, 3, 2, 3)):
 
         def change(tree: Any, shape: tuple[int, ...] = shape) -> None:
@@ -248,7 +248,7 @@ def test_check_wants_constants_of_the_size_of_their_shape() -> None:
         ((Tensor(), numbers((4, 3, 2, 3))), Tensor((1, 3, 5, 4), "INT8", [1])),
     ],
 )
-def test_check_refuses_types_that_do_not_go_together(inputs: Sequence[Tensor], output: Tensor) -> None:
+def test_check_refuses_invalid_combinations_of_types(inputs: Sequence[Tensor], output: Tensor) -> None:
     with pytest.raises(FlawError, match=r"types .* that do not go together"):
         check(convolution(inputs=inputs, output=output))
 

@@ -34,7 +34,7 @@ def window(
 
 
 def positions(length: int, filter_length: int, stride: int, dilation: int, padding: int) -> int:
-    """Count the places of a window, one by one."""
+    """Count the positions of a window, one by one."""
     if padding == SAME:
         return len(range(0, length, stride))
     reach = max(tap * dilation for tap in range(filter_length))
@@ -48,7 +48,7 @@ def positions(length: int, filter_length: int, stride: int, dilation: int, paddi
     st.tuples(st.integers(1, 4), st.integers(1, 4)),
     st.sampled_from([SAME, VALID]),
 )
-def test_windows_are_counted_with_stride_dilation_and_padding(
+def test_output_size_depends_on_stride_dilation_and_padding(
     size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: int
 ) -> None:
     expected = tuple(positions(*sides, padding) for sides in zip(size, kernel, stride, dilation, strict=True))
@@ -62,7 +62,7 @@ def test_windows_are_counted_with_stride_dilation_and_padding(
         assert shapes.pooling(pool) == (1, *expected, 3)
 
 
-def test_valid_shapes_include_the_dilation() -> None:
+def test_convolution_shape_includes_the_dilation() -> None:
     """A 3 x 3 kernel with dilation (2, 3) covers 5 x 7 pixels."""
     options = window(VALID, (2, 1), (2, 3))
     assert shapes.convolution(call((1, 10, 12, 4), (8, 3, 3, 4), **options)) == (1, 3, 6, 8)
@@ -96,7 +96,7 @@ def test_valid_shapes_include_the_dilation() -> None:
         (shapes.transpose, call((1, 7, 5, 3), (4,), constants={1: [0, 3, 1, 2]}), (1, 3, 7, 5)),
     ],
 )
-def test_shape_of_an_operator(infer: Infer, arguments: Call, expected: Shape) -> None:
+def test_infer_returns_the_output_shape_of_each_operator(infer: Infer, arguments: Call, expected: Shape) -> None:
     assert infer(arguments) == expected
 
 
@@ -156,7 +156,7 @@ def test_shape_of_an_operator(infer: Infer, arguments: Call, expected: Shape) ->
         (shapes.transpose, call((1, 7, 5, 3), (3,), constants={1: [0, 2, 1]}), "axes in an order"),
     ],
 )
-def test_shapes_refuse_inputs_and_options_that_do_not_fit(infer: Infer, arguments: Call, message: str) -> None:
+def test_shapes_refuse_invalid_inputs_and_options(infer: Infer, arguments: Call, message: str) -> None:
     with pytest.raises(FlawError, match=message):
         infer(arguments)
 

@@ -69,7 +69,7 @@ def test_parse_gives_values_and_defaults() -> None:
 
 
 @pytest.mark.parametrize("missing", [1, 2, 4, 8])
-def test_vector_length_counts_elements_of_four_bytes(missing: int) -> None:
+def test_parse_refuses_vectors_beyond_the_end(missing: int) -> None:
     """Three floats are announced; the bytes of the third, or more, are missing."""
     whole = struct.pack("<I3f", 3, 1, 2, 3)
     read(buffer({1: END}, whole))
@@ -77,7 +77,7 @@ def test_vector_length_counts_elements_of_four_bytes(missing: int) -> None:
         read(buffer({1: END}, whole[:-missing]))
 
 
-def test_text_must_end_with_zero_and_be_utf8() -> None:
+def test_parse_requires_utf8_text_with_a_final_zero() -> None:
     for data, message in (
         (struct.pack("<I5s", 5, b"daisy"), "without an end"),
         (struct.pack("<I6s", 5, b"daisyx"), "without an end"),
@@ -89,26 +89,26 @@ def test_text_must_end_with_zero_and_be_utf8() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, -4, -32])
-def test_offsets_must_lead_forward(offset: int) -> None:
-    """An offset backwards could lead to a circle of tables."""
+def test_parse_refuses_backward_offsets(offset: int) -> None:
+    """A backward offset could form a cycle of tables."""
     with pytest.raises(FlawError, match="an offset leads nowhere"):
         read(buffer({1: offset}, bytes(8)))
 
 
-def test_offsets_must_be_aligned_and_inside() -> None:
+def test_parse_requires_aligned_offsets_inside_the_buffer() -> None:
     for offset, message in ((END + 2, "not aligned"), (END + 100, "outside")):
         with pytest.raises(FlawError, match=message):
             read(buffer({1: offset}, bytes(16)))
 
 
-def test_identifier_and_minimum_length() -> None:
+def test_parse_checks_identifier_and_minimum_length() -> None:
     data = bytes(buffer({}))
     for bad in (data[:4] + b"TESU" + data[8:], data[:7], b""):
         with pytest.raises(FlawError, match="does not begin"):
             read(bad)
 
 
-def test_table_must_lie_inside() -> None:
+def test_parse_refuses_tables_beyond_the_end() -> None:
     data = buffer({0: 1})
     with pytest.raises(FlawError, match="partly outside"):
         read(data[:-4])
@@ -122,7 +122,7 @@ def test_table_must_lie_inside() -> None:
         read(field)
 
 
-def test_unknown_fields_are_refused_unless_lenient() -> None:
+def test_parse_refuses_unknown_fields_unless_lenient() -> None:
     schema = {"Root": SCHEMA["Root"][:2]}
     data = bytes(buffer({0: 3, 5: 1}))
     with pytest.raises(FlawError, match="not known"):
@@ -130,7 +130,7 @@ def test_unknown_fields_are_refused_unless_lenient() -> None:
     assert parse(data, schema, "Root", b"TEST", lenient=True)["number"] == 3
 
 
-def test_union_is_read_by_the_kind_before_it() -> None:
+def test_parse_reads_a_union_by_the_preceding_kind() -> None:
     # The leaf follows its vtable of 8 bytes, to which its first field leads back.
     leaf = struct.pack("<4H3i", 8, 12, 4, 8, 8, 1, 99)
     assert read(buffer({5: 1, 6: END - 4 + 8}, leaf))["choice"] == {"flag": 1, "large": 99}
@@ -154,13 +154,13 @@ def nested(depth: int) -> bytes:
     return data + struct.pack("<i", -4) + last
 
 
-def test_depth_of_tables_is_limited() -> None:
+def test_parse_limits_the_depth_of_tables() -> None:
     parse(nested(tables.MAX_DEPTH), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="16 levels deep"):
         parse(nested(tables.MAX_DEPTH + 1), SCHEMA, "Root", b"TEST")
 
 
-def test_number_of_tables_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parse_limits_the_number_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_TABLES", 4)
     parse(nested(3), SCHEMA, "Root", b"TEST")
     with pytest.raises(FlawError, match="more than 4 tables"):

@@ -32,7 +32,7 @@ GONE, TORN = "gone", "torn"
 
 @pytest.fixture
 def device(tmp_path: Path) -> Path:
-    """Return a file that stands for /dev/video0."""
+    """Return a file in place of /dev/video0."""
     path = tmp_path / "video0"
     path.touch()
     return path
@@ -44,7 +44,7 @@ def daisy(flowers: Path) -> Image.Image:
 
 
 class Script:
-    """Results of a camera's reads: a picture, TORN, or GONE, after which it has to be opened again."""
+    """Results of a camera's reads: an image, TORN, or GONE, after which it has to be opened again."""
 
     def __init__(self, *steps: Image.Image | str) -> None:
         self.steps = list(steps)
@@ -149,7 +149,7 @@ def test_camera_frames_continue_after_a_webcam_is_replugged(
 def test_camera_frames_close_an_unplugged_camera_once(
     device: Path, daisy: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This includes a reader that stops while the camera is waited for."""
+    """This includes a reader that stops while waiting for the camera."""
     script = Script(daisy, GONE)
     _as_opencv(script, monkeypatch)
     frames = open_camera(str(device)).frames()

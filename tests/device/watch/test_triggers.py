@@ -56,7 +56,7 @@ def test_watch_waits_for_a_command_after_the_last_frame(model: Path, clip: Path,
     assert "failed with status 3" in ran.stderr
 
 
-def test_trigger_counts_frames_anew_after_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
+def test_trigger_restarts_its_count_after_a_bad_frame(model: Path, clip: Path, tmp_path: Path) -> None:
     good = [clip / f"frame_{number}.jpg" for number in range(1, 5)]
     black = tmp_path / "black.jpg"
     Image.new("RGB", (320, 240)).save(black)

@@ -202,7 +202,7 @@ def test_watch_refuses_missing_and_conflicting_sources(model: Path, folder: Path
         poets_edge("watch", model, "--camera", "63").failed("/dev/video63", "no such camera")
 
 
-def test_split_jpegs_limits_the_size_of_a_picture() -> None:
+def test_split_jpegs_limits_the_size_of_an_image() -> None:
     chunks = [b"\xff\xd8"] + [bytes(1 << 20)] * 100
     assert max(len(picture or b"") for picture in split_jpegs(chunks)) <= 34 << 20
 
@@ -228,7 +228,7 @@ def test_fastest_threads_uses_available_cores_only(model: Path) -> None:
 def test_predict_frames_waits_for_a_running_inference_when_stopped(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise two inferences would use one interpreter at a time, or a camera would stay in use."""
+    """Otherwise, two inferences could use one interpreter at once, or a camera could stay in use."""
     classifier, whole = Classifier(model), folder_source(folder)
     at_work, ended = [], []
     score_values = classifier.score_values
