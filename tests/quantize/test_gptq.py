@@ -147,3 +147,28 @@ def test_hessian_predicts_the_squared_output_of_tensorflow(depthwise: bool, padd
     grouped = weights[..., 0].reshape(9, 4).T if depthwise else weights.reshape(1, -1)
     squares = np.einsum("gi,gij,gj->g", grouped, hessian.sums, grouped)
     assert squares == pytest.approx((outputs**2).sum(axis=(0, 1, 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [((3, 2), (2, 1)), ((1, 3), (1, 2)), ((2, 3), (1, 1))])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_hessian_samples_windows_that_are_not_square(
+    kernel: tuple[int, int], strides: tuple[int, int], padding: str
+) -> None:
+    """Against windows cut out of the padded picture, row by row."""
+    layer = gptq.GptqLayer(np.zeros((*kernel, 2, 4), np.float32), False, strides, padding)
+    pixels = np.random.default_rng(0).normal(size=(7, 5, 2)).astype(np.float32)
+    counts, before, after = [], [], []
+    for length, window, stride in zip((7, 5), kernel, strides, strict=True):
+        count = -(-length // stride) if padding == "SAME" else (length - window) // stride + 1
+        zeros = max((count - 1) * stride + window - length, 0)
+        counts.append(count)
+        before.append(zeros // 2)
+        after.append(zeros - zeros // 2)
+    padded = np.pad(pixels, ((before[0], after[0]), (before[1], after[1]), (0, 0)))
+    expected = [
+        padded[row * strides[0] :, column * strides[1] :][: kernel[0], : kernel[1]].ravel()
+        for row in range(counts[0])
+        for column in range(counts[1])
+    ]
+    found = gptq.Hessian(layer).samples(pixels, np.arange(counts[0] * counts[1]))
+    np.testing.assert_array_equal(found, np.stack(expected))
