@@ -15,7 +15,7 @@ from poets_edge.core.credentials import split_user_info
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """An address, joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
+    """An address, which is joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
 
     A name and password before the host are kept for requests to that host (`poets_edge.core.credentials`) and are not
     part of the text.

@@ -1,8 +1,8 @@
-"""Index of the photos in a `.zip` or `.tar`, which are read one by one; nothing is unpacked onto the disk.
+"""Index of the photos in a `.zip` or `.tar`. Photos are read one by one; nothing is unpacked onto the disk.
 
-An archive has class folders, like a folder of photos, perhaps all of them inside one more folder. Or a tar is a
-WebDataset shard, with `name.cls` next to `name.jpg` for the class. The index has the offset and the packed and
-unpacked sizes of each photo, so a size is checked before anything is unpacked.
+An archive contains class folders, optionally inside one top folder; a tar may also be a WebDataset shard, with the
+class of `name.jpg` in `name.cls`. The index has the offset and the packed and unpacked sizes of each photo, so a size
+is checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _BLOCK = 512
 """Bytes of a tar block."""
 _ZIP_HEADER = 30
 _NAME_AND_MORE = 1024
-"""Usual bytes between the header of a zip member and its data."""
+"""Typical number of bytes between the header of a zip member and its data."""
 
 
 class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: offset of its bytes; in a zip, of the header before them.
+        start: offset of the photo's bytes; in a zip, offset of the header before them.
         stored: bytes in the archive.
         length: bytes when unpacked.
         method: compression, by the numbers of the zip format.
@@ -66,7 +66,7 @@ class Archive:
     """The photos of an archive.
 
     Attributes:
-        names: sorted, without the folder that all of them lie in.
+        names: sorted names, without a common top folder.
         labels: the class of each photo of a WebDataset shard; None for class folders.
     """
 
@@ -78,7 +78,7 @@ class Archive:
         self._rows: npt.NDArray[np.int64] = rows.reshape(len(self.names), len(Member._fields))
 
     def find(self, name: str) -> Member | None:
-        """Return a photo by its name, None if there is none."""
+        """Return a photo by its name; None if there is none."""
         row = bisect_left(self.names, name)
         found = row < len(self.names) and self.names[row] == name
         return Member(*self._rows[row].tolist()) if found else None
@@ -90,7 +90,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None) -> Archive
     Args:
         file: seekable.
         place: path or address, for its suffix and for messages.
-        most: members that it may have.
+        most: maximum number of members.
 
     Raises:
         DatasetError: it is damaged, cut short or encrypted, has more than `most` members, or a photo in it lies
@@ -133,14 +133,14 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None) -> Archive
 
 
 class _BoundedReads:
-    """A file that refuses to read more at once than a list of members has: a header may claim any length."""
+    """File with a limit on the size of a read, since a header may claim any length."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most = file, most
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """Read. Raises ValueError: more than the limit is asked for."""
+        """Read bytes. Raises ValueError: the size exceeds the limit."""
         if size > self._most:
             raise ValueError(f"a header of {size:,} bytes")
         data = self._file.read(self._most + 1 if size < 0 else size)
@@ -154,7 +154,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
     Args:
         read: returns the archive's bytes from one offset up to another, or fewer at its end.
-        most: largest number of bytes.
+        most: maximum number of bytes.
 
     Raises:
         OSError: the photo is larger, or damaged.
@@ -172,7 +172,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
         if len(packed) < member.stored:
             packed = read(member.start + begin, member.start + begin + member.stored)
     try:
-        # One byte more than there should be shows that the size is a lie, and is all that is unpacked of it.
+        # At most one byte more than the stated size is unpacked; it reveals a wrong size.
         data = zlib.decompressobj(-15).decompress(packed, member.length + 1) if member.method == _DEFLATED else packed
     except zlib.error:
         raise _damaged() from None
@@ -267,7 +267,7 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """Return what the files of one sample in a shard have in common: the name up to its first point."""
+    """Return the key of a sample in a shard: the name up to its first point."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 BUDGET = 400 << 20
-"""Bytes for one photo: 100 megapixels as an RGB PNG, 800 as a JPEG, which is decoded at an eighth of its size."""
+"""Maximum bytes for one photo; suffices for 100 megapixels as an RGB PNG, or 800 as a JPEG, which is decoded at 1/8."""
 
 HEADER_BYTES = 16
 
@@ -30,7 +30,7 @@ _MAGIC = {
 }
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
-"""Plugins for HEIF, which Pillow does not decode. The first only decodes, and has no GPL code, unlike the second."""
+"""Plugins for HEIF, which Pillow does not decode. The first one is preferred, since it contains no GPL code."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 """Bytes per pixel in Pillow's memory by mode; 4 in other modes."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}

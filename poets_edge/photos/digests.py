@@ -1,15 +1,15 @@
 """A cache of photos' SHA-256 digests, so that an unchanged photo is not read again.
 
-A digest is valid while the file's size, modification time, change time and inode are those that it was computed for, as
-in git's index. A file that was changed just before it was hashed could change again within one tick of the file
-system's clock, so its digest is not stored ("racily clean" in git's documentation), and it is hashed again next time.
-Changes that leave all of these as they were are not noticed: bits that rot on the disk, or a network drive whose server
-and client disagree about the time by more than `RACY_SECONDS`. `rehash` reads such photos.
+A digest is valid while the file's size, modification time, change time and inode are unchanged, as in git's index. A
+file that was changed just before it was hashed could change again within one tick of the file system's clock, so its
+digest is not stored ("racily clean" in git's documentation), and it is hashed again next time.
+Other changes are not detected: bit errors of the disk, or changes on a network drive whose server and client differ in
+time by more than `RACY_SECONDS`. `rehash` detects them.
 
-The stamp of a photo in an archive is that of the archive and the photo's position in it; that of a photo at an address
-is what its server says (`poets_edge.photos.remote`).
+The stamp of a photo in an archive consists of the archive's stamp and the photo's position; the stamp of a photo at an
+address comes from its server (`poets_edge.photos.remote`).
 
-Where the cache cannot be read or written, photos are read.
+If the cache cannot be read or written, all photos are read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TABLE = "digests"
 _COLUMNS = "(folder BLOB, name BLOB, seen TEXT, digest BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID"
 
 RACY_SECONDS = 2.0
-"""The coarsest clock of a file system in use: FAT's, which ticks every two seconds."""
+"""Resolution of the coarsest clock of a common file system (FAT), in seconds."""
 
 _SECONDS_TO_WAIT = 10.0
 _DIGEST_BYTES = 32
@@ -47,7 +47,7 @@ _UNKNOWN = (None, None)
 
 
 class Known(NamedTuple):
-    """Digest and size of a photo that need not be read.
+    """Cached digest and size of a photo.
 
     Attributes:
         digest: SHA-256 of the contents.
@@ -74,18 +74,18 @@ class Digests:
             stored = self._read(folder, names)
             for path, name in zip(paths[len(found) : len(found) + len(names)], names, strict=True):
                 stamp, digest = stored.get(name, _UNKNOWN)
-                # A damaged file may hold anything. (A wrong digest of the right length shows when the photo is read.)
+                # A damaged file may contain any value. (A wrong digest of this length is detected at reading the photo.)
                 sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
                 now = current_stamp(path) if sound else None
                 found.append(Known(digest, now.size) if now and now.identity == stamp else None)
         return found
 
     def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
-        """Store a digest, unless the file was changed too short a time before it was read, or in the future.
+        """Store a digest, unless the file was changed less than RACY_SECONDS before it was read, or in the future.
 
         Args:
             stamp: result of `current_stamp` from before the photo was read.
-            at: when that was, in seconds since the epoch.
+            at: time of that stamp, in seconds since the epoch.
         """
         if stamp.changed < at - RACY_SECONDS:
             values = (*self._folder_and_name(str(path)), stamp.identity, digest)
@@ -93,7 +93,7 @@ class Digests:
             self._attempt(lambda database: database.change(statement, values))
 
     def commit(self) -> None:
-        """Write what was stored to the disk."""
+        """Write stored digests to the disk."""
         self._attempt(Database.commit)
 
     def _folder_and_name(self, path: str) -> tuple[bytes, bytes]:
@@ -134,7 +134,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
     """Open the digests in a bottleneck folder, or create them. Without a folder, no digest is found or stored.
 
     Args:
-        reporter: is warned of damage.
+        reporter: receives a warning if the cache is damaged.
         rehash: find no digests, but store new ones.
     """
     database = None
@@ -155,7 +155,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
 
 
 def current_stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if there is none that would show a change."""
+    """Return the current stamp of a photo; None if no stamp would reveal a change."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

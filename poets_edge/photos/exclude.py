@@ -26,7 +26,7 @@ from poets_edge.photos.names import check_distinct, has_controls
 FORMAT = "poets_edge-exclude-1"
 _LARGEST_LIST = 256 << 20
 _LONGEST_CLASS = 255
-"""Characters: what a folder's name may have."""
+"""Maximum number of characters of a class; the limit of file systems for names."""
 
 
 def _is_file_name(name: str) -> bool:
@@ -60,7 +60,7 @@ class Exclusions:
 
     Attributes:
         leave_out: photos to exclude.
-        belongs_to: the class of each photo that counts as another class than its folder's.
+        belongs_to: the corrected class of photos, by name.
     """
 
     leave_out: frozenset[str] = frozenset()
@@ -83,7 +83,7 @@ class Exclusions:
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Return the names in the list that no photo of the folder has, sorted."""
+        """Return the names in the list without a photo in the folder, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
@@ -92,11 +92,11 @@ class Exclusions:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Exclusions:
-        """Make exclusions from the fields of a list or a training record, which have been checked."""
+        """Construct from checked fields of a list or a training record."""
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
-        """Return the list for a model that others get: hashes in place of the names of files."""
+        """Return the list for a published model, with hashes instead of file names."""
         return {
             "leave_out": sorted(map(_hash, self.leave_out)),
             "belongs_to": {_hash(name): label for name, label in sorted(self.belongs_to.items())},
@@ -104,11 +104,11 @@ class Exclusions:
 
 
 def exclusions_of_training(training: Mapping[str, Any], names: Iterable[str]) -> Exclusions:
-    """Return the exclusions of a training that concern some photos.
+    """Return the exclusions of a training, limited to some photos.
 
     Args:
         training: a training record, with names, or the `training` facts of a model, with hashes.
-        names: of the photos.
+        names: names of the photos.
     """
     listed = training.get("exclude") or training.get("exclude_hashes") or {}
     leave_out, belongs_to = set(listed.get("leave_out") or ()), listed.get("belongs_to") or {}

@@ -54,7 +54,7 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
             if file.exists():
                 raise
             raise OutputError(f"{folder}: another program has just fetched the photos there.") from None
-        file.unlink(missing_ok=True)  # another program may be done with it at the same time
+        file.unlink(missing_ok=True)  # another program may have created it meanwhile
     return scan(folder)
 
 
@@ -77,7 +77,7 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
 
 
 def _target(member: tarfile.TarInfo, folder: Path) -> Path | None:
-    """Return the destination of a member, None for a folder. Raises DownloadError: a link, or outside `folder`."""
+    """Return the destination of a member; None for a folder. Raises DownloadError: a link, or outside `folder`."""
     path = PurePosixPath(member.name)
     safe = not path.is_absolute() and not any(part == ".." or "\\" in part or ":" in part for part in path.parts)
     if not safe or not (member.isdir() or (member.isfile() and len(path.parts) > 1)):

@@ -1,4 +1,4 @@
-"""Scan of a folder with one folder of photos per class, or of an archive or an address in its place.
+"""Scan of a folder, archive or address with one folder of photos per class.
 
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
@@ -50,7 +50,7 @@ class PhotoFolder:
 
     Attributes:
         empty_classes: class folders without photos.
-        set_folders: names of the folders of sets, such as `train` and `val`; empty where class folders come first.
+        set_folders: names of the split folders, such as `train` and `val`; empty if there are none.
         ignored: number of photos in an archive or at an address that are not directly in a class folder.
     """
 
@@ -77,10 +77,10 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
     """Find the photos of each class folder.
 
     Args:
-        folder: has one folder for each class; other files (a LICENSE.txt) are ignored. Or it has folders of sets
-            (`train`, `val`, `test` and similar names), each with one folder for each class. Or it is an archive or an
-            address, see `poets_edge.photos.sources`.
-        recursive: look in folders inside a class folder too; link loops are followed once.
+        folder: contains one folder per class, or split folders (`train`, `val`, `test` and similar names) with one
+            folder per class; other files (a LICENSE.txt) are ignored. It may be an archive or an address; see
+            `poets_edge.photos.sources`.
+        recursive: include folders inside class folders; link loops are followed once.
 
     Raises:
         DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; or the name of a
@@ -121,7 +121,7 @@ def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
             empty.append(label)
     if not found:
         raise DatasetError(_nothing_found(folder, empty))
-    found.sort(key=itemgetter(0))  # then all names are sorted, since each begins with its folder
+    found.sort(key=itemgetter(0))  # names begin with their folder, so all names are sorted
     counts = [len(names) for _, names, _, _ in found]
     photos = PhotoTable(
         folder=str(folder),
@@ -227,7 +227,7 @@ def _read(path: Location) -> bytes:
             return read_bytes(path, LARGEST_PHOTO)
         except NotADirectoryError:  # it may lead through an archive
             pass
-        except FileNotFoundError:  # so Windows says it
+        except FileNotFoundError:  # error of Windows for a directory
             if os.name != "nt":
                 raise
     from poets_edge.photos.sources import read

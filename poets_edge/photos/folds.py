@@ -39,10 +39,9 @@ class Folds:
     Attributes:
         assignment: fold of each photo, 0 to `count - 1`, or NO_FOLD if its class is always trained, int64 [photos].
         count: number of folds.
-        requested: number of folds that was asked for; larger than `count` if a class has too few groups of photos.
+        requested: requested number of folds; larger than `count` if a class has too few groups of photos.
         smallest: class that limits `count`.
-        always_trained: classes of a single group, which cannot spare a photo: they train every head and are not
-            evaluated.
+        always_trained: classes with a single group; they train every head and are not evaluated.
     """
 
     assignment: Rows
@@ -52,7 +51,7 @@ class Folds:
     always_trained: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each way in which the folds differ from what was asked for."""
+        """Return a warning for each difference between the folds and the request."""
         found = []
         if self.count < self.requested:
             found.append(

@@ -26,12 +26,12 @@ from poets_edge.core.credentials import authorization, origin
 from poets_edge.errors import DatasetError
 
 SECONDS = 15.0
-"""Time for an answer, and one second more for each `_SLOWEST` bytes of it."""
+"""Time limit for an answer, in seconds, extended by one second for each `_SLOWEST` received bytes."""
 _SLOWEST = 16 << 10
 _HEADERS = 1 << 20
-"""Bytes of status, headers and the framing of chunks."""
+"""Maximum bytes of status, headers and the framing of chunks."""
 _UNANNOUNCED = 64 << 20
-"""Bytes of a body whose length the server has not said."""
+"""Maximum bytes of a body without a Content-Length."""
 _BLOCK = 1 << 18
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
@@ -43,7 +43,7 @@ _LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: where it came from after redirects, and its body."""
+    """An answer: its address after redirects, and its body."""
 
     url: str
     status: int
@@ -91,7 +91,7 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 
 def facts(address: str) -> dict[str, str]:
-    """Return the headers of a file; none where the server does not answer HEAD. Raises OSError: see `read`."""
+    """Return the headers of a file; empty if the server does not support HEAD. Raises OSError: see `read`."""
     answer = _fetch("HEAD", address, 0)
     return {} if answer.status in _NO_HEAD else dict(answer.headers.items())
 
@@ -135,7 +135,7 @@ def listing(address: str) -> list[str]:
 
 
 def _links(page: Response) -> list[str]:
-    """The names directly below a page's own address that it links to."""
+    """Return the names that a page links to directly below its own address."""
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):
@@ -183,7 +183,7 @@ def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) 
     """Send one request, over an idle connection if there is one.
 
     Args:
-        end: when it must be answered, by the monotonic clock; later for long bodies.
+        end: time limit for the answer by the monotonic clock; extended for long bodies.
     """
     server, parts = origin(url), urlsplit(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -272,7 +272,7 @@ class _BoundedFile(io.RawIOBase):
         return io.BufferedReader(self, 1 << 16)
 
     def allow(self, count: int) -> None:
-        """Allow that many bytes more."""
+        """Increase the limit of bytes."""
         self._left += count
 
     def readable(self) -> bool:

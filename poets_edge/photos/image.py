@@ -131,8 +131,8 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
     if crop is None and image.size == (width, height):
         return np.asarray(image)
     left, top, right, bottom = crop or (0, 0, *image.size)
-    # Rows, then columns, in two calls. In one call Pillow 13 does the columns of tall photos first, which moves
-    # pixels by a step: models would see other pixels on a Raspberry Pi's older Pillow, and in the Android app.
+    # Rows, then columns, in two calls. In one call, Pillow 13 resizes the columns of tall photos first, which changes
+    # pixel values by 1: results would differ from an older Pillow on a Raspberry Pi and from the Android app.
     narrowed = image.resize((width, image.height), Image.Resampling.BILINEAR, box=(left, 0, right, image.height))
     return np.asarray(narrowed.resize((width, height), Image.Resampling.BILINEAR, box=(0, top, width, bottom)))
 
@@ -158,8 +158,8 @@ def _scalar_if_one(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # first: some formats say which side is up behind the pixels
-    # Asked here, because exif_transpose copies a picture that is upright already, a quarter of a small JPEG's time.
+    image.load()  # first: in some formats, the orientation is stored after the pixels
+    # Checked here, because exif_transpose copies even upright images, a quarter of a small JPEG's time.
     return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
 
 

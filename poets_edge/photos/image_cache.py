@@ -14,13 +14,13 @@ Size = tuple[int, int]
 
 
 class ImageCache:
-    """Decoder of photos at several sizes that keeps the first ones in memory."""
+    """Decoder of photos at several sizes, which caches the first photos in memory."""
 
     def __init__(self, most_bytes: int = 0) -> None:
-        """Make an empty cache.
+        """Create an empty cache.
 
         Args:
-            most_bytes: maximum size of the pixels that are kept; photos that do not fit are decoded each time.
+            most_bytes: maximum bytes of cached pixels; photos beyond it are decoded each time.
         """
         self._free_bytes = most_bytes
         self._images: dict[tuple[Photo, Size], Pixels] = {}

@@ -2,8 +2,8 @@
 
 A model is evaluated on the test split of its training folder, and on all photos of any other folder. The model may run
 far from that folder, on a Raspberry Pi, so it carries a signature of a few hundred bytes: the smallest hashes of the
-names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders that share
-photos share hashes; folders that do not, share none.
+names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders with common
+photos have common hashes; other folders have none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from poets_edge.photos import sources
 from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
-"""Hashes per signature. A folder with one in 25 of the training photos shares five of them on average."""
+"""Number of hashes per signature. A folder with 1 in 25 of the training photos shares five of them on average."""
 _AT_ONCE = 1 << 14
 
 

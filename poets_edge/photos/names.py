@@ -12,13 +12,13 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 
 
 def is_photo(name: str) -> bool:
-    """Return whether a name, with `/` between its parts, is that of a photo by its suffix, and no part is hidden."""
+    """Return whether a name, with `/` between its parts, has the suffix of a photo and no hidden part."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million times
     return suffix in PHOTO_SUFFIXES and not (name.startswith(".") or "/." in name)
 
 
 def class_name(folder: str) -> str:
-    """Return the class that a folder's name stands for, decoded as UTF-8 whatever the locale.
+    """Return the class of a folder, whose name is decoded as UTF-8 in any locale.
 
     Raises:
         DatasetError: the name is not UTF-8, or has more than one line.
@@ -35,7 +35,7 @@ def class_name(folder: str) -> str:
 def check_distinct(labels: Iterable[str], place: object) -> None:
     """Raise DatasetError if two class names differ only in case or in Unicode normalization.
 
-    Such names look alike, and are one folder on the file systems of macOS and Windows.
+    Names with such differences look equal, and denote one folder on macOS and Windows.
     """
     known: dict[str, str] = {}
     for label in labels:

@@ -1,4 +1,4 @@
-"""Files at addresses: `https://` by our own bounded client, `s3://` and `gs://` through fsspec.
+"""Files at addresses: `https://` with `poets_edge.photos.http`, `s3://` and `gs://` with fsspec.
 
 A change of a file is detected by the ETag, size and time that its server reports, requested once per run. A missing
 file raises OSError, like a local one; any other failure ends the run, because photos skipped after a network failure
@@ -21,29 +21,29 @@ from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError, PoetsEdgeError, RemoteError, RuntimeMissingError
 
 CONNECTIONS = 16
-"""Requests under way at once."""
+"""Number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Schemes that fsspec reads, and the extra that installs what it takes."""
+"""Schemes that fsspec reads, with the extra that installs the required packages."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""Headers and fields that change with a file, under the names of each kind of store."""
+"""Names of headers and fields that change with a file, for all kinds of stores."""
 _BLOCK = 1 << 22
 """Bytes per request for the index of an archive."""
 _UNRELIABLE = float("inf")
 
 
 class Facts(NamedTuple):
-    """What a server says of a file.
+    """Metadata of a file from its server.
 
     Attributes:
-        identity: text that changes when the file does; None where the server does not say.
-        changed: seconds since the epoch when it changed, by this machine's clock; 0.0 where `identity` changes with
-            every byte, infinity where a change within the same second would not show.
-        size: bytes; None where the server does not say.
+        identity: text that changes with the file; None if the server does not provide one.
+        changed: time of the last change in seconds since the epoch, by this machine's clock; 0.0 if `identity` depends
+            on all contents, infinity if a change within one second would not be detected.
+        size: bytes; None if the server does not report it.
     """
 
     identity: str | None
@@ -67,7 +67,7 @@ def listed(address: str) -> list[str]:
 
 
 def matching(address: str) -> list[str]:
-    """Return the addresses that a pattern with `*` or `?` stands for, sorted."""
+    """Return the addresses that match a pattern with `*` or `?`, sorted."""
     import fnmatch
 
     with readable_errors(address):
@@ -85,7 +85,7 @@ def matching(address: str) -> list[str]:
 
 
 def opened(address: str) -> BinaryIO:
-    """Open a file for reading at any place. Raises DatasetError: its server does not give parts of files."""
+    """Open a file for random access. Raises DatasetError: its server does not support range requests."""
     with readable_errors(address):
         if _is_web(address):
             length = size(address)
@@ -110,7 +110,7 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 @lru_cache(maxsize=1 << 17)
 def facts(address: str) -> Facts:
-    """Return what the server says of a file. Raises OSError: it is missing."""
+    """Return the metadata of a file. Raises OSError: it is missing."""
     with readable_errors(address):
         if _is_web(address):
             said: dict[str, Any] = dict(_web().facts(address))
@@ -125,12 +125,12 @@ def facts(address: str) -> Facts:
 
 
 def size(address: str) -> int | None:
-    """Return the bytes of a file, where its server says it. Raises OSError: it is missing."""
+    """Return the size of a file in bytes; None if its server does not report it. Raises OSError: it is missing."""
     return facts(address).size
 
 
 def prefetch_stamps(addresses: Sequence[str]) -> None:
-    """Request the facts of files, many at a time, and cache them for `facts`."""
+    """Request the metadata of files concurrently, and cache it for `facts`."""
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -149,7 +149,7 @@ def forget() -> None:
 
 
 def _changed(said: dict[str, Any]) -> float:
-    """Return when a file changed, by this machine's clock; see `Facts`.
+    """Return the time of a file's last change, by this machine's clock; see `Facts`.
 
     Last-Modified counts whole seconds, and the ETags of nginx and Apache are made from it: a file that is rewritten
     within the second keeps both.
@@ -187,7 +187,7 @@ class _RangeFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place and return it."""
+        """Set the position and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._length}[whence]
         if start + offset < 0:
             raise ValueError("before the beginning of the file")
@@ -195,7 +195,7 @@ class _RangeFile(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """Read the next bytes into a buffer and return how many."""
+        """Read the next bytes into a buffer and return their number."""
         end = min(self._place + len(buffer), self._length)
         data = read(self._address, self._place, end, most=len(buffer)) if self._place < end else b""
         buffer[: len(data)] = data
@@ -204,14 +204,14 @@ class _RangeFile(io.RawIOBase):
 
 
 def _web() -> ModuleType:
-    """Return our client; it is loaded when it is used, for Python's own takes as long to load as a photo to label."""
+    """Return the HTTP client, imported on first use, since importing http.client takes as long as labelling a photo."""
     from poets_edge.photos import http
 
     return http
 
 
 def _is_web(address: str) -> bool:
-    """Return whether an address is one of the web. Raises DatasetError: its kind is not among those that are read."""
+    """Return whether the scheme is http or https. Raises DatasetError: the scheme is not supported."""
     scheme = address.partition(":")[0].lower()
     if scheme in _WEB:
         if not _web().is_allowed(address):

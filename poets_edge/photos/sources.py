@@ -1,7 +1,7 @@
 """Photos in archives and at addresses.
 
-The path of a photo in an archive leads through the archive, `photos.zip/daisy/1.jpg`; a photo at an address has its
-address for a path. Photos are read one at a time, and archives are not unpacked.
+The path of a photo in an archive begins with the archive's path, as in `photos.zip/daisy/1.jpg`; the path of a photo at
+an address is the address. Photos are read one at a time, and archives are not unpacked.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class FoundPhotos:
 
 
 class FileStamp(NamedTuple):
-    """The marks of a photo, had without reading it. (A tuple, for it is made a million times.)
+    """Stamp of a photo, obtained without reading its contents. (A tuple, since a million are created.)
 
     Attributes:
-        identity: changes with the photo.
-        changed: when it did, in seconds since the epoch; 0 where only its server knows.
-        size: bytes; UNKNOWN_SIZE where its server does not say.
+        identity: value that changes with the photo.
+        changed: time of the last change in seconds since the epoch; 0 if only the server knows it.
+        size: bytes; UNKNOWN_SIZE if the server does not report it.
     """
 
     identity: str
@@ -64,7 +64,7 @@ class FileStamp(NamedTuple):
 
     @staticmethod
     def of(status: os.stat_result) -> FileStamp:
-        """The marks of a file here."""
+        """Return the stamp of a local file."""
         identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         return FileStamp(identity, max(status.st_mtime, status.st_ctime), status.st_size)
 
@@ -79,7 +79,7 @@ def find_photos(place: str) -> FoundPhotos:
     """Return the photos of an archive, of several archives, or below an address.
 
     Args:
-        place: path or address; a pattern of archives has `{000..011}`, `{a,b}`, `*` or `?` in it.
+        place: path or address; a pattern of archives contains `{000..011}`, `{a,b}`, `*` or `?`.
 
     Raises:
         DatasetError: see `poets_edge.photos.archives.read_archive`; or nothing is found.
@@ -172,7 +172,7 @@ def prefetch_stamps(paths: Sequence[str]) -> None:
 
 
 def size(path: str) -> int:
-    """Return the size of a photo in bytes; UNKNOWN_SIZE if it is missing or its server does not say."""
+    """Return the size of a photo in bytes; UNKNOWN_SIZE if it is missing or its server does not report it."""
     try:
         container, name = _through(path)
         if container is None:

@@ -25,7 +25,7 @@ from poets_edge.photos.table import SplitName as SplitName
 _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 _MIN_GROUPS = 3
-"""Groups of photos from which a class has photos in every split."""
+"""Minimum number of groups of a class with photos in every split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig) -> SplitNumbers:
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
-    """Return the splits that every class should have, each with the position that is nearest to it."""
+    """Return the splits that every class should have, each with the nearest position."""
     required = [(_TRAINING, 100.0)]
     if percentages.validation:
         required.append((_VALIDATION, 0.0))

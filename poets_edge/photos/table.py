@@ -1,7 +1,7 @@
 """Tables of photos, stored as columns: a million photos take some 100 MB.
 
-A `PhotoTable` is a sequence of `Photo`s, which are made when they are asked for. Code that goes over all photos uses
-the columns.
+A `PhotoTable` is a sequence of `Photo`s, which are created on access. Code that iterates over all photos uses the
+columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SplitName = Literal["training", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 NO_SPLIT = -1
-"""Set number of a photo whose folder does not decide its set."""
+"""Split number of a photo that is not in a split folder."""
 UNKNOWN_SIZE = -1
 """Size of a photo whose number of bytes is not known."""
 
@@ -35,10 +35,10 @@ class Photo:
     """One photo file.
 
     Attributes:
-        path: path of the file; it may lead through an archive, or be an address.
+        path: path of the file, also in an archive, or its address.
         name: path relative to the photo folder, with `/`.
         label: class.
-        given_split: set whose folder holds the file; None where the photo folder is not divided into sets.
+        given_split: split of the folder that contains the file; None without split folders.
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
 
@@ -50,7 +50,7 @@ class Photo:
 
     @property
     def file(self) -> Path:
-        """The path, where it is not an address. Raises TypeError."""
+        """Path of a local photo. Raises TypeError: it is an address."""
         if isinstance(self.path, Path):
             return self.path
         raise TypeError(f"{self.path} is an address")
@@ -64,21 +64,21 @@ class PhotoTable(Sequence[Photo]):
         names: paths relative to the folder, with `/`.
         labels: class names; not every class needs a photo.
         classes: index into `labels` of each photo's class, int32 [photos].
-        given: index into SPLIT_NAMES of the set whose folder holds the photo, or NO_SPLIT, int8 [photos].
+        given: split of the folder that contains the photo, as an index into SPLIT_NAMES, or NO_SPLIT, int8 [photos].
     """
 
     def __init__(
         self, *, folder: str, names: Sequence[str], labels: tuple[str, ...], classes: Numbers, given: SplitNumbers,
         paths: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
-        """Args: paths: path of each photo, where it is not the name within the folder."""
+        """Args: paths: path of each photo, if different from the name within the folder."""
         self.folder, self.names, self.labels = folder, names, labels
         self.classes, self.given = classes, given
         self._paths = paths
 
     @staticmethod
     def of(photos: Iterable[Photo]) -> PhotoTable:
-        """Make a table of photos. Checksums that they must have are not kept."""
+        """Construct from photos; their required checksums are dropped."""
         if isinstance(photos, PhotoTable):
             return photos
         listed = list(photos)
@@ -168,7 +168,7 @@ def take_names(names: Sequence[str], rows: Rows) -> list[str]:
 
 
 def class_numbers(photos: Sequence[Photo], labels: tuple[str, ...]) -> Rows:
-    """Return the index into `labels` of each photo's class, int64 [photos]; -1 for classes that are not in it."""
+    """Return the index into `labels` of each photo's class, int64 [photos]; -1 for unknown classes."""
     numbers = {label: number for number, label in enumerate(labels)}
     if isinstance(photos, PhotoTable):
         of = np.array([numbers.get(label, -1) for label in photos.labels], np.int64)
@@ -189,7 +189,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
 
     @staticmethod
     def of(photos: Sequence[HashedPhoto]) -> HashedPhotos:
-        """Make columns of a sequence of photos."""
+        """Construct from a sequence of photos."""
         if isinstance(photos, HashedPhotos):
             return photos
         digests = np.array([np.frombuffer(item.digest, np.uint8) for item in photos], np.uint8)
