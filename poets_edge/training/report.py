@@ -21,7 +21,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.results import TrainResult
 
 _MOST_MISTAKES = 24
-_MOST_RIGHT = 18
+_MOST_CORRECT = 18
 _MOST_LISTED = 40
 
 
@@ -37,7 +37,7 @@ def write_report(
     Raises:
         OutputError: the page cannot be written.
     """
-    judged = result.cross_validated
+    cross_validated = result.cross_validated
     mistakes = [
         {
             "path": mistake.photo.path,
@@ -48,9 +48,9 @@ def write_report(
         }
         for mistake in result.misclassified[:_MOST_MISTAKES]
     ]
-    right = _right(test, result.labels)
-    pictures = thumbnails(item["path"] for item in [*mistakes, *right])
-    for item in [*mistakes, *right]:
+    correct = _correct_examples(test, result.labels)
+    pictures = thumbnails(item["path"] for item in [*mistakes, *correct])
+    for item in [*mistakes, *correct]:
         item["picture"] = pictures[item["path"]]
     write_page(
         path,
@@ -61,21 +61,21 @@ def write_report(
         photos=sum(sum(sets.values()) for sets in result.table.values()),
         labels=list(result.labels),
         test=_accuracy(result.test),
-        judged=_accuracy(judged) if judged else None,
+        cross_validated=_accuracy(cross_validated) if cross_validated else None,
         calibration=result.calibration,
         classes=_classes(result),
         test_confusion=result.test.confusion.tolist(),
-        judged_confusion=judged.confusion.tolist() if judged else None,
+        cross_validated_confusion=cross_validated.confusion.tolist() if cross_validated else None,
         accuracy_chart=_accuracy_chart(result.steps),
         loss_chart=_loss_chart(result.steps),
         validated=any(step.validation_accuracy is not None for step in result.steps),
         mistakes=mistakes,
         mistake_count=len(result.misclassified),
-        right=right,
+        correct=correct,
         unreadable=list(result.unreadable[:_MOST_LISTED]),
         unreadable_count=len(result.unreadable),
-        left_out=list(excluded[:_MOST_LISTED]),
-        left_out_count=len(excluded),
+        excluded=list(excluded[:_MOST_LISTED]),
+        excluded_count=len(excluded),
         duplicates=[", ".join(duplicate.names) for duplicate in result.duplicates[:_MOST_LISTED]],
         next=_next(options, result),
     )
@@ -89,20 +89,20 @@ def _accuracy(evaluation: Any) -> dict[str, Any] | None:
 
 
 def _classes(result: TrainResult) -> list[dict[str, Any]]:
-    judged = result.cross_validated.scored.evaluation(result.labels) if result.cross_validated else None
+    cross_validated = result.cross_validated.scored.evaluation(result.labels) if result.cross_validated else None
     return [
         {
             "label": label,
             "sets": result.table[label],
             "test": result.test.recall(label),
-            "judged": judged.recall(label) if judged else None,
+            "cross_validated": cross_validated.recall(label) if cross_validated else None,
         }
         for label in result.labels
     ]
 
 
-def _right(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the most and the least confident correct answer of each class."""
+def _correct_examples(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the correctly classified photos with the highest and the lowest score of each class."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
@@ -113,7 +113,7 @@ def _right(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
         mine.sort(key=lambda item: (-item[0], item[1].name))
         for score, photo in dict.fromkeys([*mine[:1], *mine[-1:]]):
             found.append({"path": photo.path, "name": photo.name, "label": label, "score": score})
-    return found[:_MOST_RIGHT]
+    return found[:_MOST_CORRECT]
 
 
 def _accuracy_chart(steps: Sequence[Step]) -> Markup:
@@ -162,10 +162,10 @@ def _next(options: TrainOptions, result: TrainResult) -> list[tuple[str, str]]:
     model = result.graph.with_name(f"{result.graph.stem}_int8.tflite")
     weights = f" --weights {options.weights}" if options.weights != "imagenet" else ""
     return [
-        ("make it small and fast", f"poets-edge export{named} --quantize int8"),
-        ("try it", f"poets-edge label {model} photo.jpg"),
+        ("reduce size and latency", f"poets-edge export{named} --quantize int8"),
+        ("label a photo", f"poets-edge label {model} photo.jpg"),
         (
-            "find photos that hurt",
+            "find label errors and bad photos",
             f"poets-edge audit {options.image_dir} --architecture {options.architecture.name}{weights}",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The page that `train` leaves."""
+"""Report page of `train`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_shows_the_run(work: Path) -> None:
+def test_report_shows_results_of_the_run(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
     mistakes = record["test"]["photos"] - record["test"]["correct"]
-    assert page.count("taken for <span") == min(mistakes, 24)
+    assert page.count("predicted as <span") == min(mistakes, 24)
     assert "daisy/daisy-001.jpg" in page and "broken.jpg" in page
     assert page.count("<polyline") == 4, "accuracy and cross entropy, of training and validation"
     assert "poets-edge export --quantize int8" in page and "poets-edge audit " in page
@@ -42,14 +42,14 @@ def test_it_shows_the_run(work: Path) -> None:
     assert f"{100 * record['test']['accuracy']:.1f} %" in page
 
 
-def test_it_needs_nothing_else_and_runs_nothing_of_a_name(work: Path) -> None:
+def test_report_has_no_external_resources_and_escapes_names(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert NASTY not in page and "&lt;img src=x" in page
     assert "a&b<i>" not in page
 
 
-def test_equal_runs_leave_equal_pages_and_open_shows_them(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_runs_write_equal_reports_and_open_shows_them(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     before = (work / "tf_files/retrained_graph.html").read_bytes()
@@ -58,7 +58,7 @@ def test_equal_runs_leave_equal_pages_and_open_shows_them(work: Path, monkeypatc
     assert [Path(address.removeprefix("file://")).name for address in shown] == ["retrained_graph.html"]
 
 
-def test_no_test_and_no_validation_photos(work: Path) -> None:
+def test_report_accepts_runs_without_test_and_validation_photos(work: Path) -> None:
     none = ("--testing_percentage", "0", "--validation_percentage", "0", "--output_graph", "none/g.pb")
     poets_edge("train", work / "drawn", *TRAIN, *none, cwd=work).ok()
     page = (work / "none/g.html").read_text()

@@ -64,6 +64,8 @@ INTENDED: tuple[Intended, ...] = (
     ),
     Intended(reason="The page uses standard terms.", file="*/audit.html", figures=True),
     Intended(reason="The page uses standard terms.", file="files/p*.html", figures=True),
+    Intended(reason="The page uses standard terms.", file="files/*graph*.html", figures=True),
+    Intended(reason="The page uses standard terms.", file="files/s/*.html", figures=True),
     Intended(reason='The chart says "5-fold cross-validation".', case="grid*", file="*/chart.*"),
     Intended(
         reason="The page uses standard terms and holds the chart.", case="grid*", file="*/report.html", figures=True
