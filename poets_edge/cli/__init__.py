@@ -54,7 +54,7 @@ _SECTIONS = {
         "codelab": "Make a folder in which the codelab's own lines run.",
     },
 }
-"""Section of `poets-edge --help` -> command -> its line there."""
+"""Lines of `poets-edge --help`, by section and command."""
 
 COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}
 """Summaries of the commands by name. A command `a-b` is defined in the module `a_b`."""
@@ -69,14 +69,14 @@ _EXTRAS = {
     **dict.fromkeys(("google", "google_crc32c", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
 }
-"""Package -> the extra that installs it. A plain install, as on a Raspberry Pi, has none of them."""
+"""Extra that installs a package, by package. A plain install, as on a Raspberry Pi, has none of these packages."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-"""Variables that limit OpenBLAS's threads."""
+"""Environment variables that limit OpenBLAS's threads."""
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called: `label` does not load what `train` needs."""
+    """Group that imports a command's module when the command is called, so that `label` does not import TensorFlow."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -111,7 +111,7 @@ class _LazyGroup(click.Group):
         self.format_epilog(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # From the table above: loading every command for its first line would take seconds.
+        # From COMMANDS, since importing all commands would take seconds.
         width = max(map(len, COMMANDS))
         for section, commands in _SECTIONS.items():
             with formatter.section(section):
@@ -149,7 +149,9 @@ def _quick_start() -> Iterator[None]:
     finally:
         gc.freeze()  # imported modules stay, and later collections need not visit them
         gc.enable()
-        if not chosen and "numpy" in sys.modules:  # numpy has read it; programs that `watch` starts must not inherit it
+        if (
+            not chosen and "numpy" in sys.modules
+        ):  # numpy has read the variable; programs started by `watch` must not inherit it
             del os.environ[_BLAS_THREADS[0]]
 
 

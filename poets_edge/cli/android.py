@@ -19,8 +19,8 @@ from poets_edge.exporting.android import DEFAULT_APP, install_model
 def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
     """Put a model into the Android app, replacing the app's model.
 
-    The app is in android_demo of poets_edge's sources and not in an installed package: run this in a checkout. A model
-    that the app cannot run is refused. Build the app afterwards, in Android Studio or with android_demo/build.py.
+    The app is in android_demo of poets_edge's sources and not in an installed package: run this in a checkout. Models
+    that the app cannot run are refused. Build the app afterwards, in Android Studio or with android_demo/build.py.
     """
     installed = install_model(model, app)
     facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}

@@ -132,7 +132,7 @@ def command(
         result = audit(options, terminal)
     if move_suspects is not None:
         write_exclusions(move_suspects / EXCLUDE_FILE, result.mislabelled)
-    # Passed as a function: the JSON of 100,000 photos takes 30 MB.
+    # Passed as a function, since the JSON of 100,000 photos takes 30 MB.
     if not give(result.to_json, as_json=as_json, output=output):
         click.echo("\n".join(_lines(result)))
         if move_suspects is not None:

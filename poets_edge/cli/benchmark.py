@@ -143,7 +143,7 @@ def command(
     if as_json:
         models, output, as_json = _as_version_0_1(models, output)
     if output is not None:
-        check_writable(output)  # before minutes of measuring, not after
+        check_writable(output)  # checked before the measurement, which takes minutes
     if sustained is not None:
         if image_dir:
             raise UsageError("--sustained does not measure accuracy: leave out --image-dir.")
@@ -179,7 +179,7 @@ def command(
 def _sustained_options(
     models: tuple[Path, ...], duration: str, threads: tuple[int, ...], rate: float | None, chart: Path | None
 ) -> SustainedOptions:
-    """Return the options of a sustained load, checked before minutes of load and not after."""
+    """Return the options of a sustained load. Raises UsageError, before the load starts."""
     if len(threads) > 1:
         raise UsageError("--sustained takes one number of --threads.")
     if chart is not None:

@@ -1,6 +1,6 @@
-"""Checks of `doctor`: what is installed on this machine, and what is missing for each job.
+"""Checks of `doctor`: installed packages, and missing requirements of each job.
 
-TensorFlow and OpenCV are looked up, not imported.
+TensorFlow and OpenCV are detected without importing them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of poets_edge, and what to do if this machine lacks something for it (None: it is ready)."""
+    """A job of poets_edge, with the remedy for missing requirements; None if the machine is ready for it."""
 
     name: str
     missing: str | None
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts about this machine, and the jobs it is ready for."""
+    """Facts about this machine, and its readiness for each job."""
 
     facts: tuple[Fact, ...]
     jobs: tuple[Job, ...]
@@ -94,7 +94,7 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the interpreter, or the reason why there is none."""
+    """Return the interpreter, or the reason for its absence."""
     try:
         runtime = find_runtime()
     except RuntimeMissingError as error:
@@ -111,7 +111,7 @@ def _xnnpack() -> str:
 
 
 def _camera() -> str | None:
-    """Return what to do if no camera can be used: a package or the camera is missing."""
+    """Return the remedy if no camera can be used; None if one can."""
     problem = picamera2_problem()
     if not _is_there("cv2") and (problem or not is_installed()):
         return problem or _CAMERA

@@ -1,6 +1,6 @@
 """Options of `label_image.py` that describe the model.
 
-Models contain this description now: an option that agrees with it is accepted, and one that differs is refused.
+Models contain this description. Options that agree with it are accepted; other values are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""The codelab gave 128 as mean and standard deviation; training used 127.5."""
+"""Accepted difference of mean and standard deviation: the codelab passed 128; training used 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:

@@ -1,4 +1,4 @@
-"""The codelab scripts that have no command of their own: `evaluate`, `count_ops` and `graph_pb2tb`."""
+"""Scripts of the codelab without a command: `evaluate`, `count_ops` and `graph_pb2tb`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_lines(name: str, arguments: Sequence[str]) -> list[str]:
     """Return the output of `evaluate`, `count_ops` or `graph_pb2tb`, line by line.
 
     Args:
-        arguments: those of the original script: a graph; a graph and optionally the name of the nodes to count; a
+        arguments: arguments of the original script: a graph; a graph and optionally the name of the nodes to count; a
             folder and a graph.
 
     Raises:

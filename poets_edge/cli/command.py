@@ -1,4 +1,4 @@
-"""Commands whose help has an example, arguments, and options in sections.
+"""Commands with an example, arguments, and sections of options in their help.
 
 click lists all options of a command in one column. Here each option belongs to a section, and options that few people
 need are listed by `--help-all` only.
@@ -20,7 +20,7 @@ CODELAB = "Codelab"
 _HELP = "Help"
 _LAST = (OUTPUT, CODELAB, _HELP)
 _WIDEST = 27
-"""Columns of the longest name that has its explanation on the same line."""
+"""Maximum width of a name with its explanation on the same line."""
 _HELP_ALL = f"{__name__}.help_all"
 _METAVARS = {"integer": "N", "integer range": "N", "number": "X"}
 
@@ -28,10 +28,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Argument(click.Argument):
-    """An argument that the help explains.
+    """Argument with an explanation in the help.
 
     Args:
-        explained: Word of the usage line -> its explanation.
+        explained: explanations, by the words of the usage line.
     """
 
     def __init__(self, *args: Any, explained: Mapping[str, str], **settings: Any) -> None:
@@ -40,12 +40,12 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """An option that belongs to a section of the help.
+    """Option in a section of the help.
 
     Args:
-        section: Heading under which the help lists the option.
-        advanced: Whether only `--help-all` lists it.
-        old: Earlier spellings, which are accepted and not listed.
+        section: heading of the section.
+        advanced: whether only `--help-all` lists the option.
+        old: earlier spellings, which are accepted but not listed.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Option(click.Option):
             self.metavar = _METAVARS.get(self.type.name)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Register all spellings, of which messages and help show only the present ones."""
+        """Register all spellings; messages and help show only the current ones."""
         shown = self.opts
         self.opts = [*shown, *self.old]
         try:
@@ -74,10 +74,10 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """A command with an example, sections of options, and hints for options of other programs.
+    """Command with an example, sections of options, and hints for options of other programs.
 
     Args:
-        example: Command lines that the help shows first.
+        example: command lines at the start of the help.
     """
 
     def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
@@ -85,7 +85,7 @@ class Command(click.Command):
         self.example = example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line; for an unknown option that another program has, name the corresponding one."""
+        """Parse the command line; suggest the corresponding option for an option of another program."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -95,7 +95,7 @@ class Command(click.Command):
             ctx.fail(f"No such option: {error.option_name}. {hint}")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the command's parameters, `--help`, and `--help-all` where it would show more."""
+        """Return the command's parameters, `--help`, and `--help-all` if there are advanced options."""
         params = super().get_params(ctx)
         hidden = sum(isinstance(param, Option) and param.advanced and not param.hidden for param in self.params)
         if not hidden:
@@ -150,7 +150,7 @@ def format_example(example: str, formatter: click.HelpFormatter) -> None:
 
 
 def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
-    """Declare a command of `poets-edge`, with the command lines that its help shows first."""
+    """Declare a command of `poets-edge`, with the example in its help."""
     return click.command(name, cls=Command, example=example)
 
 

@@ -27,7 +27,7 @@ from poets_edge.errors import UsageError
 
 _OURS = frozenset({"model", "labels", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
-"""The options of `watch` that the service can be given."""
+"""Options of `watch` that the service accepts."""
 
 
 @subcommand(

@@ -1,4 +1,4 @@
-"""`poets-edge doctor`: what is installed on this machine, and what is missing for each job."""
+"""`poets-edge doctor`: installed packages, and missing requirements of each job."""
 
 from __future__ import annotations
 

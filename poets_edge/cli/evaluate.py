@@ -91,7 +91,7 @@ def command(
             evaluate(
                 model,
                 folder,
-                # The split of the first model, so that all are scored on the same photos.
+                # The split of the first model, so that all models are scored on equal photos.
                 split=results[0].split if results else cast("EvaluatedSplit | None", split),
                 labels=labels,
                 percentages=percentages,

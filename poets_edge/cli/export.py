@@ -32,7 +32,7 @@ RESULT_HEADING = ("MB", "test accuracy", "95 % interval", "agrees with float32")
 
 
 class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only
-    """A quantization; `none` is version 0.1's name of float32."""
+    """Parameter type of a quantization; `none` is the name of float32 in version 0.1."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.endswith(".pb"):
@@ -147,13 +147,13 @@ def command(
     try:
         result = export(options, Terminal(quiet))
     except AccuracyDropError as error:
-        _print(error.result, as_json=as_json, output=None)  # the results of the other files are useful too
+        _print(error.result, as_json=as_json, output=None)  # the results of the other files are still useful
         raise
     _print(result, as_json=as_json, output=output)
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:
-    """Return the graph that is named, or the one that `train` writes. Raises UsageError: there is neither."""
+    """Return the graph on the command line, or the default output of `train`. Raises UsageError: neither exists."""
     named = graph or argument
     if named is None and not GRAPH.is_file():
         raise UsageError(

@@ -33,7 +33,7 @@ _COMMANDS = {
     "val": "evaluate MODEL FOLDER",
     "validate": "evaluate MODEL FOLDER",
 }
-"""Command of another program -> command line here."""
+"""Command lines of poets-edge, by the corresponding command of another program."""
 
 _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -62,7 +62,7 @@ _OPTIONS = {
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
 }
-"""Option of another program -> command -> hint."""
+"""Hints, by option of another program and command."""
 
 
 def with_flags(text: str, command: click.Command) -> str:

@@ -1,4 +1,4 @@
-"""Writer of lines to stdout whose reader may be slow or may have stopped reading."""
+"""Non-blocking output of lines to stdout, for slow or stopped readers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from poets_edge.device.watch.prefetch import TICK_SECONDS
 
 
 class Lines:
-    """Writer of lines that never blocks in a full pipe.
+    """Writer of lines that never blocks on a full pipe.
 
     Args:
-        live: Whether the source is live. If the pipe is full, a live source keeps only its newest line for later; any
+        live: whether the source is live. While the pipe is full, only the newest line of a live source is kept; any
             other source waits for the reader.
-        stopped: Function that returns whether the program has been asked to stop, which ends the waiting.
+        stopped: function that returns whether a stop was requested, which ends the waiting.
     """
 
     def __init__(self, *, live: bool, stopped: Callable[[], bool]) -> None:
@@ -30,11 +30,11 @@ class Lines:
             sys.stdout.flush()
             # select supports only sockets on Windows, so a write blocks there while the pipe is full.
             self._descriptor = -1 if sys.platform == "win32" else sys.stdout.fileno()
-        except (io.UnsupportedOperation, ValueError):  # not a real file, which cannot be full
+        except (io.UnsupportedOperation, ValueError):  # not a real file, so it cannot be full
             self._descriptor = -1
 
     def put(self, line: str) -> None:
-        """Write a line, or keep it for later. Raises BrokenPipeError: the reader has closed the pipe."""
+        """Write a line, or keep it while the pipe is full. Raises BrokenPipeError: the reader has closed the pipe."""
         if self._descriptor < 0:
             click.echo(line)
             return
@@ -44,7 +44,7 @@ class Lines:
             self.flush(TICK_SECONDS)
 
     def flush(self, seconds: float = 0.0) -> None:
-        """Write the line that is kept, if the pipe has room for it within `seconds`."""
+        """Write the kept line, if the pipe has room for it within `seconds`."""
         # A pipe that select reports as writable has room for at least 4 KiB; a line is far shorter.
         if self._waiting and select.select([], [self._descriptor], [], seconds)[1]:
             data, self._waiting = self._waiting, b""

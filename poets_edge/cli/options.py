@@ -1,4 +1,4 @@
-"""Declarations that several commands share: types of values, options, and the meaning of arguments."""
+"""Shared declarations of commands: parameter types, options, and interpretation of arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _File(click.Path):
-    """A path on this machine; an address of another machine is refused."""
+    """Parameter type of a local path; addresses are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).startswith(("http://", "https://")):
@@ -44,7 +44,7 @@ class _File(click.Path):
 
 
 class _Photos(_File):
-    """A folder or an archive of photos on this machine, or an address; or a model on this machine."""
+    """Parameter type of a local path or address of photos, or a local path of a model."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if is_address(str(value)) and PurePosixPath(str(value)).suffix.lower() not in MODEL_SUFFIXES:
@@ -53,7 +53,7 @@ class _Photos(_File):
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """A finite number, optionally in a range."""
+    """Parameter type of a finite number, optionally in a range."""
 
     name = "number"
 
@@ -166,7 +166,7 @@ def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Funct
 
 
 def split_option(help: str, show_default: str) -> Callable[[_Function], _Function]:
-    """Declare `--split`, which chooses the photos to score."""
+    """Declare `--split`, the split of the photos to score."""
     return option(
         "--split",
         "split",
@@ -209,7 +209,7 @@ def result_options(function: _Function) -> _Function:
 
 
 def open_option(what: str) -> Callable[[_Function], _Function]:
-    """Declare `--open`, which shows a page."""
+    """Declare `--open`, which opens a page in the browser."""
     return option("--open", "opened", is_flag=True, section=OUTPUT, help=f"Show the {what} in a browser.")
 
 
@@ -217,13 +217,13 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
     """Separate models (`.tflite`, `.pb`) from photos and folders among a command's arguments.
 
     Args:
-        graph: The value of `--graph`; if given, no argument is a model.
+        graph: value of `--graph`; if given, no argument is a model.
 
     Returns:
-        The models, at least one: if none is named, the graph that `train` writes. Then the other arguments.
+        The models, by default the default graph of `train`; and the other arguments.
 
     Raises:
-        UsageError: no model is named, and `train` has not written one.
+        UsageError: no model is given, and the default graph does not exist.
     """
     if graph is not None:
         return (graph,), tuple(arguments)
@@ -235,7 +235,7 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
 
 
 def one_folder(arguments: Sequence[Path], image_dir: Path | None) -> Path:
-    """Return the folder of photos, given as an argument or by `--image-dir`. Raises UsageError: none, or several."""
+    """Return the folder of photos, given as an argument or by `--image-dir`. Raises UsageError: not exactly one."""
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:
         command = click.get_current_context().info_name

@@ -1,4 +1,4 @@
-"""`poets-edge quickstart`: run every step once, and suggest the next ones."""
+"""`poets-edge quickstart`: run every step once, and suggest next steps."""
 
 from __future__ import annotations
 

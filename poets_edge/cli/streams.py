@@ -2,7 +2,7 @@
 
 Names of files and classes are not trusted: a control character could clear the screen or change earlier output. Control
 characters, characters that the stream's encoding lacks, and bytes that are not UTF-8 are written as JSON escapes, such
-as `\\u001b`, in text and in JSON alike.
+as `\\u001b`, both in text and in JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OURS = "\x1b[33mwarning: \x1b[0m"
 
 
 def escaped(text: str, *, line: bool = False) -> str:
-    """Escape the control characters of a text; with `line`, also line ends and tabs."""
+    """Escape the control characters in a text; with `line`, also line ends and tabs."""
     if line:
         text = re.sub("[\t\n]", _escape, text)
     return _CONTROLS.sub(_escape, text)
@@ -31,7 +31,7 @@ def escaped(text: str, *, line: bool = False) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Replace stdout and stderr by streams that escape, while a command runs."""
+    """Context manager that replaces stdout and stderr by escaping streams."""
     _open_closed()
     codecs.register_error(_ERRORS, _replace)
     before = sys.stdout, sys.stderr
@@ -62,7 +62,7 @@ class _Screen(io.TextIOWrapper):
 
 
 class _ErrorScreen(_Screen):
-    """A stream that also accepts the control characters of progress bars; `Terminal` has escaped all others."""
+    """Stream that passes the control characters of progress bars; `Terminal` has escaped all others."""
 
     def write(self, text: str) -> int:
         start = next((ours for ours in (_OURS, "\r", "\x1b[A") if text.startswith(ours)), "")
@@ -85,7 +85,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open the null device in place of closed descriptors, which the next opened file would get."""
+    """Open the null device in place of closed standard descriptors, which the next opened file would get."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from poets_edge.training.cross_validation import CrossValidation
 
 LINE_SECONDS = 5.0
-"""Time between two lines of progress in a file or pipe."""
+"""Time between two lines of progress in a file or pipe, in seconds."""
 
 
 class Terminal:
@@ -127,7 +127,7 @@ class Terminal:
         show()
 
     def _is_due(self) -> bool:
-        """Return whether the previous line of progress is old enough for another one, and note the time if so."""
+        """Return whether another line of progress is due; if so, record the time."""
         now = time.monotonic()
         if now - self._last_line < LINE_SECONDS:
             return False
@@ -157,7 +157,7 @@ def give(
     """Write a result to the file of `--output`, and print it if `--json` is given.
 
     Args:
-        result: The result; a large one as a function, which is called only if the result is written or printed.
+        result: the result, or a function that returns it, called only if the result is written or printed.
 
     Returns:
         Whether the result was printed; if not, the command prints a table.
@@ -196,7 +196,7 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def give_photos(found: PhotoFolder, *, as_json: bool, output: Path | None) -> None:
-    """Print the classes of a folder of photos with their numbers of photos."""
+    """Print the number of photos of each class in a folder."""
     counts = Counter(photo.label for photo in found.photos)
     result = {"folder": str(found.path), "classes": dict(sorted(counts.items()))}
     if not give(result, as_json=as_json, output=output):

@@ -187,7 +187,7 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
 class _Stop:
     """Stop request by a signal. The first signal ends the watch after the current frame, the second one at once.
 
-    SIGHUP, which a closed terminal sends, is left ignored where it is ignored already, as under `nohup`.
+    SIGHUP, sent by a closed terminal, stays ignored if it was ignored at the start, as under `nohup`.
     """
 
     def __init__(self) -> None:
@@ -217,7 +217,7 @@ class _Stop:
 
 
 class _Printer:
-    """Writer of a line for each change, or for each frame."""
+    """Display that prints a line for each change, or for each frame."""
 
     def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
         self._lines = lines

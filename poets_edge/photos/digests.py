@@ -74,7 +74,7 @@ class Digests:
             stored = self._read(folder, names)
             for path, name in zip(paths[len(found) : len(found) + len(names)], names, strict=True):
                 stamp, digest = stored.get(name, _UNKNOWN)
-                # A damaged file may contain any value. (A wrong digest of this length is detected at reading the photo.)
+                # A damaged file may contain any value. (A wrong digest is detected when the photo is read.)
                 sound = isinstance(digest, bytes) and len(digest) == _DIGEST_BYTES
                 now = current_stamp(path) if sound else None
                 found.append(Known(digest, now.size) if now and now.identity == stamp else None)

@@ -33,11 +33,11 @@ _FORMAT = "backbone-1"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone ready to use.
+    """Files of a prepared backbone.
 
     Attributes:
-        architecture: architecture of the model that it is part of.
-        digest: checksum of the weights, the architecture and the way the files are built.
+        architecture: architecture of the backbone.
+        digest: checksum of the weights, the architecture and the version of the file format.
         graph: path of the frozen graph.
         model: path of the `.tflite`.
     """
@@ -58,11 +58,11 @@ class Backbone:
 
 
 def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path) -> Backbone:
-    """Return a backbone in `folder`, which is built if it is absent or damaged.
+    """Return the backbone in `folder`; build it if it is absent or damaged.
 
     Raises:
         WeightsError: the weights file is damaged or belongs to another architecture.
-        RuntimeMissingError: it has to be built and h5py, or ai-edge-litert, is not installed.
+        RuntimeMissingError: h5py or ai-edge-litert, required for building it, is not installed.
         OutputError: `folder` cannot be written.
     """
     digest = hashlib.sha256(f"{_FORMAT} {architecture.backbone} {weights.digest}".encode()).hexdigest()[:16]
@@ -74,7 +74,7 @@ def write_backbone(network: Network, backbone: Backbone) -> Backbone:
     """Write a network to the files of a backbone, and return the backbone. Raises OutputError."""
     write_bytes(backbone.graph, serialize(graph_of(network)))
     write_bytes(backbone.model, write_float_model(network))
-    # Written last: it shows that the two others are complete.
+    # Written last, as a sign that the other files are complete.
     write_text(_checksum_file(backbone), json.dumps(_checksums(backbone)) + "\n")
     return backbone
 

@@ -1,4 +1,4 @@
-"""Bottlenecks on disk: one file per backbone, one row per photo, as `poets_edge.training.row_store` stores them."""
+"""Cache of bottlenecks: one `RowStore` file per backbone, one row per photo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 
     Args:
         photo_digest: SHA-256 of the photo's bytes.
-        variant: name of the distortion, "" for none.
+        variant: name of the distortion; "" for none.
     """
     return hashlib.sha256(photo_digest + variant.encode()).digest()
 
@@ -40,7 +40,7 @@ class BottleneckCache:
         return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys that are absent, in order. Damage to the others is only noticed when they are read."""
+        """Return the absent keys, in order. Damage of other rows is detected when they are read."""
         return self._rows.missing(keys)
 
     def put(self, key: bytes, vector: Vector) -> None:
@@ -48,7 +48,7 @@ class BottleneckCache:
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
-        """Return sentences about the damage that was found since the last call."""
+        """Return warnings about damage detected since the last call."""
         found = [
             f"the bottleneck cache was damaged; it was moved to {path} and is computed anew."
             for path in self._rows.set_aside
@@ -60,7 +60,7 @@ class BottleneckCache:
         return found
 
     def commit(self) -> None:
-        """Write what was stored to the disk. Raises OutputError: the disk is full or damaged."""
+        """Write stored vectors to the disk. Raises OutputError: the disk is full or damaged."""
         self._rows.commit()
 
 

@@ -35,16 +35,16 @@ _MAX_INTERPRETERS = 256
 """Maximum number of interpreters of all threads: each holds its model's weights, up to 17 MB for a MobileNet."""
 
 _THREADS_PER_CORE_REMOTE = 4
-"""Threads per core for photos that come over the network: most threads wait."""
+"""Threads per core for photos at addresses, since most threads wait for the network."""
 
 _VECTORS_PER_BATCH = 4096
-"""Photos, or vectors of photos, that are processed together: bounds memory."""
+"""Number of photos, or vectors of photos, per batch: bounds memory."""
 
 _HASHED_PER_HANDOVER = 16
-"""Photos that a thread hashes before it returns the results: returning takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task: returning results takes as long as hashing a small photo."""
 
 _PHOTOS_PER_GROUP = 8
-"""Photos that a thread decodes before it runs several networks over them, one network after the other."""
+"""Number of photos that a thread decodes before it runs several networks on them in turn."""
 
 PLAIN = ""
 """Name of the variant without distortion."""
@@ -75,7 +75,7 @@ class VectorSource(Protocol):
         """(height, width) of the function's input."""
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Return a key for everything within the cache that determines the vector of a photo."""
+        """Return the cache key of a photo's vector, which includes everything that determines the vector."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
         """Return the function, for use by one thread."""
@@ -201,8 +201,8 @@ class Batch:
     """Vectors of successive photos.
 
     Attributes:
-        photos: the photos, as they were hashed.
-        vectors: for each photo, its vectors by source and, within a source, by variant; or why it cannot be decoded.
+        photos: the photos, with their digests.
+        vectors: for each photo, its vectors by source and variant, or the decoding error.
         changed: new digests of photos whose files have changed since they were hashed, by their index in `photos`.
     """
 
@@ -236,7 +236,7 @@ def bottleneck_batches(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[Batch]:
-    """Yield the vectors of all photos in order, some thousands of photos at a time.
+    """Yield the vectors of all photos in order, in batches of some thousands.
 
     Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
     its file has changed since it was hashed, the new contents are used, and stored under the new digest.
@@ -244,7 +244,7 @@ def bottleneck_batches(
     Args:
         sources: networks, with their caches.
         variants: names of the variants of a photo.
-        render: draws a variant; by default the whole image, resized.
+        render: function that draws a variant; by default the whole image, resized.
         what: name of the vectors on a progress bar.
 
     Raises:
@@ -266,7 +266,7 @@ def bottleneck_batches(
     ) -> list[tuple[bytes, list[Vector] | PhotoError]]:
         rendered = [_render(photo, known, wanted, draw) for photo, known in group]
         vectors: list[list[Any]] = [list(known) for _, known in group]
-        # Network by network: its weights stay in the processor's cache from one photo to the next.
+        # Network by network, so that its weights stay in the processor's cache.
         for column, (source, variant) in enumerate(wanted):
             for row, found in enumerate(rendered):
                 if not isinstance(found, PhotoError) and (found.changed or vectors[row][column] is None):
@@ -287,7 +287,7 @@ def bottleneck_batches(
             ]
             known = list(zip(*columns, strict=True))
             missing = sorted({row for column in columns for row, vector in enumerate(column) if vector is None})
-            if missing and advance is None:  # counting takes seconds for a million photos
+            if missing and advance is None:  # counting a million photos takes seconds
                 later = photos.digests[start + at_once :]
                 advance = stack.enter_context(
                     reporter.progress(title, len(missing) + _count_missing(later, wanted, at_once))
@@ -315,7 +315,7 @@ def bottleneck_batches(
 
 @dataclass(frozen=True)
 class _Rendered:
-    """A decoded photo at the sizes and in the variants that are needed.
+    """A decoded photo at the required sizes and in the required variants.
 
     Attributes:
         digest: SHA-256 of the contents.
@@ -331,8 +331,8 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Read a photo, and draw the variants whose vectors are not known."""
-    # The bytes that are hashed are the bytes that are decoded: a file may be replaced at any moment.
+    """Read a photo, and draw the variants without cached vectors."""
+    # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)
         image = read_photo(contents, name=str(photo.photo.path))
@@ -348,7 +348,7 @@ def _render(
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Estimate the number of photos that must be decoded, by those without the first vector."""
+    """Estimate the number of photos to decode, as the number of photos without the first vector."""
     source, variant = wanted[0]
     return sum(
         len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))

@@ -1,6 +1,6 @@
 """Listing and removal of the caches in a bottleneck folder.
 
-Only files that `train` writes are listed and removed; other files in the folder are left alone.
+Only files that `train` writes are listed and removed; other files in the folder are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Cache:
     """A cache in a bottleneck folder.
 
     Attributes:
-        name: name by which it can be removed.
+        name: name for removing the cache.
         kind: bottlenecks of a backbone (with the backbone's files), activations below its last blocks (with checkpoints
             of killed runs), or digests of photos.
         rows: number of entries; None if the file is damaged.

@@ -1,10 +1,10 @@
 """Bottlenecks computed by several processes or machines, and stored by this one.
 
 `local:N` starts N processes here; any other address is that of a Dask scheduler, whose workers must see the photos
-under the same paths. A vector has the same bits wherever it was computed by the same interpreter on the same kind of
-processor, and so has a head that is trained on it.
+under the same paths. Vectors are reproducible to the bit with equal interpreters on equal kinds of processors, and
+so are heads trained on them.
 
-Photos that cannot be decoded, or that change meanwhile, are left to the process that trains, which reports them.
+Photos that cannot be decoded, or that change meanwhile, are processed and reported by the training process.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _DIGESTS_PER_QUERY = 4096
 def compute_on_cluster(
     address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
 ) -> None:
-    """Compute the vectors that are missing in the caches of some backbones, and store them.
+    """Compute the missing vectors in the caches of some backbones, and store them.
 
     Args:
         address: `local:N` for N processes here, or a Dask scheduler's address.
 
     Raises:
         RuntimeMissingError: Dask is not installed.
-        RemoteError: the scheduler cannot be reached, or is lost, or workers die without end; finished tasks are stored.
+        RemoteError: the scheduler cannot be reached, or is lost, or workers die repeatedly; finished tasks are stored.
         OutputError: a cache cannot be written.
     """
     missing = _missing_rows(photos, sources)

@@ -8,24 +8,24 @@ from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
 _ENCRYPTED = frozenset({"tls", "wss"})
-"""Dask's protocols whose two ends show each other certificates."""
+"""Dask's protocols with certificates of both ends."""
 
 
 def local_workers(address: str) -> int:
-    """Return N of `local:N`, 0 for a scheduler's address."""
+    """Return N of `local:N`; 0 for a scheduler's address."""
     number = address.removeprefix(_LOCAL)
     return int(number) if address.startswith(_LOCAL) and number.isdecimal() else 0
 
 
 def check_cluster(address: str, *, insecure: bool) -> None:
-    """Refuse an address that is not one, or that leads to another machine without encryption.
+    """Check an address: its syntax, and encryption if it is on another machine.
 
     Args:
         address: `local:N`, a Dask scheduler's address, or "" for no cluster.
         insecure: allow plain connections to other machines.
 
     Raises:
-        UsageError: see above.
+        UsageError: the address is invalid, or unencrypted and on another machine.
     """
     if not address or local_workers(address):
         return
@@ -42,7 +42,7 @@ def check_cluster(address: str, *, insecure: bool) -> None:
 
 
 def _is_protected(address: str) -> bool:
-    """Whether a connection is encrypted, or stays on this machine."""
+    """Return whether a connection is encrypted or within this machine."""
     import ipaddress  # as slow to load as the rest of the options
 
     try:

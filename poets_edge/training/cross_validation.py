@@ -2,15 +2,15 @@
 
 A test set of a tenth of the photos is small: on 1,000 photos it leaves an accuracy uncertain by 7 points either way.
 Here the photos are assigned to folds, and each fold is evaluated by a head that was fitted to all other folds. One
-assignment is not enough to rank models that are a point apart: another assignment changes the outcome of 1 photo in 20.
-So there are several assignments, and a photo's results are averaged. `train`, `grid` and `audit` use these results.
+assignment is not enough to rank models that are a point apart: another assignment changes the result of 1 photo in 20.
+Therefore the results of several assignments are averaged. `train`, `grid` and `audit` use these results.
 
-The quantity that is estimated is the accuracy, on similar photos, of the head that `train` trains. The estimate differs
+The estimated quantity is the accuracy, on similar photos, of the head that `train` trains. The estimate differs
 from it in three small ways:
 
 - Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds as many as `train` uses by default.
-- The head is not trained by thousands of random steps but is the point to which these steps lead, found directly (see
-  `fold_heads`). `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
+- The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
+  `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
 - The interval is that of a fraction of independent photos. It does not include that the heads share most of their
   photos, and that another folder of photos would give other heads (there is no unbiased estimate of that: Bengio and
   Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
@@ -43,8 +43,8 @@ REPEATS = 4
 that on new photos with a Kendall's tau of 0.81 to 0.91 for one assignment, and 0.88 for four."""
 
 MAX_EVALUATED = 20_000
-"""Maximum number of photos that `train` cross-validates. From more, a random sample of this size is taken: it gives the
-accuracy to half a point, where a million photos would take hours and several times the memory of their vectors."""
+"""Maximum number of photos that `train` cross-validates. Of more photos, a random sample of this size is used: it gives
+the accuracy to half a point; a million photos would take hours and several times the memory of their vectors."""
 
 _MAX_UPDATES = 300
 _TOLERANCE = 3e-3
@@ -53,7 +53,7 @@ _MIN_HEADS = 3
 """Minimum number of heads that a thread fits together: fewer take longer per head."""
 _ROWS_AT_ONCE = 1 << 12
 _MAX_LOGITS = 1 << 22
-"""Maximum of photos x classes x heads that are fitted at once, on all cores: bounds memory."""
+"""Maximum of photos x classes x heads fitted at once, on all cores: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def fold_heads(
     Args:
         data: bottlenecks and classes of all photos.
         folds: assignments, each int64 [photos]; photos with NO_FOLD train every head.
-        class_count: number of classes; a head hardly ever predicts a class without photos in its folds.
+        class_count: number of classes; a head rarely predicts a class without photos in its folds.
         options: `steps` and `learning_rate` determine the penalty; the others only matter to random steps.
         rows: row numbers of photos to learn from, ascending; by default all.
 

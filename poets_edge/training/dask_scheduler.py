@@ -1,6 +1,6 @@
 """Tasks on the workers of a Dask scheduler, which may run on other machines.
 
-Dask sends a task again whose worker has died, and shows the progress on its own page. The scheduler and its workers are
+Dask repeats the tasks of dead workers, and shows the progress on its dashboard. The scheduler and its workers are
 trusted: results are unpickled here. `tls://` addresses use the certificates of Dask's own configuration
 (`distributed.comm.tls`).
 """
@@ -19,7 +19,7 @@ _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
 """Number of worker deaths after which a task fails; high, because a killed worker does not indicate bad photos."""
 _TASKS_PER_THREAD = 4
-"""Tasks that are sent ahead for each thread of the workers."""
+"""Number of queued tasks for each thread of the workers."""
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def connect(address: str) -> Iterator[Any]:
 
     Raises:
         RuntimeMissingError: Dask is not installed.
-        RemoteError: the scheduler cannot be reached, or is lost meanwhile.
+        RemoteError: the scheduler cannot be reached, or the connection is lost.
     """
     try:
         import dask
@@ -68,12 +68,12 @@ def run_on_scheduler(
     """Yield work(item, shared values) for each item, in the order in which the results arrive.
 
     Args:
-        items: arguments of the tasks; only a few for each thread are known to the scheduler at a time.
-        shared: values that all tasks get as a list; sent to the scheduler once, and by it to each worker once.
+        items: arguments of the tasks; only a few per thread are sent to the scheduler at a time.
+        shared: values passed to all tasks as a list; sent to the scheduler once, and to each worker once.
     """
     from distributed import wait
 
-    # As results of tasks, not scattered: the scheduler makes them again if the workers that hold them die.
+    # As results of tasks, not scattered: the scheduler computes them again if their workers die.
     held = [client.submit(_identity, value, pure=False) for value in shared]
     threads = sum(client.nthreads().values()) or 1
 
@@ -94,7 +94,7 @@ def _identity(value: Any) -> Any:
 
 @contextlib.contextmanager
 def _without_dask_log() -> Iterator[None]:
-    """Silence Dask's logging, which prints tracebacks for faults that it recovers from."""
+    """Context manager that silences Dask's logging, which prints tracebacks of handled errors."""
     loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.startswith("distr")]
     levels = {handler: handler.level for logger in loggers for handler in logger.handlers}
     for handler in levels:

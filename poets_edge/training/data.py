@@ -1,4 +1,4 @@
-"""The data that a head is trained on: readable photos with their vectors, splits and classes."""
+"""Training data of a head: readable photos with their vectors, splits and classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainingData:
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
     def rows(self, *wanted: SplitName) -> Rows:
-        """Return the row numbers of one or more splits, one after the other, int64 [photos]."""
+        """Return the concatenated row numbers of one or more splits, int64 [photos]."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
     def named(self, wanted: SplitName) -> HashedPhotos:
@@ -73,7 +73,7 @@ def read_data(
     Raises:
         DatasetError: fewer than two classes have readable photos.
         PhotoError: a photo cannot be read, with `options.strict`.
-        OutputError: there is no room for the vectors.
+        OutputError: the disk is full.
     """
     problems: list[PhotoError] = []
 

@@ -48,11 +48,11 @@ class Distortions:
 
     @property
     def active(self) -> bool:
-        """Whether photos are distorted at all."""
+        """Whether any distortion is set."""
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
     def names(self) -> list[str]:
-        """Return a name for each copy, made of the settings and its number; it is part of the cache key."""
+        """Return a name for each copy, from the settings and its number; part of the cache key."""
         settings = {name: value for name, value in asdict(self).items() if name != "variants"}
         return [
             f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants or DEFAULT_VARIANTS)

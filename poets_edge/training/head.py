@@ -1,7 +1,7 @@
 """Training of the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
 
 Plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class is drawn uniformly and
-then a photo of that class, so small classes count as much as large ones. In numpy 4,000 steps of 100 vectors take a
+then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors take a
 fraction of a second; loading TensorFlow alone takes several.
 """
 
@@ -18,7 +18,7 @@ from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.vectors import Vectors, apply, pick
 
 _MAX_RATE = 1000.0
-"""Largest learning rate that is accepted; the default is 0.01."""
+"""Maximum accepted learning rate; the default is 0.01."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -130,7 +130,7 @@ def train_head(
     Raises:
         TrainingError: training diverged.
     """
-    # Two streams, so that the size of the validation batch does not change what is trained.
+    # Two streams, so that the size of the validation batch does not affect the training.
     training_rng, validation_rng = (np.random.default_rng([options.seed, stream]) for stream in range(2))
     draw = class_balanced_drawer(training.classes, class_count, training_rng)
     weights = _initial_weights(training.vectors.shape[1], class_count, training_rng)

@@ -1,4 +1,4 @@
-"""Messages of `train`: the split photos, each step, and advice on the finished run."""
+"""Messages of `train`: the splits, each step, and advice on the finished run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
 
 _CLEARLY_WORSE = 1.05
-"""Ratio of the final validation cross entropy to the lowest above which advice is given."""
+"""Minimum ratio of the final to the lowest validation cross entropy for advice."""
 _SMALL = 4
-"""A class is small if the largest class has at least this many times its photos."""
+"""Minimum ratio of the photos of the largest class to those of a small class."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -34,7 +34,7 @@ def step_line(step: Step) -> str:
 def report_sets(
     reporter: Reporter, table: dict[str, dict[SplitName, int]], duplicates: Sequence[Duplicate], *, tested: bool
 ) -> None:
-    """Report the number of photos by class and split, and photos that exist more than once."""
+    """Report the number of photos by class and split, and identical photos."""
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")
     for label, counts in table.items():

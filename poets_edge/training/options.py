@@ -21,7 +21,7 @@ from poets_edge.training.head import HeadOptions
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of `train`; names and defaults as `retrain.py`'s flags, with the outputs in the codelab's places.
+    """Options of `train`, with the names, defaults and output paths of `retrain.py` in the codelab.
 
     Attributes:
         image_dir: a folder with one folder of photos per class; or an archive of one, a pattern of WebDataset shards,
@@ -29,19 +29,19 @@ class TrainOptions:
         recursive: also take photos from folders inside a class folder.
         rehash: read every photo, including those whose size and times have not changed (see `photos.digests`).
         strict: stop at a photo that cannot be read, instead of skipping it.
-        intermediate_store_frequency: steps between two intermediate graphs; 0 for none.
+        intermediate_store_frequency: number of steps between two intermediate graphs; 0 for none.
         test_batch_size: number of photos of the final evaluation; -1 for the whole test split.
-        folds: cross-validation folds; 0 for no cross-validation.
+        folds: number of cross-validation folds; 0 for no cross-validation.
         weights: "imagenet", "embedded", or a weights file.
         with_report: also write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
-        cluster: where bottlenecks are computed: `local:N` for N processes on this machine, or the address of a Dask
-            scheduler; by default in threads of this process.
+        cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
+            default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
-        exclude: a list of photos to exclude or to move to another class, as the audit page saves it.
+        exclude: list of photos to exclude or to move to another class, as saved by the audit page.
         runs_dir: folder for the notes that `list_runs` reads; None for no note.
         summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
-        fine_tuning: number of blocks that are trained together with the head, and how.
+        fine_tuning: options of fine-tuning.
     """
 
     image_dir: Location

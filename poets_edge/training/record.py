@@ -1,6 +1,6 @@
-"""JSON record of a training run, next to the graph: the options that decided the result, and the result.
+"""JSON record of a training run, next to the graph: the options that determine the result, and the result.
 
-It holds no dates and no durations, so equal runs write equal records.
+It contains no dates or durations, so equal runs write equal records.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitN
 
 
 MOST_LISTED = 100_000
-"""Maximum number of photos that a record names. For more, readers split the folder again by the recorded options."""
+"""Maximum number of photos named in a record. For more, readers repeat the split with the recorded options."""
 
 
 def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
-    """Return the fields of a record about single photos: `sets`, names by split, and `photos`, digests by name.
+    """Return the fields of a record about single photos: `sets` (names by split) and `photos` (digests by name).
 
     For more than MOST_LISTED photos both are null, and `photos_sha256` is one checksum of all photos.
     """

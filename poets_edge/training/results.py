@@ -24,18 +24,18 @@ class TrainResult(Tabular):
     """Result of `train`.
 
     Attributes:
-        graph, labels_file, record, report: the files written; `report` is None if no report was wanted.
+        graph, labels_file, record, report: the files written; `report` is None if no report was requested.
         labels: class names, in the order of the model's outputs.
         table: number of photos by class and split.
         test, validation: evaluation of the finished head on all photos of the test and the validation split.
-        steps: evaluations in the course of training.
+        steps: evaluations during the training.
         misclassified: misclassified test photos, the most confident mistakes first.
         unreadable: one line for each photo that could not be read and was skipped.
         duplicates: identical photos in different splits or classes.
-        digests: SHA-256 (hexadecimal) of each photo that took part, by name.
+        digests: SHA-256 (hexadecimal) of each photo that was used, by name.
         cross_validated: out-of-fold evaluation: each photo is scored by a head that did not learn from it. None if it
-            was not wanted or is not possible.
-        calibration: temperature scaling of the head; None if it was not wanted or is not possible.
+            was not requested or is not possible.
+        calibration: temperature scaling of the head; None if it was not requested or is not possible.
         fine_tuned: result of fine-tuning; None if only the head was trained.
     """
 
@@ -57,7 +57,7 @@ class TrainResult(Tabular):
     fine_tuned: FineTuned | None = None
 
     def outcome(self) -> dict[str, Any]:
-        """Return everything but the paths of the files as JSON-compatible values: the part that equal runs share."""
+        """Return all results except file paths as JSON-compatible values; equal for equal runs."""
         return {
             "labels": list(self.labels),
             "classes": self.table,

@@ -1,8 +1,8 @@
-"""Results on disk that a computation can resume from: one SQLite file, one row per result.
+"""Results on disk, from which a computation can resume: one SQLite file, one row per result.
 
-Bottlenecks and activations are stored so. A row's key is a hash of everything that the result depends on, so a stale
-row is never found. Rows are committed a few at a time: a program that is killed loses only the last ones. SQLite's
-locks let two runs share a file.
+Bottlenecks and activations are stored in this way. A row's key is a hash of everything that the result depends on, so a
+stale row is never found. Rows are committed in small groups: a killed program loses only the last group. SQLite's locks
+allow two runs to share a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poets_edge.errors import OutputError
 
 _SECONDS_TO_WAIT = 60.0
 _ROWS_PER_COMMIT = 16
-"""Fewer than are being computed anyway. A commit for each would take a tenth of the time of a photo."""
+"""Number of rows per commit. A commit for each row would take a tenth of the time of a photo."""
 
 
 class RowStore:
@@ -38,11 +38,11 @@ class RowStore:
 
     @property
     def set_aside(self) -> list[Path]:
-        """Damaged files that were moved since this one was opened."""
+        """Damaged files that were moved aside since this file was opened."""
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys without a row, in order. Damage to a row is only noticed when it is read."""
+        """Return the keys without a row, in order. Damage of a row is detected when it is read."""
         present = {row[0] for row in self._select_keys("key", keys)}
         return [key for key in keys if key not in present]
 
@@ -63,7 +63,7 @@ class RowStore:
     def write(self, key: bytes, data: bytes) -> None:
         """Store a row; it is safe after the next `commit`. Raises OutputError: the disk is full, or the file locked."""
         try:
-            if self._unreadable:  # a file that cannot be read is not written to
+            if self._unreadable:  # do not write to an unreadable file
                 raise sqlite3.DatabaseError("damaged")
             self._insert(key, data)
         except sqlite3.Error as error:
@@ -74,7 +74,7 @@ class RowStore:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was stored to the disk. Raises OutputError like `write`."""
+        """Write stored rows to the disk. Raises OutputError like `write`."""
         self._uncommitted = 0
         try:
             self._database.commit()
@@ -135,7 +135,7 @@ def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | No
         try:
             yield rows, moved
         except BaseException:
-            with contextlib.suppress(OutputError):  # the first error matters more
+            with contextlib.suppress(OutputError):  # report the first error
                 rows.commit()
             raise
         rows.commit()

@@ -37,7 +37,7 @@ class Run:
     Attributes:
         name: name of its folder.
         date: local time with UTC offset, ISO 8601.
-        options: the options that decided the result, flattened: `{"head.steps": 4000, ...}`.
+        options: the options that determine the result, flattened: `{"head.steps": 4000, ...}`.
         photos: number of photos by class.
         accuracies: for "validation", "test" and "cross_validation": `accuracy`, 0 to 1, and `photos`; or None.
         recall: recall by class on the test photos, 0 to 1; None for a class without test photos.
@@ -96,7 +96,7 @@ def _copy(curves: Path, folder: Path) -> None:
     """Copy the complete event files of a folder."""
     for path in sorted(curves.glob("events.*")):
         folder.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # replaced by another training meanwhile
+        with contextlib.suppress(FileNotFoundError):  # replaced meanwhile by another training
             shutil.copy2(path, folder / path.name)
 
 

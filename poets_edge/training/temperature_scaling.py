@@ -1,13 +1,13 @@
 """Calibration of a trained head by temperature scaling, so that a score of 0.9 is correct nine times in ten.
 
-Logits are divided by a temperature, by dividing the head's weights and biases: every quantization has the effect, and
-the model needs no further operator. Predicted classes do not change.
+Logits are divided by a temperature, by dividing the head's weights and biases: this affects all quantizations, and
+the model needs no additional operator. Predicted classes do not change.
 
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
 out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
 the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured
-on photos that neither has learned from, without their labels. The labels of test photos are never used. From more than
-`MAX_EVALUATED` photos a random sample of that size is taken.
+on photos that neither has learned from, without their labels. The labels of test photos are never used. Of more than
+`MAX_EVALUATED` photos, a random sample of that size is used.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredict
 def calibrate_head(
     head: Head, data: TrainingData, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
-    """Return the calibrated head with the result; the unchanged head and None if there are no photos to use.
+    """Return the calibrated head and the result; the unchanged head and None without usable photos.
 
     Args:
         head: trained head.

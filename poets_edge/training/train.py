@@ -74,7 +74,7 @@ def train_photos(
     *,
     hashed: Hashed | None = None,
 ) -> TrainResult:
-    """Train on the photos of a folder that was scanned before.
+    """Train on the photos of a scanned folder.
 
     Args:
         folder: scan of `options.image_dir`, without the excluded photos.
@@ -229,7 +229,7 @@ def _cross_validated(
     *,
     backbone_has_learned: bool,
 ) -> CrossValidation | None:
-    """Return the result of `_cross_validate` and report its warnings; None if it does not hold for the model."""
+    """Return the result of `_cross_validate` and report its warnings; None if it does not apply to the model."""
     if not options.folds:
         return None
     if backbone_has_learned:
@@ -256,7 +256,7 @@ def _cross_validated(
 def _fine_tune(
     options: TrainOptions, data: TrainingData, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
-    """Train the last blocks together with the head, if the options ask for it."""
+    """Train the last blocks together with the head, if `options.fine_tuning` requests it."""
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None
@@ -295,7 +295,7 @@ def _check_labels(labels: Sequence[str]) -> None:
 def _fields(
     options: TrainOptions, data: TrainingData, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
-    """Return the fields of the record: the options that decided the result, the photos, and the result."""
+    """Return the fields of the record: the options that determine the result, the photos, and the result."""
     found = result.outcome()
     return {
         "architecture": options.architecture.name,

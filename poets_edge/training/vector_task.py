@@ -1,4 +1,4 @@
-"""Bottlenecks of a few hundred photos as one task for another process: what it gets, and what it returns."""
+"""Task for another process: computation of the bottlenecks of a few hundred photos."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.vectors import Matrix
 
 PHOTOS_PER_TASK = 256
-"""More would lose more work with a killed worker; fewer would load the models too often."""
+"""Number of photos per task; a compromise between lost work of killed workers and time for loading models."""
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo by its path and the SHA-256 of the bytes that it must have."""
+    """Path of a photo, and the SHA-256 that its contents must have."""
 
     path: str
     digest: bytes
@@ -30,10 +30,10 @@ class PhotoFile:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """Vectors that a task has computed.
+    """Vectors computed by a task.
 
     Attributes:
-        photo_count: number of photos that the task was given.
+        photo_count: number of photos in the task.
         digests: SHA-256 of the photos that could be read, in the order of `vectors`.
         vectors: one array per model, float32 [len(digests), bottleneck_size].
     """

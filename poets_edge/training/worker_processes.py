@@ -15,9 +15,9 @@ from poets_edge.errors import RemoteError
 Item = TypeVar("Item")
 
 _MAX_DEATHS = 20
-"""Deaths of workers in succession during one task, after which the run gives up."""
+"""Number of successive worker deaths during one task after which the run fails."""
 _TASKS_AHEAD = 2
-"""Tasks per worker that may be running, or finished and not yet consumed."""
+"""Maximum number of tasks per worker that are running, or finished and not yet consumed."""
 
 
 class _Worker(Generic[Request, Answer]):
@@ -28,7 +28,7 @@ class _Worker(Generic[Request, Answer]):
         self._helper = Helper(function, one_core=True)
 
     def ask(self, request: Request) -> Answer:
-        """Return the answer to a request. Raises RemoteError: one process after the other dies."""
+        """Return the answer to a request. Raises RemoteError: processes die repeatedly."""
         for _ in range(_MAX_DEATHS):
             try:
                 return self._helper.ask(request, "a task")
@@ -54,12 +54,12 @@ def run_in_processes(
     The task of a worker that dies is given to its successor.
 
     Args:
-        request: makes the argument of `work`; both the argument and the result are pickled.
+        request: function that returns the argument of `work`; argument and result are pickled.
         work: a function that can be pickled.
         workers: number of processes.
 
     Raises:
-        RemoteError: workers die one after the other without finishing a task.
+        RemoteError: workers die repeatedly without finishing a task.
         PoetsEdgeError: an error that `work` raises.
     """
     made: list[_Worker[Request, Answer]] = []

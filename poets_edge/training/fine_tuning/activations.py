@@ -1,4 +1,4 @@
-"""A disk cache of the activations that fine-tuning trains on: the outputs of the layers below the cut, for each view.
+"""Disk cache of the inputs of fine-tuning: for each view, the activations at the cut.
 
 Activations are outputs of relu6, from 0 to 6, and are stored in 8 bits with a step of 6 / 255. That takes a quarter of
 the space, 50 kB per view at 0.50_224 and 3 blocks, at no loss of accuracy (`benchmarks/results/fine_tuning.md`).
@@ -57,7 +57,7 @@ class View:
 
     @property
     def key(self) -> bytes:
-        """Key of its row in the file of a backbone and a cut."""
+        """Key of the row in the cache of a backbone and a cut."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {_CODE} {self.name}")
 
 
@@ -80,7 +80,7 @@ class Activations:
             Number of computed activations.
 
         Raises:
-            OutputError: the disk has no room for them, or is full; existing ones are kept.
+            OutputError: the disk has too little space or is full; existing activations are kept.
             PhotoError: a photo has changed since it was hashed.
         """
         absent = set(self._rows.missing([view.key for view in views]))
@@ -117,7 +117,7 @@ class Activations:
         """Return activations, uint8 [views, height, width, channels]; absent and damaged ones are computed.
 
         Raises:
-            PhotoError: one has to be computed, and its photo has changed since it was hashed.
+            PhotoError: the photo of an absent activation has changed since it was hashed.
         """
         batch = np.empty((len(views), *self.shape), np.uint8)
         for index, view in enumerate(views):
@@ -144,7 +144,7 @@ class Activations:
 def open_activations(
     backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
 ) -> Iterator[Activations]:
-    """Open the cache of the activations that a tail reads, or create it.
+    """Open the cache of the input activations of a tail, or create it.
 
     Raises:
         OutputError: `folder` cannot be written.
@@ -169,7 +169,7 @@ def _as_steps(values: npt.NDArray[np.float32]) -> Activation:
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the bytes that more rows take on the disk. Raises OutputError: there is no room for them."""
+    """Return the disk space of additional rows, in bytes. Raises OutputError: the disk has less space."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

@@ -1,4 +1,4 @@
-"""Checkpoints of fine-tuning: a run that was killed resumes after its last complete epoch, and ends in the same bits.
+"""Checkpoints of fine-tuning: a killed run resumes after its last complete epoch, with a bit-identical result.
 
 The name of a checkpoint contains a checksum of everything that determines the result, so other runs do not use it.
 """
@@ -37,7 +37,7 @@ _NOTES = {"chosen": COUNT, "epochs": [_EPOCH]}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state that a training run resumes from.
+    """State from which a training run resumes.
 
     Attributes:
         epochs: results of the complete epochs.

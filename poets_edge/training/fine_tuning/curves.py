@@ -26,6 +26,6 @@ def write_curves(summaries: Path, epochs: Sequence[Epoch], head: Head) -> None:
 
 
 def remove_curves(summaries: Path) -> None:
-    """Remove the curves of an earlier run, which TensorBoard would show together with a run without fine-tuning."""
+    """Remove the curves of an earlier run, so that TensorBoard does not show them with a run without fine-tuning."""
     for name in _FOLDERS:
         remove_event_files(summaries / name)

@@ -48,9 +48,9 @@ class FineTuned:
         vectors: bottlenecks of the validation and test photos from that backbone, in the rows of all photos.
         epochs: results of the epochs; fewer than requested if training diverged.
         chosen: epoch of the weights, from 1; 0 for the frozen backbone.
-        written: which of the two networks `graph` and `head` are.
+        written: name of the chosen network, which `graph` and `head` contain.
         paired: comparison with the frozen backbone on the validation photos; None if there is none.
-        verdict: sentence that says which network is written, and why.
+        verdict: sentence with the chosen network and the reason.
         checkpoint: file to remove when all outputs are written, or None.
         views: names of the views of each training photo.
         options: options with the learning rate filled in.
@@ -94,7 +94,7 @@ def fine_tune(
 
     Raises:
         UsageError: the backbone is not a chain of blocks, or has fewer.
-        OutputError: there is no room for the activations; existing ones are kept.
+        OutputError: the disk has too little space for the activations; existing activations are kept.
         PhotoError: a photo has changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
     """
@@ -154,7 +154,7 @@ def _compared(data: TrainingData, backbone: Backbone, network: Network, frozen: 
 
 
 def frozen_is_better(paired: Paired) -> bool:
-    """Whether the frozen backbone is better by more than one standard error of the difference.
+    """Return whether the frozen backbone is better by more than one standard error of the difference.
 
     The standard error is the square root of the number of photos on which the two disagree (McNemar). Smaller
     differences are not significant, and the fine-tuned network is preferred: `benchmarks/results/fine_tuning.md`.

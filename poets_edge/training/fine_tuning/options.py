@@ -1,4 +1,4 @@
-"""Options of fine-tuning. `benchmarks/results/fine_tuning.md` shows how the defaults were found."""
+"""Options of fine-tuning. `benchmarks/results/fine_tuning.md` documents the choice of the defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poets_edge.nets.architectures import Architecture
 _RATE = 2.5e-4
 _WHOLE_SHARE = 1 / 8
 _MOBILENET_BLOCKS = 13
-"""Howard et al., "MobileNets", 2017, table 1."""
+"""Number of blocks of a MobileNet V1 (Howard et al., "MobileNets", 2017, table 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class FineTuning:
 
     @property
     def whole_epochs(self) -> int:
-        """Number of last epochs that show whole photos, as the model will see them.
+        """Number of final epochs on whole photos, like the photos at inference.
 
         A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
         et al., "Fixing the train-test resolution discrepancy", 2019).
@@ -60,7 +60,7 @@ class FineTuning:
         return round(_WHOLE_SHARE * self.epochs)
 
     def resolved(self, architecture: Architecture) -> FineTuning:
-        """Return these options with the learning rate for an architecture filled in."""
+        """Return the options with the default learning rate of an architecture filled in."""
         if self.learning_rate is not None or architecture.alpha is None:
             return self
         return replace(self, learning_rate=_RATE / architecture.alpha)

@@ -1,6 +1,6 @@
-"""The order of photos and views in an epoch.
+"""Order of photos and views in the epochs of fine-tuning.
 
-It depends on the seed and the number of the epoch alone, so training can resume at any epoch.
+It depends only on the seed and the number of the epoch, so training can resume at any epoch.
 """
 
 from __future__ import annotations

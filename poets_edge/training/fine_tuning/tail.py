@@ -1,4 +1,4 @@
-"""The weights of a backbone's last blocks, read from its graph and put back into it.
+"""Extraction and replacement of the weights of a backbone's last blocks.
 
 A MobileNet is a chain of blocks, each a depthwise 3 x 3 and a pointwise convolution. The *tail* is the part that
 fine-tuning changes; the *cut* is the layer whose output the tail reads. Batch norms are folded into the convolutions,

@@ -55,10 +55,10 @@ def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
 
 
 class Trainer:
-    """A tail and a head in training; `state` and `restore` save and load their weights and the optimizer's."""
+    """Trainer of a tail and a head; `state` and `restore` save and load the weights and the state of the optimizer."""
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
-        """Start from a tail and the head that was trained on it."""
+        """Start from a tail and a head that was trained on it."""
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options

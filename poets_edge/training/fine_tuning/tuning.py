@@ -34,7 +34,7 @@ class DivergedError(Exception):
     """Training diverged: the loss or a weight is not finite."""
 
     def __init__(self, epochs: tuple[Epoch, ...]) -> None:
-        """Args: epochs: results of the epochs before it."""
+        """Args: epochs: results of the preceding epochs."""
         super().__init__(f"its loss was no longer a number in epoch {len(epochs) + 1}")
         self.epochs = epochs
 
@@ -53,7 +53,7 @@ class ValidationSet:
 
     @property
     def views(self) -> list[View]:
-        """The photos as views."""
+        """Undistorted views of the photos."""
         return [View(photo, PLAIN) for photo in self.photos]
 
 
@@ -163,7 +163,7 @@ def _line(epoch: Epoch, epochs: int) -> str:
 
 
 def _is_best(done: Sequence[Epoch], photos: int) -> bool:
-    """Whether the last epoch is the one to use so far.
+    """Return whether the last epoch is the best one so far.
 
     That is the last epoch whose accuracy is within one standard error of the highest ("one standard error rule":
     Breiman et al., Classification and Regression Trees, 1984, 3.4.3). On a hundred photos the highest of many

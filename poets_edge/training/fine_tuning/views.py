@@ -1,4 +1,4 @@
-"""Views: the distorted copies of a photo from which fine-tuning learns.
+"""Views: distorted copies of photos for fine-tuning.
 
 A head gains little from distorted photos, but the last blocks overfit 800 undistorted ones. By default a view is a
 random part of the photo (35 to 100 % of its area, with an aspect ratio up to 4:3 from the photo's own), mirrored or not
