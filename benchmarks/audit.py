@@ -1,11 +1,11 @@
-"""How well `audit` finds what is wrong with photos: python -m benchmarks.audit FOLDER [--architecture NAME].
+"""Benchmark of the faults found by `audit`: python -m benchmarks.audit FOLDER [--architecture NAME].
 
-On real photos, with faults put in at random, seed by seed:
+On real photos with random faults, for each seed:
 
-- wrong labels: 5 % of the photos change class; how many are among the 10 % most suspect. Beside it what cleanlab makes
-  of the same out-of-fold scores, where it is installed (AGPL: by hand, it is nobody's dependency here);
-- near-duplicates: 50 photos come back resized, compressed again, cropped by 5 % and brightened;
-- the learning curve: from 500 photos, what is said of 1,000, beside what 1,000 give;
+- wrong labels: 5 % of the photos change class; recall among the 10 % most suspect photos, in comparison with cleanlab
+  on equal out-of-fold scores, if it is installed (AGPL, so it is not a dependency);
+- near-duplicates: 50 photos are added resized, recompressed, cropped by 5 % and brightened;
+- learning curve: forecast for 1,000 photos from 500 photos, in comparison with the accuracy of 1,000;
 - calibration: a head trained on 70 % of the photos, and its expected calibration error on the others, as trained and
   calibrated;
 - exported: `train` and `export` on 70 % of the photos, and the expected calibration error of the files on the others.
@@ -102,14 +102,14 @@ def wrong_labels(photos: AuditPhotos) -> None:
 
 
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
-    """The folds that these photos get under other labels."""
+    """Return the folds of photos with other labels."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
     [folds] = assign_folds(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
     return folds.assignment
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
-    """The most suspect first, by cleanlab's two scores; nothing where it is not installed."""
+    """Return the photos by descending suspicion for cleanlab's two scores; empty if it is not installed."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:
@@ -153,7 +153,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
 
 
 def altered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The same shot after one, or two, of four things."""
+    """Return a photo after one or two of four changes."""
     for way in rng.choice(4, rng.integers(1, 3), replace=False):
         width, height = image.size
         if way == 0:
@@ -204,7 +204,7 @@ def curve(photos: AuditPhotos, draws: int) -> None:
 
 
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
-    """Cross-validated accuracy of some of the photos, how often each is right, and the fold of each."""
+    """Return the cross-validated accuracy of some photos, their numbers of correct predictions, and their folds."""
     some = [photos.photos[row] for row in rows]
     folds, assignments = fit_folds(some, photos.vectors[rows], photos.labels, HeadOptions())
     found = evaluate_folds(some, photos.vectors[rows], photos.labels, folds, assignments)
@@ -236,7 +236,7 @@ def calibration(photos: AuditPhotos) -> None:
 
 
 def exported(photos: AuditPhotos, options: AuditOptions) -> None:
-    """Of three divisions, all photos that a file was not trained on together."""
+    """Return the results on the photos outside of the training data, combined from three assignments."""
     pooled: dict[str, list[tuple[npt.NDArray[np.float32], Indices]]] = {}
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(photos))

@@ -1,4 +1,4 @@
-"""The work nobody can avoid when 16 architectures are trained and exported, and nothing else, timed part by part.
+"""Lower bound of the time for training and exporting 16 architectures: only the unavoidable work, timed by part.
 
     python -m benchmarks.bare_parts GRID_DIR BOTTLENECK_DIR
 
@@ -7,7 +7,7 @@
 2. The converter calls: float and int8 of each retrained graph, the calibration photos decoded beforehand, TensorFlow
    loaded beforehand.
 
-Prints JSON: seconds of the clock and of all cores, for each part.
+Prints JSON: wall time and processor time of each part, in seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RESOLUTIONS = (128, 160, 192, 224)
 
 
 def forward_passes(models: dict[int, list[Path]], photos: list[dict[int, Any]]) -> None:
-    """Every model over every photo, one model after the other, the photos spread over the cores."""
+    """Run all models on all photos, one model at a time on all cores."""
     normalise = normaliser(BACKBONE)
     for resolution, paths in models.items():
         pictures = [photo[resolution] for photo in photos]
@@ -60,7 +60,7 @@ def _share(path: Path, normalise: Any, pictures: list[Any]) -> None:
 
 
 def converter_calls(graphs: list[tuple[Path, list[Any]]]) -> None:
-    """Float and int8 of each graph, one after the other."""
+    """Convert each graph to float and int8."""
     for path, calibration in graphs:
         graph = parse_graph(path.read_bytes(), str(path))
         convert(graph, str(path), INPUT, "final_result")

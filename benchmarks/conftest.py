@@ -1,4 +1,4 @@
-"""Benchmarks use the tests' fixtures: the shared photos and weights, and a trained model."""
+"""Fixtures of the tests for benchmarks: shared photos and weights, and a trained model."""
 
 from tests.conftest import flowers, keras_home, shared, trained
 

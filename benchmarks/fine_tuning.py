@@ -1,11 +1,10 @@
 """The gain of `train --fine-tune`, and its speed: python -m benchmarks.fine_tuning FOLDER [--accuracy | --speed].
 
-- accuracy: the photos in five parts, each judged by a network that learned from the other four; with the last blocks
-  frozen and fine-tuned, on the same photos, so the two are compared photo by photo; and the fine-tuned network's int8
-  file beside its floats.
-- speed: `poets-edge train --fine-tune N` as a process, everything cold, against what a user of Keras writes: the same
-  layers unfrozen, norms left as they are, the photos decoded once and kept in memory, random crops and mirroring as
-  layers in front, `fit` for as many epochs. In the same run, one after the other; peak memory of both.
+- accuracy: 5-fold cross-validation with the last blocks frozen and fine-tuned, compared photo by photo; and the int8
+  file of the fine-tuned network in comparison with float32.
+- speed: `poets-edge train --fine-tune N` as a process with empty caches, in comparison with a Keras program: equal
+  layers unfrozen, norms frozen, decoded photos in memory, random crops and mirroring as layers, `fit` with equal
+  epochs. Both run in turn; peak memory of both.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from poets_edge.training.train import train
 FOLDS = 5
 
 Right: TypeAlias = "npt.NDArray[np.bool_]"
-"""Whether the answer to each photo of a part is right, bool [photos]."""
+"""Whether each photo of a fold is classified correctly, bool [photos]."""
 
 KERAS_RECIPE = """
 import sys
@@ -87,7 +86,7 @@ def main() -> None:
 
 
 def accuracy(options: argparse.Namespace) -> None:
-    """Print the accuracies part by part, then over all of them, for each seed."""
+    """Print the accuracies of each fold and of all photos, for each seed."""
     photos = sorted(scan(options.folder).photos, key=lambda photo: photo.name)
     order = np.random.default_rng(0).permutation(len(photos))
     parts: list[tuple[Right, Right, Right]] = []
@@ -105,7 +104,7 @@ def accuracy(options: argparse.Namespace) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Print seconds and peak memory of both."""
+    """Print time in seconds and peak memory of both."""
     entry = architecture(options.architecture)
     first = f"conv_pw_{14 - options.blocks}"
     folder, epochs = options.folder.resolve(), str(options.epochs)
@@ -124,7 +123,7 @@ def speed(options: argparse.Namespace) -> None:
 
 
 def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
-    """Links to the photos, divided into `train` and `test` as `train` takes them."""
+    """Link the photos into `train` and `test` split folders."""
     for photo in photos:
         link = folder / ("test" if photo.name in judged else "train") / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +133,7 @@ def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
 def _right(
     options: argparse.Namespace, work: Path, seed: int, blocks: int, *quantizations: Quantization
 ) -> list[Right]:
-    """Train with the last blocks fine-tuned, and judge these files over the test photos."""
+    """Train with fine-tuning, and evaluate the files on the test photos."""
     train(
         TrainOptions(
             image_dir=work / "photos",

@@ -1,6 +1,6 @@
 """Time and memory of `train` on many generated photos, and whether results agree to the bit (`results/scale.md`).
 
-    python -m benchmarks.scale                          # all parts, in the sizes that the project asks for: an hour
+    python -m benchmarks.scale                          # all parts, in the default sizes: an hour
     python -m benchmarks.scale cold --photos 2000 4000  # some parts, or other sizes
 
 - small: 1,000 photos with everything cached, alternating with another checkout if `--against` is given.
@@ -87,8 +87,8 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
     """Compare two processes with the threads of one. Required: 0.9 of the rate."""
     for count in counts:
         photos = _photos(folder, count)
-        train(photos, folder)  # the checksums are kept from here on
-        known = train(photos, folder)[0].first_step  # what is no computing of bottlenecks
+        train(photos, folder)  # from here on, checksums are cached
+        known = train(photos, folder)[0].first_step  # time without the computation of bottlenecks
         threads, processes = [], []
         for _ in range(3):
             forget_bottlenecks(folder)
@@ -165,7 +165,7 @@ def _say(what: str, text: str) -> None:
 
 
 def main() -> None:
-    """Run the parts that are named on the command line, or all."""
+    """Run the parts on the command line, by default all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
     parser.add_argument("--photos", nargs="+", type=int, metavar="N", help="how many, in place of the sizes above")

@@ -56,7 +56,7 @@ def make_photos(folder: Path, count: int) -> None:
         picture = pictures[place]
         segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
         (folder / CLASSES[place] / f"{number:07}.jpg").write_bytes(picture[:2] + segment + picture[2:])
-    time.sleep(2.1)  # the checksums of younger photos would not be kept
+    time.sleep(2.1)  # checksums of recently changed photos are not cached
 
 
 def fill_cache(photos: Path, bottleneck_dir: Path) -> None:
@@ -150,8 +150,10 @@ def train(
 def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> None:
     chance, seen = random.Random(0), 0
     while len(killed) < kills and Path(f"/proc/{parent}").exists():
-        done, workers = counted.stat().st_size // NOTE, workers_of(parent)  # those that are just starting, too
-        if workers and done >= seen + PHOTOS_PER_TASK:  # a task is done, or it might never end
+        done, workers = counted.stat().st_size // NOTE, workers_of(parent)  # including starting workers
+        if (
+            workers and done >= seen + PHOTOS_PER_TASK
+        ):  # at least one task is finished between two kills, so that the run ends
             chosen = chance.choice(workers)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chosen, signal.SIGKILL)
@@ -179,7 +181,7 @@ def compute_counted(
 
 
 if __name__ == "__main__":
-    from benchmarks import scale_runs  # by the name under which workers find it
+    from benchmarks import scale_runs  # by the name that workers import
     from poets_edge.cli import main
 
     setattr(cluster, "compute_vectors", scale_runs.compute_counted)  # noqa: B010

@@ -1,4 +1,4 @@
-"""Timing contenders in turn, so that whatever else the machine does falls on all of them alike."""
+"""Timing of alternating contenders, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contest:
-    """Median seconds of ours and of another."""
+    """Median seconds of poets_edge and of another program."""
 
     ours: float
     other: float
 
     @property
     def ratio(self) -> float:
-        """The other's time over ours: above 1, ours is faster."""
+        """Ratio of the other program's time to poets_edge's; above 1, poets_edge is faster."""
         return self.other / self.ours
 
 
@@ -50,7 +50,7 @@ def side_by_side(
 
 _ROOT = Path(__file__).resolve().parent.parent
 
-# A child's peak begins at what its parent held when it forked, so the parent must be small.
+# The peak memory of a child starts at its parent's memory, so the parent must be small.
 _LAUNCHER = """
 import resource, subprocess, sys
 ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -60,21 +60,21 @@ sys.exit(ended.returncode)
 
 
 def run_python(*arguments: str | Path, cwd: Path | None = None) -> None:
-    """Run this Python as a process of its own, with the program on its path."""
+    """Run a Python process, with the program on its path."""
     subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=cwd, env=_environment(), stdout=subprocess.DEVNULL, check=True
     )
 
 
 def peak_memory(arguments: Sequence[str | Path], cwd: Path | None = None) -> float:
-    """Peak resident memory of such a process, in megabytes of 2^20 bytes."""
+    """Return the peak resident memory of a Python process, in units of 2^20 bytes."""
     command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, text=True, check=True)
     return int(ended.stdout) / 1024
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but modules keep their byte code, as those of an installed package do."""
+    """Return the environment variables, with bytecode caching, as for an installed package."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment

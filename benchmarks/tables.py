@@ -1,4 +1,4 @@
-"""Writing a benchmark's result as a table of Markdown, with the date and the kind of machine."""
+"""Markdown tables of benchmark results, with the date and the kind of machine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from poets_edge.core.parallel import cores
 RESULTS = Path(__file__).parent / "results"
 
 STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_192"})
-"""Architectures whose weights beside the checkout are those of another size: good for times, not for accuracies."""
+"""Architectures with weights of another input size next to the checkout: valid for times, not for accuracies."""
 
 
 def accuracy(architecture: str, share: float) -> str:
-    """Percent, or a dash where the weights are stand-ins."""
+    """Return percent, or a dash if the weights are stand-ins."""
     return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
 
 
 def machine() -> str:
-    """The kind of machine, without what only matters here."""
+    """Return the kind of machine."""
     try:
         facts = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -33,7 +33,7 @@ def machine() -> str:
 
 
 def load() -> float:
-    """How many programs wanted to run, on average over the last minute."""
+    """Return the average load of the last minute."""
     return os.getloadavg()[0]
 
 

@@ -1,8 +1,8 @@
-"""Does `compare` tell: how often it calls the same model different, and how often it finds a slowdown of 5 %.
+"""Benchmark of `compare`: rates of false differences, and of detected slowdowns of 5 %.
 
 Many processes measure one model, as `benchmark` lets them by default. A comparison is simulated by drawing two runs of
 as many processes as `benchmark` takes from these recorded samples, and making every sample of the second 5 % longer.
-$POETS_EDGE_PROCESSES sets how many processes are recorded.
+$POETS_EDGE_PROCESSES sets the number of recorded processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RECORDED = int(os.environ.get("POETS_EDGE_PROCESSES", "100"))
 def test_simulated_comparisons(benchmark: Any, trained: Trained) -> None:
     variants = variants_of([trained.model(quantization) for quantization in ("float32", "int8")], [1])
     default = TimingConfig()
-    # As long for each process as by default, and so many processes.
+    # Default duration of each process, with the number of processes.
     config = TimingConfig(seconds=default.seconds / default.rounds * _RECORDED, runs=default.runs, rounds=_RECORDED)
     log = RoundLog()
     benchmark.pedantic(lambda: measure_variants(variants, config, log=log), rounds=1, iterations=1)
@@ -52,7 +52,7 @@ def test_simulated_comparisons(benchmark: Any, trained: Trained) -> None:
 
 
 def report(kept: Mapping[str, Sequence[float]]) -> None:
-    """Simulate comparisons from recorded times, and from log-normal ones; write the result."""
+    """Simulate comparisons with recorded and log-normal times; write the result."""
     rounds = TimingConfig().rounds
     rng = np.random.default_rng(1)
     drawn = {
@@ -81,7 +81,7 @@ def report(kept: Mapping[str, Sequence[float]]) -> None:
 
 
 def simulate(times: np.ndarray[Any, Any], rounds: int) -> tuple[float, float]:
-    """How often the same model is called different, and one that takes 5 % longer slower."""
+    """Return the rates of false differences and of detected slowdowns of 5 %."""
     rng = np.random.default_rng(0)
     different = slower = 0
     for _ in range(_COMPARISONS):
@@ -93,7 +93,7 @@ def simulate(times: np.ndarray[Any, Any], rounds: int) -> tuple[float, float]:
 
 
 def replay(path: Path = RESULTS / "compare_processes.json") -> None:
-    """Simulate again from what was recorded: `python -m benchmarks.test_compare`."""
+    """Repeat the simulation with recorded times: `python -m benchmarks.test_compare`."""
     report(json.loads(path.read_text()))
 
 

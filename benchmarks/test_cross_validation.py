@@ -1,7 +1,7 @@
-"""Does cross-validation tell how accurate the heads are that `train` trains, and in which order, and how fast?
+"""Benchmark of cross-validation: accuracy of the estimates, ranking of architectures, and time.
 
-The bottlenecks of 1,000 photos at 16 architectures are computed first; $POETS_EDGE_BOTTLENECKS names a folder that
-keeps them. 80 heads of 4,000 random steps each take minutes: they are what the directly found heads are compared with.
+The bottlenecks of 1,000 photos at 16 architectures are computed first; $POETS_EDGE_BOTTLENECKS names a folder for
+them. As a reference, 80 heads are trained with 4,000 random steps each, which takes minutes.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def test_cross_validation(benchmark: Any, flowers: Path, keras_home: Path, tmp_p
 
 
 def kendall(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Kendall's tau a: 1 for the same order, 0 for none."""
+    """Return Kendall's tau a: 1 for equal orders, 0 for independent ones."""
     pairs = list(itertools.combinations(one, 2))
     return sum(float(np.sign(one[a] - one[b]) * np.sign(other[a] - other[b])) for a, b in pairs) / len(pairs)
 
 
 def wrong_pairs(found: Mapping[str, float], truth: Mapping[str, float], points: float) -> list[tuple[str, str]]:
-    """Pairs that are so many points apart in truth, and the other way round, or equal, as found."""
+    """Return the number of pairs with a minimum true difference in points that are ranked wrongly or equally."""
     pairs = itertools.permutations(found, 2)
     return [(a, b) for a, b in pairs if truth[a] - truth[b] >= points and found[a] <= found[b]]
 
@@ -105,12 +105,12 @@ def _vectors(architecture: Any, photos: Sequence[HashedPhoto], folder: Path) -> 
 
 
 def _with_random_steps(photos: Sequence[HashedPhoto], vectors: Matrix, labels: tuple[str, ...]) -> tuple[float, float]:
-    """Accuracy on one division, percent: with the heads found directly, and with those of `train_head`."""
+    """Return the accuracy for one assignment to folds, in percent, of direct heads and of heads of `train_head`."""
     [folds] = assign_folds(photos)
     fold = folds.assignment
     classes = np.array([labels.index(item.photo.label) for item in photos], np.int64)
     none = LabelledVectors(vectors[:0], classes[:0])
-    # Evaluated as seldom as can be: that is not what is compared.
+    # With few evaluations, whose time is not compared.
     options = HeadOptions(eval_step_interval=HeadOptions().steps)
 
     def stepped(number: int) -> Head:

@@ -1,4 +1,4 @@
-"""The whole grid, cold, against the work that nobody can avoid (`benchmarks.bare_parts`), in one run."""
+"""Benchmark of the complete grid with empty caches, in comparison with the lower bound of `benchmarks.bare_parts`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def _run(*arguments: str | Path, cwd: Path) -> tuple[str, float, float]:
-    """The output of a Python process, and its seconds of the clock and of all cores."""
+    """Return the output of a Python process, its wall time and its processor time in seconds."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     ended = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
@@ -39,7 +39,7 @@ def test_whole_grid_cold(benchmark: Any, flowers: Path, keras_home: Path, tmp_pa
     output = "tf_files/grid"
 
     def whole() -> tuple[str, float, float]:
-        # The shortest measuring there is; its time is taken off below.
+        # The shortest measurement; its time is subtracted below.
         short = ("--rounds", "1", "--min-seconds", "0.05", "--min-runs", "5", "-q")
         return _run("poets_edge", "grid", "--image_dir", flowers, "--output_dir", output, *short, cwd=tmp_path)
 

@@ -1,4 +1,4 @@
-"""The README's claims about training and labelling: `make benchmark` runs them."""
+"""Benchmarks of training and labelling for the README, run by `make benchmark`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Rows = list[list[str]]
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """Findings of the benchmarks of this file; published when all of them have run."""
+    """Results of the benchmarks of this file; published when all have run."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 9:
@@ -42,7 +42,7 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
 
 
 def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
-    """1,000 photos at 0.50_224, hashed, computed and stored, against Keras's recipe and a bare loop."""
+    """Bottlenecks of 1,000 photos at 0.50_224 with empty caches, in comparison with Keras and a bare loop."""
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size
@@ -76,7 +76,7 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
 
 
 def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -> None:
-    """All of `poets-edge train` with every bottleneck cached: 1,000 photos, 4,000 steps."""
+    """`poets-edge train` with cached bottlenecks: 1,000 photos, 4,000 steps."""
 
     def run() -> None:
         poets_edge("train", "--image_dir", flowers, "--quiet", cwd=trained.folder).ok()
@@ -87,7 +87,7 @@ def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -
 
 
 def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path, rows: Rows) -> None:
-    """One photo, start to end, against a script that does no more than must be; and peak memory."""
+    """Labelling of one photo as a process, in comparison with a minimal script; time and peak memory."""
     script = tmp_path / "bare.py"
     script.write_text(BARE_LABEL_SCRIPT)
     photo, labels = flowers / DAISY, trained.folder / "tf_files/retrained_labels.txt"
@@ -105,7 +105,7 @@ def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp
 
 
 def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Photos to a float `.tflite`, all of it cold, against the whole recipe; the time of the clock, and peak memory."""
+    """Training and float export with empty caches, in comparison with the Keras program; wall time and peak memory."""
     script, folders = tmp_path / "recipe.py", iter(range(1000))
     script.write_text(KERAS_SCRIPT)
     peaks: list[float] = []
@@ -137,7 +137,7 @@ def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_p
 
 
 def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Peak memory of training on 200 photos and on 1,000, backbone ready: it must not grow but for the vectors."""
+    """Peak memory of training on 200 and 1,000 photos with a prepared backbone; only the vectors may add to it."""
     peaks = []
     for count in (40, 200):
         folder = tmp_path / f"photos-{count}"

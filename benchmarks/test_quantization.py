@@ -1,4 +1,4 @@
-"""Costs and gains of quantization: all 16 MobileNets, float16, dynamic and int8 beside float32."""
+"""Benchmark of quantization: all 16 MobileNets in float16, dynamic and int8, in comparison with float32."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _TEST_PERCENTAGE = 50
-"""Half of the photos judge, so that a point of accuracy can be seen."""
+"""Half of the photos are test photos, so that a difference of one point can be detected."""
 
 Files = dict[str, ExportedFile]
 

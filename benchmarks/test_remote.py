@@ -1,4 +1,4 @@
-"""`benchmark --on` against the same benchmark run directly, through a real sshd on this very machine."""
+"""Comparison of `benchmark --on`, through a real sshd on this machine, with `benchmark`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_same_figures_as_directly(
         second = time.monotonic() - began
 
         def measure() -> None:
-            for _ in range(_TIMES):  # in turns, so that both see the same machine
+            for _ in range(_TIMES):  # alternating, so that load affects both equally
                 for measured in measure_here(options).measurements:
                     here[measured.variant.model].append(measured.latency.median)
                 [found], _ = benchmark_on(options, ["pi"])

@@ -1,4 +1,4 @@
-"""Does `benchmark` tell the truth: against LiteRT's own benchmark, and against itself."""
+"""Comparison of `benchmark` with LiteRT's benchmark tool, and with itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
     theirs: dict[Variant, list[float]] = {variant: [] for variant in variants}
 
     def measure() -> None:
-        # In turns, so that both see the same machine.
+        # Alternating, so that load affects both equally.
         for _ in range(_TIMES):
             for variant in variants:
                 log = RoundLog()

@@ -1,4 +1,4 @@
-"""The cost of `watch` beside the interpreter: frames a second from a folder of 320 x 240 JPEGs, at one thread."""
+"""Overhead of `watch`: frames per second from a folder of 320 x 240 JPEGs, with one thread."""
 
 from __future__ import annotations
 

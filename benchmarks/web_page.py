@@ -1,11 +1,11 @@
-"""The web page in Chromium: what a visit costs, how fast it labels, beside a bare LiteRT.js loop, and its memory.
+"""Benchmark of the web page in Chromium: download size, frame rate relative to a bare LiteRT.js loop, and memory.
 
     (cd web && npm ci --ignore-scripts)
     python -m benchmarks.web_page MODEL PHOTO [--frames 10000]
 
-A `.tflite` and a photo come in; a table goes to stdout. The bare loop is the one of LiteRT.js's own README: its public
-interface, one tensor, `run` again and again. Page and loop take turns in one browser, so that whatever else the machine
-does meets both. The camera is Chromium's fake one, which shows the photo at 640 x 480 and 30 frames a second.
+Input: a `.tflite` and a photo; output: a table on stdout. The bare loop follows LiteRT.js's README and calls `run`
+repeatedly on one tensor. Page and loop alternate in one browser, so that other load affects both equally. Chromium's
+fake camera shows the photo at 640 x 480 and 30 frames per second.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _PAGE_RUN = """async ([runs, whole]) => {
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("photo", type=Path)
@@ -142,7 +142,7 @@ def _frames(browser: Any, page: Any) -> None:
 
 
 def _cpu_seconds(browser: Any) -> float:
-    """Of all processes of the browser, the camera's among them."""
+    """Return the processor time of all processes of the browser, in seconds."""
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     return sum(float(process["cpuTime"]) for process in processes)
 

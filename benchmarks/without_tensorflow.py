@@ -1,8 +1,8 @@
-"""Every MobileNet's files as written here, beside those that TensorFlow's converter makes of the same graph.
+"""Comparison of the exported files of all MobileNets with the output of TensorFlow's converter.
 
     python -m benchmarks.without_tensorflow PHOTOS WORK_DIR [PHOTOS_A_CLASS]
 
-Both int8 files are made from the same calibration photos. Accuracies are those of the test photos. Writes
+Both int8 files use equal calibration photos. Accuracies are on the test photos. Writes
 `results/without_tensorflow.md`; needs TensorFlow, and the weights that the tests need.
 """
 
@@ -36,7 +36,7 @@ _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 
 
 def some_photos(photos: Path, folder: Path, count: int) -> Path:
-    """A folder of links to the first photos of each class."""
+    """Create a folder of links to the first photos of each class."""
     for class_folder in sorted(path for path in photos.iterdir() if path.is_dir()):
         (folder / class_folder.name).mkdir(parents=True, exist_ok=True)
         for photo in sorted(class_folder.iterdir())[:count]:
@@ -47,7 +47,7 @@ def some_photos(photos: Path, folder: Path, count: int) -> Path:
 
 
 def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
-    """A row of the table."""
+    """Return a row of the table."""
     graph = work / architecture.name / "graph.pb"
     train(
         TrainOptions(

@@ -1,9 +1,9 @@
-"""Flower models for the Android app and what they answer: a small MobileNet in all forms.
+"""Flower models and test vectors for the Android app: a small MobileNet in all quantizations.
 
     python -m tools.android_flowers --photos flower_photos --out build/android
 
-Photos of five kinds of flowers come in; four models (`OUT/flowers/*.tflite`, kept if they are there) and for each
-a folder of test vectors (`OUT/vectors/*`, see `write_vectors`) go out.
+Trains on photos of five kinds of flowers; writes four models (`OUT/flowers/*.tflite`, unless they exist) and a folder
+of test vectors for each (`OUT/vectors/*`, see `write_vectors`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from poets_edge.training.train import train
 _ARCHITECTURE = "mobilenet_0.25_128"  # the smallest: the app's tests need a real model, not a good one
 _PHOTOS_A_MODEL = 60
 _MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
-"""Name here -> what `export` appends to the graph's name."""
+"""Suffixes of the files of `export`, by name of the quantization."""
 
 
 def make_models(photos: Path, out: Path) -> dict[str, Path]:
-    """Train and export, unless it was done before."""
+    """Train and export, unless the models exist."""
     models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"
@@ -44,7 +44,7 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
 
 
 def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
-    """Write vectors of photos drawn evenly from all of them, portrait and landscape."""
+    """Write test vectors of a uniform sample of photos, portrait and landscape."""
     found = sorted(photo.file for photo in scan(photos).photos)
     chosen = found[:: max(1, len(found) // _PHOTOS_A_MODEL)][:_PHOTOS_A_MODEL]
     for name, model in models.items():
@@ -52,7 +52,7 @@ def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Make both."""
+    """Write models and test vectors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

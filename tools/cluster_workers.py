@@ -1,4 +1,4 @@
-"""The worker processes of `--cluster local:N`, for tests and benchmarks that kill them."""
+"""Process ids of the workers of `--cluster local:N`, for tests and benchmarks that kill them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def workers_of(parent: int) -> list[int]:
             above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             if above == parent and b"import serve" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
-        except OSError:  # it has just ended
+        except OSError:  # the process has ended meanwhile
             continue
     return found

@@ -1,11 +1,11 @@
-"""Compare what two revisions of the program write: `python -m tools.compare_revisions dbd5ef9`.
+"""Compare the outputs of two revisions of the program: `python -m tools.compare_revisions dbd5ef9`.
 
 Runs the cases of `tools/compare/cases.py` with a base revision and with the working tree (or a second revision) and
-compares everything that they print and write: graphs, models, records, JSON, pages, texts and exit statuses. What no
-two runs agree in is listed in `tools/compare/volatile.py`, what was changed on purpose in `tools/compare/intended.py`.
-Exits with 1 if there is any other difference.
+compares everything that they print and write: graphs, models, records, JSON, pages, texts and exit statuses. Volatile
+values are listed in `tools/compare/volatile.py`, intended changes in `tools/compare/intended.py`. Exits with status 1
+if there is any other difference.
 
-The base revision's outputs do not change: with --reference they are kept and reused.
+With --reference, the outputs of the base revision are saved and reused.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Comparison:
 
     Attributes:
         base: tree of the base revision.
-        new: tree that is compared with it.
+        new: tree to compare with the base revision.
         reference: outputs and fixtures of the base revision.
         outputs: outputs of the new tree.
         shared: photos and weights next to the checkout.
@@ -68,7 +68,7 @@ class Comparison:
         return sorted(set(lacking))
 
     def run(self, case: Case, rules: Rules, *, stderr: bool) -> list[Difference]:
-        """Run a case with both trees, the base revision's only if there is no reference, and compare."""
+        """Run a case with both trees (with the base revision only if there is no reference), and compare."""
         key = f"{case.name}-{reference_key(case, _FIXTURES)}"
         inputs = self._inputs(case)
         old = self.reference / "cases" / key
@@ -81,7 +81,7 @@ class Comparison:
         return compare_outputs(case.name, old, new, rules, stderr=stderr)
 
     def make_fixtures(self, cases: list[Case]) -> None:
-        """Make the fixtures of cases that are not there yet."""
+        """Create the missing fixtures of cases."""
         for case in cases:
             self.make_fixtures([_FIXTURES[name] for name in case.inputs])
             for name in case.inputs:
@@ -100,7 +100,7 @@ class Comparison:
 
 
 def main() -> int:
-    """Run the comparison that the command line asks for; returns the exit status."""
+    """Run the comparison of the command line; return the exit status."""
     options = _options()
     chosen = [case for case in CASES if any(fnmatchcase(case.name, pattern) for pattern in options.only)]
     if options.list:

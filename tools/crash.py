@@ -1,13 +1,13 @@
 """Kill commands at random moments, and at every rename and commit: `python -m tools.crash --kills 200 --points all`.
 
-After each kill every file is the earlier one or that of a whole run, none is lost, and graph, labels and record are of
-one training. The next run, undisturbed, gives the very bits of a run that was never disturbed, and leaves no file that
-such a run does not leave. With --writers, two and three at once in one place: trainings on different photos, exports,
-downloads. What is there must be of one of them.
+After each kill, every file must be the previous one or the output of a complete run, no file may be missing, and graph,
+labels and record must be of one training. The next run must give the bits and the files of an undisturbed run. With
+--writers, two or three commands run concurrently in one folder (trainings on different photos, exports, downloads); the
+outputs must be the outputs of one of them.
 
-Ctrl-C ends the part that runs, and what it has come to is told.
+Ctrl-C ends the current part and prints its results.
 
-Bits are compared of those files in which two undisturbed runs agree; reports with times in them are not among them.
+Only files that are equal in two undisturbed runs are compared; reports contain times and are excluded.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from tools.crash_commands import COMMANDS, Command, Line, files, names, train, w
 from tools.crash_points import Point, When, environment
 
 _A_CHECK = 5
-"""Kills of one command, one after the other, before it is left undisturbed and looked at."""
+"""Number of successive kills of a command before an undisturbed run and a check."""
 _LARGE = 30 << 20
-"""Bytes in the archive that no program could fetch and unpack in no time."""
+"""Minimum size of the archive in bytes, so that its download can be interrupted."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What all commands share: folders of photos, and the address of an archive."""
+    """Shared inputs of all commands: folders of photos, and the address of an archive."""
 
     work: Path
     photos: tuple[Path, ...]
@@ -68,14 +68,14 @@ class Ground:
         )
 
     def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
-        """Run it to its end; gives its status, and the last line it said."""
+        """Run `poets-edge LINE`; return its status and its last line."""
         process = self.start(line, cwd, point)
         _, said = process.communicate()
         return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 class Trial:
-    """One command on its ground: what is there before, what an undisturbed run makes of it, and what is wrong."""
+    """Trial of one command: the previous files, the files of an undisturbed run, and the detected faults."""
 
     def __init__(self, command: Command, ground: Ground) -> None:
         self.command, self.ground = command, ground
@@ -108,13 +108,13 @@ class Trial:
         shutil.rmtree(calm[1])
 
     def begin(self) -> Path:
-        """A folder to disturb the command in."""
+        """Return a new folder in which the command will be killed."""
         shutil.rmtree(self.torn, ignore_errors=True)
         shutil.copytree(self._ready, self.torn, symlinks=True)
         return self.torn
 
     def after_kill(self) -> list[str]:
-        """What is wrong right after a kill."""
+        """Return the faults after a kill."""
         there = files(self.torn)
         changed = {name for name, content in self.wanted.items() if self.before.get(name) != content}
         wrong = [f"{name} is lost" for name in self.before if name in self.wanted and name not in there]
@@ -126,7 +126,7 @@ class Trial:
         return wrong + _mixed(self.torn) + self._touched()
 
     def after_next(self) -> list[str]:
-        """Leave the next run undisturbed; gives what is wrong then."""
+        """Run the command undisturbed; return the faults afterwards."""
         done = self.command.once and self.wanted.keys() <= files(self.torn).keys()
         status, said = self.ground.run(self.command.after or self.command.line, self.torn)
         if status and not done:
@@ -167,7 +167,7 @@ def _make_device(cwd: Path) -> None:
 
 
 def _mixed(cwd: Path) -> list[str]:
-    """Whether graph, labels and record are not of one training, as a reader sees them."""
+    """Return whether a reader finds graph, labels and record of different trainings."""
     graph = cwd / "tf_files/retrained_graph.pb"
     try:
         if graph.exists():
@@ -178,10 +178,10 @@ def _mixed(cwd: Path) -> list[str]:
 
 
 def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
-    """Kill a command before and after its renames and commits; gives how many points, how many kills, what was wrong.
+    """Kill a command before and after its renames and commits; return the numbers of points and kills, and the faults.
 
     Args:
-        most: kills, if not as many as the command says.
+        most: maximum number of kills; by default the command's.
     """
     command = trial.command
     counter = trial.place / "points"
@@ -203,7 +203,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
 
 
 def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Kill commands at random moments; gives how often each was killed while it ran, and what was wrong."""
+    """Kill commands at random moments; return the number of kills of each running command, and the faults."""
     rng, wrong = Random(seed), []
     killed: Counter[str] = Counter()
     since = dict.fromkeys([trial.command.name for trial in trials], 0)
@@ -237,10 +237,10 @@ def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[st
 
 
 def writers(count: int, ground: Ground) -> tuple[int, list[str]]:
-    """Two or three at once in one place: of six rounds four train, one exports, one downloads.
+    """Run two or three commands concurrently in one folder: of six rounds, four train, one exports, one downloads.
 
     Returns:
-        How many rounds there were, and what was wrong.
+        The number of rounds, and the faults.
     """
     done, wrong = 0, []
     place = ground.work / "writers"
@@ -282,12 +282,12 @@ def _at_once(kind: str, many: int, ground: Ground, place: Path) -> list[str]:
     faults += [f"failed: {text.strip().splitlines()[-1:]}" for text in failed]
     left = [path for path in place.rglob(".*") if path.is_file()]
     for path in left:
-        path.unlink()  # told once
+        path.unlink()  # report it once
     return faults + [f"{path.relative_to(place)} was left behind" for path in left]
 
 
 def _exports_of_another(place: Path) -> list[str]:
-    """Exported files whose labels are not those of the graph beside them."""
+    """Return the exported files whose labels differ from the labels of the graph next to them."""
     from poets_edge.device.classifier import Classifier
 
     labels = read_trained(place / "tf_files/retrained_graph.pb").labels
@@ -296,7 +296,7 @@ def _exports_of_another(place: Path) -> list[str]:
 
 
 def archive_of(photos: Path) -> bytes:
-    """The codelab's archive in small: these photos, and a licence that is large for one."""
+    """Return a small version of the codelab's archive: some photos, and a large license file."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")
@@ -307,7 +307,7 @@ def archive_of(photos: Path) -> bytes:
 
 
 def draw(work: Path) -> tuple[Path, ...]:
-    """Three folders of photos, with class names of their own."""
+    """Draw three folders of photos with different class names."""
     photos = tuple(work / f"photos-{number}" for number in range(3))
     bare = Ground(work, (), "")
     for number, folder in enumerate(photos):

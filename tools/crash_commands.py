@@ -1,4 +1,4 @@
-"""The commands that write, as `tools.crash` kills them: their lines, what is there before, and what they leave."""
+"""Commands for `tools.crash`: their command lines, previous files and outputs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Line = tuple[str, ...]
 
 
 def train(photos: str, *more: str) -> Line:
-    """A training of a second: five classes of three photos, fifty steps."""
+    """Return a command line for a training of about a second: five classes of three photos, fifty steps."""
     return ("train", "--image_dir", photos, *_TRAIN, *more)
 
 
 _EARLIER, _NOW = "{photos-1}", "{photos-0}"
-"""Folders with other class names, so that files of two generations beside each other show."""
+"""Folders with different class names, which reveal a mix of files of two runs."""
 _FINE_TUNE = ("--fine-tune", "1", "--fine-tune-epochs", "2")
 _EXPORT = ("export", "--all", "--quiet")
 _INT8 = "tf_files/retrained_graph_int8.tflite"
@@ -28,17 +28,17 @@ _INT8 = "tf_files/retrained_graph_int8.tflite"
 
 @dataclass(frozen=True)
 class Command:
-    """One of them.
+    """A command to kill.
 
     Attributes:
-        line: its arguments; `{photos-0}` is a folder of photos.
-        first: run before it, undisturbed, where there is to be something that can be lost.
-        share: of a hundred random kills.
-        most: kills at renames and commits, spread evenly, where one run takes long; 0 for all.
-        after: run next where it was killed, in place of itself.
-        once: a whole result is refused by the next run, and is what it would have made.
-        removals: removing a file counts as a point too.
-        device: has a device called `pi`, whose home folder is `pi`.
+        line: arguments; `{photos-0}` is a folder of photos.
+        first: command that runs before, undisturbed, to write previous files.
+        share: number of kills per hundred random kills.
+        most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
+        after: command to run after a kill instead of this one.
+        once: whether the next run refuses an existing complete output, which then counts as its own.
+        removals: whether removing a file counts as a point.
+        device: whether the command needs a device called `pi`, whose home folder is `pi`.
     """
 
     name: str
@@ -103,11 +103,11 @@ COMMANDS = (
     Command("deploy", _DEPLOY, (train(_EARLIER), _EXPORT), share=4, most=24, removals=True, device=True),
     Command("undeploy", _UNDEPLOY, (train(_EARLIER), _EXPORT, _DEPLOY), share=4, most=32, removals=True, device=True),
 )
-"""`grid` needs Keras's weights of that architecture; its times, and so its report, are new in every run."""
+"""`grid` needs Keras's weights of its architecture; its report contains times, which change in every run."""
 
 
 def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
-    """The arguments of a line, with what its placeholders stand for in a folder."""
+    """Return the arguments of a line, with the placeholders replaced for a folder."""
     found: list[str] = []
     for word in line:
         if word == "{caches}":
@@ -119,7 +119,7 @@ def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
 
 
 def files(cwd: Path) -> dict[str, bytes]:
-    """What a command has left for its user: neither caches nor hidden files, whose bits are nobody's business."""
+    """Return the outputs of a command, without caches and hidden files."""
     found = {}
     for path in sorted(cwd.rglob("*")):
         name = path.relative_to(cwd).as_posix()
@@ -129,7 +129,7 @@ def files(cwd: Path) -> dict[str, bytes]:
 
 
 def names(cwd: Path) -> Counter[str]:
-    """The names of all files, hidden ones and caches too, without what is new in every run; of runs, one counts."""
+    """Return the names of all files, including hidden files and caches, without parts that change in every run."""
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
         for path in cwd.rglob("*")

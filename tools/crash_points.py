@@ -1,9 +1,8 @@
-"""Killed at every rename and at every commit, in whatever process of a command it happens.
+"""Kill points of a command: every rename and every commit in any of its processes.
 
-A rename is where a file gets its name, a commit is where SQLite keeps rows, and for commands that remove files a
-removal counts too: between two of these nothing can be lost that is not lost there. `environment` gives what makes a
-command count them, in itself and in its helpers, and be killed with its helpers at one of them; `tools.crash` goes
-through all.
+Files change at renames, at commits of SQLite and, for some commands, at removals, so kills between two of these points
+are equivalent to a kill at a point. `environment` returns environment variables with which a command and its helpers
+count the points, and are killed at one of them; `tools.crash` iterates over all points.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True)
 class Point:
-    """Where a command is killed.
+    """Point at which a command is killed.
 
     Attributes:
-        counter: a file that all its processes count in.
-        number: of the rename or commit, from 1; 0 kills nothing.
-        removals: whether removals count too.
+        counter: file in which all processes of the command count.
+        number: number of the rename or commit, from 1; 0 for none.
+        removals: whether removals count.
     """
 
     counter: Path
@@ -44,15 +43,15 @@ class Point:
     removals: bool = False
 
     def passed(self) -> int:
-        """How many there were."""
+        """Number of points passed."""
         return int(self.counter.read_bytes() or b"0")
 
 
 def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dict[str, str]:
-    """For a command that is run in `cwd`.
+    """Return the environment variables for a command that runs in `cwd`.
 
     Args:
-        archive: where `fetch-flowers` looks instead of the codelab's server: its address, bytes and SHA-256.
+        archive: address, size in bytes and SHA-256 of the archive for `fetch-flowers`, instead of the codelab's.
     """
     variables = {
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash_site"), str(ROOT))),
@@ -68,7 +67,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counts, and kills the process and its helpers at one of them."""
+    """Counter of points, which kills the process and its helpers at one of them."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
@@ -98,7 +97,7 @@ class _Points:
 
 
 def install() -> None:
-    """In each Python of a command: count, and be killed, as its environment says."""
+    """Install the counter in a Python process of a command, as set in its environment."""
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

@@ -1,4 +1,4 @@
-"""Pictures of the README and of docs/, made anew: a chart, a terminal.
+"""Generate the pictures of the README and of docs/: a chart, a terminal.
 
     python -m tools.pictures chart                 docs/images/grid.png, of the figures in benchmarks/results
     python -m tools.pictures terminal PHOTOS       docs/images/terminal.svg, of what `label` and `watch` print
@@ -33,7 +33,7 @@ IMAGES = ROOT / "docs/images"
 RESULTS = ROOT / "benchmarks/results"
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 TEST_PHOTOS = 500
-"""So many judged the accuracies in benchmarks/results/quantization_accuracy.md."""
+"""Number of test photos of the accuracies in benchmarks/results/quantization_accuracy.md."""
 
 _PHOTO = "daisy/21652746_cc379e0eea_m.jpg"
 _ROW, _LETTER, _MARGIN = 19, 8.4, 18
@@ -46,7 +46,7 @@ def main() -> None:
 
 @main.command()
 def chart() -> None:
-    """Draw the chart of the figures in benchmarks/results."""
+    """Draw the chart from the figures in benchmarks/results."""
     points = tuple(recorded_points())
     machine = {
         "cpu": "x86-64 with AVX-512",
@@ -86,13 +86,13 @@ def terminal(photos: Path) -> None:
         lines = []
         for shown in (f"label {model} flower_photos/{_PHOTO}", f"watch {model} --source camera --quiet"):
             printed = run(work, *shown.split()).splitlines()[:9]
-            # Without the times at the ends of lines: they tell how busy this machine was.
+            # Without the times at the ends of lines, which depend on the load of this machine.
             lines += [f"$ poets-edge {shown}", *(re.sub(r"(\(score = [\d.]+\)).*", r"\1", line) for line in printed)]
         (IMAGES / "terminal.svg").write_text(drawn_terminal(lines), encoding="utf-8")
 
 
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
-    """A PNG of few colours."""
+    """Save a PNG with few colours."""
     size = (round(image.width * scale), round(image.height * scale))
     image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
         path, optimize=True
@@ -100,7 +100,7 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
 
 
 def recorded_points() -> Iterator[GridPoint]:
-    """float32 and int8 of each architecture whose accuracy is on record."""
+    """Return the float32 and int8 points of each architecture with a recorded accuracy."""
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":
@@ -118,7 +118,7 @@ def recorded_points() -> Iterator[GridPoint]:
                 model=Path(f"{name}_{quantization}.tflite"),
                 size=round(mb * 1e6),
                 classes=len(LABELS),
-                # Which photos these were is not on record: taken as if the same ones were hard for all.
+                # The misclassified photos are not recorded: assume that all models misclassify similar photos.
                 correct=tuple(int(photo < round(accuracy / 100 * TEST_PHOTOS)) for photo in range(TEST_PHOTOS)),
                 repeats=1,
                 agreement=agreed / 100,
@@ -129,7 +129,7 @@ def recorded_points() -> Iterator[GridPoint]:
 
 
 def table(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a Markdown table that begin with an architecture."""
+    """Return the rows of a Markdown table that begin with an architecture."""
     for line in page.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| mobilenet_", line):
             name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
@@ -137,13 +137,13 @@ def table(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """A command's stdout."""
+    """Run a command and return its stdout."""
     command = [sys.executable, "-m", "poets_edge", *arguments]
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def drawn_terminal(lines: Sequence[str]) -> str:
-    """An SVG of a dark terminal; lines that start with a dollar sign were typed."""
+    """Return an SVG of a dark terminal; lines that start with a dollar sign are typed commands."""
     width = round(max(map(len, lines)) * _LETTER) + 2 * _MARGIN
     height = len(lines) * _ROW + 2 * _MARGIN
     rows = "\n".join(

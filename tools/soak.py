@@ -1,12 +1,11 @@
-"""A day of `watch` in minutes: `python -m tools.soak --frames 1000000 --losses 1000`.
+"""Accelerated endurance test of `watch`: `python -m tools.soak --frames 1000000 --losses 1000`.
 
-A camera that goes away and comes back, then a stream of small JPEGs, a quarter of them damaged. All of it runs
-through what `watch` runs (splitting, decoding, the model, smoothing, a trigger that starts a command, a folder that
-collects), as fast as it goes. Memory, file handles, threads and child processes are noted on the way, and must be as
-many at the end as after the first tenth.
+First a camera that is unplugged repeatedly, then a stream of small JPEGs, a quarter of them damaged. All frames pass
+through the pipeline of `watch` (splitting, decoding, the model, smoothing, a trigger, a collector) at full speed. The
+numbers of file handles, threads and child processes, and the memory, must not grow after the first tenth.
 
-Accelerated are the pictures (48 x 36 pixels, the same thousand again and again), the model (32 x 32 pixels), and the
-second that `watch` lets pass before it looks for a camera again.
+For speed, the test uses a thousand pictures of 48 x 36 pixels, a model of 32 x 32 pixels, and a short pause before a
+camera is opened again.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from poets_edge.progress import Silent
 
 MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
 MOST_GROWTH = 4.0
-"""MB from the first tenth to the end: an allocator's pools still fill for a while, a leak of 10 bytes a frame shows."""
+"""Maximum growth in MB after the first tenth: allows for allocator pools, and reveals a leak of 10 bytes per frame."""
 _PICTURES = 1000
 _FRAMES_A_LOSS = 5
 _SAMPLES = 50
@@ -45,7 +44,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """This process after so many frames: MB resident, open files, threads, children."""
+    """State of this process after a number of frames: resident MB, open files, threads, children."""
 
     frames: int
     megabytes: float
@@ -55,7 +54,7 @@ class Sample:
 
 
 class Sampler:
-    """A display that counts, and looks at this process now and then."""
+    """Display that counts frames and samples the process at intervals."""
 
     def __init__(self, frames: int) -> None:
         self.every = max(1, frames // _SAMPLES)
@@ -79,7 +78,7 @@ class Sampler:
 
 
 def sample(frames: int) -> Sample:
-    """Look at this process."""
+    """Return the state of this process."""
     status = Path("/proc/self/status").read_text()
     megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
     files = len(list(Path("/proc/self/fd").iterdir()))
@@ -88,7 +87,7 @@ def sample(frames: int) -> Sample:
 
 
 def pictures(rng: Random) -> list[bytes]:
-    """Small JPEGs: three in four sound, the others cut short, with bytes changed, or none at all."""
+    """Return small JPEGs, a quarter of them truncated, changed or replaced by other bytes."""
     found = []
     for number in range(_PICTURES):
         file = io.BytesIO()
@@ -111,7 +110,7 @@ def pictures(rng: Random) -> list[bytes]:
 
 
 def stream(rng: Random) -> FrameSource:
-    """Pictures that follow each other for ever, in chunks that begin and end anywhere."""
+    """Yield an endless stream of pictures in chunks with arbitrary boundaries."""
     data = b"".join(pictures(rng))
 
     def frames() -> Iterator[Frame | None]:
@@ -122,7 +121,7 @@ def stream(rng: Random) -> FrameSource:
 
 
 class LostCamera:
-    """Gives a few pictures and is unplugged; every second time it cannot be opened at first."""
+    """Camera that is unplugged after a few pictures, and every second time cannot be opened at first."""
 
     opened = 0
 
@@ -151,7 +150,7 @@ def camera() -> FrameSource:
 
 
 def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
-    """Watch so many frames; gives what was not as it should be."""
+    """Watch a number of frames; return the detected faults."""
     classifier = Classifier(MODEL, threads=1)
     sampler = Sampler(frames)
     trigger = Trigger(classifier.labels[0], Command("true"), 1, Silent())
@@ -177,13 +176,13 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Compare the end with the end of the first tenth."""
+    """Return the faults in a comparison of the last sample with the sample after the first tenth."""
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes
     if growth > MOST_GROWTH:
         wrong.append(f"{name}: memory grew by {growth:.1f} MB")
-    # The trigger's command is there at some moments: one child.
+    # The command of the trigger may be running: one child.
     for what in ("files", "threads", "children"):
         if getattr(last, what) > getattr(first, what) + 1:
             wrong.append(f"{name}: {what} {getattr(first, what)} -> {getattr(last, what)}")

@@ -1,4 +1,4 @@
-"""Train the backbone that ships inside the package: a MobileNet V1 0.25 at 128 px, distilled from a larger one.
+"""Train the embedded backbone of the package: a MobileNet V1 0.25 at 128 px, distilled from a larger one.
 
     pip install -e '.[train]' torch ninja
     python -m tools.train_embedded answers PHOTOS --teacher mobilenet_7_5_192_tf_no_top.h5 --run RUN
@@ -6,7 +6,7 @@
     python -m tools.train_embedded package --run RUN
     python -m tools.train_embedded evaluate FLOWERS --beside mobilenet_2_5_128_tf_no_top.h5
 
-The first two go on where they were stopped; RUN needs 0.8 GB a round. No weight of the teacher's is copied.
+The first two commands resume an interrupted run; RUN needs 0.8 GB per round. No weights of the teacher are copied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _run = click.option("--run", type=click.Path(path_type=Path), required=True, hel
 @click.option("--rounds", default=10, show_default=True, help="Crops a photo.")
 @_run
 def answers(photos: Path, teacher: Path, alpha: float, size: int, rounds: int, run: Path) -> None:
-    """Cut crops and write down the teacher's answers."""
+    """Crop the photos and write the teacher's features."""
     from tools.embedded.teacher import Teacher, write_rounds
 
     run.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def answers(photos: Path, teacher: Path, alpha: float, size: int, rounds: int, r
 @click.option("--minutes", default=75.0, show_default=True, help="Time to train, over all starts.")
 @_run
 def distil(minutes: float, run: Path) -> None:
-    """Train the student on the rounds that are there."""
+    """Train the student on the existing rounds."""
     from tools.embedded.distil import distil as train
 
     train(run, minutes)
@@ -52,7 +52,7 @@ def distil(minutes: float, run: Path) -> None:
 @main.command()
 @_run
 def package(run: Path) -> None:
-    """Write the shipped file from the student as it is now."""
+    """Write the packaged file from the current student."""
     from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.package import package as write
 
@@ -64,7 +64,7 @@ def package(run: Path) -> None:
 @click.option("--beside", type=click.Path(exists=True, path_type=Path), help="Google's weights, to compare with.")
 @click.option("--draws", default=4, show_default=True, help="Ways of halving the photos.")
 def evaluate(photos: Path, beside: Path | None, draws: int) -> None:
-    """Measure what the shipped weights are worth on PHOTOS, beside random ones."""
+    """Evaluate the packaged weights on PHOTOS, in comparison with random weights."""
     from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.evaluate import features, last_layer_accuracy, read_photos
 

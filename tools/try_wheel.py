@@ -1,9 +1,9 @@
-"""Try a wheel as its users will: installed into bare environments, run from a folder that is not this checkout.
+"""Test a wheel in new environments, outside of this checkout.
 
     python3 tools/try_wheel.py dist/poets_edge-0.3.0-py3-none-any.whl
 
-The machine that trains gets the wheel with `[train]` and goes through `quickstart`. The device gets the wheel alone,
-and labels a photo with the model. Needs nothing but Python; pip fetches what the wheel depends on.
+One environment has the wheel with `[train]` and runs `quickstart`; the other has the plain wheel and labels a photo
+with the model. Requires only Python; pip downloads the dependencies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(wheel: Path) -> None:
 
 
 def installed(home: Path, requirement: str) -> Path:
-    """The `poets-edge` of a new environment."""
+    """Return the `poets-edge` command of a new environment."""
     venv.create(home, with_pip=True)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", requirement], check=True, env=_bare())
@@ -44,7 +44,7 @@ def run(folder: Path, program: Path, *arguments: str | Path) -> None:
 
 
 def _bare() -> dict[str, str]:
-    """This environment's variables without those that would let the checkout or other weights in."""
+    """Return the environment variables without those that refer to the checkout or to weights."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_HOME")}
 
 

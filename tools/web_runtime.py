@@ -1,9 +1,9 @@
-"""Packs LiteRT's WebAssembly, which `npm run build` has put into web/build/runtime, into the package.
+"""Pack LiteRT's WebAssembly from web/build/runtime, the output of `npm run build`, into the package.
 
     python -m tools.web_runtime
 
-28 MB become one archive of 2.5 MB: its three builds have most of their bytes in common, which only packing them
-together brings out. `poets-edge web` unpacks it, so that neither building a wheel nor using it needs Node.
+28 MB are packed into one archive of 2.5 MB, since its three builds have most bytes in common. `poets-edge web` unpacks
+it, so that neither building nor using a wheel requires Node.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from poets_edge.exporting.web import RUNTIME_ARCHIVE
 
 _BUILT = Path(__file__).resolve().parent.parent / "web/build/runtime"
-_DICTIONARY = 32 << 20  # bytes: more than all files together
+_DICTIONARY = 32 << 20  # window size in bytes: more than all files together
 _LONG_AGO = 315532800  # 1980
 
 
 def main() -> None:
-    """Write the archive; the same files give the same bytes."""
+    """Write the archive reproducibly."""
     packed = io.BytesIO()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY}]
     with (

@@ -1,6 +1,6 @@
-"""Takes the screenshots of docs/web.md: `python -m tools.web_screenshots MODEL PHOTO`.
+"""Take the screenshots of docs/web.md: `python -m tools.web_screenshots MODEL PHOTO`.
 
-A `.tflite` and a photo come in; `docs/images/web-*.png` go out. Chromium must be installed.
+Input: a `.tflite` and a photo. Output: `docs/images/web-*.png`. Requires Chromium.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLOURS = 128
 
 
 def main() -> None:
-    """Write all three."""
+    """Write all screenshots."""
     model, photo = Path(sys.argv[1]), Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
@@ -69,7 +69,7 @@ def _save(page: Any, name: str) -> None:
 
 
 def make_video(photo: Path, path: Path) -> Path:
-    """The photo as a camera would show it, 640 x 480, as motion JPEG."""
+    """Write a video of the photo, 640 x 480, as motion JPEG."""
     with Image.open(photo) as picture:
         scale = max(640 / picture.width, 480 / picture.height)
         large = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))

@@ -1,5 +1,5 @@
-"""Comparison of what two revisions of the program write: cases, rules, running, differences.
+"""Comparison of the outputs of two revisions: cases, rules, running, differences.
 
-`cases` lists the command lines, `volatile` what no two runs agree in, `intended` what was changed on purpose. These
+`cases` lists the command lines, `volatile` the differences between any two runs, `intended` the intended changes. These
 three are data and are edited often; `running`, `outputs` and `differences` are the code that works on them.
 """

@@ -29,10 +29,10 @@ class Case:
 
     Attributes:
         name: unique, in letters, digits, "-" and ".".
-        lines: run one after another, the later ones also where an earlier one fails.
+        lines: run in order; later lines run even if an earlier one fails.
         inputs: names of the fixtures that are copied into the folder first.
-        prepare: makes further inputs; is called with the case's folder and with the shared folder.
-        shared: folders in the shared folder that the case needs, and is skipped without. "keras" is its KERAS_HOME.
+        prepare: function that writes further inputs, called with the case's folder and the shared folder.
+        shared: required folders in the shared folder; without them, the case is skipped. "keras" is its KERAS_HOME.
     """
 
     name: str

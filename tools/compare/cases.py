@@ -1,7 +1,7 @@
-"""The fixed list of cases, and the fixtures that they start from.
+"""List of cases, and their fixtures.
 
-To add a case, add a line. Photos are drawn and weights are the embedded ones where nothing else matters: that is fast
-and runs anywhere. `fetch-flowers`, `deploy` and `--on` are not here: they need a server.
+To add a case, add a line. Most cases use drawn photos and the embedded weights, which is fast and needs no data.
+`fetch-flowers`, `deploy` and `--on` are not included, since they need a server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEASURED = " ".join(
     for quantization in ("", "_int8")
 )
 
-# Made by the base revision for both trees, so that a difference shows only in the cases about what causes it.
+# Created by the base revision for both trees, so that a difference appears only in the cases of its cause.
 FIXTURES = (
     Case("photos", ("draw-photos photos --per-class 12",)),
     Case("trained", (f"{_TRAIN} --testing_percentage 30", "export --all"), ("photos",)),

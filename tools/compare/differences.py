@@ -1,4 +1,4 @@
-"""Differences between the outputs of two revisions, after the rules about volatile and intended ones."""
+"""Differences between the outputs of two revisions, except for volatile and intended ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tools.compare.documents import Content, Document, Number, nodes, read_conte
 from tools.compare.rules import Intended, Volatile, applies, at_or_below, at_path
 
 _SHOWN = 120
-"""Characters of a value in a report."""
+"""Maximum number of characters of a value in a report."""
 _LONG = 5000
-"""Lines above which common ones are no anchors: exact matching takes quadratic time."""
+"""Number of lines above which frequent lines are not matched, since exact matching takes quadratic time."""
 _NUMBER = re.compile(r"(?<!\w)\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _ABSENT = "(none)"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place in which two revisions differ.
+    """A difference between two revisions.
 
     Attributes:
         file: name of the output.
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a comparison; `used` collects the intended ones that have accepted or translated something."""
+    """The rules of a comparison; `used` collects the intended rules that had an effect."""
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]
@@ -54,7 +54,7 @@ def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bo
     """Return the differences of a case that no rule explains.
 
     Args:
-        old: outputs of the base revision, as `running.run_case` leaves them.
+        old: outputs of the base revision, as written by `running.run_case`.
         new: outputs of the other tree.
         stderr: also compare what the commands print on stderr.
     """
@@ -101,7 +101,7 @@ def _unless(accepting: list[Intended], differences: list[Difference], found: Rul
 
 
 def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
-    """Replace what is volatile."""
+    """Return the content with volatile parts replaced."""
     if isinstance(content, Document):
         for rule in quiet:
             if rule.json:
@@ -128,7 +128,7 @@ def _any(_: Any) -> str:
 
 
 def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:
-    """Change the values at a path."""
+    """Return the content with a function applied to the values at a path."""
     if at_path(pattern, path):
         return change(value)
     if isinstance(value, dict):
@@ -145,7 +145,7 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
         if translated is not before:
             found.used.add(rule)
     if isinstance(translated, list) and isinstance(new, list) and translated is not old:
-        # Other words make other widths of columns.
+        # Changed words change the widths of columns.
         translated, new = ([re.sub(" +", " ", line) for line in lines] for lines in (translated, new))
     old = translated
     if isinstance(old, Document) and isinstance(new, Document):
@@ -167,7 +167,7 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
 
 
 def _translated(content: Content, rule: Intended) -> Content:
-    """The base revision's output, as it would be after an intended change."""
+    """Return the output of the base revision after an intended change."""
     before, after = rule.replaced
     if before:
         if isinstance(content, Document):
@@ -231,14 +231,14 @@ def _line_differences(name: str, old: list[str], new: list[str]) -> Iterator[Dif
 
 
 def _apart(old: str, new: str) -> tuple[str, str]:
-    """Two lines from shortly before their first difference."""
+    """Return two lines, starting shortly before their first difference."""
     same = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
     start = max(0, same - _SHOWN // 3)
     return tuple(("…" if start else "") + _short(line[start:]) for line in (old, new))  # type: ignore[return-value]
 
 
 def _figures(lines: list[str]) -> list[str]:
-    """The numbers of a text, or those that a page shows: neither in tags nor in styles."""
+    """Return the numbers in a text, or in the visible text of a page."""
     shown, styles = [], False
     for line in lines:
         if line.startswith("<"):

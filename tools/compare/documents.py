@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Number(str):
-    """A JSON number as it is spelled, so that 1.0 differs from 1 and no digit is lost."""
+    """A JSON number with its spelling, so that 1.0 differs from 1 and no digit is lost."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -23,11 +23,11 @@ class Document:
 
 
 Content = Document | list[str] | bytes
-"""What is compared: a JSON document, lines of text, or the bytes of any other file."""
+"""Content to compare: a JSON document, lines of text, or the bytes of any other file."""
 
 
 def read_content(path: Path) -> Content:
-    """Read an output; pages are one tag and the text behind it a line, event files one event a line."""
+    """Read an output; pages have one tag with the following text per line, event files one event per line."""
     content = path.read_bytes()
     if "tfevents" in path.name:
         return _events(content)
@@ -45,7 +45,7 @@ def read_content(path: Path) -> Content:
     if path.suffix in (".html", ".svg"):
         text = text.replace("<", "\n<").replace(">", ">\n")
         return [line for line in map(str.strip, text.splitlines()) if line]
-    if path.suffix == ".stderr":  # bars end in empty lines
+    if path.suffix == ".stderr":  # progress bars end in empty lines
         return [line for line in text.splitlines() if line]
     return text.splitlines()
 
@@ -58,17 +58,17 @@ def _parse(text: str) -> Any:
 
 
 def _events(content: bytes) -> list[str]:
-    """TensorBoard's events without their times, each as one line, and each node of a graph as one."""
+    """Return TensorBoard's events without times: one line per event, and per node of a graph."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
     lines, start = [], 0
     while start < len(content):
-        # A record: length (8 bytes), its checksum (4), the event, its checksum (4).
+        # Format of a record: length (8 bytes), its checksum (4), the event, its checksum (4).
         (length,) = struct.unpack_from("<Q", content, start)
         event = Event.FromString(content[start + 12 : start + 12 + length])
         event.ClearField("wall_time")
-        # As text, in which attributes are sorted; their order in the bytes is random.
+        # As text, since attributes are sorted in it; their order in the bytes is random.
         lines += [" ".join(str(node).split()) for node in GraphDef.FromString(event.graph_def).node]
         event.ClearField("graph_def")
         lines.append(" ".join(str(event).split()))
@@ -77,7 +77,7 @@ def _events(content: bytes) -> list[str]:
 
 
 def nodes(graph: bytes) -> dict[str, str] | None:
-    """The nodes of a frozen graph by name; None if the bytes are not one."""
+    """Return the nodes of a frozen graph by name; None if the bytes are not a graph."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

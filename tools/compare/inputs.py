@@ -1,4 +1,4 @@
-"""Inputs of cases that no command makes: archives, divided and damaged photos, lists, frames, latencies."""
+"""Inputs of cases: archives, split folders, damaged photos, lists, frames, latencies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 _SIZE = (320, 240)
-"""Of frames, in pixels: width and height."""
+"""Width and height of frames in pixels."""
 
 
 def flowers(folder: Path, shared: Path) -> None:
@@ -23,7 +23,7 @@ def flowers(folder: Path, shared: Path) -> None:
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect: gray, and unlike ImageNet."""
+    """Copy the first ten pictures of each surface defect, which are gray and unlike ImageNet's."""
     for source in _classes(shared / "data/surface_defects"):
         _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
 
@@ -48,7 +48,7 @@ def archives(folder: Path, _: Path) -> None:
 
 
 def set_folders(folder: Path, _: Path) -> None:
-    """Divide the drawn photos into train, val and test folders."""
+    """Distribute the drawn photos over train, val and test folders."""
     for number, photo in enumerate(_photos(folder)):
         chosen = ("train", "train", "val", "train", "test")[number % 5]
         _copy([photo], folder / "divided" / chosen / photo.parent.name)
@@ -61,7 +61,7 @@ def nested(folder: Path, _: Path) -> None:
 
 
 def exclusions(folder: Path, _: Path) -> None:
-    """Write lists of photos to leave out: as the audit's page saves it, and one name a line."""
+    """Write lists of photos to exclude: in the format of the audit page, and with one name per line."""
     names = [photo.relative_to(folder / "photos").as_posix() for photo in _photos(folder)]
     listed = {"leave_out": names[:3], "belongs_to": {names[20]: "tulips", names[40]: "weeds"}}
     (folder / "exclude.json").write_text(json.dumps(listed))
@@ -74,7 +74,7 @@ def odd_photos(folder: Path, _: Path) -> None:
     first, second = (Image.open(photo).convert("RGB") for photo in (photos[0], photos[-1]))
     daisies, tulips = folder / "photos/daisy", folder / "photos/tulips"
     exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: turned by 90 degrees
+    exif[0x0112] = 6  # orientation: rotated by 90 degrees
     first.save(daisies / "turned.jpg", exif=exif)
     first.convert("L").save(daisies / "gray.png")
     first.convert("CMYK").save(daisies / "cmyk.jpg")
@@ -94,13 +94,13 @@ def odd_photos(folder: Path, _: Path) -> None:
 
 
 def copies(folder: Path, _: Path) -> None:
-    """Add changed copies of photos, from nearly the same to hardly alike, some of them in another class."""
+    """Add slightly to strongly changed copies of photos, some of them in another class."""
     for folders in ("photos", "flowers"):
         photos = sorted((folder / folders).rglob("*.jpg"))[::5]
         for number, photo in enumerate(photos):
             image = Image.open(photo).convert("RGB")
             width, height = image.size
-            share = number % 6 / 20  # up to a quarter cropped, darkened or turned
+            share = number % 6 / 20  # up to a quarter cropped, darkened or rotated
             cropped = image.crop((int(share * width), int(share * height), width, height)).resize(image.size)
             darker = ImageEnhance.Brightness(image).enhance(1 - 2 * share)
             changed = {
@@ -116,7 +116,7 @@ def copies(folder: Path, _: Path) -> None:
 
 
 def frames(folder: Path, shared: Path) -> None:
-    """Write thirty drawn photos as frames of one size: a folder, and an MJPEG file; and labels in other words."""
+    """Write thirty drawn photos as frames of one size, in a folder and an MJPEG file, and a file of other labels."""
     other_labels(folder, shared)
     (folder / "frames").mkdir()
     stream = b""
@@ -129,18 +129,18 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def without_record(folder: Path, _: Path) -> None:
-    """Copy the graph and its labels, but not its record: a graph as other programs leave it."""
+    """Copy the graph and its labels without the record, like a graph of another program."""
     for name in ("retrained_graph.pb", "retrained_labels.txt"):
         _copy([folder / "tf_files" / name], folder / "bare")
 
 
 def other_labels(folder: Path, _: Path) -> None:
-    """Write a labels file in other words."""
+    """Write a file of other labels."""
     (folder / "words.txt").write_text("Gänseblümchen\nLöwenzahn\nRosen\nSonnenblumen\nTulpen\n", "utf-8")
 
 
 def app(folder: Path, _: Path) -> None:
-    """Make what is taken for the Android app's folder."""
+    """Create a folder that passes for the Android app's."""
     (folder / "app/app/src/main").mkdir(parents=True)
     (folder / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
 

@@ -1,4 +1,4 @@
-"""Differences from the base revision that were made on purpose; `rules.Intended` says what an entry can express.
+"""Intended differences from the base revision; see `rules.Intended` for the fields.
 
 An entry is as narrow as possible: the case, the output and, in JSON, the path. For example:
 
@@ -9,7 +9,7 @@ An entry is as narrow as possible: the case, the output and, in JSON, the path. 
         renamed="agreement_with_float",
     )
 
-A value that must not change elsewhere keeps a case in which no entry is about it.
+If a value must not change elsewhere, some case must be without an entry for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Outputs of a case: the files that its commands have written, with names and paths that do not depend on the run."""
+"""Outputs of a case: the files written by its commands, with names and paths independent of the run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NAMES = (
     # collected-<date>-<time>-<number>.jpg
     (re.compile(r"(?<=/collected-)\d{8}-\d{6}-"), "TIME-"),
 )
-"""Parts of file names that are new in every run, and what stands for them."""
+"""Patterns of parts of file names that change in every run, with their replacements."""
 
 
 def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
-    """Copy new and changed files of a work folder to `outputs`/files, and list those that have gone.
+    """Copy new and changed files of a work folder to `outputs`/files, and list removed files.
 
     Args:
-        before: content of the files before the commands ran.
-        names: absolute paths, and what stands for them in texts.
+        before: contents of the files before the commands ran.
+        names: absolute paths, with their replacements in texts.
     """
     found = {path for path in folder.rglob("*") if path.is_file()}
     for path in sorted(found):
@@ -48,7 +48,7 @@ def _stable(name: str) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """Number files whose names differ in nothing but the time."""
+    """Number files whose names differ only in the time."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -68,7 +68,7 @@ def _replace_paths(path: Path, names: Mapping[str, str]) -> None:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Move a finished folder to its place; one that another process has put there meanwhile stays."""
+    """Rename a finished folder to its destination; a folder created there meanwhile by another process is kept."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         made.rename(target)

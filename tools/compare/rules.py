@@ -1,4 +1,4 @@
-"""Rules for differences: what is volatile in every run, and what was changed on purpose."""
+"""Rules for volatile and intended differences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Volatile:
-    """Something that differs between two runs of one revision. Its presence and its type are still compared.
+    """Value that differs between two runs of one revision. Its presence and type are still compared.
 
     Attributes:
-        reason: why it differs.
+        reason: cause of the difference.
         case: pattern of case names, as `fnmatch` reads it.
         file: pattern of output names, such as "*.stdout" or "*/report.html".
         json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
@@ -41,13 +41,13 @@ class Volatile:
 
 @dataclass(frozen=True, kw_only=True)
 class Intended:
-    """A difference from the base revision that was made on purpose.
+    """Intended difference from the base revision.
 
     With `json` alone, any difference at or below that path is accepted; with neither `json` nor one of the fields below
     it, any difference of the file, a missing or an additional file included.
 
     Attributes:
-        reason: what was changed, and why.
+        reason: the change and its purpose.
         case: pattern of case names, as `fnmatch` reads it.
         file: pattern of output names, as the comparison prints them.
         json: pattern of a path inside a JSON document, as in `Volatile`.
@@ -55,7 +55,7 @@ class Intended:
             one "*", a "*" in the new name stands for what it matched.
         replaced: old and new text; the first is replaced by the second in the base revision's text or JSON strings.
             The widths of columns may then differ.
-        figures: compare only the numbers of a text, or those that a page shows, in their order.
+        figures: compare only the numbers in a text, or in the visible text of a page, in order.
     """
 
     reason: str
@@ -68,12 +68,12 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Whether every difference is accepted; otherwise the old output is translated before it is compared."""
+        """Return whether every difference is accepted; otherwise the old output is translated for the comparison."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 
 def applies(rule: Volatile | Intended, case: str, file: str) -> bool:
-    """Return whether a rule is about an output of a case."""
+    """Return whether a rule applies to an output of a case."""
     return fnmatchcase(case, rule.case) and fnmatchcase(file, rule.file)
 
 

@@ -1,7 +1,7 @@
-"""Trees of the two revisions, and running cases with them.
+"""Trees of the two revisions, and execution of cases with them.
 
-A tree is a copy, so that edits during a run do not matter, and its version number is set to one value: models carry
-it, and a release must not change the bits of every file.
+A tree is a copy, so that edits during a run have no effect. Its version number is set to a constant, since models
+contain it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tools.compare.case import Case, Line, Respelled
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("poets_edge", "android_demo")
 _FOLDER_MARK = "{folder}"
-"""Stands for the folder of a fixture in its JSON files; a case has its own folder there."""
+"""Placeholder for the folder of a fixture in its JSON files, replaced by the folder of the case."""
 _TIMEOUT_SECONDS = 600
 _LIBRARIES = ("numpy", "pillow", "ai-edge-litert", "tensorflow", "tensorboard", "matplotlib", "h5py", "jinja2")
 _HIDDEN = (".home", ".cache")
 
 
 class ComparisonError(Exception):
-    """The comparison cannot be made."""
+    """The comparison is not possible."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """One revision's files.
+    """Files of one revision.
 
     Attributes:
         folder: holds `poets_edge`, for PYTHONPATH.
@@ -51,7 +51,7 @@ class Tree:
     base: bool
 
     def spelling(self, line: Line) -> str:
-        """Return a command line as this revision spells it."""
+        """Return a command line in the spelling of this revision."""
         if isinstance(line, Respelled):
             return line.old if self.base else line.new
         return line
@@ -77,7 +77,7 @@ def check_out(revision: str, folder: Path) -> None:
 
 
 def copy_working_tree(folder: Path) -> None:
-    """Write the program's files as they are now into a new folder."""
+    """Copy the program's files of the working tree into a new folder."""
     for part in _PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "build"))
     _set_version(folder)
@@ -92,7 +92,7 @@ def _set_version(folder: Path) -> None:
 
 
 def reference_key(case: Case, fixtures: Mapping[str, Case]) -> str:
-    """Return a hash of everything but the revision that decides a case's outputs."""
+    """Return a hash of everything except the revision that determines a case's outputs."""
     facts = [sys.version, *(f"{name} {_version(name)}" for name in _LIBRARIES), inspect.getsource(outputs)]
     for part in _with_fixtures(case, fixtures):
         made = inspect.getsource(part.prepare) if part.prepare else ""
@@ -116,7 +116,7 @@ def _version(library: str) -> str:
 
 
 def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run a fixture's lines and keep its folder at `target`, where every case that needs it copies it from."""
+    """Run a fixture's lines and save its folder as `target`, from which cases copy it."""
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         folder = _begin(fixture, inputs, shared, Path(scratch))
         for number, line in enumerate(fixture.lines, 1):
@@ -130,10 +130,10 @@ def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, ta
 
 
 def run_case(case: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run a case's lines in a fresh folder, and keep what they print and write in a new folder `target`.
+    """Run a case's lines in a fresh folder, and save their outputs in a new folder `target`.
 
     Raises:
-        ComparisonError: the base revision fails where it should not, or succeeds where it should fail.
+        ComparisonError: the base revision fails or succeeds unexpectedly.
     """
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:

@@ -1,4 +1,4 @@
-"""What differs between two runs of one revision; `rules.Volatile` says what an entry can express."""
+"""Differences between two runs of one revision; see `rules.Volatile` for the fields."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Stage two: train the student, from random weights, to see what the teacher saw.
+"""Stage two: train the student from random weights to reproduce the teacher's features.
 
-In: the rounds that `teacher` wrote. Out: `student.npz`, the weights in the order of the Keras model's
-`get_weights()`, with `checkpoint.pt` to go on from and `curve.csv`, the loss over time.
+Input: the rounds written by `teacher`. Output: `student.npz`, the weights in the order of the Keras model's
+`get_weights()`, `checkpoint.pt`, from which a run resumes, and `curve.csv`, the loss over time.
 
 A pass shows every photo's crop of one round, flipped or not and with its colours changed; the loss is the squared
-distance to the teacher's feature map plus that to its pooled features, each as a share of their variance. A linear
-layer, thrown away afterwards, turns the student's 256 features onto the teacher's axes. Most of the time is
-spent on smaller pictures, which cost less. The rate follows a cosine over the time that was given, so the
-training ends when it should on a machine with other work.
+distance to the teacher's feature map plus the distance to its pooled features, each relative to their variance. A
+linear layer, discarded afterwards, maps the student's 256 features to the teacher's axes. Most of the time is spent on
+smaller pictures, which cost less. The learning rate follows a cosine over the given time, so the training ends in
+time on a busy machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from poets_edge.core.files import replacing
 from tools.embedded.student import keras_weights, student
 
-BATCH = 32  # of each worker
+BATCH = 32  # per worker
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.02  # share of the time
@@ -41,10 +41,10 @@ SAVE_EVERY_S = 60.0  # between checkpoints
 
 
 def distil(run: Path, minutes: float, workers: int = 2, seed: int = 0) -> None:
-    """Train for `minutes` in all, going on from the checkpoint in `run` if there is one.
+    """Train for `minutes` in total, resuming from the checkpoint in `run` if it exists.
 
-    Each worker is a process of one thread with its share of every batch; they add up their gradients. Threads inside
-    one process meet hundreds of times a step, and on a machine with other work they wait for each other.
+    Each worker is a process of one thread with a part of every batch; gradients are summed over workers. Threads of
+    one process would synchronize hundreds of times per step, which is slow on a busy machine.
     """
     with tempfile.TemporaryDirectory() as meeting:
         multiprocessing.spawn(_work, (workers, f"file://{meeting}/meet", run, minutes, seed), nprocs=workers)
@@ -90,7 +90,7 @@ def _work(rank: int, workers: int, meeting: str, run: Path, minutes: float, seed
             pooled_loss = ((seen.mean((2, 3)) - targets.mean((2, 3))) ** 2).mean() / spread[1]
             optimizer.zero_grad(set_to_none=True)
             (map_loss + pooled_loss).backward()
-            # The clock travels with the gradients, so that all workers agree on the rate, the size and the end.
+            # The time is reduced with the gradients, so that all workers agree on rate, size and end.
             spent = torch.tensor([time.perf_counter() - last])
             last = time.perf_counter()
             mean = torch.cat([*(p.grad.flatten() for p in parameters), spent])
@@ -123,14 +123,14 @@ def _rate(progress: float) -> float:
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Depthwise filters and norms are not decayed: they are few, and pulling them to zero costs accuracy."""
+    """Return parameter groups; depthwise filters and norms are not decayed, since that costs accuracy."""
     full = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
     rest = [p for p in parameters if not (p.ndim == 4 and p.shape[1] > 1)]
     return [{"params": full, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Crops, answers, and the variance of the maps and of the pooled features, of round `number` (they repeat)."""
+    """Return crops, answers, and variances of maps and pooled features of a round; rounds repeat."""
     ready = sorted(run.glob("answers-*.npy"))
     answers = np.load(ready[number % len(ready)], mmap_mode="r")
     crops = np.load(str(ready[number % len(ready)]).replace("answers-", "crops-"), mmap_mode="r")
@@ -142,7 +142,7 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
+    """Return images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
 
     Half of both are flipped.
     """
@@ -160,7 +160,7 @@ def _distorted(
 
 
 def _colours(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each image the matrix [3, 3] and the offset [1, 3] of a change of hue, saturation, contrast and light."""
+    """Return matrix [3, 3] and offset [1, 3] of a change of hue, saturation and so on for each image."""
     grey = np.full((3, 3), 1 / 3)
     turn = rng.normal(0, 0.12 * strength, (count, 1, 1))
     spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)

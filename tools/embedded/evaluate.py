@@ -1,8 +1,7 @@
-"""The worth of a backbone: last-layer accuracy on photos that it has never seen.
+"""Evaluation of a backbone: last-layer accuracy on photos that it has not learned from.
 
-In: a folder of photos, one sub-folder a class, and weights. The photos are split in half by a fixed draw; the
-program's own head is trained on one half with its default options and tested on the other, then the other way round,
-so every photo is tested once.
+Input: a folder of photos with one sub-folder per class, and weights. The photos are split into two random halves; a
+head is trained on each half with default options and tested on the other, so every photo is tested once.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 
 
 def read_photos(folder: Path) -> tuple[Matrix, Indices]:
-    """Every photo of a folder, float32 [N, 128, 128, 3] in -1..1, and the number of its class."""
+    """Return the photos of a folder, float32 [N, 128, 128, 3] in -1..1, and their class numbers."""
     found = scan(folder)
     normalise = normaliser(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)
@@ -31,7 +30,7 @@ def read_photos(folder: Path) -> tuple[Matrix, Indices]:
 
 
 def features(images: Matrix, weights: Path | None) -> Matrix:
-    """Pooled features [N, 256] of the Keras model: with a weights file, or with random weights."""
+    """Return pooled features [N, 256] of the Keras model, with a weights file or random weights."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -48,7 +47,7 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
 
 
 def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> float:
-    """Share of photos that a head trained on the other half names rightly."""
+    """Return the fraction of photos that a head trained on the other half classifies correctly."""
     order = np.random.default_rng(seed).permutation(len(classes))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     nothing = LabelledVectors(vectors[:0], classes[:0])

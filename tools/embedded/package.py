@@ -1,4 +1,4 @@
-"""The student's weights as they are shipped: float16, in the order of the Keras model's `get_weights()`."""
+"""Packaging of the student's weights: float16, in the order of the Keras model's `get_weights()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poets_edge.core.files import replacing
 
 
 def package(student: Path, out: Path) -> int:
-    """Write the shipped file from the training's `student.npz`; gives its size in bytes.
+    """Write the packaged file from `student.npz`; return its size in bytes.
 
     Raises:
         ValueError: a weight does not fit into float16.

@@ -1,7 +1,7 @@
 """The student: Keras's MobileNet V1 0.25 without its top, written in PyTorch with a fast CPU batch norm.
 
-Layer for layer the network of `keras.applications.MobileNet(alpha=0.25, include_top=False, pooling="avg")`:
-`keras_weights` gives its weights in the order of that model's `get_weights()`.
+The layers are those of `keras.applications.MobileNet(alpha=0.25, include_top=False, pooling="avg")`:
+`keras_weights` returns the weights in the order of that model's `get_weights()`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _NormRelu(torch.autograd.Function):  # type: ignore[misc]
 
 
 class NormRelu(nn.Module):  # type: ignore[misc]
-    """Batch normalization, then ReLU6. Keeps moving averages, as Keras does."""
+    """Batch normalization with moving averages like Keras's, followed by ReLU6."""
 
     mean: torch.Tensor
     variance: torch.Tensor
@@ -55,7 +55,7 @@ class NormRelu(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         count, channels, height, width = x.shape
-        rows = x.permute(0, 2, 3, 1).reshape(-1, channels)  # free: the memory is channels-last already
+        rows = x.permute(0, 2, 3, 1).reshape(-1, channels)  # no copy: the memory is channels-last
         if self.training:
             y, mean, variance = _NormRelu.apply(rows, self.gamma, self.beta)
             self.mean.lerp_(mean, self.momentum)
@@ -67,7 +67,7 @@ class NormRelu(nn.Module):  # type: ignore[misc]
 
 
 class Convolution(nn.Module):  # type: ignore[misc]
-    """A convolution without bias, padded as Keras pads (stride 2: one row and column, below and right)."""
+    """Convolution without bias, with Keras's padding (stride 2: one row and column, below and right)."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, depthwise: bool = False) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
 
 
 def student() -> nn.Sequential:
-    """The untrained network: [N, 3, H, W] in -1..1, channels last -> [N, 256, H / 32, W / 32], not pooled."""
+    """Return the untrained network: [N, 3, H, W] in -1..1, channels last -> [N, 256, H / 32, W / 32], not pooled."""
     layers: list[nn.Module] = [Convolution(3, WIDTHS[0], 3, 2), NormRelu(WIDTHS[0])]
     for inputs, outputs, stride in zip(WIDTHS[:-1], WIDTHS[1:], STRIDES, strict=True):
         layers += [Convolution(inputs, inputs, 3, stride, depthwise=True), NormRelu(inputs)]
@@ -92,7 +92,7 @@ def student() -> nn.Sequential:
 
 
 def keras_weights(network: nn.Sequential) -> list[np.ndarray]:
-    """The weights in the order and the layout of the Keras model's `get_weights()`, float32."""
+    """Return the weights in the order and layout of the Keras model's `get_weights()`, float32."""
     arrays = []
     for layer in network:
         if isinstance(layer, Convolution):

@@ -1,13 +1,13 @@
-"""Stage one: cut crops out of the photos and write down what the teacher sees in each.
+"""Stage one: crop the photos, and write the teacher's features of each crop.
 
-In: a folder of photos and the teacher's weights. Out, for every round, two arrays of one row a photo:
+Input: a folder of photos and the teacher's weights. Output of each round: two arrays with one row per photo:
 
-    crops-RR.npy    uint8   [photos, 128, 128, 3]    the crop as the student will see it
+    crops-RR.npy    uint8   [photos, 128, 128, 3]    the crop at the student's input size
     answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map of the same crop
 
-The teacher sees the crop at its own resolution. Its features are standardized by the spread of the pooled
-features over the first photos and turned onto their 256 main axes (`axes.npz`), so that distances are kept and
-a quarter of the disk is needed. The mean over a map is the pooled feature: one array holds both answers.
+The teacher gets the crop at its own resolution. Its features are standardized by the standard deviation of the pooled
+features of the first photos and projected onto their 256 principal axes (`axes.npz`), which preserves distances and
+needs a quarter of the disk space. The mean over a map is the pooled feature, so one array contains both.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from poets_edge.core.files import replacing
 STUDENT_SIZE = 128
 MAP_SIZE = 4
 AXES = 256
-_SAMPLE = 2000  # photos that the axes are computed from
+_SAMPLE = 2000  # number of photos for computing the axes
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Which MobileNet V1 answers, and with which weights file (Keras's `..._tf_no_top.h5`)."""
+    """Architecture and weights file (Keras's `..._tf_no_top.h5`) of the teacher, a MobileNet V1."""
 
     alpha: float
     size: int
@@ -39,7 +39,7 @@ class Teacher:
 
 
 def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers: int = 2) -> None:
-    """Write rounds 0 to `rounds` - 1 into `out`; a round that is there already is kept."""
+    """Write rounds 0 to `rounds` - 1 into `out`; existing rounds are kept."""
     paths = sorted(photos.rglob("*.jpg"))
     model = _converted(teacher, out)
     with multiprocessing.get_context("spawn").Pool(workers, _start, (model, teacher.size)) as pool:
@@ -62,7 +62,7 @@ def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers
 
 
 def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, float, float, float]:
-    """A random part of a picture: 30 to 100 % of its area, sides 3:4 to 4:3."""
+    """Return a random box in a picture: 30 to 100 % of its area, aspect ratio 3:4 to 4:3."""
     while True:
         area = width * height * rng.uniform(0.3, 1.0)
         ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
@@ -73,7 +73,7 @@ def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, 
 
 
 def area_weights(inputs: int, outputs: int) -> np.ndarray:
-    """The [outputs, inputs] matrix that averages a row of `inputs` cells into `outputs` equal parts."""
+    """Return the matrix [outputs, inputs] that averages `inputs` cells into `outputs` equal parts."""
     edges = np.linspace(0, inputs, outputs + 1)
     cells = np.arange(inputs)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
@@ -81,7 +81,7 @@ def area_weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def _converted(teacher: Teacher, out: Path) -> Path:
-    """The teacher as a .tflite that gives its last feature map: the interpreter is the fastest way to run it."""
+    """Return the teacher as a .tflite with its last feature map as output; the interpreter runs it fastest."""
     path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
     if not path.exists():
         import keras
@@ -94,7 +94,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
         function = tf.function(
             lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, *shape), tf.float32)]
         )
-        # Frozen first: converted as it is, the model answers NaN (TensorFlow 2.21).
+        # Frozen first, since the direct conversion gives NaN (TensorFlow 2.21).
         frozen = convert_variables_to_constants_v2(function.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
         with replacing(path) as temporary:
@@ -103,7 +103,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
 
 
 def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
-    """Mean and spread of the pooled features, and their main axes, over the first photos uncropped."""
+    """Return mean, standard deviation and principal axes of the pooled features of the first photos, uncropped."""
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]
@@ -131,7 +131,7 @@ def _start(model: Path, size: int) -> None:
 
 
 def _look(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
-    """One photo's crop for the student, uint8 [128, 128, 3], and the teacher's map of it, float32 [4, 4, C]."""
+    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map of it, float32 [4, 4, C]."""
     path, seed = job
     with Image.open(path) as opened:
         image = opened.convert("RGB")

@@ -1,11 +1,11 @@
-"""Give the program hostile files, and see that it answers, or refuses with one line.
+"""Fuzzer: run commands on hostile files, which must be accepted or refused in one line.
 
     python -m tools.fuzz --seconds 60 --seed 1 --kinds models,photos
     python -m tools.fuzz --tries models=10000,photos=2000 --report fuzzing.md
 
-A file is made from a seed number, so a run with the same seed tries the same files. What ends in a fault (a signal, a
-hang, a traceback, more than a gigabyte, a score that is no number, a failure without a word) is kept under --keep, with
-the command that shows it, and the exit status is 1.
+Files are generated from a seed, so runs with equal seeds try equal files. Files that cause a fault (a signal, a hang, a
+traceback, more than a gigabyte, a score that is not a number, a failure without a message) are saved under --keep, with
+the command that reproduces it, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _LATE = (
     "PIL.PngImagePlugin",
     "PIL.JpegImagePlugin",
 )
-"""Imported by functions, when they are called."""
+"""Modules that are imported lazily."""
 _TRIES_A_REPORT = 100
 Case = tuple[list[str], list[Path]]
-"""A command, and the files that make it what it is."""
+"""A command, and its input files."""
 
 
 def _model(seeds: Path, work: Path, rng: Random) -> Case:
@@ -64,7 +64,7 @@ def _model(seeds: Path, work: Path, rng: Random) -> Case:
         ["android", str(file), "--app", "app", "--json"],
         ["benchmark", str(file), *_SHORT, "--json"],
     ]
-    # A stand-in for the app: the model is checked and copied, nothing is built.
+    # An incomplete app: the model is checked and copied, but the app is not built.
     manifest = work / "app/app/src/main/AndroidManifest.xml"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("<manifest/>\n")
@@ -93,7 +93,7 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """A graph that is labelled with or exported: what is none of our networks loads TensorFlow, some seconds each."""
+    """Return a command on a graph; graphs of other networks load TensorFlow, which takes some seconds."""
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
@@ -199,7 +199,7 @@ _TRAIN = [
     *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
     *("--how_many_training_steps", "1", "--folds", "0"),
 ]
-"""Fills the caches of a case, and reads them once they are damaged."""
+"""Arguments of a training that fills caches, and reads them after damage."""
 
 
 def _cache(seeds: Path, work: Path, rng: Random) -> Case:
@@ -217,7 +217,7 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _of_folder(seeds: Path, place: str, rng: Random) -> list[str]:
-    """A command that reads all photos of a folder, an archive or an address."""
+    """Return a command that reads all photos of a folder, an archive or an address."""
     if rng.random() < 0.3:
         return [*_TRAIN[:1], place, *_TRAIN[2:], "--quiet"]
     return ["evaluate", str(seeds / "seed_graph.tflite"), place, "--set", "all", "--json"]
@@ -266,7 +266,7 @@ _STRICT_KINDS = ("servers", "archives", "exclude", "devices")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
-    """Make the n-th file of a kind, run a command on it, and keep it where that ended in a fault."""
+    """Generate the n-th file of a kind, run a command on it, and save the file after a fault."""
     rng = Random(f"{seed} {kind} {number}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         work = Path(name)
@@ -310,7 +310,7 @@ def main() -> int:
             while number < tries[kind] if tries else time.monotonic() < end:
                 outcomes[kind].append(fuzz(kind, number, given.seed, seeds, given.keep))
                 number += 1
-                if given.report and number % _TRIES_A_REPORT == 0:  # a long run that is ended has said what it reached
+                if given.report and number % _TRIES_A_REPORT == 0:  # an interrupted run has printed its results so far
                     given.report.write_text(table(outcomes, given.seed))
     text = table(outcomes, given.seed)
     print(text)
@@ -320,7 +320,7 @@ def main() -> int:
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """The seeds with what is too large, or too much of its machine, to keep: caches, and the result of a benchmark."""
+    """Prepare seeds that are not stored because they are large or depend on the machine: caches, and a benchmark."""
     import os
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -365,7 +365,7 @@ def _draw_folder(work: Path) -> None:
 
 
 def _load_all() -> None:
-    """Load what commands import, once for all forks."""
+    """Import the modules of all commands once, before forking."""
     from poets_edge.cli import COMMANDS
     from poets_edge.photos import http
     from poets_edge.tflite.interpreter import find_runtime
@@ -375,14 +375,14 @@ def _load_all() -> None:
     for module in _LATE:
         importlib.import_module(module)
     find_runtime()
-    http.SECONDS = 1.0  # or each slow server would take a quarter of a minute
-    # A search for garbage in a fork would touch, and so copy, every page of what is loaded here.
+    http.SECONDS = 1.0  # limits the time of slow servers, 15 s by default
+    # Garbage collection in a fork would copy all memory pages of the parent.
     gc.collect()
     gc.freeze()
 
 
 def _draw_photos(seeds: Path) -> None:
-    """The photos that the seeds' record names, so that an export has something to judge with."""
+    """Draw the photos in the record of the seeds, so that an export can be evaluated."""
     record = json.loads((seeds / "seed_graph.json").read_bytes())
     for number, name in enumerate(record["photos"]):
         path = seeds / "photos" / name
@@ -393,7 +393,7 @@ def _draw_photos(seeds: Path) -> None:
 
 
 def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
-    """How many tries of each kind ended in what."""
+    """Return a table of the outcomes of each kind."""
     kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent", "touched")
     lines = [
         f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",

@@ -1,4 +1,4 @@
-"""Archives of photos with lying headers, and lists of photos to exclude."""
+"""Archives of photos with wrong headers, and lists of photos to exclude."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def make_archive(photos: dict[str, bytes], rng: Random) -> tuple[str, bytes]:
-    """Return the suffix and the bytes of a damaged or lying archive of photos, by name."""
+    """Return the suffix and the bytes of a damaged or inconsistent archive of photos."""
     if rng.random() < 0.5:
         return ".zip", _cut(_lying_zip(photos, rng), rng)
     return ".tar", _cut(_lying_tar(photos, rng), rng)
@@ -80,7 +80,7 @@ def _lying_header(name: str, content: bytes, rng: Random) -> bytes:
     elif kind == 3:
         header[rng.randrange(512)] = rng.randrange(256)
     header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)  # a right checksum, or the rest would not be looked at
+    header[148:156] = b"%06o\0 " % sum(header)  # a correct checksum, so that the rest is read
     repeat = rng.choice((1, 1, 1, 3, 3000))
     return bytes(header) * repeat
 
@@ -104,7 +104,7 @@ def _lying_zip(photos: dict[str, bytes], rng: Random) -> bytes:
 
 
 def make_list(rng: Random) -> bytes:
-    """Return a list of photos to exclude, of any content."""
+    """Return a list of photos to exclude, with arbitrary content."""
     if rng.random() < 0.25:
         lines = [str(rng.choice(_VALUES)) for _ in range(rng.randrange(6))]
         return "\n".join(lines).encode("utf-8", "surrogatepass")

@@ -22,12 +22,12 @@ _OPERATIONS = (
 
 
 def mutate(graph: bytes, rng: Random) -> bytes:
-    """A graph with one to three things changed, or its bytes broken."""
+    """Return a graph with one to three changes, or damaged bytes."""
     return break_bytes(graph, rng) if rng.random() < 0.4 else mutate_nodes(graph, rng)
 
 
 def mutate_nodes(graph: bytes, rng: Random) -> bytes:
-    """A sound protocol buffer with one to three things changed."""
+    """Return a valid protocol buffer with one to three changes."""
     changed = GraphDef.FromString(graph)
     for _ in range(rng.randint(1, 3)):
         node = rng.choice(changed.node)

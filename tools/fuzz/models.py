@@ -1,4 +1,4 @@
-"""Mutated `.tflite` files: by their schema, by their bytes, and by what is appended to them."""
+"""Mutated `.tflite` files: changes of schema objects, bytes and appended files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FORMATS = {"b": "<b", "B": "<B", "?": "<B", "i": "<i", "I": "<I", "q": "<q", "Q
 
 
 def mutate(model: bytes, rng: Random) -> bytes:
-    """A model with one to four things changed."""
+    """Return a model with one to four changes."""
     end = model.find(b"PK\x03\x04")
     body, rest = (model[:end], model[end:]) if end > 0 else (model, b"")
     kind = rng.random()
@@ -58,7 +58,7 @@ def mutate(model: bytes, rng: Random) -> bytes:
 
 
 class _Places(tables._Parser):
-    """Notes where every value lies while it parses."""
+    """Parser that records the position of every value."""
 
     def __init__(self, view: memoryview) -> None:
         super().__init__(view, schema.MODEL, True)
@@ -111,7 +111,7 @@ def _set(changed: bytearray, place: int, code: str, rng: Random) -> None:
 
 
 def _by_tree(body: bytes, rng: Random) -> bytes:
-    """Change the model's objects and write them anew: a sound FlatBuffer of a model that makes no sense."""
+    """Return a valid FlatBuffer of an inconsistent model, from changed objects."""
     from ai_edge_litert import schema_py_generated as generated
 
     tree = generated.ModelT.InitFromPackedBuf(body, 0)
@@ -173,7 +173,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """The files behind a model without its checksum, so that more than the checksum is tried."""
+    """Return the files appended to a model without the checksum, which would hide other faults."""
     if not rest:
         return rest
     target = io.BytesIO()
@@ -213,7 +213,7 @@ def _archive(body: bytes, rest: bytes, rng: Random) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def _bomb(body: bytes, rest: bytes, method: int) -> bytes:
-    """A model whose labels are 64 MB of zeros; made once, since that takes seconds."""
+    """Return a model whose labels are 64 MB of zeros; cached, since it takes seconds."""
     target = io.BytesIO()
     target.write(body)
     with zipfile.ZipFile(io.BytesIO(rest)) as archive, zipfile.ZipFile(target, "a", method) as written:

@@ -1,4 +1,4 @@
-"""Mutated pictures of all formats, and pictures whose headers promise more than there is."""
+"""Mutated pictures of all formats, and pictures with wrong sizes in their headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODES = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "I;16")
 
 
 def make(rng: Random) -> tuple[str, bytes]:
-    """The suffix and the bytes of a picture that is not quite one."""
+    """Return the suffix and the bytes of a damaged picture."""
     kind = rng.random()
     if kind < 0.08:
         return ".png", _promising_png(rng)
@@ -26,7 +26,7 @@ def make(rng: Random) -> tuple[str, bytes]:
     name = rng.choice(list(FORMATS))
     picture = _picture(rng, name)
     if kind < 0.2:
-        return rng.choice(list(FORMATS.values())), picture  # another format than its name says
+        return rng.choice(list(FORMATS.values())), picture  # a format that does not match the name
     return FORMATS[name], _broken(picture, rng)
 
 
@@ -41,7 +41,7 @@ def _picture(rng: Random, name: str) -> bytes:
     file = io.BytesIO()
     try:
         image.save(file, name, **({"progressive": True} if name == "JPEG" and rng.random() < 0.5 else {}))
-    except (OSError, ValueError, KeyError):  # not every format has every mode
+    except (OSError, ValueError, KeyError):  # some formats lack some modes
         file = io.BytesIO()
         Image.new("RGB", size, "red").save(file, name)
     return file.getvalue()
@@ -56,7 +56,7 @@ def _broken(picture: bytes, rng: Random) -> bytes:
         start = rng.randrange(len(changed))
         changed[start : start + rng.randrange(1, 200)] = rng.randbytes(rng.randrange(1, 200))
         return bytes(changed)
-    reach = min(len(changed), 64 if kind == 2 else len(changed))  # headers are where sizes are
+    reach = min(len(changed), 64 if kind == 2 else len(changed))  # sizes are in the headers
     for _ in range(rng.randrange(1, 12)):
         changed[rng.randrange(reach)] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
     return bytes(changed)

@@ -1,4 +1,4 @@
-"""Mutated JSON: records beside graphs, results of benchmarks, and weights and graphs by their bytes."""
+"""Mutated JSON records and benchmark results, and damaged bytes of weights and graphs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BROKEN = (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN")
 
 
 def mutate(record: bytes, rng: Random) -> bytes:
-    """A record with one to three values changed, removed or added, or its text broken."""
+    """Return a record with one to three values changed, removed or added, or with damaged text."""
     if rng.random() < 0.15:
         return rng.choice(
             (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN", record[: rng.randrange(len(record))])
@@ -39,7 +39,7 @@ def mutate(record: bytes, rng: Random) -> bytes:
 
 
 def break_bytes(data: bytes, rng: Random) -> bytes:
-    """Bytes cut short, changed, or with others put in."""
+    """Return truncated or changed bytes, or with insertions."""
     changed = bytearray(data)
     kind = rng.randrange(3)
     if kind == 0:

@@ -1,7 +1,7 @@
-"""The small sound files that mutations start from: `python -m tools.fuzz.seeds` writes tests/corpus/seeds.
+"""Small valid files for mutations: `python -m tools.fuzz.seeds` writes tests/corpus/seeds.
 
-A network of three convolutions on pictures of 32 x 32 pixels, of random weights: its frozen graph with labels and
-record, and its exports in all forms. Some kilobytes each, so that a thousand of them are quickly changed and read.
+A network of three convolutions with random weights on pictures of 32 x 32 pixels: its frozen graph with labels and
+record, and its exports in all quantizations. Each has some kilobytes, so that mutations are fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write the seeds into a folder, with the few photos that they are exported with."""
+    """Write the seeds into a folder, with the photos used by the exports."""
     import tensorflow as tf
 
     from poets_edge.exporting.export import ExportOptions, export

@@ -1,7 +1,7 @@
-"""Runs the command line over one file after the other, each time in a fork of this process.
+"""Execution of command lines in forks of this process.
 
-Python, numpy and the interpreter are loaded once; a fork takes a millisecond or two, so thousands of files an hour are
-many. Each run has limits of memory and time of its own, and nothing that it breaks survives it.
+Python, numpy and the interpreter are loaded once, and a fork takes a millisecond or two, so thousands of files per hour
+can be tried. Each run has its own limits of memory and time, and cannot affect later runs.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds and bytes of memory beyond which a run is a fault."""
+    """Limits of seconds and bytes of memory, beyond which a run is a fault."""
 
     seconds: float
     memory: int
 
 
 USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
-"""Without those in which it waits for a core: on a machine whose cores others keep busy, nothing hangs for that."""
+"""Limits, without the time of waiting for a core on a busy machine."""
 _LONGEST = 3600.0
-"""All in all."""
+"""Maximum seconds of a run, including waiting."""
 _LOOK_SECONDS = 1.0
 _NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
-"""A text in JSON: what a model says of itself may hold any word."""
+"""Text in JSON, which may contain any word."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
         kind: "answered", "one line", or a fault: "signal", "hang", "traceback", "memory", "no number", "silent".
-        detail: the last line it said, or what signal ended it.
-        megabytes: its largest size in memory.
+        detail: last line of output, or the signal that ended the run.
+        megabytes: peak memory.
     """
 
     kind: str
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Lim
     """Run `poets-edge ARGUMENTS` in a fork, in a folder of its own.
 
     Args:
-        apart: in a fresh Python, for what loads TensorFlow: its threads do not survive a fork.
+        apart: whether to start a new Python, for commands with TensorFlow, whose threads do not survive a fork.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before = time.monotonic()
@@ -113,7 +113,7 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
 
 
 def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struct_rusage]:
-    """The status of a child, which is ended when its time is over; -SIGXCPU says so."""
+    """Return the status of a child; after the time limit, the child is killed and the status is -SIGXCPU."""
     descriptor = os.pidfd_open(child)
     starved: dict[str, float] = {}
     try:
@@ -127,12 +127,12 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
         os.close(descriptor)
     _, status, usage = os.wait4(child, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)  # what it may have left behind
+        os.killpg(child, signal.SIGKILL)  # remaining processes
     return os.waitstatus_to_exitcode(status), usage
 
 
 def _starved(session: int) -> dict[str, float]:
-    """Seconds for which each process of a session has been ready to run and got no core, by its number."""
+    """Return the seconds that each process of a session has waited for a core, by process id."""
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""A web server of photos that lies: each site, and each of its answers, follows from the number in its address."""
+"""Web server with faulty answers, which are determined by the number in the address of a site."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _photos() -> dict[str, bytes]:
 
 
 def _content(name: str, seed: int) -> bytes | None:
-    """Return what an honest server sends of a path below a site."""
+    """Return the answer of a correct server to a path below a site."""
     photos = _photos()
     if name in photos:
         return photos[name]
@@ -109,7 +109,7 @@ def _answer(method: str, path: str, headers: dict[str, str]) -> Iterator[bytes]:
     name = folder if folder.endswith((".zip", ".tar")) else name
     rng = Random(f"{seed} {method} {path} {headers.get('range')}")
     content = _content(name, seed)
-    honest = Random(seed).random()  # some sites lie at once, others late
+    honest = Random(seed).random()  # faults of some sites occur at once, of others later
     if content is None:
         yield b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         return
@@ -199,7 +199,7 @@ class _Server(socketserver.ThreadingTCPServer):
 def address() -> str:
     """Start the server, once, and return its address.
 
-    It is a process of its own, since forks would count the memory of its answers as theirs; it ends with this process.
+    The server is a separate process, so that its memory does not count for forks; it ends with this process.
     """
     command = [sys.executable, "-m", "tools.fuzz.web"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)

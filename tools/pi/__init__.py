@@ -1,1 +1,1 @@
-"""The system of a Raspberry Pi in a folder, under emulation: what the tests of that device run on."""
+"""Emulated Raspberry Pi systems in folders, for tests."""

@@ -1,4 +1,4 @@
-"""The boards: what makes the system of one differ from that of another."""
+"""Boards: architecture, packages and wheels of each emulated system."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 PYTHON = "3.11"
 VENV = "home/pi/poets"
 POETS_EDGE = (f"/{VENV}/bin/python", f"/{VENV}/bin/poets-edge")
-"""How `emulate` runs the installed program."""
+"""Command with which `emulate` runs the installed program."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a Pi's system is put together.
+    """Components of a Pi's system.
 
     Attributes:
-        qemu: the emulator's file name.
-        debs: Debian packages beside Python.
-        install: what the user gives to `pip install`.
-        wheels: what the host fetches for that; the wheel's own dependencies where empty.
-        platforms: of the wheels that fit.
+        qemu: file name of the emulator.
+        debs: Debian packages in addition to Python.
+        install: arguments of `pip install`.
+        wheels: wheels that the host downloads; by default the dependencies of poets_edge's wheel.
+        platforms: platform tags of the wheels.
         features: the line in /proc/cpuinfo.
-        links: symbolic links that Debian's packages make when they are configured, which needs no doing here.
+        links: symbolic links that Debian's packages create when they are configured.
     """
 
     qemu: str
@@ -42,7 +42,7 @@ ARCHITECTURES = {
         (*(f"manylinux_2_{glibc}_aarch64" for glibc in (36, 34, 31, 28, 27, 17)), "manylinux2014_aarch64"),
         "fp asimd evtstrm crc32 cpuid",
     ),
-    # For 32 bits nobody makes wheels of numpy and Pillow: they are Debian's.
+    # For 32 bits, numpy and Pillow have no wheels; Debian's packages are used.
     "armhf": Architecture(
         "qemu-arm-static",
         ("python3-numpy", "python3-pil"),
@@ -56,4 +56,4 @@ ARCHITECTURES = {
 
 
 class ImpossibleError(Exception):
-    """This machine cannot make or run such a system; the message says why."""
+    """This machine cannot create or run the system; the message has the reason."""

@@ -1,4 +1,4 @@
-"""Debian's packages: those the host needs, and those the system is made of."""
+"""Installation of Debian packages on the host and download for the emulated system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def prepare_host(architecture: Architecture) -> None:
-    """Install what making and running such a system takes. Raises ImpossibleError."""
+    """Install the host packages for creating and running a system. Raises ImpossibleError."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise ImpossibleError("it is made on Linux on x86-64 only")
     if os.geteuid() != 0:
@@ -39,15 +39,14 @@ def prepare_host(architecture: Architecture) -> None:
 
 @contextlib.contextmanager
 def _host_packages() -> Iterator[None]:
-    """The host's apt, one user at a time: two systems may be made at once, beside the Android app's build,
-    which takes the same lock."""
+    """Context manager for exclusive use of the host's apt, which concurrent builds use, too."""
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]:
-    """Fetch packages and what they need, with an apt that knows nothing of the host's packages."""
+    """Download packages and their dependencies, with an apt configuration independent of the host."""
     shutil.rmtree(apt, ignore_errors=True)
     for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (apt / folder).mkdir(parents=True)
@@ -78,7 +77,7 @@ def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]
 
 
 def _debian_mirror() -> str:
-    """Where the host has its own packages from."""
+    """Return the mirror of the host's packages."""
     with _host_packages():
         listed = run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
     sites = [line.split()[0] for line in listed.splitlines() if line.endswith(" Debian") and "security" not in line]
@@ -88,10 +87,10 @@ def _debian_mirror() -> str:
 
 
 def run(*command: str) -> str:
-    """The output of a program of the host. Raises CalledProcessError."""
+    """Return the output of a program of the host. Raises CalledProcessError."""
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
 
 
 def last_line(error: subprocess.CalledProcessError) -> str:
-    """The reason, as programs give it."""
+    """Return the last line of a failed program's output, as the reason."""
     return (str(error.stderr).strip().splitlines() or ["no message"])[-1]

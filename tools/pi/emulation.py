@@ -1,7 +1,7 @@
-"""Running programs of another processor inside a root folder, with qemu's user-mode emulation.
+"""Execution of programs for another processor in a root folder, with qemu's user-mode emulation.
 
-Nothing is mounted, and no binfmt handler is registered in the kernel: inside the folder Python's own file is a script
-that calls the emulator, so that programs started by programs are emulated too.
+Nothing is mounted, and no binfmt handler is registered in the kernel: in the folder, Python is replaced by a script
+that calls the emulator, so that child processes are emulated, too.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from tools.pi.boards import ARCHITECTURES, PYTHON, Architecture
 
 REAL_PYTHON = f"usr/lib/emulated-python{PYTHON}"
 _PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex-a7": 0xC07}
-"""ARM's number of each core, by which programs choose code made for it."""
+"""ARM's part number of each core, from which programs choose optimized code."""
 
 
 def pretend_cpu(root: Path, name: str, cpu: str) -> None:
-    """Write the /proc and /sys files from which programs tell the processor; without them XNNPACK gives up."""
+    """Write the /proc and /sys files that describe the processor; XNNPACK requires them."""
     features = ARCHITECTURES[name].features + (" asimdhp atomics asimddp" if cpu == "cortex-a76" else "")
     lines = [
         "processor\t: 0",
@@ -36,7 +36,7 @@ def pretend_cpu(root: Path, name: str, cpu: str) -> None:
 
 
 def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command inside, on the given processor. Its status and output are the caller's to judge."""
+    """Run a command in the root folder on a processor; return its status and output unchecked."""
     return subprocess.run(
         ["/usr/sbin/chroot", str(root), *command],
         env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},
@@ -48,12 +48,12 @@ def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subpro
 
 
 def usual_cpu(name: str) -> str:
-    """A processor for what does not depend on one."""
+    """Return a processor for commands that do not depend on it."""
     return "cortex-a7" if name == "armhf" else "cortex-a72"
 
 
 def emulate_python(architecture: Architecture, root: Path) -> None:
-    """Put a script in Python's place: the kernel runs that, wherever Python is started from."""
+    """Replace Python by a script that starts it in the emulator."""
     python, real = root / f"usr/bin/python{PYTHON}", root / REAL_PYTHON
     python.rename(real)
     python.write_text(f'#!/usr/bin/busybox sh\nexec /usr/bin/{architecture.qemu} -0 "$0" /{REAL_PYTHON} "$@"\n')
@@ -61,6 +61,6 @@ def emulate_python(architecture: Architecture, root: Path) -> None:
 
 
 def checked(ended: subprocess.CompletedProcess[str]) -> None:
-    """End the program where a command inside has failed."""
+    """Raise an error if an emulated command has failed."""
     if ended.returncode:
         raise SystemExit(f"{ended.args}: status {ended.returncode}\n{ended.stdout}{ended.stderr}")

@@ -1,12 +1,12 @@
-"""Makes the system of a Raspberry Pi in a folder: Debian 12 for arm64 or armhf, with poets_edge installed in it.
+"""Create a Raspberry Pi system in a folder: Debian 12 for arm64 or armhf, with poets_edge installed.
 
     python -m tools.pi.root arm64 ROOTS --wheel dist/poets_edge-0.1.0-py3-none-any.whl
     QEMU_CPU=cortex-a72 chroot ROOTS/arm64 /home/pi/poets/bin/python /home/pi/poets/bin/poets-edge --help
 
 Needs root (for chroot) on a Debian x86-64; installs qemu-user-static and busybox-static if missing.
 
-A finished system is used again as long as it is what this package would make. Exits with status 3, and a line that
-says why, where such a system cannot be made here.
+A finished system is reused while its description is unchanged. If the system cannot be created on this machine, the
+program prints the reason and exits with status 3.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _PIP_SECONDS = 900
 
 
 def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
-    """Make `folder/name`, a root folder with the wheel installed in `home/pi/poets`, or bring it up to date.
+    """Create or update `folder/name`, a root folder with the wheel installed in `home/pi/poets`.
 
     Args:
-        extra: also install what this extra of the wheel needs, in a system of its own, `folder/name-extra`.
+        extra: extra of the wheel to install, in a separate system `folder/name-extra`.
 
     Raises:
-        ImpossibleError: not on this machine.
+        ImpossibleError: the system cannot be created on this machine.
         subprocess.CalledProcessError: a step failed.
     """
     root = folder / (f"{name}-{extra}" if extra else name)
@@ -50,10 +50,10 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
 
 
 def system(name: str, folder: Path) -> Path:
-    """Make `folder/name` without the wheel: what a Raspberry Pi has before anything of ours is on it.
+    """Create `folder/name`, a Raspberry Pi system without the wheel.
 
     Raises:
-        ImpossibleError, subprocess.CalledProcessError: as `build`.
+        ImpossibleError, subprocess.CalledProcessError: see `build`.
     """
     with _locked(folder, name):
         return _system(name, folder / name)
@@ -81,7 +81,7 @@ def _system(name: str, root: Path) -> Path:
 
 def _make_system(name: str, architecture: Architecture, root: Path) -> None:
     packages = (f"python{PYTHON}-minimal", f"libpython{PYTHON}-stdlib", "python3-pip-whl", *architecture.debs)
-    # With merged /usr, and without running any package's own scripts: they would have to be emulated.
+    # With merged /usr, and without running scripts of packages, which would need emulation.
     for folder in ("bin", "sbin", "lib"):
         (root / "usr" / folder).mkdir(parents=True)
         (root / folder).symlink_to(f"usr/{folder}")
@@ -95,7 +95,7 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
     shutil.rmtree(root.with_name(f"{root.name}.apt"))
     for link, target in architecture.links:
         (root / link).symlink_to(target)
-    (root / "dev/null").touch()  # a file will do: what is written there is thrown away with the folder
+    (root / "dev/null").touch()  # a file suffices, which is removed with the folder
     for program in ("busybox", architecture.qemu):
         shutil.copy(str(shutil.which(program)), root / "usr/bin")
     emulate_python(architecture, root)
@@ -105,7 +105,7 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
 
 
 def _install(name: str, root: Path, wheel: Path, extra: str) -> None:
-    """Install the wheel as a user does; later versions of it alone as long as it needs the same packages."""
+    """Install the wheel with pip; if its requirements are unchanged, install later versions without dependencies."""
     needs = hashlib.sha256("\n".join(_requirements(wheel)).encode()).hexdigest()
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
     wheels = root / "home/pi/wheels"
@@ -186,7 +186,7 @@ def _stamps(root: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Make one system."""
+    """Create one system."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("folder", type=Path)
