@@ -17,7 +17,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 SECONDS ?= 300
 BASE ?= dbd5ef9
 REFERENCE ?= build/compare
-.PHONY: help compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
+.PHONY: help check compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ quickstart: $(TRAINABLE) ## try every step in a minute: no network, no photos ne
 # Two files of tests at once; the tests of one share what they set up, so they stay together.
 test: $(INSTALLED) ## run the whole suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+check: $(INSTALLED) ## style, types and the fast tests: before every commit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 # Only what needs a Raspberry Pi's system, which it makes (see tools/pi/).
 test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation

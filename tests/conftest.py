@@ -132,14 +132,43 @@ _LONGEST = (
 """Files that take longest, each run by one process: begun first, so that none is left alone at the end."""
 
 
+_SLOW = (
+    "android/", "api/test_library_page.py", "auditing/test_audit.py", "auditing/test_changing_folder.py",
+    "bench/remote/", "bench/test_benchmark.py", "bench/test_processes.py", "bench/test_sustained.py",
+    "cli/test_label.py",
+    "cli/test_names.py", "cli/test_signals.py", "cli/test_streams.py", "demo/", "device/test_without_tensorflow.py",
+    "device/watch/test_cameras.py", "device/watch/test_collect.py", "device/watch/test_process.py",
+    "device/watch/test_soak.py", "exporting/test_calibration.py", "exporting/test_consistency.py",
+    "exporting/test_export.py", "exporting/test_web.py", "nets/test_architectures.py", "nets/test_bad_weights.py",
+    "nets/test_codelab_graph.py", "nets/test_foreign_graphs.py", "photos/test_addresses.py", "photos/test_archives.py",
+    "photos/test_hostile_servers.py", "pi/", "quantize/test_writers.py", "sweep/test_changing_folder.py",
+    "sweep/test_grid.py", "sweep/test_validation.py", "test_corpus.py", "test_end_to_end.py", "test_fuzz.py",
+    "test_journey.py", "test_readme.py", "test_without_tensorflow.py", "tflite/test_interpreters.py",
+    "tflite/test_isolation.py", "tflite/test_verify.py", "tools/", "training/test_bad_input.py",
+    "training/test_cluster.py", "training/test_consistency.py", "training/test_crashes.py",
+    "training/test_damaged_caches.py", "training/test_fine_tuning.py", "training/test_report.py",
+    "training/test_runs.py", "training/test_scale.py", "training/test_temperature_scaling.py",
+    "training/test_train.py", "web/",
+)  # fmt: skip
+"""Files and folders of tests that start commands, servers, browsers or emulators; `make check` skips them."""
+
+_SLOW_FIXTURES = frozenset({"trained", "keras_home"})
+
+
+def _name(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT / "tests") else ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first; the rest stays as it is."""
+    """Mark slow tests, and sort the files that take longest to the front."""
+    for item in items:
+        if _name(item).startswith(_SLOW) or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
-    def place(item: pytest.Item) -> int:
-        name = item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT / "tests") else ""
-        return next((number for number, long in enumerate(_LONGEST) if name.startswith(long)), len(_LONGEST))
+    def rank(item: pytest.Item) -> int:
+        return next((rank for rank, long in enumerate(_LONGEST) if _name(item).startswith(long)), len(_LONGEST))
 
-    items.sort(key=place)
+    items.sort(key=rank)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
