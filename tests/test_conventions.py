@@ -1,4 +1,4 @@
-"""Conventions that a machine can check: where foreign JSON is parsed, and where temporary files are made."""
+"""Tests of conventions: modules that parse external JSON, and modules that create temporary files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _OWN_TEMPORARIES = {
 }
 
 
-def test_temporary_files_that_have_names_are_made_where_dead_ones_are_removed() -> None:
-    """Those of a program that was killed stay for good otherwise."""
+def test_named_temporary_files_are_created_only_by_listed_modules() -> None:
+    """Otherwise leftovers of killed programs are never removed."""
     named = {"mkdtemp", "mkstemp", "NamedTemporaryFile", "TemporaryDirectory"}
     makers = {
         path.relative_to(ROOT / "poets_edge").as_posix()

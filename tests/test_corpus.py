@@ -1,4 +1,4 @@
-"""Files on which a command once ended in a fault; each is answered now, or refused with one line."""
+"""Regression tests with files that once crashed a command; each must be accepted, or refused in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CORPUS = ROOT / "tests/corpus"
 
 
 @pytest.mark.parametrize("record", sorted((CORPUS / "records").iterdir()), ids=lambda path: path.name)
-def test_records(tmp_path: Path, record: Path) -> None:
+def test_commands_answer_or_refuse_corpus_records(tmp_path: Path, record: Path) -> None:
     for name in ("seed_graph.pb", "seed_labels.txt"):
         shutil.copy(CORPUS / "seeds" / name, tmp_path / name)
     shutil.copy(record, tmp_path / "seed_graph.json")
@@ -26,11 +26,11 @@ def test_records(tmp_path: Path, record: Path) -> None:
 
 
 @pytest.mark.parametrize("photo", sorted((CORPUS / "photos").iterdir()), ids=lambda path: path.name)
-def test_photos(photo: Path) -> None:
+def test_label_refuses_corpus_photos(photo: Path) -> None:
     poets_edge("label", CORPUS / "seeds/seed_graph.tflite", photo, "--json").failed(str(photo))
 
 
 @pytest.mark.parametrize("model", sorted((CORPUS / "models").iterdir()), ids=lambda path: path.name)
-def test_models(model: Path) -> None:
+def test_commands_answer_or_refuse_corpus_models(model: Path) -> None:
     for command in (("inspect", model, "--json"), ("label", model, CORPUS / "photos/strip.tif"), ("benchmark", model)):
         poets_edge(*command).failed(str(model))

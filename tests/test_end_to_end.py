@@ -1,4 +1,4 @@
-"""The codelab, start to end, on real photos: train, export, label, evaluate, inspect."""
+"""End-to-end tests of the codelab on real photos: train, export, label, evaluate, inspect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def first_label(line: str) -> str:
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 @pytest.mark.parametrize(("photo", "answer"), [(DAISY, "daisy"), (ROSE, "roses")])
-def test_every_form_knows_a_daisy_and_a_rose(
+def test_all_quantizations_label_a_daisy_and_a_rose(
     trained: Trained, flowers: Path, quantization: str, photo: str, answer: str
 ) -> None:
     ran = poets_edge_process("label", "--graph", trained.model(quantization), flowers / photo).ok()
@@ -27,7 +27,7 @@ def test_every_form_knows_a_daisy_and_a_rose(
 
 
 @pytest.mark.shared
-def test_head_is_right_on_83_of_100_photos_it_has_not_seen(trained: Trained) -> None:
+def test_head_classifies_83_of_100_test_photos_correctly(trained: Trained) -> None:
     record = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())
     seen, right = (record["test"][key] + record["validation"][key] for key in ("photos", "correct"))
     assert seen >= 150
@@ -35,7 +35,7 @@ def test_head_is_right_on_83_of_100_photos_it_has_not_seen(trained: Trained) -> 
 
 
 @pytest.mark.shared
-def test_int8_answers_as_float_does(trained: Trained, flowers: Path) -> None:
+def test_int8_predictions_agree_with_float32(trained: Trained, flowers: Path) -> None:
     unseen = json.loads((trained.folder / "tf_files/retrained_graph.json").read_text())["sets"]
     photos = [flowers / name for name in unseen["test"] + unseen["validation"]]
     answers = {quantization: scores_of(trained.model(quantization), photos) for quantization in ("float32", "int8")}
@@ -49,7 +49,7 @@ def scores_of(model: Path, photos: list[Path]) -> np.ndarray[tuple[int, ...], np
     return np.stack([classifier.scores(photo) for photo in photos])
 
 
-def test_the_codelabs_own_command_lines(flowers: Path, keras_home: Path, tmp_path: Path) -> None:
+def test_codelab_command_lines_run_unchanged(flowers: Path, keras_home: Path, tmp_path: Path) -> None:
     (tmp_path / "tf_files").mkdir()
     (tmp_path / "tf_files/flower_photos").symlink_to(flowers)
     first = """train --bottleneck_dir=tf_files/bottlenecks --how_many_training_steps=500 --model_dir=tf_files/models/ \
@@ -77,7 +77,7 @@ def test_the_codelabs_own_command_lines(flowers: Path, keras_home: Path, tmp_pat
 
 
 def check_tensorboard_shows_the_run(summaries: Path) -> None:
-    """Read the event files with TensorBoard's own reader."""
+    """Check the event files with TensorBoard's reader."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves = {}
@@ -95,7 +95,7 @@ def check_tensorboard_shows_the_run(summaries: Path) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["float32", "int8"])
-def test_evaluate_finds_what_export_found(trained: Trained, flowers: Path, quantization: str) -> None:
+def test_evaluate_agrees_with_export(trained: Trained, flowers: Path, quantization: str) -> None:
     ran = poets_edge_process("evaluate", "--graph", trained.model(quantization), "--image_dir", flowers, "--json").ok()
     found = json.loads(ran.stdout)
     facts = Classifier(trained.model(quantization)).metadata.facts["test"]
@@ -103,13 +103,13 @@ def test_evaluate_finds_what_export_found(trained: Trained, flowers: Path, quant
     assert found["photos"] > 0.08 * len(list(flowers.glob("*/*.jpg")))
 
 
-def test_evaluate_runs_the_frozen_graph_too(trained: Trained, flowers: Path) -> None:
+def test_evaluate_accepts_frozen_graph(trained: Trained, flowers: Path) -> None:
     ran = poets_edge("evaluate", "--graph", trained.graph, "--image_dir", flowers, "--json").ok()
     exported = Classifier(trained.model()).metadata.facts["test"]
     assert json.loads(ran.stdout)["confusion"] == exported["confusion"]
 
 
-def test_inspect_says_what_a_file_is(trained: Trained, flowers: Path) -> None:
+def test_inspect_describes_models(trained: Trained, flowers: Path) -> None:
     found = json.loads(poets_edge_process("inspect", trained.model("int8"), "--json").ok().stdout)
     assert found["inputs"][0]["shape"] == [1, 224, 224, 3]
     assert found["inputs"][0]["dtype"] == found["outputs"][0]["dtype"] == "uint8"

@@ -44,7 +44,7 @@ def test_each_output_names_the_next_command(tmp_path: Path) -> None:
     assert _printed_line(exported, "grid") == ["grid", "flower_photos"], "which network to ship is the last question"
 
 
-def test_missing_argument_is_answered_with_a_command_line(tmp_path: Path) -> None:
+def test_missing_argument_error_contains_a_command_line(tmp_path: Path) -> None:
     (tmp_path / "graph.pb").write_bytes(b"a graph")
     for typed, told in (
         (("train",), "poets-edge train flower_photos"),

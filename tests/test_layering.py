@@ -48,7 +48,7 @@ def test_packages_import_only_packages_below_them() -> None:
     assert not [str(found) for found in package_imports() if _upward(found)]
 
 
-def test_imports_stand_at_the_top_of_the_file() -> None:
+def test_imports_are_at_the_top_of_the_file() -> None:
     deferred: dict[str, set[str]] = {}
     for found in package_imports():
         if not found.at_top and found.layer and found.importer_layer not in IMPORT_WHEN_CALLED:
@@ -65,7 +65,7 @@ def test_imports_stand_at_the_top_of_the_file() -> None:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from poets_edge.training.head import Head",
     ],
 )
-def test_an_upward_import_is_noticed(statement: str, tmp_path: Path) -> None:
+def test_layer_check_detects_upward_imports(statement: str, tmp_path: Path) -> None:
     package = tmp_path / "poets_edge"
     shutil.copytree(ROOT / "poets_edge", package, ignore=shutil.ignore_patterns("*.npz", "*.xz", "__pycache__"))
     path = package / "device/metrics.py"
@@ -86,8 +86,8 @@ def test_device_commands_import_only_device_layers(command: str) -> None:
                 waiting.append(found.module)
 
 
-def test_label_loads_only_what_it_needs(tmp_path: Path) -> None:
-    """Watch what Python really imports, lazily or not."""
+def test_label_imports_only_required_packages(tmp_path: Path) -> None:
+    """Check the actual imports, lazy ones included."""
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(256))))  # the probe has as many outputs
     (tmp_path / "photo.jpg").write_bytes(draw_photo("daisy", 0))
     probe = ROOT / "poets_edge/tflite/probe.tflite"

@@ -1,4 +1,4 @@
-"""The library's public face: whole, listed, and free of the command line."""
+"""Tests of the public interface of the library."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import poets_edge
 from tests.conftest import ROOT
 
 
-def test_every_public_name_is_there_and_listed() -> None:
+def test_public_names_exist_and_are_listed() -> None:
     assert dir(poets_edge) == sorted(poets_edge.__all__)
     for name in poets_edge.__all__:
         assert getattr(poets_edge, name) is not None
 
 
-def test_type_checkers_see_the_same_names() -> None:
+def test_type_checkers_see_all_public_names() -> None:
     source = ast.parse((ROOT / "poets_edge/__init__.py").read_text(encoding="utf-8"))
     imported = {
         (alias.asname, node.module)
@@ -42,8 +42,8 @@ def _classes(hint: Any) -> Iterator[type]:
 
 
 @pytest.mark.parametrize("name", [name for name in poets_edge.__all__ if name.endswith("Options")])
-def test_what_options_are_made_of_is_public(name: str) -> None:
-    """Whoever can make the options can make every part of them without looking for its module."""
+def test_types_of_option_fields_are_public(name: str) -> None:
+    """Users can construct options and their parts from public names only."""
     options = getattr(poets_edge, name)
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
@@ -51,7 +51,7 @@ def test_what_options_are_made_of_is_public(name: str) -> None:
             assert part.__name__ in poets_edge.__all__, f"{name}.{field.name} needs {part}"
 
 
-def test_the_library_does_not_speak_of_flags() -> None:
+def test_library_messages_contain_no_flags() -> None:
     """Messages name parameters in backquotes; the command line puts its flags in their place."""
     for path in sorted((ROOT / "poets_edge").rglob("*.py")):
         if "cli" in path.parts:
@@ -61,11 +61,11 @@ def test_the_library_does_not_speak_of_flags() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
                 found = re.search(r"(?<![\w-])--[a-z][\w-]+", ast.unparse(node))
                 text = ast.unparse(node)
-                command_line = "poets-edge" in text or "systemctl" in text  # a whole line to type may hold options
+                command_line = "poets-edge" in text or "systemctl" in text  # complete command lines may contain options
                 assert not found or command_line, f"{path.name}:{node.lineno} names {found and found[0]}"
 
 
-def test_no_public_name_is_the_name_of_a_package() -> None:
+def test_public_names_differ_from_package_names() -> None:
     """Importing a package sets the attribute of that name on `poets_edge`, in place of the public name."""
     packages = {path.stem for path in (ROOT / "poets_edge").iterdir() if path.name != "__init__.py"}
     assert not packages & set(poets_edge.__all__)

@@ -27,7 +27,7 @@ PAGES = {
 }
 PAGES["README.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = ("README.md", "docs/index.md", "docs/your-photos.md", "docs/commands.md", "docs/quickstart.md", "docs/phone.md")
-"""Pages whose blocks run, in this order, in one folder. On other pages only the spelling of the lines is checked."""
+"""Pages whose blocks are run, in order, in one folder. On other pages, only the options are checked."""
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -39,7 +39,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 def served_flowers(
     few_flowers: Callable[[int], Path], flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Files]:
-    """Serve eight photos a class to `fetch-flowers`, and write them to `flower_photos`."""
+    """Serve eight photos per class to `fetch-flowers`, and write them to `flower_photos`."""
     folder = few_flowers(8)
     (folder / DAISY).unlink(missing_ok=True)
     (folder / DAISY).symlink_to(flowers / DAISY)
@@ -57,7 +57,7 @@ def served_flowers(
 
 
 @pytest.mark.timeout(1500)  # every command once, two benchmarks among them: minutes, on a busy machine
-def test_command_blocks_run_and_print_what_is_shown(
+def test_command_blocks_print_the_documented_output(
     served_flowers: Files, keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -100,7 +100,7 @@ def test_command_lines_have_existing_options(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
-def test_wheel_names_have_the_present_version(page: str) -> None:
+def test_wheel_names_have_the_current_version(page: str) -> None:
     for version in re.findall(r"poets_edge-([\d.]+)-py3", PAGES[page]):
         assert version == poets_edge_version
 

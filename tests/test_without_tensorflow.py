@@ -1,4 +1,4 @@
-"""The suite where TensorFlow is not installed: all of it is found, and what needs TensorFlow says so."""
+"""Tests of the test suite without TensorFlow: collection, and skipped tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def without_tensorflow(*arguments: str, ci: str = "") -> subprocess.CompletedPro
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment)
 
 
-def test_every_file_of_tests_is_collected() -> None:
+def test_all_test_files_are_collected_without_tensorflow() -> None:
     ended = without_tensorflow("--collect-only", "-q", "tests")
     assert ended.returncode == 0, ended.stdout[-2000:]
     found = {line.partition("::")[0] for line in ended.stdout.splitlines() if "::" in line}
@@ -34,7 +34,7 @@ def test_every_file_of_tests_is_collected() -> None:
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
-def test_what_needs_it_is_skipped_by_name_and_fails_on_ci(ci: str, status: int) -> None:
+def test_tests_that_need_tensorflow_are_skipped_but_fail_on_ci(ci: str, status: int) -> None:
     ended = without_tensorflow("-rs", *_SOME, ci=ci)
     assert ended.returncode == status, ended.stdout[-2000:]
     assert "TensorFlow is not installed" in ended.stdout and "passed" not in ended.stdout

@@ -1,4 +1,4 @@
-"""The app built once for all tests, from a copy of its sources, with real models inside."""
+"""Fixtures: the app, built once for all tests from a copy of its sources, with real models."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.conftest import QUANTIZATIONS, ROOT, Trained
 from tests.needs import missing
 
 DEMO = ROOT / "android_demo"
-BUILD_SECONDS = 1500  # the first build on a machine fetches some 600 MB
+BUILD_SECONDS = 1500  # the first build on a machine downloads 600 MB
 _PHOTOS = 60
 
 
 @dataclass(frozen=True)
 class Built:
-    """A finished build: where, and what it printed."""
+    """A finished build: its folder and its output."""
 
     app: Path
     out: Path
@@ -34,12 +34,12 @@ class Built:
 
 
 def copy_app(folder: Path) -> Path:
-    """The app's sources as a checkout has them, without a model."""
+    """Copy the app's sources, as in a checkout, without a model."""
     return Path(shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("assets", "__pycache__", ".*cache")))
 
 
 def build(app: Path, out: Path, *arguments: str | Path) -> Built:
-    """Run build.py as a user does; fails the test if it fails."""
+    """Run build.py; fail the test if the build fails."""
     command = [sys.executable, str(app / "build.py"), "--out", str(out), *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
@@ -48,7 +48,7 @@ def build(app: Path, out: Path, *arguments: str | Path) -> Built:
 
 @pytest.fixture(scope="session")
 def tools() -> None:
-    """Skips where the app cannot be built: no Java, no Maven, or Android's tools neither there nor installable."""
+    """Skip the test if Java, Maven or Android's tools are missing and cannot be installed."""
     may_install = os.geteuid() == 0 and shutil.which("apt-get") is not None
     absent = [
         program
@@ -61,7 +61,7 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def vectors(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Python answers on real photos, with a model in each quantization."""
+    """Test vectors from Python on real photos, for a model in each quantization."""
     folder = tmp_path_factory.mktemp("vectors")
     photos = sorted(flowers.glob("*/*.jpg"))
     for quantization in QUANTIZATIONS:
@@ -71,7 +71,7 @@ def vectors(trained: Trained, flowers: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def built(tools: None, trained: Trained, vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """`build.py` from end to end: JVM tests against `vectors`, then an APK with the int8 model."""
+    """A complete run of `build.py`: JVM tests with `vectors`, then an APK with the int8 model."""
     folder = tmp_path_factory.mktemp("app")
     app = copy_app(folder / "android_demo")
     install_model(trained.model("int8"), app)

@@ -1,6 +1,6 @@
-"""Checksums of what `fit` makes of noise of many sizes; the app's ResamplerTest expects the same of its Java.
+"""Checksums of noise of many sizes after `fit`, as expected by the app's ResamplerTest.
 
-Run as a module it prints them: they are kept in android_demo/app/src/test/resources/resize.txt.
+The module prints them, for android_demo/app/src/test/resources/resize.txt.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from PIL import Image
 from poets_edge.photos.image import fit
 
 _SIDES = (1, 2, 3, 5, 16, 61, 128, 161)
-"""Of the noise, in pixels; each with each, into each target."""
+"""Widths and heights of the noise, in pixels; all pairs are combined with all target sizes."""
 _TARGETS = ((1, 1), (7, 32), (128, 128), (160, 61))
 
 
 def lines() -> Iterator[str]:
-    """WIDTH HEIGHT NEW_WIDTH NEW_HEIGHT CHECKSUM, one line a case."""
+    """Return lines of WIDTH HEIGHT NEW_WIDTH NEW_HEIGHT CHECKSUM, one per case."""
     for width in _SIDES:
         for height in _SIDES:
             for new_width, new_height in _TARGETS:
@@ -29,7 +29,7 @@ def lines() -> Iterator[str]:
 
 
 def noise(width: int, height: int) -> npt.NDArray[np.uint8]:
-    """uint8 [height, width, 3] of full contrast: a linear congruential generator's upper 24 bits."""
+    """Return noise of full contrast from a linear congruential generator, uint8 [height, width, 3]."""
     state = width * 65536 + height
     values = []
     for _ in range(width * height):

@@ -1,4 +1,4 @@
-"""The app, built without Gradle: its JVM tests agree with Python, and its APK is whole and reproducible."""
+"""Tests of the app built without Gradle: agreement with Python, and a complete and reproducible APK."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.conftest import ROOT, Trained, poets_edge
 pytestmark = pytest.mark.timeout(BUILD_SECONDS)
 
 
-def test_java_gives_what_python_gives(built: Built) -> None:
+def test_java_scores_equal_python_scores(built: Built) -> None:
     # JUnit's own line; a test that skipped for want of vectors would still be counted in it.
     passed = re.search(r"^OK \((\d+) tests\)$", built.printed, re.MULTILINE)
     assert passed and int(passed.group(1)) >= 50, built.printed
     assert (built.out / "screenshots/portrait.png").stat().st_size > 10_000
 
 
-def test_compare_reads_what_a_phone_measured(built: Built, tmp_path: Path) -> None:
+def test_compare_reads_benchmark_of_the_app(built: Built, tmp_path: Path) -> None:
     shared = built.out / "screenshots/benchmark.json"
     rows = json.loads(poets_edge("compare", shared, shared, "--json").ok().stdout)["rows"]
     assert rows and all(row["model"].startswith("mobilenet_0.50_224 ") for row in rows)
@@ -40,12 +40,12 @@ def test_compare_reads_what_a_phone_measured(built: Built, tmp_path: Path) -> No
     ]
 
 
-def test_resize_sums_are_those_of_python() -> None:
+def test_resize_checksums_equal_python_checksums() -> None:
     committed = ROOT / "android_demo/app/src/test/resources/resize.txt"
     assert committed.read_text() == "".join(lines())
 
 
-def test_apk_holds_the_model(built: Built, trained: Trained, tmp_path: Path) -> None:
+def test_apk_contains_the_model(built: Built, trained: Trained, tmp_path: Path) -> None:
     with zipfile.ZipFile(built.apk) as apk:
         assert apk.testzip() is None
         assert apk.getinfo("assets/model.tflite").compress_type == zipfile.ZIP_STORED
@@ -56,7 +56,7 @@ def test_apk_holds_the_model(built: Built, trained: Trained, tmp_path: Path) -> 
     assert abis == {"arm64-v8a", "armeabi-v7a", "x86_64"}
 
 
-def test_two_builds_give_the_same_bytes(built: Built, trained: Trained, tmp_path: Path) -> None:
+def test_build_is_reproducible(built: Built, trained: Trained, tmp_path: Path) -> None:
     app = copy_app(tmp_path / "elsewhere")
     install_model(trained.model("int8"), app)
     again = build(app, tmp_path / "out", "apk")
@@ -64,7 +64,7 @@ def test_two_builds_give_the_same_bytes(built: Built, trained: Trained, tmp_path
     assert again.printed.strip() == str(again.apk)
 
 
-def test_a_changed_apk_is_noticed(built: Built, tmp_path: Path) -> None:
+def test_verify_apk_refuses_changed_apk(built: Built, tmp_path: Path) -> None:
     project = read_project(built.app, tmp_path)
     verify_apk(read_project(built.app, built.out))
     changed = bytearray(built.apk.read_bytes())
@@ -74,7 +74,7 @@ def test_a_changed_apk_is_noticed(built: Built, tmp_path: Path) -> None:
         verify_apk(project)
 
 
-def test_an_app_without_a_model_is_not_built(tools: None, tmp_path: Path) -> None:
+def test_build_refuses_app_without_model(tools: None, tmp_path: Path) -> None:
     app = copy_app(tmp_path / "android_demo")
     with pytest.raises(AssertionError, match=r"no model\. Put one there with: poets-edge android"):
         build(app, tmp_path / "out", "apk")

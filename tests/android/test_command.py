@@ -1,4 +1,4 @@
-"""`poets-edge android`: models the app can run go in, others are refused with one clear line."""
+"""Tests of `poets-edge android`: supported models are copied into the app, others are refused in one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def app(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_every_quantization_goes_in(quantization: str, trained: Trained, app: Path) -> None:
+def test_android_accepts_all_quantizations(quantization: str, trained: Trained, app: Path) -> None:
     ran = poets_edge("android", trained.model(quantization), "--app", app).ok()
     assert (app / ASSET).read_bytes() == trained.model(quantization).read_bytes()
     assert str(app / ASSET) in ran.stdout
@@ -29,7 +29,7 @@ def test_every_quantization_goes_in(quantization: str, trained: Trained, app: Pa
     assert "5 labels" in ran.stdout
 
 
-def test_the_next_model_takes_the_place_of_the_last(trained: Trained, app: Path) -> None:
+def test_android_replaces_the_previous_model(trained: Trained, app: Path) -> None:
     poets_edge("android", trained.model("float32"), "--app", app).ok()
     ran = poets_edge("android", trained.model("int8"), "--app", app, "--json").ok()
     found = json.loads(ran.stdout)
@@ -38,7 +38,7 @@ def test_the_next_model_takes_the_place_of_the_last(trained: Trained, app: Path)
     assert [path.name for path in (app / ASSET).parent.iterdir()] == ["model.tflite"]
 
 
-def test_the_folder_here_is_the_default(trained: Trained, app: Path) -> None:
+def test_android_uses_folder_of_working_directory_by_default(trained: Trained, app: Path) -> None:
     poets_edge("android", trained.model("int8"), cwd=app.parent).ok()
     assert (app / ASSET).is_file()
 
@@ -54,7 +54,7 @@ def test_the_folder_here_is_the_default(trained: Trained, app: Path) -> None:
         ([1, 8, 8, 3], "ab", "2 labels, but"),
     ],
 )
-def test_what_the_app_cannot_run_is_refused(
+def test_android_refuses_unsupported_models(
     shape: list[int | None], labels: str, complaint: str, app: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "odd.tflite"
@@ -63,7 +63,7 @@ def test_what_the_app_cannot_run_is_refused(
     assert not (app / ASSET).exists()
 
 
-def test_a_refused_model_leaves_the_last_one_alone(trained: Trained, app: Path, tmp_path: Path) -> None:
+def test_android_keeps_previous_model_after_a_refusal(trained: Trained, app: Path, tmp_path: Path) -> None:
     poets_edge("android", trained.model("int8"), "--app", app).ok()
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(trained.model("int8").read_bytes()[:-5000])
@@ -72,13 +72,13 @@ def test_a_refused_model_leaves_the_last_one_alone(trained: Trained, app: Path, 
     assert (app / ASSET).read_bytes() == trained.model("int8").read_bytes()
 
 
-def test_another_folder_is_not_the_app(trained: Trained, tmp_path: Path) -> None:
+def test_android_refuses_folder_without_the_app(trained: Trained, tmp_path: Path) -> None:
     poets_edge("android", trained.model("int8"), "--app", tmp_path).failed("not the app", "--app")
     assert list(tmp_path.iterdir()) == []
 
 
 def averaging_model(shape: list[int | None], labels: tuple[str, ...]) -> bytes:
-    """A float32 `.tflite` that takes `shape` and answers with each channel's mean."""
+    """Return a float32 `.tflite` with input `shape` that computes the mean of each channel."""
     tf = yardstick.tensorflow()
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])

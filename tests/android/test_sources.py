@@ -1,4 +1,4 @@
-"""What can be checked of the app's Gradle files, manifest and sources without Google's Maven."""
+"""Tests of the app's Gradle files, manifest and sources without access to Google's Maven."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def java_sources(folder: Path) -> list[Path]:
     return found
 
 
-def test_gradle_takes_everything_from_the_catalog() -> None:
+def test_gradle_scripts_use_the_version_catalog_only() -> None:
     catalog = read("gradle/libs.versions.toml")
     known = {
         f"{prefix}{name.replace('-', '.')}"
@@ -48,7 +48,7 @@ def test_library_versions_come_from_the_catalog() -> None:
         assert not re.search(r"\d+\.\d+", read(script)), f"{script} states a version"
     for library in project.libraries.values():
         assert library.version in project.versions.values()
-    # Nothing in the catalog is without use, in Gradle's scripts or in the build without Gradle.
+    # Every entry of the catalog is used by Gradle's scripts or the build without Gradle.
     users = "".join(read(script) for script in SCRIPTS) + "".join(
         path.read_text(encoding="utf-8") for path in sorted((DEMO / "recipe").glob("*.py"))
     )
@@ -65,7 +65,7 @@ def test_gradle_uses_a_runtime_aligned_to_16_kb_pages() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_scripts_are_balanced(script: str) -> None:
+def test_gradle_scripts_have_balanced_brackets(script: str) -> None:
     depth: list[str] = []
     for character in re.sub(r'"[^"\n]*"|//[^\n]*', "", read(script)):
         if character in "({[":
@@ -77,13 +77,13 @@ def test_scripts_are_balanced(script: str) -> None:
 
 def test_manifest_requires_camera_permission_only() -> None:
     root = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
-    assert "package" not in root.attrib  # Gradle refuses it; build.py puts it in
+    assert "package" not in root.attrib  # Gradle refuses the attribute; build.py adds it
     permissions = [element.get(f"{ANDROID}name") for element in root.iter("uses-permission")]
     assert permissions == ["android.permission.CAMERA"]
     (feature,) = root.iter("uses-feature")
     assert feature.get(f"{ANDROID}required") == "false"
     (activity,) = root.iter("activity")
-    assert activity.get(f"{ANDROID}exported") == "true"  # Android 12 demands that it is said
+    assert activity.get(f"{ANDROID}exported") == "true"  # required by Android 12
     package = read_project(DEMO, Path()).package
     for element in (*root.iter("application"), *root.iter("activity")):
         name = element.get(f"{ANDROID}name", "")
@@ -91,7 +91,7 @@ def test_manifest_requires_camera_permission_only() -> None:
         assert (MAIN / "java" / name.replace(".", "/")).with_suffix(".java").is_file()
 
 
-def test_every_text_is_a_resource_and_used() -> None:
+def test_all_texts_are_used_resources() -> None:
     texts = set(re.findall(r'<(?:string|plurals) name="(\w+)"', read("app/src/main/res/values/strings.xml")))
     users = "".join(path.read_text(encoding="utf-8") for path in sorted(MAIN.rglob("*.*ml")))
     users += "".join(path.read_text(encoding="utf-8") for path in java_sources(MAIN))
@@ -101,14 +101,14 @@ def test_every_text_is_a_resource_and_used() -> None:
         assert not re.search(r'android:(?:text|contentDescription)="(?!@)', layout.read_text()), layout
 
 
-def test_dark_has_every_colour_but_the_icons() -> None:
+def test_dark_theme_defines_all_colours_except_the_icon() -> None:
     def colours(folder: str) -> set[str]:
         return set(re.findall(r'<color name="(\w+)"', read(f"app/src/main/res/{folder}/colors.xml")))
 
     assert colours("values") - colours("values-night") == {"icon_background"}
 
 
-def test_logic_is_free_of_the_framework() -> None:
+def test_core_package_does_not_import_android() -> None:
     for source in java_sources(MAIN / "java/org/poetsedge/demo/core"):
         assert not re.search(r"^import (android|org\.tensorflow)", source.read_text(), re.MULTILINE), source
     interpreters = [
@@ -119,7 +119,7 @@ def test_logic_is_free_of_the_framework() -> None:
     assert interpreters == ["TfliteModel.java"]
 
 
-def test_a_damaged_project_is_one_clear_line(tmp_path: Path) -> None:
+def test_read_project_reports_damage_in_one_line(tmp_path: Path) -> None:
     app = copy_app(tmp_path / "app")
     (app / "gradle/libs.versions.toml").unlink()
     with pytest.raises(BuildError, match=r"libs\.versions\.toml: No such file"):

@@ -1,4 +1,4 @@
-"""`export` converts what it has read, and writes all of its files or none."""
+"""Tests of `export`: consistent inputs, and atomic output of all files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_export_ignores_concurrent_training(tmp_path: Path, monkeypatch: pytest.
     assert Classifier(graph.with_suffix(".tflite")).labels == ("daisy", "roses")
 
 
-def test_a_graph_that_cannot_be_converted_is_named_and_no_temporary_file(tmp_path: Path) -> None:
+def test_export_names_unconvertible_graph_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     from poets_edge.nets.graphdef import parse_graph, serialize
 
     files = training_files(tmp_path, ("daisy", "roses"))
@@ -49,7 +49,7 @@ def test_a_graph_that_cannot_be_converted_is_named_and_no_temporary_file(tmp_pat
     assert "poets_edge-" not in ran.stderr
 
 
-def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
+def test_export_keeps_old_files_on_full_disk(tmp_path: Path) -> None:
     from poets_edge.errors import OutputError
 
     small, large = {tmp_path / name: b"1" for name in "abc"}, {tmp_path / name: b"2" * 9000 for name in "abc"}

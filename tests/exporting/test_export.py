@@ -1,4 +1,4 @@
-"""What `export` promises, beyond the four files of the end-to-end test."""
+"""Tests of `export`: options, accuracy drop, damaged inputs, metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def work(trained: Trained, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_quantize_alone_means_int8(work: Path) -> None:
+def test_export_quantize_without_value_means_int8(work: Path) -> None:
     ran = poets_edge("export", "--quiet", "--json", "--quantize", cwd=work).ok()
     [file] = json.loads(ran.stdout)["files"]
     assert file["quantization"] == "int8"
@@ -35,7 +35,7 @@ def test_quantize_alone_means_int8(work: Path) -> None:
     assert model.input.dtype == model.output.dtype == np.uint8
 
 
-def test_without_quantize_it_is_float_and_two_exports_are_equal(work: Path) -> None:
+def test_export_writes_float32_by_default_and_is_reproducible(work: Path) -> None:
     poets_edge("export", "--quiet", cwd=work).ok()
     first = (work / "tf_files/retrained_graph.tflite").read_bytes()
     assert [path.name for path in (work / "tf_files").glob("*.tflite")] == ["retrained_graph.tflite"]
@@ -43,7 +43,7 @@ def test_without_quantize_it_is_float_and_two_exports_are_equal(work: Path) -> N
     assert (work / "other/retrained_graph.tflite").read_bytes() == first
 
 
-def test_float_io_keeps_floats_at_both_ends(work: Path, trained: Trained, flowers: Path) -> None:
+def test_float_io_keeps_float_inputs_and_outputs(work: Path, trained: Trained, flowers: Path) -> None:
     poets_edge("export", "--quiet", "--quantize", "int8", "--float-io", cwd=work).ok()
     model = Classifier(work / "tf_files/retrained_graph_int8.tflite")
     assert model.input.dtype == model.output.dtype == np.float32
@@ -53,12 +53,12 @@ def test_float_io_keeps_floats_at_both_ends(work: Path, trained: Trained, flower
     scores = [(model.scores(photo), plain.scores(photo)) for photo in photos]
     assert len({int(mine.argmax()) for mine, _ in scores}) >= 3, "the answers must vary"
     assert all(mine.sum() == pytest.approx(1, abs=1e-5) for mine, _ in scores)
-    # The float input is rounded to 8 bits half a pixel's step beside the pixels, which an unsure photo's answer shows.
+    # The float input is rounded to 8 bits half a step off the pixel values, which affects low-confidence results.
     apart = [np.abs(mine - rounded).max() for mine, rounded in scores]
     assert max(apart) < 0.15 and np.mean(apart) < 0.02
 
 
-def test_a_quantized_architecture_exports_int8(
+def test_export_of_quantized_architecture_writes_int8(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:
     folder = few_flowers(6)
@@ -68,9 +68,9 @@ def test_a_quantized_architecture_exports_int8(
     assert [file["quantization"] for file in json.loads(ran.stdout)["files"]] == ["int8"]
 
 
-def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
+def test_export_with_too_large_accuracy_drop_fails_without_files(work: Path) -> None:
     record = json.loads((work / "tf_files/retrained_graph.json").read_text())
-    # To be sure of a loss, the test photos here are those that float32 answers rightly and dynamic does not.
+    # To ensure a loss, the test photos are the ones that only float32 classifies correctly.
     photos = Path(record["image_dir"])
     names = [name for kind in ("test", "validation", "training") for name in record["sets"][kind]]
     poets_edge("export", "--quiet", "--quantize", "none", "--quantize", "dynamic", cwd=work).ok()
@@ -87,7 +87,7 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
     assert lost, "dynamic answers every photo as float does: nothing to test with"
     for path in (work / "tf_files").glob("*.tflite"):
         path.unlink()
-    # A single photo could be chance, seven are not: it is there seven times.
+    # A loss on one photo is not significant, so the test split has the photo seven times.
     label, copies = lost[0].partition("/")[0], work / "copies"
     (copies / label).mkdir(parents=True)
     names = [f"{label}/{number}.jpg" for number in range(8)]
@@ -104,11 +104,11 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
         "--max-accuracy-drop",
     )
 
-    def test_on(count: int) -> None:
+    def set_test_photos(count: int) -> None:
         record["sets"] = {"training": names[7:], "validation": [], "test": names[:count]}
         (work / "tf_files/retrained_graph.json").write_text(json.dumps(record))
 
-    test_on(7)
+    set_test_photos(7)
     failed = poets_edge(*arguments, "0", "-q", cwd=work)
     failed.failed(
         "dynamic loses 100.0 points (7 photos worse and 0 better of 7 test photos), more than the 0 allowed",
@@ -118,7 +118,7 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
     assert "dynamic compared with float32: loses 100.0 points; 7 photos worse, 0 better; unlikely" in failed.stdout
     assert not list((work / "tf_files").glob("*.tflite"))
     poets_edge(*arguments, "100", "-q", cwd=work).ok()
-    test_on(2)
+    set_test_photos(2)
     chance = poets_edge(*arguments, "0", "-q", cwd=work).ok()
     assert "2 photos worse and 0 better of 2 test photos), more than the 0 allowed" in chance.stderr
     assert "could be chance" in chance.stderr
@@ -135,7 +135,7 @@ def test_too_large_a_loss_fails_and_leaves_no_file(work: Path) -> None:
         (lambda folder: _edit(folder / "retrained_graph.json", image_dir="/nowhere"), "--image-dir"),
     ],
 )
-def test_damaged_inputs(work: Path, damage: Callable[[Path], object], said: str) -> None:
+def test_export_refuses_damaged_inputs(work: Path, damage: Callable[[Path], object], said: str) -> None:
     damage(work / "tf_files")
     poets_edge("export", "--quiet", "--quantize", cwd=work).failed(said)
     assert not list(work.rglob("*.tflite"))
@@ -146,10 +146,10 @@ def _edit(record: Path, **changes: str) -> None:
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
+def test_mediapipe_gives_equal_predictions_for_all_quantizations(
     trained: Trained, flowers: Path, quantization: str
 ) -> None:
-    """A foreign reader of the standard metadata: it finds the labels and the normalization by itself."""
+    """MediaPipe reads labels and normalization from the standard metadata."""
     mediapipe = need_module("mediapipe")
     vision = mediapipe.tasks.vision
     options = vision.ImageClassifierOptions(
@@ -160,7 +160,7 @@ def test_mediapipe_loads_every_quantization_and_answers_as_we_do(
     answers, worst = [], 0.0
     with vision.ImageClassifier.create_from_options(options) as classifier:
         for name in names:
-            # At the model's size already, so that only the models' ends are compared, not two ways of resizing.
+            # Images have the model's size, so that the resizing of the two programs is not compared.
             pixels = fit(read_photo(flowers / name), ours.size)
             theirs = classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
             scores = {entry.category_name: entry.score for entry in theirs.classifications[0].categories}
@@ -181,7 +181,7 @@ def test_exported_file_is_a_zip_with_labels(trained: Trained) -> None:
         assert json.loads(archive.read("poets_edge.json"))["quantization"] == "int8"
 
 
-def test_a_flipped_bit_in_a_model_is_noticed(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_refuses_model_with_flipped_bit(trained: Trained, flowers: Path, tmp_path: Path) -> None:
     data = bytearray(trained.model("int8").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "flipped.tflite").write_bytes(data)

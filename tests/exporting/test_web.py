@@ -1,4 +1,4 @@
-"""`poets-edge web`: the folder it writes, and the server. What the page does is in tests/web."""
+"""Tests of `poets-edge web`: the written folder, and the server. Tests of the page are in tests/web."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PROBE = ROOT / "poets_edge/tflite/probe.tflite"
 
 
 def _tiny_classifier(path: Path, labels: int = 256) -> Path:
-    """The convolution that `doctor` tries, which has 256 outputs, as a classifier."""
+    """A classifier of 256 classes: the convolution of `doctor`'s probe."""
     card = ModelInfo("tiny", "for tests", tuple(f"label {number}" for number in range(labels)))
     path.write_bytes(with_files(with_metadata(_PROBE.read_bytes(), card), card, {}))
     return path
@@ -59,7 +59,7 @@ def server(site: Path) -> Iterator[PageServer]:
         yield running
 
 
-def test_writes_a_folder_of_plain_files(model: Path, site: Path) -> None:
+def test_web_writes_a_folder_of_static_files(model: Path, site: Path) -> None:
     assert (site / "model.tflite").read_bytes() == model.read_bytes()
     for path in site.rglob("*.gz"):
         assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes()
@@ -74,13 +74,13 @@ def test_writes_a_folder_of_plain_files(model: Path, site: Path) -> None:
     )
 
 
-def test_nothing_about_the_model_is_written_into_the_page(model: Path, site: Path) -> None:
+def test_web_page_does_not_depend_on_the_model(model: Path, site: Path) -> None:
     for path in PAGE.iterdir():
         written = (site / path.name).read_bytes()
         assert written == path.read_bytes() or path.name == "service-worker.js"
 
 
-def test_prints_what_a_visit_costs(model: Path, tmp_path: Path) -> None:
+def test_web_prints_download_size(model: Path, tmp_path: Path) -> None:
     ran = poets_edge("web", model, cwd=tmp_path).ok()
     assert ran.stdout.startswith("site  8 x 8 float32, 256 labels. A first visit fetches 2.9 MB")
     found = json.loads(poets_edge("web", model, "--json", cwd=tmp_path).ok().stdout)  # again, over the first
@@ -89,9 +89,7 @@ def test_prints_what_a_visit_costs(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="of POSIX signals")
 @pytest.mark.parametrize("number", [1, 9])  # before the renames are noted; in the midst of them
-def test_a_page_that_was_begun_is_finished_by_the_next_run(
-    number: int, model: Path, site: Path, tmp_path: Path
-) -> None:
+def test_web_completes_page_of_killed_run(number: int, model: Path, site: Path, tmp_path: Path) -> None:
     from tools.crash_points import Point, environment
 
     line = [sys.executable, "-m", "poets_edge", "web", str(model), "--output", "begun"]
@@ -117,7 +115,7 @@ def test_web_never_overwrites_other_files(model: Path, site: Path, tmp_path: Pat
     assert (site / "CNAME").read_text() == "example.org"
 
 
-def test_models_that_the_page_could_not_run_are_refused(tmp_path: Path) -> None:
+def test_web_refuses_unsupported_models(tmp_path: Path) -> None:
     unlabelled = tmp_path / "unlabelled.tflite"
     shutil.copy(_PROBE, unlabelled)
     wrong = _tiny_classifier(tmp_path / "wrong.tflite", labels=3)
@@ -143,7 +141,7 @@ def _get(server: PageServer, path: str, method: str = "GET", **headers: str) -> 
         connection.close()
 
 
-def test_serves_with_the_headers_that_threads_need(server: PageServer, site: Path) -> None:
+def test_server_sends_headers_required_for_threads(server: PageServer, site: Path) -> None:
     status, headers, body = _get(server, "/")
     assert (status, body) == (200, (site / "index.html").read_bytes())
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
@@ -161,21 +159,21 @@ def test_serves_with_the_headers_that_threads_need(server: PageServer, site: Pat
 @pytest.mark.parametrize(
     "path", ["/../model.tflite", "//etc/passwd", "/%2e%2e/x", "/runtime/", "/.git/config", "/x\\..\\y"]
 )
-def test_serves_that_folder_only(server: PageServer, path: str) -> None:
+def test_server_refuses_paths_outside_the_folder(server: PageServer, path: str) -> None:
     assert _get(server, path)[0] == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_serves_read_only(server: PageServer, method: str) -> None:
+def test_server_refuses_methods_other_than_get(server: PageServer, method: str) -> None:
     assert _get(server, "/index.html", method)[0] == 501
 
 
-def test_a_port_in_use_is_one_line(server: PageServer, model: Path) -> None:
+def test_serve_reports_port_in_use_in_one_line(server: PageServer, model: Path) -> None:
     ran = poets_edge("web", model, "--serve", "--port", str(server.server_port))
     ran.failed("cannot serve on 127.0.0.1", str(server.server_port), "--port")
 
 
-def test_https_with_a_certificate_for_this_address(site: Path, tmp_path: Path) -> None:
+def test_serve_uses_certificate_for_local_address(site: Path, tmp_path: Path) -> None:
     certificate = certificate_for("127.0.0.1", tmp_path / "settings")
     if os.name == "posix":
         assert certificate.stat().st_mode & 0o077 == 0  # the key is in it
@@ -194,7 +192,7 @@ def test_https_with_a_certificate_for_this_address(site: Path, tmp_path: Path) -
             urllib.request.urlopen(server.url.replace("127.0.0.1", "localhost"), context=trusting, timeout=10)
 
 
-def test_certificate_whose_key_is_damaged_or_exposed_is_replaced(tmp_path: Path) -> None:
+def test_serve_replaces_certificate_with_damaged_or_exposed_key(tmp_path: Path) -> None:
     path = certificate_for("127.0.0.1", tmp_path)
     good = path.read_bytes()
     key, separator, rest = good.partition(b"-----END PRIVATE KEY-----")
@@ -272,8 +270,8 @@ def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> No
         assert "--https" in process.stderr.read()
 
 
-def test_the_page_is_what_its_sources_make(tmp_path: Path) -> None:
-    """`make web`, and nothing else, writes into the package."""
+def test_packaged_page_is_built_from_its_sources(tmp_path: Path) -> None:
+    """Files of the page in the package are written by `make web` only."""
     if shutil.which("npm") is None:
         missing("building the page needs npm")
     copy = tmp_path / "checkout"

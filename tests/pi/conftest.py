@@ -1,5 +1,4 @@
-"""Emulated Raspberry Pis take minutes, and drawn photos tell little of them: where there are no shared photos, these
-tests run by `make test-pi` only."""
+"""Without shared photos, tests on emulated Raspberry Pis run with `make test-pi` only, since they take minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip them there, unless somebody asked for them."""
+    """Skip the tests without shared photos, unless they are requested."""
     named = any(Path(argument.partition("::")[0]).resolve().is_relative_to(_HERE) for argument in config.args)
     if named or HAS_SHARED or os.environ.get("CI"):
         return

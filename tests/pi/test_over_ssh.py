@@ -1,7 +1,7 @@
-"""`--on` against the systems of Raspberry Pis: a real sshd that gives an emulated one as its shell.
+"""Tests of `--on` with Raspberry Pi systems: a real sshd whose login shell is an emulated system.
 
-The 32-bit one is reached through the 64-bit one's sshd (ProxyJump). Emulated times are no device's: what is looked at
-is that they are not shown as such, and how long it takes from nothing to the end.
+The 32-bit system is reached through the sshd of the 64-bit system (ProxyJump). The tests check the total duration, and
+that emulated times are marked as such.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["flower_model"]
 
 HOME = "home/pi"
 LONGEST = 180
-"""Seconds from nothing to figures."""
+"""Maximum duration of installation and measurement, in seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def roots() -> Iterator[dict[str, Path]]:
 
 
 def _shell(root: Path, name: str) -> tuple[str, ...]:
-    """What sshd starts: the emulated system's own shell."""
+    """Return the login shell, which runs in the emulated system."""
     pretend_cpu(root, name, usual_cpu(name))
     if not (root / "usr/bin/sh").exists():
         (root / "usr/bin/sh").symlink_to("busybox")
@@ -69,7 +69,7 @@ def pis(roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_from_nothing_to_figures(
+def test_benchmark_on_emulated_pi_installs_and_measures(
     name: str, pis: dict[str, SshServer], roots: dict[str, Path], flower_model: FlowerModel, tmp_path: Path
 ) -> None:
     exact_photos(flower_model.photos, 1, tmp_path / "photos")

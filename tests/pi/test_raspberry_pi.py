@@ -1,6 +1,6 @@
-"""The installed program on a Raspberry Pi's system and processors, under emulation, against this machine's answers.
+"""Tests of the installed program on emulated Raspberry Pis, in comparison with results of this machine.
 
-Emulated times and memory say nothing about a real Pi, so nothing here looks at them.
+Times and memory are not checked, since emulation does not reproduce them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ Ended = subprocess.CompletedProcess[str]
 ARM64 = ("cortex-a53", "cortex-a72", "cortex-a76")
 ARMHF = ("cortex-a7",)
 LAST_CPU = {"arm64": ARM64[-1], "armhf": ARMHF[-1]}
-"""Where the slower commands run."""
+"""Processor for the slower commands."""
 QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _LABELLED = {"float32": "few", "int8": "photos"}
-"""An emulated inference in float takes a second and more."""
+"""Photos by quantization; an emulated float inference takes more than a second."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """One architecture's system, and how each command ended on it: (processor, command and quantization) -> end."""
+    """An emulated system, and the result of each command by processor, command and quantization."""
 
     root: Path
     ends: dict[tuple[str, str], Ended]
@@ -59,7 +59,7 @@ def cache() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four real photos of each class and one of each, and two of each whose pixels no other JPEG decoder can change."""
+    """Four and one real photos of each class, and two of each class whose pixels do not depend on the JPEG decoder."""
     folder = tmp_path_factory.mktemp("pi")
     for name, each in (("photos", 4), ("few", 1)):
         for photo in photos_of(flowers, each):
@@ -71,7 +71,7 @@ def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def boards(cache: Path, photos: Path, trained: Trained) -> dict[str, Board]:
-    """Both boards, made and run side by side."""
+    """Both boards, built and run concurrently."""
     wheel = project_wheel()
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[Board]] = {
@@ -143,13 +143,13 @@ def _tops(answers: Any) -> dict[str, str]:
 
 
 def _name(photo: str) -> str:
-    """A photo as it is called on both machines; two classes may have files of one name."""
+    """Return the name of a photo on both machines, with its class, since file names may be equal."""
     return "/".join(Path(photo).parts[-2:])
 
 
 @pytest.mark.parametrize("cpu", ARM64)
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_a_64_bit_pi_gives_the_same_scores(
+def test_label_on_64_bit_pi_gives_equal_scores(
     cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = _scores(boards["arm64"].json(cpu, f"label {quantization}"))
@@ -159,7 +159,7 @@ def test_a_64_bit_pi_gives_the_same_scores(
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_a_32_bit_pi_gives_the_same_answers(
+def test_label_on_32_bit_pi_gives_equal_predictions(
     quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
@@ -167,7 +167,7 @@ def test_a_32_bit_pi_gives_the_same_answers(
         assert _scores(mine) == pytest.approx(
             _scores(_label_here(trained.model(quantization), photos / "exact")), abs=1e-5
         )
-    # int8 has other kernels in the old interpreter, so it is compared with itself, on this machine.
+    # The old interpreter has other int8 kernels, so its results are compared with the old interpreter on this machine.
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     label = ("label", "--json", "--graph", str(trained.model(quantization)), str(photos / "exact"))
     command = [str(python), "-m", "poets_edge", *label]
@@ -177,7 +177,9 @@ def test_a_32_bit_pi_gives_the_same_answers(
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos: Path) -> None:
+def test_evaluate_on_pi_gives_equal_results(
+    name: str, boards: dict[str, Board], trained: Trained, photos: Path
+) -> None:
     judged = boards[name].json(LAST_CPU[name], "evaluate")
     here = json.loads(
         poets_edge(
@@ -189,7 +191,7 @@ def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos:
     assert judged["photos"] == 20 and not judged["unreadable"]
     if name == "arm64":
         assert judged["confusion"] == here["confusion"]
-    else:  # another interpreter, and Debian's Pillow: close calls may fall either way
+    else:  # another interpreter and Pillow: predictions with close scores may differ
         assert abs(judged["correct"] - here["correct"]) <= 2
     judged = boards[name].json(LAST_CPU[name], "evaluate float32")
     evaluate = ("evaluate", "--graph", trained.model(), "--image_dir", photos / "few", "--set", "all", "--json")
@@ -200,7 +202,7 @@ def test_evaluate(name: str, boards: dict[str, Board], trained: Trained, photos:
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained) -> None:
+def test_inspect_and_watch_work_on_pi(name: str, boards: dict[str, Board], trained: Trained) -> None:
     cpu = LAST_CPU[name]
     found = boards[name].json(cpu, "inspect")
     assert found["labels"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
@@ -213,20 +215,20 @@ def test_inspect_and_watch(name: str, boards: dict[str, Board], trained: Trained
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_benchmark(name: str, boards: dict[str, Board]) -> None:
+def test_benchmark_on_pi_measures_models(name: str, boards: dict[str, Board]) -> None:
     result = boards[name].json(LAST_CPU[name], "benchmark")
     assert [entry["name"] for entry in result["results"]] == ["int8.tflite", "float32.tflite"]
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_doctor(name: str, boards: dict[str, Board]) -> None:
+def test_doctor_on_pi_reports_the_runtime(name: str, boards: dict[str, Board]) -> None:
     ended = boards[name].ends[LAST_CPU[name], "doctor"]
     assert ended.returncode == 0, ended.stderr
     runtime = "ai_edge_litert" if name == "arm64" else "tflite_runtime"
     assert runtime in (ended.stdout + ended.stderr).replace("-", "_")
 
 
-def test_what_is_installed_on_a_64_bit_pi(boards: dict[str, Board]) -> None:
+def test_install_on_64_bit_pi_is_small(boards: dict[str, Board]) -> None:
     site = next((boards["arm64"].root / VENV).glob("lib/python*/site-packages"))
     kilobytes = int(subprocess.run(["du", "-sk", site], check=True, capture_output=True, text=True).stdout.split()[0])
     assert 50 < kilobytes / 1024 <= LARGEST_INSTALL_MB
@@ -235,7 +237,7 @@ def test_what_is_installed_on_a_64_bit_pi(boards: dict[str, Board]) -> None:
     assert not packages & {"tensorflow", "keras", "matplotlib", "cv2", "scipy", "tflite_runtime"}
 
 
-def test_a_32_bit_pi_keeps_debians_numpy_and_pillow(boards: dict[str, Board]) -> None:
+def test_install_on_32_bit_pi_keeps_numpy_and_pillow_of_debian(boards: dict[str, Board]) -> None:
     site = next((boards["armhf"].root / VENV).glob("lib/python*/site-packages"))
     packages = {path.name.partition("-")[0] for path in site.iterdir()}
     assert "tflite_runtime" in packages

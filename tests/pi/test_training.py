@@ -1,4 +1,4 @@
-"""Training and exporting on a Raspberry Pi's system, under emulation, against the same on this machine."""
+"""Tests of training and exporting on an emulated Raspberry Pi, in comparison with this machine."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_training_on_pi_gives_the_local_result(cache: Path, tmp_path: Path) -> N
         heads.append([constant_of(find_node(graph, f"head/{what}")) for what in ("weights", "biases")])
     for ours, theirs in zip(*heads, strict=True):
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
-    # The Pi's file on this machine, and on the Pi: the same to the bit.
+    # The Pi's file gives bit-identical scores on this machine and on the Pi.
     model = "tf_files/retrained_graph_int8.tflite"
     ended = emulate(root, CPU, *POETS_EDGE, "label", "--json", f"/home/pi/training/{model}", "/home/pi/training/photos")
     there = {Path(entry["photo"]).name: entry for entry in json.loads(ended.stdout)}
@@ -76,5 +76,5 @@ def test_training_on_pi_gives_the_local_result(cache: Path, tmp_path: Path) -> N
         said = {label["label"]: label["score"] for label in there[photo.name]["labels"]}
         assert said == {label: scores[label] for label in said}
         apart.append(np.abs(here.scores(photo) - mine.scores(photo)).max())
-    # This machine's file beside the Pi's: ranges and roundings differ in the last digits of a float.
+    # Files of the two machines differ in ranges and rounding, by the last digits of a float.
     assert max(apart) <= 4 / 256

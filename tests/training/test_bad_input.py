@@ -47,7 +47,7 @@ def record(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     return content
 
 
-def test_unusable_photo_folder_is_refused(tmp_path: Path, photos: Path) -> None:
+def test_train_refuses_unusable_photo_folders(tmp_path: Path, photos: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     one = tmp_path / "one"
@@ -86,7 +86,7 @@ def test_unusable_photo_folder_is_refused(tmp_path: Path, photos: Path) -> None:
         (["--final_tensor_name", "a b"], "not a node name"),
     ],
 )
-def test_invalid_options_are_refused(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
+def test_train_refuses_invalid_options(photos: Path, tmp_path: Path, flags: list[str], said: str) -> None:
     poets_edge("train", "--image_dir", "photos", "--quiet", *flags, cwd=tmp_path).failed(said)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"], "nothing may be written"
 

@@ -1,4 +1,4 @@
-"""`--cluster`: several processes give the bits of one, even if they are killed, and let nobody else run code."""
+"""Tests of `--cluster`: bit-identical results, killed workers, and protection against foreign tasks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
-    """The graph that one process trains, and what it says is left out."""
+    """The graph trained by one process, and its messages about skipped photos."""
     folder = tmp_path_factory.mktemp("alone")
     told = poets_edge("train", "--image_dir", photos, *FEW, cwd=folder).ok().stderr
     return (folder / "tf_files/retrained_graph.pb").read_bytes(), _left_out(told)
@@ -92,7 +92,7 @@ def start(
 def cached_vectors(folder: Path) -> int:
     """Count the vectors that a run has stored so far."""
     for file in folder.glob("tf_files/bottlenecks/mobilenet*.sqlite"):
-        # Its table may just be being made.
+        # The table may not exist yet.
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(file)) as connection:
             return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
     return 0
@@ -126,7 +126,7 @@ def test_killed_workers_are_replaced(photos: Path, alone: tuple[bytes, str], tmp
     assert "Traceback" not in stderr and graph(tmp_path) == alone[0]
 
 
-def test_worker_that_dies_while_it_answers_is_replaced(tmp_path: Path) -> None:
+def test_worker_that_dies_during_an_answer_is_replaced(tmp_path: Path) -> None:
     answers = run_in_processes([1, 2, 3], lambda number: (number, tmp_path / "died"), square_or_die, workers=1)
     assert list(answers) == [1, 4, 9] and (tmp_path / "died").exists()
 
@@ -144,9 +144,9 @@ def square_or_die(request: tuple[int, Path]) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_that_always_die_end_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
+def test_repeated_worker_deaths_end_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:1", photos_per_task=4)
-    while process.poll() is None:  # those that are just starting, too
+    while process.poll() is None:  # including starting workers
         for worker in workers_of(process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
@@ -176,7 +176,7 @@ def test_killed_run_leaves_no_workers(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
 def test_local_processes_listen_on_no_socket(photos: Path, tmp_path: Path) -> None:
-    """Another user's process has nothing to connect to, so it cannot submit a task."""
+    """Otherwise another user's process could submit a task."""
     process = start(tmp_path, photos, "local:2", photos_per_task=1)
     while not cached_vectors(tmp_path):
         assert process.poll() is None
@@ -251,7 +251,7 @@ def scheduler(
 
 
 def certificates(folder: Path) -> dict[str, str]:
-    """Make a certificate that signs itself, and return the environment by which Dask uses it for every role."""
+    """Create a self-signed certificate; return the environment variables for Dask to use it in all roles."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -338,7 +338,7 @@ def test_insecure_cluster_allows_unencrypted_scheduler() -> None:
     check_cluster("tcp://192.0.2.7:8786", insecure=True)
 
 
-def test_scheduler_that_does_not_answer_is_one_line(
+def test_train_reports_unreachable_scheduler_in_one_line(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("poets_edge.training.dask_scheduler._SECONDS_TO_CONNECT", 1)
@@ -347,7 +347,7 @@ def test_scheduler_that_does_not_answer_is_one_line(
 
 
 def test_extractor_runs_while_a_profiler_holds_frames(tmp_path: Path) -> None:
-    """Each Dask worker has one; the interpreter refuses to run while a frame holds a view of its memory."""
+    """Dask workers have a profiler; the interpreter refuses to run while a frame holds a view of its memory."""
     wanted = architecture("mobilenet_0.25_128")
     extract = Extractor(prepare_backbone(wanted, find_weights(wanted, tmp_path, "embedded"), tmp_path).model)
     pixels = np.random.default_rng(0).integers(256, size=(128, 128, 3), dtype=np.uint8)
@@ -358,7 +358,7 @@ def test_extractor_runs_while_a_profiler_holds_frames(tmp_path: Path) -> None:
         while not done.is_set():
             held.append(sys._current_frames())
 
-    # Often enough to be between any two lines of Python.
+    # Short enough to interrupt between any two lines of Python.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     profiler = threading.Thread(target=look)

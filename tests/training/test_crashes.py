@@ -51,12 +51,12 @@ def vectors(cwd: Path) -> int:
     return 0
 
 
-def test_killed_run_resumes_to_equal_bits(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_killed_run_resumes_to_identical_graph(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     folder = few_flowers(60)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     undisturbed.mkdir()
     poets_edge("train", "--image_dir", folder, *ARGUMENTS, cwd=undisturbed).ok()
-    # The first is killed while TensorFlow builds the backbone, the others once so many bottlenecks are stored.
+    # The first run is killed while the backbone is built, the others after a number of stored bottlenecks.
     for stored in (None, 20, 150, 299):
         process = start(folder, killed)
         if stored is None:

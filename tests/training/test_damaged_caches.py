@@ -1,4 +1,4 @@
-"""Damage to each page of a cache: lost entries are computed again with a warning, and the graph has equal bits."""
+"""Damage to each page of a cache: lost entries are computed again with a warning, and the graph is unchanged."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_damaged_page_does_not_change_the_graph(work: Path, change: Change, patt
             assert graph(work) == wanted, f"page {page // PAGE}, {attempt}"
             said += "damaged" in ran.stderr
             assert attempt == "at once" or "damaged" not in ran.stderr, "it was made good"
-    if pattern != "photos.sqlite" and change in (noise, zeros, cut):  # others may hit what nobody reads
+    if pattern != "photos.sqlite" and change in (noise, zeros, cut):  # other damage may hit unused bytes
         assert said >= len(whole) // PAGE - 2, "an empty page is no loss"
 
 

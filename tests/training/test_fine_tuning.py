@@ -172,7 +172,7 @@ def _start(photos: Path, work: Path, limit: Callable[[], None] | None = None) ->
     )
 
 
-def test_killed_run_resumes_to_equal_bits(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_killed_fine_tuning_resumes_to_identical_graph(photos: Path, tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     checkpoints = tmp_path / "tf_files/bottlenecks"
     moments: tuple[Callable[[], bool], ...] = (
         lambda: activations(tmp_path) >= 40,

@@ -1,4 +1,4 @@
-"""What `train` says of a run that has ended, and runs that come to nothing."""
+"""Tests of the messages of `train`, and of training that diverges."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_better_step_is_reported_only_if_last_step_is_clearly_worse() -> None:
     assert better_step([Step(0, 0.5, 0.7, None, None)], early_stop=False) is None
 
 
-def test_small_classes_are_named() -> None:
+def test_small_classes_lists_classes_with_few_photos() -> None:
     table = {name: {"training": count, "validation": 0, "test": 0} for name, count in {"a": 160, "b": 10}.items()}
     assert "b 10" in str(small_classes(table)) and "a (160)" in str(small_classes(table))  # type: ignore[arg-type]
     table["b"]["training"] = 80
     assert small_classes(table) is None  # type: ignore[arg-type]
 
 
-def test_a_curve_rises_with_its_values() -> None:
+def test_curve_rises_with_its_values() -> None:
     drawn = curve([index / 100 for index in range(100)])
     assert len(drawn) == 40 and list(drawn) == sorted(drawn) and drawn[0] == "▁" and drawn[-1] == "█"
     assert curve([]) == "" and curve([1.0]) == "█"
@@ -46,7 +46,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_early_stop_keeps_the_best_head() -> None:
-    """Of noise nothing can be learned: validation is best at the first step, and worse with every one after it."""
+    """On noise, the validation loss is lowest at the first step and rises afterwards."""
     rng = np.random.default_rng(0)
     training, validation = (
         LabelledVectors(rng.normal(size=(60, 32)).astype(np.float32), rng.integers(3, size=60)) for _ in range(2)
@@ -63,11 +63,11 @@ def test_early_stop_keeps_the_best_head() -> None:
     assert "that head was kept" in str(better_step([step for step, _ in seen], early_stop=True))
 
 
-def test_rates_that_cannot_train(photos: Path, tmp_path: Path) -> None:
+def test_train_refuses_rates_that_diverge(photos: Path, tmp_path: Path) -> None:
     poets_edge("train", photos, *_BACKBONE, "--learning_rate", "1e30", cwd=tmp_path).failed("--learning-rate", "1000")
 
 
-def test_train_shows_each_class_and_names_the_next_line(photos: Path, tmp_path: Path) -> None:
+def test_train_prints_classes_and_next_command(photos: Path, tmp_path: Path) -> None:
     shown = poets_edge("train", photos, *_BACKBONE, "--how_many_training_steps", "50", "-q", cwd=tmp_path).ok().stdout
     assert "class       photos  test recall" in shown and "validation accuracy " in shown
     assert "next    poets-edge export --quantize int8" in shown

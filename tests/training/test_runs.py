@@ -1,4 +1,4 @@
-"""Runs that are kept, listed and compared."""
+"""Tests of the history of training runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "-
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three runs: two of other steps, and one with fewer photos."""
+    """A folder with three runs, which differ in steps and photos."""
     work = tmp_path_factory.mktemp("runs")
     draw_photos(work / "photos", per_class=8)
     poets_edge("train", "photos", *_BACKBONE, "--how_many_training_steps", "50", cwd=work).ok()
@@ -27,14 +27,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_every_run_is_listed_with_what_changed(work: Path) -> None:
+def test_runs_lists_runs_with_changed_options(work: Path) -> None:
     shown = poets_edge("runs", cwd=work).ok().stdout.splitlines()
     assert shown[0].split()[:3] == ["run", "date", "architecture"] and len(shown) == 5
     assert "head.steps 100" in shown[2] and "photos 38" in shown[3] and "head.steps" not in shown[3]
     assert shown[-1] == "Curves: tensorboard --logdir tf_files/runs"
 
 
-def test_two_runs_side_by_side(work: Path) -> None:
+def test_runs_compares_two_runs(work: Path) -> None:
     shown = poets_edge("runs", "1", "3", cwd=work).ok().stdout
     rows = {line[:24].strip(): line.split()[-2:] for line in shown.splitlines()}
     assert rows["head.steps"] == ["50", "100"] and rows["photos"] == ["40", "38"]
@@ -45,14 +45,14 @@ def test_two_runs_side_by_side(work: Path) -> None:
     poets_edge("runs", "1", cwd=work).failed("two runs")
 
 
-def test_curves_of_all_runs_are_kept_for_tensorboard(work: Path) -> None:
+def test_runs_keep_event_files_for_tensorboard(work: Path) -> None:
     for name in ("train", "validation"):
         assert len(list((work / "tf_files/runs").glob(f"*/{name}/events.out.tfevents.*"))) == 3
     assert len(list((work / "tf_files/training_summaries").glob("*/train/*"))) == 1, "the codelab's own place: the last"
 
 
-def test_what_another_training_is_just_writing_is_not_kept(work: Path, tmp_path: Path) -> None:
-    """Into the same folder: neither the half of its curves, nor a file that it has replaced meanwhile."""
+def test_save_run_skips_event_files_of_concurrent_training(work: Path, tmp_path: Path) -> None:
+    """Incomplete and replaced event files are not copied."""
     record = json.loads((work / "tf_files/retrained_graph.json").read_bytes())
     curves = tmp_path / "summaries/train"
     curves.mkdir(parents=True)
@@ -64,7 +64,7 @@ def test_what_another_training_is_just_writing_is_not_kept(work: Path, tmp_path:
     assert (saved / "run.json").exists() and not (saved / "validation").exists()
 
 
-def test_a_damaged_note_is_named(work: Path, tmp_path: Path) -> None:
+def test_list_runs_names_damaged_file(work: Path, tmp_path: Path) -> None:
     assert "No runs" in poets_edge("runs", cwd=tmp_path).ok().stdout
     for text in ("{", '{"date": 3}', "[]"):
         note = tmp_path / "tf_files/runs/one/run.json"

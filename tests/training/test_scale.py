@@ -1,6 +1,6 @@
 """Training on many photos: vectors in files, sampled cross-validation, and records without names.
 
-The limits are lowered here, so that a few drawn photos are many.
+The limits are lowered, so that a few drawn photos exceed them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_record_of_many_photos_has_a_checksum_instead_of_names(
         "photos_sha256": 0,
     }
     assert poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok().stdout == exported.stdout
-    # Divided again, the same photos calibrate and judge: only the record's own checksum may differ inside.
+    # A repeated split gives equal photos for calibration and evaluation: only the record's checksum may differ.
     assert len((tmp_path / "tf_files/retrained_graph_int8.tflite").read_bytes()) == len(model)
     shutil.rmtree(tmp_path / "tf_files/bottlenecks")
 

@@ -74,7 +74,7 @@ def test_all_exports_are_calibrated_with_unchanged_predictions(tmp_path: Path) -
     with_it, without = (scores[name, ""] for name in ("--calibrated", "--not-calibrated"))
     assert (with_it.argmax(axis=1) == without.argmax(axis=1)).all()
     np.testing.assert_allclose(with_it, with_temperature(without, how["temperature"]), atol=1e-4)
-    # The int8 file is as sure as the float one, not as the head that was not calibrated.
+    # The scores of the int8 file are as calibrated as those of the float32 file.
     means = {key: float(value.max(axis=1).mean()) for key, value in scores.items()}
     change = means["--calibrated", ""] - means["--not-calibrated", ""]
     assert abs(change) > 0.01

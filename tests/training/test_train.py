@@ -1,4 +1,4 @@
-"""What `train` promises on good photos, beyond the end-to-end test."""
+"""Tests of `train` on valid photos: reproducibility, distortions, outputs and record."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def vectors(cwd: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM bottlenecks").fetchone()[0])
 
 
-def test_same_seed_same_bits(folder: Path, tmp_path: Path) -> None:
+def test_train_with_equal_seed_writes_identical_graph(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path, "--seed", "3")
     first, record = graph(tmp_path), (tmp_path / "tf_files/retrained_graph.json").read_bytes()
     train(folder, tmp_path, "--seed", "3")
@@ -67,7 +67,7 @@ def test_distorted_copies_are_computed_once_and_only_of_training_photos(
     assert "distorted" in ran.stderr
     classes = json.loads(ran.stdout)["classes"]
     training = sum(counts["training"] for counts in classes.values())
-    # Half of the mirrored copies are the photo itself, and still computed: what a copy shows follows from its number.
+    # Half of the mirrored copies equal the photo, and are computed as well, since a copy is identified by its number.
     assert vectors(tmp_path) == photos + 2 * training
     distorted = graph(tmp_path)
     assert distorted != plain
@@ -76,7 +76,7 @@ def test_distorted_copies_are_computed_once_and_only_of_training_photos(
     assert graph(tmp_path) == distorted
 
 
-def test_intermediate_graphs_can_be_labelled_with(folder: Path, tmp_path: Path) -> None:
+def test_label_accepts_intermediate_graphs(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path, "--intermediate_store_frequency", "40", "--intermediate_output_graphs_dir", "between")
     assert sorted(path.name for path in (tmp_path / "between").iterdir()) == [
         "intermediate_40.pb",
@@ -88,7 +88,7 @@ def test_intermediate_graphs_can_be_labelled_with(folder: Path, tmp_path: Path) 
     assert "(score = " in ran.ok().stdout
 
 
-def test_misclassified_photos_are_listed_and_a_batch_can_judge(folder: Path, tmp_path: Path) -> None:
+def test_train_lists_misclassified_photos_and_limits_test_batch(folder: Path, tmp_path: Path) -> None:
     ran = train(folder, tmp_path, "--print_misclassified_test_images", "--how_many_training_steps", "1")
     wrong = [line for line in ran.stdout.splitlines() if "answered" in line]
     record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
@@ -97,7 +97,7 @@ def test_misclassified_photos_are_listed_and_a_batch_can_judge(folder: Path, tmp
     assert json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())["test"]["photos"] == 3
 
 
-def test_shares_of_zero_and_the_name_of_the_output(folder: Path, tmp_path: Path) -> None:
+def test_train_accepts_zero_percentages_and_final_tensor_name(folder: Path, tmp_path: Path) -> None:
     flags = ("--testing_percentage", "0", "--validation_percentage", "0", "--final_tensor_name", "flower")
     ran = train(folder, tmp_path, *flags, "--json")
     assert json.loads(ran.stdout)["test"] == json.loads(ran.stdout)["validation"]
@@ -109,7 +109,7 @@ def test_shares_of_zero_and_the_name_of_the_output(folder: Path, tmp_path: Path)
     poets_edge("label", "--graph", "tf_files/retrained_graph.pb", photo, cwd=tmp_path).ok()
 
 
-def test_the_record_tells_everything(folder: Path, tmp_path: Path) -> None:
+def test_record_contains_options_photos_and_results(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path)
     record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
     assert {"versions", "weights", "architecture", "head", "percentages", "classes", "sets", "steps"} <= set(record)

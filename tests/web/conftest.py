@@ -1,4 +1,4 @@
-"""A page for small models that any machine can train, and Chromium to open it with."""
+"""Fixtures: a page with small models that any machine can train, and Chromium."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from poets_edge.exporting.web import write_page
 from tests.conftest import Trained, poets_edge
 from tests.needs import missing, need_module
 
-READY_MS = 60_000  # on a machine that others use too
+READY_MS = 60_000  # on a busy machine
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Photos that were drawn, and models of the embedded backbone that know them."""
+    """Drawn photos, and models trained on them with the embedded backbone."""
 
     photos: Path
     trained: Trained
@@ -36,7 +36,7 @@ class Drawn:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Needs no network and no shared photos. Do not write into it."""
+    """Drawn photos and models, without network and shared photos. Read-only."""
     folder = tmp_path_factory.mktemp("drawn")
     poets_edge("draw-photos", folder / "photos", "--per-class", "20").ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
@@ -47,20 +47,20 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
 @pytest.fixture(scope="session")
 def written(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page with the int8 model. Copy it with `copy_page` to change it."""
+    """The page with the int8 model. Read-only; `copy_page` makes a copy."""
     folder = tmp_path_factory.mktemp("page") / "site"
     write_page(drawn.model(), folder)
     return folder
 
 
 def copy_page(written: Path, folder: Path) -> Path:
-    """Links to its files: 36 MB need not be copied. Replace files in it, never write into them."""
+    """Copy a page as links to its files, which saves 36 MB. Files may be replaced but not modified."""
     return Path(shutil.copytree(written, folder, copy_function=os.link))
 
 
 @contextlib.contextmanager
 def serving(folder: Path, **options: Any) -> Iterator[PageServer]:
-    """Serves a folder on this machine alone."""
+    """Serve a folder on the loopback address."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     with PageServer(folder, names, **options) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -80,7 +80,7 @@ def server(written: Path) -> Iterator[PageServer]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Chromium's path; Debian's package is installed where that is possible, else the test skips."""
+    """Path of Chromium. Debian's package is installed if possible; otherwise the test is skipped."""
     if shutil.which("chromium") is None and os.geteuid() == 0 and shutil.which("apt-get"):
         install = "apt-get -q update && apt-get -q install -y --no-install-recommends chromium fonts-liberation"
         subprocess.run(install, shell=True, capture_output=True, timeout=500)
@@ -99,7 +99,7 @@ def playwright() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the camera sees: a drawn daisy, 640 x 480, as motion JPEG."""
+    """Video of the fake camera: a drawn daisy, 640 x 480, as motion JPEG."""
     path = tmp_path_factory.mktemp("video") / "daisy.mjpeg"
     frame = Image.new("RGB", (640, 480), "black")
     with Image.open(daisy(drawn)) as photo:
@@ -111,7 +111,7 @@ def video(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def daisy(drawn: Drawn) -> Path:
-    """A photo that the int8 model surely takes for a daisy."""
+    """A photo that the int8 model confidently classifies as daisy."""
     from poets_edge.device.classifier import Classifier
 
     classifier = Classifier(drawn.model())
@@ -121,7 +121,7 @@ def daisy(drawn: Drawn) -> Path:
 
 @pytest.fixture(scope="session")
 def launch(playwright: Any, chromium: str) -> Iterator[Callable[..., Any]]:
-    """Starts a browser with arguments; it is closed at the end."""
+    """Function that starts a browser with arguments; it is closed after the test."""
     running: list[Any] = []
 
     def start(*arguments: str) -> Any:
@@ -136,7 +136,7 @@ def launch(playwright: Any, chromium: str) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def browser(launch: Callable[..., Any], video: Path) -> Any:
-    """A browser whose camera sees a daisy; pages still have to be allowed to use it."""
+    """A browser with a fake camera that shows a daisy; pages need permission to use it."""
     return launch("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}")
 
 
@@ -145,7 +145,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "i
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens an address as a visitor who was never there, and waits until the page can label."""
+    """Function that opens an address in a new profile, and waits until the page can label."""
     contexts: list[Any] = []
 
     def visit(url: str, *, ready: bool = True, within: Any = None, **settings: Any) -> Any:

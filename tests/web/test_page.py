@@ -1,4 +1,4 @@
-"""The page in a real browser: the same answers as Python, camera, photos, offline, measuring, and what goes wrong."""
+"""Tests of the page in a real browser: agreement with Python, camera, photos, offline use, benchmark and errors."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _RESIZE = """(cases) => cases.map(([width, height, newWidth, newHeight, rgba]) =
 
 
 def _until(page: Any, condition: str) -> None:
-    """Waits for a JavaScript condition. Playwright's own way needs `eval`, which the page forbids."""
+    """Wait for a JavaScript condition. Playwright's function needs `eval`, which the page forbids."""
     end = time.monotonic() + READY_MS / 1000
     while time.monotonic() < end:
         try:
             if page.evaluate(condition):
                 return
-        except Exception as error:  # Playwright's own, and those only where it is installed
-            if "context was destroyed" not in str(error):  # the page is loading itself anew
+        except Exception as error:  # Playwright's errors, if it is installed
+            if "context was destroyed" not in str(error):  # the page is reloading
                 raise
         page.wait_for_timeout(20)
     raise AssertionError(condition)
@@ -89,7 +89,7 @@ def _as_png(photos: list[Path], folder: Path) -> list[str]:
 
 
 def _differences(model: Path, photos: list[Path], folder: Path, open_page: OpenPage) -> np.ndarray[Any, Any]:
-    """Between the page's scores and Python's: [photos, labels]."""
+    """Return the differences between the page's scores and Python's, [photos, labels]."""
     write_page(model, folder)
     names = _as_png(photos, folder / "photos")
     with serving(folder) as server:
@@ -101,7 +101,7 @@ def _differences(model: Path, photos: list[Path], folder: Path, open_page: OpenP
 
 
 @pytest.mark.parametrize("quantization", ["int8", "float32"])
-def test_same_scores_as_python(drawn: Drawn, quantization: str, open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_scores_equal_python_scores(drawn: Drawn, quantization: str, open_page: OpenPage, tmp_path: Path) -> None:
     photos = sorted(drawn.photos.glob("*/*"))
     assert len(photos) == 100
     differences = _differences(drawn.model(quantization), photos, tmp_path / "site", open_page)
@@ -109,21 +109,21 @@ def test_same_scores_as_python(drawn: Drawn, quantization: str, open_page: OpenP
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_same_scores_as_python_on_real_photos(
+def test_page_scores_equal_python_scores_on_real_photos(
     trained: Trained, flowers: Path, quantization: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
     photos = sorted(flowers.glob("*/*.jpg"))[:: 10 if quantization in ("int8", "float32") else 100]
     differences = _differences(trained.model(quantization), photos, tmp_path / "site", open_page)
-    if quantization == "dynamic":  # it quantizes what it computes as it goes, which rounds otherwise elsewhere
+    if quantization == "dynamic":  # activations are quantized at run time, and rounding differs between runtimes
         assert differences.max() < 0.1
     else:
         assert differences.max() <= (0 if quantization == "int8" else 1e-5)
 
 
-def test_same_int8_scores_in_a_browser_like_safari(
+def test_page_scores_are_equal_without_relaxed_simd(
     drawn: Drawn, written: Path, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """Safari lacks relaxed SIMD, and gets LiteRT's other build."""
+    """Browsers without relaxed SIMD, such as Safari, load LiteRT's other build."""
     folder = copy_page(written, tmp_path / "site")
     script = (folder / "worker.js").read_text().replace('"litert_wasm_internal"', '"litert_wasm_compat_internal"')
     for name in ("worker.js", "worker.js.gz"):
@@ -139,8 +139,8 @@ def test_same_int8_scores_in_a_browser_like_safari(
     np.testing.assert_array_equal(np.array(found, np.float32), [classifier.scores(folder / name) for name in names])
 
 
-def test_resizes_as_python_does(server: PageServer, open_page: OpenPage) -> None:
-    """The checksums that the Android app is held to."""
+def test_page_resizes_like_python(server: PageServer, open_page: OpenPage) -> None:
+    """Compare with the checksums used for the Android app."""
     page = open_page(server.url)
     lines = [
         line.split() for line in (ROOT / "android_demo/app/src/test/resources/resize.txt").read_text().splitlines()
@@ -154,7 +154,7 @@ def test_resizes_as_python_does(server: PageServer, open_page: OpenPage) -> None
     assert found == [line[4] for line in lines]
 
 
-def test_fetches_nothing_from_elsewhere_and_little_from_here(server: PageServer, open_page: OpenPage) -> None:
+def test_page_loads_only_local_files_of_limited_size(server: PageServer, open_page: OpenPage) -> None:
     page = open_page("about:blank", ready=False)
     requests: list[Any] = []
     page.context.on("request", lambda request: requests.append(request))
@@ -169,7 +169,7 @@ def test_fetches_nothing_from_elsewhere_and_little_from_here(server: PageServer,
     assert page.evaluate("crossOriginIsolated")
 
 
-def test_shows_what_the_model_says_of_itself(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+def test_page_shows_metadata_of_the_model(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
     page = open_page(server.url)
     assert page.inner_text("#model") == "mobilenet_0.25_128 int8 · 128 × 128 · 5 labels"
     _choose(page, daisy(drawn))
@@ -185,7 +185,7 @@ def test_shows_what_the_model_says_of_itself(server: PageServer, drawn: Drawn, o
     _until(page, "document.getElementById('verdict').textContent === 'unknown'")
 
 
-def test_a_dropped_and_a_pasted_photo_are_labelled(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+def test_page_labels_dropped_and_pasted_photos(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
     page = open_page(server.url)
     for event, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
         page.evaluate(
@@ -202,7 +202,7 @@ def test_a_dropped_and_a_pasted_photo_are_labelled(server: PageServer, drawn: Dr
         assert page.inner_text("#verdict") == "daisy"
 
 
-def test_labels_the_camera_live_and_frozen(server: PageServer, open_page: OpenPage) -> None:
+def test_page_labels_live_and_frozen_frames(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url, **PHONE)
     page.click("#camera")
     _until(page, "document.getElementById('verdict').textContent === 'daisy'")
@@ -219,7 +219,9 @@ def test_labels_the_camera_live_and_frozen(server: PageServer, open_page: OpenPa
     _until(page, f"Number(document.getElementById('stage').dataset.frames) > {frames}")
 
 
-def test_works_offline_after_the_first_visit(written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_works_offline_after_the_first_visit(
+    written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
+) -> None:
     folder = copy_page(written, tmp_path / "site")
     with serving(folder) as server:
         page = open_page(server.url)
@@ -231,7 +233,7 @@ def test_works_offline_after_the_first_visit(written: Path, drawn: Drawn, open_p
     _until(page, "document.getElementById('verdict').textContent === 'daisy'")
 
 
-def test_a_newer_model_replaces_the_one_that_is_kept(
+def test_page_replaces_cached_model_by_newer_one(
     written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
 ) -> None:
     folder = copy_page(written, tmp_path / "site")
@@ -243,7 +245,7 @@ def test_a_newer_model_replaces_the_one_that_is_kept(
         _until(page, "document.getElementById('model').textContent.includes('float32')")
 
 
-def test_measures_what_compare_reads(server: PageServer, open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_writes_benchmark_for_compare(server: PageServer, open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page(f"{server.url}#runs=25")
     _measure(page)
     with page.expect_download() as download:
@@ -265,20 +267,20 @@ def test_measures_what_compare_reads(server: PageServer, open_page: OpenPage, tm
     assert "LiteRT.js" in ran.stdout and "mobilenet_0.25_128 int8" in ran.stdout
 
 
-def test_without_a_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
+def test_page_reports_missing_camera(server: PageServer, launch: Callable[..., Any], open_page: OpenPage) -> None:
     page = open_page(server.url, within=launch())
     page.click("#camera")
     assert _problem(page) == "There is no camera here. Choose a photo instead."
     assert page.inner_text("#camera") == "Start camera" and page.is_enabled("#camera")
 
 
-def test_camera_refused(server: PageServer, open_page: OpenPage) -> None:
+def test_page_reports_denied_camera_permission(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url, permissions=[])
     page.click("#camera")
     assert _problem(page).startswith("The camera was refused.")
 
 
-def test_plain_http_offers_photos_and_says_why(
+def test_page_over_http_offers_photos_with_explanation(
     written: Path, drawn: Drawn, launch: Callable[..., Any], open_page: OpenPage
 ) -> None:
     with serving(written) as server:
@@ -290,7 +292,7 @@ def test_plain_http_offers_photos_and_says_why(
         _until(page, "document.getElementById('verdict').textContent === 'daisy'")
 
 
-def test_bad_photos_are_one_sentence_each(server: PageServer, open_page: OpenPage) -> None:
+def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     huge = io.BytesIO()
     Image.new("L", (10_000, 10_000)).save(huge, "JPEG")
@@ -305,7 +307,9 @@ def test_bad_photos_are_one_sentence_each(server: PageServer, open_page: OpenPag
         _problem(page)
 
 
-def test_bad_models_are_one_sentence_each(written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path) -> None:
+def test_page_reports_bad_models_in_one_sentence(
+    written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
+) -> None:
     good = drawn.model().read_bytes()
     archive = good.rindex(b"PK\3\4", 0, good.rindex(b"PK\3\4"))
     flipped = bytearray(good)
@@ -329,7 +333,7 @@ def test_bad_models_are_one_sentence_each(written: Path, drawn: Drawn, open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_has_no_fault_that_axe_finds(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
+def test_page_passes_accessibility_check(server: PageServer, drawn: Drawn, scheme: str, open_page: OpenPage) -> None:
     Axe = need_module("axe_playwright_python.sync_playwright").Axe  # noqa: N806
     page = open_page(f"{server.url}#runs=5", color_scheme=scheme, bypass_csp=True, **PHONE)
     axe = Axe()
@@ -353,7 +357,7 @@ def _no_fault(axe: Any, page: Any) -> None:
 @pytest.mark.parametrize(
     ("width", "height"), [(320, 568), (390, 844), (844, 390), (1280, 800)], ids=["small", "phone", "wide", "desktop"]
 )
-def test_everything_fits_even_with_large_text(
+def test_page_layout_fits_with_large_text(
     server: PageServer, drawn: Drawn, width: int, height: int, open_page: OpenPage
 ) -> None:
     page = open_page(server.url, viewport={"width": width, "height": height})
@@ -365,7 +369,7 @@ def test_everything_fits_even_with_large_text(
         assert page.evaluate("document.getElementById('stage').getBoundingClientRect().width") >= 100
 
 
-def test_can_be_used_with_a_keyboard(server: PageServer, open_page: OpenPage) -> None:
+def test_page_can_be_operated_by_keyboard(server: PageServer, open_page: OpenPage) -> None:
     page = open_page(server.url)
     reached = []
     for _ in range(8):

@@ -37,7 +37,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 @pytest.fixture
 def pi(device: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
-    """The device as a host that ssh knows, with an empty cache on this side."""
+    """The device as a host in ssh's configuration, with an empty local cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with ssh_configured(tmp_path, device):
         yield device
@@ -60,7 +60,7 @@ def share_packages(from_home: Path, to_home: Path, folder: str = ".cache") -> No
     """Provide the packages of one home in another one, to avoid a download.
 
     Args:
-        folder: where the program's own folder goes in the other home.
+        folder: parent of the program's folder in the other home.
     """
     own = OwnFolder(str(to_home / folder / "poets-edge"))
     own.open(adopt=False)

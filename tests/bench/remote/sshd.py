@@ -26,8 +26,8 @@ class SshServer:
     """A running sshd, and the configuration that ssh needs to log in to it.
 
     Attributes:
-        name: what ssh's configuration calls it.
-        config: its lines of that configuration.
+        name: name in ssh's configuration.
+        config: lines for ssh's configuration.
         home: the home folder after login.
     """
 
@@ -47,7 +47,7 @@ def need_programs(*names: str) -> None:
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking]
-        # A server of our own is started here, not the system's.
+        # Prevent the package from starting the system's server.
         settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         for command in (["apt-get", "-q", "update"], install):
             ended = subprocess.run(command, capture_output=True, text=True, env=settings)
@@ -107,7 +107,7 @@ def ssh_server(
 
 @contextlib.contextmanager
 def ssh_configured(folder: Path, *servers: SshServer, more: str = "") -> Iterator[Path]:
-    """Configure ssh for these servers alone, by their names."""
+    """Configure ssh for the given servers only."""
     config = folder / "ssh_config"
     config.write_text(more + "".join(server.config for server in servers))
     before = os.environ.get(SSH_VARIABLE)

@@ -20,7 +20,7 @@ _SYSTEMD = Path("/lib/systemd/systemd")
 def user_systemd(folder: Path, home: Path) -> Iterator[tuple[str, ...]]:
     """Start systemd for this user with another home folder, and yield a login shell in its namespace.
 
-    Skips where this machine cannot have one beside its own.
+    Skip the test if this machine cannot run a second systemd.
     """
     if os.name != "posix" or os.geteuid() != 0:
         missing("a systemd beside the machine's own needs root")

@@ -1,4 +1,4 @@
-"""`benchmark --on`: measuring on a device behind a real sshd."""
+"""Tests of `benchmark --on`: measurements on a device behind a real sshd."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from tests.decoy import Decoy
 from tests.needs import missing
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
-"""Most of a minute, a round a second."""
+"""Options of a measurement of about a minute, with a round per second."""
 
 
 @pytest.fixture
 def installed(pi: SshServer) -> SshServer:
-    """The device with the program on it."""
+    """The device with the program installed."""
     with Connection("pi") as connection:
         installation.install(connection)
     return pi
 
 
-def test_a_first_run_installs_and_a_second_one_measures_at_once(pi: SshServer, tmp_path: Path) -> None:
+def test_benchmark_on_installs_once(pi: SshServer, tmp_path: Path) -> None:
     ran = poets_edge("benchmark", PROBE, *QUICK, "--on", "pi", "--output", tmp_path / "pi.json").ok()
     assert ran.stdout.startswith("pi: ")
     result = json.loads((tmp_path / "pi.json").read_text())
@@ -64,7 +64,7 @@ def test_a_first_run_installs_and_a_second_one_measures_at_once(pi: SshServer, t
     assert json.loads(again.stdout)["results"][0]["latency_ms"]["median"] > 0
 
 
-def test_a_device_is_kept_under_load(installed: SshServer, tmp_path: Path) -> None:
+def test_sustained_on_measures_under_load(installed: SshServer, tmp_path: Path) -> None:
     load = ("--sustained", "2s", "--rate", "50", "--chart", tmp_path / "c.svg", "--output", tmp_path / "s.json")
     ran = poets_edge("benchmark", PROBE, *load, "--on", "pi").ok()
     assert "probe.tflite" in ran.stdout and "Chart:" in ran.stdout and (tmp_path / "c.svg").exists()
@@ -74,7 +74,7 @@ def test_a_device_is_kept_under_load(installed: SshServer, tmp_path: Path) -> No
     poets_edge("benchmark", PROBE, *load, "--on", "pi", "--on", "other").failed("--on once")
 
 
-def test_the_users_files_in_a_named_folder_stay(installed: SshServer) -> None:
+def test_benchmark_on_keeps_user_files_in_remote_dir(installed: SshServer) -> None:
     share_packages(installed.home, installed.home, "")
     decoy = Decoy()
     decoy.plant(installed.home)
@@ -88,7 +88,7 @@ def test_the_users_files_in_a_named_folder_stay(installed: SshServer) -> None:
     assert not list((installed.home / "poets-edge").rglob("*.tflite"))
 
 
-def test_odd_shells_and_homes_and_several_devices_in_one_table(installed: SshServer, tmp_path: Path) -> None:
+def test_benchmark_on_supports_unusual_shells_and_several_devices(installed: SshServer, tmp_path: Path) -> None:
     need_programs("fish")
     noisy = ("/bin/bash", "-c", 'set -e; echo "Welcome to {}!"; printf "no line end"; eval "$1"', "bash")
     odd_home, other_home = tmp_path / "Jürgens Höme", tmp_path / "other"
@@ -109,7 +109,7 @@ def test_odd_shells_and_homes_and_several_devices_in_one_table(installed: SshSer
     assert "fishpi" in compared.stdout and "noisypi" in compared.stdout
 
 
-def test_accuracy_is_taken_there_and_checked_against_here(
+def test_benchmark_on_compares_scores_with_this_machine(
     installed: SshServer, flower_model: FlowerModel, tmp_path: Path
 ) -> None:
     photos = flower_model.photos
@@ -124,7 +124,9 @@ def test_accuracy_is_taken_there_and_checked_against_here(
     assert found[0]["accuracy"]["agreement_with_float"] == 1.0
 
 
-def test_names_that_are_not_utf8(installed: SshServer, flower_model: FlowerModel, tmp_path: Path) -> None:
+def test_benchmark_on_accepts_names_that_are_not_utf8(
+    installed: SshServer, flower_model: FlowerModel, tmp_path: Path
+) -> None:
     model = tmp_path / os.fsdecode(b"caf\xe9.tflite")
     labels = tmp_path / os.fsdecode(b"l\xe9.txt")
     model.write_bytes(flower_model.int8.read_bytes())
@@ -139,7 +141,7 @@ def test_names_that_are_not_utf8(installed: SshServer, flower_model: FlowerModel
 
 
 def _of_device(home: Path, text: str = "") -> list[int]:
-    """Processes that were started by a login to the device with this home folder."""
+    """Return the processes started by logins to the device with a home folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -177,7 +179,7 @@ def _ssh_of(process: subprocess.Popen[str]) -> int:
     return int(found.stdout.split()[0])
 
 
-def test_a_second_measurement_waits_for_the_first(installed: SshServer) -> None:
+def test_benchmark_on_waits_for_other_measurements(installed: SshServer) -> None:
     with (Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}").open("w") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = _start("benchmark", PROBE, *QUICK, "--on", "pi")
@@ -188,9 +190,7 @@ def test_a_second_measurement_waits_for_the_first(installed: SshServer) -> None:
 
 
 @pytest.mark.parametrize("how", ["ssh dies", "Ctrl-C"])
-def test_what_was_measured_before_a_cut_is_kept_and_nothing_runs_on(
-    installed: SshServer, tmp_path: Path, how: str
-) -> None:
+def test_benchmark_on_resumes_after_lost_connection(installed: SshServer, tmp_path: Path, how: str) -> None:
     running = _start("benchmark", PROBE, *LONG, "--on", "pi")
     _await(lambda: _rounds(tmp_path / "cache") >= 2)
     _await(lambda: _of_device(installed.home, "worker"))
@@ -210,7 +210,7 @@ def test_what_was_measured_before_a_cut_is_kept_and_nothing_runs_on(
     assert f"{kept} rounds were measured before" in going_on.communicate(timeout=30)[1]
 
 
-def test_a_connection_that_falls_silent_is_taken_for_cut_by_the_device(installed: SshServer) -> None:
+def test_agent_ends_after_silence_of_the_connection(installed: SshServer) -> None:
     with Connection("pi", silence=1.5) as connection:
         time.sleep(2.5)  # heartbeats keep it alive
         assert connection.ask("facts", Facts, folder="", kind="cache", packages=[]).system == "Linux"
@@ -222,7 +222,9 @@ def test_a_connection_that_falls_silent_is_taken_for_cut_by_the_device(installed
             os.kill(connection._ssh.pid, signal.SIGCONT)
 
 
-def test_a_clock_that_is_years_off(installed: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_benchmark_on_warns_of_wrong_clock(
+    installed: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     three_years = 3 * 365.25 * 86400
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + three_years)
@@ -231,7 +233,7 @@ def test_a_clock_that_is_years_off(installed: SshServer, monkeypatch: pytest.Mon
     assert json.loads(ran.stdout)["date"][:4] == str(datetime.datetime.now(datetime.timezone.utc).year)
 
 
-def test_a_device_that_has_to_fetch_for_itself(pi: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_downloads_packages_on_the_device_as_fallback(pi: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -286,7 +288,7 @@ def test_benchmark_on_reports_full_disk_and_read_only_home(
         missing("no mounts of our own on this machine")
     home = tmp_path / "home"
     mount = f'mount -t tmpfs -o size={size}{options} card "{home}"'
-    if not words:  # the packages are there, the program finds no room
+    if not words:  # the packages are installed; there is no space for the program
         packages = ".cache/poets-edge/packages"
         mount += f' && mkdir -p "{home}/{packages}";'
         mount += f' dd if=/dev/zero of="{home}/full" bs=100k 2>/dev/null;'

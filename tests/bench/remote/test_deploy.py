@@ -55,7 +55,7 @@ def box(pi: SshServer, tmp_path: Path) -> Iterator[Box]:
 
 @contextlib.contextmanager
 def feeding(stream: Path, photos: Path) -> Iterator[Path]:
-    """Write photos into a named pipe without end."""
+    """Write photos into a named pipe endlessly."""
     subprocess.run(["mkfifo", stream], check=True)
     script = 'while true; do cat "$1"/*/*.jpg; sleep 0.2; done > "$2"'
     feeder = subprocess.Popen(["sh", "-c", script, "sh", photos, stream])
@@ -93,7 +93,7 @@ def test_deploy_replaces_and_removes_a_service(box: Box, flower_model: FlowerMod
 
 
 def run_undo_line(ran: Ran) -> Ran:
-    """Run the command that `deploy` has printed, word for word."""
+    """Run the undo command printed by `deploy` verbatim."""
     [line] = [line for line in ran.stdout.splitlines() if line.startswith("Undo it:")]
     program, *arguments = shlex.split(line.removeprefix("Undo it:"))
     assert program == "poets-edge"

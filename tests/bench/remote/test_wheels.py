@@ -45,13 +45,13 @@ def run_copy(device_copy: Path, tmp_path: Path) -> Callable[..., Ran]:
     return run
 
 
-def test_wheel_holds_the_device_layers_alone(device_copy: Path) -> None:
+def test_wheel_contains_device_layers_only(device_copy: Path) -> None:
     parts = {path.stem for path in (device_copy / "poets_edge").iterdir()}
     assert parts == DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
     assert sum(path.stat().st_size for path in device_copy.rglob("*") if path.is_file()) < 1_500_000
 
 
-def test_wheel_has_equal_bytes_for_equal_files(tmp_path: Path) -> None:
+def test_wheel_is_reproducible(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
@@ -69,7 +69,7 @@ def test_device_commands_run_from_the_wheel(run_copy: Callable[..., Ran], flower
     assert "int8" in run_copy("inspect", model).ok().stdout
 
 
-def test_other_commands_say_what_to_install(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
+def test_other_commands_name_the_missing_package(run_copy: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "graph.pb").write_bytes(b"a graph")
     for command in (("train", tmp_path), ("doctor",), ("label", tmp_path / "graph.pb", "photo.jpg")):
         run_copy(*command).failed("holds only what a device needs", "pip install 'poets-edge[train]'")
