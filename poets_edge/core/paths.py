@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CACHE_VARIABLE = "POETS_EDGE_CACHE"
 WORK = Path("tf_files")
 """Default folder of all outputs, as in the codelab."""
 
@@ -18,8 +19,12 @@ RUNS = WORK / "runs"
 def cache_folder() -> Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/poets_edge, by default ~/.cache/poets_edge.
 
+    $POETS_EDGE_CACHE names another folder, which `--on` and `deploy` use to keep a device's home folder clean.
+
     Raises:
-        RuntimeError: the variable is not set and there is no home folder, as in some system services.
+        RuntimeError: the variables are not set and there is no home folder, as in some system services.
     """
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own)
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "poets_edge"

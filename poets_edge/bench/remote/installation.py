@@ -26,6 +26,7 @@ from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.own_folder import SIGNATURE
 from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder
+from poets_edge.core.paths import CACHE_VARIABLE
 from poets_edge.errors import RemoteError
 from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
@@ -70,7 +71,8 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables for running the program with the device's Python."""
-        return {"PYTHONPATH": ":".join(str(self.folder / item) for item in self.items), "PYTHONUTF8": "1"}
+        path = ":".join(str(self.folder / item) for item in self.items)
+        return {"PYTHONPATH": path, "PYTHONUTF8": "1", CACHE_VARIABLE: str(self.folder / "cache")}
 
     def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object], pause: float) -> Ended:
         """Run a module of the program.

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +36,7 @@ from poets_edge.bench.remote.messages import (
     Request,
     Result,
     RoundsRequest,
+    Wait,
     Warn,
     Window,
     message_json,
@@ -42,7 +44,11 @@ from poets_edge.bench.remote.messages import (
 )
 from poets_edge.bench.rounds import RoundLog, round_stamp, variants_of
 from poets_edge.bench.sustained import SustainedOptions, sustain
-from poets_edge.errors import MeasurementError, PoetsEdgeError
+from poets_edge.core.orphans import end_with_parent
+from poets_edge.errors import PoetsEdgeError
+
+_WAIT_SECONDS = 60
+"""Interval of the messages while another measurement runs."""
 
 
 class JsonReporter:
@@ -130,25 +136,41 @@ def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:
 @contextlib.contextmanager
 def _alone(reporter: JsonReporter) -> Iterator[None]:
     """Wait for other measurements on this device, which would disturb this one. The lock ends with the process."""
-    path = Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}"
+    # A folder is locked, not a file in it: nothing is left, and nothing of another user is opened for writing.
+    descriptor = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
     try:
-        # The folder is shared by all users: do not follow links or overwrite files.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise MeasurementError(f"{path}: {error.strerror}; measuring there needs it as a lock. Remove it.") from None
-    with os.fdopen(descriptor) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            reporter.note("another poets-edge is measuring there; waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        noted = False
+        while not _locked(descriptor):
+            if noted:
+                reporter.send(Wait())
+            else:
+                reporter.note("another poets-edge is measuring there; waiting for it to end")
+            noted = True
+            for _ in range(_WAIT_SECONDS):
+                time.sleep(1)
+                if _locked(descriptor):
+                    break
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a folder, unless another process has locked it; return whether this process has the lock now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def main() -> None:
     """Answer one request. Anything else that prints to standard output is redirected to standard error."""
     reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
+    end_with_parent()  # of an agent that was killed
     try:
         warnings = measure(read_request(json.load(sys.stdin)), reporter)
         reporter.send(Result(tuple(map(shortened, warnings))))

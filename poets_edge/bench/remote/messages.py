@@ -123,6 +123,11 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Another measurement still runs on the device."""
+
+
+@dataclass(frozen=True)
 class Warn:
     """A warning to show."""
 
@@ -191,11 +196,11 @@ class Result:
 
 
 Message: TypeAlias = (
-    "Begin | Advance | End | Note | Warn | Machine | FinishedRound | PhotoScores | Window | Failure | Result"
+    "Begin | Advance | End | Note | Wait | Warn | Machine | FinishedRound | PhotoScores | Window | Failure | Result"
 )
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (Begin, Advance, End, Note, Warn, Machine, FinishedRound, PhotoScores, Window, Failure, Result)
+    for kind in (Begin, Advance, End, Note, Wait, Warn, Machine, FinishedRound, PhotoScores, Window, Failure, Result)
 }
 
 

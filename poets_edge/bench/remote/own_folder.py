@@ -7,6 +7,7 @@ This module runs on the device with the standard library only; `Connection` send
         .poets-edge-uses.json      number of sessions, and the session that last used each item
         .poets-edge-service.json   description of the deployed service, with the checksums of its unit
         service/<unit>.service     the unit, linked from systemd's folder
+        cache/verified/            empty files, notes of verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
         program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
@@ -43,6 +44,7 @@ _USES = ".poets-edge-uses.json"
 _SERVICE = ".poets-edge-service.json"
 _INCOMING = "incoming"
 _UNITS = "service"
+_NOTES = os.path.join("cache", "verified")
 _JOURNAL = ".journal"
 _KINDS = ("packages", "program", "models", "photos", "labels")
 _CHUNK = 1 << 20
@@ -205,7 +207,11 @@ class OwnFolder:
         for entry in list(os.scandir(units)) if _is_directory(units) else ():
             if entry.is_file(follow_symlinks=False) and _sha256(entry.path) in known:
                 os.unlink(entry.path)
-        for folder in (*_KINDS, _INCOMING, _UNITS):
+        notes = os.path.join(self.path, _NOTES)
+        for entry in list(os.scandir(notes)) if _is_directory(notes) else ():
+            if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0:
+                os.unlink(entry.path)
+        for folder in (*_KINDS, _INCOMING, _UNITS, _NOTES, os.path.dirname(_NOTES)):
             _remove_empty(os.path.join(self.path, folder))
         for name in (_SERVICE, _USES):
             if _read_state(os.path.join(self.path, name)) is not None:

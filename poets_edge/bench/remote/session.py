@@ -30,6 +30,7 @@ from poets_edge.bench.remote.messages import (
     Request,
     Result,
     RoundsRequest,
+    Wait,
     Warn,
     read_message,
 )
@@ -229,6 +230,8 @@ class Follower:
             self._reporter.note(f"{self._installation.host}: {message.text}")
         elif isinstance(message, Warn):
             self._reporter.warn(f"{self._installation.host}: {message.text}")
+        elif isinstance(message, Wait):
+            pass  # its arrival is what counts
         elif isinstance(message, Machine):
             if self.machine:
                 raise RecordError("the machine, a second time")

@@ -48,10 +48,11 @@ def test_benchmark_on_installs_once(pi: SshServer, tmp_path: Path) -> None:
     assert "pi is this machine" in ran.stderr and not result["machine"]["emulated"]
     folder = pi.home / ".cache/poets-edge"
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
-        "packages", "program", "models", "incoming",
+        "packages", "program", "models", "incoming", "cache",
     }  # fmt: skip
     assert not list((folder / "incoming").iterdir())
-    assert {path.name for path in pi.home.iterdir()} <= {".cache"}, "nothing outside its own folder"
+    assert [path.name for path in pi.home.iterdir()] == [".cache"], "nothing outside its own folder"
+    assert [path.name for path in (pi.home / ".cache").iterdir()] == ["poets-edge"]
 
     began = time.monotonic()
     with Connection("pi") as connection:
@@ -180,12 +181,15 @@ def _ssh_of(process: subprocess.Popen[str]) -> int:
 
 
 def test_benchmark_on_waits_for_other_measurements(installed: SshServer) -> None:
-    with (Path(tempfile.gettempdir()) / f"poets-edge-measuring-{os.getuid()}").open("w") as first:
+    first = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
+    try:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = _start("benchmark", PROBE, *QUICK, "--on", "pi")
         assert second.stderr is not None
         assert any("pi: another poets-edge is measuring there; waiting" in line for line in second.stderr)
         assert second.poll() is None
+    finally:
+        os.close(first)
     assert second.communicate(timeout=60)[0].startswith("pi: ") and second.returncode == 0
 
 
