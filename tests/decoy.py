@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,8 @@ class Decoy:
 
     def plant(self, folder: Path) -> None:
         """Plant files with names that the program also uses, an empty folder and a link; all of them old."""
-        for name in (*_FILES, os.fsdecode(b"caf\xe9.txt")):
+        # Only Linux has names that are not UTF-8.
+        for name in (*_FILES, *([os.fsdecode(b"caf\xe9.txt")] if sys.platform == "linux" else [])):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():

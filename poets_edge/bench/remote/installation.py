@@ -24,6 +24,7 @@ from typing import Literal
 from poets_edge.bench.remote.answers import Done, Ended, Facts, Items, Left
 from poets_edge.bench.remote.connection import Connection
 from poets_edge.bench.remote.own_folder import SIGNATURE
+from poets_edge.bench.remote.systemd_unit import NAME
 from poets_edge.bench.remote.wheels import Needs, digest_of, fetched, needs, own_wheel
 from poets_edge.core.files import scratch_folder
 from poets_edge.core.paths import CACHE_VARIABLE
@@ -168,6 +169,8 @@ def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
         reporter.note(
             f"{host}: not used and not removed, because an older version put it there: {', '.join(facts.older)}"
         )
+        if any(path.endswith("/deployed.json") for path in facts.older):
+            reporter.note(f"{host}: its service is stopped there with: systemctl --user disable --now {NAME}")
 
 
 def item(kind: str, *parts: str | bytes) -> str:

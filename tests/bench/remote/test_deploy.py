@@ -156,6 +156,13 @@ def test_foreign_unit_is_neither_replaced_nor_removed(box: Box, flower_model: Fl
     unit.write_text("# Written by: poets-edge deploy, long ago\n[Service]\nExecStart=/bin/sleep 1000\n")
     ran = poets_edge("deploy", flower_model.int8, "--on", "box", "--source", box.home)
     ran.failed("poets-edge-watch.service is there already", "systemctl --user disable --now")
+    older = box.home / "old/program/0123456789abcdef/poets_edge/__init__.py"
+    older.parent.mkdir(parents=True)
+    older.touch()
+    (box.home / "old/deployed.json").write_text("{}")
+    ran = poets_edge("deploy", "--on", "box", "--remote-dir", "old", "--remove").ok()
+    assert "an older version put it there" in ran.stderr and "disable --now poets-edge-watch" in ran.stderr
+    assert older.exists()
     not_utf8 = ("--source", box.home / os.fsdecode(b"caf\xe9"))
     poets_edge("deploy", flower_model.int8, "--on", "box", *not_utf8).failed("systemd takes only text that is UTF-8")
     poets_edge("deploy", "--on", "box", "--remove").ok()
