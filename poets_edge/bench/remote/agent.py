@@ -161,7 +161,7 @@ class Agent:
     def do_facts(self, request: Message) -> Message:
         """Return the facts about the device on which the installation depends."""
         usual = _usual_folder(request["kind"])
-        parent = os.path.abspath(os.path.expanduser(request["folder"])) if request["folder"] else os.path.dirname(usual)
+        parent = _in_home(request["folder"]) if request["folder"] else os.path.dirname(usual)
         folder = os.path.join(os.path.realpath(parent), NAME)
         older = [path for place in dict.fromkeys((parent, folder)) for path in older_deployment(place)]
         return {
@@ -346,6 +346,11 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
                 with archive.open(member) as source, staging.create(rest) as file:
                     shutil.copyfileobj(source, file, _CHUNK)
     staging.drop(wheel)
+
+
+def _in_home(folder: str) -> str:
+    """Return an absolute path; a relative one starts in the home folder, as it does for scp."""
+    return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
 
 
 def _usual_folder(kind: str) -> str:
