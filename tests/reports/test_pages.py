@@ -51,11 +51,12 @@ def test_page_is_written_without_a_cache_folder(compiled: list[str], tmp_path: P
 
 def page(path: Path) -> str:
     """Write the page of a training run that has nothing to show."""
-    nothing = dict.fromkeys(("judged", "calibration", "judged_confusion", "validated"))
+    nothing = dict.fromkeys(("cross_validated", "calibration", "cross_validated_confusion", "validated"))
     lists: dict[str, list[object]] = {
-        name: [] for name in ("labels", "classes", "mistakes", "right", "unreadable", "left_out", "duplicates", "next")
+        name: []
+        for name in ("labels", "classes", "mistakes", "correct", "unreadable", "excluded", "duplicates", "next")
     }
-    counts = dict.fromkeys(("photos", "mistake_count", "unreadable_count", "left_out_count"), 0)
+    counts = dict.fromkeys(("photos", "mistake_count", "unreadable_count", "excluded_count"), 0)
     texts = dict.fromkeys(("name", "folder", "architecture", "accuracy_chart", "loss_chart"), "x")
     write_page(path, TEMPLATE, test=None, test_confusion=[], **nothing, **lists, **counts, **texts)
     return path.read_text()
