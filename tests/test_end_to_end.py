@@ -67,7 +67,7 @@ def test_codelab_command_lines_run_unchanged(flowers: Path, keras_home: Path, tm
 
     ran = poets_edge(*words(first), cwd=tmp_path).ok()
     photos = len(list(flowers.glob("*/*.jpg")))
-    assert f"{photos}/{photos}" in ran.stderr
+    assert f"100%, {photos:,} of {photos:,}" in ran.stderr
     ran = poets_edge(*words(second), cwd=tmp_path).ok()
     assert "bottlenecks, mobilenet" not in ran.stderr, "every bottleneck is cached"
     assert "step  3999" in ran.stderr

@@ -130,5 +130,5 @@ def test_grid_latency_refuses_unusable_times(work: Work, tmp_path: Path) -> None
     work.grid("--latency", _measured(work), "--on", "pi").failed("--on", "--latency", "give one")
     work.grid("--latency", tmp_path / "none.json").failed("none.json")
     first = work.folder / "device.json"
-    work.grid("--latency", first, "--latency", _measured(work, other_device)).failed("Phone 9", "One device's times")
+    work.grid("--latency", first, "--latency", _measured(work, other_device)).failed("Phone 9", "Give files of")
     work.grid("--on", "nobody.invalid").failed("nobody.invalid: ssh cannot log in")
