@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,8 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
         archive: address, size in bytes and SHA-256 of the archive for `fetch-flowers`, instead of the codelab's.
     """
     variables = {
+        # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tools/crash_site"), str(ROOT))),
         "XDG_CACHE_HOME": str(cwd / "cache"),
         _ARCHIVE: archive,
