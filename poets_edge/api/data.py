@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from poets_edge.api.given import given
 from poets_edge.auditing.audit import audit as run_audit
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.results import AuditResult
-from poets_edge.core.arguments import StrPath
+from poets_edge.core.arguments import StrPath, given
 from poets_edge.nets.architectures import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from poets_edge.api.given import given
 from poets_edge.bench.benchmark import BenchmarkOptions, BenchmarkResult
 from poets_edge.bench.benchmark import benchmark as benchmark_here
 from poets_edge.bench.remote.benchmark import benchmark_on
-from poets_edge.core.arguments import StrPath
+from poets_edge.core.arguments import StrPath, given
 from poets_edge.progress import Reporter
 
 

@@ -6,8 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from poets_edge.api.given import given
-from poets_edge.core.arguments import StrPath, convert
+from poets_edge.core.arguments import StrPath, convert, given
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
 from poets_edge.exporting import export as exporting
 from poets_edge.exporting.export import ExportOptions

@@ -25,6 +25,11 @@ _LONGEST = 60
 """Maximum number of characters of a refused value in an error message."""
 
 
+def given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that are not None."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
     """Convert and check the fields of a frozen dataclass in place, according to their annotations.
 

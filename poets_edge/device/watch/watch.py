@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from poets_edge.core.arguments import StrPath, check_fields
+from poets_edge.core.arguments import StrPath, check_fields, given
 from poets_edge.device.classifier import Classifier, check_threshold
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
@@ -117,18 +116,10 @@ def watch(
         ModelError, RuntimeMissingError: the model cannot be run.
         UsageError: an argument is out of range, or the label of a trigger is not among the model's labels.
     """
-    given: dict[str, Any] = {
-        name: value
-        for name, value in {
-            "source": source,
-            "camera": camera,
-            "smooth": smooth,
-            "threshold": threshold,
-            "keep_all": keep_all,
-        }.items()
-        if value is not None
-    }
-    options = replace(model, **given) if isinstance(model, WatchOptions) else WatchOptions(**{"model": model, **given})
+    changes = given(source=source, camera=camera, smooth=smooth, threshold=threshold, keep_all=keep_all)
+    options = (
+        replace(model, **changes) if isinstance(model, WatchOptions) else WatchOptions(**{"model": model, **changes})
+    )
     _, predictions = _open(options, reporter or Silent())
     return _without_pauses(predictions)
 
