@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 
 def is_frozen_graph(model: Path) -> bool:
-    """Return whether a model file is a frozen graph (`.pb`)."""
-    return model.suffix.lower() == ".pb"
+    """Return whether a model file is a frozen graph by its content, or by its suffix if the content tells nothing."""
+    from poets_edge.tflite.formats import FROZEN_GRAPH, model_format
+
+    if model.suffix.lower() == ".tflite":
+        return False
+    found = model_format(model)
+    return found is FROZEN_GRAPH or (found is None and model.suffix.lower() == ".pb")
 
 
 def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1) -> Scorer:

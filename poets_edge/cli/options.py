@@ -12,14 +12,15 @@ import click
 from poets_edge.cli.command import CODELAB, OUTPUT, argument, option
 from poets_edge.core.credentials import without_user_info
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
-from poets_edge.errors import UsageError
+from poets_edge.errors import ModelError, UsageError
 from poets_edge.photos.address import is_address, photo_path
+from poets_edge.photos.formats import is_photo_file
+from poets_edge.photos.names import PHOTO_SUFFIXES
 from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.tflite.formats import MODEL_SUFFIXES, model_format
 
 if TYPE_CHECKING:
     from poets_edge.photos.split import SplitConfig
-
-MODEL_SUFFIXES = frozenset({".tflite", ".pb"})
 
 PHOTOS_SECTION = "Photos"
 NETWORK_SECTION = "Network"
@@ -214,7 +215,7 @@ def open_option(what: str) -> Callable[[_Function], _Function]:
 
 
 def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Separate models (`.tflite`, `.pb`) from photos and folders among a command's arguments.
+    """Separate models from photos and folders among a command's arguments, by content.
 
     Args:
         graph: value of `--graph`; if given, no argument is a model.
@@ -223,15 +224,43 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
         The models, by default the default graph of `train`; and the other arguments.
 
     Raises:
-        UsageError: no model is given, and the default graph does not exist.
+        ModelError: a model has a format that cannot be read.
+        UsageError: no model is given, and the default graph does not exist; or the first of several arguments, where a
+            model is named, is neither a model nor photos.
     """
     if graph is not None:
         return (graph,), tuple(arguments)
-    models = tuple(path for path in arguments if path.suffix.lower() in MODEL_SUFFIXES)
-    rest = tuple(path for path in arguments if path.suffix.lower() not in MODEL_SUFFIXES)
-    if not models and not GRAPH.is_file():
+    models = tuple(path for path in arguments if _is_model(path))
+    rest = tuple(path for path in arguments if path not in models)
+    if models:
+        return models, rest
+    if len(rest) > 1 and isinstance(rest[0], Path) and str(rest[0]) != "-" and not rest[0].is_dir():
+        _check_photo(rest[0])
+    if not GRAPH.is_file():
         raise UsageError(f"no model named, and train has not written {GRAPH} here. Name a .tflite or .pb file.")
-    return models or (GRAPH,), rest
+    return (GRAPH,), rest
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether an argument is a model. Raises ModelError: it is one of a format that cannot be read."""
+    if not isinstance(path, Path):  # an address
+        return path.suffix.lower() in MODEL_SUFFIXES
+    found = model_format(path)
+    if found is not None and found.way_out:
+        raise ModelError(found.refusal(path))
+    return found is not None or (path.suffix.lower() in MODEL_SUFFIXES and not path.is_dir())
+
+
+def _check_photo(path: Path) -> None:
+    """Raise UsageError unless a file is a photo or an archive: its neighbours would be labelled by another model."""
+    from poets_edge.photos.sources import is_archive_or_address  # 4 % of `label`, where everything is in order
+
+    if path.suffix.lower() in PHOTO_SUFFIXES or is_archive_or_address(str(path)):
+        return
+    if not path.exists():
+        raise UsageError(f"{path}: no such file.")
+    if not is_photo_file(path):
+        raise UsageError(f"{path}: neither a model that is known here (.tflite, .pb) nor a photo.")
 
 
 def one_folder(arguments: Sequence[Path], image_dir: Path | None) -> Path:

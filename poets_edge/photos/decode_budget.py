@@ -8,26 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import re
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from poets_edge.photos.formats import photo_format
+
 BUDGET = 400 << 20
 """Maximum bytes for one photo; suffices for 100 megapixels as an RGB PNG, or 800 as a JPEG, which is decoded at 1/8."""
 
-HEADER_BYTES = 16
-
-_MAGIC = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "WEBP": rb"RIFF....WEBP",
-    "GIF": rb"GIF8[79]a",
-    "BMP": rb"BM",
-    "TIFF": rb"II[*+]\x00|MM\x00[*+]",
-    "AVIF": rb"....ftypavi[fs]",
-    "HEIF": rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)",
-}
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
 """Plugins for HEIF, which Pillow does not decode. The first one is preferred, since it contains no GPL code."""
@@ -59,17 +48,17 @@ def format_of(header: bytes) -> str:
         MissingDecoderError: no decoder of the format is installed.
         PIL.UnidentifiedImageError: the bytes are not of a photo format.
     """
-    for name, pattern in _MAGIC.items():
-        if re.match(pattern, header, re.DOTALL):
-            if name == "HEIF":
-                _register_heif()
-            else:
-                with contextlib.suppress(ImportError):  # an old Pillow has no AVIF
-                    importlib.import_module(f"PIL.{_PLUGINS.get(name, name.title())}ImagePlugin")
-            if name in Image.OPEN:
-                return name
-            raise MissingDecoderError(_WAYS_OUT.get(name, f"a {name} picture, which this Pillow does not decode."))
-    raise UnidentifiedImageError("not a photo format")
+    name = photo_format(header)
+    if name is None:
+        raise UnidentifiedImageError("not a photo format")
+    if name == "HEIF":
+        _register_heif()
+    else:
+        with contextlib.suppress(ImportError):  # an old Pillow has no AVIF
+            importlib.import_module(f"PIL.{_PLUGINS.get(name, name.title())}ImagePlugin")
+    if name in Image.OPEN:
+        return name
+    raise MissingDecoderError(_WAYS_OUT.get(name, f"a {name} picture, which this Pillow does not decode."))
 
 
 def _register_heif() -> None:

@@ -21,13 +21,13 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import PhotoError
 from poets_edge.photos.decode_budget import (
     BUDGET,
-    HEADER_BYTES,
     MissingDecoderError,
     bytes_needed,
     format_of,
     most_megapixels,
 )
 from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
+from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]

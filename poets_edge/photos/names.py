@@ -8,7 +8,13 @@ from collections.abc import Iterable
 
 from poets_edge.errors import DatasetError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif"})
+PHOTO_SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".bmp", ".dib",
+        ".gif", ".tif", ".tiff", ".heic", ".heif", ".heics", ".heifs", ".hif", ".avif", ".avifs",
+    }
+)  # fmt: skip
+"""Suffixes of photos. A file with another suffix is a photo if its content is one (`poets_edge.photos.formats`)."""
 
 
 def is_photo(name: str) -> bool:

@@ -112,7 +112,7 @@ def read_metadata(file: ModelFile) -> Metadata:
     if expected and not file.verified and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
     _check_normalization(path, mean, std)
-    label_text = files.get(label_file, b"").decode("utf-8", errors="replace")
+    label_text = (files.get(label_file) or file.labels_file).decode("utf-8", errors="replace")
     return Metadata(name, description, mean, std, split_labels(label_text), facts)
 
 

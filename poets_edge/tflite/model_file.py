@@ -17,8 +17,10 @@ class ModelFile:
         path: the file's path, or a description of a model that is not in a file; used in messages.
         content: the bytes of the file.
         verified: whether `content` has been verified on this machine.
+        labels_file: labels file that lies next to the model in a zip; empty if there is none.
     """
 
     path: Path
     content: bytes = field(repr=False)
     verified: bool = False
+    labels_file: bytes = field(default=b"", repr=False)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, WrongTypeError
+from poets_edge.tflite.formats import FROZEN_GRAPH, MODEL_ZIP, labels_member, model_format, tflite_members
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
@@ -17,11 +20,15 @@ LARGEST_MODEL = 512 << 20
 """Maximum size of a model file, in bytes. Inception V3, the largest network here, has 95 MB."""
 
 ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
-"""Path of a `.tflite` or `.lite` file, or a model in memory."""
+"""Path of a TensorFlow Lite file, or of a zip that holds one; or a model in memory."""
+
+_LARGEST_LABELS = 16 << 20
 
 
 def read_model(model: ModelSource) -> ModelFile:
-    """Read and verify a model; return a `ModelFile` unchanged.
+    """Read and verify a model, whatever its file is called; return a `ModelFile` unchanged.
+
+    A zip with one TensorFlow Lite model, as Teachable Machine exports, is opened; its labels file is the model's.
 
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe
@@ -36,13 +43,15 @@ def read_model(model: ModelSource) -> ModelFile:
     try:
         content = read_bytes(path, LARGEST_MODEL)
     except IsADirectoryError:
-        raise ModelError(f"{path}: a folder, not a model. Name the .tflite file in it.") from None
+        found = model_format(path)
+        text = found.refusal(path) if found else f"{path}: a folder, not a model. Name the .tflite file in it."
+        raise ModelError(text) from None
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
+    labels_file = b""
     if content[4:8] != b"TFL3":
-        way_out = f" Export it: poets-edge export {path}" if path.suffix.lower() == ".pb" else ""
-        raise ModelError(f"{path}: not a TensorFlow Lite model.{way_out}")
-    file = ModelFile(path, content, verified=is_known(content))
+        content, labels_file = _inside(path)
+    file = ModelFile(path, content, verified=is_known(content), labels_file=labels_file)
     if file.verified:
         return file
     # Loaded only for models that are new to this machine: the import takes as long as an inference.
@@ -52,3 +61,34 @@ def read_model(model: ModelSource) -> ModelFile:
     read_metadata(file)
     remember(content)
     return replace(file, verified=True)
+
+
+def _inside(path: Path) -> tuple[bytes, bytes]:
+    """Return the model in a zip and the labels file next to it. Raises ModelError: the file is not such a zip."""
+    found = model_format(path)
+    if found is not MODEL_ZIP:
+        is_graph = found is FROZEN_GRAPH or (found is None and path.suffix.lower() == ".pb")
+        way_out = f" Export it: poets-edge export {path}" if is_graph else ""
+        refusal = found.refusal(path) if found and found.way_out else f"{path}: not a TensorFlow Lite model.{way_out}"
+        raise ModelError(refusal)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            [model] = tflite_members(names)
+            labels = labels_member(names, model)
+            content = _member(archive, model, LARGEST_MODEL)
+            if content[4:8] != b"TFL3":
+                raise ModelError(f"{path}: {model} in it is not a TensorFlow Lite model.")
+            return content, _member(archive, labels, _LARGEST_LABELS) if labels else b""
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"{path}: its model cannot be unpacked ({reason}). Unpack it, and name the model.") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Return a member of a zip. Raises OSError: it has more than `most` bytes."""
+    with archive.open(name) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"{name} is larger than {most / 1e6:,.0f} MB")
+    return content

@@ -1,0 +1,168 @@
+"""Tests of the recognition of model files by content, and of what commands say about them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from poets_edge import Classifier
+from poets_edge.errors import ModelError
+from poets_edge.tflite.formats import model_format
+from tests.conftest import ROSE, SHARED, Trained, poets_edge
+from tests.needs import need_module
+
+_PROBE = Path(__file__).parents[2] / "poets_edge/tflite/probe.tflite"
+
+
+def _zip(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+    return path
+
+
+def _onnx(path: Path) -> Path:
+    path.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x052.3.0:\x05\x0a\x03abc")
+    return path
+
+
+def _hdf5(path: Path) -> Path:
+    with need_module("h5py").File(path, "w") as file:
+        file.attrs["keras_version"] = "2.15"
+    return path
+
+
+def _saved_model(path: Path) -> Path:
+    (path / "variables").mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"\x08\x01\x12\x05\x0a\x03abc")
+    return path
+
+
+_FOREIGN = {
+    "model.onnx": (_onnx, "an ONNX model"),
+    "model.keras": (
+        lambda path: _zip(path, metadata__json=b"{}", config__json=b"{}", **{"model.weights.h5": b""}),
+        "a Keras model",
+    ),
+    "model.h5": (_hdf5, "an HDF5 file"),
+    "saved_model": (_saved_model, "a SavedModel"),
+    "saved_model.pb": (lambda path: _saved_model(path.with_name("other")) / "saved_model.pb", "SavedModel"),
+    "best.pt": (lambda path: _zip(path, **{"best/data.pkl": b"", "best/version": b"3"}), "a PyTorch model"),
+    "old.pth": (
+        lambda path: path.write_bytes(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.") and path,
+        "a PyTorch model",
+    ),
+    "model.pkl": (lambda path: path.write_bytes(pickle.dumps({"a": 1})) and path, "a Python pickle"),
+    "gestures.task": (
+        lambda path: _zip(path, **{"hand_detector.tflite": b"", "gesture.tflite": b"", "embedder.task": b""}),
+        "a bundle of MediaPipe",
+    ),
+    "two.zip": (lambda path: _zip(path, **{"a.tflite": b"", "b.tflite": b""}), "a zip with several models"),
+    "keras.zip": (lambda path: _zip(path, **{"keras_model.h5": b"", "labels.txt": b""}), "a zip with a Keras model"),
+    "savedmodel.zip": (lambda path: _zip(path, **{"m/saved_model.pb": b""}), "a zip with a SavedModel"),
+    "model.json": (lambda path: path.write_text('{"modelTopology": {}}') and path, "a model of TensorFlow.js"),
+    "model.safetensors": (lambda path: path.write_bytes(b"\x09" + bytes(7) + b'{"a":1}') and path, "safetensors"),
+    "model.param": (lambda path: path.write_text("7767517\n75 83\n") and path, "a model of ncnn"),
+    "model.xml": (lambda path: path.write_text('<?xml version="1.0"?>\n<net name="a">') and path, "OpenVINO"),
+    "model.eim": (lambda path: path.write_bytes(b"\x7fELF\x02") and path, "Edge Impulse"),
+}
+"""Files of other programs: what writes each, and a part of the message."""
+
+
+@pytest.mark.parametrize("name", _FOREIGN)
+@pytest.mark.parametrize("renamed", [False, True])
+def test_label_names_a_foreign_format_and_labels_nothing(
+    trained: Trained, flowers: Path, tmp_path: Path, name: str, renamed: bool
+) -> None:
+    """With a trained graph in the folder, which would answer if the model were taken for a photo."""
+    write, said = _FOREIGN[name]
+    model = write(tmp_path / name)
+    if renamed and model.suffix not in (".eim",):
+        model = model.rename(tmp_path / "renamed")
+    ran = poets_edge("label", model, flowers / ROSE, cwd=trained.folder)
+    ran.failed(f"{model}: ", said)
+    assert not ran.stdout
+    with pytest.raises(ModelError, match=str(model)):
+        Classifier(model)
+
+
+@pytest.mark.parametrize("name", ["codelab.lite", "model", "model.bin", "model.pb", "daisy.txt"])
+def test_label_reads_a_model_under_any_name(trained: Trained, flowers: Path, tmp_path: Path, name: str) -> None:
+    """The named model answers, and not the trained graph of the folder, which has another size."""
+    model = shutil.copy(trained.model("int8"), tmp_path / name)
+    expected = Classifier(trained.model("int8"))(flowers / ROSE)
+    [found] = json.loads(poets_edge("label", model, flowers / ROSE, "--json", cwd=trained.folder).ok().stdout)
+    assert [(one["label"], one["score"]) for one in found["labels"]] == [(one.name, one.score) for one in expected]
+    assert poets_edge("inspect", model).ok().stdout.splitlines()[0].endswith(str(model))
+
+
+def test_label_reads_a_frozen_graph_under_any_name(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    for end in ("_graph.pb", "_labels.txt", "_graph.json"):
+        shutil.copy(trained.graph.with_name(f"retrained{end}"), tmp_path / f"other{end}")
+    (tmp_path / "other_graph.pb").rename(tmp_path / "other_graph")
+    expected = poets_edge("label", trained.graph, flowers / ROSE).ok().stdout
+    assert poets_edge("label", tmp_path / "other_graph", flowers / ROSE, cwd=tmp_path).ok().stdout == expected
+
+
+@pytest.mark.parametrize("argument", ["mymodel", "notes.txt", "missing.lite", "empty.lite"])
+def test_label_refuses_a_first_argument_that_is_neither_model_nor_photo(
+    trained: Trained, flowers: Path, tmp_path: Path, argument: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("BM is the name of a wheel")
+    (tmp_path / "empty.lite").write_bytes(b"")
+    ran = poets_edge("label", tmp_path / argument, flowers / ROSE, cwd=trained.folder)
+    ran.failed(argument)
+    assert not ran.stdout
+
+
+def test_label_takes_the_graph_of_the_folder_for_photos(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    photo = shutil.copy(flowers / ROSE, tmp_path / "photo")
+    assert "photo:" in poets_edge("label", photo, flowers / ROSE, "--top", "1", cwd=trained.folder).ok().stdout
+
+
+def test_teachable_machine_zip_is_opened_with_its_labels(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+    model = trained.model()
+    content = model.read_bytes()
+    labels = b"a\nb\nc\nd\ne\n"
+    bare = content[: content.rindex(b"PK\3\4", 0, content.index(b"poets_edge.json"))]
+    assert not Classifier(_write(tmp_path / "bare.tflite", bare), unlabelled=True).labels
+    path = _zip(
+        tmp_path / "converted_tflite.zip",
+        **{"model_unquant.tflite": bare, "labels.txt": labels, "__MACOSX/._labels.txt": b"x"},
+    )
+    opened = Classifier(path)
+    assert opened.labels == ("a", "b", "c", "d", "e")
+    assert (opened.scores(flowers / ROSE) == Classifier(model).scores(flowers / ROSE)).all()
+    answer = poets_edge("label", path, flowers / ROSE, "--top", "1", cwd=trained.folder).ok().stdout
+    assert answer.startswith("c (score = ")
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_zip_with_a_damaged_model_is_refused(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "model.zip", **{"model.tflite": b"not a model", "labels.txt": b"a\nb\n"})
+    with pytest.raises(ModelError, match=r"model\.tflite in it is not a TensorFlow Lite model"):
+        Classifier(path)
+    whole = _zip(tmp_path / "cut.zip", **{"model.tflite": _PROBE.read_bytes()}).read_bytes()
+    with pytest.raises(ModelError, match="cannot be unpacked"):
+        Classifier(_write(tmp_path / "cut.zip", whole[:100] + bytes(50) + whole[150:]))
+
+
+def test_model_format_leaves_photos_and_folders_of_photos_alone(flowers: Path, tmp_path: Path) -> None:
+    assert model_format(flowers / ROSE) is None and model_format(flowers) is None
+    photos = _zip(tmp_path / "photos.zip", **{"daisy/1.jpg": b"", "model.tflite": b""})
+    assert model_format(photos) is None and model_format(tmp_path / "missing") is None
+
+
+@pytest.mark.shared
+def test_codelab_lite_answers_itself(flowers: Path) -> None:
+    model = SHARED / "cases/models/codelab.lite"
+    assert Classifier(model, labels=model.with_name("labels.txt"))(flowers / ROSE, top=1)[0].name == "roses"
