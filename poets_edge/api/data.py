@@ -80,10 +80,10 @@ def grid(
         reporter: receives progress and warnings.
 
     Returns:
-        The result: `result.best` is the chosen point, `result.points` are all measured points.
+        The result: `result.best` is the chosen point, None if no point meets the limits; `result.points` are all
+        measured points.
 
     Raises:
-        BudgetError: no model meets the limits.
         DatasetError, UsageError, WeightsError, RuntimeMissingError, RemoteError, OutputError: as raised by `train`,
             `export` and `benchmark`.
     """
