@@ -26,7 +26,8 @@ from poets_edge.progress import Silent
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks, hash_photos
-from poets_edge.training.cross_validation import REPEATS, FoldAssignment, cross_validate, fold_heads
+from poets_edge.training.cross_validation import REPEATS, FoldAssignment, cross_validate
+from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Matrix, train_head
 
 UNSEEN = {

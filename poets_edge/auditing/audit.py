@@ -17,10 +17,11 @@ from poets_edge.auditing.report import write_report
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
 from poets_edge.auditing.thresholds import calibrate_scores
 from poets_edge.errors import DatasetError
-from poets_edge.photos.folds import NO_FOLD
+from poets_edge.photos.folds import NO_FOLD, assign_folds
+from poets_edge.photos.split import assign_splits
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.cross_validation import evaluate_folds, fit_folds
+from poets_edge.training.cross_validation import evaluate_folds, fit_folds, fit_to_training
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
@@ -57,7 +58,10 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
 def _evaluate_labels(
     options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, warnings: list[str]
 ) -> LabelEvaluation | None:
-    """Cross-validate a head on all photos and compare its predictions with the labels.
+    """Compare out-of-fold predictions with the labels, and evaluate them.
+
+    The figures are those of the user's own test set, if there is one, with a head fitted to the training photos; else
+    those of a cross-validation of all photos.
 
     Args:
         warnings: list to which warnings are appended.
@@ -73,18 +77,24 @@ def _evaluate_labels(
     grouped = HashedPhotos(photos.photos.photos, digests)
     labels, head = photos.labels, options.head
     try:
-        folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds)
+        if photos.has_own_test:
+            [assigned] = assign_folds(grouped, options.folds)
+            splits = assign_splits(photos.photos.photos, options.percentages)
+            folds, assignments = fit_to_training(grouped, photos.vectors, labels, splits, head)
+        else:
+            folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds)
+            assigned = folds
     except DatasetError as error:
         warnings.append(str(error))
         return None
-    warnings += folds.warnings()
+    warnings += assigned.warnings()
     validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments)
     fold = assignments[0].fold
     rows = np.flatnonzero(fold != NO_FOLD)
     repeats, truth = len(validation.scores), photos.classes[rows]
     return LabelEvaluation(
         cross_validation=validation,
-        label_scores=score_labels(photos.data, fold, len(labels)),
+        label_scores=score_labels(photos.data, assigned.assignment, len(labels)),
         classes=tuple(class_metrics(labels, validation.confusion, photos.classes)),
         confused_classes=tuple(most_confused_classes(labels, validation.scored.scores, truth, rows)),
         curve=learning_curve(photos.data, fold, labels, validation.right / repeats, head),

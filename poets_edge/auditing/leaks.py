@@ -13,7 +13,7 @@ from poets_edge.auditing.photos import AuditPhotos
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES
-from poets_edge.training.cross_validation import fold_heads
+from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.vectors import take
 

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.training.cross_validation import MAX_EVALUATED, FoldAssignment, fold_heads
+from poets_edge.training.cross_validation import FoldAssignment
+from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
 
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.training.cross_validation import fold_heads
+from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.training.vectors import take
 

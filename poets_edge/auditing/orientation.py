@@ -21,7 +21,7 @@ from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, bottlenecks
-from poets_edge.training.cross_validation import fold_heads
+from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import LabelledVectors, Matrix
 from poets_edge.training.vectors import take
 

@@ -60,6 +60,11 @@ class AuditPhotos:
         return len(self.photos)
 
     @property
+    def has_own_test(self) -> bool:
+        """Whether the user chose the test photos, by a folder for them."""
+        return self.photos.photos.has_folder("test")
+
+    @property
     def data(self) -> LabelledVectors:
         """Bottlenecks and classes of all photos."""
         return LabelledVectors(self.vectors, self.classes)

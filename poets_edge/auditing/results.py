@@ -50,7 +50,8 @@ class LabelEvaluation:
     """Comparison of the labels with out-of-fold predictions.
 
     Attributes:
-        cross_validation: uncalibrated scores and accuracy of the evaluated photos.
+        cross_validation: uncalibrated scores and accuracy of the evaluated photos: those of the user's own test set, or
+            all photos.
         label_scores: evidence against each label.
         classes: metrics of each class.
         confused_classes: pairs of classes with the most misclassified photos.
@@ -153,6 +154,7 @@ class AuditResult(Tabular):
             "folder": str(self.options.image_dir),
             "architecture": self.options.architecture.name,
             "photos": len(self.photos),
+            "own_test_set": self.photos.has_own_test,
             "suspects": [suspect.to_json() for suspect in self.suspects],
             "near_duplicates": [[name(a), name(b)] for a, b in self.near_duplicates.pairs()],
             "leak": self.leak.to_json(self.photos) if self.leak else None,

@@ -156,7 +156,7 @@ def _lines(result: AuditResult) -> list[str]:
             f" {percent(leak.accuracy)}, without them {percent(leak.accuracy_without)}"
         )
     lines += [f"{group.reason}: {len(group.names)}, first {group.names[0]}" for group in result.outliers]
-    return lines + (["", *_evaluation(evaluation)] if evaluation else [])
+    return lines + (["", *_evaluation(result, evaluation)] if evaluation else [])
 
 
 def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
@@ -166,16 +166,21 @@ def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     return [f"{evaluation.mislabelled_count} labels are probably wrong; the most probable:", table(rows, left=3)]
 
 
-def _evaluation(evaluation: LabelEvaluation) -> list[str]:
+def _evaluation(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     classes = [["class", "photos", "recall", "precision"]]
     for row in evaluation.classes:
         classes.append([row.label, str(row.photos), percent(row.recall), percent(row.precision)])
     low, high = evaluation.cross_validation.interval
+    where = (
+        f"the {evaluation.cross_validation.count} photos of your test set"
+        if result.photos.has_own_test
+        else "photos outside training"
+    )
     doubled = evaluation.curve.doubled
     calibration, suggested = evaluation.calibration, evaluation.calibration.suggested
     lines = [
         table(classes),
-        f"accuracy {percent(evaluation.cross_validation.accuracy)} on photos outside training, 95 % interval"
+        f"accuracy {percent(evaluation.cross_validation.accuracy)} on {where}, 95 % interval"
         f" {100 * low:.1f} to {100 * high:.1f}; balanced {percent(evaluation.balanced_accuracy)}",
     ]
     for pair in evaluation.confused_classes[:1]:

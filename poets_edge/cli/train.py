@@ -333,7 +333,8 @@ def command(
     click.echo(f"validation accuracy {accuracy_text(result.validation)}")
     click.echo(f"test accuracy {accuracy_text(result.test)}")
     if result.cross_validated:
-        click.echo(f"cross-validated accuracy {accuracy_text(result.cross_validated)}")
+        where = " within training and validation photos" if result.has_own_test else ""
+        click.echo(f"cross-validated accuracy{where} {accuracy_text(result.cross_validated)}")
     if print_misclassified_test_images:
         for mistake in result.misclassified:
             click.echo(f"  {mistake.photo.name}  answered {mistake.answer} (score = {mistake.score:.5f})")

@@ -121,6 +121,10 @@ class PhotoTable(Sequence[Photo]):
         counts = np.bincount(self.classes, minlength=len(self.labels))
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 
+    def has_folder(self, split: SplitName) -> bool:
+        """Return whether photos lie in a folder of a split, such as `test/`, so that the user chose its photos."""
+        return bool((self.given == SPLIT_NAMES.index(split)).any())
+
     def paths(self) -> Iterator[str]:
         """Iterate over the paths of the photos."""
         if self._paths is not None:

@@ -2,7 +2,8 @@
 
 Differences that are not statistically significant are ignored: of the points that are not significantly less accurate
 than the best point, the fastest is chosen; of the points that are not significantly slower than the fastest, the one
-with the smallest file.
+with the smallest file. Where the user divided the photos, accuracies are those on the user's test set, and
+cross-validation within the other photos only decides between points that the test set cannot tell apart.
 """
 
 from __future__ import annotations
@@ -48,13 +49,15 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
         return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}, {reason}")
     best = most_accurate(within)
     equals = indistinguishable(within)
-    chosen = fastest(equals)
+    contenders = not_worse_in_cross_validation(equals)
+    chosen = fastest(contenders)
+    tie = _tie_reason(equals, contenders)
     if chosen == best:
         reason = _rank("the most accurate", within, budget)
-        if len(equals) > 1:
+        if len(contenders) > 1:
             reason += ", and no other that may be as accurate is faster"
-        return Choice(best, None, f"{best.name}: {figures(best)}, {reason}{_size_reason(best, equals)}.")
-    return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}. {_comparison(best, chosen, budget)}")
+        return Choice(best, None, f"{best.name}: {figures(best)}, {reason}{_size_reason(best, contenders)}.{tie}")
+    return Choice(chosen, None, f"{chosen.name}: {figures(chosen)}. {_comparison(best, chosen, budget)}{tie}")
 
 
 def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
@@ -78,6 +81,26 @@ def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
     """Return the most accurate point and all points whose accuracy does not differ significantly from it."""
     best = most_accurate(points)
     return [point for point in points if point.compare(best).could_be_chance]
+
+
+def not_worse_in_cross_validation(points: Sequence[GridPoint]) -> list[GridPoint]:
+    """Return the points that are not significantly worse in cross-validation than the best of them there.
+
+    Points without cross-validation results are all returned.
+    """
+    best = max(points, key=lambda point: (sum(point.cross_validated), -point.latency.median))
+    return [point for point in points if point is best or point.compare_cross_validated(best).could_be_chance]
+
+
+def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
+    """Return a sentence on the use of cross-validation; empty if it excluded no point."""
+    if len(contenders) == len(equals):
+        return ""
+    return (
+        f" The {equals[0].photos} photos of the test set cannot tell {len(equals)} points apart; cross-validation"
+        f" within the {len(equals[0].cross_validated)} training and validation photos decided between them and ruled"
+        f" out {len(equals) - len(contenders)}."
+    )
 
 
 def figures(point: GridPoint) -> str:

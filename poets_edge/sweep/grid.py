@@ -53,14 +53,24 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
     results = train_architectures(options, photos, reporter)
     _warn_once((text for result in results.values() for text in result.warnings), reporter)
     trained = time.monotonic()
-    if options.uses_folds:
+    deciders: Mapping[Architecture, Evaluations] = {}
+    if not options.uses_folds:
+        evaluations = _evaluations(options, results, use_folds=False)
+    elif photos.has_own_test:
+        evaluations = _evaluations(options, results, use_folds=False)
+        try:
+            results = validate_architectures(options, photos, results, reporter)
+            deciders = _evaluations(options, results, use_folds=True)
+        except DatasetError as error:
+            reporter.warn(f"no cross-validation: {error}")
+    else:
         results = validate_architectures(options, photos, results, reporter)
-    evaluations = _evaluations(options, results)
+        evaluations = _evaluations(options, results, use_folds=True)
     _warn_once((text for one in evaluations.values() for text in one.warnings), reporter)
     validated = time.monotonic()
     measured, warnings = source.measure([model for result in results.values() for model in result.models])
     points = tuple(
-        _point(model, evaluations[architecture], len(result.labels), measured[model.path])
+        _point(model, evaluations[architecture], deciders.get(architecture), result, measured[model.path])
         for architecture, result in results.items()
         for model in result.models
         if model.path in measured
@@ -74,6 +84,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
         machine=source.machine,
         threads=options.threads,
         folds=next(iter(evaluations.values())).folds,
+        has_own_test=photos.has_own_test,
         seconds={
             "retraining": trained - begin,
             "judging": validated - trained,
@@ -92,16 +103,19 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
 
 
 def _evaluations(
-    options: GridOptions, results: Mapping[Architecture, ArchitectureResult]
+    options: GridOptions, results: Mapping[Architecture, ArchitectureResult], *, use_folds: bool
 ) -> dict[Architecture, Evaluations]:
-    """Return each architecture's evaluations for comparing the points: cross-validations or test set evaluations.
+    """Return each architecture's evaluations for comparing the points.
+
+    Args:
+        use_folds: whether to return cross-validations instead of test set evaluations.
 
     Raises:
         DatasetError: no photo was evaluated, or the architectures were evaluated on different photos.
     """
     found = {}
     for architecture, result in results.items():
-        evaluations = result.cross_validation if options.uses_folds else result.test
+        evaluations = result.cross_validation if use_folds else result.test
         if evaluations is None or not evaluations.photos:
             raise DatasetError(f"{options.image_dir}: no test photo can be read, so the points cannot be compared.")
         found[architecture] = evaluations
@@ -115,20 +129,29 @@ def _evaluations(
     return found
 
 
-def _point(model: GridModel, evaluations: Evaluations, classes: int, measurement: Measurement) -> GridPoint:
+def _point(
+    model: GridModel,
+    evaluations: Evaluations,
+    deciding: Evaluations | None,
+    result: ArchitectureResult,
+    measurement: Measurement,
+) -> GridPoint:
     evaluation = evaluations.models[model.quantization]
+    decider = deciding.models[model.quantization] if deciding else None
     return GridPoint(
         architecture=model.architecture,
         quantization=model.quantization,
         model=model.path,
         size=model.size,
-        classes=classes,
+        classes=len(result.labels),
         correct=evaluation.correct,
         repeats=evaluation.repeats,
         agreement=evaluation.agreement,
         latency=measurement.latency,
         photos_per_second=measurement.photos_per_second,
         process_medians=measurement.process_medians,
+        cross_validated=decider.correct if decider else (),
+        cross_validated_repeats=decider.repeats if decider else 1,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.split import split
-from poets_edge.photos.table import HashedPhotos
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.bottlenecks import Hashed, hash_photos
@@ -32,6 +34,19 @@ class PhotoSnapshot:
     def readable(self) -> HashedPhotos:
         """Readable photos, with their digests."""
         return self.hashed.readable
+
+    @property
+    def has_own_test(self) -> bool:
+        """Whether the user chose the test photos, by a folder for them."""
+        return self.folder.photos.has_folder("test")
+
+    @property
+    def cross_validated(self) -> HashedPhotos:
+        """Readable photos for cross-validation: all, or those outside of the user's own test set."""
+        readable = self.readable
+        if not self.has_own_test:
+            return readable
+        return readable.take(np.flatnonzero(readable.photos.given != SPLIT_NAMES.index("test")))
 
 
 def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:

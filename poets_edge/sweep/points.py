@@ -37,6 +37,10 @@ class GridPoint:
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: throughput from photo file to scores; None if it was not measured.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.
+        cross_validated: if `correct` is of the user's own test set, the number of correct out-of-fold predictions for
+            each training and validation photo, which decides between points that the test set cannot tell apart; else
+            empty.
+        cross_validated_repeats: out-of-fold predictions per photo.
     """
 
     architecture: Architecture
@@ -50,6 +54,8 @@ class GridPoint:
     latency: Distribution
     photos_per_second: float | None
     process_medians: tuple[float, ...]
+    cross_validated: tuple[int, ...] = ()
+    cross_validated_repeats: int = 1
 
     @property
     def name(self) -> str:
@@ -74,6 +80,14 @@ class GridPoint:
     def compare(self, other: GridPoint) -> Paired:
         """Return the paired comparison of this point's predictions with those of a reference point."""
         return compare_paired(np.array(self.correct), np.array(other.correct), self.repeats)
+
+    def compare_cross_validated(self, other: GridPoint) -> Paired:
+        """Return the paired comparison of this point's out-of-fold predictions with those of a reference point."""
+        return compare_paired(
+            np.array(self.cross_validated, np.int64),
+            np.array(other.cross_validated, np.int64),
+            self.cross_validated_repeats,
+        )
 
     def is_as_fast_as(self, other: GridPoint) -> bool:
         """Return whether the latencies of two points differ by at most 25 % and not significantly.
@@ -123,6 +137,7 @@ class GridPoint:
             "photos": self.photos,
             "judgments": self.repeats,
             "right": list(self.correct),
+            "cross_validated_right": list(self.cross_validated),
             "agreement_with_float": self.agreement,
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,

@@ -23,6 +23,7 @@ class GridResult(Tabular):
         machine: facts about the measured device.
         threads: number of CPU threads of an inference.
         folds: number of cross-validation folds; 0 if the points were evaluated on the test set.
+        has_own_test: whether the points were evaluated on a test set that the user chose, by a folder for it.
         seconds: duration of each part of this run, in seconds; near 0 for parts finished by an earlier run.
         warnings: warnings about the latencies, one sentence each.
     """
@@ -34,6 +35,7 @@ class GridResult(Tabular):
     machine: dict[str, Any]
     threads: int
     folds: int
+    has_own_test: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -60,7 +62,7 @@ class GridResult(Tabular):
         """Number and kind of evaluated photos: `1000 photos (5-fold cross-validation)` or `87 test photos`."""
         photos = self.points[0].photos
         if not self.folds:
-            return f"{photos} test photos"
+            return f"{photos} photos of your test set" if self.has_own_test else f"{photos} test photos"
         return f"{photos} photos ({self.folds}-fold cross-validation)"
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class GridResult(Tabular):
             "threads": self.threads,
             "labels": list(self.labels),
             "folds": self.folds,
+            "own_test_set": self.has_own_test,
             "points": [{**point.to_json(), "beside_best": point.compare(best).to_json()} for point in self.points],
             "front": [point.name for point in self.front],
             "choice": {"point": self.choice.point.name if self.choice.point else None, "reason": self.choice.reason},

@@ -29,7 +29,7 @@ from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlene
 from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.record import versions
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of saved results, part of their keys; to be incremented when the format of a file in an architecture's folder
 changes."""
 

@@ -51,7 +51,7 @@ def validate_architectures(
         if result.cross_validation is None or result.cross_validation.requested_folds != options.folds
     ]
     if todo:
-        readable = photos.readable
+        readable = photos.cross_validated
         with HelperPool(ValidationWorker(photos=readable, head=options.head, folds=options.folds)) as helpers:
             helpers.start(len(todo))
             _fill_int8_caches(options, {name: results[name] for name in todo}, readable, reporter)

@@ -44,6 +44,18 @@ class TrainingData:
         columns = HashedPhotos.of(photos)
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
+    @property
+    def has_own_test(self) -> bool:
+        """Whether the user chose the test photos, by a folder for them."""
+        return self.photos.photos.has_folder("test")
+
+    @property
+    def cross_validated_rows(self) -> Rows:
+        """Row numbers of the photos for cross-validation: all, or those outside of the user's own test set."""
+        if self.has_own_test:
+            return np.sort(self.rows("training", "validation"))
+        return np.arange(len(self.photos))
+
     def rows(self, *wanted: SplitName) -> Rows:
         """Return the concatenated row numbers of one or more splits, int64 [photos]."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])

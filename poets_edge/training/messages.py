@@ -14,6 +14,7 @@ from poets_edge.tflite.read_model import read_model
 from poets_edge.training.head import Step
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
+from poets_edge.training.results import TrainResult
 
 _CLEARLY_WORSE = 1.05
 """Minimum ratio of the final to the lowest validation cross entropy for advice."""
@@ -92,6 +93,28 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
     if not small:
         return None
     return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
+
+
+def disagreement(result: TrainResult) -> str | None:
+    """Return a line about test accuracy and cross-validation if their 95 % intervals do not overlap; else None."""
+    if result.cross_validated is None or not result.test.count:
+        return None
+    (low, high), (cv_low, cv_high) = result.test.interval, result.cross_validated.interval
+    if low <= cv_high and cv_low <= high:
+        return None
+    figures = (
+        f"test accuracy ({100 * low:.1f} to {100 * high:.1f} %) and cross-validation ({100 * cv_low:.1f} to"
+        f" {100 * cv_high:.1f} %) differ by more than chance"
+    )
+    if result.has_own_test:
+        return (
+            f"{figures}: your test photos show other people, objects or places than the training photos, or photos that"
+            " belong together (bursts, frames of a video) are in several folds. The test accuracy counts."
+        )
+    return (
+        f"{figures}: the test photos differ from the others, as when photos belong together in large groups. Divide the"
+        " photos by hand into train/ and test/, with nobody and nothing in both, to know the accuracy on new ones."
+    )
 
 
 def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:

@@ -17,6 +17,7 @@ from poets_edge.reports.charts import Axis, Line, Point, line_chart
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.training.head import Step
+from poets_edge.training.messages import disagreement
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.results import TrainResult
 
@@ -62,6 +63,8 @@ def write_report(
         labels=list(result.labels),
         test=_accuracy(result.test),
         cross_validated=_accuracy(cross_validated) if cross_validated else None,
+        has_own_test=result.has_own_test,
+        disagreement=disagreement(result),
         calibration=result.calibration,
         classes=_classes(result),
         test_confusion=result.test.confusion.tolist(),

@@ -37,6 +37,8 @@ class TrainResult(Tabular):
             was not requested or is not possible.
         calibration: temperature scaling of the head; None if it was not requested or is not possible.
         fine_tuned: result of fine-tuning; None if only the head was trained.
+        has_own_test: whether the user chose the test photos, by a folder for them; cross-validation is then within the
+            training and validation photos.
     """
 
     graph: Path
@@ -55,6 +57,7 @@ class TrainResult(Tabular):
     cross_validated: CrossValidation | None = None
     calibration: HeadCalibration | None = None
     fine_tuned: FineTuned | None = None
+    has_own_test: bool = False
 
     def outcome(self) -> dict[str, Any]:
         """Return all results except file paths as JSON-compatible values; equal for equal runs."""
@@ -68,6 +71,7 @@ class TrainResult(Tabular):
             "validation": self.validation.to_json(),
             "test": self.test.to_json(),
             "cross_validation": self.cross_validated.to_json() if self.cross_validated else None,
+            "own_test_set": self.has_own_test,
             "calibration": self.calibration.to_json() if self.calibration else None,
             "misclassified": [mistake.to_json() for mistake in self.misclassified],
         }
@@ -97,6 +101,6 @@ class TrainResult(Tabular):
     def __repr__(self) -> str:
         photos = sum(sum(counts.values()) for counts in self.table.values())
         accuracy = f"test accuracy {percent(self.test.accuracy)}"
-        if self.cross_validated:
+        if self.cross_validated and not self.has_own_test:
             accuracy += f", cross-validated {percent(self.cross_validated.accuracy)}"
         return f"<{type(self).__name__} {self.graph}: {len(self.labels)} classes, {photos} photos, {accuracy}>"

@@ -21,8 +21,9 @@ from poets_edge.device.temperature import best_temperature, expected_calibration
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
 from poets_edge.photos.table import SPLIT_NAMES
-from poets_edge.training.cross_validation import FoldAssignment, fold_heads, sample_rows
+from poets_edge.training.cross_validation import FoldAssignment, sample_rows
 from poets_edge.training.data import TrainingData
+from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
 from poets_edge.training.vectors import Vectors, take
 

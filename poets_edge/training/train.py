@@ -29,13 +29,14 @@ from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos
 from poets_edge.training.cluster import compute_on_cluster
-from poets_edge.training.cross_validation import MAX_EVALUATED, CrossValidation, cross_validate, sample_rows
+from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
 from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
+from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
-from poets_edge.training.messages import report_run, report_sets, step_line
+from poets_edge.training.messages import disagreement, report_run, report_sets, step_line
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.training.report import write_report
@@ -139,6 +140,7 @@ def train_photos(
         cross_validated=_cross_validated(cross_validation, options, data, reporter, backbone_has_learned=learned),
         calibration=calibration,
         fine_tuned=fine_tuned,
+        has_own_test=data.has_own_test,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
     fields |= {
@@ -161,6 +163,8 @@ def train_photos(
     if options.runs_dir is not None:
         save_run(options.runs_dir, fields, options.summaries)
     report_run(options, result.steps, table, graph_sha256, reporter)
+    if difference := disagreement(result):
+        reporter.warn(difference)
     return result
 
 
@@ -217,7 +221,7 @@ def _train(
 def _cross_validate(options: TrainOptions, data: TrainingData) -> CrossValidation | None:
     if not options.folds or options.distortions.active:
         return None
-    rows = sample_rows(np.arange(len(data.photos)), options.head.seed)
+    rows = sample_rows(data.cross_validated_rows, options.head.seed)
     return cross_validate(data.photos.take(rows), data.vectors[rows], data.labels, options.head, options.folds)
 
 
@@ -246,8 +250,8 @@ def _cross_validated(
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
         return None
-    if found and len(data.photos) > MAX_EVALUATED:
-        reporter.note(f"cross-validation takes a random {found.count:,} of the {len(data.photos):,} photos")
+    if found and len(data.cross_validated_rows) > MAX_EVALUATED:
+        reporter.note(f"cross-validation takes a random {found.count:,} of {len(data.cross_validated_rows):,} photos")
     for remark in found.folds.warnings() if found else ():
         reporter.warn(remark)
     return found

@@ -12,7 +12,8 @@ import pytest
 
 from poets_edge.auditing.learning_curve import learning_curve
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.training.cross_validation import FoldAssignment, fold_heads, training_rows
+from poets_edge.training.cross_validation import FoldAssignment
+from poets_edge.training.fold_heads import fold_heads, training_rows
 from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
 from tests.conftest import poets_edge
 
@@ -113,7 +114,7 @@ def test_photo_without_a_fold_trains_every_head() -> None:
 
 
 def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("training.cross_validation", "auditing.learning_curve"):
+    for module in ("training.fold_heads", "auditing.learning_curve"):
         monkeypatch.setattr(f"poets_edge.{module}.MAX_EVALUATED", 80)
     data, fold = clouds(spread=0.5), np.arange(400) % 5
     assert np.bincount(data.classes[training_rows(data.classes, np.arange(400))]).tolist() == [20] * 4
@@ -131,7 +132,7 @@ def test_fitting_heads_in_parts_gives_equal_heads(monkeypatch: pytest.MonkeyPatc
     data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
     together = fold_heads(data, folds, 4, HeadOptions())
     assert [len(heads) for heads in together] == [5, 7]
-    monkeypatch.setattr("poets_edge.training.cross_validation._MAX_LOGITS", 400 * 4 * 5)
+    monkeypatch.setattr("poets_edge.training.fold_heads._MAX_LOGITS", 400 * 4 * 5)
     for one, other in zip(together, fold_heads(data, folds, 4, HeadOptions()), strict=True):
         for head, alone in zip(one, other, strict=True):
             assert head.scores(data.vectors) == pytest.approx(alone.scores(data.vectors), abs=0.02)

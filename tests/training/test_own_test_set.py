@@ -1,0 +1,74 @@
+"""A test set that the user chose decides, in `train`, `audit` and `grid`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import NO_FOLD
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, SplitName
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.choice import choose
+from poets_edge.training.cross_validation import evaluate_folds, fit_to_training
+from poets_edge.training.data import TrainingData
+from poets_edge.training.head import HeadOptions
+from tests.sweep.test_points import point
+
+SMALL, LARGE = "mobilenet_0.25_128", "mobilenet_1.0_224"
+
+
+def divided(*splits: SplitName | None) -> TrainingData:
+    """Return photos of two classes in turn, in folders of splits or of none."""
+    photos = [
+        HashedPhoto(Photo(Path(f"{row}.jpg"), f"{row}.jpg", "ab"[row % 2], split), row.to_bytes(32, "big"))
+        for row, split in enumerate(splits)
+    ]
+    sets = np.array([SPLIT_NAMES.index(split or "training") for split in splits], np.int8)
+    return TrainingData.of(photos, np.zeros((len(photos), 2), np.float32), sets, ("a", "b"))
+
+
+def test_cross_validated_rows_exclude_own_test_set() -> None:
+    assert divided("training", "test", "validation", "training").cross_validated_rows.tolist() == [0, 2, 3]
+    assert divided(None, None, None).cross_validated_rows.tolist() == [0, 1, 2]
+    assert divided("training", "validation").cross_validated_rows.tolist() == [0, 1]
+
+
+def test_fit_to_training_evaluates_test_photos_by_head_of_training_photos() -> None:
+    """In the test photos the classes are exchanged, so a head of the training photos is always wrong."""
+    parts: tuple[tuple[SplitName, int], ...] = (("training", 20), ("test", 10), ("validation", 10))
+    data = divided(*(split for split, count in parts for _ in range(count)))
+    classes = data.photos.photos.classes.astype(np.int64)
+    vectors = np.eye(2, dtype=np.float32)[np.where(data.sets == SPLIT_NAMES.index("training"), classes, 1 - classes)]
+    found = evaluate_folds(
+        data.photos, vectors, data.labels, *fit_to_training(data.photos, vectors, data.labels, data.sets, HeadOptions())
+    )
+    assert found.count == 10 and found.accuracy == 0
+    assert (found.folds.assignment != NO_FOLD).nonzero()[0].tolist() == list(range(20, 30))
+
+
+def test_choose_breaks_ties_of_own_test_set_by_cross_validation() -> None:
+    """Three mistakes in 100 against none could be chance; 40 in 1,000 against none in cross-validation could not."""
+    fast, slow = point(SMALL, 1.0, range(3)), point(LARGE, 9.0, range(0))
+    assert choose((fast, slow), Budget()).point == fast
+    worse = replace(fast, cross_validated=(0,) * 40 + (1,) * 960)
+    better = replace(slow, cross_validated=(1,) * 1000)
+    choice = choose((worse, better), Budget())
+    assert choice.point == better
+    assert "100 photos of the test set cannot tell 2 points apart" in choice.reason
+    assert "1000 training and validation photos decided" in choice.reason
+
+
+def test_choose_follows_own_test_set_against_cross_validation() -> None:
+    accurate = replace(point(LARGE, 9.0, range(0)), cross_validated=(0,) * 40 + (1,) * 960)
+    flattered = replace(point(SMALL, 1.0, range(20)), cross_validated=(1,) * 1000)
+    assert choose((flattered, accurate), Budget()).point == accurate
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_choose_ignores_cross_validation_that_cannot_tell_apart(order: int) -> None:
+    points = [replace(point(name, ms, range(2)), cross_validated=(1,) * 50) for name, ms in ((SMALL, 1.0), (LARGE, 9))]
+    assert choose(points[::order], Budget()).point == points[0]
