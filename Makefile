@@ -17,7 +17,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 SECONDS ?= 300
 BASE ?= dbd5ef9
 REFERENCE ?= build/compare
-.PHONY: help check compare fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
+.PHONY: help check compare golden fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, a
 # The outputs of BASE are kept in REFERENCE, so that only the working tree runs again.
 compare: $(INSTALLED) ## run every command with BASE=dbd5ef9 and the working tree, and compare what they write
 	$(BIN)/python -m tools.compare_revisions $(BASE) --reference $(REFERENCE) $(COMPARE_ARGS)
+
+# Written to tests/golden, which a test compares; review the changes with git diff.
+golden: $(INSTALLED) ## rewrite the golden outputs after an intended change (CASES="train label" for some)
+	$(BIN)/python -m tools.golden $(CASES)
 
 lint: $(INSTALLED) ## check style (ruff)
 	$(BIN)/ruff check .

@@ -259,6 +259,17 @@ CASES = (
         ("trained",),
         inputs.odd_bytes,
     ),
+    Case(
+        "fixed-graph",
+        (
+            "export seeds/seed_graph.pb --labels seeds/seed_labels.txt --output-dir out"
+            " --quantize float32 --quantize float16 --quantize dynamic --json",
+            "inspect seeds/seed_graph_int8.tflite --json",
+            "inspect seeds/seed_graph.pb --json",
+            "label seeds/seed_graph_int8.tflite pictures --json",
+        ),
+        prepare=inputs.fixed_graph,
+    ),
     Case("export-tuned", ("export --all --json",), ("tuned",)),
     Case("export-flowers", ("export --all --json",), ("trained-flowers",)),
     # label
@@ -420,6 +431,11 @@ CASES = (
         ),
         ("benchmarks",),
     ),
+    Case(
+        "compare-fixed",
+        ("compare first.json second.json --json", "compare second.json first.json"),
+        prepare=inputs.fixed_benchmarks,
+    ),
     # audit
     Case("audit", (f"audit photos {_NETWORK} --json", f"audit photos {_NETWORK} --output audit.json"), ("photos",)),
     Case(
@@ -474,6 +490,15 @@ CASES = (
         shared=("keras",),
     ),
     Case(
+        "grid-measured-one",
+        (
+            f"grid photos --architecture mobilenet_0.25_128 {_FEW} --calibration_photos 10 --folds 2"
+            f" --testing_percentage 30 {_QUICK} --json",
+        ),
+        ("photos",),
+        shared=("keras",),
+    ),
+    Case(
         "grid-tuned",
         (
             f"grid photos --architecture mobilenet_0.25_128 {_FEW} --calibration_photos 10 --latency times.json"
@@ -492,6 +517,7 @@ CASES = (
         ("cache --json", "cache", "! cache --remove missing", "cache --output all.json"),
         ("tuned",),
     ),
+    Case("cache-trained", ("cache --json",), ("trained",)),
     Case("doctor", ("doctor --json", "doctor"), ("trained",)),
     # quickstart, codelab
     Case(

@@ -69,7 +69,7 @@ def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bo
             differences += _unless(whole, [missing], found)
         elif before[name].read_bytes() != after[name].read_bytes():
             quiet = [rule for rule in found.volatile if applies(rule, case, name)]
-            pair = [_settled(read_content(files[name]), quiet) for files in (before, after)]
+            pair = [settle(read_content(files[name]), quiet) for files in (before, after)]
             differences += _unless(whole, list(_different(name, pair[0], pair[1], here, found)), found)
     return differences
 
@@ -100,7 +100,7 @@ def _unless(accepting: list[Intended], differences: list[Difference], found: Rul
     return differences
 
 
-def _settled(content: Content, quiet: Sequence[Volatile]) -> Content:
+def settle(content: Content, quiet: Sequence[Volatile]) -> Content:
     """Return the content with volatile parts replaced."""
     if isinstance(content, Document):
         for rule in quiet:

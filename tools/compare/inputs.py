@@ -14,6 +14,7 @@ from PIL import Image, ImageEnhance
 
 _SIZE = (320, 240)
 """Width and height of frames in pixels."""
+_SEEDS = Path(__file__).resolve().parents[2] / "tests/corpus/seeds"
 
 
 def flowers(folder: Path, shared: Path) -> None:
@@ -126,6 +127,46 @@ def frames(folder: Path, shared: Path) -> None:
         (folder / f"frames/frame_{number}.jpg").write_bytes(content.getvalue())
         stream += content.getvalue()
     (folder / "frames.mjpeg").write_bytes(stream)
+
+
+def fixed_graph(folder: Path, _: Path) -> None:
+    """Copy a small graph without its record and its int8 model, and draw pictures by integer functions of x and y."""
+    names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
+    _copy([_SEEDS / name for name in names], folder / "seeds")
+    (folder / "pictures").mkdir()
+    y, x = np.mgrid[:48, :64]
+    for number in range(6):
+        pixels = np.stack([x * (number + 1) * 3, y * (number + 2) * 5, (x + y) * (number * 7 + 1)], axis=-1) % 256
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"pictures/{number}.png")
+
+
+def fixed_benchmarks(folder: Path, _: Path) -> None:
+    """Write two results of `benchmark`: the second is 6 % slower for the float model, and equal for the int8 model."""
+    for name, factors in (("first", (1.0, 1.0)), ("second", (1.06, 1.0))):
+        results = [
+            {
+                "name": model,
+                "size": size,
+                "sha256": f"{size:064}",
+                "architecture": "mobilenet_0.25_128",
+                "quantization": quantization,
+                "threads": 1,
+                "latency_ms": {"median": median * factor},
+                "rounds_differ": 0.03,
+                "rounds": [
+                    {"samples_ms": [median * factor * (1 + (process * 7 % 10 + sample) / 1000) for sample in range(5)]}
+                    for process in range(30)
+                ],
+            }
+            for (model, size, quantization, median), factor in zip(
+                (("float.tflite", 860_000, "float32", 0.5), ("int8.tflite", 300_000, "int8", 0.25)),
+                factors,
+                strict=True,
+            )
+        ]
+        machine = {"interpreter": "ai_edge_litert", "interpreter_version": "2.3.0", "cpu": name, "cores": 2}
+        result = {"format": "poets_edge-benchmark-1", "warnings": [], "machine": machine, "results": results}
+        (folder / f"{name}.json").write_text(json.dumps(result))
 
 
 def without_record(folder: Path, _: Path) -> None:

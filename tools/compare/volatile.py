@@ -49,9 +49,9 @@ VOLATILE = (
         Volatile(reason="A cache: the program's own affair; `cache` lists it.", file=file, skipped=True)
         for file in _CACHES
     ),
-    Volatile(reason="Draws measured times.", case="grid-measured", file="*/chart.*", skipped=True),
+    Volatile(reason="Draws measured times.", case="grid-measured*", file="*/chart.*", skipped=True),
     Volatile(
-        reason="Shows measured times; `grid` has the page.", case="grid-measured", file="*/report.html", skipped=True
+        reason="Shows measured times; `grid` has the page.", case="grid-measured*", file="*/report.html", skipped=True
     ),
     Volatile(reason="Measured times.", file="*/latency.jsonl", skipped=True),
     Volatile(reason="Draws measured times.", file="*/heat.svg", skipped=True),
@@ -60,7 +60,7 @@ VOLATILE = (
     Volatile(reason="As above, as `runs --json` prints it.", case="runs", json="/*/date"),
     *(Volatile(reason="Measured times.", case="benchmark*", json=path) for path in _BENCHMARK),
     *(Volatile(reason="Measured times.", case="benchmark-sustained", json=path) for path in _SUSTAINED),
-    *(Volatile(reason="Measured times, and what they decide.", case="grid-measured", json=path) for path in _GRID),
+    *(Volatile(reason="Measured times, and what they decide.", case="grid-measured*", json=path) for path in _GRID),
     Volatile(reason="How long each part of the grid took.", case="grid*", json="/seconds/*"),
     Volatile(reason="Measured times.", case="quickstart", json="/files/*/latency_ms"),
     Volatile(reason="Decided by times.", case="benchmark-sustained", json="/models/*/slowdown", nullable=True),

@@ -1,0 +1,64 @@
+"""List of golden cases: the first lines of cases of `tools.compare`, which also lists their volatile values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tools.compare.cases import CASES, FIXTURES
+from tools.compare.rules import Volatile
+from tools.compare.volatile import VOLATILE
+
+_LINES = {
+    "trained": 2,
+    "draw-photos": 1,
+    "train": 1,
+    "export": 1,
+    "fixed-graph": 4,
+    "label": 5,
+    "evaluate": 3,
+    "inspect": 5,
+    "benchmark": 1,
+    "compare-fixed": 1,
+    "audit": 1,
+    "grid-measured-one": 1,
+    "runs": 4,
+    "cache-trained": 1,
+    "web": 1,
+    "android": 1,
+    "watch": 1,
+    "codelab": 1,
+}
+"""Number of lines by case."""
+
+NOT_GOLDEN = {
+    "deploy": "needs a server",
+    "fetch-flowers": "needs a server",
+    "doctor": "describes the machine",
+    "quickstart": "runs commands that have golden outputs",
+}
+"""Reasons by command."""
+
+FIXTURES_BY_NAME = {fixture.name: fixture for fixture in FIXTURES}
+
+_BY_NAME = {case.name: case for case in (*FIXTURES, *CASES)}
+
+GOLDEN = tuple(replace(_BY_NAME[name], lines=_BY_NAME[name].lines[:count]) for name, count in _LINES.items())
+
+EXACT_EVERYWHERE = frozenset({"fixed-graph"})
+"""Cases with values that do not depend on the machine: the weights in a float32, float16 or dynamic `.tflite` are
+functions of its graph, and an int8 model gives equal scores on every 64-bit machine. Trained weights, float scores and
+the ranges of int8 depend on `tools.golden.arithmetic`, and the metadata in a file name versions."""
+
+GOLDEN_VOLATILE = (
+    *(
+        Volatile(reason="Versions, and the machine.", json=f"/{path}/*", nullable=True)
+        for path in ("versions", "machine", "*/versions", "*/machine", "**/exported_with")
+    ),
+    Volatile(reason="The machine.", case="benchmark", file="*.stdout", text=r"^.*, \d+ cores.*", shown="MACHINE"),
+    Volatile(reason="The time of a training run.", case="runs", json="/*/name"),
+    Volatile(reason="Copies of files that the case shows.", file="files/tf_files/runs/*", skipped=True),
+    Volatile(reason="Compression depends on the version of zlib.", file="*.gz", skipped=True),
+    Volatile(reason="The runtime of another project.", case="web", file="*/runtime/*", skipped=True),
+    *VOLATILE,
+)
+"""Values that the golden text leaves out."""

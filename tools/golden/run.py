@@ -1,0 +1,37 @@
+"""Run golden cases with the working tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.standins import write_keras_weights
+from tools.compare.case import Case
+from tools.compare.running import Tree, copy_working_tree, make_fixture, run_case
+from tools.golden.cases import FIXTURES_BY_NAME, GOLDEN_VOLATILE
+from tools.golden.text import golden_text
+
+
+class Project:
+    """A copy of the working tree, stand-ins for Keras's weights, and fixtures, each made when a case first needs it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the project in an empty folder."""
+        self._folder = folder
+        self._tree = Tree(folder / "tree", base=False)
+        copy_working_tree(self._tree.folder)
+        write_keras_weights(folder / "shared/keras")
+
+    def text(self, case: Case) -> str:
+        """Run a case and return its golden text."""
+        outputs = self._folder / "outputs" / case.name
+        run_case(case, self._tree, self._inputs(case), self._folder / "shared", outputs)
+        return golden_text(case, outputs, GOLDEN_VOLATILE)
+
+    def _inputs(self, case: Case) -> list[Path]:
+        return [self._fixture(FIXTURES_BY_NAME[name]) for name in case.inputs]
+
+    def _fixture(self, fixture: Case) -> Path:
+        target = self._folder / "fixtures" / fixture.name
+        if not target.exists():
+            make_fixture(fixture, self._tree, self._inputs(fixture), self._folder / "shared", target)
+        return target
