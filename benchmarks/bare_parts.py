@@ -26,9 +26,9 @@ import numpy as np
 
 from poets_edge.core.parallel import cores
 from poets_edge.exporting.held_out import calibration_photos, photos_of_record
-from poets_edge.nets.architectures import MOBILENETS
 from poets_edge.nets.graphdef import parse_graph
 from poets_edge.nets.layers import INPUT
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.folder import scan

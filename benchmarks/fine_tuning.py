@@ -109,7 +109,7 @@ def speed(options: argparse.Namespace) -> None:
     first = f"conv_pw_{14 - options.blocks}"
     folder, epochs = options.folder.resolve(), str(options.epochs)
     contenders = {
-        "Keras recipe": ["-c", KERAS_RECIPE, folder, str(entry.resolution), str(entry.alpha), first, epochs],
+        "Keras recipe": ["-c", KERAS_RECIPE, folder, str(entry.resolution), entry.name.split("_")[1], first, epochs],
         "poets-edge": [
             "-m", "poets_edge", "train", folder, "--architecture", entry.name, "--fine-tune", str(options.blocks),
             "--fine-tune-epochs", epochs, "--folds", "0", "-q",

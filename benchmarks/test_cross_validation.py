@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from benchmarks.tables import load, publish
-from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import scan
 from poets_edge.photos.folds import assign_folds

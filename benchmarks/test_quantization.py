@@ -13,7 +13,8 @@ from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.results import ExportedFile
-from poets_edge.nets.architectures import MOBILENETS, Architecture
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS
 from poets_edge.training.options import TrainOptions

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from benchmarks.tables import STAND_INS, accuracy, load, publish
 from poets_edge.device.predictions import score_models
 from poets_edge.exporting.held_out import calibration_photos, photos_of_record
-from poets_edge.nets.architectures import MOBILENETS, Architecture
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.split import SplitConfig

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from poets_edge.exporting.results import AccuracyDropError as AccuracyDropError
     from poets_edge.exporting.results import ExportedFile as ExportedFile
     from poets_edge.exporting.results import ExportResult as ExportResult
-    from poets_edge.nets.architectures import Architecture as Architecture
+    from poets_edge.nets.architecture import Architecture as Architecture
     from poets_edge.nets.architectures import architecture as architecture
     from poets_edge.photos.address import Address as Address
     from poets_edge.photos.split import SplitConfig as SplitConfig
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "AccuracyDropError": "poets_edge.exporting.results",
     "Address": "poets_edge.photos.address",
-    "Architecture": "poets_edge.nets.architectures",
+    "Architecture": "poets_edge.nets.architecture",
     "AuditOptions": "poets_edge.auditing.options",
     "AuditResult": "poets_edge.auditing.results",
     "BenchmarkOptions": "poets_edge.bench.benchmark",

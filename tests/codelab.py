@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.weights import find_weights
 from tests.yardstick import keras_model, tensorflow
 

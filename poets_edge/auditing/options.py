@@ -8,7 +8,8 @@ from pathlib import Path
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, Architecture, architecture, as_architecture
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, architecture, as_architecture
 from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS

@@ -16,8 +16,9 @@ from poets_edge.core.parallel import cores
 from poets_edge.core.paths import BOTTLENECKS, MODELS
 from poets_edge.device.watch.cameras.picamera import is_installed, picamera2_problem
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError
-from poets_edge.nets.architectures import ARCHITECTURES
-from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE, keras_folder, weights_file
+from poets_edge.nets.architectures import known_architectures
+from poets_edge.nets.keras_source import keras_folder
+from poets_edge.nets.weights import EMBEDDED_ARCHITECTURE, local_weights
 from poets_edge.tflite.interpreter import find_runtime, is_accelerated
 from poets_edge.tflite.session import Session
 
@@ -65,8 +66,8 @@ def examine() -> Diagnosis:
     """Examine this machine and the caches of the current folder."""
     runtime, problem = _runtime()
     packages = {name: _version(name) for name in ("tensorflow", "tensorboard", "h5py", "matplotlib")}
-    found = [entry.name for entry in ARCHITECTURES if weights_file(entry, MODELS)]
-    absent = [entry.name for entry in ARCHITECTURES if entry.name not in found]
+    found = [entry.name for entry in known_architectures() if local_weights(entry, MODELS)]
+    absent = [entry.name for entry in known_architectures() if entry.name not in found]
     facts = [
         Fact("Python", f"{platform.python_version()}, {platform.machine()}, {platform.system()}"),
         Fact("cores", str(cores())),

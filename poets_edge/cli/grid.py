@@ -34,12 +34,13 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
 from poets_edge.errors import BudgetError
-from poets_edge.nets.architectures import MOBILENETS, architecture
+from poets_edge.nets.architectures import architecture, families
+from poets_edge.nets.weights import default_grid
 from poets_edge.photos.split import SplitConfig
 from poets_edge.sweep.budget import parse_budget
 from poets_edge.sweep.grid import grid
 from poets_edge.sweep.options import GridOptions
-from poets_edge.sweep.points import GridPoint
+from poets_edge.sweep.points import GridPoint, published_texts
 from poets_edge.sweep.results import GridResult
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.head import HeadOptions
@@ -61,7 +62,7 @@ _CHOICE = "Choice"
     metavar="NAME",
     section=NETWORK_SECTION,
     help="Architecture to include; repeat it for several.",
-    show_default="all 16 MobileNets",
+    show_default="16 MobileNets V1; with poets-edge[efficientnet] installed, also 4 EfficientNet-Lites",
 )
 @option(
     "--fine-tune",
@@ -197,7 +198,7 @@ def command(
     options = GridOptions(
         image_dir=one_folder(folders, image_dir),
         architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in architectures))
-        or MOBILENETS,
+        or default_grid(model_dir),
         output_dir=output_dir,
         bottleneck_dir=bottleneck_dir,
         model_dir=model_dir,
@@ -218,13 +219,24 @@ def command(
         remote_dir=remote_dir,
         latency=latency,
     )
-    result = grid(options, Terminal(quiet))
+    terminal = Terminal(quiet)
+    if not architectures:
+        _note_absent(options, terminal)
+    result = grid(options, terminal)
     if opened:
         open_page(options.output_dir / "report.html")
     if not give(result.to_json(), as_json=as_json, output=output):
         _print(result, options)
     if result.choice.point is None:
         raise BudgetError(result.choice.reason)
+
+
+def _note_absent(options: GridOptions, terminal: Terminal) -> None:
+    """Name the architectures that are excluded from the default grid because their weights are not installed."""
+    absent = [entry for family in families() for entry in family.grid if entry not in options.architectures]
+    if absent:
+        names = ", ".join(entry.name for entry in absent)
+        terminal.note(f"not compared, for their weights are not installed: {names}. {absent[0].weights.install}")
 
 
 def _print(result: GridResult, options: GridOptions) -> None:
@@ -261,6 +273,5 @@ def _row(point: GridPoint, result: GridResult) -> list[str]:
         percent(point.accuracy),
         interval_text(point.interval),
         result.comparison_text(point),
-        percent(point.published_top1 / 100),
-        f"{point.published_ms:g}",
+        *published_texts(point),
     ]

@@ -69,7 +69,8 @@ _SPLIT = _DEFAULT.percentages
     default=DEFAULT_ARCHITECTURE,
     metavar="NAME",
     section=NETWORK_SECTION,
-    help="MobileNet of width 0.25, 0.50, 0.75 or 1.0 and size 128, 160, 192 or 224; or inception_v3.",
+    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, efficientnet_<lite0_160|lite0_192|lite0_224|lite2_260>"
+    " (needs poets-edge[efficientnet]), or inception_v3.",
 )
 @option(
     "--weights",
@@ -77,7 +78,7 @@ _SPLIT = _DEFAULT.percentages
     metavar="NAME|FILE",
     section=NETWORK_SECTION,
     help="imagenet (Google's, downloaded once), embedded (included, mobilenet_0.25_128 only, less accurate), or a .h5,"
-    " .npz, .tgz or .pb file.",
+    " .npz, .tgz, .pb or .pth file.",
 )
 @option(
     "--fine-tune",

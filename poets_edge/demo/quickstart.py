@@ -13,8 +13,7 @@ from poets_edge.errors import OutputError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.results import ExportedFile
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.weights import EMBEDDED
-from poets_edge.nets.weights_files import EMBEDDED_ARCHITECTURE
+from poets_edge.nets.weights import EMBEDDED, EMBEDDED_ARCHITECTURE
 from poets_edge.photos.folder import Photo, PhotoFolder, scan
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.split import SplitConfig, split

@@ -1,7 +1,5 @@
-"""Definition of the layers of all architectures, their shapes and their cost.
+"""Layers of networks, their shapes and their cost.
 
-MobileNet V1: Howard et al., "MobileNets", 2017, table 1. Inception V3: Szegedy et al., "Rethinking the Inception
-Architecture for Computer Vision", 2015, as in Keras (`keras/src/applications/inception_v3.py`), without its classifier.
 A batch norm is part of the convolution before it, into whose kernel and bias it is folded.
 """
 
@@ -10,12 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-from poets_edge.nets.architectures import Architecture
-
-Kind = Literal["convolution", "depthwise", "max_pool", "average_pool", "concatenate", "mean", "dense", "softmax"]
+Kind = Literal["convolution", "depthwise", "max_pool", "average_pool", "concatenate", "add", "mean", "dense", "softmax"]
 Padding = Literal["SAME", "VALID"]
 Activation = Literal["none", "relu", "relu6"]
 Shape = tuple[int, ...]
@@ -23,9 +18,6 @@ Shape = tuple[int, ...]
 
 INPUT = "input"
 BOTTLENECK = "bottleneck"
-
-_IMAGENET_CLASSES = 1001
-"""Number of classes in the published figures: the 1,000 of ImageNet, and a background class."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +70,6 @@ class NetworkCost:
     parameters: int
 
 
-@cache
-def backbone_layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """Return the layers from INPUT to BOTTLENECK, each after its sources."""
-    return _inception_v3() if architecture.alpha is None else _mobilenet_v1(architecture.alpha)
-
-
 def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
     """Return the shapes of the outputs of all layers, and of INPUT.
 
@@ -100,7 +86,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
             found[layer.name] = before[-1:]
         elif layer.kind == "dense":
             found[layer.name] = (layer.outputs,)
-        elif layer.kind == "softmax":
+        elif layer.kind in ("add", "softmax"):
             found[layer.name] = before
         else:
             height, width = (
@@ -126,12 +112,6 @@ def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
             # A norm has an offset, and a factor if `scaled`; without a norm there is a bias.
             parameters += kernel + out[-1] * (1 + layer.scaled)
     return NetworkCost(macs, parameters)
-
-
-def imagenet_cost(architecture: Architecture) -> NetworkCost:
-    """Return the cost of the network in the published figures: the backbone with a classifier of 1,001 classes."""
-    classifier = Layer("classifier", "dense", (BOTTLENECK,), _IMAGENET_CLASSES)
-    return cost((*backbone_layers(architecture), classifier), architecture.size)
 
 
 def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
@@ -173,92 +153,3 @@ def _walk(by_name: Mapping[str, Layer], last: str) -> dict[str, int]:
 
     visit(last)
     return order
-
-
-def _mobilenet_v1(alpha: float) -> tuple[Layer, ...]:
-    #             (channels, stride) of each separable convolution
-    blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
-
-    def layer(name: str, kind: Kind, source: str, outputs: int, side: int, stride: int) -> Layer:
-        return Layer(
-            name, kind, (source,), outputs, (side, side), stride, activation="relu6", normalized=True, scaled=True
-        )
-
-    layers = [layer("conv1", "convolution", INPUT, int(32 * alpha), 3, 2)]
-    for number, (channels, stride) in enumerate(blocks, 1):
-        layers.append(layer(f"conv_dw_{number}", "depthwise", layers[-1].name, layers[-1].outputs, 3, stride))
-        layers.append(layer(f"conv_pw_{number}", "convolution", layers[-1].name, int(channels * alpha), 1, 1))
-    return (*layers, Layer(BOTTLENECK, "mean", (layers[-1].name,)))
-
-
-class _InceptionBuilder:
-    """Builder of the layers of Inception V3; convolutions are numbered in the order of Keras's source."""
-
-    def __init__(self) -> None:
-        self.layers: list[Layer] = []
-        self._convolutions = 0
-
-    def conv(
-        self, source: str, outputs: int, height: int, width: int, stride: int = 1, padding: Padding = "SAME"
-    ) -> str:
-        self._convolutions += 1
-        return self._add(
-            Layer(
-                f"conv2d_{self._convolutions}", "convolution", (source,), outputs, (height, width), stride, padding,
-                activation="relu", normalized=True,
-            )
-        )  # fmt: skip
-
-    def chain(self, source: str, *steps: tuple[int, int, int]) -> str:
-        """Add consecutive convolutions, each given as (outputs, height, width)."""
-        for step in steps:
-            source = self.conv(source, *step)
-        return source
-
-    def average(self, source: str, outputs: int) -> str:
-        """Add an average pool and a convolution of 1 x 1."""
-        pooled = self._add(Layer(f"average_{len(self.layers)}", "average_pool", (source,), 0, (3, 3), 1, "SAME"))
-        return self.conv(pooled, outputs, 1, 1)
-
-    def largest(self, source: str) -> str:
-        return self._add(Layer(f"largest_{len(self.layers)}", "max_pool", (source,), 0, (3, 3), 2, "VALID"))
-
-    def concatenate(self, name: str, *sources: str) -> str:
-        return self._add(Layer(name, "concatenate", sources))
-
-    def _add(self, layer: Layer) -> str:
-        self.layers.append(layer)
-        return layer.name
-
-
-def _inception_v3() -> tuple[Layer, ...]:
-    net = _InceptionBuilder()
-    x = net.conv(INPUT, 32, 3, 3, 2, "VALID")
-    x = net.conv(x, 32, 3, 3, 1, "VALID")
-    x = net.largest(net.conv(x, 64, 3, 3))
-    x = net.conv(x, 80, 1, 1, 1, "VALID")
-    x = net.largest(net.conv(x, 192, 3, 3, 1, "VALID"))
-    for number, pooled in enumerate((32, 64, 64)):  # 35 x 35
-        one = net.conv(x, 64, 1, 1)
-        five = net.chain(x, (48, 1, 1), (64, 5, 5))
-        three = net.chain(x, (64, 1, 1), (96, 3, 3), (96, 3, 3))
-        x = net.concatenate(f"mixed{number}", one, five, three, net.average(x, pooled))
-    single = net.conv(x, 384, 3, 3, 2, "VALID")
-    double = net.conv(net.chain(x, (64, 1, 1), (96, 3, 3)), 96, 3, 3, 2, "VALID")
-    x = net.concatenate("mixed3", single, double, net.largest(x))
-    for number, inner in enumerate((128, 160, 160, 192), 4):  # 17 x 17
-        one = net.conv(x, 192, 1, 1)
-        seven = net.chain(x, (inner, 1, 1), (inner, 1, 7), (192, 7, 1))
-        twice = net.chain(x, (inner, 1, 1), (inner, 7, 1), (inner, 1, 7), (inner, 7, 1), (192, 1, 7))
-        x = net.concatenate(f"mixed{number}", one, seven, twice, net.average(x, 192))
-    three = net.conv(net.conv(x, 192, 1, 1), 320, 3, 3, 2, "VALID")
-    seven = net.conv(net.chain(x, (192, 1, 1), (192, 1, 7), (192, 7, 1)), 192, 3, 3, 2, "VALID")
-    x = net.concatenate("mixed8", three, seven, net.largest(x))
-    for number in (9, 10):  # 8 x 8
-        one = net.conv(x, 320, 1, 1)
-        three = net.conv(x, 384, 1, 1)
-        pair = net.concatenate(f"mixed{number}_pair", net.conv(three, 384, 1, 3), net.conv(three, 384, 3, 1))
-        double = net.chain(x, (448, 1, 1), (384, 3, 3))
-        second = net.concatenate(f"mixed{number}_second", net.conv(double, 384, 1, 3), net.conv(double, 384, 3, 1))
-        x = net.concatenate(f"mixed{number}", one, pair, second, net.average(x, 192))
-    return (*net.layers, Layer(BOTTLENECK, "mean", (x,)))

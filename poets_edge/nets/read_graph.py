@@ -126,11 +126,19 @@ class _Reader:
         left, right = (self._found[_name(source)] for source in node.input[:2])
         if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
             return np.asarray(_ARITHMETIC[node.op](left, right), np.float32)
+        if isinstance(left, str) and isinstance(right, str) and node.op in ("Add", "AddV2"):
+            return self._sum(node.name, left, right)
         if isinstance(right, str) and node.op in ("Mul", "Add", "AddV2"):
             left, right = right, left
         if not isinstance(left, str) or not isinstance(right, np.ndarray):
             raise UnknownNetworkError(f"{node.op} of two pictures")
         return self._fold(left, node, **({"factors": right} if node.op == "Mul" else {"offsets": right}))
+
+    def _sum(self, name: str, left: str, right: str) -> str:
+        known = shapes(self.layers.values(), self._size)
+        if known[left] != known[right]:
+            raise UnknownNetworkError(f"a sum of shapes {list(known[left])} and {list(known[right])}")
+        return self._add(Layer(name, "add", (left, right)))
 
     def inverse_root(self, node: Any) -> Array:
         return np.asarray(1 / np.sqrt(self._values(node, 0).astype(np.float64)), np.float32)

@@ -16,6 +16,7 @@ _OPERATIONS = {
     "max_pool": "MaxPool",
     "average_pool": "AvgPool",
     "concatenate": "ConcatV2",
+    "add": "AddV2",
     "mean": "Mean",
     "dense": "MatMul",
     "softmax": "Softmax",

@@ -23,8 +23,9 @@ Positions = npt.NDArray[np.int64]
 
 _POSITIONS = 128
 """Maximum number of positions of a layer's output that are sampled per photo; more add little information."""
-_MAX_INPUTS = 1152
-"""Maximum number of inputs of a layer whose Hessian is inverted. Only Inception V3 has layers with more inputs."""
+_MAX_INPUTS = 1248
+"""Maximum number of inputs of a layer whose Hessian is inverted: those of EfficientNet-Lite2's last projection. Only
+Inception V3 has layers with more inputs."""
 _LEVELS = 127
 _DAMPING = 0.01
 """Fraction of the mean diagonal added to the Hessian's diagonal, as in the paper, for inputs that hardly vary."""

@@ -47,6 +47,7 @@ _VERSIONS = {
     "max_pool": 2,
     "average_pool": 2,
     "concatenate": 2,
+    "add": 2,
     "mean": 2,
     "dense": 4,
 }

@@ -16,7 +16,7 @@ from poets_edge.core.files import read_bytes, sha256_of, write_text
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, OneOf, Optional, check, parse_json
 from poets_edge.device.predictions import Mistake
 from poets_edge.errors import RecordError
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization
 

@@ -1,6 +1,7 @@
 """Chart of a grid: accuracy against latency and against multiply-accumulates, with float32 above int8.
 
-Widths differ in shade and line style, so that the chart is readable in grayscale; bubble areas show file sizes.
+Families differ in colour and marker. The series of a family, which differ in their width or depth, differ in shade and
+line style, so that the chart is readable in grayscale. Marker areas show file sizes.
 """
 
 from __future__ import annotations
@@ -16,23 +17,41 @@ from typing import Any
 from poets_edge.bench.machine import machine_name
 from poets_edge.core.files import replacing
 from poets_edge.errors import RuntimeMissingError
-from poets_edge.nets.architectures import MOBILENETS
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import families
 from poets_edge.sweep.points import GridPoint
 from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
 
 _AREA_OF_MB = 40.0
-"""Area of a bubble per MB of file size, in square points (1 point = 1/72 inch)."""
+"""Area of a marker per MB of file size, in square points (1 point = 1/72 inch)."""
 
-_STYLES: dict[float | None, tuple[str, Any]] = {
-    0.25: ("#d47c00", ":"),
-    0.5: ("#d04a3c", "-."),
-    0.75: ("#932667", "--"),
-    1.0: ("#2a0a52", "-"),
-    None: ("#000000", "-"),
-}
-"""Line colour and line style by width multiplier; None for Inception V3. The colours are from matplotlib's inferno map,
-whose lightness changes uniformly."""
+
+@dataclass(frozen=True)
+class _Style:
+    """Look of the points and the line of a series.
+
+    Attributes:
+        colour: colour of matplotlib.
+        line: line style of matplotlib.
+        marker: marker of matplotlib, one for each family.
+    """
+
+    colour: str
+    line: Any
+    marker: str
+
+
+_PALETTES = (
+    ("#d47c00", "#d04a3c", "#932667", "#2a0a52"),
+    ("#2fa0a8", "#17808f", "#0b5f73", "#053c4a"),
+    ("#000000", "#333333", "#666666", "#999999"),
+    ("#7fb069", "#4f8a3c", "#33691e", "#1b3a10"),
+)
+"""Colours of a family's series, smallest network first, for each family. Lightness changes uniformly, so that series
+can be told apart in grayscale; those of the first family are from matplotlib's inferno map."""
+_MARKERS = ("o", "s", "D", "^")
+_LINES = (":", "-.", "--", "-")
 
 _PUBLISHED = "#9a9a9a"
 _QUANTIZATIONS = ("float32", "int8")
@@ -45,13 +64,13 @@ class _Axis:
     Attributes:
         label: text below the axis.
         of_point: function that returns the value of a point.
-        published: function that returns the value of an architecture's published figures at a quantization.
+        published: function that returns the published value of an architecture at a quantization, or None.
         published_label: label of the right vertical axis, which shows published accuracies.
     """
 
     label: str
     of_point: Callable[[GridPoint], float]
-    published: Callable[[Any, str], float]
+    published: Callable[[Architecture, str], float | None]
     published_label: str
 
 
@@ -83,6 +102,13 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
                 )
 
 
+def _families(result: GridResult) -> str:
+    """Return the names of the families of all points, in the order of the registry."""
+    present = {point.architecture.family for point in result.points}
+    *first, last = (family.name for family in families() if family.name in present)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _device(result: GridResult) -> str:
     """Return the name of the measured device."""
     return str(result.machine.get("host") or "this device")
@@ -93,15 +119,13 @@ def _compose(figure: Any, result: GridResult) -> None:
         _Axis(
             f"median latency on {_device(result)}, ms (threads: {result.threads}; log scale)",
             lambda point: point.latency.median,
-            lambda published, quantization: (
-                published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms
-            ),
+            _published_ms,
             "published: ImageNet top-1 over ms on a Pixel 3",
         ),
         _Axis(
             "million multiply-accumulates a picture (log scale)",
             lambda point: point.mmacs,
-            lambda published, quantization: published.mmacs,
+            lambda architecture, quantization: architecture.mmacs,
             "published: ImageNet top-1",
         ),
     )
@@ -126,7 +150,7 @@ def _compose(figure: Any, result: GridResult) -> None:
     for row in panels:
         row[0].set_ylabel("accuracy on your photos, %")
     halves = sorted(50 * (point.interval[1] - point.interval[0]) for point in result.points)
-    figure.text(0.07, 0.965, "MobileNet V1 retrained on your photos", fontsize=16, weight="bold", va="center")
+    figure.text(0.07, 0.965, f"{_families(result)} retrained on your photos", fontsize=16, weight="bold", va="center")
     figure.text(
         0.07, 0.93,
         f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals,"
@@ -137,20 +161,44 @@ def _compose(figure: Any, result: GridResult) -> None:
     _draw_legend(figure, result)
 
 
+Series = tuple[str, str]
+"""Names of a family and of a series in it."""
+
+
+def _series(architecture: Architecture) -> Series:
+    return architecture.family, architecture.series
+
+
+def _styles() -> dict[Series, _Style]:
+    """Return the style of each series of all families, smallest network of a family first."""
+    styles = {}
+    for index, family in enumerate(families()):
+        palette, marker = _PALETTES[index % len(_PALETTES)], _MARKERS[index % len(_MARKERS)]
+        members = sorted(family.architectures, key=lambda entry: entry.mparams)
+        every = tuple(dict.fromkeys(map(_series, members)))
+        for rank, series in enumerate(every):
+            # The last shade and a solid line belong to the largest network, or to the only one.
+            place = rank % len(palette) if len(every) > 1 else 0
+            line = _LINES[place] if len(every) > 1 else "-"
+            styles[series] = _Style(palette[place], line, marker)
+    return styles
+
+
 def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantization: str, result: GridResult) -> None:
     panel.set_xscale("log")
     panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
     panel.set_axisbelow(True)
     _draw_published(panel, axis, quantization)
-    widths: dict[float | None, list[GridPoint]] = defaultdict(list)
+    styles = _styles()
+    members: dict[Series, list[GridPoint]] = defaultdict(list)
     for point in points:
-        widths[point.architecture.alpha].append(point)
-    for alpha, line in widths.items():
+        members[_series(point.architecture)].append(point)
+    for series, line in members.items():
         line.sort(key=lambda point: point.architecture.resolution)
-        colour, style = _STYLES[alpha]
+        colour = styles[series].colour
         panel.plot(
             [axis.of_point(point) for point in line], [100 * height for height in trend(line)],
-            color=colour, linestyle=style, linewidth=1.5, zorder=3,
+            color=colour, linestyle=styles[series].line, linewidth=1.5, zorder=3,
         )  # fmt: skip
         for point in line:
             panel.vlines(
@@ -160,11 +208,13 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
     for point in sorted(points, key=lambda point: -point.size):
         x, y = axis.of_point(point), 100 * point.accuracy
         area = _AREA_OF_MB * point.size / 1e6
-        colour = _STYLES[point.architecture.alpha][0]
-        panel.scatter([x], [y], s=area, color=colour, edgecolors="white", linewidths=0.6, zorder=4)
+        style = styles[_series(point.architecture)]
+        look = {"color": style.colour, "marker": style.marker}
+        panel.scatter([x], [y], s=area, edgecolors="white", linewidths=0.6, zorder=4, **look)
         if point in result.front:
             ring = (math.sqrt(area) + 5) ** 2
-            panel.scatter([x], [y], s=ring, facecolors="none", edgecolors="black", linewidths=1.4, zorder=5)
+            look = {"facecolors": "none", "edgecolors": "black", "marker": style.marker}
+            panel.scatter([x], [y], s=ring, linewidths=1.4, zorder=5, **look)
     _plain_ticks(panel)
     numbers = "32-bit floats" if quantization == "float32" else "8-bit integers"
     title = f"{quantization}: weights and arithmetic in {numbers}"
@@ -176,18 +226,34 @@ def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
     behind = panel.twinx()
     behind.set_zorder(panel.get_zorder() - 1)
     panel.patch.set_visible(False)
-    for alpha in (0.25, 0.5, 0.75, 1.0):
-        line = sorted((a for a in MOBILENETS if a.alpha == alpha), key=lambda a: a.resolution)
-        tops = [a.published.top1 if quantization == "float32" else a.published.quantized_top1 for a in line]
-        behind.plot(
-            [axis.published(a.published, quantization) for a in line], tops,
-            color="#cfcfcf", linestyle=_STYLES[alpha][1], linewidth=1.1, marker="o", markersize=2.6,
-        )  # fmt: skip
+    for series, style in _styles().items():
+        members = [entry for family in families() for entry in family.architectures if _series(entry) == series]
+        figures = [(axis.published(entry, quantization), _published_top1(entry, quantization)) for entry in members]
+        known = sorted((x, y) for x, y in figures if x is not None and y is not None)
+        if len(known) > 1:
+            behind.plot(
+                [x for x, _ in known], [y for _, y in known],
+                color="#cfcfcf", linestyle=style.line, linewidth=1.1, marker=style.marker, markersize=2.6,
+            )  # fmt: skip
     behind.set_ylim(25, 75)
     behind.tick_params(axis="y", colors=_PUBLISHED, labelsize=8.5)
     behind.set_ylabel(axis.published_label + ", %", color=_PUBLISHED, fontsize=8.5)
     for spine in behind.spines.values():
         spine.set_color("#bbbbbb")
+
+
+def _published_top1(architecture: Architecture, quantization: str) -> float | None:
+    published = architecture.published
+    if published is None:
+        return None
+    return published.top1 if quantization == "float32" else published.quantized_top1
+
+
+def _published_ms(architecture: Architecture, quantization: str) -> float | None:
+    published = architecture.published
+    if published is None:
+        return None
+    return published.pixel3_ms if quantization == "float32" else published.quantized_pixel3_ms
 
 
 def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
@@ -225,10 +291,10 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoi
     radii = {p: (math.sqrt(_AREA_OF_MB * p.size / 1e6) / 2 + 2 + rings[p]) * pixels for p in points}
     taken = [(x - radii[p], y - radii[p], x + radii[p], y + radii[p]) for p, (x, y) in centres.items()]
     strokes = _strokes(points, centres)
-    frame, paper = panel.get_window_extent(), figure.bbox
+    frame, paper, styles = panel.get_window_extent(), figure.bbox, _styles()
     for point in sorted(points, key=lambda p: (p != result.choice.point, -p.size)):
         text = str(point.architecture.resolution)
-        colour, weight = _STYLES[point.architecture.alpha][0], "normal"
+        colour, weight = styles[_series(point.architecture)].colour, "normal"
         if point == result.choice.point:
             text, colour, weight = f"{point.architecture.name.removeprefix('mobilenet_')}: ship", "black", "bold"
         width, height = (len(text) * 5.6 * pixels, 9.5 * pixels) if weight == "bold" else (
@@ -249,10 +315,11 @@ Box = tuple[float, float, float, float]
 
 
 def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
-    """Return positions (x, y) along the lines that connect the points of each width, in pixels."""
+    """Return positions (x, y) along the lines that connect the points of each series, in pixels."""
     positions = []
-    for alpha in {point.architecture.alpha for point in points}:
-        line = sorted((p for p in points if p.architecture.alpha == alpha), key=lambda p: p.architecture.resolution)
+    for series in dict.fromkeys(_series(point.architecture) for point in points):
+        members = [point for point in points if _series(point.architecture) == series]
+        line = sorted(members, key=lambda point: point.architecture.resolution)
         for one, other in itertools.pairwise(line):
             (x0, y0), (x1, y1) = centres[one], centres[other]
             steps = max(int(math.hypot(x1 - x0, y1 - y0) / 4), 1)
@@ -303,21 +370,23 @@ def _overlap(one: Box, other: Box) -> float:
 def _draw_legend(figure: Any, result: GridResult) -> None:
     from matplotlib.lines import Line2D
 
-    resolutions: dict[float | None, set[int]] = defaultdict(set)
+    resolutions: dict[Series, set[int]] = defaultdict(set)
     for point in result.points:
-        resolutions[point.architecture.alpha].add(point.architecture.resolution)
+        resolutions[_series(point.architecture)].add(point.architecture.resolution)
     lines = [
         Line2D(
             [],
             [],
-            color=_STYLES[a][0],
-            # A width with a single resolution is drawn without a line.
-            linestyle=_STYLES[a][1] if len(resolutions[a]) > 1 else "",
-            marker="" if len(resolutions[a]) > 1 else "o",
+            color=style.colour,
+            # A series with a single resolution is drawn without a line.
+            linestyle=style.line if len(resolutions[series]) > 1 else "",
+            marker=style.marker,
+            markersize=5,
             linewidth=1.8,
-            label=f"width {a:g}" if a else "Inception V3",
+            label=series[1],
         )
-        for a in sorted(resolutions, key=lambda alpha: alpha or 0)
+        for series, style in _styles().items()
+        if series in resolutions
     ]
     joined = any(len(sizes) > 1 for sizes in resolutions.values())
     published = Line2D(
@@ -326,7 +395,7 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
     ring = Line2D([], [], linestyle="", marker="o", markersize=12, markerfacecolor="none", markeredgecolor="black",
                   markeredgewidth=1.4, label="no other is both faster and better")  # fmt: skip
     figure.legend(
-        handles=[*lines, published, ring], loc="lower left", bbox_to_anchor=(0.06, 0.052), ncol=len(lines) + 2,
+        handles=[*lines, published, ring], loc="lower left", bbox_to_anchor=(0.06, 0.052), ncol=min(len(lines) + 2, 6),
         frameon=False, fontsize=9, handlelength=3, columnspacing=1.6,
     )  # fmt: skip
     sizes = [
@@ -337,7 +406,7 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
     figure.legend(
         handles=sizes, loc="lower left", bbox_to_anchor=(0.06, 0.008), ncol=len(sizes), frameon=False, fontsize=9,
         title="bubble area = file size;  number = input resolution, px"
-        + (";  lines = trend of a width, level where a fall could be chance" if joined else ""),
+        + (";  lines = trend of a network over resolution, level where a fall could be chance" if joined else ""),
         title_fontsize=9, alignment="left", handletextpad=0.8, columnspacing=2.4,
     )  # fmt: skip
 

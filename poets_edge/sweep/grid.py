@@ -13,7 +13,7 @@ from pathlib import Path
 from poets_edge.bench.measurement import Measurement
 from poets_edge.core.files import write_text, write_together
 from poets_edge.errors import DatasetError
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter, Silent
 from poets_edge.sweep.architecture_result import ArchitectureResult, Evaluations, GridModel
 from poets_edge.sweep.chart import draw_chart

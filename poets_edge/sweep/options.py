@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poets_edge.bench.rounds import TimingConfig
 from poets_edge.core.arguments import check_fields
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import MOBILENETS, Architecture, as_architectures
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import as_architectures
+from poets_edge.nets.weights import default_grid
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.split import SplitConfig
@@ -43,7 +45,7 @@ class GridOptions:
     """
 
     image_dir: Location
-    architectures: tuple[Architecture, ...] = MOBILENETS
+    architectures: tuple[Architecture, ...] = field(default_factory=default_grid)
     output_dir: Path = WORK / "grid"
     bottleneck_dir: Path = BOTTLENECKS
     model_dir: Path = MODELS

@@ -12,9 +12,10 @@ import numpy as np
 
 from poets_edge.bench.ratios import compare_times
 from poets_edge.bench.samples import Distribution
+from poets_edge.core.wording import percent
 from poets_edge.device.metrics import wilson_interval
 from poets_edge.device.paired import Paired, compare_paired
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
@@ -100,25 +101,29 @@ class GridPoint:
 
     @property
     def mmacs(self) -> float:
-        """Published multiply-accumulates per inference, in millions; the retrained model has up to 1 % fewer."""
-        return self.architecture.published.mmacs
+        """Million multiply-accumulates per inference of the ImageNet model; the retrained one has up to 1 % fewer."""
+        return self.architecture.mmacs
 
     @property
     def mparams(self) -> float:
         """Number of parameters, in millions, of the model with its retrained last layer."""
         inputs = self.architecture.bottleneck_size + 1
-        return self.architecture.published.mparams - inputs * (_IMAGENET_CLASSES - self.classes) / 1e6
+        return self.architecture.mparams - inputs * (_IMAGENET_CLASSES - self.classes) / 1e6
 
     @property
-    def published_top1(self) -> float:
-        """Published ImageNet top-1 accuracy at this quantization, percent."""
+    def published_top1(self) -> float | None:
+        """Published ImageNet top-1 accuracy at this quantization, percent; None if there is none for this size."""
         published = self.architecture.published
+        if published is None:
+            return None
         return published.top1 if self.quantization == "float32" else published.quantized_top1
 
     @property
-    def published_ms(self) -> float:
-        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds."""
+    def published_ms(self) -> float | None:
+        """Published latency at this quantization on a Pixel 3 with 4 threads, milliseconds; None if there is none."""
         published = self.architecture.published
+        if published is None:
+            return None
         return published.pixel3_ms if self.quantization == "float32" else published.quantized_pixel3_ms
 
     def to_json(self) -> dict[str, Any]:
@@ -142,6 +147,12 @@ class GridPoint:
             "published_imagenet_top1": self.published_top1,
             "published_pixel3_ms": self.published_ms,
         }
+
+
+def published_texts(point: GridPoint) -> tuple[str, str]:
+    """Return the published top-1 accuracy and latency of a point for a table; a dash for an unpublished figure."""
+    top1, latency = point.published_top1, point.published_ms
+    return percent(None if top1 is None else top1 / 100), "-" if latency is None else f"{latency:g}"
 
 
 def pareto_front(points: Sequence[GridPoint]) -> list[GridPoint]:

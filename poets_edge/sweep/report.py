@@ -14,7 +14,7 @@ from poets_edge.photos.sources import photo_at
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.sweep.architecture_result import EvaluationResult
-from poets_edge.sweep.points import GridPoint
+from poets_edge.sweep.points import GridPoint, published_texts
 from poets_edge.sweep.results import GridResult
 
 _MAX_MISTAKES = 24
@@ -110,8 +110,7 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
         f"{100 * low:.0f} to {100 * high:.0f}",
         result.comparison_text(point),
         percent(point.agreement),
-        percent(point.published_top1 / 100),
-        f"{point.published_ms:g}",
+        *published_texts(point),
     ]
 
 

@@ -15,8 +15,9 @@ from dataclasses import asdict
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.processes import Helper
 from poets_edge.errors import DatasetError, OutputError, PhotoError
-from poets_edge.nets.architectures import Architecture
-from poets_edge.nets.weights import Weights, find_weights
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.weights import find_weights
+from poets_edge.nets.weights_file import Weights
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter
 from poets_edge.sweep.architecture_result import ArchitectureResult, read_result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 
 
 @dataclass(frozen=True)

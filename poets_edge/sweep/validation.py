@@ -16,7 +16,7 @@ from pathlib import Path
 
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.processes import Helper
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter

@@ -19,11 +19,11 @@ from typing import Any
 from poets_edge.core.files import read_bytes, sha256_of, write_bytes, write_text
 from poets_edge.core.json_checks import parse_json
 from poets_edge.errors import RecordError
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.graphdef import parse_graph, serialize
-from poets_edge.nets.layer_weights import read_backbone
 from poets_edge.nets.network import Network
-from poets_edge.nets.weights import Weights
+from poets_edge.nets.read_weights import read_backbone
+from poets_edge.nets.weights_file import Weights
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.write_model import write_float_model
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from poets_edge.device.classifier import Classifier
-from poets_edge.nets.architectures import MOBILENETS, Architecture, architecture
-from poets_edge.nets.weights_files import keras_file
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.mobilenet_v1 import MOBILENETS
 from tests import codelab
 from tests.conftest import poets_edge
 from tests.yardstick import keras_model, save_as_keras_does, tensorflow
@@ -53,7 +54,7 @@ def test_inception_v3_trains_and_exports_with_random_weights(
     tensorflow().keras.utils.set_random_seed(0)
     models = tmp_path / "models"
     models.mkdir()
-    save_as_keras_does(keras_model(entry), models / keras_file(entry))
+    save_as_keras_does(keras_model(entry), models / entry.weights.file)
     folder = few_flowers(3)
     train = ("train", "--image_dir", folder, "--architecture", "inception_v3", "--model_dir", models, "--quiet")
     poets_edge(*train, "--how_many_training_steps", "50", cwd=tmp_path).ok()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from poets_edge.core import download
 from poets_edge.errors import WeightsError
 from poets_edge.nets import weights
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.weights_files import keras_file
 from tests.conftest import poets_edge
 from tests.photos.server import Files, serving
 from tests.yardstick import keras_model
@@ -104,20 +104,21 @@ def test_train_suggests_embedded_weights_if_the_cache_is_read_only(
 
 def test_download_checks_the_checksum_of_inception_v3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    content, name = b"\x89HDF\r\n\x1a\n" + bytes(1000), keras_file(architecture("inception_v3"))
+    entry = architecture("inception_v3")
+    content, name = b"\x89HDF\r\n\x1a\n" + bytes(1000), entry.weights.file
     with serving(Files()) as server:
         monkeypatch.setattr(weights, "_KERAS_URL", server.url)
         server.content[f"/inception_v3/{name}"] = content
         with pytest.raises(WeightsError, match=r"another checksum \(MD5\) than Keras publishes"):
-            weights.find_weights(architecture("inception_v3"), tmp_path)
+            weights.find_weights(entry, tmp_path)
         assert not list((tmp_path / "keras/models").iterdir())
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        monkeypatch.setitem(weights._PUBLISHED_MD5, name, digest)
+        entry = replace(entry, weights=replace(entry.weights, md5=digest))
         checked = weights._fault
 
-        def not_named_yet(path: Path, *, name: str) -> str | None:
+        def not_named_yet(path: Path, *, md5: str) -> str | None:
             assert not (tmp_path / "keras/models" / name).exists()
-            return checked(path, name=name)
+            return checked(path, md5=md5)
 
         monkeypatch.setattr(weights, "_fault", not_named_yet)
-        assert weights.find_weights(architecture("inception_v3"), tmp_path).path.name == name
+        assert weights.find_weights(entry, tmp_path).path.name == name

@@ -11,8 +11,8 @@ import pytest
 from poets_edge.demo.draw import draw_photos
 from poets_edge.errors import DatasetError
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.layer_weights import read_backbone
 from poets_edge.nets.network import Network
+from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.quantize.activation_statistics import calibrate, calibration_pixels

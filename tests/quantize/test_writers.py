@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from poets_edge.nets.architectures import Architecture, architecture
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import architecture
 from poets_edge.nets.graphdef import parse_graph, serialize
-from poets_edge.nets.layer_weights import read_backbone
 from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import UnknownNetworkError, read_network
-from poets_edge.nets.weights import EMBEDDED_FILE, Weights, find_weights
+from poets_edge.nets.read_weights import read_backbone
+from poets_edge.nets.weights import EMBEDDED_FILE, find_weights
+from poets_edge.nets.weights_file import Weights
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.convert import convert
 from poets_edge.quantize.write_model import write_float_model
@@ -81,7 +83,7 @@ def test_written_graph_and_model_agree_with_tensorflow(name: str, tmp_path: Path
     ours.write_bytes(write_float_model(network))
     converted.write_bytes(convert(graphs["ours"], "ours", "input", "bottleneck"))
     theirs.write_bytes(convert(graphs["keras"], "keras", "input", "bottleneck"))
-    inputs = pictures(entry, 8 if entry.alpha else 2)
+    inputs = pictures(entry, 8 if entry is EMBEDDED else 2)
     found = answers(ours, inputs)
     assert found.std(axis=0).mean() > 1e-4, "the answers must vary"
     np.testing.assert_array_equal(found, answers(converted, inputs))

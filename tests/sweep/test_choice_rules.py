@@ -154,7 +154,8 @@ def test_grid_point_figures_match_quantization_and_class_count() -> None:
     int8 = point(NAME, 1.0, range(0))
     float32 = replace(int8, quantization="float32")
     published = architecture(NAME).published
-    assert int8.mparams == pytest.approx(published.mparams - 513 * (1001 - 5) / 1e6)
+    assert published is not None
+    assert int8.mparams == pytest.approx(architecture(NAME).mparams - 513 * (1001 - 5) / 1e6)
     assert (float32.published_top1, float32.published_ms) == (published.top1, published.pixel3_ms)
     assert (int8.published_top1, int8.published_ms) == (published.quantized_top1, published.quantized_pixel3_ms)
     assert published.top1 != published.quantized_top1 and published.pixel3_ms != published.quantized_pixel3_ms

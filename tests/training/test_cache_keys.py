@@ -12,7 +12,8 @@ from PIL import Image
 
 from poets_edge.errors import PhotoError, WeightsError
 from poets_edge.nets.architectures import architecture
-from poets_edge.nets.weights import EMBEDDED_FILE, Weights
+from poets_edge.nets.weights import EMBEDDED_FILE
+from poets_edge.nets.weights_file import Weights
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import HashedPhoto

@@ -34,9 +34,7 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = keras.applications.MobileNet(
-        (*ARCHITECTURE.size, 3), alpha=ARCHITECTURE.alpha, include_top=False, weights=None
-    )
+    model = keras.applications.MobileNet((*ARCHITECTURE.size, 3), alpha=0.25, include_top=False, weights=None)
     if weights is not None and weights.suffix == ".npz":
         with np.load(weights) as stored:
             model.set_weights([stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))])

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
-from poets_edge.nets.architectures import Architecture
+from poets_edge.nets.architecture import Architecture
 
-_RATE = 2.5e-4
 _WHOLE_SHARE = 1 / 8
 _MOBILENET_BLOCKS = 13
 """Number of blocks of a MobileNet V1 (Howard et al., "MobileNets", 2017, table 1)."""
@@ -61,13 +60,13 @@ class FineTuning:
 
     def resolved(self, architecture: Architecture) -> FineTuning:
         """Return the options with the default learning rate of an architecture filled in."""
-        if self.learning_rate is not None or architecture.alpha is None:
+        if self.learning_rate is not None or architecture.tuning is None:
             return self
-        return replace(self, learning_rate=_RATE / architecture.alpha)
+        return replace(self, learning_rate=architecture.tuning.learning_rate)
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if an architecture does not have that many blocks."""
-        if self.blocks and architecture.alpha is None:
+        if self.blocks and architecture.tuning is None:
             raise UsageError(
                 f"`fine_tune`: {architecture.name} is no chain of depthwise and pointwise convolutions, as MobileNets"
                 " are, so its last blocks cannot be trained. Take a MobileNet, or leave `fine_tune` at 0."

@@ -1,7 +1,6 @@
-"""Reading of weights files into networks, without TensorFlow.
+"""Reading of Keras's weights without the classifier: its HDF5 files, and their arrays in numpy's `.npz`.
 
-Supported files are Keras's HDF5 files without the classifier, their arrays in numpy's `.npz`, and the codelab's frozen
-graphs. An error message says what a file holds and what was expected.
+An error message says what a file holds and what was expected.
 """
 
 from __future__ import annotations
@@ -21,16 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError, WeightsError
-from poets_edge.nets.architectures import Architecture
-from poets_edge.nets.graphdef import parse_graph, placeholder_shape
-from poets_edge.nets.layers import INPUT, Layer, backbone_layers, keras_order, shapes
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.layers import Layer, keras_order, shapes
 from poets_edge.nets.network import Network, Norm, Parameters, checked
-from poets_edge.nets.read_graph import UnknownNetworkError, read_network
-from poets_edge.nets.weights import Weights
+from poets_edge.nets.weights_file import Weights
 
 Array = npt.NDArray[Any]
 
-_CODELAB_POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
+
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
 _KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
@@ -48,19 +45,17 @@ class _Stored:
     read: Callable[[], Array]
 
 
-def read_backbone(architecture: Architecture, weights: Weights) -> Network:
-    """Read a backbone from a weights file.
+def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
+    """Read a backbone from Keras's weights.
 
     Raises:
         WeightsError: the file is damaged, belongs to another architecture, or holds values that are not finite.
         RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
-    if not weights.is_keras:
-        return _from_codelab(architecture, weights)
     named = _KERAS_FILE_NAME.match(weights.path.name)
     if named and int(named[1]) != architecture.resolution:
         raise _refusal(weights.path, architecture, f"by its name it was trained on pictures of {named[1]} pixels")
-    layers = backbone_layers(architecture)
+    layers = architecture.layers()
     with _opened(weights.path, weights.read()) as stored:
         expected = list(_expected(layers, architecture.size))
         if [entry.shape for entry in stored] != [shape for _, _, shape in expected]:
@@ -226,31 +221,3 @@ def _refusal(path: Path, architecture: Architecture, what: str) -> WeightsError:
         f"{path}: not the weights of {architecture.backbone}: {what}. Wanted are {_SOURCE}; delete it to have it"
         " fetched again, or give another file or `architecture`."
     )
-
-
-def _from_codelab(architecture: Architecture, weights: Weights) -> Network:
-    """Read the codelab's frozen MobileNet up to its average pooling, and rename its layers."""
-    whole = parse_graph(weights.frozen_graph(), str(weights.path))
-    names = {node.name for node in whole.node}
-    if not {INPUT, _CODELAB_POOLING} <= names:
-        raise WeightsError(f"{weights.path}: not one of the codelab's MobileNet V1 graphs (no {_CODELAB_POOLING}).")
-    shape = placeholder_shape(whole, INPUT)
-    if shape[1:] != [*architecture.size, 3]:
-        raise WeightsError(
-            f"{weights.path}: takes pictures of {shape[1:3]} pixels, {architecture.name} of {list(architecture.size)}."
-        )
-    layers = backbone_layers(architecture)
-    try:
-        network = read_network(whole, INPUT, _CODELAB_POOLING, architecture.size)
-        found = [layer for layer in network.layers if layer.has_weights()]
-        ours = [layer for layer in layers if layer.has_weights()]
-        if [_signature(layer) for layer in found] != [_signature(layer) for layer in ours]:
-            raise UnknownNetworkError("other layers")
-        renamed = {own.name: network.parameters[other.name] for own, other in zip(ours, found, strict=True)}
-        return checked(architecture.size, layers, renamed)
-    except (UnknownNetworkError, WeightsError) as error:
-        raise WeightsError(f"{weights.path}: not the weights of {architecture.backbone} ({error}).") from None
-
-
-def _signature(layer: Layer) -> tuple[Any, ...]:
-    return layer.kind, layer.outputs, layer.kernel, layer.stride, layer.padding, layer.activation

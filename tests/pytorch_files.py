@@ -1,0 +1,73 @@
+"""Writing of PyTorch's weights files, valid and invalid ones, without PyTorch."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+MAGIC = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."
+VERSION = b"\x80\x02M\xe9\x03."
+FUNCTION = ("torch._utils", "_rebuild_tensor_v2")
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def number(value: int) -> bytes:
+    if -(1 << 31) <= value < 1 << 31:
+        return b"J" + struct.pack("<i", value)
+    return b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
+
+
+def several(*items: bytes) -> bytes:
+    return b"(" + b"".join(items) + b"t"
+
+
+def name(module: str, attribute: str) -> bytes:
+    return f"c{module}\n{attribute}\n".encode()
+
+
+def machine(little_endian: bool = True) -> bytes:
+    return b"\x80\x02}(" + text("little_endian") + (b"\x88" if little_endian else b"\x89") + b"u."
+
+
+def tensor(
+    key: str, count: int, offset: int, shape: Sequence[int], strides: Sequence[int], kind: str = "FloatStorage",
+    function: tuple[str, str] = FUNCTION,
+) -> bytes:  # fmt: skip
+    """Return the operations that describe a view of a storage."""
+    storage = several(text("storage"), name("torch", kind), text(key), text("cpu"), number(count), b"N") + b"Q"
+    lengths = [several(*map(number, values)) for values in (shape, strides)]
+    return name(*function) + several(storage, number(offset), *lengths, b"\x89", b")") + b"R"
+
+
+def file(tensors: Mapping[str, bytes], storages: Mapping[str, Array], facts: bytes | None = None) -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        tensors: operations of each tensor, by name.
+        storages: values by key.
+    """
+    entries = b"".join(text(key) + operations for key, operations in tensors.items())
+    dictionary = b"\x80\x02" + name("collections", "OrderedDict") + b")R(" + entries + b"u."
+    keys = b"\x80\x02](" + b"".join(map(text, storages)) + b"e."
+    values = b"".join(struct.pack("<q", array.size) + array.tobytes() for array in storages.values())
+    return MAGIC + VERSION + (facts or machine()) + dictionary + keys + values
+
+
+def weights(arrays: Mapping[str, Array]) -> bytes:
+    """Return a file with a float32 storage for each array, its axes stored in reverse order."""
+    tensors, storages = {}, {}
+    for key, array in arrays.items():
+        stored = np.ascontiguousarray(array.transpose(), np.float32)
+        strides = [stride // 4 for stride in stored.transpose().strides]
+        tensors[key] = tensor(key, stored.size, 0, array.shape, strides)
+        storages[key] = stored
+    return file(tensors, storages)
