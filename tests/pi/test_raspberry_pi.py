@@ -59,9 +59,9 @@ def cache() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def photos(flowers: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four and one real photos of each class, and two of each class whose pixels do not depend on the JPEG decoder."""
+    """Two and one real photos of each class, and two of each class whose pixels do not depend on the JPEG decoder."""
     folder = tmp_path_factory.mktemp("pi")
-    for name, each in (("photos", 4), ("few", 1)):
+    for name, each in (("photos", 2), ("few", 1)):
         for photo in photos_of(flowers, each):
             (folder / name / photo.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(photo, folder / name / photo.parent.name)
@@ -154,7 +154,7 @@ def test_label_on_64_bit_pi_gives_equal_scores(
 ) -> None:
     mine = _scores(boards["arm64"].json(cpu, f"label {quantization}"))
     expected = _scores(_label_here(trained.model(quantization), photos / _LABELLED[quantization]))
-    assert len(expected) == (25 if quantization == "float32" else 100)
+    assert len(expected) == (25 if quantization == "float32" else 50)
     assert mine == (expected if quantization == "int8" else pytest.approx(expected, abs=1e-5))
 
 
@@ -188,11 +188,11 @@ def test_evaluate_on_pi_gives_equal_results(
         .ok()
         .stdout
     )
-    assert judged["photos"] == 20 and not judged["unreadable"]
+    assert judged["photos"] == 10 and not judged["unreadable"]
     if name == "arm64":
         assert judged["confusion"] == here["confusion"]
     else:  # another interpreter and Pillow: predictions with close scores may differ
-        assert abs(judged["correct"] - here["correct"]) <= 2
+        assert abs(judged["correct"] - here["correct"]) <= 1
     judged = boards[name].json(LAST_CPU[name], "evaluate float32")
     evaluate = ("evaluate", "--graph", trained.model(), "--image_dir", photos / "few", "--set", "all", "--json")
     here = json.loads(poets_edge(*evaluate).ok().stdout)
