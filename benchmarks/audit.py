@@ -33,7 +33,6 @@ from poets_edge.auditing.mislabelled import out_of_fold_logits, score_labels
 from poets_edge.auditing.near_duplicates import find_near_duplicates
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.photos import AuditPhotos, read_photos
-from poets_edge.auditing.projection import pca_projection
 from poets_edge.device.predictions import score_model
 from poets_edge.device.temperature import expected_calibration_error
 from poets_edge.exporting.export import ExportOptions, export
@@ -50,6 +49,7 @@ from poets_edge.training.cross_validation import evaluate_folds, fit_folds
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import HeadOptions, Indices, LabelledVectors, train_head
 from poets_edge.training.options import TrainOptions
+from poets_edge.training.projection import pca_projection
 from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
 from poets_edge.training.train import train
 

@@ -18,7 +18,6 @@ from poets_edge.auditing.results import AuditResult, LabelEvaluation
 from poets_edge.auditing.thresholds import calibrate_scores
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.split import assign_splits
 from poets_edge.photos.table import HashedPhotos
 from poets_edge.progress import Reporter, Silent
 from poets_edge.training.cross_validation import evaluate_folds, fit_folds, fit_to_training
@@ -44,7 +43,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
         photos=photos,
         near_duplicates=duplicates,
         outliers=(*find_outliers(photos, min(options.architecture.size)), *rotated),
-        leak=find_leak(photos, duplicates, options.percentages, options.head),
+        leak=find_leak(photos, duplicates, options.head),
         evaluation=_evaluate_labels(options, photos, duplicates, warnings),
         warnings=tuple(warnings),
     )
@@ -75,20 +74,19 @@ def _evaluate_labels(
     for group in duplicates.groups:
         digests[list(group)] = digests[group[0]]
     grouped = HashedPhotos(photos.photos.photos, digests)
-    labels, head = photos.labels, options.head
+    labels, head, groups = photos.labels, options.head, photos.groups.numbers
     try:
         if photos.has_own_test:
-            [assigned] = assign_folds(grouped, options.folds)
-            splits = assign_splits(photos.photos.photos, options.percentages)
-            folds, assignments = fit_to_training(grouped, photos.vectors, labels, splits, head)
+            [assigned] = assign_folds(grouped, options.folds, groups=groups)
+            folds, assignments = fit_to_training(grouped, photos.vectors, labels, photos.splits, head)
         else:
-            folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds)
+            folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds, groups)
             assigned = folds
     except DatasetError as error:
         warnings.append(str(error))
         return None
     warnings += assigned.warnings()
-    validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments)
+    validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments, groups)
     fold = assignments[0].fold
     rows = np.flatnonzero(fold != NO_FOLD)
     repeats, truth = len(validation.scores), photos.classes[rows]

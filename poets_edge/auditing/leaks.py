@@ -11,7 +11,6 @@ import numpy as np
 from poets_edge.auditing.near_duplicates import NearDuplicates
 from poets_edge.auditing.photos import AuditPhotos
 from poets_edge.photos.folds import NO_FOLD
-from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import HeadOptions
@@ -50,16 +49,13 @@ class Leak:
         }
 
 
-def find_leak(
-    photos: AuditPhotos, duplicates: NearDuplicates, percentages: SplitConfig, options: HeadOptions
-) -> Leak | None:
+def find_leak(photos: AuditPhotos, duplicates: NearDuplicates, options: HeadOptions) -> Leak | None:
     """Find test photos with near-duplicates in the training set; return None if there are none.
 
     Args:
-        percentages: sizes of the test and validation sets, as for `train`.
         options: options of the head for the accuracies.
     """
-    splits = assign_splits(photos.photos.photos, percentages)
+    splits = photos.splits
     leaked: list[int] = []
     for group in duplicates.groups:
         members = np.array(group)

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.auditing.image_stats import SIDE, Thumbnails
-from poets_edge.auditing.projection import blocks, table_of, tiles, unit
 from poets_edge.photos.folds import copies, join
 from poets_edge.photos.table import Rows
+from poets_edge.training.projection import blocks, table_of, tiles, unit
 from poets_edge.training.vectors import Matrix, Vectors, take
 
 Pair = tuple[int, int]

@@ -13,6 +13,7 @@ from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, architecture, as
 from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS
+from poets_edge.photos.groups import check_group_by
 from poets_edge.photos.split import SplitConfig
 from poets_edge.training.head import HeadOptions
 
@@ -27,6 +28,7 @@ class AuditOptions:
         report: path of the HTML report; None for no report.
         weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
         folds: number of cross-validation folds, at least 2.
+        group_by: which photos stay together in splits and folds, as for `train`.
         target: required accuracy of the predictions above the suggested threshold, 0 to 1.
         orientation: whether to search for rotated photos, with three more inferences per photo in the first run.
     """
@@ -40,6 +42,7 @@ class AuditOptions:
     percentages: SplitConfig = SplitConfig()
     head: HeadOptions = HeadOptions()
     folds: int = DEFAULT_FOLDS
+    group_by: str = ""
     target: float = 0.95
     recursive: bool = False
     rehash: bool = False
@@ -51,6 +54,7 @@ class AuditOptions:
             raise UsageError(f"folds must be 2 or more, not {self.folds}.")
         if not 0 < self.target < 1:
             raise UsageError(f"target must lie between 0 and 1, not {self.target:g}.")
+        check_group_by(self.group_by)
         photos = self.image_dir.resolve()
         outputs = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
         for name, path in outputs.items():

@@ -42,7 +42,7 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
         WeightsError, RuntimeMissingError, OutputError: as for `train`.
     """
     try:
-        [folds] = assign_folds(photos.photos, options.folds)
+        [folds] = assign_folds(photos.photos, options.folds, groups=photos.groups.numbers)
     except DatasetError:
         return []
     fold = folds.assignment

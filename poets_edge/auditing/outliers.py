@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.auditing.photos import AuditPhotos
-from poets_edge.auditing.projection import blocks, tiles
 from poets_edge.photos.table import Rows, take_names
+from poets_edge.training.projection import blocks, tiles
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE = 12.0, 243.0

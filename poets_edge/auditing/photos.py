@@ -8,16 +8,18 @@ import numpy as np
 
 from poets_edge.auditing.image_stats import CACHE_FILE, SIDE, ImageStats, PackedThumbnails, Thumbnails, read_stats
 from poets_edge.auditing.options import AuditOptions
-from poets_edge.auditing.projection import pca_projection
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.table import HashedPhotos, class_numbers
+from poets_edge.photos.split import assign_splits
+from poets_edge.photos.table import HashedPhotos, SplitNumbers, class_numbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import Vector, open_cache
 from poets_edge.training.bottlenecks import BackboneCache, bottlenecks, hash_photos
 from poets_edge.training.head import Indices, LabelledVectors, Matrix
+from poets_edge.training.look_alikes import PhotoGroups, find_groups
+from poets_edge.training.projection import pca_projection
 from poets_edge.training.vectors import Vectors, VectorTable
 
 _PHOTOS_AT_ONCE = 2000
@@ -39,6 +41,8 @@ class AuditPhotos:
             float32 [photos].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
         unreadable: name and error message of each skipped photo.
+        groups: photos that stay together in splits and folds.
+        splits: split of each photo in `train`, as an index into SPLIT_NAMES, int8 [photos].
     """
 
     photos: HashedPhotos
@@ -55,6 +59,8 @@ class AuditPhotos:
     truncated_fraction: Matrix
     thumbnails: Thumbnails
     unreadable: tuple[tuple[str, str], ...]
+    groups: PhotoGroups
+    splits: SplitNumbers
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -135,8 +141,13 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
             f" found {only}."
         )
     table = vectors.finish()
+    readable = HashedPhotos(readable.photos.in_classes(labels), readable.digests)
+    groups = find_groups(readable, table, options.bottleneck_dir, options.group_by)
+    grouped = groups.numbers if groups.count < len(readable) else None
     return AuditPhotos(
         photos=readable,
+        groups=groups,
+        splits=assign_splits(readable.photos, options.percentages, grouped),
         labels=labels,
         vectors=table,
         projections=pca_projection(table, options.bottleneck_dir),

@@ -17,7 +17,6 @@ from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
 from poets_edge.photos.sources import photo_at
-from poets_edge.photos.split import assign_splits
 from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.reports.charts import Axis, Line, line_chart
 from poets_edge.reports.page import write_page
@@ -120,7 +119,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
     """Return the groups of near-duplicates to show: first with several classes, then with several splits."""
     photos = result.photos
-    splits = assign_splits(photos.photos.photos, result.options.percentages)
+    splits = photos.splits
 
     def crosses(group: tuple[int, ...]) -> bool:
         return len({int(photos.classes[row]) for row in group}) > 1

@@ -16,6 +16,7 @@ from poets_edge.cli.options import (
     NUMBER,
     bottleneck_dir_option,
     folder_argument,
+    group_by_option,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -48,6 +49,7 @@ _CHECKS = "Checks"
 @image_dir_option
 @recursive_option
 @rehash_option
+@group_by_option
 @option(
     "--architecture",
     default=DEFAULT_ARCHITECTURE,
@@ -106,6 +108,7 @@ def command(
     model_dir: Path,
     recursive: bool,
     rehash: bool,
+    group_by: str,
     as_json: bool,
     output: Path | None,
     quiet: bool,
@@ -127,6 +130,7 @@ def command(
         recursive=recursive,
         orientation=orientation,
         rehash=rehash,
+        group_by=group_by,
     )
     with Terminal(quiet) as terminal:
         result = audit(options, terminal)

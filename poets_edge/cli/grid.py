@@ -19,6 +19,7 @@ from poets_edge.cli.options import (
     bottleneck_dir_option,
     cluster_options,
     folder_argument,
+    group_by_option,
     image_dir_option,
     model_dir_option,
     on_option,
@@ -54,6 +55,7 @@ _CHOICE = "Choice"
 @image_dir_option
 @recursive_option
 @rehash_option
+@group_by_option
 @percentage_options(_DEFAULT.percentages)
 @option(
     "--architecture",
@@ -180,6 +182,7 @@ def command(
     fine_tune_epochs: int,
     recursive: bool,
     rehash: bool,
+    group_by: str,
     cluster: str,
     insecure_cluster: bool,
     seed: int,
@@ -208,6 +211,7 @@ def command(
         fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
         recursive=recursive,
         rehash=rehash,
+        group_by=group_by,
         cluster=cluster,
         insecure_cluster=insecure_cluster,
         folds=folds,

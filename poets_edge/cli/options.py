@@ -201,6 +201,18 @@ def percentage_options(
     return declare
 
 
+group_by_option = option(
+    "--group-by",
+    default="",
+    metavar="PATTERN|parent|CSV",
+    show_default="found by contents, names and similarity",
+    section=PHOTOS_SECTION,
+    advanced=True,
+    help="Photos that stay together in sets and folds: a regular expression that finds the group in a photo's path, the"
+    " folders inside class folders, or a .csv file with the columns photo and group.",
+)
+
+
 def result_options(function: _Function) -> _Function:
     """Declare `--json` and `--output`, for `poets_edge.cli.terminal.give`."""
     function = option(

@@ -17,6 +17,7 @@ from poets_edge.cli.options import (
     bottleneck_dir_option,
     cluster_options,
     folder_argument,
+    group_by_option,
     image_dir_option,
     model_dir_option,
     one_folder,
@@ -62,6 +63,7 @@ _SPLIT = _DEFAULT.percentages
 )
 @recursive_option
 @rehash_option
+@group_by_option
 @option("--strict", is_flag=True, section=PHOTOS_SECTION, help="Stop at an unreadable photo.")
 @percentage_options(_SPLIT)
 @option(
@@ -263,6 +265,7 @@ def command(
     early_stop: bool,
     recursive: bool,
     rehash: bool,
+    group_by: str,
     cluster: str,
     insecure_cluster: bool,
     strict: bool,
@@ -315,6 +318,7 @@ def command(
         folds=folds,
         recursive=recursive,
         rehash=rehash,
+        group_by=group_by,
         cluster=cluster,
         insecure_cluster=insecure_cluster,
         runs_dir=runs_dir,

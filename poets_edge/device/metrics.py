@@ -24,11 +24,14 @@ class Evaluation:
         labels: class names, in the order of the rows and columns of `confusion`.
         confusion: confusion matrix, int64 [classes, classes]; row = true class, column = predicted class.
         cross_entropy: mean of -ln(score of the true class), in nats.
+        independent: number of independent photos whose accuracy is as uncertain, if photos belong together in groups;
+            None for `count`.
     """
 
     labels: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
     cross_entropy: float
+    independent: float | None = None
 
     @property
     def count(self) -> int:
@@ -48,7 +51,9 @@ class Evaluation:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % Wilson interval of the accuracy."""
-        return wilson_interval(self.correct, self.count)
+        if self.independent is None or not self.count:
+            return wilson_interval(self.correct, self.count)
+        return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def recall(self, label: str) -> float:
         """Return the fraction of a class's photos that were classified correctly; nan without photos."""
@@ -70,7 +75,48 @@ class Evaluation:
         }
 
 
-def wilson_interval(correct: float, count: int) -> tuple[float, float]:
+_ALMOST_ALL = 0.9
+"""Minimum ratio of groups to photos for which photos count as independent: a few pairs do not widen an interval."""
+
+
+def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:
+    """Return the number of independent photos whose accuracy is as uncertain as that of photos in groups.
+
+    Photos of one group are often all correct or all wrong, so groups are what is counted: the variance of the accuracy
+    is that of a ratio estimator over groups (Cochran, Sampling Techniques, 1977, section 3.12), and few groups widen
+    the interval as Student's distribution does. The result is at most the number of photos, and equal to it with few
+    photos in groups.
+
+    Args:
+        correct: number or fraction of correct predictions of each photo, [photos].
+        groups: number of each photo's group, [photos].
+    """
+    _, number = np.unique(groups, return_inverse=True)
+    number = number.reshape(-1)
+    photos, count = len(correct), int(number.max(initial=-1)) + 1
+    if count >= _ALMOST_ALL * photos:
+        return float(photos)
+    values = correct.astype(np.float64)
+    accuracy = float(values.mean())
+    sums = np.bincount(number, weights=values - accuracy)
+    variance = count / max(1, count - 1) * float((sums**2).sum()) / photos**2
+    if variance == 0:
+        return float(count)
+    independent = accuracy * (1 - accuracy) / variance * (_Z95 / _student95(count - 1)) ** 2
+    return float(min(photos, max(1.0, independent)))
+
+
+def _student95(degrees: int) -> float:
+    """Return the quantile of Student's distribution for two-sided 95 % intervals (Abramowitz and Stegun, 26.7.5)."""
+    if degrees < 3:
+        return (12.706, 12.706, 4.303)[max(0, degrees)]
+    z = _Z95
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / float(degrees) ** 3
+
+
+def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     """Return the 95 % interval of a proportion: Wilson's score interval (1927) without continuity correction.
 
     Unlike p ± 1.96 s, it lies within 0 to 1 and is not empty at 100 %.

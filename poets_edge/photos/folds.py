@@ -1,9 +1,9 @@
 """Assignment of photos to folds for cross-validation.
 
-Photos whose names agree up to `_nohash_`, and photos with the same contents, are in one fold, even if they are in
-different classes: otherwise a head would be evaluated on photos that it has learned from. Each class is spread over the
-folds as evenly as that allows. The assignment is deterministic; unlike the splits of `poets_edge.photos.split`, it
-changes when photos are added, since evenness depends on all of them.
+Photos whose names agree up to `_nohash_`, photos with the same contents, and groups that the caller states are in one
+fold, even if they are in different classes: otherwise a head would be evaluated on photos that it has learned from.
+Each class is spread over the folds as evenly as that allows. The assignment is deterministic; unlike the splits of
+`poets_edge.photos.split`, it changes when photos are added, since evenness depends on all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,13 +74,14 @@ def check_folds(requested: int) -> None:
 
 
 def assign_folds(
-    photos: Sequence[HashedPhoto], requested: int = DEFAULT_FOLDS, *, repeats: int = 1
+    photos: Sequence[HashedPhoto], requested: int = DEFAULT_FOLDS, *, repeats: int = 1, groups: Rows | None = None
 ) -> tuple[Folds, ...]:
     """Assign photos to folds, once or several times in different ways.
 
     Args:
         requested: number of folds, 2 or more (see `check_folds`).
         repeats: number of assignments.
+        groups: number of each photo's group, int64 [photos]; photos of a group are in one fold.
 
     Returns:
         One assignment per repeat, with the requested number of folds, or with as many as the smallest class of two or
@@ -89,7 +91,7 @@ def assign_folds(
         DatasetError: no class has two groups, so nothing can be evaluated.
     """
     hashed = HashedPhotos.of(photos)
-    table, (joined, single) = hashed.photos, _groups(hashed)
+    table, (joined, single) = hashed.photos, _groups(hashed, groups)
     labels = [table.labels[number] for number in table.classes.tolist()]
     group_counts = Counter(label for group in joined for label in {labels[row] for row in group})
     group_counts.update(labels[row] for row in single.tolist())
@@ -134,7 +136,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
     return [tuple(group) for _, group in sorted(groups.items())]
 
 
-def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
+def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
     """Return (first row, later row) for each row whose value occurs in an earlier row."""
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
@@ -142,11 +144,11 @@ def copies(marks: npt.NDArray[np.bytes_]) -> list[tuple[int, int]]:
     return list(zip(first_of[again].tolist(), again.tolist(), strict=True))
 
 
-def _groups(photos: HashedPhotos) -> tuple[list[Group], Rows]:
-    """Return groups joined by name, by contents or by chains of both, and the rows of all other photos."""
+def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
+    """Return groups joined by name, contents or number, or by chains of these, and the rows of all other photos."""
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
-    joined = join([*copies(checksums), *copies(photos.marks)])
+    joined = join([*copies(checksums), *copies(photos.marks), *(copies(groups) if groups is not None else [])])
     alone = np.ones(len(photos), np.bool_)
     alone[list(itertools.chain(*joined))] = False
     return joined, np.flatnonzero(alone)

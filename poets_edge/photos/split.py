@@ -2,8 +2,8 @@
 
 A photo's split is determined by a hash of its path relative to the photo folder, so it does not change when photos are
 added or the folder is moved. (The original `retrain.py` hashed the path as typed: `./photos` instead of `photos` moved
-a third of the photos to another split.) Photos whose names agree up to `_nohash_` are one group and stay together,
-which is meant for near-duplicates.
+a third of the photos to another split.) Photos of one group stay together: those whose names agree up to `_nohash_`,
+and groups that the caller states (see `poets_edge.photos.groups`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from poets_edge.errors import UsageError
-from poets_edge.photos.table import NO_SPLIT, Photo, PhotoTable, SplitNumbers
+from poets_edge.photos.table import NO_SPLIT, Photo, PhotoTable, Rows, SplitNumbers
 from poets_edge.photos.table import SPLIT_NAMES as SPLIT_NAMES
 from poets_edge.photos.table import SplitName as SplitName
 
@@ -53,12 +53,16 @@ def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitN
     return {name: SPLIT_NAMES[number] for name, number in zip(table.names, numbers, strict=True)}
 
 
-def assign_splits(photos: PhotoTable, percentages: SplitConfig) -> SplitNumbers:
+def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | None = None) -> SplitNumbers:
     """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
 
     A class of three groups or more has at least one group in each split whose percentage is not 0; all photos of a
     smaller class are for training. Photos in folders of splits stay in these splits; a split without a folder gets its
     percentage of the training photos.
+
+    Args:
+        groups: number of each photo's group, int64 [photos]: a group is in the split of its first photo, except photos
+            in folders of splits. By default only photos whose names agree up to `_nohash_` are a group.
     """
     numbers: SplitNumbers = photos.given.copy()
     given = {SPLIT_NAMES[number] for number in set(numbers.tolist()) if number != NO_SPLIT}
@@ -68,7 +72,8 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig) -> SplitNumbers:
             validation=0 if "validation" in given else percentages.validation,
         )
     free = np.flatnonzero((numbers == NO_SPLIT) | (numbers == _TRAINING))
-    positions = np.array([_position(group_name(name)) for name in photos.names], np.float64)[free]
+    names = [photos.names[row] for row in _first_of_group(free, groups).tolist()]
+    positions = np.array([_position(group_name(name)) for name in names], np.float64)
     chosen = np.full(len(free), _TRAINING, np.int8)
     chosen[positions < percentages.validation + percentages.testing] = _TEST
     chosen[positions < percentages.validation] = _VALIDATION
@@ -77,11 +82,22 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig) -> SplitNumbers:
         own = np.flatnonzero(photos.classes[free] == number)
         present = set(chosen[own].tolist())
         if len(set(positions[own].tolist())) < _MIN_GROUPS or any(one not in present for one, _ in required):
-            groups = [group_name(photos.names[row]) for row in free[own].tolist()]
-            of = _fill(dict(zip(groups, chosen[own].tolist(), strict=True)), required)
-            chosen[own] = [of[group] for group in groups]
+            keys = [group_name(names[place]) for place in own.tolist()]
+            before = dict(zip(keys, chosen[own].tolist(), strict=True))
+            moved = {key: split for key, split in _fill(dict(before), required).items() if split != before[key]}
+            # A group may have photos of other classes, which move with it.
+            for place in own.tolist() if groups is None else range(len(names)):
+                chosen[place] = moved.get(group_name(names[place]), chosen[place])
     numbers[free] = chosen
     return numbers
+
+
+def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
+    """Return, for each of some rows, the first of these rows in its group, int64 [rows]."""
+    if groups is None:
+        return rows
+    _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
+    return np.asarray(rows[first[inverse.reshape(-1)]], np.int64)
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:

@@ -34,6 +34,7 @@ class GridOptions:
         percentages: sizes of the test and validation sets, percent of the photos.
         calibration_count: number of training photos for calibrating the int8 quantization.
         folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
+        group_by: which photos stay together in splits and folds, as for `train`.
         threads: number of CPU threads of an inference.
         timing: duration and repetition of the latency measurement of each model.
         budget: limits for the point to ship.
@@ -56,6 +57,7 @@ class GridOptions:
     recursive: bool = False
     rehash: bool = False
     folds: int = DEFAULT_FOLDS
+    group_by: str = ""
     threads: int = 1
     timing: TimingConfig = TimingConfig(seconds=1.0, runs=30, rounds=3)
     budget: Budget = Budget()
@@ -113,6 +115,7 @@ class GridOptions:
             head=self.head,
             fine_tuning=self.fine_tuning,
             recursive=self.recursive,
+            group_by=self.group_by,
             with_report=False,
             folds=0,  # `grid` cross-validates both quantizations after training
             runs_dir=None,

@@ -9,7 +9,7 @@ import numpy as np
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import PhotoFolder, scan
 from poets_edge.photos.split import split
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos, Rows
 from poets_edge.progress import Reporter
 from poets_edge.sweep.options import GridOptions
 from poets_edge.training.bottlenecks import Hashed, hash_photos
@@ -41,12 +41,12 @@ class PhotoSnapshot:
         return self.folder.photos.has_folder("test")
 
     @property
-    def cross_validated(self) -> HashedPhotos:
-        """Readable photos for cross-validation: all, or those outside of the user's own test set."""
+    def cross_validated_rows(self) -> Rows:
+        """Rows of the readable photos for cross-validation: all, or those outside of the user's own test set."""
         readable = self.readable
         if not self.has_own_test:
-            return readable
-        return readable.take(np.flatnonzero(readable.photos.given != SPLIT_NAMES.index("test")))
+            return np.arange(len(readable))
+        return np.flatnonzero(readable.photos.given != SPLIT_NAMES.index("test"))
 
 
 def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:

@@ -10,7 +10,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+
+import numpy as np
 
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.processes import Helper
@@ -28,7 +30,9 @@ from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlenecks
 from poets_edge.training.cluster import compute_on_cluster
+from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.record import versions
+from poets_edge.training.vectors import VectorTable
 
 _FORMAT = 4
 """Version of saved results, part of their keys; to be incremented when the format of a file in an architecture's folder
@@ -64,9 +68,10 @@ def train_architectures(
         with _start_helpers(options, photos) as helpers, _counting_finished(options, keys):
             _build_backbones(todo, helpers, reporter)
             _fill_caches(options, todo, weights, photos.readable, reporter)
+            groups = find_photo_groups(options, photos, reporter)
 
             def train(architecture: Architecture, helper: _Helper) -> ArchitectureResult:
-                result = helper.ask(TrainingTask(architecture, keys[architecture]), architecture.name)
+                result = helper.ask(TrainingTask(architecture, keys[architecture], groups), architecture.name)
                 assert result is not None
                 # Save immediately, because another architecture may fail before `share` yields this result.
                 result.write(options.folder(architecture))
@@ -77,6 +82,39 @@ def train_architectures(
                     saved[architecture] = result
                     advance(1)
     return {architecture: result for architecture, result in saved.items() if result is not None}
+
+
+def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Reporter) -> PhotoGroups:
+    """Return the groups of the readable photos, found with the first architecture, for all architectures.
+
+    Photos that cannot be decoded are groups of their own.
+
+    Raises:
+        UsageError, DatasetError: `group_by` is not applicable.
+        WeightsError, OutputError: as for `train`.
+    """
+    readable = photos.readable
+    backbone = prepare_backbone(
+        options.architectures[0],
+        find_weights(options.architectures[0], options.model_dir, reporter=reporter),
+        options.bottleneck_dir,
+    )
+    table = VectorTable(len(readable), options.architectures[0].bottleneck_size, options.bottleneck_dir)
+    rows = []
+    with open_cache(backbone.cache_file) as (cache, _):
+        found = bottlenecks(readable, [BackboneCache(backbone, cache)], reporter)
+        for row, (_, vectors) in enumerate(found):
+            if not isinstance(vectors, PhotoError):
+                table.append(vectors[0].reshape(1, -1))
+                rows.append(row)
+    chosen = np.array(rows, np.int64)
+    # Equal to `read_data` of a single `train` as long as every photo can be decoded.
+    in_classes = readable.photos.in_classes(readable.photos.present)
+    decoded = HashedPhotos(in_classes, readable.digests).take(chosen)
+    groups = find_groups(decoded, table.finish(), options.bottleneck_dir, options.group_by)
+    numbers = np.arange(len(readable))
+    numbers[chosen] = chosen[groups.numbers]
+    return replace(groups, numbers=numbers)
 
 
 def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
@@ -143,6 +181,8 @@ def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
         asdict(options.percentages),
         asdict(options.head),
         options.calibration_count,
+        options.group_by,
+        options.architectures[0].name,
         *([asdict(options.fine_tuning)] if options.fine_tuning.blocks else []),
     ]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poets_edge.nets.architecture import Architecture
+from poets_edge.training.look_alikes import PhotoGroups
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class TrainingTask:
 
     Attributes:
         key: SHA-256 of the inputs, hexadecimal; copied to the result.
+        groups: groups of the readable photos, which all architectures have in common.
     """
 
     architecture: Architecture
     key: str
+    groups: PhotoGroups

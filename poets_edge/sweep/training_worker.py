@@ -65,7 +65,9 @@ class TrainingWorker:
         options = self._options.train_options(task.architecture)
         folder = self._options.folder(task.architecture)
         warnings = _Warnings()
-        trained = train_photos(options, self._photos.folder, Exclusions(), warnings, hashed=self._photos.hashed)
+        trained = train_photos(
+            options, self._photos.folder, Exclusions(), warnings, hashed=self._photos.hashed, groups=task.groups
+        )
         _check_unchanged(self._photos, trained)
         exported = export_graph(
             ExportOptions(

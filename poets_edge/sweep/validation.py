@@ -24,6 +24,7 @@ from poets_edge.sweep.architecture_result import INT8_BACKBONE, ArchitectureResu
 from poets_edge.sweep.int8_backbone import Int8Backbone
 from poets_edge.sweep.options import GridOptions
 from poets_edge.sweep.photo_snapshot import PhotoSnapshot
+from poets_edge.sweep.training import find_photo_groups
 from poets_edge.sweep.validation_worker import ValidationTask, ValidationWorker
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
@@ -51,8 +52,11 @@ def validate_architectures(
         if result.cross_validation is None or result.cross_validation.requested_folds != options.folds
     ]
     if todo:
-        readable = photos.cross_validated
-        with HelperPool(ValidationWorker(photos=readable, head=options.head, folds=options.folds)) as helpers:
+        rows = photos.cross_validated_rows
+        readable = photos.readable.take(rows)
+        groups = find_photo_groups(options, photos, reporter).numbers[rows]
+        worker = ValidationWorker(photos=readable, groups=groups, head=options.head, folds=options.folds)
+        with HelperPool(worker) as helpers:
             helpers.start(len(todo))
             _fill_int8_caches(options, {name: results[name] for name in todo}, readable, reporter)
             float_caches = {name: _fill_float_cache(options, name, readable, reporter) for name in todo}

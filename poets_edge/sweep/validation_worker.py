@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.photos.table import HashedPhotos
+from poets_edge.photos.table import HashedPhotos, Rows
 from poets_edge.quantize.int8_features import LogitQuantization, round_weights
 from poets_edge.sweep.architecture_result import EvaluationResult, Evaluations, record_mistakes
 from poets_edge.sweep.int8_backbone import int8_vector_key
@@ -39,11 +39,13 @@ class ValidationWorker:
 
     Attributes:
         photos: readable photos of the grid.
+        groups: number of each photo's group, int64 [photos].
         head: options of the fitted heads.
         folds: requested number of folds.
     """
 
     photos: HashedPhotos
+    groups: Rows
     head: HeadOptions
     folds: int
 
@@ -53,9 +55,9 @@ class ValidationWorker:
         Raises:
             DatasetError: no class has two photos that are not copies or variants of each other.
         """
-        photos, vectors, features = self._read_vectors(task)
+        photos, groups, vectors, features = self._read_vectors(task)
         labels = photos.photos.present
-        folds, assignments = fit_folds(photos, vectors, labels, self.head, self.folds)
+        folds, assignments = fit_folds(photos, vectors, labels, self.head, self.folds, groups)
         float32 = evaluate_folds(photos, vectors, labels, folds, assignments)
         int8 = evaluate_folds(
             photos, features, labels, folds, [_quantized(assignment, features) for assignment in assignments]
@@ -69,8 +71,8 @@ class ValidationWorker:
             models={"float32": _evaluation(float32, 1.0), "int8": _evaluation(int8, float(same.mean()))},
         )
 
-    def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Matrix, Matrix]:
-        """Return the photos that are in both caches, their bottlenecks and int8 features; float32 [photos, size]."""
+    def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Rows, Matrix, Matrix]:
+        """Return the photos in both caches, their groups, bottlenecks and int8 features (float32 [photos, size])."""
         digests = [digest.tobytes() for digest in self.photos.digests]
         with open_cache(task.float_cache) as (cache, _):
             floats = cache.get_many([vector_key(digest) for digest in digests])
@@ -83,7 +85,7 @@ class ValidationWorker:
         ]
         rows = np.array([row for row, _, _ in known], np.int64)
         vectors, features = np.stack([one for _, one, _ in known]), np.stack([other for _, _, other in known])
-        return self.photos.take(rows), vectors, features
+        return self.photos.take(rows), self.groups[rows], vectors, features
 
 
 @dataclass(frozen=True)

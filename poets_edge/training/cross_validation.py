@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.metrics import wilson_interval
+from poets_edge.device.metrics import independent_count, wilson_interval
 from poets_edge.device.predictions import Predictions
 from poets_edge.photos.folds import DEFAULT_FOLDS, NO_FOLD, Folds, assign_folds
 from poets_edge.photos.table import (
@@ -56,12 +56,14 @@ class CrossValidation:
         folds: the first assignment of photos to folds.
         photos: the evaluated photos.
         scores: float32 [repeats, photos, classes]; each by a head that did not learn from the photo.
+        groups: number of each photo's group, int64 [photos]; None if photos are independent.
     """
 
     labels: tuple[str, ...]
     folds: Folds
     photos: PhotoTable
     scores: Matrix
+    groups: Indices | None = None
 
     @property
     def truth(self) -> Indices:
@@ -90,8 +92,11 @@ class CrossValidation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy, for `count` independent photos."""
-        return wilson_interval(self.accuracy * self.count, self.count)
+        """95 % Wilson interval of the accuracy, for as many independent photos as the groups are worth."""
+        count = float(self.count)
+        if self.groups is not None and self.count:
+            count = independent_count(self.right / len(self.scores), self.groups)
+        return wilson_interval(self.accuracy * count, count)
 
     @property
     def confusion(self) -> npt.NDArray[np.float64]:
@@ -158,7 +163,7 @@ class FoldAssignment:
 
 def cross_validate(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
-    requested: int = DEFAULT_FOLDS,
+    requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
     """Evaluate every photo by heads that were fitted without it.
 
@@ -167,12 +172,13 @@ def cross_validate(
         labels: sorted class names, which include all classes of the photos.
         options: options of the head that `train` would train.
         requested: number of folds, 2 or more; limited by the number of photos in the smallest class.
+        groups: number of each photo's group, int64 [photos]: a group is in one fold.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.
     """
-    folds, assignments = fit_folds(photos, vectors, labels, options, requested)
-    return evaluate_folds(photos, vectors, labels, folds, assignments)
+    folds, assignments = fit_folds(photos, vectors, labels, options, requested, groups)
+    return evaluate_folds(photos, vectors, labels, folds, assignments, groups)
 
 
 def sample_rows(rows: Indices, seed: int) -> Indices:
@@ -185,7 +191,7 @@ def sample_rows(rows: Indices, seed: int) -> Indices:
 
 def fit_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
-    requested: int = DEFAULT_FOLDS,
+    requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> tuple[Folds, list[FoldAssignment]]:  # fmt: skip
     """Assign photos to folds and fit the heads, the first half of `cross_validate`.
 
@@ -193,7 +199,7 @@ def fit_folds(
         The first assignment, and each of the REPEATS assignments with its heads.
     """
     hashed = HashedPhotos.of(photos)
-    folds = assign_folds(hashed, requested, repeats=REPEATS)
+    folds = assign_folds(hashed, requested, repeats=REPEATS, groups=groups)
     classes = class_numbers(hashed.photos, labels)
     heads = fold_heads(LabelledVectors(vectors, classes), [one.assignment for one in folds], len(labels), options)
     return folds[0], [FoldAssignment(one.assignment, tuple(of)) for one, of in zip(folds, heads, strict=True)]
@@ -217,8 +223,10 @@ def fit_to_training(
 
 def evaluate_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
-    assignments: Sequence[FoldAssignment],
+    assignments: Sequence[FoldAssignment], groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
     """Evaluate fitted heads, the second half of `cross_validate`; for `vectors` see `FoldAssignment.scores`."""
-    evaluated = HashedPhotos.of(photos).photos.take(np.flatnonzero(folds.assignment != NO_FOLD))
-    return CrossValidation(labels, folds, evaluated, np.stack([one.scores(vectors) for one in assignments]))
+    rows = np.flatnonzero(folds.assignment != NO_FOLD)
+    scores = np.stack([one.scores(vectors) for one in assignments])
+    evaluated = HashedPhotos.of(photos).photos.take(rows)
+    return CrossValidation(labels, folds, evaluated, scores, None if groups is None else groups[rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, bottleneck_batches
 from poets_edge.training.distort import distort
+from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import LabelledVectors
+from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.vectors import Vectors, VectorTable, take
 
@@ -29,12 +32,16 @@ class TrainingData:
         vectors: undistorted bottlenecks, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; the classes of `photos` are indices into them.
+        groups: photos that stay together; by default each photo is a group.
+        folder: bottleneck folder, which caches groups of samples; None if they are not needed.
     """
 
     photos: HashedPhotos
     vectors: Vectors
     sets: SplitNumbers
     labels: tuple[str, ...]
+    groups: PhotoGroups | None = None
+    folder: Path | None = None
 
     @staticmethod
     def of(
@@ -56,6 +63,26 @@ class TrainingData:
             return np.sort(self.rows("training", "validation"))
         return np.arange(len(self.photos))
 
+    def groups_of(self, rows: Rows) -> Rows | None:
+        """Return the numbers of the groups of some photos, int64 [photos]; None if each photo is a group."""
+        return None if self.groups is None else self.groups.numbers[rows]
+
+    def sample(self, rows: Rows) -> tuple[HashedPhotos, LabelledVectors, PhotoGroups | None]:
+        """Return some photos with their vectors in memory and their groups.
+
+        Groups of a random sample of a large data set are found in the sample.
+
+        Args:
+            rows: at most MAX_EVALUATED row numbers.
+        """
+        photos, known = self.photos.take(rows), self.labelled(rows)
+        known = LabelledVectors(known.vectors[:], known.classes)
+        if self.groups is not None:
+            return photos, known, self.groups.take(rows)
+        if self.folder is None or len(self.photos) <= MAX_EVALUATED:
+            return photos, known, None
+        return photos, known, find_groups(photos, known.vectors, self.folder)
+
     def rows(self, *wanted: SplitName) -> Rows:
         """Return the concatenated row numbers of one or more splits, int64 [photos]."""
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
@@ -74,9 +101,17 @@ class TrainingData:
 
 
 def read_data(
-    options: TrainOptions, hashed: Hashed, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
+    options: TrainOptions,
+    hashed: Hashed,
+    backbone: Backbone,
+    cache: BottleneckCache,
+    reporter: Reporter,
+    groups: PhotoGroups | None = None,
 ) -> tuple[TrainingData, Rows, tuple[str, ...]]:
-    """Read or compute the bottlenecks of all readable photos, and assign the photos to splits.
+    """Read or compute the bottlenecks of all readable photos, find their groups, and assign the photos to splits.
+
+    Args:
+        groups: groups of the readable photos of `hashed`; found here if not given.
 
     Returns:
         The data; the size of each photo in bytes (int64 [photos]; UNKNOWN_SIZE if a server does not say); and a line
@@ -128,10 +163,17 @@ def read_data(
             f"{options.image_dir}: two classes or more are needed, each a folder with photos that can be read;"
             f" found {found}."
         )
-    sets = assign_splits(photos, options.percentages)
     labelled = HashedPhotos(photos.in_classes(labels), readable.digests)
+    bottlenecks = table.finish()
+    if groups is None:
+        groups = find_groups(labelled, bottlenecks, options.bottleneck_dir, options.group_by)
+    else:
+        groups = groups.take(np.flatnonzero(readable_rows))
+    grouped = groups if groups.count < len(labelled) else None
+    sets = assign_splits(photos, options.percentages, grouped.numbers if grouped else None)
     sizes = np.delete(hashed.sizes, list(hashed.errors))[readable_rows]
-    return TrainingData(labelled, table.finish(), sets, labels), sizes, tuple(str(error) for error in problems)
+    data = TrainingData(labelled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)
+    return data, sizes, tuple(str(error) for error in problems)
 
 
 def training_vectors(

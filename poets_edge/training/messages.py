@@ -6,18 +6,23 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from poets_edge.core.wording import percent
 from poets_edge.errors import ModelError
 from poets_edge.photos.split import SplitName
 from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
+from poets_edge.training.cross_validation import CrossValidation
 from poets_edge.training.head import Step
+from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
 from poets_edge.training.results import TrainResult
 
 _CLEARLY_WORSE = 1.05
 """Minimum ratio of the final to the lowest validation cross entropy for advice."""
+_MATTERS = 0.03
+"""Minimum difference of the accuracies with groups held out and divided for a warning."""
 _SMALL = 4
 """Minimum ratio of the photos of the largest class to those of a small class."""
 _BARS = "▁▂▃▄▅▆▇█"
@@ -93,6 +98,41 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
     if not small:
         return None
     return f"few photos compared with {largest} ({counts[largest]}): {', '.join(small)}. More of them help most."
+
+
+def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -> None:
+    """Report the number of groups of photos that stay together, if there are any."""
+    if groups is not None:
+        reporter.note(
+            f"{photos} photos in {groups.count} groups: copies, bursts, sequences and look-alikes stay together in sets"
+            " and folds"
+        )
+
+
+def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None) -> str | None:
+    """Return a line about photos that are not independent, if the accuracy on new ones is uncertain; else None.
+
+    Args:
+        found: cross-validation with groups held out; None if it was not possible.
+        divided: cross-validated accuracy with photos of one group in several folds.
+    """
+    if groups is None or not groups.are_dependent:
+        return None
+    if found is not None and divided is not None and not groups.are_divided and divided - found.accuracy < _MATTERS:
+        return None
+    line = (
+        f"{percent(groups.alike, 0)} of the photos look like another one, as in bursts, frames of a video, or photos of"
+        f" few people or objects; they are {groups.count} groups."
+    )
+    if found is not None and divided is not None:
+        line += (
+            f" With groups held out the accuracy is {percent(found.accuracy)}, with their photos on both sides it would"
+            f" be {percent(divided)}."
+        )
+    return (
+        f"{line} The accuracy on new people or objects is not known: name the groups (`group_by`), or put photos of"
+        " others into a folder test/."
+    )
 
 
 def disagreement(result: TrainResult) -> str | None:

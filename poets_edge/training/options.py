@@ -13,6 +13,7 @@ from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, architecture, as
 from poets_edge.nets.weights import IMAGENET
 from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
+from poets_edge.photos.groups import check_group_by
 from poets_edge.photos.split import SplitConfig
 from poets_edge.training.cluster_address import check_cluster
 from poets_edge.training.distort import Distortions
@@ -33,6 +34,8 @@ class TrainOptions:
         intermediate_store_frequency: number of steps between two intermediate graphs; 0 for none.
         test_batch_size: number of photos of the final evaluation; -1 for the whole test split.
         folds: number of cross-validation folds; 0 for no cross-validation.
+        group_by: which photos stay together in splits and folds: "parent", a CSV file or a regular expression (see
+            `poets_edge.photos.groups.stated_groups`); empty to find copies, bursts and sequences.
         weights: "imagenet", "embedded", or a weights file.
         with_report: also write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
@@ -59,6 +62,7 @@ class TrainOptions:
     head: HeadOptions = HeadOptions()
     test_batch_size: int = -1
     folds: int = DEFAULT_FOLDS
+    group_by: str = ""
     distortions: Distortions = Distortions()
     final_tensor_name: str = "final_result"
     recursive: bool = False
@@ -78,6 +82,7 @@ class TrainOptions:
         if self.test_batch_size != -1:
             _at_least(self.test_batch_size, 1, "test_batch_size", "; -1 means all")
         check_folds(self.folds)
+        check_group_by(self.group_by)
         check_cluster(self.cluster, insecure=self.insecure_cluster)
         if not self.final_tensor_name or set(self.final_tensor_name) & set(":^ "):
             raise UsageError(

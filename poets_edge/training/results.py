@@ -15,6 +15,7 @@ from poets_edge.photos.split import SplitName
 from poets_edge.training.cross_validation import CrossValidation
 from poets_edge.training.fine_tuning.fine_tune import FineTuned
 from poets_edge.training.head import Step
+from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.record import Duplicate
 from poets_edge.training.temperature_scaling import HeadCalibration
 
@@ -39,6 +40,7 @@ class TrainResult(Tabular):
         fine_tuned: result of fine-tuning; None if only the head was trained.
         has_own_test: whether the user chose the test photos, by a folder for them; cross-validation is then within the
             training and validation photos.
+        groups: photos that stay together in splits and folds; None if each photo is a group.
     """
 
     graph: Path
@@ -58,6 +60,7 @@ class TrainResult(Tabular):
     calibration: HeadCalibration | None = None
     fine_tuned: FineTuned | None = None
     has_own_test: bool = False
+    groups: PhotoGroups | None = None
 
     def outcome(self) -> dict[str, Any]:
         """Return all results except file paths as JSON-compatible values; equal for equal runs."""
@@ -72,6 +75,7 @@ class TrainResult(Tabular):
             "test": self.test.to_json(),
             "cross_validation": self.cross_validated.to_json() if self.cross_validated else None,
             "own_test_set": self.has_own_test,
+            "groups": self.groups.to_json() if self.groups else None,
             "calibration": self.calibration.to_json() if self.calibration else None,
             "misclassified": [mistake.to_json() for mistake in self.misclassified],
         }

@@ -24,7 +24,7 @@ from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.training.cross_validation import FoldAssignment, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.fold_heads import fold_heads
-from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix
+from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 from poets_edge.training.vectors import Vectors, take
 
 _NUDGE = 1.001
@@ -77,10 +77,9 @@ def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredict
         options: options of the trained head.
     """
     rows = sample_rows(data.rows("training", "validation"), options.seed)
-    photos, known = data.photos.take(rows), data.labelled(rows)
-    known = LabelledVectors(known.vectors[:], known.classes)
+    photos, known, groups = data.sample(rows)
     try:
-        [folds] = assign_folds(photos)
+        [folds] = assign_folds(photos, groups=groups.numbers if groups else None)
     except DatasetError:
         return None
     fold = folds.assignment

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from poets_edge.core.files import write_bytes, write_together
+from poets_edge.device.metrics import Evaluation, independent_count
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
 from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
@@ -36,7 +37,8 @@ from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
 from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
-from poets_edge.training.messages import disagreement, report_run, report_sets, step_line
+from poets_edge.training.look_alikes import PhotoGroups
+from poets_edge.training.messages import dependence, disagreement, report_groups, report_run, report_sets, step_line
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.training.report import write_report
@@ -74,6 +76,7 @@ def train_photos(
     reporter: Reporter,
     *,
     hashed: Hashed | None = None,
+    groups: PhotoGroups | None = None,
 ) -> TrainResult:
     """Train on the photos of a scanned folder.
 
@@ -81,6 +84,7 @@ def train_photos(
         folder: scan of `options.image_dir`, without the excluded photos.
         exclusions: photos that were excluded, for the record.
         hashed: digests of `folder.photos`; computed here if not given.
+        groups: groups of the readable photos of `hashed`; found here if not given.
 
     Raises:
         Exceptions of `train`.
@@ -99,10 +103,11 @@ def train_photos(
         hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
         if options.cluster:
             compute_on_cluster(options.cluster, hashed.readable, [BackboneCache(backbone, cache)], reporter)
-        data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter)
+        data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter, groups)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
         report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
+        report_groups(reporter, data.groups, len(data.photos))
         training = training_vectors(options, data, backbone, cache, reporter)
 
     validation = data.plain("validation")
@@ -130,8 +135,8 @@ def train_photos(
         report=options.report if options.with_report else None,
         labels=data.labels,
         table=table,
-        test=test.evaluation(data.labels),
-        validation=_score(head, data, data.rows("validation")).evaluation(data.labels),
+        test=_evaluation(test, data, _test_rows(options, data)),
+        validation=_evaluation(_score(head, data, data.rows("validation")), data, data.rows("validation")),
         steps=tuple(steps),
         misclassified=tuple(test.misclassified(data.labels)),
         unreadable=unreadable,
@@ -141,6 +146,7 @@ def train_photos(
         calibration=calibration,
         fine_tuned=fine_tuned,
         has_own_test=data.has_own_test,
+        groups=data.groups,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
     fields |= {
@@ -218,15 +224,21 @@ def _train(
     return head, steps
 
 
-def _cross_validate(options: TrainOptions, data: TrainingData) -> CrossValidation | None:
+def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossValidation, float | None] | None:
+    """Return the cross-validation, and the accuracy if groups were divided; None for groups that change little."""
     if not options.folds or options.distortions.active:
         return None
     rows = sample_rows(data.cross_validated_rows, options.head.seed)
-    return cross_validate(data.photos.take(rows), data.vectors[rows], data.labels, options.head, options.folds)
+    photos, known, groups = data.sample(rows)
+    numbers = groups.numbers if groups else None
+    found = cross_validate(photos, known.vectors, data.labels, options.head, options.folds, numbers)
+    if groups is None or not groups.are_dependent:
+        return found, None
+    return found, cross_validate(photos, known.vectors, data.labels, options.head, options.folds).accuracy
 
 
 def _cross_validated(
-    cross_validation: Future[CrossValidation | None],
+    cross_validation: Future[tuple[CrossValidation, float | None] | None],
     options: TrainOptions,
     data: TrainingData,
     reporter: Reporter,
@@ -246,13 +258,20 @@ def _cross_validated(
         reporter.note("no cross-validation: it would need distorted copies of the test photos too.")
         return None
     try:
-        found = cross_validation.result()
+        done = cross_validation.result()
     except DatasetError as error:
         reporter.warn(f"no cross-validation: {error}")
+        if line := dependence(data.groups, None, None):
+            reporter.warn(line)
         return None
-    if found and len(data.cross_validated_rows) > MAX_EVALUATED:
+    if done is None:
+        return None
+    found, divided = done
+    if line := dependence(data.groups, found, divided):
+        reporter.warn(line)
+    if len(data.cross_validated_rows) > MAX_EVALUATED:
         reporter.note(f"cross-validation takes a random {found.count:,} of {len(data.cross_validated_rows):,} photos")
-    for remark in found.folds.warnings() if found else ():
+    for remark in found.folds.warnings():
         reporter.warn(remark)
     return found
 
@@ -286,6 +305,14 @@ def _test_rows(options: TrainOptions, data: TrainingData) -> Rows:
 
 def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
     return Predictions(data.photos.photos.take(rows), head.scores(take(data.vectors, rows)), ())
+
+
+def _evaluation(scored: Predictions, data: TrainingData, rows: Rows) -> Evaluation:
+    """Return the evaluation of predictions, with an interval that counts groups of photos."""
+    found, groups = scored.evaluation(data.labels), data.groups_of(rows)
+    if groups is None or not len(rows):
+        return found
+    return replace(found, independent=independent_count(scored.correct(data.labels), groups))
 
 
 def _check_labels(labels: Sequence[str]) -> None:

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from poets_edge.auditing import projection
 from poets_edge.auditing.audit import audit
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.demo.draw import draw_photos
 from poets_edge.nets.architectures import architecture
-from poets_edge.training import vectors
+from poets_edge.training import projection, vectors
 from tests.conftest import Ran, poets_edge
 
 EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")

@@ -23,6 +23,7 @@ from poets_edge.photos.folds import NO_FOLD
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos
 from poets_edge.training.head import HeadOptions, LabelledVectors
+from poets_edge.training.look_alikes import PhotoGroups
 
 SIDE = 128
 NORMAL = {
@@ -50,7 +51,8 @@ def photos_with(*changes: dict[str, float], labels: tuple[str, ...] = ("a", "b")
     columns: dict[str, Any] = {key: np.array([one[key] for one in stats], np.float32) for key in NORMAL}
     return AuditPhotos(
         photos=hashed, labels=labels, vectors=vectors, projections=vectors, unreadable=(),
-        classes=np.arange(count) % len(labels), thumbnails=np.zeros((count, 32, 32), np.uint8), **columns,
+        classes=np.arange(count) % len(labels), thumbnails=np.zeros((count, 32, 32), np.uint8),
+        groups=PhotoGroups(np.arange(count)), splits=assign_splits(hashed.photos, SplitConfig()), **columns,
     )  # fmt: skip
 
 
@@ -192,17 +194,13 @@ def test_find_leak_lists_test_photos_with_near_duplicate_in_training_set() -> No
     vectors[wrong, :2] = 1 - vectors[wrong, :2]
     photos = replace(photos, vectors=vectors)
     groups = ((training[0], wrong), (training[1], validation[0], test[1]), (validation[1], test[2]), (test[3], test[4]))
-    leak = find_leak(
-        photos, NearDuplicates(tuple(tuple(map(int, group)) for group in groups)), SplitConfig(), HeadOptions()
-    )
+    leak = find_leak(photos, NearDuplicates(tuple(tuple(map(int, group)) for group in groups)), HeadOptions())
     assert leak is not None
     assert sorted(leak.rows) == sorted([wrong, test[1]])
     assert leak.tested == len(test)
     assert leak.accuracy == pytest.approx(1 - 1 / len(test))
     assert leak.accuracy_without == 1.0
-    assert (
-        find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), SplitConfig(), HeadOptions()) is None
-    )
+    assert find_leak(photos, NearDuplicates(((int(validation[1]), int(test[2])),)), HeadOptions()) is None
 
 
 def test_score_labels_ranks_exchanged_labels_first() -> None:

@@ -1,0 +1,165 @@
+"""Groups of photos that belong together, such as frames of a video or photos of one person.
+
+A group is never divided: all its photos are in one split and in one fold, because a model that has learned from one of
+them knows the others. Groups are found by names (`name_groups`) or stated by the user (`stated_groups`); photos that
+look alike are grouped in `poets_edge.training.look_alikes`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from poets_edge.core.files import read_bytes
+from poets_edge.errors import DatasetError, UsageError
+from poets_edge.photos.folds import join
+from poets_edge.photos.split import group_name
+from poets_edge.photos.table import PhotoTable, Rows
+
+PARENT = "parent"
+"""Value of `group_by` for one group per folder inside the class folders."""
+
+_LARGEST_CSV = 1 << 28
+_COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
+_SEQUENCE_WORD = re.compile(r"frame|video|burst|clip", re.IGNORECASE)
+_SUBJECT = re.compile(r"\d[^0-9]+$|\d{1,4}$")
+"""A number that is not the last one in a name: in `rock01-042`, 01 is the person and 042 the frame."""
+
+
+def check_group_by(group_by: str) -> None:
+    """Raise UsageError if a value of `group_by` is neither "parent", a CSV file nor a regular expression."""
+    if group_by in ("", PARENT) or group_by.lower().endswith(".csv"):
+        return
+    try:
+        re.compile(group_by)
+    except re.error as error:
+        raise UsageError(
+            f"`group_by` {group_by}: not a regular expression ({error}). Give a pattern such as 'person(\\d+)', the"
+            f" word {PARENT}, or a .csv file with the columns photo and group."
+        ) from None
+
+
+def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
+    """Return the groups that the user states, as the row number of the first photo of each photo's group.
+
+    Args:
+        group_by: "parent" for one group per folder inside the class folders (folders of one name in several classes
+            are one group); or a CSV file with the columns photo (path relative to the photo folder) and group; or a
+            regular expression, whose first group, or whole match, in a photo's path is the name of its group. Photos
+            without a group are groups of their own.
+
+    Raises:
+        UsageError: no photo has a group, or the expression is invalid.
+        DatasetError: the CSV file cannot be read.
+    """
+    check_group_by(group_by)
+    keys: list[str | None]
+    if group_by == PARENT:
+        keys = [_parent(photos, row) for row in range(len(photos))]
+    elif group_by.lower().endswith(".csv"):
+        table = _read_csv(Path(group_by))
+        keys = [table.get(name) for name in photos.names]
+    else:
+        pattern = re.compile(group_by)
+        keys = [_matched(pattern, name) for name in photos.names]
+    if all(key is None for key in keys):
+        raise UsageError(f"`group_by` {group_by}: it gives none of the {len(photos)} photos a group.")
+    return grouped_rows(len(photos), _pairs_of_keys(keys))
+
+
+def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
+    """Return pairs of photos whose names say that they belong together.
+
+    These are names that agree up to `_nohash_`; frames, such as `frame_000123`, of one folder; and names with the
+    number of a person or object before a counter, such as `rock01-042`, where 01 in other classes is the same one. A
+    class whose names all have one such number is not grouped by it.
+    """
+    keys = [group_name(name) if "_nohash_" in name else None for name in photos.names]
+    pairs = _pairs_of_keys(keys)
+    sequences = [_sequence(photos, row) for row in range(len(photos))]
+    of_class: dict[int, set[str]] = defaultdict(set)
+    for key, number in zip(sequences, photos.classes.tolist(), strict=True):
+        if key is not None:
+            of_class[number].add(key)
+    told_apart = [
+        key if key is not None and len(of_class[number]) > 1 else None
+        for key, number in zip(sequences, photos.classes.tolist(), strict=True)
+    ]
+    return pairs + _pairs_of_keys(told_apart)
+
+
+def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
+    """Return pairs of photos of one folder whose counters, as in `IMG_0001`, differ by up to `most`."""
+    runs: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for row, name in enumerate(photos.names):
+        path = PurePosixPath(name)
+        if match := _COUNTER.match(path.stem):
+            runs[f"{path.parent}/{match[1]}"].append((int(match[2]), row))
+    pairs = []
+    for run in runs.values():
+        run.sort()
+        pairs += [(a, b) for (low, a), (high, b) in itertools.pairwise(run) if high - low <= most]
+    return pairs
+
+
+def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
+    """Return the row number of the first photo of each photo's group, int64 [count], from pairs in one group."""
+    first = np.arange(count)
+    for group in join(pairs):
+        first[list(group)] = group[0]
+    return first
+
+
+def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
+    """Return a pair for each photo whose key occurs in an earlier row."""
+    first: dict[str, int] = {}
+    pairs = []
+    for row, key in enumerate(keys):
+        if key is not None and first.setdefault(key, row) != row:
+            pairs.append((first[key], row))
+    return pairs
+
+
+def _sequence(photos: PhotoTable, row: int) -> str | None:
+    """Return the part of a name that all photos of a video or a person have in common; None if there is none."""
+    path = PurePosixPath(photos.names[row])
+    match = _COUNTER.match(path.stem)
+    if match is None or not match[1]:
+        return None
+    label = photos.labels[photos.classes[row]]
+    if _SEQUENCE_WORD.search(match[1]):
+        return f"{path.parent}/{match[1]}"
+    rest = re.sub(rf"(?<![^\W\d_]){re.escape(label)}(?![^\W\d_])", "", match[1], flags=re.IGNORECASE)
+    return rest if _SUBJECT.search(rest) else None
+
+
+def _parent(photos: PhotoTable, row: int) -> str | None:
+    """Return the name of the folder between class folder and photo; None for a photo directly in a class folder."""
+    depth = 1 if photos.given[row] < 0 else 2
+    folders = photos.names[row].split("/")[:-1]
+    return folders[-1] if len(folders) > depth else None
+
+
+def _matched(pattern: re.Pattern[str], name: str) -> str | None:
+    match = pattern.search(name)
+    if match is None:
+        return None
+    return match[1] if pattern.groups else match[0]
+
+
+def _read_csv(path: Path) -> dict[str, str]:
+    try:
+        text = read_bytes(path, _LARGEST_CSV).decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
+    if any(len(row) < 2 for row in rows):
+        raise DatasetError(f"{path}: two columns are needed, photo and group, separated by a comma.")
+    return {row[0].strip(): row[1].strip() for row in rows}

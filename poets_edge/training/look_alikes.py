@@ -1,0 +1,174 @@
+"""Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
+
+Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
+independent photos that is rare: 2 % of 1,000 flowers have such a neighbour and 15 % of 360 pictures of steel surfaces,
+but 98 % of drawn photos of hands of eight people. Where `MIN_DEPENDENT` or more of the photos have one, photos come in
+groups, and photos of one group that are less alike (LOOSE) are joined too. `benchmarks/results/truth.md` has the
+figures.
+
+Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
+then nobody can know the accuracy on new people or objects, and the program says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.photos.folds import DEFAULT_FOLDS, copies
+from poets_edge.photos.groups import grouped_rows, name_pairs, stated_groups, successors
+from poets_edge.photos.table import HashedPhotos, Rows
+from poets_edge.training.bottleneck_cache import open_cache
+from poets_edge.training.fold_heads import MAX_EVALUATED
+from poets_edge.training.projection import pca_projection, spans
+from poets_edge.training.vectors import Matrix, Vectors
+
+TIGHT, LOOSE = 0.9, 0.8
+_SUCCESSIVE = 0.75
+"""Minimum similarity of photos whose names or times say that one was taken right after the other."""
+MIN_DEPENDENT = 0.25
+"""Minimum fraction of photos with an alike one for which the photos are considered dependent."""
+_MOSTLY = 0.9
+"""Minimum fraction of photos in groups by name for which look-alikes are not joined."""
+_MAX_NEIGHBOURS = 8
+_ROWS_AT_ONCE = 512
+_LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
+"""Similarities at which groups that are too large are divided."""
+_CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-1"
+
+
+@dataclass(frozen=True)
+class PhotoGroups:
+    """Groups of photos that stay together in splits, folds and calibration.
+
+    Attributes:
+        numbers: row number of the first photo of each photo's group, int64 [photos].
+        alike: fraction of the photos that look like another one; 0 if the user stated the groups.
+        are_divided: whether groups were divided because too few remained to hold one out.
+    """
+
+    numbers: Rows
+    alike: float = 0.0
+    are_divided: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return len(np.unique(self.numbers))
+
+    @property
+    def are_dependent(self) -> bool:
+        """Whether so many photos look alike that they cannot be independent."""
+        return self.alike >= MIN_DEPENDENT
+
+    def take(self, rows: Rows) -> PhotoGroups:
+        """Return the groups of some rows, numbered by these rows."""
+        return PhotoGroups(renumbered(self.numbers[rows]), self.alike, self.are_divided)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return {"groups": self.count, "alike": self.alike, "divided": self.are_divided}
+
+
+def renumbered(numbers: Rows) -> Rows:
+    """Return groups as the row number of their first photo."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.reshape(-1)], np.int64)
+
+
+def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: str = "") -> PhotoGroups:
+    """Return the groups of photos, as stated by the user, or else found by names, contents and similarity.
+
+    Of more than MAX_EVALUATED photos, only stated groups and names that agree up to `_nohash_` count.
+
+    Args:
+        vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
+        folder: bottleneck folder, which caches the result.
+        group_by: as for `poets_edge.photos.groups.stated_groups`; empty to find the groups.
+
+    Raises:
+        UsageError, DatasetError: `group_by` is not applicable.
+        OutputError: the folder cannot be written.
+    """
+    if group_by:
+        return PhotoGroups(stated_groups(photos.photos, group_by))
+    if len(photos) > MAX_EVALUATED:
+        return PhotoGroups(np.arange(len(photos)))
+    key = hashlib.sha256(f"{_VARIANT} {vectors.shape}".encode())
+    key.update("\n".join(photos.photos.names).encode("utf-8", "surrogatepass"))
+    key.update(photos.digests.tobytes() + photos.photos.classes.tobytes())
+    key.update(np.ascontiguousarray(vectors[:1]).tobytes())  # tells backbones apart
+    with open_cache(folder / _CACHE_FILE) as (cache, _):
+        stored = cache.get(key.digest())
+        if stored is not None and len(stored) == len(photos) + 2:
+            return PhotoGroups(stored[2:].astype(np.int64), float(stored[0]), bool(stored[1]))
+        found = _find(photos, vectors, folder)
+        cache.put(key.digest(), np.array([found.alike, found.are_divided, *found.numbers], np.float32))
+    return found
+
+
+def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
+    projections = pca_projection(vectors, folder)
+    pairs, similarities, best = similar_pairs(projections, LOOSE)
+    alike = float(np.float32((best >= TIGHT).mean())) if len(photos) else 0.0
+    named = name_pairs(photos.photos)
+    certain = [*copies(photos.marks), *named]
+    if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
+        # Names say who is who; people who look alike stay apart.
+        return PhotoGroups(grouped_rows(len(photos), certain), alike)
+    certain += _alike_successors(photos, projections)
+    limits = _groups_per_class(photos, grouped_rows(len(photos), certain))
+    start = LOOSE if alike >= MIN_DEPENDENT else TIGHT
+    for level in (start, *(one for one in _LEVELS if one > start), np.inf):
+        joined = [(int(a), int(b)) for a, b in pairs[similarities >= level]]
+        numbers = grouped_rows(len(photos), [*certain, *joined])
+        if (_groups_per_class(photos, numbers) >= np.minimum(limits, DEFAULT_FOLDS)).all():
+            break
+    return PhotoGroups(numbers, alike, bool(level > start))
+
+
+def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Matrix]:
+    """Return the pairs of similar photos, up to _MAX_NEIGHBOURS per photo.
+
+    Args:
+        projections: unit vectors, float32 [photos, components].
+        limit: minimum cosine similarity of a pair.
+
+    Returns:
+        The pairs, int64 [pairs, 2]; their similarities, float32 [pairs]; and the similarity of the most similar other
+        photo to each photo, float32 [photos], where it reaches the limit.
+    """
+    best = np.full(len(projections), -1, np.float32)
+    found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
+    everything = projections[:]
+    for block in spans(0, len(projections), _ROWS_AT_ONCE):
+        similarity = everything[block] @ everything.T
+        rows = np.arange(block.start, block.stop)
+        similarity[rows - block.start, rows] = -1
+        first, second = np.nonzero(similarity >= limit)
+        value = similarity[first, second]
+        np.maximum.at(best, first + block.start, value)
+        order = np.lexsort((-value, first))
+        ranks = np.arange(len(first)) - np.searchsorted(first, first)
+        kept = order[ranks < _MAX_NEIGHBOURS]
+        found.append(np.stack([first[kept] + block.start, second[kept]], axis=1))
+        values.append(value[kept])
+    return np.concatenate(found), np.concatenate(values), best
+
+
+def _alike_successors(photos: HashedPhotos, projections: Vectors) -> list[tuple[int, int]]:
+    """Return pairs of photos whose names say that they were taken one after the other, and that are similar."""
+    pairs = np.array(successors(photos.photos), np.int64).reshape(-1, 2)
+    similarity = np.einsum("ij,ij->i", projections[pairs[:, 0]], projections[pairs[:, 1]])
+    return [(int(a), int(b)) for a, b in pairs[similarity >= _SUCCESSIVE]]
+
+
+def _groups_per_class(photos: HashedPhotos, numbers: Rows) -> Rows:
+    """Return the number of groups with a photo in each class, int64 [classes]."""
+    classes = photos.photos.classes.astype(np.int64)
+    both = np.unique(classes * len(photos) + numbers)
+    return np.bincount(both // max(1, len(photos)), minlength=len(photos.photos.labels))

@@ -1,0 +1,107 @@
+"""Groups of photos by name, as stated by the user, and in splits and folds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import DatasetError, UsageError
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.folds import assign_folds
+from poets_edge.photos.groups import check_group_by, grouped_rows, name_pairs, stated_groups, successors
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, PhotoTable
+
+
+def table(*names: str) -> PhotoTable:
+    return PhotoTable.of(Photo(Path(name), name, name.split("/")[0]) for name in names)
+
+
+def by_name(photos: PhotoTable) -> list[int]:
+    return [int(row) for row in grouped_rows(len(photos), name_pairs(photos))]
+
+
+def test_name_pairs_join_the_same_person_of_all_classes() -> None:
+    photos = table("rock/rock01-000.png", "rock/rock01-119.png", "rock/rock02-000.png", "paper/paper01-007.png",
+                   "paper/paper02-007.png")  # fmt: skip
+    assert by_name(photos) == [0, 0, 2, 0, 2]
+
+
+def test_name_pairs_join_frames_of_one_folder_only() -> None:
+    photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
+    assert by_name(photos) == [0, 0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a/IMG_0001.jpg", "a/IMG_0002.jpg", "a/IMG_0003.jpg"),  # consecutive photos need not show one thing
+        ("a/1.jpg", "a/2.jpg"),
+        ("class2/class2_001.jpg", "class2/class2_002.jpg", "class1/class1_001.jpg"),  # the number is that of the class
+        ("a/set7_001.jpg", "a/set7_002.jpg"),  # one number for the whole class tells nothing apart
+        ("a/10555749515_13a12a026e.jpg", "a/10841136265_af473efc60.jpg"),
+    ],
+)
+def test_name_pairs_are_empty_for_names_without_groups(names: tuple[str, ...]) -> None:
+    assert by_name(table(*names)) == list(range(len(names)))
+
+
+def test_successors_have_near_counters_in_one_folder() -> None:
+    photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
+    assert successors(photos) == [(0, 1)]
+
+
+def test_stated_groups_by_pattern_uses_its_first_group() -> None:
+    photos = table("a/anna-1.jpg", "b/anna-7.jpg", "a/ben-1.jpg", "a/nobody.jpg")
+    assert stated_groups(photos, r"/(\w+)-").tolist() == [0, 0, 2, 3]
+    assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
+
+
+def test_stated_groups_by_parent_join_folders_of_one_name() -> None:
+    photos = table("a/anna/1.jpg", "b/anna/1.jpg", "a/ben/1.jpg", "a/1.jpg", "a/2.jpg")
+    assert stated_groups(photos, "parent").tolist() == [0, 0, 2, 3, 4]
+
+
+def test_stated_groups_by_csv(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("photo,group\na/1.jpg,anna\nb/1.jpg,anna\na/2.jpg,ben\n")
+    assert stated_groups(table("a/1.jpg", "a/2.jpg", "b/1.jpg"), str(path)).tolist() == [0, 1, 0]
+    path.write_text("a/1.jpg\n")
+    with pytest.raises(DatasetError, match="two columns"):
+        stated_groups(table("a/1.jpg"), str(path))
+    with pytest.raises(DatasetError, match="cannot be read"):
+        stated_groups(table("a/1.jpg"), str(tmp_path / "missing.csv"))
+
+
+def test_stated_groups_refuse_what_groups_nothing() -> None:
+    with pytest.raises(UsageError, match="gives none of the 1 photos a group"):
+        stated_groups(table("a/1.jpg"), "person")
+    with pytest.raises(UsageError, match="not a regular expression"):
+        check_group_by("(")
+
+
+def test_groups_are_in_one_split_and_one_fold() -> None:
+    names = [f"{label}/{number:03}.jpg" for label in ("a", "b") for number in range(200)]
+    photos = table(*names)
+    groups = np.arange(400) % 200 // 4  # four photos of each class
+    splits = assign_splits(photos, SplitConfig(testing=20, validation=20), groups)
+    hashed = [HashedPhoto(photo, row.to_bytes(32, "big")) for row, photo in enumerate(photos)]
+    [folds] = assign_folds(hashed, 5, groups=groups)
+    for numbers in (splits, folds.assignment):
+        found = defaultdict(set)
+        for group, number in zip(groups.tolist(), numbers.tolist(), strict=True):
+            found[group].add(number)
+        assert all(len(of_group) == 1 for of_group in found.values())
+    assert {SPLIT_NAMES[number] for number in splits} == set(SPLIT_NAMES)
+
+
+def test_splits_of_photos_without_groups_are_unchanged() -> None:
+    photos = table(*(f"a/{number:03}.jpg" for number in range(300)))
+    alone = assign_splits(photos, SplitConfig())
+    groups = np.arange(300)
+    groups[[5, 7]] = 5
+    assert np.flatnonzero(assign_splits(photos, SplitConfig(), groups) != alone).tolist() in ([], [7])
+    assert (assign_splits(photos, SplitConfig(), np.arange(300)) == alone).all()

@@ -1,0 +1,140 @@
+"""Groups of photos that look alike, and accuracies and intervals of photos in groups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from poets_edge.device.metrics import independent_count, wilson_interval
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.table import HashedPhoto, HashedPhotos
+from poets_edge.training.look_alikes import PhotoGroups, find_groups, similar_pairs
+from tests.conftest import poets_edge
+from tests.hands import draw_hands
+
+EMBEDDED = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "-q", "--json")
+
+
+def photos(count: int, classes: int = 2) -> HashedPhotos:
+    listed = [
+        HashedPhoto(Photo(Path(f"{row}.jpg"), f"{row % classes}/{row * 7919 % 10007}.jpg", str(row % classes)),
+                    row.to_bytes(32, "big"))
+        for row in range(count)
+    ]  # fmt: skip
+    return HashedPhotos.of(listed)
+
+
+def bursts(groups: int, size: int, spread: float) -> npt.NDArray[np.float32]:
+    """Return vectors of groups of photos, which differ by `spread` times as much as groups do."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((groups, 64))
+    return (np.repeat(centres, size, axis=0) + spread * rng.standard_normal((groups * size, 64))).astype(np.float32)
+
+
+def test_find_groups_joins_bursts(tmp_path: Path) -> None:
+    found = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
+    assert found.numbers.tolist() == np.repeat(np.arange(40) * 6, 6).tolist()
+    assert found.count == 40 and found.are_dependent and not found.are_divided
+
+
+def test_find_groups_leaves_independent_photos_alone(tmp_path: Path) -> None:
+    found = find_groups(photos(300), bursts(300, 1, 0), tmp_path)
+    assert found.count == 300 and found.alike == 0 and not found.are_dependent
+
+
+def test_find_groups_divides_groups_that_cannot_be_held_out(tmp_path: Path) -> None:
+    """All photos of a class show one thing, moving slowly: no photo of another thing can be held out."""
+    angles = np.linspace(0, 1.5, 100)
+    axes = np.linalg.qr(np.random.default_rng(1).standard_normal((64, 4)))[0].T
+    films = [np.outer(np.cos(angles), axes[a]) + np.outer(np.sin(angles), axes[b]) for a, b in ((0, 1), (2, 3))]
+    vectors = np.stack(films, axis=1).reshape(200, 64).astype(np.float32)
+    found = find_groups(photos(200), vectors, tmp_path)
+    assert found.are_divided and found.are_dependent
+    per_class = [len(np.unique(found.numbers[number::2])) for number in range(2)]
+    assert min(per_class) >= 5
+
+
+def test_find_groups_reads_its_result_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
+    monkeypatch.setattr("poets_edge.training.look_alikes.similar_pairs", None)
+    again = find_groups(photos(240), bursts(40, 6, 0.2), tmp_path)
+    assert again.numbers.tolist() == first.numbers.tolist()
+    assert (again.alike, again.are_divided) == (first.alike, first.are_divided)
+
+
+def test_similar_pairs_equal_brute_force() -> None:
+    vectors = bursts(30, 4, 0.4)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs, similarities, best = similar_pairs(vectors, 0.6)
+    every = vectors @ vectors.T - 2 * np.eye(120)
+    assert {tuple(pair) for pair in pairs.tolist()} == set(zip(*map(np.ndarray.tolist, np.nonzero(every >= 0.6)),
+                                                               strict=True))  # fmt: skip
+    assert similarities == pytest.approx(every[pairs[:, 0], pairs[:, 1]], abs=1e-6)
+    assert best == pytest.approx(np.where(every.max(axis=1) >= 0.6, every.max(axis=1), -1), abs=1e-6)
+
+
+def test_groups_of_some_rows_are_numbered_by_these_rows() -> None:
+    groups = PhotoGroups(np.array([0, 0, 2, 0, 2, 5]))
+    assert groups.take(np.array([1, 2, 4, 5])).numbers.tolist() == [0, 1, 1, 3]
+
+
+def test_independent_count_without_groups_is_number_of_photos() -> None:
+    assert independent_count(np.array([1, 0, 1, 1]), np.arange(4)) == 4
+
+
+def test_independent_count_of_equal_photos_in_groups_is_about_number_of_groups() -> None:
+    rng = np.random.default_rng(0)
+    correct = np.repeat(rng.random(200) < 0.8, 10)
+    assert independent_count(correct, np.arange(2000) // 10) == pytest.approx(200, rel=0.1)
+    assert independent_count(np.ones(2000), np.arange(2000) // 10) == 200
+
+
+def test_interval_of_grouped_photos_covers_the_truth() -> None:
+    """Accuracies of 12 groups vary by 0.15; an interval for independent photos would cover less than half of them."""
+    rng = np.random.default_rng(1)
+    covered, naive = 0, 0
+    groups = np.arange(12 * 30) // 30
+    for _ in range(200):
+        share = np.clip(rng.normal(0.75, 0.15, 12), 0, 1)
+        correct = rng.random(len(groups)) < share[groups]
+        count = independent_count(correct, groups)
+        for number, of in ((count, "grouped"), (len(groups), "naive")):
+            low, high = wilson_interval(float(correct.mean()) * number, number)
+            if of == "grouped":
+                covered += low <= 0.745 <= high
+            else:
+                naive += low <= 0.745 <= high
+    assert covered >= 184 and naive < 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "person-in-name"])
+def test_train_is_honest_about_persons_it_has_not_seen(tmp_path: Path, *, named: bool) -> None:
+    draw_hands(tmp_path / "hands", persons=8, per_class=12, named=named)
+    draw_hands(tmp_path / "others", persons=30, per_class=4, seed=1)
+    ran = poets_edge("train", "hands", *EMBEDDED, "--steps", "1000", cwd=tmp_path).ok()
+    result = json.loads(ran.stdout)
+    truth = json.loads(
+        poets_edge("evaluate", "tf_files/retrained_graph.pb", "others", "-q", "--json", cwd=tmp_path).ok().stdout
+    )
+    low, high = result["cross_validation"]["interval95"]
+    [accuracy] = {model["accuracy"] for model in truth["models"]} if "models" in truth else {truth["accuracy"]}
+    assert low <= accuracy <= high
+    assert "The accuracy on new people or objects is not known" in ran.stderr
+    assert result["groups"]["groups"] <= 12
+
+
+@pytest.mark.slow
+def test_train_keeps_stated_groups_together(tmp_path: Path) -> None:
+    draw_hands(tmp_path / "hands", persons=8, per_class=6, named=True)
+    ran = poets_edge(
+        "train", "hands", *EMBEDDED, "--steps", "100", "--group-by", r"(\d\d)-\d+\.jpg$", cwd=tmp_path
+    ).ok()
+    assert json.loads(ran.stdout)["groups"]["groups"] == 8
+    record = json.loads((tmp_path / "tf_files/retrained_graph.json").read_text())
+    persons = {name: {photo[-10:-8] for photo in of} for name, of in record["sets"].items()}
+    assert not persons["training"] & persons["test"] and not persons["training"] & persons["validation"]
