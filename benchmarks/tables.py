@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,13 +38,35 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def publish(name: str, title: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """Write `results/<name>.md` and print it. The first row is the heading, the first column text."""
+def commit() -> str:
+    """Return the short hash of the commit, with "and changes" if the working tree differs from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=RESULTS.parent, check=True, text=True, capture_output=True
+        ).stdout
+
+    changed = git("status", "--porcelain", "--", "../poets_edge", ".")
+    return git("rev-parse", "--short=7", "HEAD").strip() + (" and changes" if changed else "")
+
+
+def origin(command: str) -> str:
+    """Return the line that says how figures were made: command, commit, date, machine."""
+    made = f"commit {commit()}, {datetime.date.today().isoformat()}, {machine()}, Python {platform.python_version()}"
+    return f"`{command}`, {made}"
+
+
+def publish(name: str, title: str, command: str, rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """Write `results/<name>.md` and print it. The first row is the heading, the first column text.
+
+    Args:
+        command: command line that repeats the measurement, in the folder of the checkout.
+    """
     heading, *body = rows
     lines = [
         f"# {title}",
         "",
-        f"{datetime.date.today().isoformat()}, {machine()}, Python {platform.python_version()}",
+        origin(command),
         "",
         "| " + " | ".join(heading) + " |",
         "|---|" + "--:|" * (len(heading) - 1),
