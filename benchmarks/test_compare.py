@@ -69,6 +69,7 @@ def report(kept: Mapping[str, Sequence[float]]) -> None:
     publish(
         "compare",
         f"What `compare` tells: {_COMPARISONS} simulated comparisons",
+        "python -m pytest benchmarks/test_compare.py --benchmark-only -s",
         rows,
         [
             f"Each comparison draws two runs of {rounds} processes, the default of `benchmark`, without replacement"

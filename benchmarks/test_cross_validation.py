@@ -72,6 +72,7 @@ def test_cross_validation(benchmark: Any, flowers: Path, keras_home: Path, tmp_p
     publish(
         "cross_validation",
         "Cross-validated accuracy of 16 architectures on 1,000 photos, percent",
+        "python -m pytest benchmarks/test_cross_validation.py --benchmark-only -s",
         rows,
         [
             f"Five folds. The heads that are found directly against those of 4,000 random steps, on the same division:"

@@ -54,6 +54,7 @@ def test_whole_grid_cold(benchmark: Any, flowers: Path, keras_home: Path, tmp_pa
     publish(
         "grid",
         "The whole grid on 1,000 photos: 16 architectures trained, exported as float32 and int8",
+        "python -m pytest benchmarks/test_grid.py --benchmark-only -s",
         [
             ["", "ratio", "seconds", "seconds of all cores"],
             ["poets-edge grid, cold: files made and scored over the test photos", f"**{files / parts:.2f}**",

@@ -24,6 +24,8 @@ from tests.conftest import DAISY, Trained, poets_edge
 
 Rows = list[list[str]]
 
+_COMMAND = "python -m pytest benchmarks/test_main_job.py --benchmark-only -s"
+
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
@@ -32,7 +34,7 @@ def rows() -> Iterator[Rows]:
     yield found
     if len(found) == 9:
         notes = [f"Medians of contenders that ran in turn. Load average at the end: {load():.1f}."]
-        publish("main_job", "The main job", found, notes)
+        publish("main_job", "The main job", _COMMAND, found, notes)
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_the_same_figures_as_directly(
     publish(
         "remote",
         "`benchmark --on` against the same benchmark run directly",
+        "python -m pytest benchmarks/test_remote.py --benchmark-only -s",
         rows,
         [
             f"One thread, a real sshd on the loopback address. Each ran {_TIMES} times, in turns; compared are the"

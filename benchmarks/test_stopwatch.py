@@ -54,6 +54,7 @@ def test_against_litert_benchmark(benchmark: Any, trained: Trained, tmp_path: Pa
     publish(
         "stopwatch",
         "Median latency against LiteRT's own benchmark",
+        "python -m pytest benchmarks/test_stopwatch.py --benchmark-only -s -k litert",
         rows,
         [
             f"One thread. Each program ran {_TIMES} times, in turns; compared are the medians of the quietest, since"
@@ -85,6 +86,7 @@ def test_against_itself(benchmark: Any, trained: Trained) -> None:
     publish(
         "repeated",
         "The same model, benchmarked five times",
+        "python -m pytest benchmarks/test_stopwatch.py --benchmark-only -s -k itself",
         rows,
         [
             f"`poets-edge benchmark MODEL --threads 1`, {_TIMES} times each, in turns. Medians more than 5 % apart are"

@@ -41,6 +41,7 @@ def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, t
     publish(
         "watch",
         "Frames through `watch`",
+        "python -m pytest benchmarks/test_watch.py --benchmark-only -s",
         [
             ["what", "ratio", "poets-edge, frames/s", "bare interpreter, frames/s"],
             ["a folder of 320 x 240 JPEGs, 0.50_224 int8, one thread",

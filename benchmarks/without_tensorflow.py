@@ -111,6 +111,7 @@ def main(photos: Path, work: Path, count: int = 80) -> None:
     publish(
         "without_tensorflow",
         "Files written here, beside those of TensorFlow's converter",
+        f"python -m benchmarks.without_tensorflow flower_photos WORK {count}",
         [
             ["", "float32: largest difference of a score", "float32, %", "int8, %", "theirs",
              "int8 agrees with float32, %", "theirs", "int8: steps of 1/256 apart at most", "int8, MB", "theirs",

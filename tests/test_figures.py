@@ -1,0 +1,122 @@
+"""Published figures: every page of results names its origin, and README and docs agree with the results they cite.
+
+A citation is a comment after the figure: `<!-- main_job.md: 64 MB; 0.123 s -->`. It names a page of benchmarks/results
+and values in the spelling of that page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+
+from tests.conftest import ROOT
+
+RESULTS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks/results").glob("*.md")}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+
+_ORIGIN = re.compile(r"^`[^`\n]+`, commit [0-9a-f]{7}(?: and changes)?, 20\d\d-\d\d-\d\d, \S", flags=re.MULTILINE)
+_CITATION = re.compile(r"<!-- ([\w.]+\.md): (.+?) -->", flags=re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
+_FIGURE = re.compile(r"(?<![\w.>-])\d[\d.,]* ?(?:MB|GB|kB|ms|points|times as|s\b(?! ago))")
+
+_NOT_MEASURED = {
+    "docs/commands.md": {
+        "0.2 points": "an example of output",
+        "50 kB": "14 x 14 x 256 bytes",
+        "1.2 GB": "30 x 800 x 50 kB",
+        "15 GB": "a sum of such products",
+        "229 MB": "the size of a file on a server",
+    },
+    "docs/how-it-works.md": {
+        "16 MB": "a limit",
+        "256 MB": "a limit",
+        "32 MB": "a limit",
+        "1 GB": "256 x 4 bytes for a million photos",
+    },
+    "docs/quickstart.md": {"229 MB": "the size of a file on a server"},
+    "docs/raspberry-pi.md": {"144 MB": "`make test-pi`", "8 MB": "`make test-pi`", "100 MB": "OpenCV's wheel"},
+    "docs/web.md": {"2.6 MB": "the size of page_runtime.tar.xz"},
+}
+"""Figures in the text that are not results of a benchmark, with their origin."""
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """Yield paragraphs, list items and table rows outside of code."""
+    text = re.sub(r"^```.*?^```|^ {4}\S.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for block in re.split(r"\n\s*\n|\n(?=\||- |\d\. )", text):
+        yield " ".join(block.split())
+
+
+def disagreements(paragraph: str, results: dict[str, str]) -> Iterator[str]:
+    """Yield the cited values of a paragraph that the results lack, or that the paragraph does not state."""
+    stated = _NUMBER.findall(_CITATION.sub("", paragraph))
+    for page, values in _CITATION.findall(paragraph):
+        for value in values.split("; "):
+            if not re.search(rf"(?<![\w.,]){re.escape(value)}(?![\w]|[.,]\d)", " ".join(results.get(page, "").split())):
+                yield f"{page} does not say {value}"
+            elif not any(_rounds_to(value, number) for number in stated):
+                yield f"the text does not say {value}"
+
+
+def _rounds_to(value: str, number: str) -> bool:
+    measured, shown = (Decimal(_NUMBER.findall(text)[0].replace(",", "")) for text in (value, number))
+    return measured.quantize(Decimal(1).scaleb(int(shown.as_tuple().exponent)), ROUND_HALF_UP) == shown
+
+
+@pytest.mark.parametrize("page", sorted(RESULTS))
+def test_results_name_their_command_commit_and_machine(page: str) -> None:
+    for section in re.split(r"^(?=#+ )", RESULTS[page], flags=re.MULTILINE):
+        title, _, text = section.partition("\n")
+        if re.search(r"^\|", text, flags=re.MULTILINE) or "measured" in text:
+            assert _ORIGIN.search(text), f"{page}, {title}: no line `command`, commit ..., date, machine"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_pages_agree_with_the_results_they_cite(page: str) -> None:
+    assert [found for paragraph in paragraphs(PAGES[page]) for found in disagreements(paragraph, RESULTS)] == []
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_measured_figures_are_cited(page: str) -> None:
+    known = _NOT_MEASURED.get(page, {})
+    uncited = [
+        figure.strip()
+        for paragraph in paragraphs(PAGES[page])
+        if not _CITATION.search(paragraph)
+        for figure in _FIGURE.findall(re.sub(r"`[^`]*`", "", paragraph))
+    ]
+    assert sorted(set(uncited) - set(known)) == []
+    assert sorted(figure for figure in known if figure not in PAGES[page]) == []
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "found"),
+    [
+        ("It takes 64 MB. <!-- a.md: 64 MB -->", []),
+        ("It takes 0.12 s, 7.2 times less. <!-- a.md: 0.123 s; 7.15 -->", []),
+        ("It takes 61 MB. <!-- a.md: 64 MB -->", ["the text does not say 64 MB"]),
+        ("It takes 61 MB. <!-- a.md: 61 MB -->", ["a.md does not say 61 MB"]),
+        ("It takes 4 MB. <!-- a.md: 4 MB -->", ["a.md does not say 4 MB"]),
+        ("It takes 0.13 s. <!-- a.md: 0.123 s -->", ["the text does not say 0.123 s"]),
+        ("It takes 64 MB. <!-- b.md: 64 MB -->", ["b.md does not say 64 MB"]),
+    ],
+)
+def test_disagreements_are_found(paragraph: str, found: list[str]) -> None:
+    assert list(disagreements(paragraph, {"a.md": "| 64 MB | 0.123 s | **7.15** |"})) == found
+
+
+def test_commands_of_results_exist() -> None:
+    commands = {
+        command for text in RESULTS.values() for command in re.findall(r"^`([^`\n]+)`, commit", text, re.MULTILINE)
+    }
+    for command in commands:
+        module = re.search(r"python -m (?:pytest )?([\w./]+)", command)
+        assert module, command
+        name = module[1].removesuffix(".py").replace(".", "/")
+        assert any((ROOT / f"{name}{end}").is_file() for end in (".py", "/__main__.py")), command
