@@ -62,6 +62,10 @@ class Decoy:
                 (place / "empty decoy").mkdir(exist_ok=True)
                 self._before |= {path: _fingerprint(path) for path in (place / "decoy.py", place / "empty decoy")}
 
+    def watch(self, folder: Path) -> None:
+        """Note what lies in a folder already, such as the photos and models that a command is given."""
+        self._before |= {path: _fingerprint(path) for path in folder.rglob("*")}
+
     def moved(self, old: Path, new: Path) -> Decoy:
         """Return the decoys of a copy of a folder."""
         inside = {path: before for path, before in self._before.items() if path.is_relative_to(old)}

@@ -31,6 +31,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
+from tests.decoy import Decoy
 from tools.fuzz import archives, devices, graphs, models, photos, records, web
 from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
@@ -218,8 +219,11 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
 
 def _of_folder(seeds: Path, place: str, rng: Random) -> list[str]:
     """Return a command that reads all photos of a folder, an archive or an address."""
-    if rng.random() < 0.3:
+    chance = rng.random()
+    if chance < 0.3:
         return [*_TRAIN[:1], place, *_TRAIN[2:], "--quiet"]
+    if chance < 0.4:
+        return ["audit", place, *_TRAIN[2:6], "--folds", "2", "--quiet"]
     return ["evaluate", str(seeds / "seed_graph.tflite"), place, "--set", "all", "--json"]
 
 
@@ -273,13 +277,13 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
         _draw_folder(work)
         shutil.copy(work / "folder/daisy/0.png", work / "photo.png")
         command, files = KINDS[kind](seeds, work, rng)
-        decoys = [work / "decoys/mine.txt", work / "folder/mine.txt", work / "folder/daisy/mine.txt"]
-        for decoy in decoys:
-            decoy.parent.mkdir(parents=True, exist_ok=True)
-            decoy.write_text(str(decoy))
+        decoys = Decoy()
+        decoys.plant(work / "beside")
+        decoys.plant_everywhere(work)
+        decoys.watch(work)
         outcome = run(command, work, apart=kind == "run-graphs", limits=STRICT if kind in _STRICT_KINDS else USUAL)
-        if not all(decoy.is_file() and decoy.read_text() == str(decoy) for decoy in decoys):
-            outcome = replace(outcome, kind="touched", detail="a file of the user's")
+        if changed := decoys.changed():
+            outcome = replace(outcome, kind="touched", detail=changed[0])
         if outcome.is_fault and keep:
             keep.mkdir(parents=True, exist_ok=True)
             for file in files:
