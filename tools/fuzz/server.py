@@ -132,12 +132,16 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
 
 
 def _starved(session: int) -> dict[str, float]:
-    """Return the seconds that each process of a session has waited for a core, by process id."""
+    """Return the seconds that each process of a session has waited for a core, by process id.
+
+    Of a process with several threads, the one that has waited longest counts.
+    """
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                found[process.name] = int((process / "schedstat").read_text().split()[1]) / 1e9
+                waits = [int(file.read_text().split()[1]) for file in process.glob("task/[0-9]*/schedstat")]
+                found[process.name] = max(waits) / 1e9
     return found
 
 
