@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from poets_edge.cli.command import CODELAB, OUTPUT, argument, option
-from poets_edge.core.credentials import without_user_info
+from poets_edge.core.credentials import split_user_info
 from poets_edge.core.paths import BOTTLENECKS, GRAPH, MODELS
 from poets_edge.errors import ModelError, UsageError
 from poets_edge.photos.address import is_address, photo_path
@@ -35,12 +35,9 @@ class _File(click.Path):
     """Parameter type of a local path; addresses are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("http://", "https://")):
-            self.fail(
-                f"{without_user_info(str(value))} is an address, and files are read from this machine. Fetch it first.",
-                param,
-                ctx,
-            )
+        if is_address(str(value)):
+            address = split_user_info(str(value))
+            self.fail(f"{address} is an address, and files are read from this machine. Fetch it first.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from poets_edge.core.credentials import without_user_info
+
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ERRORS = "poets_edge.escape"
 _OURS = "\x1b[33mwarning: \x1b[0m"
@@ -62,9 +64,13 @@ class _Screen(io.TextIOWrapper):
 
 
 class _ErrorScreen(_Screen):
-    """Stream that passes the control characters of progress bars; `Terminal` has escaped all others."""
+    """Stream that passes the control characters of progress bars; `Terminal` has escaped all others.
+
+    User names and passwords are cut off addresses, since a message may repeat any argument.
+    """
 
     def write(self, text: str) -> int:
+        text = without_user_info(text)
         start = next((ours for ours in (_OURS, "\r", "\x1b[A") if text.startswith(ours)), "")
         end = "\r" if text.endswith("\r") and len(text) > 1 else ""
         self._put(start + escaped(text[len(start) : len(text) - len(end)]) + end)

@@ -14,26 +14,42 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from poets_edge.core.json_checks import DictOf, check, parse_json
+from poets_edge.errors import UsageError
 
 VARIABLE = "POETS_EDGE_CREDENTIALS"
 """Environment variable of helper processes: a JSON object that maps origins to `user:password`."""
 
-_USER_INFO = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#\\]*)@", re.IGNORECASE)
+_SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,2})"
+"""Scheme of an address; one slash, where a path object has joined two."""
+_USER_INFO = re.compile(_SCHEME + r"([^/?#]*)@", re.IGNORECASE)
+_USER_INFO_IN_TEXT = re.compile(_SCHEME + r"[^/?#\s]*@", re.IGNORECASE)
+_UNQUOTED = re.compile(_SCHEME + r"[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{0,1000}@", re.IGNORECASE)
+"""Address whose port is not a number, since a password before the host has a `/`, `?` or `#`, which end a host."""
 _PORTS = {"http": 80, "https": 443}
 _user_info: dict[str, str] = {}
 
 
-def without_user_info(address: str) -> str:
-    """Return an address without the user name and password before its host."""
-    return _USER_INFO.sub(r"\1", address)
+def without_user_info(text: str) -> str:
+    """Return a text without the user names and passwords of the addresses in it."""
+    if "@" not in text:
+        return text
+    return _UNQUOTED.sub(r"\1", _USER_INFO_IN_TEXT.sub(r"\1", text))
 
 
 def split_user_info(address: str) -> str:
-    """Return an address without its user name and password, which are stored for requests to its server."""
+    """Return an address without its user name and password, which are stored for requests to its server.
+
+    Raises:
+        UsageError: the password contains a character that ends the host of an address.
+    """
     match = _USER_INFO.match(address)
     if match is None:
+        if _UNQUOTED.match(address):
+            raise UsageError(
+                f"{without_user_info(address)}: write /, ? and # in the password of an address as %2F, %3F and %23."
+            )
         return address
-    clean = without_user_info(address)
+    clean = match[1] + address[match.end() :]
     _load()
     with contextlib.suppress(ValueError):  # an invalid port is reported when the address is used
         _user_info[origin(clean)] = unquote(match[2])

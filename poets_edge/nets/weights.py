@@ -6,6 +6,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
+from poets_edge.core.credentials import without_user_info
 from poets_edge.core.files import sha256_of
 from poets_edge.core.paths import MODELS
 from poets_edge.errors import DownloadError, OutputError, UsageError, WeightsError
@@ -50,7 +51,7 @@ def find_weights(
             )
         return _weights(EMBEDDED_FILE)
     if source != IMAGENET:
-        return _users_file(Path(source), architecture)
+        return _users_file(source, architecture)
     found = local_weights(architecture, model_dir)
     return _genuine(_weights(found or _fetch(architecture, model_dir, reporter)), architecture.weights)
 
@@ -112,8 +113,11 @@ def _fault(path: Path, md5: str) -> str | None:
     return None
 
 
-def _users_file(path: Path, architecture: Architecture) -> Weights:
+def _users_file(source: str, architecture: Architecture) -> Weights:
     *first, last = architecture.weights.suffixes
+    if "://" in source:
+        raise UsageError(f"`weights` {without_user_info(source)} is an address. Fetch the file first.")
+    path = Path(source)
     if path.suffix not in (*first, last):
         embedded = "embedded, " if architecture.backbone == EMBEDDED_ARCHITECTURE else ""
         suffixes = f"{', '.join(first)} or {last}" if first else last

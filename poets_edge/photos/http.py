@@ -37,7 +37,8 @@ _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 32 << 20
-"""Limits of a listing: depth of folders, number of folders, and total bytes of their pages."""
+"""Limits of a listing: depth of folders, number of folders, and total bytes of their pages and of the folders' names,
+which precede each name on a page."""
 _LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
 
 
@@ -122,8 +123,11 @@ def listing(address: str) -> list[str]:
             continue
         except OSError as error:
             raise (endless if error.errno == errno.EFBIG else error) from None
-        room -= len(answer.body)
-        for name in _links(answer):
+        names = _links(answer)
+        room -= len(answer.body) + len(folder) * len(names)
+        if room < 0:
+            raise endless
+        for name in names:
             inner = folder + name
             if name.endswith("/"):
                 if inner not in found:

@@ -217,7 +217,7 @@ def _is_web(address: str) -> bool:
         if not _web().is_allowed(address):
             raise DatasetError(f"{address}: not an https address (http is for this machine only), or without a host.")
         return True
-    if scheme not in _STORES:
+    if scheme not in _STORES or "::" in address:  # fsspec reads what follows `::` as an address of any protocol
         raise DatasetError(f"{address}: no kind of address that photos are read from. Use https, s3 or gs.")
     return False
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.core.credentials import VARIABLE
+from poets_edge.core.credentials import VARIABLE, authorization, split_user_info, without_user_info
 from poets_edge.core.orphans import helper_environment
 from poets_edge.demo.draw import draw_photo
 from poets_edge.errors import DatasetError, PhotoError, PoetsEdgeError, RemoteError
@@ -90,11 +90,71 @@ def test_train_does_not_write_password_to_files_or_output(tmp_path: Path) -> Non
         ("label", "model.tflite", "https://anna:secret@host/x.jpg"),
         ("evaluate", "https://anna:secret@host/model.tflite", "photos"),
         ("benchmark", "https://anna:secret@host/model.tflite"),
+        ("evaluate", "model.tflite", "https://anna:a/secret@127.0.0.1:9/photos"),
+        ("evaluate", "model.tflite", "https://anna:a?secret@127.0.0.1:9/photos"),
+        ("evaluate", "model.tflite", "https://anna:a#secret@127.0.0.1:9/photos"),
+        ("evaluate", "model.tflite", "https://anna:a\\secret@127.0.0.1:9/photos"),
+        ("evaluate", "model.tflite", "https://anna:a secret@127.0.0.1:9/photos"),
+        ("evaluate", "model.tflite", "HTTPS://anna:secret@127.0.0.1:9/photos"),
+        ("label", "HTTPS://anna:secret@host/model.tflite", "photo.jpg"),
+        ("inspect", "s3://anna:secret@host/model.tflite"),
+        ("train", "photos", "--exclude", "gs://anna:secret@host/list.json"),
+        ("train", "photos", "--weights", "https://anna:secret@host/weights.h5"),
+        ("train", "photos", "--cluster", "tls://anna:secret@127.0.0.1:9"),
+        ("train", "photos", "--cluster", "tcp://anna:secret@10.0.0.1:9"),
+        ("watch", "model.tflite", "--camera", "rtsp://anna:secret@127.0.0.1:9/video"),
+        ("watch", "model.tflite", "--source", "rtsp://anna:secret@127.0.0.1:9/video"),
+        ("benchmark", "model.tflite", "--on", "ssh://anna:secret@host"),
+        ("deploy", "model.tflite", "--on", "anna:secret@host"),
     ],
 )
 def test_error_messages_do_not_contain_the_password(arguments: tuple[str, ...], tmp_path: Path) -> None:
     ran = poets_edge(*arguments, cwd=tmp_path)
     assert ran.status and "secret" not in ran.stdout + ran.stderr and "anna" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("https://anna:secret@host/a@2x/b", "https://host/a@2x/b"),
+        ("https://host/a@2x", "https://host/a@2x"),
+        ("https://host:8443/a@2x", "https://host:8443/a@2x"),
+        ("https://[::1]:8443/a@2x", "https://[::1]:8443/a@2x"),
+        ("https://anna:a/se@cret@host/x", "https://host/x"),
+        ("no https:/anna:secret@host/x: ask anna@example.org", "no https:/host/x: ask anna@example.org"),
+        ("C:/anna@home/x", "C:/anna@home/x"),
+        ("a" * 100_000 + "@", "a" * 100_000 + "@"),
+        ("https://" + ":" * 50_000 + "/ @", "https://" + ":" * 50_000 + "/ @"),
+        ("ab:/x:y" * 10_000 + " @", "ab:/x:y" * 10_000 + " @"),
+    ],
+)
+def test_without_user_info_removes_names_and_passwords_only(text: str, clean: str) -> None:
+    start = time.monotonic()
+    assert without_user_info(text) == clean
+    assert time.monotonic() - start < 2
+
+
+def test_password_with_a_backslash_is_sent() -> None:
+    assert split_user_info("https://anna:a\\b@backslash.example/x") == "https://backslash.example/x"
+    assert authorization("https://backslash.example/") == "Basic " + base64.b64encode(b"anna:a\\b").decode()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket::file:///etc", "gs://a::reference://b"])
+def test_scan_refuses_chains_of_protocols(address: str) -> None:
+    with pytest.raises(DatasetError, match="no kind of address"):
+        scan(photo_path(address))
+
+
+def test_listing_with_long_folders_is_bounded() -> None:
+    """The names of a listing contain their folder, so short links in long folders take more memory than the pages."""
+    page = b"".join(b'<a href="%x">' % number for number in range(20_000))
+
+    def answer(request: Request) -> Iterable[bytes]:
+        depth = request.path.count("/") - 1
+        return reply(listing("x" * 4000 + "/") if depth < 3 else page)
+
+    with serving(answer) as served, pytest.raises(DatasetError, match="MB of listings"):
+        scan(photo_path(served.url))
 
 
 def test_redirect_to_another_server_omits_password() -> None:

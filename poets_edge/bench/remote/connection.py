@@ -109,6 +109,9 @@ def check_host(host: str) -> str:
     if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
         shown = host[:_LONGEST_HOST]
         raise UsageError(f"host {shown!r}: wanted a name as ssh takes it, such as pi@raspberrypi.local.")
+    user, at, name = host.removeprefix("ssh://").rpartition("@")
+    if at and ":" in user:
+        raise UsageError(f"host {name!r}: without the password, for which ssh asks, or which a key replaces.")
     return host
 
 
