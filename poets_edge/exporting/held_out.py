@@ -33,6 +33,11 @@ class ExportPhotos:
     missing: int = 0
 
 
+def _is_elsewhere(folder: str) -> bool:
+    """Return whether a folder is on another machine: at an address, or shared by one in Windows' network."""
+    return is_address(folder) or folder.startswith(("\\\\", "//"))
+
+
 def photos_of_record(
     record: dict[str, Any], image_dir: Location | None, found: PhotoTable | None = None
 ) -> ExportPhotos:
@@ -47,7 +52,7 @@ def photos_of_record(
         DatasetError: none of the photos exists, or the photos are at an address. An address is used only if it is
             given as `image_dir`, because the record may come from an untrusted source.
     """
-    if image_dir is None and found is None and is_address(record["image_dir"]):
+    if image_dir is None and found is None and _is_elsewhere(record["image_dir"]):
         raise DatasetError(
             f"{without_user_info(record['image_dir'])}: the record of the graph names this address, and nothing is"
             " fetched on the word of a record. Give it as `image_dir` to use it."

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from poets_edge.device.classifier import Classifier
+from poets_edge.errors import DatasetError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.held_out import calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.web import write_page
@@ -125,6 +126,20 @@ def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -
     assert [photo.name for photo in found.training] == ["a/0.jpg"]
     assert [(photo.name, photo.sha256) for photo in found.test] == [("a/2.jpg", "22"), ("a/3.jpg", "33")]
     assert found.missing == 1, "validation photos are not used"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("https://host/photos", "http://127.0.0.1/photos.zip", "file:///etc", "reference://x", "s3://a::file:///etc"),
+        *("\\\\host\\share", "//host/share", "HTTPS://anna:secret@host/photos"),
+    ],
+)
+def test_photos_of_record_are_not_fetched_from_other_machines(place: str) -> None:
+    record = {"image_dir": place, "sets": {"training": ["a/0.jpg"], "validation": [], "test": []}}
+    with pytest.raises(DatasetError, match=r"record of the graph names this address.*`image_dir`") as raised:
+        photos_of_record(record, None)
+    assert "secret" not in str(raised.value)
 
 
 def test_photos_of_folder_are_split_as_train_splits_them(tmp_path: Path) -> None:
