@@ -137,7 +137,9 @@ class Agent:
         number = request.get("id")
         try:
             answer = getattr(self, f"do_{request['do']}")(request)
-        except (OSError, ValueError, zipfile.BadZipFile, tarfile.TarError) as error:
+        except EOFError:
+            raise
+        except Exception as error:  # also of files that another program has changed; the host shows it in one line
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             answer = {"error": _cut(reason), "path": _cut(str(getattr(error, "filename", None) or ""))}
         if number is not None:

@@ -24,6 +24,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -45,6 +46,9 @@ _SERVICE = ".poets-edge-service.json"
 _INCOMING = "incoming"
 _UNITS = "service"
 _NOTES = os.path.join("cache", "verified")
+_NOTE_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}-\d+")
+_BYTECODE = re.compile(r"([^.]+)\.[\w-]+(?:\.opt-[12])?\.pyc(?:\.\d+)?")
+"""Name of a module's bytecode, also while Python writes it: `module.cpython-311.pyc.140234`."""
 _JOURNAL = ".journal"
 _KINDS = ("packages", "program", "models", "photos", "labels")
 _CHUNK = 1 << 20
@@ -179,10 +183,11 @@ class OwnFolder:
         """
         path = self.unit_path(note["unit"])
         before = self.service()
-        known = [one for one in before.get("sha256", ()) if isinstance(one, str)]
+        known = _checksums(before)
         if text:
-            there = _sha256(path) if os.path.lexists(path) else ""
-            if there and (there not in known or os.path.islink(path)):
+            regular = os.path.isfile(path) and not os.path.islink(path)
+            there = _sha256(path) if regular else ""
+            if os.path.lexists(path) and there not in known:
                 raise OSError(0, "was changed since this program wrote it; move it away", path)
             new = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
             known = [one for one in (there, new) if one]
@@ -203,13 +208,14 @@ class OwnFolder:
         for item in self._items():
             _remove_item(self._place(item))
         units = os.path.join(self.path, _UNITS)
-        known = (_read_state(os.path.join(self.path, _SERVICE)) or {}).get("service", {}).get("sha256", ())
+        known = _checksums((_read_state(os.path.join(self.path, _SERVICE)) or {}).get("service"))
         for entry in list(os.scandir(units)) if _is_directory(units) else ():
             if entry.is_file(follow_symlinks=False) and _sha256(entry.path) in known:
                 os.unlink(entry.path)
         notes = os.path.join(self.path, _NOTES)
         for entry in list(os.scandir(notes)) if _is_directory(notes) else ():
-            if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0:
+            empty = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
+            if empty and _NOTE_NAME.fullmatch(entry.name):
                 os.unlink(entry.path)
         for folder in (*_KINDS, _INCOMING, _UNITS, _NOTES, os.path.dirname(_NOTES)):
             _remove_empty(os.path.join(self.path, folder))
@@ -322,7 +328,8 @@ class OwnFolder:
             return []
         with self._uses() as uses:
             old = [item for item, last in uses["items"].items() if uses["session"] - last > SESSIONS]
-        needed = self.service().get("items", ()) if old else ()
+        items = self.service().get("items") if old else None
+        needed = items if isinstance(items, list) else []
         left = [path for item in old if item not in needed for path in _remove_item(self._place(item))]
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         return left
@@ -492,7 +499,14 @@ def _is_bytecode(relative: str, sums: State) -> bool:
     """Return whether a file is bytecode that Python has written for a listed source."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
-    return cache == "__pycache__" and ".pyc" in name and os.path.join(parent, name.split(".")[0] + ".py") in sums
+    match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None
+    return match is not None and os.path.join(parent, f"{match[1]}.py") in sums
+
+
+def _checksums(note: Any) -> list[str]:
+    """Return the checksums of a service's unit in its record."""
+    sums = note.get("sha256") if isinstance(note, dict) else None
+    return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []
 
 
 def _listed(place: str) -> State | None:

@@ -13,11 +13,14 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from poets_edge.bench.remote.agent import Agent
-from poets_edge.bench.remote.own_folder import SESSIONS
+from poets_edge.bench.remote.own_folder import SESSIONS, SIGNATURE
+from poets_edge.core.paths import CACHE_VARIABLE
+from poets_edge.tflite.verify.memory import remember
 from tests.conftest import ROOT
 from tests.decoy import Decoy
 
@@ -92,6 +95,60 @@ def test_remove_keeps_and_reports_foreign_files(folder: Path) -> None:
     assert str(changed) in left and str(folder / "notes.txt") in left and str(folder / "empty") in left
     assert not (folder / ITEM / ".poets-edge.json").exists()
     assert Session(folder).have(ITEM) == [], "and the folder is still the program's"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cache/verified/mine.txt",
+        "cache/verified/" + "a" * 64,
+        f"{ITEM}/thing/__pycache__/__init__.pyc-mine",
+        f"{ITEM}/thing/__pycache__/__init__.pyc.mine.txt",
+        f"{ITEM}/__pycache__/other.cpython-311.pyc",
+    ],
+)
+def test_remove_keeps_files_with_similar_names(folder: Path, name: str) -> None:
+    session = Session(folder)
+    session.receive()
+    mine = folder / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.touch()
+    assert session.remove() == [str(mine)] and mine.exists()
+
+
+def test_remove_removes_notes_of_verified_models(folder: Path) -> None:
+    session = Session(folder)
+    with patch.dict(os.environ, {CACHE_VARIABLE: str(folder / "cache")}):
+        remember(b"a model")
+    assert len(list((folder / "cache/verified").iterdir())) == 1
+    assert session.remove() == [] and not folder.exists()
+
+
+@pytest.mark.parametrize("record", [[], 3, {"sha256": 3}, {"sha256": [3, None]}, {"items": 3, "sha256": {}}])
+def test_remove_accepts_a_damaged_record_of_a_service(folder: Path, record: Any) -> None:
+    session = Session(folder)
+    text = json.dumps({"signature": SIGNATURE, "service": record})
+    (folder / ".poets-edge-service.json").write_text(text)
+    (folder / "service").mkdir()
+    (folder / "service/mine.service").write_text("mine")
+    assert session.remove() == [str(folder / "service/mine.service")]
+
+
+def test_set_service_does_not_wait_for_a_pipe(folder: Path) -> None:
+    session = Session(folder)
+    (folder / "service").mkdir()
+    os.mkfifo(folder / "service/unit.service")
+    with pytest.raises(OSError, match="was changed since"):
+        session.agent.do_set_service({"note": {"unit": "unit"}, "text": "new"})
+
+
+def test_agent_answers_unexpected_errors_in_one_line(folder: Path) -> None:
+    answers = io.StringIO()
+    agent = Agent(io.BytesIO(), answers)
+    agent._answer({"id": 1, "do": "have", "items": 3})
+    agent._answer({"id": 2, "do": "open"})
+    errors = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert [error["id"] for error in errors] == [1, 2] and all(error["error"] for error in errors)
 
 
 def test_open_refuses_a_folder_of_the_user(folder: Path) -> None:
