@@ -41,7 +41,8 @@ class Database:
             timeout: seconds to wait for the locks of other programs.
 
         Raises:
-            OSError, sqlite3.Error: the file cannot be opened or created.
+            OSError, sqlite3.Error: the file cannot be opened or created, or is a database of another program, which
+                stays unchanged.
         """
         self.path, self._table, self._columns, self._timeout = path, table, columns, timeout
         self.set_aside: list[Path] = []
@@ -83,6 +84,8 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
+            if has_other_tables(connection, self._table):
+                raise sqlite3.OperationalError("a database of another program")
             # With a write-ahead log a commit is an append, and a crash cannot damage the file.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -101,11 +104,30 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
+def has_other_tables(connection: sqlite3.Connection, table: str) -> bool:
+    """Return whether a database has tables other than `table`. Raises sqlite3.Error: it cannot be read."""
+    query = "SELECT count(*) FROM sqlite_master WHERE tbl_name != ? AND tbl_name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    return bool(connection.execute(query, (table,)).fetchone()[0])
+
+
+def is_foreign(path: Path, table: str) -> bool:
+    """Return whether a file is a database of another program; a file that cannot be read is not."""
+    try:
+        with _reading(path) as connection:
+            return has_other_tables(connection, table)
+    except sqlite3.Error:
+        return False
+
+
+def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
+    """Open a database without changing it."""
+    return contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+
+
 def count_rows(path: Path, table: str) -> int | None:
     """Return the number of rows of a table without changing the file; None if the file cannot be read."""
-    uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        with _reading(path) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except sqlite3.Error:
         return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from poets_edge.core.sqlite import count_rows
+from poets_edge.core.sqlite import count_rows, is_foreign
 from poets_edge.errors import OutputError, UsageError
 
 Kind = Literal["bottlenecks", "activations", "digests"]
@@ -52,7 +52,11 @@ def caches(folder: Path) -> list[Cache]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
             files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
-    return [_cache(folder, name, paths) for name, paths in sorted(files.items())]
+    return [
+        _cache(folder, name, paths)
+        for name, paths in sorted(files.items())
+        if not is_foreign(_database(folder, name), _kind(name))
+    ]
 
 
 def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
@@ -75,12 +79,20 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
     return removed
 
 
+def _kind(name: str) -> Kind:
+    return "digests" if name == "photos" else "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+
+
+def _database(folder: Path, name: str) -> Path:
+    return folder / f"{name}{_TABLES[_kind(name)]}"
+
+
 def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
-    kind: Kind = "digests" if name == "photos" else "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+    kind = _kind(name)
     sizes = 0
     for path in files:
         with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
             sizes += path.stat().st_size
-    database = folder / f"{name}{_TABLES[kind]}"
+    database = _database(folder, name)
     rows = count_rows(database, kind) if database.is_file() else 0
     return Cache(name, kind, rows, sizes, tuple(files))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.core.sqlite import Database, count_rows, in_queries, is_damage
+from poets_edge.core.sqlite import Database, count_rows, in_queries, is_damage, is_foreign
 from tests.conftest import ROOT
 
 
@@ -88,3 +88,14 @@ def _connecting_modules() -> Iterator[str]:
 
 def test_databases_are_opened_in_one_module_only() -> None:
     assert set(_connecting_modules()) == {"core/sqlite.py"}
+
+
+def test_database_of_another_program_stays_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.executescript("CREATE TABLE albums (name TEXT); INSERT INTO albums VALUES ('mine');")
+    before = file.read_bytes()
+    with pytest.raises(sqlite3.OperationalError, match="another program"):
+        database(file)
+    assert is_foreign(file, "numbers") and not is_foreign(file, "albums")
+    assert file.read_bytes() == before and [path.name for path in file.parent.iterdir()] == [file.name]

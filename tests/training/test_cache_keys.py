@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.errors import PhotoError, WeightsError
+from poets_edge.errors import PhotoError, UsageError, WeightsError
 from poets_edge.nets.architectures import architecture
 from poets_edge.nets.weights import EMBEDDED_FILE
 from poets_edge.nets.weights_file import Weights
+from poets_edge.photos.digests import open_digests
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import Pixels
 from poets_edge.photos.table import HashedPhoto
@@ -22,6 +25,7 @@ from poets_edge.sweep.int8_backbone import int8_vector_key
 from poets_edge.training.backbone import prepare_backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, open_cache
 from poets_edge.training.bottlenecks import PLAIN, bottlenecks, hash_photos, vector_key
+from poets_edge.training.cache_folder import caches, remove_caches
 from poets_edge.training.fine_tuning.activations import View
 
 PREPROCESSING = (
@@ -136,3 +140,15 @@ def test_backbone_is_named_after_weights_and_architecture(tmp_path: Path) -> Non
     again = prepare_backbone(architecture("mobilenet_0.25_128"), weights, tmp_path)
     assert again == first and first.model.stat().st_mtime_ns > modified, "a damaged file is built again"
     assert weights.digest not in first.digest and first.cache_file.name.startswith("mobilenet_0.25_128-")
+
+
+def test_caches_omits_databases_of_other_programs(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "photos.sqlite")) as other:
+        other.execute("CREATE TABLE albums (name TEXT)")
+        other.commit()
+    before = (tmp_path / "photos.sqlite").read_bytes()
+    with open_digests(tmp_path, Silent()):
+        assert caches(tmp_path) == []
+    with pytest.raises(UsageError, match="no cache named 'photos'"):
+        remove_caches(tmp_path, ["photos"])
+    assert (tmp_path / "photos.sqlite").read_bytes() == before
