@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from poets_edge.bench.measurement import Measurement
-from poets_edge.core.files import write_text, write_together
+from poets_edge.core.files import write_text
 from poets_edge.errors import DatasetError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.progress import Reporter, Silent
@@ -24,11 +23,9 @@ from poets_edge.sweep.photo_snapshot import take_snapshot
 from poets_edge.sweep.points import GridPoint, pareto_front
 from poets_edge.sweep.report import write_report
 from poets_edge.sweep.results import GridResult
+from poets_edge.sweep.shipping import remove_shipped, ship
 from poets_edge.sweep.training import train_architectures
 from poets_edge.sweep.validation import validate_architectures
-from poets_edge.tflite.metadata import join_labels
-
-_LABELS = "labels.txt"
 
 
 def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
@@ -165,26 +162,6 @@ def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Archit
     evaluation = evaluations[shown.architecture].models[shown.quantization]
     write_report(result, shown, evaluation, options.image_dir, folder / "chart.svg", folder / "report.html")
     if options.ship:
-        _remove_shipped(folder / "ship")
+        remove_shipped(folder / "ship")
         if result.choice.point:
             ship(result.choice.point, result.labels, folder / "ship")
-
-
-def _remove_shipped(folder: Path) -> None:
-    """Remove the model and labels of an earlier run: an old model next to new labels would give wrong predictions."""
-    for file in (*folder.glob("*_float32.tflite"), *folder.glob("*_int8.tflite"), folder / _LABELS):
-        file.unlink(missing_ok=True)
-
-
-def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
-    """Copy the model of a point and its labels into a folder.
-
-    Returns:
-        The path of the copied model, for example `mobilenet_0.50_160_int8.tflite` in the folder.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    model = folder / f"{point.architecture.name}_{point.quantization}.tflite"
-    write_together({model: point.model.read_bytes(), folder / _LABELS: join_labels(labels).encode()})
-    return model
