@@ -13,7 +13,7 @@ from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, measure_variants, measurements_of
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
 from poets_edge.bench.samples import Distribution
-from poets_edge.core.arguments import check_fields
+from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.files import distinct_names
 from poets_edge.core.tabular import Tabular
 from poets_edge.device.classifier import Classifier
@@ -59,8 +59,7 @@ class BenchmarkOptions:
         if not self.models:
             raise UsageError("no model given. Name a .tflite file, or several.")
         for threads in self.threads:
-            if threads < 1:
-                raise UsageError(f"`threads` must be 1 or more, not {threads}.")
+            check_threads(threads)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 import poets_edge
 from poets_edge.bench.load import Load, LoadWindow
 from poets_edge.bench.machine import MachineState, disturbances_between, machine_facts, machine_state
-from poets_edge.core.arguments import check_fields
+from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.files import distinct_names
 from poets_edge.core.processes import Helper
 from poets_edge.device.classifier import Classifier
@@ -58,8 +58,7 @@ class SustainedOptions:
             raise UsageError("no model given. Name a .tflite file, or several.")
         if not 1 <= self.seconds < float("inf"):
             raise UsageError(f"`sustained` must be 1s or more, not {self.seconds:g}s.")
-        if self.threads < 1:
-            raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
+        check_threads(self.threads)
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise UsageError(f"`rate` must be above 0, not {self.rate:g}.")
 

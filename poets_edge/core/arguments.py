@@ -21,8 +21,23 @@ from poets_edge.errors import UsageError, WrongTypeError
 StrPath: TypeAlias = "str | os.PathLike[str]"
 """A path as a string or a path object."""
 
+_LARGEST = (1 << 63) - 1
+"""Largest integer of a computer, which libraries and Python's own containers take."""
 _LONGEST = 60
 """Maximum number of characters of a refused value in an error message."""
+
+
+MOST_THREADS = 4096
+"""Maximum number of threads of one inference."""
+
+
+def check_threads(threads: Any) -> None:
+    """Raise UsageError or WrongTypeError unless `threads` is a whole number from 1 to MOST_THREADS."""
+    if not hasattr(threads, "__index__") or isinstance(threads, bool):
+        raise WrongTypeError(f"`threads` must be a whole number, not {_shown(threads)}.")
+    if not 1 <= threads <= MOST_THREADS:
+        limit = "1 or more" if threads < 1 else f"at most {MOST_THREADS}"
+        raise UsageError(f"`threads` must be {limit}, not {_shown(threads)}.")
 
 
 def given(**arguments: Any) -> dict[str, Any]:
@@ -40,7 +55,7 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
     Raises:
         WrongTypeError: the value of a field has the wrong type.
-        UsageError: the value of a field is not one of its choices, or is not a finite number.
+        UsageError: the value of a field is not one of its choices, not finite, or too large.
     """
     for name, hint in _hints(options.__class__).items():
         value = getattr(options, name)
@@ -60,7 +75,7 @@ def convert(value: Any, hint: Any, name: str) -> Any:
 
     Raises:
         WrongTypeError: the value has the wrong type.
-        UsageError: the value is not one of the choices, or is not a finite number.
+        UsageError: the value is not one of the choices, not finite, or too large.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, object) or isinstance(hint, (str, typing.TypeVar)):
@@ -79,11 +94,13 @@ def convert(value: Any, hint: Any, name: str) -> Any:
             return value if isinstance(value, Path) else Path(value)
     elif hint is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if not math.isfinite(value):
-                raise UsageError(f"`{name}` must be a finite number, not {value}.")
+            if not _is_finite(value):
+                raise UsageError(f"`{name}` must be a finite number, not {_shown(value)}.")
             return value
     elif hint is int:
         if hasattr(value, "__index__") and not isinstance(value, bool):
+            if not -_LARGEST - 1 <= value <= _LARGEST:
+                raise UsageError(f"`{name}` must fit into 64 bits; {_shown(value)} does not.")
             return int(value)
     elif isinstance(value, _class_of(hint, origin)):
         return value
@@ -146,8 +163,18 @@ def _described(hint: Any) -> str:
     return words.get(hint) or f"a `{getattr(hint, '__name__', hint)}`"
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes at most 4300 digits
+        text = "a longer number"
     short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return f"{short} ({type(value).__name__})" if not isinstance(value, (str, int, float, type(None))) else short
 

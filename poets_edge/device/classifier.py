@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from poets_edge.core.arguments import check_threads
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
@@ -137,10 +138,7 @@ class Classifier:
             UsageError: an argument is out of range.
             WrongTypeError: an argument has the wrong type.
         """
-        if not hasattr(threads, "__index__") or isinstance(threads, bool):
-            raise WrongTypeError(f"`threads` must be a whole number, not {threads!r}.")
-        if threads < 1:
-            raise UsageError(f"`threads` must be 1 or more, not {threads}.")
+        check_threads(threads)
         self.file: ModelFile = read_model(model)
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poets_edge.bench.rounds import TimingConfig
-from poets_edge.core.arguments import check_fields
+from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.paths import BOTTLENECKS, MODELS, WORK
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture
@@ -70,8 +70,7 @@ class GridOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, image_dir=as_photo_path, architectures=as_architectures)
-        if self.threads < 1:
-            raise UsageError(f"`threads` must be 1 or more, not {self.threads}.")
+        check_threads(self.threads)
         if self.on and self.latency:
             raise UsageError("`on` and `latency` both select a source of latencies; give one.")
         if self.calibration_count < 1:

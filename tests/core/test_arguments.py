@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import pytest
 
-from poets_edge.core.arguments import check_fields, convert
+from poets_edge.bench.sustained import SustainedOptions
+from poets_edge.core.arguments import check_fields, check_threads, convert
 from poets_edge.errors import UsageError, WrongTypeError
 from tests.needs import need_module
 
@@ -69,7 +70,18 @@ def test_check_fields_reports_the_field_with_a_wrong_type(field: str, value: Any
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("field", "value"), [("mode", "slow"), ("share", float("nan")), ("share", float("inf"))])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mode", "slow"),
+        ("share", float("nan")),
+        ("share", float("inf")),
+        pytest.param("share", 10**400, id="share-401 digits"),
+        ("count", 1 << 63),
+        ("count", -(1 << 63) - 1),
+        pytest.param("count", 10**5000, id="count-5001 digits"),
+    ],
+)
 def test_check_fields_refuses_values_out_of_range(field: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"`{field}`") as caught:
         Options(**{"folder": Path(), field: value})
@@ -88,3 +100,17 @@ def test_convert_returns_values_of_correct_type_unchanged() -> None:
 def test_convert_accepts_numpy_integers() -> None:
     numpy = need_module("numpy")
     assert type(convert(numpy.int64(3), int, "count")) is int
+
+
+@pytest.mark.parametrize("threads", [0, -1, 4097, 10**20, pytest.param(10**5000, id="5001 digits")])
+def test_check_threads_refuses_numbers_out_of_range(threads: int) -> None:
+    with pytest.raises(UsageError, match="`threads` must be"):
+        check_threads(threads)
+    with pytest.raises(UsageError, match="`threads` must"):
+        SustainedOptions(models=(Path("model.tflite"),), seconds=1, threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1.0, "1", None, True])
+def test_check_threads_refuses_other_types(threads: Any) -> None:
+    with pytest.raises(WrongTypeError, match="`threads` must be a whole number"):
+        check_threads(threads)
