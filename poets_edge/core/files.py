@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the folder cannot be created, the disk is full, or permission is missing.
     """
     with _writing(path), _temporary_file(path) as temporary:
+        _check_replaceable(path)
         yield temporary
         _finish(temporary)
         temporary.replace(path)
@@ -97,8 +99,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         staged = []
         for path, content in files.items():
             with _writing(path):
-                if path.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+                _check_replaceable(path)
                 temporary = stack.enter_context(_temporary_file(path))
                 temporary.write_bytes(content)
                 _finish(temporary)
@@ -192,7 +193,25 @@ def scratch_folder() -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Raise OutputError if `path` is not writable."""
     with _writing(path), _temporary_file(path):
-        pass
+        _check_replaceable(path)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OSError if a folder, pipe, device or socket has the path, or standard output goes to it.
+
+    A file would replace it: for root also `/dev/null`, or the link `/dev/stdout`.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    _check_regular(path, status, most=sys.maxsize)
+    printed = []
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):  # closed
+            printed.append(os.fstat(descriptor))
+    if any(os.path.samestat(status, other) for other in printed):
+        raise OSError(errno.EINVAL, "what this command prints goes there already", str(path))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

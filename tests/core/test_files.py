@@ -6,11 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from poets_edge.core.files import finish_pending, read_bytes, replacing, scratch_folder, write_bytes, write_together
+from poets_edge.core.files import (
+    check_writable,
+    finish_pending,
+    read_bytes,
+    replacing,
+    scratch_folder,
+    write_bytes,
+    write_together,
+)
 from poets_edge.errors import OutputError
 from tests.conftest import ROOT
 
@@ -122,3 +131,34 @@ def test_read_bytes_reads_files_that_grow() -> None:
     assert len(read_bytes(maps)) > 1000 and read_bytes(maps).count(b"\n") > 20
     with pytest.raises(OSError, match="larger"):
         read_bytes(maps, 100)
+
+
+@pytest.mark.parametrize("write", [write_bytes, lambda path, data: write_together({path: data})])
+def test_writers_replace_regular_files_only(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
+    """Root could replace `/dev/null`, too."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "link", "folder"):
+        with pytest.raises(OutputError, match=r"regular|directory"):
+            write(tmp_path / name, b"new")
+        with pytest.raises(OutputError, match=r"regular|directory"):
+            check_writable(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link", "folder"}
+
+
+def test_writers_do_not_replace_the_file_of_standard_output(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from poets_edge.core.files import write_bytes
+print("printed", flush=True)
+write_bytes(Path(sys.argv[1]), b"")
+"""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1" if Path("/proc/self/fd").exists() else "out.txt")
+    with (tmp_path / "out.txt").open("w") as out:
+        command = [sys.executable, "-c", script, str(tmp_path / "stdout")]
+        ran = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
+    assert "what this command prints goes there" in ran.stderr
+    assert (tmp_path / "out.txt").read_text() == "printed\n" and (tmp_path / "stdout").is_symlink()
