@@ -14,7 +14,7 @@ from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.files import scratch_folder
 from poets_edge.exporting.certificate import certificate_for
-from poets_edge.exporting.serving import LOOPBACK, PageServer, network_address
+from poets_edge.exporting.serving import LOOPBACK, PageServer, check_host, network_address
 from poets_edge.exporting.web import WrittenPage, write_page
 
 _FOLDER = Path("site")
@@ -74,6 +74,8 @@ def command(
     if output_dir is None and output is not None and output.suffix != ".json":
         output_dir, output = output, None  # until version 0.2, --output named the folder
     serving = serve or phone or https or host is not None
+    if host is not None:
+        check_host(host)
     with _folder(output_dir, serving) as folder:
         page = write_page(model, folder)
         if not serving:

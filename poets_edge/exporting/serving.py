@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import http.server
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -22,6 +23,8 @@ from poets_edge.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 _BLOCK = 1 << 16
+_HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})|[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z]{1,15})?", re.ASCII)
+"""IP address of version 4 or 6, or host name."""
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -46,6 +49,13 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
+
+
+def check_host(host: str) -> str:
+    """Return the host. Raises UsageError: it is neither an IP address nor an ASCII host name."""
+    if not _HOST.fullmatch(host):
+        raise UsageError(f"`host` {host!r}: wanted an address or name of this machine, such as {LOOPBACK}.")
+    return host
 
 
 class PageServer(http.server.ThreadingHTTPServer):
@@ -75,12 +85,13 @@ class PageServer(http.server.ThreadingHTTPServer):
             UsageError: the address does not belong to this machine, the port is in use, or the certificate cannot be
                 used.
         """
+        check_host(host)
         self.files = {f"/{name}": folder / name for name in names}
         self._etags: dict[tuple[int, int, int], str] = {}
         context = None if certificate is None else _tls_context(certificate)
         try:
             super().__init__((host, port), _Handler)
-        except (OSError, OverflowError, UnicodeError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # a label of a name may be too long
             reason = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
         if context is not None:

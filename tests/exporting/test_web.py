@@ -23,8 +23,9 @@ from pathlib import Path
 
 import pytest
 
+from poets_edge.errors import UsageError
 from poets_edge.exporting.certificate import certificate_for
-from poets_edge.exporting.serving import PageServer
+from poets_edge.exporting.serving import PageServer, check_host
 from poets_edge.exporting.web import PAGE, RUNTIME_ARCHIVE, write_page
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import ROOT, poets_edge
@@ -238,6 +239,21 @@ def test_server_answers_many_clients_at_once(server: PageServer) -> None:
         answers = list(pool.map(ask, range(clients)))
     assert {status for status, _ in answers} == {200}
     assert sorted(end for _, end in answers)[199] - start[0] < seconds
+
+
+@pytest.mark.parametrize(
+    "host", ["ex\xe4mple", "../../x", "a/b", "a\nb", "[::1]", " ", "", "a" * 254, "\udcff", "*", "https://x"]
+)
+def test_check_host_refuses_what_is_not_a_host(host: str) -> None:
+    with pytest.raises(UsageError, match="`host`"):
+        check_host(host)
+    with pytest.raises(UsageError, match="`host`"):
+        PageServer(Path(), [], host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "fe80::1%eth0", "localhost", "pi-2.local", "192.168.0.20"])
+def test_check_host_accepts_addresses_and_names(host: str) -> None:
+    assert check_host(host) == host
 
 
 def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> None:
