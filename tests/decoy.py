@@ -86,4 +86,6 @@ def _fingerprint(path: Path) -> str:
         return f"link to {path.readlink()}"
     if stat.S_ISDIR(status.st_mode):
         return "folder"
+    if not stat.S_ISREG(status.st_mode):
+        return f"special, {status.st_mode:o}"
     return f"{status.st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"

@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from tests.decoy import Decoy
-from tools.fuzz import archives, devices, graphs, models, photos, records, web
+from tools.fuzz import archives, devices, graphs, models, options, photos, records, web
 from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
@@ -265,8 +265,9 @@ KINDS: dict[str, Callable[[Path, Path, Random], Case]] = {
     "archives": _photo_archive,
     "exclude": _exclude_list,
     "devices": _device,
+    "options": options.make,
 }
-_STRICT_KINDS = ("servers", "archives", "exclude", "devices")
+_STRICT_KINDS = ("servers", "archives", "exclude", "devices", "options")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
@@ -282,7 +283,8 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
         decoys.plant_everywhere(work)
         decoys.watch(work)
         outcome = run(command, work, apart=kind == "run-graphs", limits=STRICT if kind in _STRICT_KINDS else USUAL)
-        if changed := decoys.changed():
+        given = {work / word.partition("=")[2] for word in command} | {work / word for word in command}
+        if changed := [path for path in decoys.changed() if Path(path) not in given]:  # an output may replace a file
             outcome = replace(outcome, kind="touched", detail=changed[0])
         if outcome.is_fault and keep:
             keep.mkdir(parents=True, exist_ok=True)
@@ -290,7 +292,7 @@ def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> O
                 if file.stat().st_size < 100_000:
                     shutil.copy(file, keep / f"{kind}-{seed}-{number}{file.suffix}")
             line = " ".join(command).replace(name, "").replace(str(ROOT), "")
-            print(f"{kind} {number}: {outcome.kind}: {outcome.detail} | {line}", flush=True)
+            print(ascii(f"{kind} {number}: {outcome.kind}: {outcome.detail[-300:]} | {line[:1000]}"), flush=True)
     return outcome
 
 
@@ -334,7 +336,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
     (folder / "work").mkdir()
     _load_all()
     _draw_photos(seeds)
-    if "records" in kinds:
+    if {"records", "options"} & set(kinds):
         measured = [
             "benchmark",
             "seed_graph.tflite",
