@@ -49,6 +49,15 @@ fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 crash-test: $(INSTALLED) ## kill commands KILLS=200 times and at every rename, and look at what they leave
 	$(BIN)/python -m tools.crash --kills $(or $(KILLS),200) --writers 100 --points all
 
+# PART is one of 9, of up to 20 minutes each; MODULE is a path under poets_edge. Without them, what has changed is run.
+mutants: $(INSTALLED) ## plant faults that tests must notice: PART=3 or MODULE=device/metrics.py
+	$(BIN)/python -m tools.mutants $(if $(PART),--part $(PART)) $(if $(MODULE),--module $(MODULE)) --jobs $(or $(JOBS),2) $(MUTANTS_ARGS)
+	$(BIN)/python -m tools.mutants --report
+
+# A survivor may be equivalent to the source, so this reports and does not fail.
+mutants-changed: $(INSTALLED) ## plant a sample of faults in lines that the last 25 commits changed
+	$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 180 --jobs 2
+
 # The outputs of BASE are kept in REFERENCE, so that only the working tree runs again.
 compare: $(INSTALLED) ## run every command with BASE=dbd5ef9 and the working tree, and compare what they write
 	$(BIN)/python -m tools.compare_revisions $(BASE) --reference $(REFERENCE) $(COMPARE_ARGS)

@@ -1,0 +1,123 @@
+"""Tests of mutation testing: the mutants of a source, and a loaded module that becomes one."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.conftest import ROOT
+from tools.mutants.equivalents import EQUIVALENTS
+from tools.mutants.modules import MODULES
+from tools.mutants.mutate import Mutant, mutants
+from tools.mutants.swap import Swap
+
+SOURCE = """
+from dataclasses import dataclass
+
+LIMIT = 3
+
+
+@dataclass(frozen=True)
+class Box:
+    size: int | None = 4
+
+    @property
+    def double(self) -> int | None:
+        return 2 * self.size
+
+
+def check(value: int, most: int = 10) -> int:
+    if value > most:
+        raise ValueError(value)
+    return value + LIMIT
+"""
+
+
+def changes(source: str) -> set[tuple[str, str]]:
+    return {(mutant.before, mutant.after) for mutant in mutants(source)}
+
+
+def test_mutants_of_a_module_plant_one_fault_each() -> None:
+    assert changes(SOURCE) == {
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("size: int | None = 4", "size: int | None = 5"),
+        ("return 2 * self.size", "return 3 * self.size"),
+        ("return 2 * self.size", "return 2 / self.size"),
+        (
+            "def check(value: int, most: int = 10) -> int:",
+            "def check(value: int, most: int = 11) -> int:",
+        ),
+        ("if value > most:", "if value >= most:"),
+        ("if value > most:", "if not value > most:"),
+        ("if value > most:", "if False:"),
+        ("raise ValueError(value)", "pass"),
+        ("return value + LIMIT", "return value - LIMIT"),
+    }
+
+
+def test_mutants_differ_from_the_source_in_the_lines_they_name() -> None:
+    for mutant in mutants(SOURCE):
+        pairs = zip(SOURCE.splitlines(), mutant.source.splitlines(), strict=True)
+        differing = [number for number, (before, after) in enumerate(pairs, 1) if before != after]
+        assert mutant.lines[0] <= differing[0] <= mutant.lines[1]
+        compile(mutant.source, "mutant", "exec")
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "on_import"), [("x = 1\n", 1, True), ("def f():\n    return (\n        1\n    )\n", 2, False)]
+)
+def test_mutants_know_whether_their_statement_runs_on_import(source: str, line: int, on_import: bool) -> None:
+    (mutant,) = mutants(source)
+    assert (mutant.lines[0], mutant.on_import) == (line, on_import)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    (tmp_path / "mutated_module.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("mutated_module")
+    sys.modules.pop("mutated_module", None)
+
+
+def apply(module: ModuleType, after: str) -> None:
+    chosen: Mutant = next(mutant for mutant in mutants(SOURCE) if mutant.after == after)
+    Swap(module).apply(chosen.source, on_import=chosen.on_import)
+
+
+def test_swap_changes_functions_that_were_imported_by_name(module: ModuleType) -> None:
+    check = module.check
+    apply(module, "return value - LIMIT")
+    assert check(5) == 2
+
+
+def test_swap_changes_constants_defaults_and_properties(module: ModuleType) -> None:
+    check, box = module.check, module.Box
+    apply(module, "LIMIT = 4")
+    assert check(5) == 9
+    apply(module, "def check(value: int, most: int = 11) -> int:")
+    assert check(11) == 14  # the other constants of that mutant are those of the source
+    apply(module, "size: int | None = 5")
+    assert box().size == 5
+    apply(module, "return 3 * self.size")
+    assert box(7).double == 21
+
+
+def test_listed_modules_and_tests_exist() -> None:
+    assert not [module for module in MODULES if not (ROOT / "poets_edge" / module).is_file()]
+    assert not [test for tests in MODULES.values() for test in tests if not (ROOT / "tests" / test).is_file()]
+
+
+def test_equivalents_are_mutants_of_their_modules() -> None:
+    stale = [
+        entry
+        for module in {entry.module for entry in EQUIVALENTS}
+        for found in [changes((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))]
+        for entry in EQUIVALENTS
+        if entry.module == module and (entry.before, entry.after) not in found
+    ]
+    assert not stale

@@ -1,0 +1,121 @@
+"""Run mutants: `python -m tools.mutants --part 3`, `--module device/metrics.py`, `--changed BASE`, `--report`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from tools.mutants.equivalents import equivalent
+from tools.mutants.modules import MODULES, PARTS, module_name
+from tools.mutants.mutate import Mutant, mutants
+from tools.mutants.results import REPORT, Result, load, report, save
+from tools.mutants.runner import ROOT, ForkingRunner, run_mutants
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants", description="Plant faults that tests must notice.")
+    parser.add_argument("--part", type=int, choices=range(1, len(PARTS) + 1), help="run the modules of one part")
+    parser.add_argument("--module", action="append", choices=list(MODULES), metavar="PATH", help="run one module")
+    parser.add_argument("--changed", metavar="BASE", help="run a sample of the mutants in lines changed since BASE")
+    parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
+    parser.add_argument("--seconds", type=float, default=1200, metavar="S", help="start none later [default: 1200]")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time [default: 1]")
+    parser.add_argument("--report", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and end")
+    parser.add_argument("--again", action="store_true", help="run modules whose results are up to date, too")
+    given = parser.parse_args()
+    stop_at = time.monotonic() + given.seconds
+    if given.report:
+        REPORT.write_text(report(), encoding="utf-8")
+        print(f"Wrote {REPORT.relative_to(ROOT)}.")
+    elif given.changed:
+        _run_changed(given.changed, given.most, stop_at, given.jobs)
+    else:
+        parts = [PARTS[given.part - 1]] if given.part else PARTS
+        modules = given.module or [module for part in parts for module in part]
+        todo = [module for module in modules if given.again or load(module, fresh=True) is None]
+        # Each in a process of its own: what one module's tests have imported does not change the next one's.
+        for module in todo:
+            if len(modules) == 1:
+                _run_module(module, stop_at, given.jobs)
+            elif time.monotonic() < stop_at:
+                left = f"{stop_at - time.monotonic():.0f}"
+                command = [sys.executable, "-m", "tools.mutants", "--module", module, "--seconds", left]
+                subprocess.run([*command, "--jobs", str(given.jobs), "--again"], cwd=ROOT, check=False)
+
+
+def _run_module(module: str, stop_at: float, jobs: int) -> None:
+    """Run all mutants of a module and keep the results, unless the time ended first."""
+    all_mutants = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
+    results = _run(module, all_mutants, stop_at, jobs)
+    killed = sum(result.killed for result in results)
+    print(f"{module}: {killed} of {len(results)} mutants killed", flush=True)
+    if len(results) == len(all_mutants):
+        save(module, results)
+    else:
+        print(f"{module}: {len(all_mutants) - len(results)} mutants not run; nothing is kept", file=sys.stderr)
+
+
+def _run_changed(base: str, most: int, stop_at: float, jobs: int) -> None:
+    """Run a sample of the mutants in changed lines, drawn with a fixed seed, and list the survivors."""
+    chosen: list[tuple[str, Mutant]] = []
+    for module in MODULES:
+        lines = _changed_lines(base, f"poets_edge/{module}")
+        if lines:
+            source = (ROOT / "poets_edge" / module).read_text(encoding="utf-8")
+            chosen += [(module, mutant) for mutant in mutants(source) if lines & set(range(*_range(mutant)))]
+    if len(chosen) > most:
+        chosen = random.Random(0).sample(chosen, most)
+    killed = total = 0
+    for module in MODULES:
+        of_module = [mutant for owner, mutant in chosen if owner == module]
+        if of_module and time.monotonic() < stop_at:
+            results = _run(module, of_module, stop_at, jobs)
+            killed, total = killed + sum(result.killed for result in results), total + len(results)
+    print(f"{killed} of {total} mutants in lines changed since {base} killed ({len(chosen) - total} not run)")
+
+
+def _run(module: str, chosen: Sequence[Mutant], stop_at: float, jobs: int) -> list[Result]:
+    results: list[Result] = []
+
+    def keep(mutant: Mutant, outcome: str, killer: str) -> None:
+        result = Result(
+            operator=mutant.operator,
+            line=mutant.lines[0],
+            before=mutant.before,
+            after=mutant.after,
+            outcome=outcome,
+            killer=killer,
+        )
+        results.append(result)
+
+    runner = ForkingRunner(module_name(module), chosen, keep, stop_at, jobs)
+    for problem in run_mutants(runner, [f"tests/{test}" for test in MODULES[module]]):
+        print(f"{module}: not used: {problem}", file=sys.stderr)
+    for result in results:
+        if not result.killed and not equivalent(module, result.before, result.after):
+            print(f"{module}:{result.line}: {result.outcome}: {result.before}  ->  {result.after}", flush=True)
+    return results
+
+
+def _range(mutant: Mutant) -> tuple[int, int]:
+    return mutant.lines[0], mutant.lines[1] + 1
+
+
+def _changed_lines(base: str, path: str) -> set[int]:
+    """Return the numbers of the lines of a file that were added or changed since a commit."""
+    diff = subprocess.run(
+        ["git", "diff", "--unified=0", base, "--", path], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    lines: set[int] = set()
+    for start, count in re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", diff, re.MULTILINE):
+        lines |= set(range(int(start), int(start) + int(count or 1)))
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The modules with mathematics and guards, and the test files that must notice faults in them."""
+
+from __future__ import annotations
+
+PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {
+        "device/metrics.py": ("device/test_metrics.py",),
+        "device/paired.py": ("device/test_paired.py",),
+        "device/temperature.py": ("device/test_temperature.py",),
+        "device/predictions.py": ("device/test_predictions.py",),
+        "device/evaluate.py": ("device/test_evaluate.py", "device/test_predictions.py"),
+        "device/classifier.py": ("device/test_classifier.py",),
+    },
+    {
+        "tflite/verify/rules.py": ("tflite/test_rules.py", "tflite/test_shapes.py"),
+        "tflite/verify/shapes.py": ("tflite/test_shapes.py",),
+        "tflite/verify/tables.py": ("tflite/test_tables.py",),
+        "tflite/verify/memory.py": ("tflite/test_rules.py",),
+        "tflite/metadata.py": ("device/test_classifier.py", "quantize/test_float_io.py"),
+        "tflite/write_metadata.py": ("device/test_classifier.py", "quantize/test_float_io.py"),
+    },
+    {
+        "photos/image.py": ("photos/test_image.py", "photos/test_pixels.py"),
+        "photos/archives.py": ("photos/test_archive_members.py",),
+        "photos/decode_budget.py": ("photos/test_decode_budget.py",),
+        "photos/digests.py": ("photos/test_digests.py",),
+        "photos/exclude.py": ("photos/test_exclude.py",),
+        "photos/folds.py": ("photos/test_folds.py",),
+        "photos/minhash.py": ("photos/test_digests.py", "photos/test_pixels.py"),
+        "photos/split.py": ("photos/test_split.py",),
+    },
+    {
+        "training/head.py": ("training/test_head.py",),
+        "training/fold_heads.py": ("training/test_cross_validation.py",),
+        "training/cross_validation.py": ("training/test_cross_validation.py", "training/test_figures.py"),
+        "training/temperature_scaling.py": ("training/test_figures.py",),
+        "training/data.py": ("training/test_figures.py", "training/test_own_test_set.py"),
+        "training/distort.py": ("training/test_tuning.py",),
+    },
+    {
+        "training/fine_tuning/schedule.py": ("training/test_tuning.py",),
+        "training/fine_tuning/options.py": ("training/test_tuning.py", "sweep/test_options.py"),
+        "training/fine_tuning/activations.py": ("training/test_tuning.py", "training/test_cache_keys.py"),
+        "training/fine_tuning/checkpoint.py": ("training/test_tuning.py", "core/test_json_files.py"),
+        "training/fine_tuning/tail.py": ("training/test_tuning.py",),
+        "training/fine_tuning/trainer.py": ("training/test_tuning.py",),
+        "training/fine_tuning/tuning.py": ("training/test_tuning.py",),
+        "training/fine_tuning/views.py": ("training/test_tuning.py",),
+    },
+    {
+        "quantize/activation_statistics.py": ("quantize/test_activation_statistics.py",),
+        "quantize/float_io.py": ("quantize/test_float_io.py",),
+        "quantize/gptq.py": ("quantize/test_gptq.py",),
+        "quantize/write_int8.py": ("quantize/test_int8.py",),
+        "nets/graphdef.py": ("nets/test_graphdef.py", "nets/test_read_graph.py"),
+        "nets/read_graph.py": ("nets/test_read_graph.py",),
+    },
+    {
+        "bench/samples.py": ("bench/test_samples.py",),
+        "bench/ratios.py": ("bench/test_ratios.py", "bench/test_ratio_intervals.py"),
+        "bench/rounds.py": ("bench/test_rounds.py",),
+        "bench/timing.py": ("bench/test_rounds.py", "bench/test_measurement.py"),
+        "bench/measurement.py": ("bench/test_measurement.py",),
+        "sweep/architecture_result.py": ("sweep/test_architecture_result.py",),
+        "sweep/budget.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
+        "sweep/choice.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
+        "sweep/points.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
+        "sweep/trend.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
+    },
+    {
+        "auditing/class_metrics.py": ("auditing/test_rules.py",),
+        "auditing/image_stats.py": ("auditing/test_rules.py",),
+        "auditing/leaks.py": ("auditing/test_rules.py",),
+        "auditing/learning_curve.py": ("auditing/test_learning_curve.py",),
+        "auditing/mislabelled.py": ("auditing/test_rules.py",),
+        "auditing/near_duplicates.py": ("auditing/test_rules.py",),
+        "auditing/orientation.py": ("auditing/test_orientation.py",),
+        "auditing/outliers.py": ("auditing/test_rules.py",),
+        "auditing/thresholds.py": ("auditing/test_thresholds.py",),
+        "exporting/drop.py": ("exporting/test_drop.py",),
+    },
+    {
+        "core/arguments.py": ("core/test_arguments.py",),
+        "core/download.py": ("core/test_download.py", "core/test_guards.py"),
+        "core/files.py": ("core/test_files.py", "core/test_guards.py"),
+        "core/json_checks.py": ("core/test_json_files.py",),
+        "bench/remote/agent.py": ("bench/remote/test_agent.py",),
+        "bench/remote/own_folder.py": ("bench/remote/test_agent.py",),
+    },
+)
+"""Modules under `poets_edge`, each with test files under `tests`, in parts of up to 20 minutes on two free cores."""
+
+MODULES = {module: tests for part in PARTS for module, tests in part.items()}
+
+
+def module_name(module: str) -> str:
+    """Return the dotted name of a module of the list."""
+    return f"poets_edge.{module.removesuffix('.py').replace('/', '.')}"

@@ -1,0 +1,163 @@
+"""The mutants of a module, and the statements that hold their faults."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cosmic_ray.ast import ast_nodes, get_ast
+
+from tools.mutants.operators import operators
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """A module with one fault.
+
+    Attributes:
+        operator: name of the mutation operator.
+        lines: first and last line of the statement that holds the fault, without the body of a compound statement.
+        before, after: the changed source lines, stripped and joined.
+        source: the source of the whole mutated module.
+        on_import: whether the statement runs when the module is imported.
+    """
+
+    operator: str
+    lines: tuple[int, int]
+    before: str
+    after: str
+    source: str
+    on_import: bool
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Yield the mutants of a module that compile, each distinct source once."""
+    statements, skipped = _statements(source), _skipped(source)
+    original, seen, start = source.splitlines(), set[str](), 0
+    for block in get_ast(source).children:
+        code = block.get_code()
+        for name, (line, column), mutated in _mutations(block):
+            statement = _innermost(statements, line)
+            whole = f"{source[:start]}{mutated}{source[start + len(code) :]}"
+            if whole in seen or statement is None or _within(skipped, line, column) or not _compiles(mutated):
+                continue
+            seen.add(whole)
+            before, after = _changed(original, whole.splitlines())
+            yield Mutant(
+                operator=name,
+                lines=(statement.first, statement.last),
+                before=before,
+                after=after,
+                source=whole,
+                on_import=statement.on_import,
+            )
+        start += len(code)
+
+
+def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
+    """Yield operator, position and mutated code of every mutation of a top-level block, which is left unchanged."""
+    for node in list(ast_nodes(block)):
+        for name, operator in operators().items():
+            for index, (position, _) in enumerate(list(operator.mutation_positions(node))):
+                undo = _snapshot(node)
+                whole, mutated = node.parent is not None, operator.mutate(node, index)
+                if whole:
+                    siblings = node.parent.children
+                    place = siblings.index(node)
+                    siblings[place] = mutated
+                    code = block.get_code()
+                    siblings[place] = node
+                else:
+                    code = mutated.get_code()
+                for restored, attribute, value in undo:
+                    setattr(restored, attribute, value)
+                yield name, position, code
+
+
+def _snapshot(node: Any, depth: int = 4) -> list[tuple[Any, str, Any]]:
+    """Return what an operator may change in a node, as (node, attribute, value)."""
+    found = [(node, "value", node.value)] if hasattr(node, "value") else []
+    if hasattr(node, "children"):
+        found.append((node, "children", list(node.children)))
+        if depth:
+            found += [entry for child in node.children for entry in _snapshot(child, depth - 1)]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Statement:
+    first: int
+    last: int
+    on_import: bool
+
+
+def _statements(source: str) -> list[_Statement]:
+    """Return the statements of a module, each without the statements inside it and without decorators."""
+    found = []
+
+    def walk(node: ast.AST, on_import: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = on_import
+            if isinstance(child, ast.stmt):
+                body = [part.lineno for part in ast.walk(child) if isinstance(part, ast.stmt) and part is not child]
+                last = max(child.lineno, min(body) - 1) if body else child.end_lineno or child.lineno
+                found.append(_Statement(first=child.lineno, last=last, on_import=on_import))
+                inner = on_import and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            elif isinstance(child, ast.ExceptHandler):
+                found.append(_Statement(first=child.lineno, last=child.body[0].lineno - 1, on_import=on_import))
+            walk(child, inner)
+
+    walk(ast.parse(source), True)
+    return found
+
+
+def _innermost(statements: list[_Statement], line: int) -> _Statement | None:
+    holders = [statement for statement in statements if statement.first <= line <= statement.last]
+    return max(holders, key=lambda statement: statement.first, default=None)
+
+
+_Span = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _skipped(source: str) -> list[_Span]:
+    """Return the spans where a fault changes nothing: annotations, and what only type checkers read."""
+    spans: list[ast.expr | ast.stmt | None] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            spans.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            spans.append(node.returns)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            spans.append(node)
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or 0))
+        for node in spans
+        if node
+    ]
+
+
+def _within(spans: list[_Span], line: int, column: int) -> bool:
+    return any(first <= (line, column) < last for first, last in spans)
+
+
+def _compiles(code: str) -> bool:
+    try:
+        compile(code, "<mutant>", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
+    """Return the lines that differ between two sources, which differ in one place."""
+    first = next(index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
+    tail = 0
+    while before[-1 - tail] == after[-1 - tail] and min(len(before), len(after)) - tail > first + 1:
+        tail += 1
+    return _joined(before[first : len(before) - tail]), _joined(after[first : len(after) - tail])
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines)

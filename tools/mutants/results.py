@@ -1,0 +1,104 @@
+"""Results of mutants, kept per module, and the report over all modules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from tools.mutants.equivalents import equivalent
+from tools.mutants.modules import MODULES
+from tools.mutants.runner import ROOT
+
+FOLDER = ROOT / "build/mutants"
+REPORT = ROOT / "benchmarks/results/mutants.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A mutant and how it ended: "killed", "timeout", "survived" or "not reached" (by any test)."""
+
+    operator: str
+    line: int
+    before: str
+    after: str
+    outcome: str
+    killer: str = ""
+
+    @property
+    def killed(self) -> bool:
+        return self.outcome in ("killed", "timeout")
+
+
+def key(module: str) -> str:
+    """Return a digest of a module and its tests; a result is kept while it stays."""
+    digest = hashlib.sha256()
+    for path in (ROOT / "poets_edge" / module, *(ROOT / "tests" / test for test in MODULES[module])):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def save(module: str, results: Iterable[Result]) -> None:
+    """Write the results of a module to `build/mutants`."""
+    path = FOLDER / f"{module}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {"key": key(module), "results": [asdict(result) for result in results]}
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def load(module: str, *, fresh: bool) -> list[Result] | None:
+    """Return the results of a module; with `fresh`, None after its source or its tests have changed."""
+    path = FOLDER / f"{module}.json"
+    if not path.exists():
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if fresh and rows["key"] != key(module):
+        return None
+    return [Result(**row) for row in rows["results"]]
+
+
+def report() -> str:
+    """Return the report as Markdown: a row per module, then the survivors, reviewed and not."""
+    rows, reviewed, open_ones = [], [], []
+    total = killed = equivalents = 0
+    for module in MODULES:
+        results = load(module, fresh=False)
+        if results is None:
+            rows.append(f"| `{module}` | not run | | | |")
+            continue
+        alive = [result for result in results if not result.killed]
+        known = [(result, equivalent(module, result.before, result.after)) for result in alive]
+        same = [(result, entry) for result, entry in known if entry]
+        total, killed, equivalents = total + len(results), killed + len(results) - len(alive), equivalents + len(same)
+        share = f"{100 * (len(results) - len(alive)) / max(1, len(results) - len(same)):.0f} %"
+        rows.append(f"| `{module}` | {len(results)} | {len(results) - len(alive)} | {len(same)} | {share} |")
+        reviewed += [f"| `{module}` | `{r.before}` | `{r.after}` | {e.reason} |" for r, e in same if e]
+        open_ones += [f"| `{module}:{r.line}` | `{r.before}` | `{r.after}` | {r.outcome} |" for r, e in known if not e]
+    percent = 100 * killed / max(1, total - equivalents)
+    return "\n".join(
+        [
+            "# Mutation testing",
+            "",
+            "`make mutants` plants one fault at a time in the modules of `tools/mutants/modules.py` (mathematics and",
+            "guards) and runs the test files that belong to the module. Operators of cosmic-ray make the faults, and",
+            "three of `tools/mutants/operators.py`: skip a check, remove a statement, add one to a number. A mutant is",
+            "killed when a test fails.",
+            "",
+            f"**{killed} of {total} mutants killed; {equivalents} are equivalent; {percent:.1f} % of the others.**",
+            "",
+            "| module | mutants | killed | equivalent | killed of the others |",
+            "|---|--:|--:|--:|--:|",
+            *rows,
+            *_table("Equivalent mutants", ("module", "source", "mutant", "reason"), reviewed),
+            *_table("Survivors", ("where", "source", "mutant", "outcome"), open_ones),
+            "",
+        ]
+    )
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[str]) -> list[str]:
+    if not rows:
+        return []
+    rows = [row.replace("||", "\\|\\|") for row in rows]
+    return ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]

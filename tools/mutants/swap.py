@@ -1,0 +1,89 @@
+"""Changing a module that has been imported, so that what refers to it runs a mutant."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Swap:
+    """A loaded module whose functions and values can be replaced in place.
+
+    A forked process takes over every import; a function gets another code object, so that modules that imported it by
+    name, classes that inherit it and decorators that wrap it all call the mutant.
+    """
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+        self._path = str(Path(str(module.__file__)))
+        self._original = dict(
+            _codes(compile(Path(self._path).read_text(encoding="utf-8"), self._path, "exec", dont_inherit=True))
+        )
+        self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
+        for function in gc.get_objects():
+            if isinstance(function, types.FunctionType) and function.__code__.co_filename == self._path:
+                self._functions.setdefault(function.__code__, []).append(function)
+
+    def apply(self, source: str, *, on_import: bool) -> None:
+        """Make the module behave as `source`; `on_import` if statements outside functions differ."""
+        mutated = compile(source, self._path, "exec", dont_inherit=True)
+        codes = dict(_codes(mutated))
+        for key, before in self._original.items():
+            if key in codes and codes[key] != before:
+                for function in self._functions.get(before, ()):
+                    function.__code__ = codes[key]
+        if on_import:
+            loaded = {name: value for name, value in vars(self._module).items() if name.startswith("__")}
+            exec(mutated, loaded)
+            self._replace_values(loaded)
+
+    def _replace_values(self, loaded: dict[str, Any]) -> None:
+        spaces = [
+            vars(module)
+            for name, module in list(sys.modules.items())
+            if name.split(".")[0] in ("poets_edge", "tests") or module is self._module
+        ]
+        for name, value in loaded.items():
+            before = vars(self._module).get(name)
+            if name.startswith("__") or isinstance(value, types.ModuleType) or before is None:
+                continue
+            if isinstance(value, type):
+                if value.__module__ == self._module.__name__:
+                    _replace_members(before, value)
+            elif isinstance(before, types.FunctionType):
+                _replace_defaults(before, value)
+            elif type(before) is not type(value) or repr(before) != repr(value):
+                for space in spaces:
+                    for key in [key for key, old in space.items() if old is before]:
+                        space[key] = value
+
+
+def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:
+    """Yield (path of names, code object) of what a code object defines; equal names are counted."""
+    counts: dict[str, int] = {}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            counts[constant.co_name] = counts.get(constant.co_name, 0) + 1
+            key = (*path, constant.co_name, counts[constant.co_name])
+            yield key, constant
+            yield from _codes(constant, key)
+
+
+def _replace_defaults(before: types.FunctionType, after: Any) -> None:
+    if isinstance(after, types.FunctionType):
+        before.__defaults__, before.__kwdefaults__ = after.__defaults__, after.__kwdefaults__
+
+
+def _replace_members(before: Any, after: type) -> None:
+    for name, value in vars(after).items():
+        old = vars(before).get(name)
+        if isinstance(old, types.FunctionType):
+            _replace_defaults(old, value)
+        elif isinstance(old, staticmethod | classmethod):
+            _replace_defaults(old.__func__, value.__func__)  # type: ignore[arg-type]
+        elif not name.startswith("__") and isinstance(old, int | float | str | tuple) and old != value:
+            setattr(before, name, value)
