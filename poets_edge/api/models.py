@@ -96,7 +96,7 @@ def evaluate(
     return evaluate_scorer(
         open_scorer(model, labels),
         convert(as_photo_path(image_dir), Location, "image_dir"),
-        split=convert(split, Literal["training", "validation", "test", "all"] | None, "split"),
+        split=convert(split, Literal["training", "validation", "test", "unseen", "all"] | None, "split"),
         percentages=percentages,
         recursive=recursive,
         reporter=reporter,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import poets_edge
+from poets_edge.bench.accuracy import EvaluatedPhotos, ModelAccuracy, accuracy_of, evaluate_models
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, measure_variants, measurements_of
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
@@ -17,8 +18,7 @@ from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.files import distinct_names
 from poets_edge.core.tabular import Tabular
 from poets_edge.device.classifier import Classifier
-from poets_edge.device.evaluate import EvaluatedSplit, evaluate
-from poets_edge.device.metrics import Evaluation
+from poets_edge.device.evaluate import EvaluatedSplit
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import Location
@@ -63,41 +63,6 @@ class BenchmarkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreCheck:
-    """Comparison of the scores of a model on a device with its scores on this machine.
-
-    Attributes:
-        photos: number of photos that both machines could read.
-        agreement: fraction of these photos with equal labels, 0 to 1.
-        difference: maximum absolute difference of the scores.
-    """
-
-    photos: int
-    agreement: float
-    difference: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelAccuracy:
-    """Accuracy of a model.
-
-    Attributes:
-        evaluation: evaluation on the photos.
-        agreement: fraction of the photos, 0 to 1, to which the float32 file of the same graph assigns the same label;
-            None without a float32 file.
-        check: comparison with the scores on this machine; None unless another device was measured.
-    """
-
-    evaluation: Evaluation
-    agreement: float | None
-    check: ScoreCheck | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        checked = {"checked": asdict(self.check)} if self.check else {}
-        return {**self.evaluation.to_json(), "agreement_with_float": self.agreement, **checked}
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkResult(Tabular):
     """Result of `benchmark`.
 
@@ -105,12 +70,14 @@ class BenchmarkResult(Tabular):
         machine: facts about the device; see `machine_facts`.
         measurements: one measurement per model and number of threads, in the order of the models.
         accuracy: accuracy of each model; empty without photos.
+        photos: the photos on which it was measured; None without photos.
         host: the device that was measured; "" for this machine.
     """
 
     machine: dict[str, Any]
     measurements: tuple[Measurement, ...]
     accuracy: dict[Path, ModelAccuracy] = field(default_factory=dict)
+    photos: EvaluatedPhotos | None = None
     warnings: tuple[str, ...] = ()
     host: str = ""
 
@@ -162,6 +129,7 @@ class BenchmarkResult(Tabular):
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": self.machine,
             "warnings": list(self.warnings),
+            **({"evaluated": self.photos.to_json()} if self.photos else {}),
             "results": results,
             **({"host": self.host} if self.host else {}),
         }
@@ -185,7 +153,10 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     reporter = reporter or Silent()
     check_models(options)
     machine = machine_facts()
-    predictions = predict(options, reporter)
+    evaluations = evaluate_models(
+        options.models, options.image_dir, split=options.split, labels=options.labels, reporter=reporter
+    )
+    predictions = {model: result.predictions for model, result in evaluations.items()}
     variants = variants_of(options.models, thread_counts(options.threads, machine))
     log = RoundLog()
     disturbances = measure_variants(variants, options.timing, stage_photos(predictions), reporter, log=log)
@@ -194,7 +165,8 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     result = BenchmarkResult(
         machine=machine,
         measurements=measurements,
-        accuracy=accuracy_of(options, predictions),
+        accuracy=accuracy_of(predictions, evaluations),
+        photos=EvaluatedPhotos.of(options.image_dir, list(evaluations.values())),
         warnings=tuple(result_warnings(machine, measurements, disturbances)),
     )
     for warning in result.warnings:
@@ -218,32 +190,9 @@ def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[in
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
-def predict(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
-    """Return the predictions of each model for the photos; empty without photos."""
-    if options.image_dir is None:
-        return {}
-    return {
-        model: evaluate(
-            Classifier(model, labels=options.labels), options.image_dir, split=options.split, reporter=reporter
-        ).predictions
-        for model in dict.fromkeys(options.models)
-    }
-
-
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
     """Return the photos for timing decoding and resizing; empty without predictions."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
-
-
-def accuracy_of(options: BenchmarkOptions, predictions: Mapping[Path, Predictions]) -> dict[Path, ModelAccuracy]:
-    """Return the accuracy of each model, computed from its predictions."""
-    classifiers = {model: Classifier(model, labels=options.labels) for model in predictions}
-    found = {}
-    for model, scores in predictions.items():
-        twin = _float_twin(classifiers[model], classifiers)
-        agreement = scores.agreement(predictions[twin]) if twin else None
-        found[model] = ModelAccuracy(evaluation=scores.evaluation(classifiers[model].labels), agreement=agreement)
-    return found
 
 
 def result_warnings(
@@ -259,15 +208,3 @@ def result_warnings(
     if machine["emulated"]:
         found.append("this is an emulator: its times say nothing about any device.")
     return [*found, *disturbances, *(warning for measurement in measurements for warning in measurement.warnings())]
-
-
-def _float_twin(model: Classifier, others: Mapping[Path, Classifier]) -> Path | None:
-    """Return the float32 file among `others` that was exported from the same graph as `model`; None without one."""
-
-    def graph(classifier: Classifier) -> Any:
-        return (classifier.metadata.facts.get("training") or {}).get("graph_sha256")
-
-    for path, other in others.items():
-        if other.metadata.facts.get("quantization") == "float32" and graph(other) and graph(other) == graph(model):
-            return path
-    return None

@@ -251,7 +251,9 @@ def _print(results: Sequence[BenchmarkResult]) -> None:
         heading += ["as here"] if any(result.host for result in results) else []
         several = len(results) > 1
         rows = [row for rows in zip(*(_accuracy(result, several) for result in results), strict=True) for row in rows]
-        click.echo("\n" + table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
+        photos = next(result.photos for result in results if result.photos)
+        click.echo(f"\naccuracy on {photos}:")
+        click.echo(table([["model", *(["device"] if several else []), *heading], *rows], left=1 + several))
 
 
 def _table(

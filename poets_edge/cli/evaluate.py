@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import click
 
-from poets_edge.api.models import evaluate
+from poets_edge.api.models import open_scorer
 from poets_edge.cli.command import argument, subcommand
 from poets_edge.cli.options import (
     PHOTOS,
@@ -26,9 +26,11 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.core.files import distinct_names
 from poets_edge.core.wording import percent
-from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult, compare_results
+from poets_edge.device.compare_models import compare_results, evaluate_together
+from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.paired import Paired
+from poets_edge.photos.address import as_photo_path
 from poets_edge.photos.split import SplitConfig
 
 
@@ -50,7 +52,7 @@ from poets_edge.photos.split import SplitConfig
     nargs=-1,
     type=PHOTOS,
 )
-@split_option("Photos to score.", show_default="test for the training photos, else all")
+@split_option("Photos to score.", show_default="photos the model has not learned from")
 @percentage_options(None, show_default="as trained, else 10")
 @recursive_option
 @labels_option
@@ -73,8 +75,9 @@ def command(
 ) -> None:
     """Measure the accuracy of models on photos whose class is known.
 
-    Of the photos a model was trained on, only the test set is scored; of other folders every photo. Models are compared
-    photo by photo, with a test of whether the difference is statistically significant.
+    Photos that a model has learned from are recognised by their contents, also under other names, and are not scored
+    unless --split requests them. Several models are scored on the photos that none of them has learned from, and are
+    compared photo by photo, with a test of whether the difference is statistically significant.
     """
     models, folders = models_and_rest(arguments, graph)
     percentages = None
@@ -84,21 +87,14 @@ def command(
             testing=default.testing if testing is None else testing,
             validation=default.validation if validation is None else validation,
         )
-    folder, terminal = one_folder(folders, image_dir), Terminal(quiet)
-    results: list[EvaluateResult] = []
-    for model in models:
-        results.append(
-            evaluate(
-                model,
-                folder,
-                # The split of the first model, so that all models are scored on equal photos.
-                split=results[0].split if results else cast("EvaluatedSplit | None", split),
-                labels=labels,
-                percentages=percentages,
-                recursive=recursive,
-                reporter=terminal,
-            )
-        )
+    results = evaluate_together(
+        [open_scorer(model, labels) for model in models],
+        as_photo_path(one_folder(folders, image_dir)),
+        split=cast("EvaluatedSplit | None", split),
+        percentages=percentages,
+        recursive=recursive,
+        reporter=Terminal(quiet),
+    )
     paired = [compare_results(result, results[0]) for result in results[1:]]
     facts = [result.to_json() for result in results]
     if len(results) == 1:
@@ -113,12 +109,15 @@ def command(
 
 def _print(result: EvaluateResult) -> None:
     click.echo(f"{_what(result)}: {accuracy_text(result.evaluation)}")
+    for line in _overlap_lines(result):
+        click.echo(line)
     click.echo(f"cross entropy: {result.evaluation.cross_entropy:.4f}\n")
     click.echo(_matrix(result.evaluation))
 
 
 def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], paired: Sequence[Paired]) -> None:
-    click.echo(f"{_what(results[0])}:\n")
+    same = len({_what(result) for result in results}) == 1
+    click.echo(f"{_what(results[0]) if same else 'accuracy on photos that none of the models has learned from'}:\n")
     rows = []
     for name, result in zip(names, results, strict=True):
         low, high = result.evaluation.interval
@@ -132,15 +131,30 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
             ]
         )
     click.echo(table([["model", "accuracy", "95 % interval", "N", "cross entropy"], *rows]) + "\n")
+    for name, result in zip(names, results, strict=True):
+        for line in _overlap_lines(result):
+            click.echo(f"{name}: {line}")
     for name, one in zip(names[1:], paired, strict=True):
         click.echo(f"{name} compared with {names[0]}, on {one.photos} photos: {one}.")
 
 
 def _what(result: EvaluateResult) -> str:
+    """Return which photos were evaluated, and how many were not."""
     if result.split == "all":
         return "accuracy on all photos"
+    which = "photos that the model has not learned from" if result.split == "unseen" else f"the {result.split} set"
     others = f" ({result.excluded} photos of other splits skipped; --split all includes them)"
-    return f"accuracy on the {result.split} set{others if result.excluded else ''}"
+    return f"accuracy on {which}{others if result.excluded else ''}"
+
+
+def _overlap_lines(result: EvaluateResult) -> list[str]:
+    """Return how many of the photos the model has learned from, and its accuracy on the others."""
+    if not result.overlap:
+        return []
+    line = f"the model was {result.overlap}"
+    if result.learned.all():
+        return [f"{line}: expect it to be less accurate on new ones"]
+    return [f"{line}; on the other {result.unseen.count}: {accuracy_text(result.unseen)}" if result.unseen else line]
 
 
 def _matrix(evaluation: Evaluation) -> str:

@@ -168,7 +168,7 @@ def split_option(help: str, show_default: str) -> Callable[[_Function], _Functio
     return option(
         "--split",
         "split",
-        type=click.Choice([*SPLIT_NAMES, "all"]),
+        type=click.Choice([*SPLIT_NAMES, "unseen", "all"]),
         old=("--set",),
         section=PHOTOS_SECTION,
         help=help,

@@ -1,30 +1,39 @@
-"""Accuracy of a model on a folder of labelled photos."""
+"""Accuracy of models on a folder of labelled photos.
+
+An accuracy says something about new photos only if the model has not learned from the photos that it was measured on.
+A model of `train` knows its photos by their contents (see `poets_edge.photos.known_photos`), so they are recognised
+under other names and in other folders.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from poets_edge.core.tabular import Tabular
 from poets_edge.core.wording import counted
 from poets_edge.device.classifier import Classifier, Scorer
 from poets_edge.device.metrics import Evaluation
-from poets_edge.device.paired import Paired, compare_paired
-from poets_edge.device.predictions import Predictions, score_photos
+from poets_edge.device.overlap import TrainingOverlap, is_learned, photos_of_model, splits_of, was_trained_on
+from poets_edge.device.predictions import Predictions, score_chosen
 from poets_edge.device.staleness import stale_line
 from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location
-from poets_edge.photos.exclude import exclusions_of_training
+from poets_edge.photos.exclude import Exclusions, exclusions_of_training
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.minhash import overlap, sketch_now
-from poets_edge.photos.split import SplitConfig, SplitName
+from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos
+from poets_edge.photos.split import SPLIT_NAMES, SplitConfig, SplitName
 from poets_edge.photos.split import split as assign_splits
+from poets_edge.photos.table import PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter, Silent
 
-EvaluatedSplit: TypeAlias = SplitName | Literal["all"]
+EvaluatedSplit: TypeAlias = SplitName | Literal["unseen", "all"]
+
+_TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +41,13 @@ class EvaluateResult(Tabular):
     """The accuracy of a model on a folder of labelled photos.
 
     Attributes:
-        split: the split that was evaluated.
-        excluded: number of the folder's photos that are in other splits.
+        split: the split that was evaluated; "unseen" for photos that the model has not learned from.
+        excluded: number of the folder's photos that were not evaluated.
         labels: the model's labels.
         evaluation: accuracy, recall and confusion matrix.
-        predictions: scores of the model for each photo.
+        predictions: scores of the model for each evaluated photo.
+        learned: whether the model has learned from each evaluated photo, or was validated on it, bool [photos].
+        overlap: number of photos that the model was trained and validated on.
     """
 
     split: EvaluatedSplit
@@ -44,6 +55,8 @@ class EvaluateResult(Tabular):
     labels: tuple[str, ...]
     evaluation: Evaluation
     predictions: Predictions
+    learned: npt.NDArray[np.bool_]
+    overlap: TrainingOverlap
 
     def rows(self) -> list[dict[str, Any]]:
         """Return number of photos and recall of each class, for `pandas.DataFrame(result.rows())`."""
@@ -66,13 +79,47 @@ class EvaluateResult(Tabular):
         """95 % Wilson interval of the accuracy."""
         return self.evaluation.interval
 
+    @property
+    def unseen(self) -> Evaluation | None:
+        """Evaluation on the photos that the model has not learned from; None if these are all photos or none."""
+        return (
+            self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
+        )
+
+    def take(self, rows: Rows) -> EvaluateResult:
+        """Return the result for some of the evaluated photos."""
+        predictions = self.predictions.take(rows)
+        return replace(
+            self,
+            excluded=self.excluded + len(self.learned) - len(rows),
+            evaluation=predictions.evaluation(self.labels),
+            predictions=predictions,
+            learned=self.learned[rows],
+        )
+
+    def correct_by_name(self, *, unseen: bool) -> dict[str, bool]:
+        """Return whether each photo was classified correctly, by its name.
+
+        Args:
+            unseen: leave out photos that the model has learned from.
+        """
+        correct = self.predictions.correct(self.labels).tolist()
+        return {
+            photo.name: right
+            for photo, right, learned in zip(self.predictions.photos, correct, self.learned.tolist(), strict=True)
+            if not (unseen and learned)
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-compatible values, as printed by `evaluate --json`."""
+        unseen = self.unseen
         return {
             "set": self.split,
             "left_out": self.excluded,
+            "learned_from": self.overlap.to_json(),
             "labels": list(self.labels),
             **self.evaluation.to_json(),
+            **({"unseen": unseen.to_json()} if unseen else {}),
             "unreadable": list(self.predictions.unreadable),
             "misclassified": [mistake.to_json() for mistake in self.predictions.misclassified(self.labels)],
         }
@@ -89,84 +136,133 @@ def evaluate(
 ) -> EvaluateResult:
     """Score the photos of a folder and compare the answers with the names of their class folders.
 
-    If `image_dir` is the folder that the model was trained on, the exclusions and label corrections of the training
-    apply to its photos.
+    Photos that the model was trained or validated on are recognised by their contents and, unless `split` requests
+    them, are not evaluated. If none remain, the validation photos are evaluated.
+
+    The exclusions and label corrections of the training apply to the photos of the training folder.
 
     Args:
         image_dir: folder, archive or address with one folder of photos per class.
-        split: "training", "validation" or "test", assigned as `train` assigns them, or "all"; by default "test" for
-            the folder that the model was trained on, and "all" for any other folder.
+        split: "training", "validation" or "test", as the folder is divided or as the model knows its photos;
+            "unseen", the photos that the model has not learned from; or "all". By default "test" for a folder that is
+            divided into train/, val/ and test/ or by `percentages`, and "unseen" for any other folder.
         percentages: sizes of the splits; by default the sizes used in training, if they are known, else 10 and 10.
         recursive: include photos in subfolders of the class folders.
 
     Raises:
-        DatasetError: no photo of the split can be read, or a class is not among the model's labels.
+        DatasetError: no photo of the split can be read, the model has learned from all of them, or a class is not among
+            the model's labels.
         ModelError, RuntimeMissingError: the model cannot be run.
     """
     reporter = reporter or Silent()
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
-    folder = scan(image_dir, recursive=recursive)
+    folder, known = scan(image_dir, recursive=recursive), photos_of_model(scorer)
     exclusions = exclusions_of_training(scorer.facts.get("training") or scorer.facts, folder.photos.names)
-    needs_origin = bool(exclusions) or (split is None and not folder.set_folders and not percentages)
-    trained_on = needs_origin and _was_trained_on(folder.photos, scorer.facts)
-    if trained_on and exclusions:
+    by_name = known is None and was_trained_on(folder.photos, scorer.facts)
+    if by_name and exclusions:
         folder = exclusions.apply(folder)
-        reporter.note(
-            f"as at training, {counted(len(exclusions.leave_out), 'photo')} excluded and"
-            f" {len(exclusions.belongs_to)} counted as another class"
-        )
-    if split is None:
-        split = "test" if folder.set_folders or percentages or trained_on else "all"
-    photos = _photos_of(split, folder.photos, percentages or _percentages_of(scorer.facts))
+        reporter.note(_exclusions_line(exclusions))
+    divided = bool(folder.set_folders or percentages or by_name)
+    wanted: EvaluatedSplit = split or ("test" if divided else "unseen" if known else "all")
+    photos, of_name = _candidates(folder.photos, wanted, percentages or _percentages_of(scorer.facts), known, divided)
     if not photos:
         raise DatasetError(
-            f"{image_dir}: no photo is in the {split} set. Choose another: `split`=all takes every photo."
+            f"{image_dir}: no photo is in the {wanted} set. Choose another: `split`=all takes every photo."
         )
+
+    def choose(photo: Photo, digest: bytes) -> bool:
+        if known is None or (split is not None and wanted != "unseen" and not of_name):
+            return True
+        number = known.split(digest)
+        if of_name:
+            return (SPLIT_NAMES[number] if number >= 0 else of_name[photo.name]) == wanted
+        return number != _TRAINING
+
     with reporter.progress("scoring", len(photos)) as advance:
-        predictions = score_photos(photos, scorer.clone, advance=advance)
-    for problem in predictions.unreadable:
+        found = score_chosen(photos, scorer.clone, choose, advance=advance)
+    for problem in found.predictions.unreadable:
         reporter.warn(f"left out: {problem}")
-    if not predictions.photos:
-        raise DatasetError(f"{image_dir}: no photo of the {split} set can be read.")
+    predictions = found.predictions
+    splits, skipped = splits_of(found.digests, known), splits_of(found.skipped, known)
+    if known and exclusions and (np.append(splits, skipped) >= 0).any():
+        predictions, rows = _apply(exclusions, predictions)
+        splits = splits[rows]
+        reporter.note(_exclusions_line(exclusions))
+    overlap = TrainingOverlap.of(np.append(splits, skipped), known, scorer.facts)
+    if split is None or split == "unseen":
+        rows, wanted = _unseen(splits, wanted, overlap)
+    else:
+        rows = np.arange(len(splits))
+    if not len(rows):
+        raise DatasetError(_nothing_left(image_dir, wanted, overlap))
+    if line := overlap.warning:
+        reporter.warn(line)
+    evaluated = predictions.take(rows)
     return EvaluateResult(
-        split=split,
-        excluded=len(folder.photos) - len(photos),
+        split=wanted,
+        excluded=len(folder.photos) - len(rows) - len(predictions.unreadable),
         labels=scorer.labels,
-        evaluation=predictions.evaluation(scorer.labels),
-        predictions=predictions,
+        evaluation=evaluated.evaluation(scorer.labels),
+        predictions=evaluated,
+        learned=is_learned(splits[rows]),
+        overlap=overlap,
     )
 
 
-def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
-    """Compare the results of two models on the photos that both have scored.
+def _candidates(
+    photos: PhotoTable, wanted: EvaluatedSplit, config: SplitConfig, known: KnownPhotos | None, divided: bool
+) -> tuple[Sequence[Photo], Mapping[str, SplitName]]:
+    """Return the photos that may be in a split.
 
-    Raises:
-        DatasetError: the results have no photo in common.
+    Returns:
+        The photos; and the split of each by its name, which applies to photos that the model does not know. It is empty
+        if the photos are divided by folders or percentages, and the first value has the photos of the split only.
     """
-    correct, expected = (
-        dict(zip((photo.name for photo in one.predictions.photos), one.predictions.correct(one.labels), strict=True))
-        for one in (result, reference)
+    if wanted not in SPLIT_NAMES:
+        return photos, {}
+    of_name = assign_splits(photos, config)
+    if divided or known is None:
+        return [photo for photo in photos if of_name[photo.name] == wanted], {}
+    return photos, of_name
+
+
+def _unseen(
+    splits: SplitNumbers, wanted: EvaluatedSplit, overlap: TrainingOverlap
+) -> tuple[npt.NDArray[np.int64], EvaluatedSplit]:
+    """Return the rows of photos that the model has not learned from, and the name of their split."""
+    unseen = ~is_learned(splits)
+    if overlap:
+        unseen &= splits != UNCHECKED
+    if not unseen.any():
+        return np.flatnonzero(splits == _VALIDATION), "validation"
+    if wanted == "unseen":
+        wanted = "test" if (splits[unseen] == _TEST).all() else "unseen" if overlap else "all"
+    return np.flatnonzero(unseen), wanted
+
+
+def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: TrainingOverlap) -> str:
+    if overlap:
+        return (
+            f"{image_dir}: the model was {overlap}, so none is left to evaluate it on. Give photos that it has not"
+            " learned from; `split`=all evaluates it on these, which says little about new ones."
+        )
+    return f"{image_dir}: no photo of the {wanted} set can be read."
+
+
+def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
+    """Return predictions without the excluded photos, with the others in their classes, and their rows."""
+    rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
+    kept = predictions.take(rows)
+    of = exclusions.belongs_to
+    return replace(kept, photos=tuple(replace(one, label=of.get(one.name, one.label)) for one in kept.photos)), rows
+
+
+def _exclusions_line(exclusions: Exclusions) -> str:
+    return (
+        f"as at training, {counted(len(exclusions.leave_out), 'photo')} excluded and"
+        f" {len(exclusions.belongs_to)} counted as another class"
     )
-    common = sorted(correct.keys() & expected.keys())
-    if not common:
-        raise DatasetError("no photo was scored with both models: they divide the folder differently.")
-    return compare_paired(np.array([correct[name] for name in common]), np.array([expected[name] for name in common]))
-
-
-def _photos_of(split: EvaluatedSplit, photos: Sequence[Photo], percentages: SplitConfig) -> list[Photo]:
-    if split == "all":
-        return list(photos)
-    splits = assign_splits(photos, percentages)
-    return [photo for photo in photos if splits[photo.name] == split]
-
-
-def _was_trained_on(photos: Sequence[Photo], facts: Mapping[str, Any]) -> bool:
-    """Return whether the model was trained on some of the photos, according to its facts."""
-    training = facts.get("training") or facts
-    if "photos_sketch" not in training:
-        return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none
-    return overlap(training["photos_sketch"], sketch_now(photos))
 
 
 def _percentages_of(facts: Mapping[str, Any]) -> SplitConfig:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,9 +17,10 @@ from poets_edge.core.parallel import run_parallel
 from poets_edge.device.classifier import Classifier, Scorer, Scores
 from poets_edge.device.metrics import Evaluation, evaluate_scores
 from poets_edge.errors import DatasetError, PhotoError
-from poets_edge.photos.image import open_photo
+from poets_edge.photos.folder import read_contents
+from poets_edge.photos.image import read_photo
 from poets_edge.photos.image_cache import ImageCache
-from poets_edge.photos.table import Photo, PhotoTable, class_numbers
+from poets_edge.photos.table import Digest, Photo, PhotoTable, Rows, class_numbers
 from poets_edge.tflite.read_model import ModelSource, read_model
 
 Name = TypeVar("Name", bound=str)
@@ -55,6 +57,10 @@ class Predictions:
     photos: Sequence[Photo]
     scores: npt.NDArray[np.float32]
     unreadable: tuple[str, ...]
+
+    def take(self, rows: Rows) -> Predictions:
+        """Return the predictions of some rows, in the order of `rows`."""
+        return replace(self, photos=tuple(self.photos[row] for row in rows.tolist()), scores=self.scores[rows])
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
         """Return accuracy, recall and confusion matrix. Raises DatasetError if a photo's class is not in `labels`."""
@@ -109,22 +115,64 @@ def score_photos(
     Raises:
         ModelError: the model cannot be loaded.
     """
+    return score_chosen(photos, make_scorer, lambda photo, digest: True, workers=workers, advance=advance).predictions
 
-    def score(photo: Photo, scorer: Scorer) -> npt.NDArray[np.float32] | PhotoError:
+
+@dataclass(frozen=True)
+class ChosenPredictions:
+    """Scores of a model for photos that were chosen by their contents.
+
+    Attributes:
+        predictions: scores of the chosen photos.
+        digests: SHA-256 of each of them, uint8 [photos, 32].
+        skipped: SHA-256 of each photo that was not chosen, uint8 [skipped photos, 32].
+    """
+
+    predictions: Predictions
+    digests: Digest
+    skipped: Digest
+
+
+def score_chosen(
+    photos: Sequence[Photo],
+    make_scorer: Callable[[], Scorer],
+    choose: Callable[[Photo, bytes], bool],
+    *,
+    workers: int | None = None,
+    advance: Callable[[int], object] = lambda amount: None,
+) -> ChosenPredictions:
+    """Score photos like `score_photos`, but only the photos that a function chooses. Each photo is read once.
+
+    Args:
+        choose: function of a photo and the SHA-256 of its contents.
+    """
+
+    def score(photo: Photo, scorer: Scorer) -> tuple[bytes, npt.NDArray[np.float32] | PhotoError | None]:
         try:
-            return scorer.scores(open_photo(photo))
+            contents = read_contents(photo)
+            digest = hashlib.sha256(contents).digest()
+            chosen = choose(photo, digest)
+            return digest, scorer.scores(read_photo(contents, name=str(photo.path))) if chosen else None
         except PhotoError as error:
-            return error
+            return b"", error
 
     results = []
-    for result in run_parallel(photos, make_scorer, score, workers=workers):
-        results.append(result)
+    for photo, (digest, result) in run_parallel(photos, make_scorer, score, workers=workers):
+        results.append((photo, digest, result))
         advance(1)
-    read = [(photo, scores) for photo, scores in results if not isinstance(scores, PhotoError)]
-    unreadable = tuple(str(error) for _, error in results if isinstance(error, PhotoError))
-    width = len(make_scorer().labels) if not read else len(read[0][1])
-    stacked = np.stack([scores for _, scores in read]) if read else np.zeros((0, width), np.float32)
-    return Predictions(tuple(photo for photo, _ in read), stacked, unreadable)
+    read = [(photo, digest, result) for photo, digest, result in results if isinstance(result, np.ndarray)]
+    unreadable = tuple(str(result) for _, _, result in results if isinstance(result, PhotoError))
+    width = len(make_scorer().labels) if not read else len(read[0][2])
+    stacked = np.stack([scores for _, _, scores in read]) if read else np.zeros((0, width), np.float32)
+    return ChosenPredictions(
+        Predictions(tuple(photo for photo, _, _ in read), stacked, unreadable),
+        _stacked([digest for _, digest, _ in read]),
+        _stacked([digest for _, digest, result in results if result is None]),
+    )
+
+
+def _stacked(digests: Sequence[bytes]) -> Digest:
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), hashlib.sha256().digest_size)
 
 
 def score_models(

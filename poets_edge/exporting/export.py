@@ -23,6 +23,7 @@ from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
+from poets_edge.photos.known_photos import known_photos
 from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
@@ -256,6 +257,8 @@ def _facts(
         )
         if key in record
     }
+    if known := known_photos(record or {"photo_sets": source.frozen.photo_sets}):
+        training["photo_sets"] = known.for_model().to_json()
     if exclusions := Exclusions.from_json(record.get("exclude") or {}):
         training["exclude_hashes"] = exclusions.to_facts()
     if tuned := record.get("fine_tuning"):  # the learning curve is stored in the record only

@@ -9,7 +9,7 @@ from typing import Any
 
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError
-from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, placeholder_shape
+from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, photo_sets_of, placeholder_shape
 
 # The codelab's Inception graph takes images at node `Mul`, after its nodes for decoding and scaling.
 _INPUTS = ("input", "Mul")
@@ -75,6 +75,7 @@ class FrozenGraph:
         input_name, output_name: names of the input and output nodes.
         size: (height, width) of the input, pixels.
         labels: class names in the graph; () if it has none.
+        photo_sets: photos of the training run, in the format of `KnownPhotos.to_json`; None if the graph has none.
         sha256: checksum of the file, hexadecimal.
     """
 
@@ -84,6 +85,7 @@ class FrozenGraph:
     output_name: str
     size: tuple[int, int]
     labels: tuple[str, ...]
+    photo_sets: dict[str, Any] | None
     sha256: str
 
 
@@ -110,7 +112,9 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     if name := not_finite(graph):
         raise ModelError(f"{path}: its weights {name!r} hold NaN or infinity. Train again, or copy it again.")
     digest = hashlib.sha256(content).hexdigest()
-    return FrozenGraph(path, graph, inputs[0], outputs[-1], (shape[1], shape[2]), labels_of(graph), digest)
+    size = (shape[1], shape[2])
+    photo_sets = photo_sets_of(graph, str(path))
+    return FrozenGraph(path, graph, inputs[0], outputs[-1], size, labels_of(graph), photo_sets, digest)
 
 
 def _check_operations(graph: Any, path: Path) -> None:

@@ -6,6 +6,7 @@ takes seconds.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -18,11 +19,16 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32, DT_STRING
 
-from poets_edge.errors import ModelError
+from poets_edge.core.json_checks import check, parse_json
+from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.layers import BOTTLENECK
+from poets_edge.photos import known_photos
+from poets_edge.photos.known_photos import KnownPhotos
 
 LABELS = "poets_edge/labels"
 """Name of an unused constant with the class names, in the order of the output."""
+PHOTO_SETS = "poets_edge/photo_sets"
+"""Name of an unused constant with the digests of the photos that the graph was trained on."""
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
@@ -88,6 +94,34 @@ def labels_of(graph: Any) -> tuple[str, ...]:
         if node.name == LABELS and node.op == "Const":
             return tuple(label.decode("utf-8", errors="replace") for label in node.attr["value"].tensor.string_val)
     return ()
+
+
+def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
+    """Return a copy of a graph with the photos of its training run, by their contents, in an unused constant."""
+    marked = copy_of(graph)
+    node = marked.node.add(name=PHOTO_SETS, op="Const")
+    node.attr["dtype"].type = DT_STRING
+    tensor = node.attr["value"].tensor
+    tensor.dtype = DT_STRING
+    tensor.tensor_shape.dim.add(size=1)
+    tensor.string_val.append(json.dumps(known.to_json()).encode())
+    return marked
+
+
+def photo_sets_of(graph: Any, source: str) -> dict[str, Any] | None:
+    """Return the photos that `with_photo_sets` stored in a graph, as JSON-compatible values; None if there are none.
+
+    Raises:
+        ModelError: they are damaged.
+    """
+    for node in graph.node:
+        if node.name == PHOTO_SETS and node.op == "Const" and node.attr["value"].tensor.string_val:
+            try:
+                value = check(parse_json(node.attr["value"].tensor.string_val[0]), known_photos.PHOTO_SETS)
+            except RecordError as error:
+                raise ModelError(f"{source}: damaged ({PHOTO_SETS}: {error}).") from None
+            return dict(value) if value else None
+    return None
 
 
 def without_large_constants(graph: Any) -> Any:

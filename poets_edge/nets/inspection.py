@@ -29,5 +29,5 @@ def inspect_graph(model: Path) -> Inspection:
         mean=(),
         std=(),
         labels=labels,
-        facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos")},
+        facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos", "photo_sets")},
     )

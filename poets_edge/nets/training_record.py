@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poets_edge.core.json_checks import COUNT, SHA256, Check, DictOf, Optional, check, parse_json
+from poets_edge.photos.known_photos import PHOTO_SETS
 from poets_edge.tflite.metadata import EVALUATION, SPLIT_SIZES
 
 _PHOTO_NAME = Check(
@@ -23,6 +24,7 @@ _RECORD = {
     "sets": Optional({"training": [_PHOTO_NAME], "validation": [_PHOTO_NAME], "test": [_PHOTO_NAME]}),
     "photos": Optional(DictOf(SHA256)),
     "photos_sketch": Optional([int]),
+    "photo_sets": PHOTO_SETS,
     "set_folders": Optional(bool),
     "exclude": Optional({"leave_out": Optional([str]), "belongs_to": Optional(DictOf(str))}),
     "final_tensor_name": Optional(str),

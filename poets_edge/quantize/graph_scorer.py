@@ -34,7 +34,7 @@ class FrozenGraphScorer:
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         nodes: names of the input and the output node.
-        facts: the training record; empty if there is none.
+        facts: the training record; without one, the photos of the training run inside the graph, if any.
     """
 
     def __init__(self, path: Path, labels: Path | None = None, *, threads: int = 1) -> None:
@@ -54,7 +54,7 @@ class FrozenGraphScorer:
         self.labels: tuple[str, ...] = trained.labels
         self.size = frozen.size
         self.nodes: Mapping[str, str] = {"input": frozen.input_name, "output": frozen.output_name}
-        self.facts: Mapping[str, Any] = trained.record or {}
+        self.facts: Mapping[str, Any] = trained.record or {"photo_sets": frozen.photo_sets}
         self._arguments = (labels, threads)
         self._normalise = normaliser(BACKBONE)
         self._function = _load(frozen, threads)

@@ -24,6 +24,7 @@ from flatbuffers.table import Table
 
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
+from poets_edge.photos.known_photos import PHOTO_SETS
 from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -68,6 +69,7 @@ _FACTS = {
             "versions": Optional(DictOf(str)),
             "graph_sha256": Optional(SHA256),
             "photos_sketch": Optional([int]),
+            "photo_sets": PHOTO_SETS,
             "exclude_hashes": Optional({"leave_out": Optional([str]), "belongs_to": Optional(DictOf(str))}),
         }
     ),

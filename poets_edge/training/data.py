@@ -107,15 +107,14 @@ def read_data(
     cache: BottleneckCache,
     reporter: Reporter,
     groups: PhotoGroups | None = None,
-) -> tuple[TrainingData, Rows, tuple[str, ...]]:
+) -> tuple[TrainingData, tuple[str, ...]]:
     """Read or compute the bottlenecks of all readable photos, find their groups, and assign the photos to splits.
 
     Args:
         groups: groups of the readable photos of `hashed`; found here if not given.
 
     Returns:
-        The data; the size of each photo in bytes (int64 [photos]; UNKNOWN_SIZE if a server does not say); and a line
-        for each photo that is skipped.
+        The data, and a line for each photo that is skipped.
 
     Raises:
         DatasetError: fewer than two classes have readable photos.
@@ -171,9 +170,8 @@ def read_data(
         groups = groups.take(np.flatnonzero(readable_rows))
     grouped = groups if groups.count < len(labelled) else None
     sets = assign_splits(photos, options.percentages, grouped.numbers if grouped else None)
-    sizes = np.delete(hashed.sizes, list(hashed.errors))[readable_rows]
     data = TrainingData(labelled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)
-    return data, sizes, tuple(str(error) for error in problems)
+    return data, tuple(str(error) for error in problems)
 
 
 def training_vectors(

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import poets_edge
 from poets_edge.core.json_checks import json_bytes
 from poets_edge.photos.image import PREPROCESSING
+from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.table import SPLIT_NAMES, Digest, HashedPhotos, PhotoTable, Rows, SplitName, SplitNumbers
 from poets_edge.tflite.interpreter import find_runtime
 
@@ -83,10 +84,17 @@ MOST_LISTED = 100_000
 def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
     """Return the fields of a record about single photos: `sets` (names by split) and `photos` (digests by name).
 
-    For more than MOST_LISTED photos both are null, and `photos_sha256` is one checksum of all photos.
+    For more than MOST_LISTED photos both are null; then `photos_sha256` is one checksum of all photos, and
+    `photo_sets` are their digests by split, of seven bytes each.
     """
     if len(photos) > MOST_LISTED:
-        return {"sets": None, "photos": None, "photos_sha256": checksum(photos, sets)}
+        known = KnownPhotos.of(photos.digests, sets)
+        return {
+            "sets": None,
+            "photos": None,
+            "photos_sha256": checksum(photos, sets),
+            "photo_sets": known.to_json(),
+        }
     names = list(photos.photos.names)
     hexadecimal = photos.digests.tobytes().hex()
     width = 2 * photos.digests.shape[1]

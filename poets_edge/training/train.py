@@ -16,12 +16,12 @@ from poets_edge.core.files import write_bytes, write_together
 from poets_edge.device.metrics import Evaluation, independent_count
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import DatasetError
-from poets_edge.nets.graphdef import serialize, with_labels, with_softmax_layer
+from poets_edge.nets.graphdef import serialize, with_labels, with_photo_sets, with_softmax_layer
 from poets_edge.nets.tensorboard_graph import training_picture
 from poets_edge.nets.weights import find_weights
 from poets_edge.photos.exclude import Exclusions, read_exclusions
 from poets_edge.photos.folder import PhotoFolder, scan
-from poets_edge.photos.minhash import sketch
+from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
@@ -103,7 +103,7 @@ def train_photos(
         hashed = hashed or hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash)
         if options.cluster:
             compute_on_cluster(options.cluster, hashed.readable, [BackboneCache(backbone, cache)], reporter)
-        data, sizes, unreadable = read_data(options, hashed, backbone, cache, reporter, groups)
+        data, unreadable = read_data(options, hashed, backbone, cache, reporter, groups)
         duplicates = find_duplicates(data.photos, data.sets)
         table = class_table(data.photos.photos, data.sets)
         report_sets(reporter, table, duplicates, tested=options.percentages.testing > 0)
@@ -149,11 +149,9 @@ def train_photos(
         groups=data.groups,
     )
     fields = _fields(options, data, result, weights.path.name, weights.digest)
-    fields |= {
-        "photos_sketch": sketch(zip(data.photos.photos.paths(), map(int, sizes), strict=True)),
-        "exclude": exclusions.to_json(),
-    }
-    graph = serialize(with_labels(graph_of(head), data.labels))
+    fields["exclude"] = exclusions.to_json()
+    known = KnownPhotos.of(data.photos.digests, data.sets)
+    graph = serialize(with_photo_sets(with_labels(graph_of(head), data.labels), known.for_model()))
     graph_sha256 = hashlib.sha256(graph).hexdigest()
     write_together(
         {

@@ -78,7 +78,19 @@ def test_benchmark_accuracy_equals_evaluate(results: list[dict[str, Any]], train
     for field in ("photos", "correct", "interval95", "cross_entropy"):
         assert accuracy[field] == expected[field]
     assert 0.9 <= accuracy["agreement_with_float"] <= 1.0
+    assert accuracy["learned_from"] == expected["learned_from"] and accuracy["learned_from"]["training"] > 100
     assert results[0]["accuracy"]["agreement_with_float"] == 1.0
+
+
+def test_benchmark_names_the_photos_that_were_evaluated(measured: Path, trained: Trained, flowers: Path) -> None:
+    evaluated = json.loads(measured.read_text())["evaluated"]
+    record = json.loads(trained.graph.with_suffix(".json").read_text())
+    sets, digests = record["sets"], record["photos"]
+    learned = {digests[name] for name in sets["training"] + sets["validation"]}
+    expected = [name for name in sets["test"] if digests[name] not in learned]  # there is a duplicate
+    assert evaluated == {"image_dir": str(flowers), "set": "test", "photos": expected}
+    shown = poets_edge("benchmark", trained.model("int8"), "--threads", "1", *SHORT, "--image_dir", flowers, "-q").ok()
+    assert f"accuracy on the test set of {flowers}, N = {len(expected)}:" in shown.stdout
 
 
 def test_benchmark_warns_about_other_programs(trained: Trained) -> None:

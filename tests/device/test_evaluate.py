@@ -73,8 +73,10 @@ def test_evaluate_compares_several_models_on_the_same_photos(drawn: Trained) -> 
     ran = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "--json").ok()
     first, second = json.loads(ran.stdout)["models"]
     wrong, others = ({entry["photo"] for entry in one["misclassified"]} for one in (first, second))
+    splits = json.loads(drawn.graph.with_suffix(".json").read_text())["sets"]
+    new = set(splits["test"])
     paired = second["beside_first"]
-    assert paired["photos"] == first["photos"] == second["photos"] == 60
-    assert (paired["worse"], paired["better"]) == (len(others - wrong), len(wrong - others))
+    assert first["photos"] == second["photos"] == 60 and paired["photos"] == len(new)
+    assert (paired["worse"], paired["better"]) == (len((others - wrong) & new), len((wrong - others) & new))
     shown = poets_edge("evaluate", *models, drawn.folder / "photos", "--set", "all", "-q").ok().stdout
-    assert "retrained_graph_int8.tflite compared with retrained_graph.pb, on 60 photos: " in shown
+    assert f"retrained_graph_int8.tflite compared with retrained_graph.pb, on {len(new)} photos: " in shown

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poets_edge.device.evaluate import compare_results, evaluate
+from poets_edge.device.compare_models import compare_results
+from poets_edge.device.evaluate import evaluate
 from poets_edge.device.predictions import Predictions, score_photos
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from poets_edge.bench.accuracy import EvaluatedPhotos, ScoreCheck, accuracy_of, evaluate_models
 from poets_edge.bench.benchmark import (
     BenchmarkOptions,
     BenchmarkResult,
-    ScoreCheck,
-    accuracy_of,
     check_models,
     model_names,
-    predict,
     result_warnings,
 )
 from poets_edge.bench.measurement import measurements_of
@@ -33,6 +31,7 @@ from poets_edge.bench.remote.wheels import digest_of
 from poets_edge.bench.rounds import Round, RoundLog, append_round, read_rounds
 from poets_edge.core.files import sha256_of
 from poets_edge.core.paths import cache_folder
+from poets_edge.device.evaluate import EvaluateResult
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import OutputError, RemoteError, UsageError
 from poets_edge.photos.sources import is_archive_or_address
@@ -71,7 +70,7 @@ def benchmark_on(
     for host in hosts:
         check_host(host)
     check_models(options)
-    here = _predict_here(options, reporter)
+    here = _evaluate_here(options, reporter)
     results, failures = [], []
     with ExitStack() as stack:
         devices = []
@@ -87,16 +86,15 @@ def benchmark_on(
     return results, failures
 
 
-def _predict_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, Predictions]:
-    """Return this machine's scores. Raises UsageError if the models have different test photos."""
+def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
+    """Evaluate the models on this machine."""
     if options.image_dir is not None and is_archive_or_address(str(options.image_dir)):
         raise UsageError(
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
         )
-    scored = predict(options, reporter)
-    if len({tuple(photo.name for photo in found.photos) for found in scored.values()}) > 1:
-        raise UsageError("the models were trained with different test photos. Measure them one by one, or all photos.")
-    return scored
+    return evaluate_models(
+        options.models, options.image_dir, split=options.split, labels=options.labels, reporter=reporter
+    )
 
 
 def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
@@ -111,9 +109,10 @@ def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
 
 
 def _benchmark(
-    device: Installation, options: BenchmarkOptions, here: Mapping[Path, Predictions], reporter: Reporter
+    device: Installation, options: BenchmarkOptions, evaluations: Mapping[Path, EvaluateResult], reporter: Reporter
 ) -> BenchmarkResult:
     models = tuple(dict.fromkeys(options.models))
+    here = {model: result.predictions for model, result in evaluations.items()}
     photos = next(iter(here.values())).photos if here else ()
     image_dir = _send_files(device, "photos", {photo.name: photo.file for photo in photos}, reporter)
     labels = _send_files(device, "labels", {"labels.txt": options.labels} if options.labels else {}, reporter)
@@ -142,12 +141,13 @@ def _benchmark(
     there = _predictions(found, models, here)
     accuracy = {
         model: replace(entry, check=_check(device, model, there[model], here[model], reporter))
-        for model, entry in accuracy_of(options, there).items()
+        for model, entry in accuracy_of(there, evaluations).items()
     }
     return BenchmarkResult(
         machine=found.machine,
         measurements=measurements,
         accuracy=accuracy,
+        photos=EvaluatedPhotos.of(options.image_dir, list(evaluations.values())),
         warnings=tuple(warnings),
         host=device.host,
     )

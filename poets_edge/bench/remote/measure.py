@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from poets_edge.bench.benchmark import BenchmarkOptions, predict, stage_photos, thread_counts
+from poets_edge.bench.benchmark import BenchmarkOptions, stage_photos, thread_counts
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import measure_variants
 from poets_edge.bench.remote.answers import shortened
@@ -45,7 +45,10 @@ from poets_edge.bench.remote.messages import (
 from poets_edge.bench.rounds import RoundLog, round_stamp, variants_of
 from poets_edge.bench.sustained import SustainedOptions, sustain
 from poets_edge.core.orphans import end_with_parent
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.predictions import Predictions, score_photos
 from poets_edge.errors import PoetsEdgeError
+from poets_edge.photos.folder import scan
 
 _WAIT_SECONDS = 60
 """Interval of the messages while another measurement runs."""
@@ -104,10 +107,9 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
         models=tuple(map(Path, request.models)),
         timing=request.config,
         image_dir=Path(request.image_dir) if request.image_dir else None,
-        split="all",
         labels=Path(request.labels) if request.labels else None,
     )
-    predictions = predict(options, reporter)
+    predictions = _predict(options, reporter)
     warnings = measure_variants(
         variants_of(options.models, thread_counts(request.threads, machine)),
         request.config,
@@ -120,6 +122,18 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
         for photo, scores in zip(found.photos, found.scores.tolist(), strict=True):
             reporter.send(PhotoScores(model=number, photo=photo.name, scores=tuple(scores)))
     return tuple(warnings)
+
+
+def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Predictions]:
+    """Return the scores of each model for all photos of the folder; empty without photos."""
+    if options.image_dir is None:
+        return {}
+    photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))
+    with reporter.progress("scoring", len(photos) * len(models)) as advance:
+        return {
+            model: score_photos(photos, Classifier(model, labels=options.labels).clone, advance=advance)
+            for model in models
+        }
 
 
 def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:

@@ -1,0 +1,147 @@
+"""Accuracy of the models of a benchmark, measured on the same photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from poets_edge.core.credentials import without_user_info
+from poets_edge.device.classifier import Classifier
+from poets_edge.device.compare_models import evaluate_together
+from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
+from poets_edge.device.metrics import Evaluation
+from poets_edge.device.overlap import TrainingOverlap
+from poets_edge.device.predictions import Predictions
+from poets_edge.photos.address import Location
+from poets_edge.progress import Reporter
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreCheck:
+    """Comparison of the scores of a model on a device with its scores on this machine.
+
+    Attributes:
+        photos: number of photos that both machines could read.
+        agreement: fraction of these photos with equal labels, 0 to 1.
+        difference: maximum absolute difference of the scores.
+    """
+
+    photos: int
+    agreement: float
+    difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAccuracy:
+    """Accuracy of a model.
+
+    Attributes:
+        evaluation: evaluation on the photos.
+        agreement: fraction of the photos, 0 to 1, to which the float32 file of the same graph assigns the same label;
+            None without a float32 file.
+        overlap: number of photos that the model has learned from, among the photos of the folder.
+        check: comparison with the scores on this machine; None unless another device was measured.
+    """
+
+    evaluation: Evaluation
+    agreement: float | None
+    overlap: TrainingOverlap
+    check: ScoreCheck | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        checked = {"checked": asdict(self.check)} if self.check else {}
+        learned = {"learned_from": self.overlap.to_json()}
+        return {**self.evaluation.to_json(), "agreement_with_float": self.agreement, **learned, **checked}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedPhotos:
+    """The photos on which the accuracies of a benchmark were measured, equal for all models.
+
+    Attributes:
+        image_dir: the folder, archive or address.
+        split: their split; "unseen" for photos that none of the models has learned from.
+        names: their names, relative to the folder.
+    """
+
+    image_dir: Location
+    split: EvaluatedSplit
+    names: tuple[str, ...]
+
+    @staticmethod
+    def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
+        """Describe the photos of results of `evaluate_together`; None without results."""
+        if image_dir is None or not results:
+            return None
+        splits = {result.split for result in results}
+        return EvaluatedPhotos(
+            image_dir=image_dir,
+            split=splits.pop() if len(splits) == 1 else "unseen",
+            names=tuple(photo.name for photo in results[0].predictions.photos),
+        )
+
+    def __str__(self) -> str:
+        """Return, for example, `the test set of flower_photos, N = 87`."""
+        which = {
+            "all": "all photos",
+            "unseen": "photos that no model has learned from",
+        }.get(self.split, f"the {self.split} set")
+        return f"{which} of {without_user_info(str(self.image_dir))}, N = {len(self.names)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as JSON-compatible values."""
+        return {
+            "image_dir": without_user_info(str(self.image_dir)),
+            "set": self.split,
+            "photos": list(self.names),
+        }
+
+
+def evaluate_models(
+    models: Sequence[Path],
+    image_dir: Location | None,
+    *,
+    split: EvaluatedSplit | None,
+    labels: Path | None,
+    reporter: Reporter,
+) -> dict[Path, EvaluateResult]:
+    """Evaluate models on the same photos, as `evaluate_together` does; empty without `image_dir`."""
+    if image_dir is None:
+        return {}
+    distinct = tuple(dict.fromkeys(models))
+    classifiers = [Classifier(model, labels=labels) for model in distinct]
+    results = evaluate_together(classifiers, image_dir, split=split, reporter=reporter)
+    return dict(zip(distinct, results, strict=True))
+
+
+def accuracy_of(
+    predictions: Mapping[Path, Predictions], evaluations: Mapping[Path, EvaluateResult]
+) -> dict[Path, ModelAccuracy]:
+    """Return the accuracy of each model, computed from its predictions.
+
+    Args:
+        predictions: predictions of the models on the device.
+        evaluations: result of `evaluate_models`.
+    """
+    found = {}
+    for model, scores in predictions.items():
+        twin = _float_twin(model, evaluations)
+        agreement = scores.agreement(predictions[twin]) if twin else None
+        found[model] = ModelAccuracy(
+            evaluation=scores.evaluation(evaluations[model].labels),
+            agreement=agreement,
+            overlap=evaluations[model].overlap,
+        )
+    return found
+
+
+def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
+    """Return the float32 file that was exported from the same graph as `model`; None without one."""
+    facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
+    graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
+    twins = (path for path, found in facts.items() if found.get("quantization") == "float32")
+    return next((path for path in twins if graphs[path] and graphs[path] == graphs[model]), None)

@@ -1,0 +1,67 @@
+"""Comparison of models on the same photos, which none of them has learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from poets_edge.device.classifier import Scorer
+from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult, evaluate
+from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.errors import DatasetError
+from poets_edge.photos.address import Location
+from poets_edge.photos.split import SplitConfig
+from poets_edge.progress import Reporter
+
+
+def evaluate_together(
+    scorers: Sequence[Scorer],
+    image_dir: Location,
+    *,
+    split: EvaluatedSplit | None = None,
+    percentages: SplitConfig | None = None,
+    recursive: bool = False,
+    reporter: Reporter | None = None,
+) -> list[EvaluateResult]:
+    """Evaluate several models like `evaluate`, on the photos that are in the result of each of them.
+
+    With the default split these are photos that none of the models has learned from, in whatever order they are given.
+
+    Raises:
+        DatasetError: the results have no photo in common.
+    """
+    results = [
+        evaluate(scorer, image_dir, split=split, percentages=percentages, recursive=recursive, reporter=reporter)
+        for scorer in scorers
+    ]
+    common = set.intersection(*({photo.name for photo in result.predictions.photos} for result in results))
+    if not common:
+        raise DatasetError(
+            f"{image_dir}: no photo is left that none of the {len(results)} models has learned from. Give other photos,"
+            " or evaluate the models one by one."
+        )
+    return [
+        result
+        if len(common) == len(result.learned)
+        else result.take(np.flatnonzero([photo.name in common for photo in result.predictions.photos]))
+        for result in results
+    ]
+
+
+def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
+    """Compare the results of two models on the photos that both have scored and neither has learned from.
+
+    If one of them has learned from every photo, as in an evaluation of the training split, all photos are compared.
+
+    Raises:
+        DatasetError: the results have no photo in common.
+    """
+    both = [one.correct_by_name(unseen=True) for one in (result, reference)]
+    if not both[0].keys() & both[1].keys():
+        both = [one.correct_by_name(unseen=False) for one in (result, reference)]
+    common = sorted(both[0].keys() & both[1].keys())
+    if not common:
+        raise DatasetError("no photo was scored with both models: they divide the folder differently.")
+    correct, expected = (np.array([one[name] for name in common]) for one in both)
+    return compare_paired(correct, expected)

@@ -1,0 +1,112 @@
+"""Overlap of the photos that a model is evaluated on with the photos that it has learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.device.classifier import Scorer
+from poets_edge.errors import ModelError, RecordError
+from poets_edge.photos.known_photos import KnownPhotos, known_photos
+from poets_edge.photos.minhash import overlap, sketch_now
+from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, PhotoTable, SplitNumbers
+
+Evidence: TypeAlias = Literal["contents", "sample", "names", "unknown"]
+
+_TRAINING, _VALIDATION = (SPLIT_NAMES.index(name) for name in ("training", "validation"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOverlap:
+    """Number of photos that a model has learned from, among the photos of an evaluation.
+
+    Attributes:
+        photos: number of photos that were compared.
+        training: number of them that the model was trained on.
+        validation: number of them that the model was validated on, which chose among models or set the temperature.
+        evidence: how photos are recognised: "contents", by their digests; "sample", by the digests of a part of the
+            training photos; "names", the folder as a whole by names and sizes, in models of version 0.2; "unknown" for
+            models without the information.
+    """
+
+    photos: int
+    training: int = 0
+    validation: int = 0
+    evidence: Evidence = "contents"
+
+    @staticmethod
+    def of(splits: SplitNumbers, known: KnownPhotos | None, facts: Mapping[str, Any]) -> TrainingOverlap:
+        """Count the photos of each split.
+
+        Args:
+            splits: result of `splits_of`.
+            known: photos that the model knows by their contents.
+            facts: facts of the model.
+        """
+        if known is None:
+            by_name = "photos_sketch" in (facts.get("training") or facts)
+            return TrainingOverlap(photos=len(splits), evidence="names" if by_name else "unknown")
+        return TrainingOverlap(
+            photos=len(splits),
+            training=int((splits == _TRAINING).sum()),
+            validation=int((splits == _VALIDATION).sum()),
+            evidence="sample" if known.sample_bits else "contents",
+        )
+
+    @property
+    def warning(self) -> str | None:
+        """Warning that photos of the training may be counted as new ones; None if the model knows its photos."""
+        if self.evidence == "unknown":
+            return (
+                "which photos the model has learned from is not known: if some of these are among them, it is less"
+                " accurate on new ones."
+            )
+        if self.evidence == "names":
+            return (
+                "the model knows its training folder by names and sizes only, so single photos that it has learned from"
+                " may be counted as new ones. Train or export again to recognise them by their contents."
+            )
+        return None
+
+    def __bool__(self) -> bool:
+        return bool(self.training or self.validation)
+
+    def __str__(self) -> str:
+        """Return, for example, `trained on 811 and validated on 95 of 1,000 photos`."""
+        validated = f" and validated on {self.validation:,}" if self.validation else ""
+        at_least = "at least " if self.evidence == "sample" else ""
+        return f"trained on {at_least}{self.training:,}{validated} of {self.photos:,} photos"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        return asdict(self)
+
+
+def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:
+    """Return whether each photo is a training or validation photo, bool [photos]."""
+    return np.asarray((splits == _TRAINING) | (splits == _VALIDATION))
+
+
+def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
+    """Return the photos that a model knows by their contents; None if it does not. Raises ModelError: damaged."""
+    try:
+        return known_photos(scorer.facts)
+    except RecordError as error:
+        raise ModelError(f"the photos of the training run inside the model are damaged ({error}).") from None
+
+
+def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
+    """Return the split of each photo like `KnownPhotos.splits`; NO_SPLIT if the photos of the model are not known."""
+    return known.splits(digests) if known else np.full(len(digests), NO_SPLIT, np.int8)
+
+
+def was_trained_on(photos: PhotoTable, facts: Mapping[str, Any]) -> bool:
+    """Return whether a model of version 0.2 or older was trained on some of the photos, according to its facts."""
+    training = facts.get("training") or facts
+    if "photos_sketch" not in training:
+        return bool(training.get("classes"))  # version 0.1 recorded only the classes; foreign models have none
+    return overlap(training["photos_sketch"], sketch_now(photos))

@@ -1,0 +1,144 @@
+"""The photos of a training run by their contents: which were for training, for validation and for testing.
+
+A record lists the digests of its photos, or holds all of them as compact sets if there are many. A model holds compact
+sets of at most about 128 KiB. The digest is that of the file: a copy under another name is recognised, a photo that
+was saved again, resized or stripped of its EXIF data is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from poets_edge.core.json_checks import COUNT, Optional
+from poets_edge.photos.digest_set import BITS, DIGEST_SET, MAX_BITS, DigestSet, Keys, keys_of
+from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, SplitName, SplitNumbers
+
+PHOTO_SETS = Optional({"bits": BITS, "sample_bits": COUNT, **{str(name): DIGEST_SET for name in SPLIT_NAMES}})
+"""Expected JSON structure of `KnownPhotos`."""
+
+UNCHECKED = -2
+"""Split number of a photo outside the sample: it may or may not be a photo of the training run."""
+
+_MOST_IN_MODEL = 32_000
+"""Maximum number of photos in the sets of a model, of 4 to 5 bytes each as base64."""
+_MODEL_BITS = 19
+"""Bits of a digest beyond those that number the photos: one other photo in 2**19 (half a million) is recognised."""
+_RECORD_BITS = 32
+"""As `_MODEL_BITS`, for a record: one other photo in four billion."""
+
+
+@dataclass(frozen=True)
+class KnownPhotos:
+    """The photos of a training run by split.
+
+    Attributes:
+        sets: set of each split.
+        sample_bits: only photos whose digest begins with this number of zero bits are in the sets, 1 in 2**sample_bits;
+            0 if the sets are complete.
+    """
+
+    sets: Mapping[SplitName, DigestSet]
+    sample_bits: int = 0
+
+    @staticmethod
+    def of(digests: Digest, splits: SplitNumbers) -> KnownPhotos:
+        """Construct from all photos of a training run.
+
+        Args:
+            digests: uint8 [photos, 32].
+            splits: indices into SPLIT_NAMES, int8 [photos].
+        """
+        keys = keys_of(digests)
+        bits = min(MAX_BITS, len(keys).bit_length() + _RECORD_BITS)
+        return KnownPhotos(
+            {name: DigestSet.of(keys[splits == number], bits) for number, name in enumerate(SPLIT_NAMES)}
+        )
+
+    def for_model(self) -> KnownPhotos:
+        """Return smaller sets, for storing inside a model: of a sample of the photos if there are many."""
+        sampled, bits = self.sample_bits, self.bits
+
+        def count() -> int:
+            below = np.uint64(1) << np.uint64(bits - sampled)
+            return sum(int((one.values < below).sum()) for one in self.sets.values())
+
+        while count() > _MOST_IN_MODEL:
+            sampled += 1
+        fewer = min(bits, sampled + count().bit_length() + _MODEL_BITS)
+        below = np.uint64(1) << np.uint64(bits - sampled)
+        return KnownPhotos(
+            {
+                name: DigestSet(fewer, np.unique(one.values[one.values < below] >> np.uint64(bits - fewer)))
+                for name, one in self.sets.items()
+            },
+            sampled,
+        )
+
+    @property
+    def bits(self) -> int:
+        """Number of bits of each digest in the sets."""
+        return self.sets["training"].bits
+
+    def splits(self, digests: Digest) -> SplitNumbers:
+        """Return the split of each photo, int8 [photos]: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED.
+
+        A photo in several splits, as a duplicate, counts as one of the first of training, validation and test.
+
+        Args:
+            digests: uint8 [photos, 32].
+        """
+        keys = keys_of(digests)
+        found = np.where(self._is_sampled(keys), NO_SPLIT, UNCHECKED).astype(np.int8)
+        for number, name in reversed(list(enumerate(SPLIT_NAMES))):
+            found[self.sets[name].contains(keys)] = number
+        return found
+
+    def split(self, digest: bytes) -> int:
+        """Return the split of one photo, given by its SHA-256, like `splits`."""
+        return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
+
+    def _is_sampled(self, keys: Keys) -> Any:
+        return keys >> np.uint64(64 - self.sample_bits) == 0 if self.sample_bits else np.ones(len(keys), np.bool_)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sets as JSON-compatible values."""
+        shorter = {name: replace(one, bits=self.bits - self.sample_bits) for name, one in self.sets.items()}
+        coded = {str(name): one.to_json() for name, one in shorter.items()}
+        return {"bits": self.bits, "sample_bits": self.sample_bits, **coded}
+
+    @staticmethod
+    def from_json(fields: Mapping[str, Any]) -> KnownPhotos:
+        """Construct from the result of `to_json`. Raises RecordError: a set is damaged."""
+        bits, sampled = fields["bits"], min(fields["sample_bits"], fields["bits"] - 1)
+        return KnownPhotos(
+            {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES},
+            sampled,
+        )
+
+
+def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
+    """Return the photos that a model knows by their contents; None if it does not know them.
+
+    Args:
+        facts: a training record, or the facts inside a model.
+
+    Raises:
+        RecordError: the sets are damaged.
+    """
+    training = facts.get("training") or facts
+    if training.get("photo_sets"):
+        return KnownPhotos.from_json(training["photo_sets"])
+    if not training.get("photos") or not training.get("sets"):
+        return None
+    listed = [
+        (bytes.fromhex(training["photos"][name]), number)
+        for number, split in enumerate(SPLIT_NAMES)
+        for name in training["sets"][split]
+        if name in training["photos"]
+    ]
+    digests = np.frombuffer(b"".join(digest for digest, _ in listed), np.uint8).reshape(len(listed), -1)
+    return KnownPhotos.of(digests, np.array([number for _, number in listed], np.int8))

@@ -1,0 +1,164 @@
+"""Tests that photos which a model has learned from are recognised by their contents, wherever they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from tests.conftest import Trained, poets_edge
+
+_TRAIN = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded", "--how_many_training_steps", "50", "-q")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a model trained on 60 drawn photos in `photos`, with 25 % test photos, and its int8 file."""
+    folder = tmp_path_factory.mktemp("learned")
+    draw_photos(folder / "photos", per_class=12)
+    poets_edge("train", "photos", *_TRAIN, "--testing_percentage", "25", cwd=folder).ok()
+    poets_edge("export", "--quantize", "int8", "-q", cwd=folder).ok()
+    for model in ("retrained_graph.pb", "retrained_labels.txt"):
+        (folder / "bare").mkdir(exist_ok=True)
+        shutil.copy(folder / "tf_files" / model, folder / "bare" / model)
+    return Trained(folder)
+
+
+def record(drawn: Trained) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(drawn.graph.with_suffix(".json").read_text())
+    return found
+
+
+def models(drawn: Trained) -> tuple[Path, ...]:
+    """Return a graph with its record, a `.tflite` file, and a graph without a record."""
+    return drawn.graph, drawn.model("int8"), drawn.folder / "bare/retrained_graph.pb"
+
+
+def evaluated(*arguments: str | Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(poets_edge("evaluate", *arguments, "--json", "-q").ok().stdout)
+    return found
+
+
+def _renamed(photos: Path, folder: Path) -> None:
+    for number, photo in enumerate(sorted(photos.rglob("*.jpg"))):
+        (folder / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, folder / photo.parent.name / f"copy {number}.jpeg")
+
+
+def _divided(photos: Path, folder: Path) -> None:
+    for number, photo in enumerate(sorted(photos.rglob("*.jpg"))):
+        target = folder / ("train", "val", "test")[number % 3] / photo.parent.name
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, target)
+
+
+def _subset(photos: Path, folder: Path) -> None:
+    for label in sorted(photos.iterdir()):
+        (folder / label.name).mkdir(parents=True)
+        for photo in sorted(label.iterdir())[:6]:
+            shutil.copy(photo, folder / label.name)
+
+
+def _zipped(photos: Path, folder: Path) -> None:
+    folder.mkdir()
+    shutil.copytree(photos, folder / "inner/photos")
+    shutil.make_archive(str(folder / "photos"), "zip", folder / "inner")
+    shutil.rmtree(folder / "inner")
+
+
+def _with_new_photos(photos: Path, folder: Path) -> None:
+    shutil.copytree(photos, folder)
+    draw_photos(folder.with_name("new"), per_class=3, seed=5)
+    for photo in folder.with_name("new").rglob("*.jpg"):
+        shutil.copy(photo, folder / photo.parent.name / f"new_{photo.name}")
+
+
+@pytest.mark.parametrize("arrange", [_renamed, _divided, _subset, _zipped, _with_new_photos, shutil.copytree])
+def test_evaluate_leaves_out_photos_that_the_model_has_learned_from(
+    drawn: Trained, tmp_path: Path, arrange: Callable[[Path, Path], object]
+) -> None:
+    arrange(drawn.folder / "photos", tmp_path / "arranged")
+    given = tmp_path / "arranged/photos.zip" if arrange is _zipped else tmp_path / "arranged"
+    learned = {
+        (drawn.folder / "photos" / name).read_bytes()
+        for split in ("training", "validation")
+        for name in record(drawn)["sets"][split]
+    }
+    for model in models(drawn):
+        found = evaluated(model, given)
+        overlap = found["learned_from"]
+        if arrange is _zipped:
+            assert found["photos"] == len(record(drawn)["sets"]["test"])
+            continue
+        considered = sorted((given / "test" if arrange is _divided else given).rglob("*.jp*"))
+        new = [photo for photo in considered if photo.read_bytes() not in learned]
+        assert 0 < found["photos"] == len(new) < len(considered) == overlap["photos"]
+        assert overlap["training"] + overlap["validation"] == len(considered) - len(new)
+        assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
+
+
+def test_evaluate_refuses_photos_that_are_all_learned_from(drawn: Trained, tmp_path: Path) -> None:
+    for name in record(drawn)["sets"]["training"]:
+        (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn.folder / "photos" / name, tmp_path / "train" / name)
+    count = len(record(drawn)["sets"]["training"])
+    for model in models(drawn):
+        ran = poets_edge("evaluate", model, tmp_path / "train")
+        ran.failed(f"trained on {count} of {count} photos", "--split all")
+        shown = poets_edge("evaluate", model, tmp_path / "train", "--split", "all").ok().stdout
+        assert f"trained on {count} of {count} photos: expect it to be less accurate on new ones" in shown
+
+
+def test_evaluate_scores_validation_photos_if_there_are_no_others(drawn: Trained, tmp_path: Path) -> None:
+    names = record(drawn)["sets"]["validation"]
+    for name in names:
+        (tmp_path / "val" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn.folder / "photos" / name, tmp_path / "val" / name)
+    found = evaluated(drawn.model("int8"), tmp_path / "val")
+    assert (found["set"], found["photos"], found["left_out"]) == ("validation", len(names), 0)
+    assert (found["learned_from"]["training"], found["learned_from"]["validation"]) == (0, len(names))
+
+
+def test_evaluate_of_all_photos_reports_the_accuracy_on_new_ones(drawn: Trained) -> None:
+    photos = drawn.folder / "photos"
+    everything, test = (evaluated(drawn.model("int8"), photos, "--split", split) for split in ("all", "test"))
+    assert everything["photos"] == 60
+    assert everything["unseen"] == {key: test[key] for key in everything["unseen"]}
+    shown = poets_edge("evaluate", drawn.model("int8"), photos, "--split", "all").ok().stdout
+    training = len(record(drawn)["sets"]["training"])
+    assert f"the model was trained on {training} and validated on" in shown
+    assert f"of 60 photos; on the other {test['photos']}: " in shown
+
+
+def test_evaluate_uses_the_split_of_the_training_and_not_a_default(drawn: Trained) -> None:
+    sets = record(drawn)["sets"]
+    for model in models(drawn):
+        for split in ("training", "validation", "test"):
+            assert evaluated(model, drawn.folder / "photos", "--split", split)["photos"] == len(sets[split])
+
+
+def test_evaluate_says_that_photos_of_a_foreign_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
+    from poets_edge.tflite.metadata import read_metadata
+    from poets_edge.tflite.read_model import read_model
+    from poets_edge.tflite.write_metadata import ModelInfo, with_files
+
+    content = drawn.model("int8").read_bytes()
+    labels = read_metadata(read_model(drawn.model("int8"))).labels
+    bare = content[: content.rindex(b"PK\x03\x04", 0, content.rindex(b"PK\x03\x04"))]
+    foreign = tmp_path / "foreign.tflite"
+    foreign.write_bytes(with_files(bare, ModelInfo("", "", labels), {}))
+    ran = poets_edge("evaluate", foreign, drawn.folder / "photos", "--json").ok()
+    assert json.loads(ran.stdout)["learned_from"]["evidence"] == "unknown"
+    assert "which photos the model has learned from is not known" in ran.stderr
+    both = [
+        json.loads(poets_edge("evaluate", *order, drawn.folder / "photos", "--json").ok().stdout)["models"]
+        for order in ((foreign, drawn.model("int8")), (drawn.model("int8"), foreign))
+    ]
+    tested = len(record(drawn)["sets"]["test"])
+    assert {one["photos"] for models in both for one in models} == {tested}
+    assert [one[1]["beside_first"]["photos"] for one in both] == [tested, tested]

@@ -1,0 +1,95 @@
+"""Tests of the sets of digests that tell which photos a model has learned from."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.core.json_checks import check
+from poets_edge.errors import RecordError
+from poets_edge.photos.known_photos import PHOTO_SETS, UNCHECKED, KnownPhotos, known_photos
+
+
+def drawn(count: int, seed: int = 0) -> tuple[Any, Any]:
+    """Return random digests and splits."""
+    rng = np.random.default_rng(seed)
+    digests = rng.integers(0, 256, (count, 32), dtype=np.uint8)
+    return digests, rng.choice(3, count, p=[0.8, 0.1, 0.1]).astype(np.int8)
+
+
+def stored(known: KnownPhotos) -> KnownPhotos:
+    """Return the sets as they are read from a file."""
+    return KnownPhotos.from_json(check(json.loads(json.dumps(known.to_json())), PHOTO_SETS))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 65, 1000, 5000])
+def test_known_photos_tells_splits_apart(count: int) -> None:
+    digests, splits = drawn(count)
+    others, _ = drawn(3000, seed=1)
+    known = KnownPhotos.of(digests, splits)
+    for one in (known, stored(known), known.for_model(), stored(known.for_model())):
+        assert one.splits(digests).tolist() == splits.tolist()
+        assert (one.splits(others) >= 0).sum() <= 1
+
+
+def test_known_photos_recognises_one_other_photo_in_half_a_million() -> None:
+    digests, splits = drawn(2047)
+    others, _ = drawn(1_000_000, seed=1)
+    assert (KnownPhotos.of(digests, splits).for_model().splits(others) >= 0).sum() < 12
+    assert (KnownPhotos.of(digests, splits).splits(others) >= 0).sum() == 0
+
+
+def test_known_photos_of_a_model_has_four_bytes_per_photo_up_to_a_limit() -> None:
+    sizes = {}
+    for count in (1000, 30_000, 200_000):
+        known = KnownPhotos.of(*drawn(count)).for_model()
+        sizes[count] = len(json.dumps(known.to_json()))
+    assert sizes[1000] < 4.5 * 1000 and sizes[30_000] < 4.5 * 30_000
+    assert sizes[200_000] < 140 << 10
+
+
+def test_known_photos_of_many_photos_is_a_sample() -> None:
+    digests, splits = drawn(70_000)
+    known = stored(KnownPhotos.of(digests, splits).for_model())
+    found = known.splits(digests)
+    sampled = found != UNCHECKED
+    assert known.sample_bits == 2 and 0.23 < sampled.mean() < 0.27
+    assert (found[sampled] == splits[sampled]).all()
+    others, _ = drawn(1000, seed=1)
+    assert 0.2 < (known.splits(others) == -1).mean() < 0.3
+
+
+def test_known_photos_counts_a_duplicate_as_training() -> None:
+    digests = np.zeros((3, 32), np.uint8)
+    assert KnownPhotos.of(digests, np.array([2, 0, 1], np.int8)).split(bytes(32)) == 0
+    assert KnownPhotos.of(digests[:2], np.array([2, 1], np.int8)).split(bytes(32)) == 1
+
+
+def test_known_photos_reads_a_record_with_names() -> None:
+    names = {"a/1.jpg": bytes([1] * 32).hex(), "b/2.jpg": bytes([2] * 32).hex(), "b/3.jpg": bytes([3] * 32).hex()}
+    record = {"photos": names, "sets": {"training": ["a/1.jpg", "b/3.jpg"], "validation": [], "test": ["b/2.jpg"]}}
+    known = known_photos(record)
+    assert known is not None
+    assert [known.split(bytes([byte] * 32)) for byte in (1, 2, 3, 4)] == [0, 2, 0, -1]
+    assert known_photos({}) is None and known_photos({"photos": None, "sets": None}) is None
+
+
+def test_known_photos_rejects_damaged_sets() -> None:
+    good = KnownPhotos.of(*drawn(100)).to_json()
+    code = base64.b64decode(good["training"]["data"])
+    for training in (
+        {"count": 1 << 60},
+        {"count": good["training"]["count"] + 1},
+        {"data": "?"},
+        {"data": base64.b64encode(code[:-1]).decode()},
+        {"data": base64.b64encode(bytes(len(code))).decode()},
+    ):
+        with pytest.raises(RecordError, match="a set of"):
+            KnownPhotos.from_json({**good, "training": {**good["training"], **training}})
+    for bits in (0, 64, "30"):
+        with pytest.raises(RecordError, match="bits"):
+            check({**good, "bits": bits}, PHOTO_SETS)
