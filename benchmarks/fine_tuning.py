@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="mobilenet_0.50_224")
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=FineTuning.epochs)
+    parser.add_argument("--epochs", type=int, help="by default those of the architecture")
     parser.add_argument("--bottleneck_dir", type=Path, default=TrainOptions.bottleneck_dir)
     parser.add_argument("--folds", type=int, default=FOLDS, help="judge only so many of the five parts")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="train all of that with each of these")
@@ -107,7 +107,7 @@ def speed(options: argparse.Namespace) -> None:
     """Print time in seconds and peak memory of both."""
     entry = architecture(options.architecture)
     first = f"conv_pw_{14 - options.blocks}"
-    folder, epochs = options.folder.resolve(), str(options.epochs)
+    folder, epochs = options.folder.resolve(), str(FineTuning(epochs=options.epochs).resolved(entry).epochs)
     contenders = {
         "Keras recipe": ["-c", KERAS_RECIPE, folder, str(entry.resolution), entry.name.split("_")[1], first, epochs],
         "poets-edge": [

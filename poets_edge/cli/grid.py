@@ -74,9 +74,7 @@ _CHOICE = "Choice"
     section=NETWORK_SECTION,
     help="Also train the last N blocks of each, as train does; takes up to 2 GB of disk an architecture.",
 )
-@option(
-    "--fine-tune-epochs", type=int, default=FineTuning.epochs, section=NETWORK_SECTION, help="Epochs of fine-tuning."
-)
+@option("--fine-tune-epochs", type=int, section=NETWORK_SECTION, help="Epochs of fine-tuning.", show_default="60 or 30")
 @bottleneck_dir_option
 @model_dir_option
 @cluster_options
@@ -179,7 +177,7 @@ def command(
     validation: int,
     calibration_count: int,
     fine_tune: int,
-    fine_tune_epochs: int,
+    fine_tune_epochs: int | None,
     recursive: bool,
     rehash: bool,
     group_by: str,

@@ -36,7 +36,6 @@ from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import SplitConfig
 from poets_edge.training.distort import DEFAULT_VARIANTS, Distortions
 from poets_edge.training.fine_tuning.options import FineTuning
-from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 
@@ -90,9 +89,7 @@ _SPLIT = _DEFAULT.percentages
     section=NETWORK_SECTION,
     help="Also train the last N blocks, such as 3: more accurate, takes minutes.",
 )
-@option(
-    "--fine-tune-epochs", type=int, default=FineTuning.epochs, section=NETWORK_SECTION, help="Epochs of fine-tuning."
-)
+@option("--fine-tune-epochs", type=int, section=NETWORK_SECTION, help="Epochs of fine-tuning.", show_default="60 or 30")
 @bottleneck_dir_option
 @model_dir_option
 @cluster_options
@@ -138,7 +135,7 @@ _SPLIT = _DEFAULT.percentages
     "variants",
     type=int,
     section=TRAINING_SECTION,
-    show_default=f"{DEFAULT_VARIANTS}; {DEFAULT_VIEWS} with --fine-tune",
+    show_default=f"{DEFAULT_VARIANTS}; 30 or 12 with --fine-tune",
     help="Number of copies of a photo.",
 )
 @option("--early-stop", is_flag=True, section=TRAINING_SECTION, help="Keep the step of lowest validation loss.")
@@ -260,7 +257,7 @@ def command(
     runs_dir: Path,
     variants: int | None,
     fine_tune: int,
-    fine_tune_epochs: int,
+    fine_tune_epochs: int | None,
     folds: int,
     early_stop: bool,
     recursive: bool,

@@ -34,7 +34,7 @@ from poets_edge.training.cross_validation import CrossValidation, cross_validate
 from poets_edge.training.data import TrainingData, read_data, training_vectors
 from poets_edge.training.fine_tuning.curves import remove_curves, write_curves
 from poets_edge.training.fine_tuning.fine_tune import FineTuned, fine_tune
-from poets_edge.training.fine_tuning.views import DEFAULT_VIEWS, Views
+from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.look_alikes import PhotoGroups
@@ -281,7 +281,9 @@ def _fine_tune(
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None
-    views = Views(options.distortions, options.distortions.variants or DEFAULT_VIEWS)
+    defaults = options.architecture.tuning
+    assert defaults is not None, "the options were checked"
+    views = Views(options.distortions, options.distortions.variants or defaults.views)
     result = fine_tune(
         data, backbone, head, options.fine_tuning, views, options.head.seed, options.bottleneck_dir, reporter
     )

@@ -20,6 +20,7 @@ from poets_edge.demo.flowers import HEADS
 from poets_edge.errors import WeightsError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.efficientnet_lite import EFFICIENTNET_LITE
 from poets_edge.nets.layers import INPUT, shapes
 from poets_edge.nets.network import Network
 from poets_edge.nets.read_graph import read_network
@@ -221,3 +222,12 @@ def test_damaged_weights_end_train_with_one_line(tmp_path: Path) -> None:
             (tmp_path / f"photos/{label}/{number}.jpg").write_bytes(draw_photo(label, number))
     ran = poets_edge("train", "photos", "--architecture", SMALL.name, "--weights", "w.pth", cwd=tmp_path)
     ran.failed("w.pth", "not run")
+
+
+def test_every_size_has_the_bottlenecks_and_blocks_of_its_entry() -> None:
+    for entry in EFFICIENTNET_LITE.architectures:
+        known = shapes(entry.layers(), entry.size)
+        assert known["bottleneck"] == (entry.bottleneck_size,)
+        assert (
+            sum(layer.kind == "depthwise" for layer in entry.layers()) == {"0": 16, "1": 21, "2": 21}[entry.series[-1]]
+        )

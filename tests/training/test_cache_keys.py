@@ -27,6 +27,7 @@ from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, open_c
 from poets_edge.training.bottlenecks import PLAIN, bottlenecks, hash_photos, vector_key
 from poets_edge.training.cache_folder import caches, remove_caches
 from poets_edge.training.fine_tuning.activations import View
+from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding
 
 PREPROCESSING = (
     "poets_edge.training.bottlenecks.PREPROCESSING",
@@ -106,7 +107,8 @@ def test_every_cache_key_depends_on_preprocessing_photo_and_variant(monkeypatch:
         one, other = (HashedPhoto(Photo(Path("x"), "x", "x"), bytes([n] * 32)) for n in (1, 2))
         return [
             vector_key(one.digest), vector_key(other.digest), vector_key(one.digest, "distorted"),
-            View(one, "crop").key, View(other, "crop").key, View(one, "whole").key,
+            *(View(one, "crop").key(encoding) for encoding in (Relu6Encoding(), ChannelEncoding())),
+            View(other, "crop").key(Relu6Encoding()), View(one, "whole").key(Relu6Encoding()),
             int8_vector_key(one.digest, "a" * 64), int8_vector_key(other.digest, "a" * 64),
             int8_vector_key(one.digest, "b" * 64),
         ]  # fmt: skip

@@ -313,7 +313,7 @@ def test_backbone_with_its_own_tail_is_unchanged(photos: Path, tuned: tuple[Path
     network = backbone_network(Backbone(entry, "", graph_file, graph_file.with_suffix(".tflite")))
     for blocks in (1, 3, 13):
         tail = read_tail(network, blocks, entry.name)
-        assert len(tail.convolutions) == 2 * blocks - 1 and not tail.convolutions[0].depthwise
+        assert len(tail.convolutions) == 2 * blocks - 1 and tail.convolutions[0].kind == "convolution"
         assert write_float_model(with_tail(network, tail)) == write_float_model(network)
     with pytest.raises(UsageError, match="13 or less"):
         read_tail(network, 14, entry.name)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from poets_edge.errors import PhotoError
 from poets_edge.nets.architectures import architecture
+from poets_edge.nets.layers import Layer
 from poets_edge.nets.weights import EMBEDDED, find_weights
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image import fit
@@ -23,7 +24,8 @@ from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottlenecks import PLAIN, Extractor, HashedPhoto, hash_photos
 from poets_edge.training.distort import Distortions, distort
 from poets_edge.training.fine_tuning import tuning
-from poets_edge.training.fine_tuning.activations import STEP, View, open_activations
+from poets_edge.training.fine_tuning.activations import View, open_activations
+from poets_edge.training.fine_tuning.encoding import RELU6_STEP
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
 from poets_edge.training.fine_tuning.tail import Tail, backbone_network, below, read_tail
@@ -33,6 +35,7 @@ from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.head import Head, Matrix
 
 ENTRY = architecture("mobilenet_0.25_128")
+NO_LAYERS = Tail(blocks=1, cut=Layer("cut", "convolution", ("input",), activation="relu6"), layers=(), parameters={})
 SIZE = (64, 96)
 
 
@@ -134,7 +137,7 @@ def test_last_epoch_within_one_standard_error_is_used(accuracies: tuple[float | 
 
 
 def test_checkpoint_name_depends_on_every_input() -> None:
-    tail = Tail(1, "cut", ())
+    tail = NO_LAYERS
     head = Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
     schedule = Schedule(
         photos=[hashed(0), hashed(1), hashed(2)], classes=np.array([0, 1, 0]), views=("a", "b"), whole=("w",),
@@ -165,6 +168,11 @@ def test_fine_tuning_options_depend_on_width_and_epochs() -> None:
     assert FineTuning(blocks=1).resolved(ENTRY).learning_rate == pytest.approx(1e-3)
     assert FineTuning(blocks=1).resolved(architecture("mobilenet_1.0_224")).learning_rate == pytest.approx(2.5e-4)
     assert FineTuning(blocks=1, learning_rate=0.5).resolved(ENTRY).learning_rate == 0.5
+    assert [FineTuning().resolved(architecture(name)).epochs for name in (ENTRY.name, "efficientnet_lite0_160")] == [
+        60,
+        30,
+    ]
+    assert FineTuning(epochs=7).resolved(ENTRY).epochs == 7
     assert [FineTuning(epochs=count).whole_epochs for count in (3, 4, 16, 60, 80)] == [0, 0, 2, 8, 10]
 
 
@@ -174,6 +182,7 @@ def trained_by_hand(
     """Return weights, averaged weights and losses of AdamW, as published, on a head alone."""
     weights = [head.weights.astype(np.float64), head.biases.astype(np.float64)]
     average, first, second = ([array.copy() * keep for array in weights] for keep in (1, 0, 0))
+    assert options.epochs is not None
     total, count, losses = options.epochs * steps_per_epoch, len(head.biases), []
     for step in range(steps):
         logits = features @ weights[0] + weights[1]
@@ -198,11 +207,11 @@ def trained_by_hand(
 @pytest.mark.tensorflow
 def test_trainer_agrees_with_published_adamw_and_averages_weights() -> None:
     rng = np.random.default_rng(0)
-    activations = rng.integers(0, 256, (6, 3, 2, 5), dtype=np.uint8)
-    features, classes = activations.astype(np.float64).mean(axis=(1, 2)) * 6 / 255, np.array([0, 1, 2, 1, 0, 0])
+    activations = rng.uniform(0, 6, (6, 3, 2, 5)).astype(np.float32)
+    features, classes = activations.astype(np.float64).mean(axis=(1, 2)), np.array([0, 1, 2, 1, 0, 0])
     head = Head(rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))
     options = FineTuning(blocks=1, epochs=6, learning_rate=0.1, weight_decay=0.3, averaging=0.6)
-    trainer = Trainer(Tail(1, "cut", ()), head, options, 4)
+    trainer = Trainer(NO_LAYERS, head, options, 4)
     results = [trainer.train(activations, classes) for _ in range(10)]
     weights, average, losses = trained_by_hand(head, features, classes, options, 4, 10)
     assert [loss for loss, _ in results] == pytest.approx(losses, rel=1e-4)
@@ -217,13 +226,13 @@ def test_trainer_agrees_with_published_adamw_and_averages_weights() -> None:
     assert trainer.scores(activations) == pytest.approx(
         np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), abs=1e-3
     )
-    resumed = Trainer(Tail(1, "cut", ()), head, options, 4)
+    resumed = Trainer(NO_LAYERS, head, options, 4)
     resumed.restore(state)
     assert resumed.train(activations, classes) == trainer.train(activations, classes)
 
 
 def test_with_weights_restores_order() -> None:
-    tail, head = with_weights(Tail(1, "cut", ()), [np.ones((2, 3), np.float32), np.zeros(3, np.float32)])
+    tail, head = with_weights(NO_LAYERS, [np.ones((2, 3), np.float32), np.zeros(3, np.float32)])
     assert head.weights.shape == (2, 3) and head.biases.shape == (3,) and tail.convolutions == ()
 
 
@@ -255,7 +264,7 @@ def test_activations_are_rounded_to_the_nearest_step(backbone: Backbone, photo: 
     for row, view in enumerate(wanted):
         exact = extractor(views.render(image, ENTRY.size, view.name, photo.digest))
         assert found[row].shape == exact.shape and exact.max() > 3
-        assert np.abs(found[row] * STEP - exact).max() <= STEP / 2 + 1e-5
+        assert np.abs(found[row] - exact).max() <= RELU6_STEP / 2 + 1e-5
 
 
 def test_activations_of_a_changed_photo_are_refused(backbone: Backbone, photo: HashedPhoto, tmp_path: Path) -> None:

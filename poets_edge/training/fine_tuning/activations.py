@@ -1,13 +1,8 @@
-"""Disk cache of the inputs of fine-tuning: for each view, the activations at the cut.
-
-Activations are outputs of relu6, from 0 to 6, and are stored in 8 bits with a step of 6 / 255. That takes a quarter of
-the space, 50 kB per view at 0.50_224 and 3 blocks, at no loss of accuracy (`benchmarks/results/fine_tuning.md`).
-"""
+"""Disk cache of the inputs of fine-tuning: for each view, the activations at the cut, encoded in 8 bits."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,17 +23,13 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import cache_key
 from poets_edge.training.bottlenecks import Extractor, HashedPhoto
+from poets_edge.training.fine_tuning.encoding import Encoding, encoding_of
 from poets_edge.training.fine_tuning.tail import Tail, below
 from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.row_store import RowStore, open_row_store
 
-Activation = npt.NDArray[np.uint8]
+Activation = npt.NDArray[np.float32]
 
-STEP = 6 / 255
-"""Real value of one step of a stored activation."""
-
-_CODE = "uint8-1"
-"""Name of the encoding of activations; raise its number when the encoding changes."""
 _FILE_OVERHEAD = 1.1
 """Minimum ratio of a file's size to its contents: a row fills whole pages."""
 
@@ -55,21 +46,23 @@ class View:
     photo: HashedPhoto
     name: str
 
-    @property
-    def key(self) -> bytes:
-        """Key of the row in the cache of a backbone and a cut."""
-        return cache_key(self.photo.digest, f"{PREPROCESSING} {_CODE} {self.name}")
+    def key(self, encoding: Encoding) -> bytes:
+        """Return the key of the row in the cache of a backbone and a cut."""
+        return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
 class Activations:
     """Activations at one cut of one backbone; made by `open_activations`."""
 
-    def __init__(self, backbone: Backbone, model: ModelFile, rows: RowStore, file: Path, views: Views) -> None:
+    def __init__(
+        self, backbone: Backbone, model: ModelFile, rows: RowStore, file: Path, views: Views, encoding: Encoding
+    ) -> None:
         self._backbone = backbone
         self._model = model
         self._rows = rows
         self.file = file
         self._views = views
+        self._encoding = encoding
         self._extractor = Extractor(model)
         self.shape = self._extractor.shape
 
@@ -83,25 +76,24 @@ class Activations:
             OutputError: the disk has too little space or is full; existing activations are kept.
             PhotoError: a photo has changed since it was hashed.
         """
-        absent = set(self._rows.missing([view.key for view in views]))
+        absent = set(self._rows.missing([view.key(self._encoding) for view in views]))
         todo: dict[HashedPhoto, list[str]] = {}
         for view in views:
-            if view.key in absent:
+            if view.key(self._encoding) in absent:
                 todo.setdefault(view.photo, []).append(view.name)
         count = sum(map(len, todo.values()))
         if not count:
             return 0
-        needed = _check_space(self.file, count, math.prod(self.shape))
+        row_bytes = self._encoding.size(self.shape)
+        needed = _check_space(self.file, count, row_bytes)
         reporter.note(
-            f"activations: {count} to compute, {math.prod(self.shape) / 1e3:.0f} kB each, {needed / 1e6:.0f} MB in"
-            f" {self.file}"
+            f"activations: {count} to compute, {row_bytes / 1e3:.0f} kB each, {needed / 1e6:.0f} MB in {self.file}"
         )
 
         def work(item: tuple[HashedPhoto, list[str]], extractor: Extractor) -> list[tuple[bytes, bytes]]:
             photo, names = item
             return [
-                (View(photo, name).key, activation.tobytes())
-                for name, activation in self._extract(photo, names, extractor)
+                (View(photo, name).key(self._encoding), data) for name, data in self._extract(photo, names, extractor)
             ]
 
         what = f"activations, {self._backbone.architecture.backbone}"
@@ -114,30 +106,26 @@ class Activations:
         return count
 
     def read(self, views: Sequence[View]) -> Activation:
-        """Return activations, uint8 [views, height, width, channels]; absent and damaged ones are computed.
+        """Return activations, float32 [views, height, width, channels]; absent and damaged ones are computed.
 
         Raises:
             PhotoError: the photo of an absent activation has changed since it was hashed.
         """
-        batch = np.empty((len(views), *self.shape), np.uint8)
+        batch = np.empty((len(views), *self.shape), np.float32)
         for index, view in enumerate(views):
-            data = self._rows.read(view.key)
-            if data is None or len(data) != batch[index].nbytes:
-                ((_, activation),) = self._extract(view.photo, [view.name], self._extractor)
-                self._rows.write(view.key, activation.tobytes())
-                batch[index] = activation
-            else:
-                batch[index] = np.frombuffer(data, np.uint8).reshape(self.shape)
+            data = self._rows.read(view.key(self._encoding))
+            if data is None or len(data) != self._encoding.size(self.shape):
+                ((_, data),) = self._extract(view.photo, [view.name], self._extractor)
+                self._rows.write(view.key(self._encoding), data)
+            batch[index] = self._encoding.decode(data, self.shape)
         return batch
 
-    def _extract(
-        self, photo: HashedPhoto, names: Sequence[str], extractor: Extractor
-    ) -> Iterator[tuple[str, Activation]]:
+    def _extract(self, photo: HashedPhoto, names: Sequence[str], extractor: Extractor) -> Iterator[tuple[str, bytes]]:
         # Decode the bytes that were hashed, or a row would be stored under another photo's key.
         image = open_photo(replace(photo.photo, sha256=photo.digest.hex()))
         for name in names:
             pixels = self._views.render(image, self._backbone.architecture.size, name, photo.digest)
-            yield name, _as_steps(extractor(pixels))
+            yield name, self._encoding.encode(extractor(pixels))
 
 
 @contextlib.contextmanager
@@ -154,7 +142,7 @@ def open_activations(
         if damaged:
             reporter.warn(f"the cache of activations was damaged; it was moved to {damaged} and is computed anew.")
         model = ModelFile(file, write_float_model(below(network, tail.cut)))
-        yield Activations(backbone, model, rows, file, views)
+        yield Activations(backbone, model, rows, file, views, encoding_of(tail.cut))
         for moved in rows.set_aside:
             reporter.warn(f"the cache of activations was damaged; it was moved to {moved} and is computed anew.")
 
@@ -162,10 +150,6 @@ def open_activations(
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
     """Return the path of the cache for a backbone and a tail."""
     return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
-
-
-def _as_steps(values: npt.NDArray[np.float32]) -> Activation:
-    return np.asarray(np.rint(values * np.float32(1 / STEP)), np.uint8)
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:

@@ -99,6 +99,7 @@ def fine_tune(
         RuntimeMissingError: TensorFlow is not installed.
     """
     options = options.resolved(backbone.architecture)
+    assert options.epochs is not None, "only architectures with defaults have blocks"
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
     training, validation = list(data.named("training")), list(data.named("validation"))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from poets_edge.core.arguments import check_fields
 from poets_edge.errors import UsageError
 from poets_edge.nets.architecture import Architecture
+from poets_edge.training.fine_tuning.tail import check_blocks
 
 _WHOLE_SHARE = 1 / 8
-_MOBILENET_BLOCKS = 13
-"""Number of blocks of a MobileNet V1 (Howard et al., "MobileNets", 2017, table 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,18 +18,18 @@ class FineTuning:
 
     Attributes:
         blocks: number of last blocks to train; 0 for none.
-        epochs: number of epochs, which is also the length of the cosine schedule.
+        epochs: number of epochs, which is also the length of the cosine schedule. By default the number of the
+            architecture's `TuningDefaults`.
         batch_size: photos per step.
         learning_rate: highest learning rate of AdamW: it rises during the first epoch and falls to 0 along a cosine. By
-            default 2.5e-4 over the width of the network: 5e-4 at 0.50, 1e-3 at 0.25 (Yang and Hu, "Tensor Programs V",
-            2021: Adam's rate is inverse to the width).
+            default the rate of the architecture's `TuningDefaults`.
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step of the moving average of the weights, which is validated and saved.
     """
 
     blocks: int = 0
-    epochs: int = 60
+    epochs: int | None = None
     batch_size: int = 32
     learning_rate: float | None = None
     weight_decay: float = 0.01
@@ -40,9 +39,10 @@ class FineTuning:
     def __post_init__(self) -> None:
         check_fields(self)
         for name, least in {"blocks": 0, "epochs": 1, "batch_size": 1}.items():
-            if getattr(self, name) < least:
+            value = getattr(self, name)
+            if value is not None and value < least:
                 parameter = {"blocks": "fine_tune", "epochs": "fine_tune_epochs"}.get(name, name)
-                raise UsageError(f"`{parameter}` must be {least} or more, not {getattr(self, name)}.")
+                raise UsageError(f"`{parameter}` must be {least} or more, not {value}.")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
         for name in ("weight_decay", "label_smoothing", "averaging"):
@@ -56,23 +56,17 @@ class FineTuning:
         A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
         et al., "Fixing the train-test resolution discrepancy", 2019).
         """
+        assert self.epochs is not None, "resolve the options first"
         return round(_WHOLE_SHARE * self.epochs)
 
     def resolved(self, architecture: Architecture) -> FineTuning:
-        """Return the options with the default learning rate of an architecture filled in."""
-        if self.learning_rate is not None or architecture.tuning is None:
+        """Return the options with the defaults of an architecture filled in."""
+        if (defaults := architecture.tuning) is None:
             return self
-        return replace(self, learning_rate=architecture.tuning.learning_rate)
+        rate = defaults.learning_rate if self.learning_rate is None else self.learning_rate
+        return replace(self, learning_rate=rate, epochs=self.epochs or defaults.epochs)
 
     def check(self, architecture: Architecture) -> None:
         """Raise UsageError if an architecture does not have that many blocks."""
-        if self.blocks and architecture.tuning is None:
-            raise UsageError(
-                f"`fine_tune`: {architecture.name} is no chain of depthwise and pointwise convolutions, as MobileNets"
-                " are, so its last blocks cannot be trained. Take a MobileNet, or leave `fine_tune` at 0."
-            )
-        if self.blocks > _MOBILENET_BLOCKS:
-            raise UsageError(
-                f"`fine_tune` must be {_MOBILENET_BLOCKS} or less, for {architecture.name} has so many blocks;"
-                f" not {self.blocks}."
-            )
+        if self.blocks:
+            check_blocks(architecture.layers(), self.blocks, architecture.name)

@@ -1,17 +1,15 @@
 """Extraction and replacement of the weights of a backbone's last blocks.
 
-A MobileNet is a chain of blocks, each a depthwise 3 x 3 and a pointwise convolution. The *tail* is the part that
-fine-tuning changes; the *cut* is the layer whose output the tail reads. Batch norms are folded into the convolutions,
-so a tail has kernels and biases only.
+A network of blocks is a chain of separable convolutions (MobileNet V1: depthwise and pointwise, each with a relu6) or
+of inverted residuals (MobileNet V2, EfficientNet-Lite: expansion, depthwise convolution, linear projection, and a sum
+with the block's input). The *tail* is the part that fine-tuning changes; the *cut* is the layer whose output the tail
+reads. Batch norms are folded into the convolutions, so a tail has kernels and biases only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
 
 from poets_edge.errors import UsageError
 from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer
@@ -19,42 +17,29 @@ from poets_edge.nets.network import Network, Parameters
 from poets_edge.nets.read_graph import UnknownNetworkError, read_network
 from poets_edge.training.backbone import Backbone
 
-Array = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution with folded batch norm and "SAME" padding, followed by relu6.
-
-    Attributes:
-        name: name of the layer.
-        kernel: float32 [1, 1, inputs, outputs], or [height, width, channels, 1] if it is depthwise.
-        bias: float32 [outputs].
-        stride: vertical and horizontal stride.
-        depthwise: whether it is a depthwise convolution.
-    """
-
-    name: str
-    kernel: Array
-    bias: Array
-    stride: int
-    depthwise: bool
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The part of a backbone that is trained.
+    """The part of a backbone that is trained, up to the pooling layer.
 
     Attributes:
-        blocks: number of last blocks. The depthwise convolution of the first of them is not trained: it has one weight
-            in a hundred, and training it would cost as much as all the others.
-        cut: name of the layer whose output the tail reads: a relu6, from 0 to 6, [height, width, channels].
-        convolutions: convolutions in the order of computation.
+        blocks: number of last blocks. A pointwise convolution behind the last block belongs to it. The depthwise
+            convolution of the first separable block is not trained: it has one weight in a hundred, and training it
+            would cost as much as all the others.
+        cut: layer whose output the tail reads, [height, width, channels].
+        layers: convolutions and sums in the order of computation.
+        parameters: weights of the convolutions, by the layer's name.
     """
 
     blocks: int
-    cut: str
-    convolutions: tuple[Convolution, ...]
+    cut: Layer
+    layers: tuple[Layer, ...]
+    parameters: Mapping[str, Parameters]
+
+    @property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """Layers with weights, in the order of computation."""
+        return tuple(layer for layer in self.layers if layer.has_weights())
 
 
 def backbone_network(backbone: Backbone) -> Network:
@@ -63,7 +48,7 @@ def backbone_network(backbone: Backbone) -> Network:
         return read_network(backbone.read_graph(), INPUT, BOTTLENECK, backbone.architecture.size)
     except UnknownNetworkError as error:
         raise UsageError(
-            f"`fine_tune`: {backbone.graph} cannot be trained, for it holds more than a MobileNet ({error}). Leave"
+            f"`fine_tune`: {backbone.graph} cannot be trained, for it holds more than known networks ({error}). Leave"
             " `fine_tune` at 0."
         ) from None
 
@@ -76,47 +61,83 @@ def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
         architecture: name of the architecture, for error messages.
 
     Raises:
-        UsageError: the network is not a chain of such blocks, or has fewer.
+        UsageError: the network is not a chain of blocks, or has fewer.
     """
-    chain = _chain(network)
-    count = len(chain) // 2
+    check_blocks(network.layers, blocks, architecture)
+    start = _starts(network.layers)[blocks - 1]
+    layers = network.layers[start:-1]
+    parameters = {layer.name: network.parameters[layer.name] for layer in layers if layer.has_weights()}
+    return Tail(blocks=blocks, cut=network.layers[start - 1], layers=layers, parameters=parameters)
+
+
+def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> None:
+    """Raise UsageError if a backbone does not end in that many blocks.
+
+    Args:
+        layers: layers of the backbone, of which the last is the pooling layer.
+        architecture: name of the architecture, for error messages.
+    """
+    count = len(_starts(layers))
     if count == 0:
         raise UsageError(
-            f"`fine_tune`: {architecture} is no chain of depthwise and pointwise convolutions, as MobileNets are, so"
-            " its last blocks cannot be trained. Take a MobileNet, or leave `fine_tune` at 0."
+            f"`fine_tune`: {architecture} is no chain of blocks, as MobileNets and EfficientNet-Lite are, so its last"
+            " blocks cannot be trained. Take one of them, or leave `fine_tune` at 0."
         )
     if blocks > count:
-        raise UsageError(f"`fine_tune` must be {count} or less: {architecture} has so many blocks, not {blocks}.")
-    convolutions = (_convolution(layer, network.parameters[layer.name]) for layer in chain[1 - 2 * blocks :])
-    return Tail(blocks, chain[-2 * blocks].name, tuple(convolutions))
+        raise UsageError(f"`fine_tune` must be {count} or less, for {architecture} has so many blocks; not {blocks}.")
 
 
 def with_tail(network: Network, tail: Tail) -> Network:
     """Return a backbone with the weights of a tail."""
-    tuned = {each.name: Parameters(each.kernel, each.bias) for each in tail.convolutions}
-    return replace(network, parameters={**network.parameters, **tuned})
+    return replace(network, parameters={**network.parameters, **tail.parameters})
 
 
-def below(network: Network, cut: str) -> Network:
+def below(network: Network, cut: Layer) -> Network:
     """Return the layers of a backbone up to and including the cut."""
     names = [layer.name for layer in network.layers]
-    return replace(network, layers=network.layers[: names.index(cut) + 1])
+    return replace(network, layers=network.layers[: names.index(cut.name) + 1])
 
 
-def _chain(network: Network) -> Sequence[Layer]:
-    """Return the longest chain of depthwise and pointwise convolutions that ends before the pooling layer."""
-    *layers, _ = network.layers
-    start = len(layers)
-    while start >= 2 and _is_block(*layers[start - 2 : start]):
-        start -= 2
-    return layers[start:]
+def _starts(layers: Sequence[Layer]) -> list[int]:
+    """Return the index of the first trained layer for one, two, ... last blocks."""
+    *chain, _ = layers
+    starts: list[int] = []
+    end = len(chain)
+    if end >= 2 and _is_pointwise(chain[-1], "relu6") and chain[-2].activation == "none":
+        end -= 1
+    while found := _separable(chain[:end]) or _inverted_residual(chain[:end]):
+        start, end = found
+        starts.append(start)
+    return starts
 
 
-def _is_block(first: Layer, second: Layer) -> bool:
-    relu6 = first.activation == second.activation == "relu6" and first.padding == second.padding == "SAME"
-    pointwise = second.kind == "convolution" and second.kernel == (1, 1) and second.sources == (first.name,)
-    return relu6 and first.kind == "depthwise" and pointwise
+def _separable(chain: Sequence[Layer]) -> tuple[int, int] | None:
+    """Return (first trained layer, first layer) of a separable convolution at the end of a chain; else None."""
+    if len(chain) < 2 or not _is_depthwise(chain[-2]) or not _is_pointwise(chain[-1], "relu6"):
+        return None
+    return (len(chain) - 1, len(chain) - 2) if chain[-1].sources == (chain[-2].name,) else None
 
 
-def _convolution(layer: Layer, weights: Parameters) -> Convolution:
-    return Convolution(layer.name, weights.kernel, weights.bias, layer.stride, layer.kind == "depthwise")
+def _inverted_residual(chain: Sequence[Layer]) -> tuple[int, int] | None:
+    """Return (first trained layer, first layer) of an inverted residual at the end of a chain; else None."""
+    summed = chain[-1] if chain and chain[-1].kind == "add" else None
+    body = chain[:-1] if summed else chain
+    if len(body) < 2 or not _is_pointwise(body[-1], "none") or not _is_depthwise(body[-2]):
+        return None
+    start = len(body) - 2
+    if start and _is_pointwise(body[start - 1], "relu6") and body[start].source == body[start - 1].name:
+        start -= 1
+    ends = {body[-1].name, body[start].source}
+    chained = all(layer.source == before.name for before, layer in zip(body[start:], body[start + 1 :], strict=False))
+    if not start or not chained or body[start].source != body[start - 1].name:
+        return None
+    return None if summed and set(summed.sources) != ends else (start, start)
+
+
+def _is_depthwise(layer: Layer) -> bool:
+    return layer.kind == "depthwise" and layer.activation == "relu6" and layer.padding == "SAME"
+
+
+def _is_pointwise(layer: Layer, activation: str) -> bool:
+    pointwise = layer.kind == "convolution" and layer.kernel == (1, 1) and layer.stride == 1
+    return pointwise and layer.activation == activation

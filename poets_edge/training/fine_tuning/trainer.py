@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.nets.layers import Layer
+from poets_edge.nets.network import Parameters
 from poets_edge.nets.tensorflow import load_tensorflow
-from poets_edge.training.fine_tuning.activations import STEP, Activation
+from poets_edge.training.fine_tuning.activations import Activation
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.tail import Tail
 from poets_edge.training.head import Head
@@ -44,14 +46,15 @@ class Epoch:
 
 def weights_of(tail: Tail, head: Head) -> list[Array]:
     """Return kernels and biases in the order of computation; the head's are the last two."""
-    return [array for each in tail.convolutions for array in (each.kernel, each.bias)] + [head.weights, head.biases]
+    parameters = [tail.parameters[layer.name] for layer in tail.convolutions]
+    return [array for each in parameters for array in (each.kernel, each.bias)] + [head.weights, head.biases]
 
 
 def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
     """Return a tail of the same structure, and a head, with weights in the order of `weights_of`."""
     pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
-    convolutions = tuple(replace(each, kernel=kernel, bias=bias) for kernel, bias, each in pairs)
-    return replace(tail, convolutions=convolutions), Head(weights[-2], weights[-1])
+    parameters = {layer.name: Parameters(kernel, bias) for kernel, bias, layer in pairs}
+    return replace(tail, parameters=parameters), Head(weights[-2], weights[-1])
 
 
 class Trainer:
@@ -76,7 +79,7 @@ class Trainer:
         """Train one step.
 
         Args:
-            activations: uint8 [batch, height, width, channels].
+            activations: float32 [batch, height, width, channels].
             classes: int64 [batch].
 
         Returns:
@@ -84,8 +87,8 @@ class Trainer:
             diverged), and the number of correct predictions.
         """
         step, warm = self._step, self._steps_per_epoch
+        assert self._options.learning_rate is not None and self._options.epochs, "resolve the options first"
         total = self._options.epochs * self._steps_per_epoch
-        assert self._options.learning_rate is not None, "resolve the options first"
         rate = self._options.learning_rate * min(1.0, (step + 1) / warm) * (1 + np.cos(np.pi * step / total)) / 2
         # An average over few steps must not retain its initial value.
         decay = min(self._options.averaging, (step + 2) / (step + 11))
@@ -115,20 +118,29 @@ class Trainer:
         return [*self._weights, *self._average, *self._first, *self._second]
 
     def _logits(self, weights: Sequence[Any], activations: Any) -> Any:
-        """Return the logits of uint8 activations, float32 [batch, classes]."""
+        """Return the logits of activations, float32 [batch, classes]."""
         tf = self._tf
-        values = tf.cast(activations, tf.float32) * STEP
-        for each, kernel, bias in zip(self._tail.convolutions, weights[0::2], weights[1::2], strict=False):
-            if each.depthwise:
-                strides = [1, each.stride, each.stride, 1]
-                values = tf.nn.depthwise_conv2d(values, kernel, strides, "SAME")
+        outputs, values = {self._tail.cut.name: activations}, activations
+        pairs = zip(weights[:-2:2], weights[1:-2:2], strict=True)
+        for layer in self._tail.layers:
+            sources = [outputs[name] for name in layer.sources]
+            if layer.kind == "add":
+                values = sources[0] + sources[1]
             else:
-                # As a matrix product: TensorFlow's gradient of a 1 x 1 convolution takes twice as long.
-                shape = tf.shape(values)
-                rows = tf.matmul(tf.reshape(values, [-1, kernel.shape[2]]), tf.reshape(kernel, kernel.shape[2:]))
-                values = tf.reshape(rows, [shape[0], shape[1], shape[2], kernel.shape[3]])
-            values = tf.nn.relu6(values + bias)
+                values = self._convolution(layer, sources[0], *next(pairs))
+            outputs[layer.name] = values
         return tf.matmul(tf.reduce_mean(values, axis=[1, 2]), weights[-2]) + weights[-1]
+
+    def _convolution(self, layer: Layer, values: Any, kernel: Any, bias: Any) -> Any:
+        tf = self._tf
+        if layer.kind == "depthwise":
+            values = tf.nn.depthwise_conv2d(values, kernel, [1, layer.stride, layer.stride, 1], layer.padding)
+        else:
+            # As a matrix product: TensorFlow's gradient of a 1 x 1 convolution takes twice as long.
+            shape = tf.shape(values)
+            rows = tf.matmul(tf.reshape(values, [-1, kernel.shape[2]]), tf.reshape(kernel, kernel.shape[2:]))
+            values = tf.reshape(rows, [shape[0], shape[1], shape[2], kernel.shape[3]])
+        return tf.nn.relu6(values + bias) if layer.activation == "relu6" else values + bias
 
     def _one_step(self, activations: Any, classes: Any, rate: Any, step: Any, decay: Any) -> tuple[Any, Any]:
         tf, options = self._tf, self._options

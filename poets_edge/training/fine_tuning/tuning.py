@@ -92,6 +92,7 @@ def tune(
         OutputError: the checkpoint cannot be written.
         PhotoError: see `Activations.read`.
     """
+    assert options.epochs is not None, "resolve the options first"
     trainer = Trainer(*start, options, schedule.steps)
     path = folder / f"{activations.file.name.partition('.activations')[0]}-{_key(start, schedule, validation, options)}"
     path = path.with_name(path.name + checkpoint.SUFFIX)

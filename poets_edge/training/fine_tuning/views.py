@@ -19,8 +19,6 @@ from poets_edge.photos.image import Pixels, fit
 from poets_edge.training.bottlenecks import PLAIN
 from poets_edge.training.distort import Distortions, distort
 
-DEFAULT_VIEWS = 30
-
 _MIN_AREA = 0.35
 _MAX_ASPECT = 4 / 3
 _ATTEMPTS = 10

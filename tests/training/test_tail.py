@@ -1,0 +1,111 @@
+"""Tests of the tails of networks of inverted residuals, and of the encodings of their inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import UsageError
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.layers import shapes
+from poets_edge.nets.network import Network, Parameters
+from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import Session
+from poets_edge.training.fine_tuning.encoding import ChannelEncoding, Relu6Encoding
+from poets_edge.training.fine_tuning.options import FineTuning
+from poets_edge.training.fine_tuning.tail import below, read_tail, with_tail
+from poets_edge.training.fine_tuning.trainer import Trainer
+from poets_edge.training.head import Head
+
+SMALL = architecture("efficientnet_lite0_128")
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """EfficientNet-Lite0 with random weights, with which features vary."""
+    rng, layers, known = np.random.default_rng(0), SMALL.layers(), shapes(SMALL.layers(), SMALL.size)
+    parameters = {}
+    for layer in layers:
+        if layer.has_weights():
+            shape = layer.kernel_shape(known[layer.source][-1])
+            kernel = rng.normal(0, 1.4 / np.sqrt(np.prod(shape) / layer.outputs), shape)
+            bias = rng.normal(0, 0.2, layer.outputs)
+            parameters[layer.name] = Parameters(kernel.astype(np.float32), bias.astype(np.float32))
+    return Network(SMALL.size, layers, parameters)
+
+
+def run(network: Network, picture: Any) -> Any:
+    return Session(ModelFile(Path("network"), write_float_model(network))).run(picture)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "cut", "first", "convolutions"),
+    [
+        (1, "block_14_add", "block_15_expand", 4),
+        (3, "block_12_add", "block_13_expand", 10),
+        (5, "block_10_add", "block_11_expand", 16),
+        (16, "stem", "block_0_depthwise", 48),
+    ],
+)
+def test_read_tail_returns_whole_blocks_and_the_last_convolution(
+    network: Network, blocks: int, cut: str, first: str, convolutions: int
+) -> None:
+    tail = read_tail(network, blocks, SMALL.name)
+    assert (tail.cut.name, tail.layers[0].name, tail.layers[-1].name) == (cut, first, "head_conv")
+    assert len(tail.convolutions) == convolutions == len(tail.parameters)
+    assert below(network, tail.cut).layers[-1].name == cut
+    assert write_float_model(with_tail(network, tail)) == write_float_model(network)
+
+
+def test_read_tail_refuses_more_blocks_than_there_are(network: Network) -> None:
+    with pytest.raises(UsageError, match="16 or less"):
+        read_tail(network, 17, SMALL.name)
+    FineTuning(blocks=16).check(SMALL)
+    with pytest.raises(UsageError, match="16 or less"):
+        FineTuning(blocks=17).check(SMALL)
+    with pytest.raises(UsageError, match="no chain of blocks"):
+        FineTuning(blocks=1).check(architecture("inception_v3"))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("blocks", [1, 3, 6])
+def test_trainer_scores_as_the_network_does(network: Network, blocks: int) -> None:
+    rng = np.random.default_rng(1)
+    picture = rng.uniform(-1, 1, (1, *SMALL.size, 3)).astype(np.float32)
+    head = Head(rng.normal(0, 0.1, (1280, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))
+    wanted = run(network.with_head(head.weights, head.biases, "scores"), picture)
+    assert wanted.min() > 0.01 and wanted.max() < 0.99
+    tail = read_tail(network, blocks, SMALL.name)
+    activations = run(below(network, tail.cut), picture)
+    trainer = Trainer(tail, head, FineTuning(blocks=blocks, epochs=1, learning_rate=1e-3), 1)
+    np.testing.assert_allclose(trainer.scores(activations), wanted, rtol=1e-3)
+    before = trainer.averaged()[0]
+    loss, _ = trainer.train(activations, np.array([0]))
+    assert loss > 0
+    after = trainer.averaged()[0]
+    for layer in tail.convolutions:
+        assert not np.array_equal(before.parameters[layer.name].kernel, after.parameters[layer.name].kernel)
+
+
+def test_channel_encoding_rounds_each_channel_to_its_range() -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(7, 5, 4)) * [0.01, 1, 30, 0] + [5, 0, -3, 2]).astype(np.float32)
+    encoding = ChannelEncoding()
+    data = encoding.encode(values)
+    assert len(data) == encoding.size(values.shape) == 7 * 5 * 4 + 32
+    found = encoding.decode(data, values.shape)
+    assert found.dtype == np.float32
+    steps = np.ptp(values, axis=(0, 1)) / 255
+    assert (np.abs(found - values) <= steps / 2 + 1e-5).all()
+    np.testing.assert_array_equal(found[:, :, 3], 2)
+
+
+def test_relu6_encoding_rounds_to_its_steps() -> None:
+    values = np.random.default_rng(0).uniform(0, 6, (3, 4, 2)).astype(np.float32)
+    encoding = Relu6Encoding()
+    found = encoding.decode(encoding.encode(values), values.shape)
+    assert np.abs(found - values).max() <= 3 / 255 + 1e-6 and encoding.size(values.shape) == values.size
