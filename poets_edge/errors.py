@@ -13,7 +13,6 @@
     │                           (`poets_edge.exporting.results`, with the result)
     ├── RecordError         a JSON file is damaged or has another format
     ├── BudgetError         no model meets the limits on latency, size or accuracy
-    ├── MeasurementError    a measurement failed or is not reliable
     ├── SourceError         a camera, a video or a stream supplies no frames
     ├── RuntimeMissingError a required package is not installed
     ├── RemoteError         another device cannot be reached, or an operation on it fails
@@ -69,10 +68,6 @@ class RecordError(PoetsEdgeError):
 
 class BudgetError(PoetsEdgeError):
     """No model meets the limits on latency, size or accuracy; the message names the closest model."""
-
-
-class MeasurementError(PoetsEdgeError):
-    """A measurement failed or is not reliable."""
 
 
 class SourceError(PoetsEdgeError):

@@ -12,13 +12,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.needs import missing, need_tensorflow
+from tests.needs import SKIPS_ON_CI, missing, need_tensorflow
 from tests.standins import draw_flowers, write_keras_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,6 +178,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing(f"no shared photos and weights at {SHARED} (set POETS_EDGE_SHARED)")
     if item.get_closest_marker("tensorflow"):
         need_tensorflow()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On CI, fail a test that was skipped for a reason that does not hold for every Linux machine."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if os.environ.get("CI") and sys.platform == "linux" and reason not in SKIPS_ON_CI:
+            report.outcome, report.longrepr = "failed", f"skipped on CI: {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")

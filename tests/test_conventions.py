@@ -49,7 +49,6 @@ _PLAIN_SKIPS = {
     "needs.py": "the one place: it fails on CI",
     "device/watch/test_cameras.py": "a machine with a camera lacks nothing",
     "photos/test_archives.py": "file systems differ",
-    "training/test_cluster.py": "operating systems differ",
 }
 
 

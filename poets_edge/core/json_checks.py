@@ -145,10 +145,6 @@ def _typed(value: Any, kind: type, path: str) -> Any:
     return value
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return dict(_typed(value, dict, ""))
-
-
 def _wrong(path: str, wanted: str, value: Any) -> RecordError:
     shown = repr(value)
     return RecordError(f"{_place(path)} is {shown if len(shown) <= 40 else shown[:37] + '...'}, not {wanted}")

@@ -363,8 +363,12 @@ def test_highest_score_is_the_largest_value_of_the_output(
 
 
 def test_check_threshold_accepts_0_and_1() -> None:
+    model = Classifier(SEED)
     for threshold in (0, 1, 0.0, 1.0):
-        Classifier(SEED).check_threshold(threshold)
+        model.check_threshold(threshold)
+    for threshold in (-0.001, 1.001):
+        with pytest.raises(UsageError):
+            model.check_threshold(threshold)
 
 
 def test_read_labels_keeps_their_order_and_inner_lines(tmp_path: Path) -> None:

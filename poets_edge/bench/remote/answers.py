@@ -42,7 +42,6 @@ Texts: TypeAlias = Annotated[
 ]
 Count = Annotated[int, Integer(0, 1 << 62)]
 Index = Annotated[int, Integer(0, 1_000_000)]
-Threads = Annotated[int, Integer(1, 4096)]
 Score = Annotated[float, Number(-1e6, 1e6)]
 Seconds = Annotated[float, Number(-1e12, 1e12)]
 Path = Annotated[
