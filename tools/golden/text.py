@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import textwrap
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from tools.compare.differences import settle
 from tools.compare.documents import Document, Number, read_content
 from tools.compare.rules import Volatile, applies
 
-_WIDTH, _ROW_WIDTH = 120, 280
+_WIDTH, _ROW_WIDTH = 140, 280
 """Maximum number of characters of a JSON value on one line, and of an entry of a list."""
-_DIGITS = 7
+_DIGITS, _PER_LINE = 7, 5
+"""Significant digits of fractions, and scalars of a long list on one line."""
+_FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a text is represented by its hash."""
 _COPY = "model.tflite"
@@ -105,9 +107,9 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 
 
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a JSON value; a list or object is on one line if it fits, and a list of scalars is filled."""
+    """Yield the lines of a JSON value: one if it fits; otherwise one for each entry, or for some scalars of a list."""
     short = f"{indent}{before}{_compact(value)}{after}"
-    if len(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
+    if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
         yield short
         return
     keys = isinstance(value, dict)
@@ -117,13 +119,19 @@ def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") 
     elif any(isinstance(inner, (dict, list)) for inner in value):
         entries = [("", inner) for inner in value]
     else:
-        scalars = _compact(value)[1:-1]
-        inside = f"{indent} "
-        yield from textwrap.wrap(scalars, _WIDTH, initial_indent=inside, subsequent_indent=inside)
+        scalars = list(map(_compact, value))
+        for start in range(0, len(scalars), _PER_LINE):
+            end = "," if start + _PER_LINE < len(scalars) else ""
+            yield f"{indent} {', '.join(scalars[start : start + _PER_LINE])}{end}"
         entries = []
     for number, (name, inner) in enumerate(entries, 1):
         yield from json_lines(inner, f"{indent} ", name, "," if number < len(entries) else "")
     yield f"{indent}{'}' if keys else ']'}{after}"
+
+
+def _width(line: str) -> int:
+    """Return the length of a line, with each fraction counted as one of the maximum number of digits."""
+    return len(_FRACTION.sub("0." + "0" * _DIGITS, line))
 
 
 def _compact(value: Any) -> str:
