@@ -48,7 +48,6 @@ def test_named_temporary_files_are_created_only_by_listed_modules() -> None:
 _PLAIN_SKIPS = {
     "needs.py": "the one place: it fails on CI",
     "device/watch/test_cameras.py": "a machine with a camera lacks nothing",
-    "photos/test_archives.py": "file systems differ",
 }
 
 

@@ -25,6 +25,7 @@ from poets_edge.cli.options import (
     recursive_option,
     rehash_option,
     result_options,
+    zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import percent
@@ -48,6 +49,7 @@ _CHECKS = "Checks"
 @folder_argument
 @image_dir_option
 @recursive_option
+@zip_encoding_option
 @rehash_option
 @group_by_option
 @option(
@@ -107,6 +109,7 @@ def command(
     bottleneck_dir: Path,
     model_dir: Path,
     recursive: bool,
+    zip_encoding: str | None,
     rehash: bool,
     group_by: str,
     as_json: bool,
@@ -119,7 +122,7 @@ def command(
     many photos, and suggests a --threshold. The page shows the photos and saves a list of those to exclude.
     """
     options = AuditOptions(
-        image_dir=one_folder(folders, image_dir),
+        image_dir=one_folder(folders, image_dir, zip_encoding),
         architecture=find_architecture(architecture),
         report=report,
         weights=weights,

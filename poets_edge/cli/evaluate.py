@@ -22,6 +22,7 @@ from poets_edge.cli.options import (
     recursive_option,
     result_options,
     split_option,
+    zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, table
 from poets_edge.core.files import distinct_names
@@ -55,6 +56,7 @@ from poets_edge.photos.split import SplitConfig
 @split_option("Photos to score.", show_default="photos the model has not learned from")
 @percentage_options(None, show_default="as trained, else 10")
 @recursive_option
+@zip_encoding_option
 @labels_option
 @graph_option
 @image_dir_option
@@ -69,6 +71,7 @@ def command(
     testing: int | None,
     validation: int | None,
     recursive: bool,
+    zip_encoding: str | None,
     as_json: bool,
     output: Path | None,
     quiet: bool,
@@ -89,7 +92,7 @@ def command(
         )
     results = evaluate_together(
         [open_scorer(model, labels) for model in models],
-        as_photo_path(one_folder(folders, image_dir)),
+        as_photo_path(one_folder(folders, image_dir, zip_encoding)),
         split=cast("EvaluatedSplit | None", split),
         percentages=percentages,
         recursive=recursive,

@@ -31,6 +31,7 @@ from poets_edge.cli.options import (
     rehash_option,
     remote_dir_option,
     result_options,
+    zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
 from poets_edge.core.wording import interval_text, percent
@@ -54,6 +55,7 @@ _CHOICE = "Choice"
 @folder_argument
 @image_dir_option
 @recursive_option
+@zip_encoding_option
 @rehash_option
 @group_by_option
 @percentage_options(_DEFAULT.percentages)
@@ -179,6 +181,7 @@ def command(
     fine_tune: int,
     fine_tune_epochs: int | None,
     recursive: bool,
+    zip_encoding: str | None,
     rehash: bool,
     group_by: str,
     cluster: str,
@@ -197,7 +200,7 @@ def command(
     differs between machines: measure it on the device that will run the model, with --on or --latency.
     """
     options = GridOptions(
-        image_dir=one_folder(folders, image_dir),
+        image_dir=one_folder(folders, image_dir, zip_encoding),
         architectures=tuple(dict.fromkeys(architecture(architecture(name).backbone) for name in architectures))
         or default_grid(model_dir),
         output_dir=output_dir,

@@ -105,10 +105,14 @@ def _sources(images: Sequence[Path]) -> Iterator[tuple[str, Path | bytes]]:
             yield "-", sys.stdin.buffer.read()
         elif image.is_dir():
             from poets_edge.photos.folder import photo_files
+            from poets_edge.photos.tree import others_line
 
-            found = photo_files(image, recursive=True)
+            found, others = photo_files(image, recursive=True)
             if not found:
-                raise DatasetError(f"{image}: no photos in this folder.")
+                but = f", but {others_line(others)}" if others else ""
+                raise DatasetError(f"{image}: no photos in this folder{but}.")
+            if others:
+                Terminal().warn(f"{image}: left out {others_line(others)}.")
             yield from ((str(path), path) for path in found)
         else:
             yield str(image), image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -88,6 +88,14 @@ image_dir_option = option(
 )
 recursive_option = option(
     "--recursive", is_flag=True, section=PHOTOS_SECTION, help="Include subfolders of class folders."
+)
+zip_encoding_option = option(
+    "--zip-encoding",
+    metavar="NAME",
+    section=PHOTOS_SECTION,
+    advanced=True,
+    help="Encoding of names in a .zip that are not UTF-8, as gbk or cp932.",
+    show_default="cp437",
 )
 rehash_option = option(
     "--rehash",
@@ -272,8 +280,12 @@ def _check_photo(path: Path) -> None:
         raise UsageError(f"{path}: neither a model that is known here (.tflite, .pb) nor a photo.")
 
 
-def one_folder(arguments: Sequence[Path], image_dir: Path | None) -> Path:
-    """Return the folder of photos, given as an argument or by `--image-dir`. Raises UsageError: not exactly one."""
+def one_folder(arguments: Sequence[Path], image_dir: Path | None, zip_encoding: str | None = None) -> Path:
+    """Return the folder of photos, given as an argument or by `--image-dir`.
+
+    Raises:
+        UsageError: not exactly one is given, or it is not a zip and `zip_encoding` is given.
+    """
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:
         command = click.get_current_context().info_name
@@ -283,6 +295,10 @@ def one_folder(arguments: Sequence[Path], image_dir: Path | None) -> Path:
         )
     if len(named) > 1:
         raise UsageError(f"one folder of photos is enough, not {len(named)}: {', '.join(map(str, named))}.")
+    if zip_encoding:
+        from poets_edge.photos.sources import with_encoding
+
+        return cast(Path, with_encoding(named[0], zip_encoding))
     return named[0]
 
 

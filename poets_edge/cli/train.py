@@ -27,6 +27,7 @@ from poets_edge.cli.options import (
     recursive_option,
     rehash_option,
     result_options,
+    zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.core.paths import GRAPH
@@ -61,6 +62,7 @@ _SPLIT = _DEFAULT.percentages
     "--exclude", type=FILE, metavar="FILE", section=PHOTOS_SECTION, help="Photos to skip or relabel, saved by audit."
 )
 @recursive_option
+@zip_encoding_option
 @rehash_option
 @group_by_option
 @option("--strict", is_flag=True, section=PHOTOS_SECTION, help="Stop at an unreadable photo.")
@@ -261,6 +263,7 @@ def command(
     folds: int,
     early_stop: bool,
     recursive: bool,
+    zip_encoding: str | None,
     rehash: bool,
     group_by: str,
     cluster: str,
@@ -282,7 +285,7 @@ def command(
     from poets_edge.training.train import train
 
     options = TrainOptions(
-        image_dir=one_folder(folders, image_dir),
+        image_dir=one_folder(folders, image_dir, zip_encoding),
         architecture=find_architecture(architecture),
         weights=weights,
         output_graph=output_graph,

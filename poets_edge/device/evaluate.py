@@ -158,6 +158,8 @@ def evaluate(
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
     folder, known = scan(image_dir, recursive=recursive), photos_of_model(scorer)
+    for line in folder.warnings():
+        reporter.warn(line)
     exclusions = exclusions_of_training(scorer.facts.get("training") or scorer.facts, folder.photos.names)
     by_name = known is None and was_trained_on(folder.photos, scorer.facts)
     if by_name and exclusions:

@@ -20,6 +20,7 @@ from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.folder import read_contents
 from poets_edge.photos.image import read_photo
 from poets_edge.photos.image_cache import ImageCache
+from poets_edge.photos.names import composed
 from poets_edge.photos.table import Digest, Photo, PhotoTable, Rows, class_numbers
 from poets_edge.tflite.read_model import ModelSource, read_model
 
@@ -64,7 +65,8 @@ class Predictions:
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
         """Return accuracy, recall and confusion matrix. Raises DatasetError if a photo's class is not in `labels`."""
-        unknown = sorted(set(PhotoTable.of(self.photos).present) - set(labels))
+        known = set(map(composed, labels))
+        unknown = [label for label in PhotoTable.of(self.photos).present if composed(label) not in known]
         if unknown:
             raise DatasetError(
                 f"class {', '.join(unknown)}: not among the model's labels ({', '.join(labels)})."

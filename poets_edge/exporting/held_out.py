@@ -14,7 +14,7 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.address import Location, is_address, photo_path
 from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo, scan
-from poets_edge.photos.names import class_name
+from poets_edge.photos.names import class_name, composed
 from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.photos.split import SplitConfig, assign_splits
 from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
@@ -85,9 +85,17 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
     """Return a function that returns the photo of a name in the record, or None if the file does not exist."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
+    labels = {composed(label): label for label in record["labels"]}
+    scanned: dict[str, Photo] = {}
 
     def find(name: str) -> Photo | None:
-        photo = Photo(folder / name, name, other_class.get(name, class_name(name.split("/")[depth])))
+        parts = name.split("/")
+        usual = len(parts) == depth + 2 or record.get("recursive")
+        label = other_class.get(name) or (labels.get(class_name(parts[depth])) if usual else None)
+        if label is None:  # flowers/flowers/daisy/1.jpg, or train/Daisy/1.jpg for the class daisy
+            scanned.update({} if scanned else _by_name(record, folder))
+            return scanned.get(name)
+        photo = Photo(folder / name, name, label)
         return photo if photo.file.is_file() else None
 
     return find
@@ -95,7 +103,11 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
     """Return a function that returns the photo of a name in an archive or at an address, or None if it is missing."""
-    return {photo.name: photo for photo in _scanned(record, folder)}.get
+    return _by_name(record, folder).get
+
+
+def _by_name(record: dict[str, Any], folder: Location) -> dict[str, Photo]:
+    return {photo.name: photo for photo in _scanned(record, folder)}
 
 
 def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:

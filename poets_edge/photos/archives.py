@@ -13,17 +13,22 @@ import stat
 import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from poets_edge.errors import DatasetError
+from poets_edge.photos.formats import HEADER_BYTES, is_photo_content
 from poets_edge.photos.names import PHOTO_SUFFIXES, has_controls
+from poets_edge.photos.tree import is_skipped, kind_of
+from poets_edge.photos.zip_names import zip_name
 
 if TYPE_CHECKING:
     import tarfile
+    import zipfile
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
@@ -40,6 +45,10 @@ _BYTES_A_MEMBER = 128
 _BLOCK = 512
 """Bytes of a tar block."""
 _ZIP_HEADER = 30
+_SNIFFED = 1024
+"""Packed bytes of a member that are read to learn what it is."""
+_PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
+"""Kinds of files that usually accompany photos in a WebDataset shard."""
 _NAME_AND_MORE = 1024
 """Typical number of bytes between the header of a zip member and its data."""
 
@@ -68,10 +77,19 @@ class Archive:
     Attributes:
         names: sorted names, without a common top folder.
         labels: the class of each photo of a WebDataset shard; None for class folders.
+        others: number of files that are not photos, by folder and kind.
+        notes: lines about the archive.
     """
 
-    def __init__(self, members: dict[str, Member], labels: dict[str, str] | None) -> None:
+    def __init__(
+        self,
+        members: dict[str, Member],
+        labels: dict[str, str] | None,
+        others: Mapping[tuple[str, str], int],
+        notes: Sequence[str] = (),
+    ) -> None:
         self.names = sorted(members)
+        self.others, self.notes = others, tuple(notes)
         self.labels = None if labels is None else [labels[name] for name in self.names]
         # As columns: a tuple of numbers for each of a million photos would take 400 MB.
         rows = np.array([members[name] for name in self.names], np.int64)
@@ -84,13 +102,33 @@ class Archive:
         return Member(*self._rows[row].tolist()) if found else None
 
 
-def read_archive(file: BinaryIO, place: str, most: int | None = None) -> Archive:
+class _File(NamedTuple):
+    """A file in an archive.
+
+    Attributes:
+        name: name in its shortest form.
+        member: where a photo is; None for any other file.
+        label: the class in a .cls file; None for any other file.
+        guessed: whether the name was decoded without evidence of its encoding.
+    """
+
+    name: str
+    member: Member | None = None
+    label: str | None = None
+    guessed: bool = False
+
+
+def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: str = "") -> Archive:
     """List the photos of an archive.
+
+    A file without the suffix of a photo is a photo if its first bytes say so; in a zip at an address they are not read.
 
     Args:
         file: seekable.
         place: path or address, for its suffix and for messages.
-        most: maximum number of members.
+        most: maximum number of members; None for a file of this machine.
+        encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if they are valid, else
+            cp437, which the format prescribes.
 
     Raises:
         DatasetError: it is damaged, cut short or encrypted, has more than `most` members, or a photo in it lies
@@ -102,34 +140,58 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None) -> Archive
 
     members: dict[str, Member] = {}
     classes: dict[str, str] = {}
+    others: Counter[tuple[str, str]] = Counter()
+    guessed = ""
     is_zip = place.lower().endswith(".zip")
-    list_members = _zip_members if is_zip else _tar_members
     largest = _LARGEST_DIRECTORY if most is None else most * _BYTES_A_MEMBER
     bounded: Any = _BoundedReads(file, largest if is_zip else _LARGEST_HEADER)
     try:
-        for name, member, label in list_members(bounded, place, most):
-            if name in (classes if member is None else members):
-                raise DatasetError(
-                    f"{place}: {name} is in it twice. Make it anew."
-                    if member
-                    else f"{place}: {name} has two .cls files. Keep one class for each photo."
-                )
-            if member is None:
+        for name, member, label, unsure in (
+            _zip_files(bounded, place, most, encoding) if is_zip else _tar_files(bounded, place, most)
+        ):
+            if member is not None:
+                if name in members:
+                    raise DatasetError(f"{place}: {name} is in it twice. Make it anew.")
+                members[name] = member
+                guessed = guessed or (name if unsure else "")
+            elif label is not None:
+                if name in classes:
+                    raise DatasetError(f"{place}: {name} has two .cls files. Keep one class for each photo.")
                 classes[name] = label
             else:
-                members[name] = member
+                folder, _, base = name.rpartition("/")
+                others[folder, kind_of(base)] += 1
     except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, ValueError, OverflowError, struct.error,
             EOFError, zlib.error, LookupError, RecursionError, MemoryError) as error:  # fmt: skip
         raise DatasetError(f"{place}: damaged, cut short, or not an archive of its kind ({_line(error)}).") from None
     if not classes:
-        return Archive(_without_common_folder(members), None)
+        inner = _common_folder(members)
+        notes = (
+            [
+                f"{place}: its names are not UTF-8 and were read as cp437, as in {guessed}. If that is wrong, name the"
+                " encoding: `zip_encoding`=gbk"
+            ]
+            if guessed
+            else []
+        )
+        return Archive(
+            {name[len(inner) :]: member for name, member in members.items()},
+            None,
+            {
+                (folder[len(inner) :], kind): count
+                for (folder, kind), count in others.items()
+                if f"{folder}/".startswith(inner)
+            },
+            notes,
+        )
     labels = {}
     for name in members:
         key = _key(name)
         if key not in classes:
             raise DatasetError(f"{place}: {name} has no class: there is no {key}.cls beside it.")
         labels[name] = classes[key]
-    return Archive(members, labels)
+    unused = {key: count for key, count in others.items() if key[1] not in _PARTS_OF_SAMPLES}
+    return Archive(members, labels, unused)
 
 
 class _BoundedReads:
@@ -185,15 +247,25 @@ def _damaged() -> OSError:
     return OSError(errno.EIO, "damaged in its archive, or the archive has changed")
 
 
-def _zip_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple[str, Member | None, str]]:
+def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> Iterator[_File]:
     import zipfile
 
     with zipfile.ZipFile(file) as archive:
         _check_count(len(archive.infolist()), place, most)
         for info in archive.infolist():
-            name = _photo_name(info.filename, place)
-            if name is None or info.is_dir():
+            try:
+                text, unsure = zip_name(info, encoding)
+            except (UnicodeError, LookupError):
+                raise DatasetError(
+                    f"{place}: {info.orig_filename!r} in it is not a name in the encoding {encoding}. Name another:"
+                    " `zip_encoding`"
+                ) from None
+            if text.endswith("/") or _is_skipped(text):
                 continue
+            if not _has_photo_suffix(text) and (most is not None or not _is_zipped_photo(file, info)):
+                yield _File(text)
+                continue
+            name = _checked(text, place)
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise _link(place, name, "zip without --symlinks")
             if info.flag_bits & _ENCRYPTED:
@@ -202,11 +274,29 @@ def _zip_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple
                 raise DatasetError(f"{place}: {name} is packed in a way that few programs read. Use deflate, or store.")
             if not 0 <= max(info.header_offset, info.compress_size, info.file_size) < 1 << 62:
                 raise zipfile.BadZipFile(f"a size of {info.file_size} bytes")
-            yield name, Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC), ""
+            member = Member(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
+            yield _File(name, member, guessed=unsure)
 
 
-def _tar_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple[str, Member | None, str]]:
-    """Yield photos, and the classes that .cls files name; a class has no member."""
+def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
+    """Return whether a member of a zip is a photo by its first bytes."""
+    if info.compress_type not in (_STORED, _DEFLATED) or info.flag_bits & _ENCRYPTED or info.header_offset < 0:
+        return False
+    file.seek(info.header_offset)
+    header = file.read(_ZIP_HEADER)
+    if len(header) < _ZIP_HEADER or header[:4] != b"PK\3\4":
+        return False
+    file.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
+    packed = file.read(min(info.compress_size, _SNIFFED) if info.compress_size >= 0 else 0)
+    try:
+        start = zlib.decompressobj(-15).decompress(packed, HEADER_BYTES) if info.compress_type == _DEFLATED else packed
+    except zlib.error:
+        return False
+    return is_photo_content(start[:HEADER_BYTES], info.filename)
+
+
+def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
+    """Yield the files of a tar. The name of a .cls file is the key of its sample."""
     import tarfile
 
     count, offset = 0, -1
@@ -218,18 +308,29 @@ def _tar_members(file: BinaryIO, place: str, most: int | None) -> Iterator[tuple
             if info.size < 0 or info.offset <= offset:
                 raise tarfile.ReadError(f"a size of {info.size} bytes")
             offset = info.offset
-            if info.isfile() and info.name.endswith(".cls") and "/." not in f"/{info.name.removeprefix('./')}":
-                yield _key(_checked(info.name, place)), None, _class_in(file, info, place)
+            if info.isdir() or _is_skipped(info.name):
                 continue
-            name = _photo_name(info.name, place)
-            if name is None or info.isdir():
+            if info.isfile() and info.name.endswith(".cls"):
+                yield _File(_key(_checked(info.name, place)), label=_class_in(file, info, place))
                 continue
+            if not _has_photo_suffix(info.name) and not _is_tarred_photo(file, info):
+                yield _File(info.name.removeprefix("./"))
+                continue
+            name = _checked(info.name, place)
             if not info.isfile() or info.issparse():
                 raise _link(place, name, "tar --dereference --hard-dereference")
-            yield name, Member(info.offset_data, info.size, info.size), ""
+            yield _File(name, Member(info.offset_data, info.size, info.size))
         file.seek(archive.offset)
         if file.read(_BLOCK) != bytes(_BLOCK):
             raise tarfile.ReadError("it has no end")
+
+
+def _is_tarred_photo(file: BinaryIO, info: tarfile.TarInfo) -> bool:
+    """Return whether a member of a tar is a photo by its first bytes."""
+    if not info.isfile() or info.issparse():
+        return False
+    file.seek(info.offset_data)
+    return is_photo_content(file.read(min(info.size, HEADER_BYTES)), info.name)
 
 
 def _check_count(count: int, place: str, most: int | None) -> None:
@@ -245,12 +346,12 @@ def _class_in(file: BinaryIO, info: tarfile.TarInfo, place: str) -> str:
     return text
 
 
-def _photo_name(name: str, place: str) -> str | None:
-    """Return a member's name in its shortest form; None if it is not a photo, or hidden."""
-    if os.path.splitext(name)[1].lower() not in PHOTO_SUFFIXES:  # noqa: PTH122 - a million times
-        return None
-    parts = _checked(name, place).split("/")
-    return None if parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts) else "/".join(parts)
+def _has_photo_suffix(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES  # noqa: PTH122 - a million times
+
+
+def _is_skipped(name: str) -> bool:
+    return any(is_skipped(part) for part in name.split("/") if part not in (".", ".."))
 
 
 def _checked(name: str, place: str) -> str:
@@ -272,13 +373,14 @@ def _key(name: str) -> str:
     return folder + slash + base.partition(".")[0]
 
 
-def _without_common_folder(members: dict[str, Member]) -> dict[str, Member]:
-    while len(tops := {name.partition("/")[0] for name in members}) == 1:
-        if any(name.count("/") < 2 for name in members):
+def _common_folder(names: Collection[str]) -> str:
+    """Return the folder, with a slash at its end, that contains all class folders; "" if there is none."""
+    common = ""
+    while len(tops := {name[len(common) :].partition("/")[0] for name in names}) == 1:
+        if any(name.count("/", len(common)) < 2 for name in names):
             break
-        [top] = tops
-        members = {name[len(top) + 1 :]: member for name, member in members.items()}
-    return members
+        common += f"{tops.pop()}/"
+    return common
 
 
 def _line(error: BaseException) -> str:

@@ -10,35 +10,27 @@ If the photos are split into `train/`, `val/` and `test/` with class folders ins
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import numpy as np
 
 from poets_edge.core.files import read_bytes
-from poets_edge.core.wording import counted
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.address import Address, Location
-from poets_edge.photos.names import PHOTO_SUFFIXES, check_distinct, class_name
+from poets_edge.photos.names import check_distinct
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, PhotoTable
 from poets_edge.photos.table import Photo as Photo
 from poets_edge.photos.table import SplitName as SplitName
 
-_SET_FOLDERS: dict[str, SplitName] = {
-    "train": "training",
-    "training": "training",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Usual names of split folders, in lower case."""
-
+if TYPE_CHECKING:
+    from poets_edge.photos.layout import Layout
+    from poets_edge.photos.tree import Folder
 
 LARGEST_PHOTO = 256 << 20
 """Largest photo file in bytes. A JPEG of 200 megapixels has a third of that."""
@@ -51,14 +43,14 @@ class PhotoFolder:
     Attributes:
         empty_classes: class folders without photos.
         set_folders: names of the split folders, such as `train` and `val`; empty if there are none.
-        ignored: number of photos in an archive or at an address that are not directly in a class folder.
+        notes: lines about excluded files and folders, and about what is not in the usual place.
     """
 
     path: Location
     photos: PhotoTable
     empty_classes: tuple[str, ...] = ()
     set_folders: tuple[str, ...] = ()
-    ignored: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,11 +58,8 @@ class PhotoFolder:
         return self.photos.present
 
     def warnings(self) -> list[str]:
-        """Return warnings about empty classes and ignored photos, one line each."""
-        lines = [f"class {label}: no photos in its folder; left out." for label in self.empty_classes]
-        if self.ignored:
-            lines.append(f"{self.path}: {counted(self.ignored, 'photo')} left out, not directly in a class folder.")
-        return lines
+        """Return warnings about empty classes and excluded files, one line each."""
+        return [*(f"class {label}: no photos in its folder; left out." for label in self.empty_classes), *self.notes]
 
 
 def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
@@ -78,122 +67,102 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
 
     Args:
         folder: contains one folder per class, or split folders (`train`, `val`, `test` and similar names) with one
-            folder per class; other files (a LICENSE.txt) are ignored. It may be an archive or an address; see
-            `poets_edge.photos.sources`.
+            folder per class; `poets_edge.photos.layout` has the rules. Other files are counted by kind. It may be an
+            archive or an address; see `poets_edge.photos.sources`.
         recursive: include folders inside class folders; link loops are followed once.
 
     Raises:
-        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; or the name of a
-            class is not a line of text, or differs from another one only in case or Unicode normalization.
+        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; its arrangement
+            has two meanings; or the name of a class is not a line of text, or differs from another one only in case.
         RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
     """
     from poets_edge.photos.sources import is_archive_or_address
+    from poets_edge.photos.tree import DEEPEST, read_tree
 
     if isinstance(folder, Address) or is_archive_or_address(str(folder)):
-        found = _scan_source(folder, recursive=recursive)
-    else:
-        found = _scan_folder(folder, recursive=recursive)
-    check_distinct((*found.classes, *found.empty_classes), folder)
-    return found
-
-
-def _scan_folder(folder: Path, *, recursive: bool) -> PhotoFolder:
+        return _scan_source(folder, recursive=recursive)
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder. Give the one that holds a folder of photos for each class.")
     if not folder.is_dir():
         raise DatasetError(
             f"{folder}: a file, not a folder. Give the one that holds a folder of photos for each class."
         )
-    labels: dict[str, int] = {}
-    found: list[tuple[str, list[str], int, int]] = []
-    empty: list[str] = []
-    set_folders = _set_folders(folder)
-    above = len(os.path.join(folder, ""))  # noqa: PTH118
-    for class_folder in _subfolders(folder, *set_folders):
-        label = class_name(class_folder.name)
-        of_set = SPLIT_NAMES.index(_SET_FOLDERS[class_folder.parent.name.lower()]) if set_folders else NO_SPLIT
-        paths = _photo_paths(class_folder, recursive=recursive)
-        names = sorted(path[above:].replace(os.sep, "/") for path in paths)
-        number = labels.setdefault(label, len(labels))
-        if names:
-            found.append((os.path.join(class_folder, "")[above:].replace(os.sep, "/"), names, number, of_set))  # noqa: PTH118
-        else:
-            empty.append(label)
-    if not found:
-        raise DatasetError(_nothing_found(folder, empty))
-    found.sort(key=itemgetter(0))  # names begin with their folder, so all names are sorted
-    counts = [len(names) for _, names, _, _ in found]
-    photos = PhotoTable(
-        folder=str(folder),
-        names=[name for _, names, _, _ in found for name in names],
-        labels=tuple(labels),
-        classes=np.repeat(np.array([number for _, _, number, _ in found], np.int32), counts),
-        given=np.repeat(np.array([of_set for _, _, _, of_set in found], np.int8), counts),
-    )
-    return PhotoFolder(folder, photos, tuple(empty), set_folders)
+    tree = read_tree(folder, deepest=None if recursive else DEEPEST)
+    return _arranged(folder, str(folder), tree, recursive=recursive)
 
 
 def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
     from poets_edge.photos.sources import find_photos
+    from poets_edge.photos.tree import others_line, tree_of
 
     found = find_photos(str(folder))
+    if found.labels is None:
+        tree = tree_of(sorted(found.names), found.others, found.depth)
+        arranged = _arranged(folder, found.root, tree, recursive=recursive)
+        return replace(arranged, notes=(*found.notes, *arranged.notes))
     rows = sorted(range(len(found.names)), key=found.names.__getitem__)
-    parts = [found.names[row].split("/")[found.depth :] for row in rows]
-    set_folders = () if found.labels else _set_folders_of(parts)
-    above = 1 if set_folders else 0
-    names: list[str] = []
     labels: dict[str, int] = {}
-    classes: list[int] = []
-    given: list[int] = []
-    for row, folders in zip(rows, parts, strict=True):
-        if found.labels:
-            label = found.labels[row]
-        elif len(folders) == above + 2 or (recursive and len(folders) > above + 2):
-            label = class_name(unquote(folders[above]) if isinstance(folder, Address) else folders[above])
-        else:
-            continue
-        names.append(found.names[row])
-        classes.append(labels.setdefault(label, len(labels)))
-        given.append(SPLIT_NAMES.index(_SET_FOLDERS[folders[0].lower()]) if set_folders else NO_SPLIT)
-    if not names:
-        raise DatasetError(
-            f"{folder}: no class folders with photos in it. Wanted: one folder of {' '.join(sorted(PHOTO_SUFFIXES))}"
-            " files for each class."
-        )
     photos = PhotoTable(
         folder=found.root,
+        names=[found.names[row] for row in rows],
+        labels=tuple(dict.fromkeys(found.labels[row] for row in rows)),
+        classes=np.array([labels.setdefault(found.labels[row], len(labels)) for row in rows], np.int32),
+        given=np.full(len(rows), NO_SPLIT, np.int8),
+    )
+    check_distinct(labels, folder)
+    others: Counter[str] = Counter()
+    for (_, kind), count in found.others.items():
+        others[kind] += count
+    return PhotoFolder(folder, photos, notes=(f"{folder}: left out {others_line(others)}.",) if others else ())
+
+
+def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> PhotoFolder:
+    """Return the photos of a tree.
+
+    Args:
+        folder: place that was scanned.
+        root: folder, archive or address that the names in the tree are relative to.
+    """
+    from poets_edge.photos.layout import arrange
+
+    layout = arrange(tree, str(folder), recursive=recursive, decode=unquote if isinstance(folder, Address) else str)
+    if not layout.classes:
+        raise DatasetError(_nothing_found(folder, tree, layout))
+    labels: dict[str, int] = {}
+    names: list[str] = []
+    classes, given, counts = [], [], []
+    for one in sorted(layout.classes, key=lambda one: f"{one.folder.path}/"):
+        own = sorted(name for part in one.folders for name in part.photos)
+        names += own
+        counts.append(len(own))
+        classes.append(labels.setdefault(one.label, len(labels)))
+        given.append(NO_SPLIT if one.split is None else SPLIT_NAMES.index(one.split))
+    photos = PhotoTable(
+        folder=root,
         names=names,
         labels=tuple(labels),
-        classes=np.array(classes, np.int32),
-        given=np.array(given, np.int8),
+        classes=np.repeat(np.array(classes, np.int32), counts),
+        given=np.repeat(np.array(given, np.int8), counts),
     )
-    return PhotoFolder(folder, photos, (), set_folders, ignored=len(rows) - len(names))
+    if any(one > other for one, other in itertools.pairwise(names)):  # several archives, each with all classes
+        photos = photos.take(np.array(sorted(range(len(names)), key=names.__getitem__), np.int64))
+    return PhotoFolder(folder, photos, layout.empty, layout.set_folders, layout.notes)
 
 
-def _set_folders_of(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the names of split folders, like `_set_folders`, from the names of photos in their parts."""
-    tops = sorted({folders[0] for folders in names})
-    sets = [_SET_FOLDERS.get(name.lower()) for name in tops]
-    if len(tops) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
-        return ()
-    return tuple(tops) if all(len(folders) > 2 for folders in names) else ()
+def _nothing_found(folder: Location, tree: Folder, layout: Layout) -> str:
+    from poets_edge.photos.tree import others_line
 
-
-def _subfolders(folder: Path, *names: str) -> list[Path]:
-    """Return the folders in a folder, or in the named folders of it."""
-    above = [folder / name for name in names] or [folder]
-    return [found for parent in above for found in _folders(parent)]
-
-
-def _set_folders(folder: Path) -> tuple[str, ...]:
-    """Return the names of the folders in a folder if they are splits: one is for training, and none has photos."""
-    names = [entry.name for entry in _subfolders(folder)]
-    sets = [_SET_FOLDERS.get(name.lower()) for name in names]
-    if len(names) < 2 or None in sets or "training" not in sets or len(set(sets)) < len(sets):
-        return ()
-    if any(photo_files(folder / name) or not _subfolders(folder / name) for name in names):
-        return ()
-    return tuple(names)
+    if tree.photos:
+        return f"{folder}: photos lie in it directly. Put them into one folder a class: {folder}/daisy, {folder}/roses."
+    others: Counter[str] = Counter()
+    for below in tree.below():
+        others += below.others
+    found = f", but {others_line(others)}" if others else ""
+    if layout.empty:
+        return f"{folder}: no photos in {', '.join(layout.empty[:5])}{found}."
+    return (
+        f"{folder}: no class folders with photos in it{found}. Put the photos of each class into a folder of its own."
+    )
 
 
 def read_contents(photo: Photo) -> bytes:
@@ -227,66 +196,24 @@ def _read(path: Location) -> bytes:
             return read_bytes(path, LARGEST_PHOTO)
         except NotADirectoryError:  # it may lead through an archive
             pass
-        except FileNotFoundError:  # error of Windows for a directory
-            if os.name != "nt":
+        except FileNotFoundError:  # error of Windows for a directory; or a zip with an encoding behind its name
+            if os.name != "nt" and ".zip@" not in str(path).lower():
                 raise
     from poets_edge.photos.sources import read
 
     return read(str(path), LARGEST_PHOTO)
 
 
-def photo_files(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """Return the photo files of a folder by suffix, sorted; hidden files are skipped. Raises DatasetError."""
-    return sorted(map(Path, _photo_paths(folder, recursive=recursive)))
+def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:
+    """Return the photo files of a folder, sorted, and the number of its other files by kind.
 
+    A file is a photo by its suffix or its content; hidden files are skipped. Raises DatasetError.
+    """
+    from poets_edge.photos.tree import read_tree
 
-def _photo_paths(folder: Path, *, recursive: bool) -> Iterator[str]:
-    return _walk(str(folder), recursive, frozenset())
-
-
-def _walk(folder: str, recursive: bool, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    try:
-        status = os.stat(folder)  # noqa: PTH116 - paths as text: there may be a million
-        here = (status.st_dev, status.st_ino)
-        if here in above:  # a link that leads back up
-            return
-        with os.scandir(folder) as entries:
-            listed = [(entry.path, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
-    for path, is_folder in listed:
-        if not is_folder and path[path.rfind(".") :].lower() in PHOTO_SUFFIXES:
-            yield path
-        elif is_folder and recursive:
-            yield from _walk(path, recursive, above | {here})
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads nowhere
-        return False
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be read ({error.strerror or error}).") from None
-
-
-def _nothing_found(folder: Path, empty: list[str]) -> str:
-    if any(entry.suffix.lower() in PHOTO_SUFFIXES for entry in _entries(folder)):
-        return f"{folder}: photos lie in it directly. Put them into one folder a class: {folder}/daisy, {folder}/roses."
-    if empty:
-        return f"{folder}: no photos in {', '.join(empty[:5])}. Wanted: {' '.join(sorted(PHOTO_SUFFIXES))} files."
-    return f"{folder}: no class folders in it. Put the photos of each class into a folder of its own."
+    others: Counter[str] = Counter()
+    names: list[str] = []
+    for part in read_tree(folder, deepest=None if recursive else 0).below():
+        names += part.photos
+        others += part.others
+    return sorted(folder / name for name in names), others

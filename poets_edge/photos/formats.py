@@ -10,16 +10,16 @@ HEADER_BYTES = 16
 """Number of bytes at the beginning of a file that determine its format."""
 
 _MAGIC = {
-    "JPEG": re.compile(rb"\xff\xd8\xff", re.DOTALL),
-    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n", re.DOTALL),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "GIF": re.compile(rb"GIF8[79]a", re.DOTALL),
-    "BMP": re.compile(rb"BM", re.DOTALL),
-    "TIFF": re.compile(rb"II[*+]\x00|MM\x00[*+]", re.DOTALL),
-    "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
-    "HEIF": re.compile(rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)", re.DOTALL),
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF....WEBP",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM",
+    "TIFF": rb"II[*+]\x00|MM\x00[*+]",
+    "AVIF": rb"....ftypavi[fs]",
+    "HEIF": rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)",
 }
-_BMP = re.compile(rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00", re.DOTALL)
+_BMP = rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00"
 """A BMP with its reserved fields and the size of its second header: text may begin with BM, too."""
 
 RAW_SUFFIXES = frozenset(
@@ -33,13 +33,13 @@ RAW_SUFFIXES = frozenset(
 
 def photo_format(header: bytes) -> str | None:
     """Return Pillow's name of a photo format by the first `HEADER_BYTES` of a file; None for anything else."""
-    return next((name for name, pattern in _MAGIC.items() if pattern.match(header)), None)
+    return next((name for name, pattern in _MAGIC.items() if re.match(pattern, header, re.DOTALL)), None)
 
 
 def is_photo_content(header: bytes, name: str) -> bool:
     """Return whether a file whose suffix says nothing is a photo, by its first `HEADER_BYTES` and its name."""
     found = photo_format(header)
-    if found == "BMP" and not _BMP.match(header):
+    if found == "BMP" and not re.match(_BMP, header, re.DOTALL):
         return False
     return found is not None and os.path.splitext(name)[1].lower() not in RAW_SUFFIXES  # noqa: PTH122 - a million times
 

@@ -17,14 +17,8 @@ PHOTO_SUFFIXES = frozenset(
 """Suffixes of photos. A file with another suffix is a photo if its content is one (`poets_edge.photos.formats`)."""
 
 
-def is_photo(name: str) -> bool:
-    """Return whether a name, with `/` between its parts, has the suffix of a photo and no hidden part."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million times
-    return suffix in PHOTO_SUFFIXES and not (name.startswith(".") or "/." in name)
-
-
 def class_name(folder: str) -> str:
-    """Return the class of a folder, whose name is decoded as UTF-8 in any locale.
+    """Return the class of a folder: its name, decoded as UTF-8 in any locale, with accents composed (NFC).
 
     Raises:
         DatasetError: the name is not UTF-8, or has more than one line.
@@ -35,17 +29,24 @@ def class_name(folder: str) -> str:
         raise DatasetError(f"{folder}: the name of this class is not UTF-8. Rename the folder.") from None
     if len(name.splitlines()) > 1:
         raise DatasetError(f"{folder}: the name of this class has more than one line. Rename the folder.")
-    return name
+    return composed(name)
+
+
+def composed(label: str) -> str:
+    """Return a class name with composed accents (NFC): macOS and zips of it may spell é as e and an accent."""
+    return label if label.isascii() else unicodedata.normalize("NFC", label)
+
+
+def folded(label: str) -> str:
+    """Return a key that is equal for class names that denote one folder on macOS and Windows."""
+    return composed(label).lower()
 
 
 def check_distinct(labels: Iterable[str], place: object) -> None:
-    """Raise DatasetError if two class names differ only in case or in Unicode normalization.
-
-    Names with such differences look equal, and denote one folder on macOS and Windows.
-    """
+    """Raise DatasetError if two class names differ only in case or in Unicode normalization."""
     known: dict[str, str] = {}
     for label in labels:
-        other = known.setdefault(unicodedata.normalize("NFC", label).lower(), label)
+        other = known.setdefault(folded(label), label)
         if other != label:
             same = unicodedata.normalize("NFC", label) == unicodedata.normalize("NFC", other)
             how = "the encoding of their accents" if same else "upper and lower case"

@@ -6,24 +6,29 @@ an address is the address. Photos are read one at a time, and archives are not u
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from poets_edge.errors import DatasetError
+from poets_edge.errors import DatasetError, UsageError
 from poets_edge.photos import remote
 from poets_edge.photos.address import Location, is_address, joined, photo_path
 from poets_edge.photos.archives import MOST_REMOTE_MEMBERS, Archive, read_archive, read_member
-from poets_edge.photos.names import is_photo
+from poets_edge.photos.names import PHOTO_SUFFIXES
 from poets_edge.photos.table import UNKNOWN_SIZE
+from poets_edge.photos.tree import is_skipped, kind_of
 
 SUFFIXES = (".zip", ".tar")
-_THROUGH = re.compile(r"\.(?:zip|tar)(?=[/\\])", re.IGNORECASE)
+_THROUGH = re.compile(r"\.(?:zip(?:@[\w.-]+)?|tar)(?=[/\\])", re.IGNORECASE)
+_ENCODING = re.compile(r"(?<=\.zip)@([\w.-]+)$", re.IGNORECASE)
+"""Encoding of the names in a zip, behind its path: `photos.zip@gbk`."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_ARCHIVES = 100_000
@@ -41,12 +46,16 @@ class FoundPhotos:
         names: names with `/` between their parts.
         labels: class of each photo of WebDataset shards; None if the class is the photo's folder.
         depth: number of leading parts of the names that are not class folders.
+        others: number of files that are not photos, by folder (without these leading parts) and kind.
+        notes: lines about the archives.
     """
 
     root: str
     names: list[str]
     labels: list[str] | None = None
     depth: int = 0
+    others: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class FileStamp(NamedTuple):
@@ -71,15 +80,38 @@ class FileStamp(NamedTuple):
 
 def is_archive_or_address(path: str) -> bool:
     """Return whether the path of a photo folder is an archive, a pattern of archives, or an address."""
-    archive = path.lower().endswith((*SUFFIXES, *_PACKED))
+    archive = _without_encoding(path).lower().endswith((*SUFFIXES, *_PACKED))
     return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
+
+
+def with_encoding(place: Location, encoding: str) -> Location:
+    """Return the place of a zip, or a pattern of zips, with the encoding of the names in it: `photos.zip@gbk`.
+
+    Raises:
+        UsageError: the place is not a zip, or there is no such encoding.
+    """
+    text = str(place)
+    if not text.lower().endswith(".zip"):
+        raise UsageError(f"`zip_encoding` is for a .zip, not {text}.")
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        raise UsageError(
+            f"`zip_encoding` {encoding}: not an encoding of Python, such as gbk, cp932 or cp866."
+        ) from None
+    return photo_path(f"{text}@{encoding}")
+
+
+def _without_encoding(path: str) -> str:
+    return _ENCODING.sub("", path)
 
 
 def find_photos(place: str) -> FoundPhotos:
     """Return the photos of an archive, of several archives, or below an address.
 
     Args:
-        place: path or address; a pattern of archives contains `{000..011}`, `{a,b}`, `*` or `?`.
+        place: path or address; a pattern of archives contains `{000..011}`, `{a,b}`, `*` or `?`. Behind a zip may stand
+            the encoding of its names (`with_encoding`).
 
     Raises:
         DatasetError: see `poets_edge.photos.archives.read_archive`; or nothing is found.
@@ -89,8 +121,8 @@ def find_photos(place: str) -> FoundPhotos:
     _remote_archive.cache_clear()
     if place.lower().endswith(_PACKED):
         raise DatasetError(f"{place}: photos cannot be read one by one from this kind of archive. Make a .zip or .tar.")
-    if not place.lower().endswith(SUFFIXES):
-        return FoundPhotos(place, [name for name in remote.listed(place) if is_photo(name)])
+    if not _without_encoding(place).lower().endswith(SUFFIXES):
+        return _listed(place)
     archives = _archives(place)
     try:
         found = [_archive_at(archive)[0] for archive in archives]
@@ -98,7 +130,7 @@ def find_photos(place: str) -> FoundPhotos:
         trouble = "nothing is there, or it cannot be reached" if is_address(place) else error.strerror or error
         raise DatasetError(f"{place}: {trouble}.") from None
     if archives == [place]:
-        return FoundPhotos(place, list(found[0].names), found[0].labels)
+        return FoundPhotos(place, list(found[0].names), found[0].labels, 0, found[0].others, found[0].notes)
     root = _root_of(place)
     names = []
     for path, archive in zip(archives, found, strict=True):
@@ -109,12 +141,28 @@ def find_photos(place: str) -> FoundPhotos:
     labels = (
         None if any(one.labels is None for one in found) else [label for one in found for label in one.labels or ()]
     )
-    return FoundPhotos(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1)
+    others = sum((Counter(one.others) for one in found), Counter[tuple[str, str]]())
+    notes = tuple(line for one in found for line in one.notes)
+    return FoundPhotos(root or ".", names, labels, archives[0].count("/", len(root) + 1) + 1, others, notes)
+
+
+def _listed(place: str) -> FoundPhotos:
+    """Return the photos below an address by their suffixes: nothing is requested to learn what a file is."""
+    names, others = [], Counter[tuple[str, str]]()
+    for name in remote.listed(place):
+        folder, _, base = name.rpartition("/")
+        if any(map(is_skipped, name.split("/"))):
+            continue
+        if os.path.splitext(base)[1].lower() in PHOTO_SUFFIXES:  # noqa: PTH122 - a million times
+            names.append(name)
+        else:
+            others[folder, kind_of(base)] += 1
+    return FoundPhotos(place, names, others=others)
 
 
 def photo_at(folder: Location, name: str) -> Location:
     """Return the path of a photo by its name in a scanned folder, archive, pattern or address."""
-    pattern = str(folder)
+    pattern = _without_encoding(str(folder))
     several = pattern.lower().endswith(SUFFIXES) and ("{" in pattern or "*" in pattern or "?" in pattern)
     if not several or os.path.exists(pattern):  # noqa: PTH110
         return folder / name
@@ -142,8 +190,9 @@ def read(path: str, most: int) -> bytes:
     if member is None:
         raise FileNotFoundError(errno.ENOENT, "not in its archive any more")
     if is_address(container):
-        return read_member(member, lambda start, end: remote.read(container, start, end, most=2 * most), most)
-    with open(container, "rb", buffering=0) as file:  # noqa: PTH123 - a million times
+        address = _without_encoding(container)
+        return read_member(member, lambda start, end: remote.read(address, start, end, most=2 * most), most)
+    with open(_without_encoding(container), "rb", buffering=0) as file:  # noqa: PTH123 - a million times
 
         def part(start: int, end: int) -> bytes:
             file.seek(start)
@@ -188,7 +237,7 @@ def _through(path: str) -> tuple[str | None, str]:
     """Return the archive in a photo's path, None for an address, and the photo's name in it. Raises OSError."""
     for match in _THROUGH.finditer(path):
         container = path[: match.end()]
-        if is_address(path) or os.path.isfile(container):  # noqa: PTH113
+        if is_address(path) or os.path.isfile(_without_encoding(container)):  # noqa: PTH113
             return container, path[match.end() + 1 :].replace(os.sep, "/")
     if is_address(path):
         return None, ""
@@ -197,31 +246,43 @@ def _through(path: str) -> tuple[str | None, str]:
 
 def _archive_at(container: str) -> tuple[Archive, str, float]:
     """Return an archive, its identity and the time of its last change. Raises OSError."""
+    file = _without_encoding(container)
     if is_address(container):
-        said = remote.facts(container)
+        said = remote.facts(file)
         return _remote_archive(container), said.identity or "", said.changed
-    whole, changed, _ = FileStamp.of(os.stat(container))  # noqa: PTH116
+    whole, changed, _ = FileStamp.of(os.stat(file))  # noqa: PTH116
     return _local_archive(container, whole), whole, changed
 
 
 @lru_cache(maxsize=_KEPT)
 def _local_archive(container: str, whole: str) -> Archive:
-    with open(container, "rb") as file:  # noqa: PTH123
-        return read_archive(file, container)
+    place, encoding = _parted(container)
+    with open(place, "rb") as file:  # noqa: PTH123
+        return read_archive(file, place, None, encoding)
 
 
 @lru_cache(maxsize=_KEPT)
 def _remote_archive(container: str) -> Archive:
-    with remote.opened(container) as file, remote.readable_errors(container):
-        return read_archive(file, container, MOST_REMOTE_MEMBERS)
+    place, encoding = _parted(container)
+    with remote.opened(place) as file, remote.readable_errors(place):
+        return read_archive(file, place, MOST_REMOTE_MEMBERS, encoding)
+
+
+def _parted(container: str) -> tuple[str, str]:
+    """Return the path of an archive and the encoding behind it, which may be empty."""
+    match = _ENCODING.search(container)
+    return _without_encoding(container), match[1] if match else ""
 
 
 def _archives(place: str) -> list[str]:
     """Return the archives of a path, address or pattern, sorted. Raises DatasetError: there are none."""
     import glob
 
-    if not is_address(place) and os.path.isfile(place):  # noqa: PTH113
+    whole, encoding = _parted(place)
+    if not is_address(place) and os.path.isfile(whole):  # noqa: PTH113
         return [place]
+    if encoding:
+        return [f"{path}@{encoding}" for path in _archives(whole)]
     found: list[str] = []
     for text in _expanded(place):
         if is_address(text):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poets_edge.photos.address import Location, joined, photo_path
+from poets_edge.photos.names import composed
 
 SplitName = Literal["training", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
@@ -172,12 +173,15 @@ def take_names(names: Sequence[str], rows: Rows) -> list[str]:
 
 
 def class_numbers(photos: Sequence[Photo], labels: tuple[str, ...]) -> Rows:
-    """Return the index into `labels` of each photo's class, int64 [photos]; -1 for unknown classes."""
-    numbers = {label: number for number, label in enumerate(labels)}
+    """Return the index into `labels` of each photo's class, int64 [photos]; -1 for unknown classes.
+
+    Composed and decomposed accents are equal (models of earlier versions may have decomposed ones).
+    """
+    numbers = {composed(label): number for number, label in enumerate(labels)}
     if isinstance(photos, PhotoTable):
-        of = np.array([numbers.get(label, -1) for label in photos.labels], np.int64)
+        of = np.array([numbers.get(composed(label), -1) for label in photos.labels], np.int64)
         return np.asarray(of[photos.classes], np.int64)
-    return np.array([numbers.get(photo.label, -1) for photo in photos], np.int64)
+    return np.array([numbers.get(composed(photo.label), -1) for photo in photos], np.int64)
 
 
 class HashedPhotos(Sequence[HashedPhoto]):

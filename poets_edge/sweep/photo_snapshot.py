@@ -57,6 +57,8 @@ def take_snapshot(options: GridOptions, reporter: Reporter) -> PhotoSnapshot:
     """
     reporter.status(f"looking for photos in {options.image_dir}")
     folder = scan(options.image_dir, recursive=options.recursive)
+    for line in folder.warnings():
+        reporter.warn(line)
     if "test" not in split(folder.photos, options.percentages).values():
         raise DatasetError(f"{options.image_dir}: no photo is in the test set, so nothing can be compared. Add photos.")
     return PhotoSnapshot(folder, hash_photos(folder.photos, options.bottleneck_dir, reporter, rehash=options.rehash))

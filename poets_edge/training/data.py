@@ -10,7 +10,7 @@ import numpy as np
 
 from poets_edge.errors import DatasetError, PhotoError
 from poets_edge.photos.split import SplitName, assign_splits
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, Rows, SplitNumbers
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable, Rows, SplitNumbers
 from poets_edge.progress import Reporter
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache
@@ -170,8 +170,23 @@ def read_data(
         groups = groups.take(np.flatnonzero(readable_rows))
     grouped = groups if groups.count < len(labelled) else None
     sets = assign_splits(photos, options.percentages, grouped.numbers if grouped else None)
+    _check_trained(photos, sets, options)
     data = TrainingData(labelled, bottlenecks, sets, labels, grouped, options.bottleneck_dir)
     return data, tuple(str(error) for error in problems)
+
+
+def _check_trained(photos: PhotoTable, sets: SplitNumbers, options: TrainOptions) -> None:
+    """Raise DatasetError if a class has no training photo, which only folders of splits can cause."""
+    trained = np.bincount(photos.classes[sets == SPLIT_NAMES.index("training")], minlength=len(photos.labels))
+    every = np.bincount(photos.classes, minlength=len(photos.labels))
+    for label, own, count in zip(photos.labels, trained, every, strict=True):
+        if count and not own:
+            first = photos.names[int(np.flatnonzero(photos.classes == photos.labels.index(label))[0])]
+            raise DatasetError(
+                f"{options.image_dir}: class {label}: no photo for training, and {count} in"
+                f" {first.rpartition('/')[0]}. Put some of them into the folder for training, or move that folder"
+                " away to train without the class."
+            )
 
 
 def training_vectors(

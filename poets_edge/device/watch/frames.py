@@ -58,7 +58,7 @@ class FrameSource:
 
 def folder_source(folder: Path) -> FrameSource:
     """Return a folder of images as a source of frames, in natural order of the file names. Raises DatasetError."""
-    files = sorted(photo_files(folder), key=_by_number)
+    files = sorted(photo_files(folder)[0], key=_by_number)
     return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files), still=True)
 
 

@@ -1,0 +1,295 @@
+"""Arrangement of folders as classes and splits.
+
+Understood are class folders, directly or inside one more folder (`flowers/flowers/daisy`), and split folders that
+contain class folders: `train` and `test`, `training_set` and `test_set`, `seg_train/seg_train`, or `train` alone.
+Folders and photos that have no class are excluded and named; an arrangement with two meanings is refused with the line
+to type.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.core.wording import counted
+from poets_edge.errors import DatasetError
+from poets_edge.photos.names import class_name, folded
+from poets_edge.photos.table import SplitName
+from poets_edge.photos.tree import Folder, others_line
+
+_SPLITS: dict[str, SplitName] = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""Usual names of split folders, in lower case and without words such as `set`."""
+_FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
+_ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
+_UNLABELLED = frozenset(
+    {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
+)
+"""Words in names of folders with photos whose class is unknown."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFolder:
+    """A folder whose photos are of one class.
+
+    Attributes:
+        folders: the folder and, with `recursive`, the folders below it.
+        split: split of the folder above it; None without split folders.
+    """
+
+    folder: Folder
+    folders: Sequence[Folder]
+    label: str
+    split: SplitName | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Classes and splits of a tree of folders.
+
+    Attributes:
+        empty: labels of class folders without photos.
+        set_folders: names of the split folders.
+        notes: lines about what is excluded, and about what is not in the usual place.
+    """
+
+    classes: Sequence[ClassFolder]
+    empty: tuple[str, ...]
+    set_folders: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def split_of(name: str) -> SplitName | None:
+    """Return the split that a folder is usually named after; None for any other name."""
+    meant = [word for word in _words(name) if word not in _FILLERS]
+    return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
+
+
+def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callable[[str], str] = str) -> Layout:
+    """Find the classes and splits of a tree of folders.
+
+    Args:
+        place: path or address of the root, for messages.
+        recursive: whether folders inside a class folder belong to the class.
+        decode: converts the name of a folder to text, such as `urllib.parse.unquote` for addresses.
+
+    Raises:
+        DatasetError: the arrangement has two meanings, or two class folders have names that differ in case only.
+    """
+    return _Arrangement(place, recursive, decode).arrange(tree)
+
+
+class _Arrangement:
+    def __init__(self, place: str, recursive: bool, decode: Callable[[str], str]) -> None:
+        self._place, self._recursive, self._decode = place, recursive, decode
+        self._notes: list[str] = []
+
+    def arrange(self, tree: Folder) -> Layout:
+        root = self._inner(tree)
+        splits = self._splits(root)
+        parents = [(_inside_copies(folder), split_of(folder.name)) for folder in splits] or [(root, None)]
+        classes: list[ClassFolder] = []
+        empty: list[str] = []
+        others: Counter[str] = Counter()
+        for parent, split in parents:
+            self._note_photos_outside(parent)
+            if split is not None:
+                others += parent.others
+            for folder in parent.folders:
+                found = self._class(folder, parent, split)
+                if found is not None:
+                    classes.append(found)
+                elif not folder.total:
+                    empty.append(class_name(self._decode(folder.name)))
+                for one in folder.below():
+                    others += one.others
+        if others:
+            self._notes.append(f"{self._place}: left out {others_line(others)}.")
+        if len(classes) > 1:
+            self._notes += [
+                f"class {one.label} is named like photos without a class. If it is not a class, move"
+                f" {self._at(one.folder)} out of the folder."
+                for one in classes
+                if split_of(one.label) or _is_unlabelled(one.label)
+            ]
+        present = {folded(one.label) for one in classes}
+        return Layout(
+            classes=self._one_spelling(classes),
+            empty=tuple(dict.fromkeys(label for label in empty if folded(label) not in present)),
+            set_folders=tuple(folder.name for folder in splits),
+            notes=tuple(self._notes),
+        )
+
+    def _at(self, folder: Folder) -> str:
+        return f"{self._place}/{folder.path}" if folder.path else self._place
+
+    def _inner(self, root: Folder) -> Folder:
+        """Return the folder with the classes or splits, inside folders that contain nothing else."""
+        outer = root
+        while len(inside := root.with_photos) == 1 and not root.photos:
+            [only] = inside
+            if only.photos or not only.with_photos or split_of(only.name):
+                break
+            root = only
+        if root is not outer:
+            self._notes.append(f"the photos are taken from {self._at(root)}.")
+        return root
+
+    def _splits(self, root: Folder) -> list[Folder]:
+        """Return the split folders of a folder, and exclude folders of photos without a class next to them."""
+        inside = root.with_photos
+        splits = [folder for folder in inside if split_of(folder.name) and _holds_classes(_inside_copies(folder))]
+        flat = [folder for folder in inside if folder not in splits]
+        if not splits:
+            if len(flat) > 1 and all(split_of(folder.name) or _is_unlabelled(folder.name) for folder in flat):
+                raise DatasetError(
+                    f"{self._place}: {_names(flat)} hold photos, and no class folders. Put the photos of each class"
+                    f" into a folder: {self._at(flat[0])}/daisy, {self._at(flat[0])}/roses."
+                )
+            return []
+        named = Counter(split_of(folder.name) for folder in splits)
+        if twice := [folder for folder in splits if named[split_of(folder.name)] > 1]:
+            raise DatasetError(
+                f"{self._place}: {_names(twice)} are one split by their names. Move one out of the folder, or name one:"
+                f" {shlex.quote(self._at(twice[0]))}"
+            )
+        unlabelled = [
+            folder
+            for folder in flat
+            if _is_unlabelled(folder.name) or (split_of(folder.name) and not _inside_copies(folder).with_photos)
+        ]
+        unclear = [folder for folder in flat if folder not in unlabelled]
+        if unclear:
+            training = next((folder for folder in splits if split_of(folder.name) == "training"), None)
+            way_out = (
+                f"To train on the classes in {training.name}, name it: {shlex.quote(self._at(training))}"
+                if training
+                else f"Put the others into a folder named train, next to {splits[0].name}."
+            )
+            raise DatasetError(
+                f"{self._place}: split folders ({_names(splits)}) and other folders ({_names(unclear)}) are mixed."
+                f" {way_out}"
+            )
+        for folder in unlabelled:
+            self._notes.append(f"{self._at(folder)}: left out {counted(folder.total, 'photo')} without class folders.")
+        return splits
+
+    def _note_photos_outside(self, parent: Folder) -> None:
+        if parent.photos and parent.with_photos:
+            count = len(parent.photos)
+            self._notes.append(
+                f"{self._at(parent)}: left out {counted(count, 'photo')} that"
+                f" {'is' if count == 1 else 'are'} not in a class folder."
+            )
+
+    def _class(self, folder: Folder, parent: Folder, split: SplitName | None) -> ClassFolder | None:
+        label = class_name(self._decode(folder.name))
+        if self._recursive:
+            every = tuple(folder.below())
+            return ClassFolder(folder=folder, folders=every, label=label, split=split) if folder.total else None
+        inside = folder.with_photos
+        if folder.photos:
+            if inside:
+                left_out = f"left out {counted(sum(one.total for one in inside), 'photo')} in {_names(inside)}"
+                self._notes.append(f"{self._at(folder)}: {left_out}; `recursive` takes them.")
+            return ClassFolder(folder=folder, folders=(folder,), label=label, split=split)
+        if inside:
+            self._exclude_nested(folder, inside, parent)
+        return None
+
+    def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
+        """Exclude a copy of the class folders inside one of them. Raises DatasetError: anything else is inside."""
+        others = {folded(one.name) for one in parent.folders if one.photos}
+        if {folded(one.name) for one in inside} <= others:
+            self._notes.append(
+                f"{self._at(folder)}: left out {counted(folder.total, 'photo')} in {_names(inside)}, which are next"
+                " to it as well."
+            )
+            return
+        if all(split_of(one.name) for one in inside):
+            raise DatasetError(
+                f"{self._at(folder)}: holds {_names(inside)}. Put the splits above the classes, as in"
+                f" {self._at(parent)}/{inside[0].name}/{folder.name}; or take all photos of a class as one: `recursive`"
+            )
+        raise DatasetError(
+            f"{self._at(folder)}: holds photos only in its folders {_names(inside)}. To take them as one class, add"
+            f" `recursive`; to take each as a class, name {shlex.quote(self._at(folder))}"
+        )
+
+    def _move(self, source: Folder, target: Folder) -> str:
+        """Return how to move the photos of a folder into another one."""
+        if not Path(self._place).is_dir():
+            return f"make the archive anew, with their photos in {target.name}."
+        here, there = (shlex.quote(self._at(folder)) for folder in (source, target))
+        return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
+
+    def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
+        """Return class folders with one spelling of each label, that of its training photos.
+
+        Raises:
+            DatasetError: folders next to each other differ in case only.
+        """
+        spellings: dict[str, str] = {}
+        for one in sorted(classes, key=lambda one: one.split != "training"):
+            first = spellings.setdefault(folded(one.label), one.label)
+            if first == one.label:
+                continue
+            beside = [other for other in classes if other.label == first and other.split == one.split]
+            if beside:
+                raise DatasetError(
+                    f"{self._place}: the classes {first!r} and {one.label!r} differ only in upper and lower case. If"
+                    f" they are one, {self._move(one.folder, beside[0].folder)}"
+                )
+            self._notes.append(f"{self._at(one.folder)}: taken as the class {first}.")
+        return [
+            ClassFolder(folder=one.folder, folders=one.folders, label=spellings[folded(one.label)], split=one.split)
+            for one in classes
+        ]
+
+
+def _inside_copies(folder: Folder) -> Folder:
+    """Return the folder with the contents of a split: `seg_train/seg_train` or `train/images` for the outer one."""
+    while len(inside := folder.with_photos) == 1 and not folder.photos:
+        [only] = inside
+        generic = _FILLERS.issuperset(_words(only.name))
+        if not generic and split_of(only.name) != split_of(folder.name):
+            break
+        folder = only
+    return folder
+
+
+def _holds_classes(folder: Folder) -> bool:
+    """Return whether most photos of a folder are in its subfolders."""
+    return folder.total > 2 * len(folder.photos)
+
+
+def _is_unlabelled(name: str) -> bool:
+    return not _UNLABELLED.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case, without digits: train and set for `trainSet_2017`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word for word in re.split(r"[\W_\d]+", parted.lower()) if word]
+
+
+def _names(folders: Sequence[Folder]) -> str:
+    """Return the names of folders as a list, shortened after five."""
+    names = [folder.name for folder in folders]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

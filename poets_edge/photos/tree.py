@@ -1,0 +1,165 @@
+"""Trees of folders with their photos, from a folder of this machine or from names in an archive or at an address."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos.formats import is_photo_file
+from poets_edge.photos.names import PHOTO_SUFFIXES
+
+DEEPEST = 5
+"""Levels of folders that are listed without `recursive`: split, its copy, class, and two folders inside a class."""
+
+_SYSTEM_NAMES = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"})
+"""Files and folders that operating systems create; they are skipped like hidden ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """A folder with the names of its photos.
+
+    Attributes:
+        path: path relative to the root of the tree, with `/`; "" for the root.
+        photos: names of the photos directly in the folder, relative to the place that was scanned.
+        others: number of other files directly in the folder by kind, such as ".txt".
+        folders: subfolders, sorted.
+    """
+
+    path: str
+    photos: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    folders: list[Folder] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    def below(self) -> Iterator[Folder]:
+        """Iterate over the folder and all folders below it."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += folder.folders
+
+    @property
+    def total(self) -> int:
+        """Number of photos in the folder and all folders below it."""
+        return sum(len(folder.photos) for folder in self.below())
+
+    @property
+    def with_photos(self) -> list[Folder]:
+        """Subfolders with photos, directly or below them."""
+        return [folder for folder in self.folders if any(one.photos for one in folder.below())]
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a file by its name: the suffix in lower case, or "no suffix"."""
+    return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a million times
+
+
+def is_skipped(name: str) -> bool:
+    """Return whether a file or folder is hidden, or created by an operating system."""
+    return name.startswith(".") or name in _SYSTEM_NAMES
+
+
+def others_line(others: Mapping[str, int]) -> str:
+    """Format numbers of files by kind: "3 files that are not photos: 2 .txt, 1 .mp4"."""
+    count = sum(others.values())
+    kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(others.items(), key=lambda item: (-item[1], item)))
+    return f"{'1 file that is not a photo' if count == 1 else f'{count} files that are not photos'}: {kinds}"
+
+
+def read_tree(root: str | Path, *, deepest: int | None = DEEPEST) -> Folder:
+    """List a folder of this machine; a link to a folder above it is not followed.
+
+    A file with the suffix of a photo is a photo; of a file with another suffix the first bytes are read.
+
+    Args:
+        deepest: number of levels of subfolders to list; None for all.
+
+    Raises:
+        DatasetError: a folder cannot be read.
+    """
+    start = str(root)
+    tree = Folder("")
+    waiting: list[tuple[str, Folder, frozenset[tuple[int, int]], int]] = [(start, tree, frozenset(), 0)]
+    while waiting:
+        path, folder, parents, depth = waiting.pop()
+        here, files, subfolders = _listed(path)
+        if here in parents:
+            continue
+        prefix = f"{folder.path}/" if folder.path else ""
+        for name in files:
+            if name[name.rfind(".") :].lower() in PHOTO_SUFFIXES or is_photo_file(os.path.join(path, name)):  # noqa: PTH118
+                folder.photos.append(prefix + name)
+            else:
+                folder.others[kind_of(name)] += 1
+        if deepest is None or depth < deepest:
+            for name in sorted(subfolders):
+                below = Folder(prefix + name)
+                folder.folders.append(below)
+                waiting.append((os.path.join(path, name), below, parents | {here}, depth + 1))  # noqa: PTH118
+    return tree
+
+
+def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: int = 0) -> Folder:
+    """Arrange the names of photos in an archive or at an address as a tree.
+
+    Args:
+        others: number of other files by folder and kind.
+        depth: number of leading parts of the names that are not folders of the tree.
+    """
+    folders = {"": Folder("")}
+
+    def folder_at(path: str) -> Folder:
+        missing = []
+        while path not in folders:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        for below in reversed(missing):
+            folder = Folder(below)
+            folders[below.rpartition("/")[0]].folders.append(folder)
+            folders[below] = folder
+            path = below
+        return folders[path]
+
+    known: dict[str, Folder] = {}
+    for name in names:
+        parent = name.rpartition("/")[0]
+        if parent not in known:
+            known[parent] = folder_at("/".join(parent.split("/")[depth:]))
+        known[parent].photos.append(name)
+    for (parent, kind), count in others.items():
+        folder_at(parent).others[kind] += count
+    for folder in folders.values():
+        folder.folders.sort(key=lambda below: below.path)
+    return folders[""]
+
+
+def _listed(path: str) -> tuple[tuple[int, int], list[str], list[str]]:
+    """Return the identity of a folder, and the names of its files and subfolders. Raises DatasetError."""
+    files: list[str] = []
+    subfolders: list[str] = []
+    try:
+        status = os.stat(path)  # noqa: PTH116 - paths as text: there may be a million
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if not is_skipped(entry.name):
+                    (subfolders if _is_folder(entry) else files).append(entry.name)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    return (status.st_dev, status.st_ino), files, subfolders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False

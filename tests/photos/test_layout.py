@@ -1,0 +1,187 @@
+"""Tests of folder layouts from elsewhere: taken as meant and said so, or refused with the line to type."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import DatasetError
+from poets_edge.photos.folder import PhotoFolder, scan
+from poets_edge.photos.layout import split_of
+
+_CLASSES = ("daisy", "roses")
+
+
+def _place(kind: str, folder: Path, names: list[str]) -> Path:
+    """Write files, each with its name as its content, into a folder or a zip."""
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+            for name in names:
+                archive.writestr(name, name)
+        return folder / "x.zip"
+    for name in names:
+        (folder / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "x" / name).write_text(name)
+    return folder / "x"
+
+
+def _photos(*folders: str, count: int = 3) -> list[str]:
+    return [f"{folder}/{number}.jpg" for folder in folders for number in range(count)]
+
+
+def _in(folder: str, *more: str) -> list[str]:
+    return _photos(*(f"{folder}/{label}" for label in (*_CLASSES, *more)))
+
+
+def _counts(found: PhotoFolder) -> dict[tuple[str, str | None], int]:
+    return dict(Counter((photo.label, photo.given_split) for photo in found.photos))
+
+
+def _expected(*splits: str | None, labels: tuple[str, ...] = _CLASSES) -> dict[tuple[str, str | None], int]:
+    return {(label, split): 3 for label in labels for split in splits}
+
+
+both = pytest.mark.parametrize("kind", ["folder", "zip"])
+
+
+@both
+@pytest.mark.parametrize(
+    ("names", "splits", "said"),
+    [
+        (_in("training_set") + _in("test_set"), ("training", "test"), ""),
+        (_in("Training") + _in("Testing"), ("training", "test"), ""),
+        (_in("trainSet") + _in("valData") + _in("test2017"), ("training", "validation", "test"), ""),
+        (_in("seg_train/seg_train") + _in("seg_test/seg_test"), ("training", "test"), ""),
+        (_in("train/images") + _in("val/images"), ("training", "validation"), ""),
+        (_in("train"), ("training",), ""),
+        (_in("train") + _photos("test"), ("training",), "x/test: left out 3 photos without class folders"),
+        (
+            _in("train") + _photos("test", "images_to_predict"),
+            ("training",),
+            "x/images_to_predict: left out 3 photos without class folders",
+        ),
+        (
+            _in("seg_train/seg_train") + _photos("seg_pred/seg_pred"),
+            ("training",),
+            "x/seg_pred: left out 3 photos without class folders",
+        ),
+        (
+            [*_in("train"), "train/1.jpg", "train/2.jpg", *_in("test")],
+            ("training", "test"),
+            "x/train: left out 2 photos",
+        ),
+        (_in("flowers"), (None,), "the photos are taken from x/flowers"),
+        (_in("flowers/flowers"), (None,), "the photos are taken from x/flowers/flowers"),
+        (_photos(*_CLASSES) + _in("flowers"), (None,), "x/flowers: left out 6 photos in daisy, roses"),
+        ([*_photos(*_CLASSES), "1.jpg", "2.jpg"], (None,), "x: left out 2 photos that are not in a class folder"),
+        (_photos(*_CLASSES, "daisy/wild"), (None,), "x/daisy: left out 3 photos in wild; `recursive` takes them."),
+    ],
+)
+def test_scan_takes_layouts_as_meant_and_says_so(
+    kind: str, names: list[str], splits: tuple[str | None, ...], said: str, tmp_path: Path
+) -> None:
+    place = _place(kind, tmp_path, names)
+    found = scan(place)
+    expected = splits
+    if kind == "zip" and not any(name.count("/") < 2 for name in names) and len({n.split("/")[0] for n in names}) == 1:
+        expected, said = (None,), ""  # a common folder of all members is not part of their names
+    assert _counts(found) == _expected(*expected)
+    said = said.replace("x/", f"{place}/").replace("x:", f"{place}:")
+    assert any(line.startswith(said) for line in found.warnings()) if said else not found.warnings()
+    assert [photo.path for photo in found.photos] == [found.path / photo.name for photo in found.photos]
+
+
+@both
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (_photos("train", "test"), "Put the photos of each class into a folder: x/test/daisy"),
+        (_photos("train", "test", "images_to_predict"), "hold photos, and no class folders"),
+        (_in("train") + _photos("bus", "car"), "To train on the classes in train, name it: x/train"),
+        (_in("test") + _photos("daisy", "roses"), "Put the others into a folder named train, next to test"),
+        (_in("train") + _in("training"), "train, training are one split by their names"),
+        (
+            _in("animal") + _photos("plant"),
+            "To take them as one class, add `recursive`; to take each as a class, name x/animal",
+        ),
+        (
+            _photos(*(f"{one}/{split}" for one in _CLASSES for split in ("train", "test"))),
+            "Put the splits above the classes",
+        ),
+        (
+            _photos("Daisy", "daisy", "roses"),
+            "'Daisy' and 'daisy' differ only in upper and lower case. If they",
+        ),
+    ],
+)
+def test_scan_refuses_ambiguous_layouts_with_the_line_to_type(
+    kind: str, names: list[str], said: str, tmp_path: Path
+) -> None:
+    place = _place(kind, tmp_path, names)
+    with pytest.raises(DatasetError) as error:
+        scan(place)
+    assert said.replace("x/", f"{place}/") in str(error.value)
+
+
+@both
+def test_scan_takes_spellings_in_different_splits_as_one_class(kind: str, tmp_path: Path) -> None:
+    place = _place(kind, tmp_path, _photos("train/Daisy", "train/roses", "test/daisy", "test/roses"))
+    found = scan(place)
+    assert found.classes == ("Daisy", "roses") and _counts(found)["Daisy", "test"] == 3
+    assert found.warnings() == [f"{place}/test/daisy: taken as the class Daisy."]
+
+
+@both
+def test_scan_takes_composed_and_decomposed_accents_as_one_class(kind: str, tmp_path: Path) -> None:
+    found = scan(_place(kind, tmp_path, _photos("café", "cafe\u0301", "roses")))
+    assert _counts(found) == {("café", None): 6, ("roses", None): 3}
+
+
+@both
+def test_scan_recursive_takes_nested_photos(kind: str, tmp_path: Path) -> None:
+    place = _place(kind, tmp_path, [*_photos("animal/cat/2024", "animal/dog"), *_photos("plant")])
+    assert _counts(scan(place, recursive=True)) == {("animal", None): 6, ("plant", None): 3}
+
+
+@both
+def test_scan_names_a_class_that_is_named_like_a_split(kind: str, tmp_path: Path) -> None:
+    found = scan(_place(kind, tmp_path, _photos("daisy", "roses", "test")))
+    assert found.classes == ("daisy", "roses", "test")
+    assert any(line.startswith("class test is named like photos without a class") for line in found.warnings())
+
+
+@both
+def test_scan_lists_other_files_by_kind(kind: str, tmp_path: Path) -> None:
+    names = [*_photos("daisy", "roses"), "daisy/a.txt", "roses/b.TXT", "roses/c.mp4", "daisy/Thumbs.db", "LICENSE"]
+    place = _place(kind, tmp_path, [*names, "daisy/README"])
+    assert scan(place).warnings() == [f"{place}: left out 4 files that are not photos: 2 .txt, 1 .mp4, 1 no suffix."]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("Train", "training"), ("val", "validation"), ("testing_data", "test"), ("test1", "test"), ("contest", None),
+     ("images", None), ("train station", None), ("daisy", None), ("eval", "test")],
+)  # fmt: skip
+def test_split_of_reads_usual_names(name: str, split: str | None) -> None:
+    assert split_of(name) == split
+
+
+@both
+def test_scan_knows_photos_by_their_content(kind: str, tmp_path: Path) -> None:
+    jpeg, tiff, text = b"\xff\xd8\xff\xe0" + bytes(20), b"II*\0" + bytes(20), b"BM is not a bitmap here"
+    files = {f"daisy/1{suffix}": jpeg for suffix in (".jpg", ".jfif", ".JPE", ".avif", ".data", "")}
+    files |= {"daisy/scan": tiff, "daisy/raw.NEF": tiff, "daisy/notes": text, "roses/1.jpg": jpeg, "roses/pipe": b""}
+    place = _place(kind, tmp_path, [*files])
+    if kind == "zip":
+        with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+    else:
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+    found = scan(place)
+    assert _counts(found) == {("daisy", None): 7, ("roses", None): 1}
+    assert found.warnings() == [f"{place}: left out 3 files that are not photos: 2 no suffix, 1 .nef."]

@@ -1,0 +1,107 @@
+"""Tests of names in zips: UTF-8 with and without its mark, other encodings, backslashes."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from poets_edge.errors import DatasetError, UsageError
+from poets_edge.photos.folder import read_contents, scan
+from poets_edge.photos.sources import with_encoding
+from tests.conftest import poets_edge
+
+
+def _zip(path: Path, *names: bytes, extra: bytes = b"") -> Path:
+    """Write a zip with names of any bytes, without the mark of UTF-8; the content of each member is its name."""
+    stand_ins = {name: f"{number:0{len(name)}}" for number, name in enumerate(names)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, stand_in in stand_ins.items():
+            info = zipfile.ZipInfo(stand_in)
+            info.extra = extra
+            archive.writestr(info, name)
+    data = path.read_bytes()
+    for name, stand_in in stand_ins.items():
+        for mark, length in ((b"PK\3\4", 30), (b"PK\1\2", 46)):
+            at = data.find(stand_in.encode(), data.find(mark))
+            while data[at - length : at - length + 4] != mark:
+                at = data.find(stand_in.encode(), at + 1)
+            data = data[:at] + name + data[at + len(name) :]
+    path.write_bytes(data)
+    return path
+
+
+def _read(place: Path) -> dict[str, bytes]:
+    """Return the content of each photo by class, through the path that a scan gives."""
+    return {photo.label: read_contents(photo) for photo in scan(place).photos}
+
+
+def test_scan_reads_unmarked_utf8(tmp_path: Path) -> None:
+    """As `zip -r` writes on Linux."""
+    name, other = "Gänseblümchen/1.jpg".encode(), b"roses/001.jpg"
+    place = _zip(tmp_path / "a.zip", name, other)
+    assert _read(place) == {"Gänseblümchen": name, "roses": other}
+    assert not scan(place).warnings()
+
+
+def test_scan_reads_cp437_and_says_so(tmp_path: Path) -> None:
+    name = "Gänseblümchen/1.jpg".encode("cp437")
+    place = _zip(tmp_path / "a.zip", name, b"roses/001.jpg")
+    assert _read(place)["Gänseblümchen"] == name
+    [line] = scan(place).warnings()
+    assert "read as cp437, as in Gänseblümchen/1.jpg" in line
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("雏菊/1.jpg", "gbk"), ("表/ソ.jpg", "cp932"), ("Роза/1.jpg", "cp866")])
+def test_scan_reads_declared_encodings(text: str, encoding: str, tmp_path: Path) -> None:
+    """In cp932, the second byte of the characters 表 and ソ is a backslash."""
+    name = text.encode(encoding)
+    place = with_encoding(_zip(tmp_path / "a.zip", name, b"roses/001.jpg"), encoding)
+    assert isinstance(place, Path)
+    assert _read(place) == {text.partition("/")[0]: name, "roses": b"roses/001.jpg"}
+    assert not scan(place).warnings()
+    pattern = with_encoding(tmp_path / "?.zip", encoding)
+    assert (
+        isinstance(pattern, Path) and scan(pattern).photos[0].name == f"a.zip@{encoding}/{min(text, 'roses/001.jpg')}"
+    )
+
+
+def test_scan_refuses_names_that_are_not_in_the_declared_encoding(tmp_path: Path) -> None:
+    place = _zip(tmp_path / "a.zip", "Gänse/1.jpg".encode("cp437"))
+    with pytest.raises(DatasetError, match="is not a name in the encoding ascii"):
+        scan(place.with_name("a.zip@ascii"))
+    with pytest.raises(UsageError, match="not an encoding"):
+        with_encoding(place, "klingon")
+    with pytest.raises(UsageError, match=r"for a \.zip"):
+        with_encoding(tmp_path, "gbk")
+
+
+def test_scan_takes_backslashes_as_separators(tmp_path: Path) -> None:
+    place = _zip(tmp_path / "a.zip", rb"flowers\daisy\1.jpg", rb"flowers\roses\1.jpg")
+    found = scan(place)
+    assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "roses/1.jpg"]
+    assert read_contents(found.photos[0]) == rb"flowers\daisy\1.jpg"
+
+
+def test_scan_refuses_backslashes_that_lead_out_of_the_archive(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="leads out of the archive"):
+        scan(_zip(tmp_path / "a.zip", rb"daisy\..\..\1.jpg"))
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_scan_reads_the_utf8_field_of_a_name(sound: bool, tmp_path: Path) -> None:
+    name = "Gänse/1.jpg".encode("cp437")
+    spelled = b"Enten/1.jpg"
+    value = struct.pack("<BL", 1, zlib.crc32(name) ^ (not sound)) + spelled
+    place = _zip(tmp_path / "a.zip", name, extra=struct.pack("<HH", 0x7075, len(value)) + value)
+    assert scan(place).classes == ("Enten" if sound else "Gänse",)
+
+
+def test_commands_take_zip_encoding(tmp_path: Path) -> None:
+    place = _zip(tmp_path / "a.zip", "雏菊/1.jpg".encode("gbk"), "玫瑰/1.jpg".encode("gbk"))
+    train = ("train", place, "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--zip-encoding")
+    poets_edge(*train, "gbk", cwd=tmp_path).failed(f"{place}@gbk: two classes or more are needed")
+    poets_edge("audit", place, "--zip-encoding", "klingon").failed("--zip-encoding klingon: not an encoding")
