@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 
 from tests.conftest import ROOT
+from tools.pictures import recorded_points
 
 RESULTS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks/results").glob("*.md")}
 PAGES = {
@@ -120,3 +121,15 @@ def test_commands_of_results_exist() -> None:
         assert module, command
         name = module[1].removesuffix(".py").replace(".", "/")
         assert any((ROOT / f"{name}{end}").is_file() for end in (".py", "/__main__.py")), command
+
+
+def test_chart_has_the_points_of_the_results() -> None:
+    points = {(point.architecture.name, point.quantization): point for point in recorded_points()}
+    assert len(points) == 2 * 13, "without the three stand-ins"
+    rows = dict(re.findall(r"^\| (mobilenet_\S+) \| (.*) \|$", RESULTS["quantization_accuracy.md"], re.MULTILINE))
+    for (name, quantization), point in points.items():
+        cells = [cell.strip() for cell in rows[name].split("|")]
+        gain = 0.0 if quantization == "float32" else float(cells[3])
+        share = 1.0 if quantization == "float32" else float(cells[-1])
+        assert 100 * point.accuracy == pytest.approx(float(cells[0]) + gain)
+        assert point.size / 1e6 == pytest.approx(float(cells[7]) * share)

@@ -105,8 +105,10 @@ def recorded_points() -> Iterator[GridPoint]:
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":
             continue
-        float_accuracy, int8_points, agreement = (float(accuracies[name][column]) for column in (0, 3, 6))
-        int8_time, int8_size, milliseconds, megabytes = (float(cells[column]) for column in (2, 5, 6, 7))
+        float_accuracy, int8_points, agreement, megabytes, int8_size = (
+            float(accuracies[name][column]) for column in (0, 3, 6, 7, 10)
+        )
+        milliseconds, int8_time = (float(cells[column]) for column in (0, 3))
         rows: tuple[tuple[Quantization, float, float, float, float], ...] = (
             ("float32", float_accuracy, milliseconds, megabytes, 100.0),
             ("int8", float_accuracy + int8_points, milliseconds * int8_time, megabytes * int8_size, agreement),
