@@ -15,12 +15,16 @@ from poets_edge.auditing.outliers import find_outliers
 from poets_edge.auditing.photos import AuditPhotos, read_photos
 from poets_edge.auditing.report import write_report
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
-from poets_edge.auditing.thresholds import calibrate_scores
+from poets_edge.auditing.thresholds import ScoreCalibration, threshold_effects
+from poets_edge.device.temperature import expected_calibration_error
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.table import HashedPhotos
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhotos
 from poets_edge.progress import Reporter, Silent
-from poets_edge.training.cross_validation import evaluate_folds, fit_folds, fit_to_training
+from poets_edge.training.cross_validation import CrossValidation, evaluate_folds, fit_folds, fit_to_training
+from poets_edge.training.data import TrainingData
+from poets_edge.training.head import train_head
+from poets_edge.training.temperature_scaling import HeadCalibration, calibrate_head, predict_held_out
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
@@ -79,9 +83,10 @@ def _evaluate_labels(
         if photos.has_own_test:
             [assigned] = assign_folds(grouped, options.folds, groups=groups)
             folds, assignments = fit_to_training(grouped, photos.vectors, labels, photos.splits, head)
+            learned = np.flatnonzero(photos.splits == SPLIT_NAMES.index("training"))
         else:
             folds, assignments = fit_folds(grouped, photos.vectors, labels, head, options.folds, groups)
-            assigned = folds
+            assigned, learned = folds, np.arange(len(photos))
     except DatasetError as error:
         warnings.append(str(error))
         return None
@@ -89,17 +94,36 @@ def _evaluate_labels(
     validation = evaluate_folds(grouped, photos.vectors, labels, folds, assignments, groups)
     fold = assignments[0].fold
     rows = np.flatnonzero(fold != NO_FOLD)
-    repeats, truth = len(validation.scores), photos.classes[rows]
+    truth = photos.classes[rows]
     return LabelEvaluation(
         cross_validation=validation,
         label_scores=score_labels(photos.data, assigned.assignment, len(labels)),
         classes=tuple(class_metrics(labels, validation.confusion, photos.classes)),
         confused_classes=tuple(most_confused_classes(labels, validation.scored.scores, truth, rows)),
-        curve=learning_curve(photos.data, fold, labels, validation.right / repeats, head),
-        calibration=calibrate_scores(
-            validation.scores.reshape(-1, len(labels)),
-            np.tile(truth, repeats),
-            np.tile(fold[rows], repeats),
-            options.target,
+        curve=learning_curve(
+            photos.data, fold, labels, validation.right / len(validation.scores), head, rows=learned, groups=groups
         ),
+        calibration=_calibrate(options, photos, validation),
     )
+
+
+def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
+    """Calibrate the head that `train` trains, as `train` does, and return the effects of thresholds on its scores.
+
+    Args:
+        validation: evaluation whose scores are used as they are if no photo can calibrate the head.
+    """
+    grouped = photos.groups if photos.groups.count < len(photos) else None
+    data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)
+    head = train_head(
+        data.plain("training"), data.labelled(np.zeros(0, np.int64)), len(photos.labels), options.head, lambda *_: None
+    )
+    head, calibration = calibrate_head(head, data, predict_held_out(data, options.head))
+    if calibration is None:
+        scores, truth = validation.scored.scores, validation.truth
+        error = expected_calibration_error(scores, truth)
+        calibration = HeadCalibration(1.0, 1.0, error, error, scores, truth)
+    if photos.has_own_test:
+        test = data.plain("test")
+        return threshold_effects(calibration, head.scores(test.vectors), test.classes, options.target)
+    return threshold_effects(calibration, calibration.scores, calibration.truth, options.target)

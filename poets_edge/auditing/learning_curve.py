@@ -1,17 +1,22 @@
 """Learning curve: accuracy as a function of the number of photos, extrapolated to more photos with an interval.
 
-Heads are fitted to increasing fractions of the cached bottlenecks and evaluated on held-out folds. Their error has an
-irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a part
-inversely proportional to the square root of the number of photos, like the excess risk of penalized regression. On the
-1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % /
-sqrt(photos) to within 0.4 points; a pure power law through the first three is off by 1.5 points.
+Heads are fitted to increasing fractions of the cached bottlenecks and evaluated on held-out folds, or on the user's own
+test set. A point lies at the number of photos that its heads learned from: with five folds, four fifths of the photos.
 
-The interval (90 %) covers two unknowns: the choice of photos, by resampling them (bootstrap), and the rate at which
-errors fall beyond the last point, by a range of exponents.
+The error of heads of n photos is modelled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), with the largest measured number m
+and the removable fraction r of the errors, from 0 to 1, so the curve cannot fall. Errors have an irreducible part
+(wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a part that is about
+inversely proportional to the square root of n, like the excess risk of penalized regression: a is 1/2, and 0.3 to 0.8
+in the interval. On the 1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos
+follow 9.9 % + 112 % / sqrt(n) to within 0.4 points.
+
+The interval (90 %) covers the sampling of the evaluated photos, the uncertainty of r and a, and the variation between
+heads of different photos. `benchmarks/results/truth.md` has its coverage.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.device.metrics import independent_count
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.cross_validation import FoldAssignment
 from poets_edge.training.fold_heads import MAX_EVALUATED, fold_heads
@@ -33,12 +39,15 @@ _REPEATS = 2
 _MANY = 700
 """Minimum number of photos for which one sample per fraction suffices."""
 _FACTORS = (1.5, 2.0, 3.0, 4.0)
-_RESAMPLES = 400
+_DRAWS = 2000
 _QUANTILES = (0.05, 0.95)
 
 _EXPONENT, _EXPONENT_RANGE = 0.5, (0.3, 0.8)
-_REMOVABLE, _REMOVABLE_SPREAD = 0.35, 0.25
-"""Mean and standard deviation of the prior of the removable fraction of errors."""
+_PRIOR_OF_ONE, _PRIOR_PER_LOGARITHM, _PRIOR_SPREAD = 0.9, -0.09, 0.25
+"""Prior of the removable fraction: 0.9 - 0.09 ln(n), about 0.47 with 120 photos and 0.36 with 400, and its standard
+deviation."""
+_VARIATION = 0.1
+"""Standard deviation of the error of heads of different photos, relative to the error."""
 _HUNDRED = 100
 
 
@@ -47,8 +56,8 @@ class CurvePoint:
     """Measured point of a learning curve.
 
     Attributes:
-        photos: size of the sample to whose folds the heads are fitted.
-        accuracy: cross-validated accuracy, 0 to 1.
+        photos: mean number of photos that the heads learned from.
+        accuracy: accuracy on held-out photos, 0 to 1; at most that of later points.
     """
 
     photos: int
@@ -61,10 +70,10 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Expected accuracy with a larger number of similar photos.
+    """Expected accuracy of a head that learns from a larger number of similar photos.
 
     Attributes:
-        photos: total number of photos.
+        photos: number of photos.
         accuracy: expected accuracy, 0 to 1.
         interval: 90 % interval of the accuracy, 0 to 1.
     """
@@ -83,7 +92,8 @@ class LearningCurve:
     """Measured learning curve and its extrapolation.
 
     Attributes:
-        points: measured accuracies; the last point uses all photos, or MAX_EVALUATED if there are more.
+        points: measured accuracies; the last point is that of heads of all photos outside of a fold, or of
+            MAX_EVALUATED if there are more.
         forecasts: expected accuracies with 1.5 to 4 times as many photos.
         removable: fraction of the errors that unlimited photos would remove, 0 to 1.
         next_hundred: (class, increase of the balanced accuracy with 100 more photos of the class), largest increase
@@ -110,12 +120,28 @@ class LearningCurve:
         }
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Correct predictions of heads that learned from increasing numbers of photos.
+
+    Attributes:
+        sizes: mean number of photos that the heads learned from, ascending, [sizes].
+        correct: fraction of correct predictions of each evaluated photo, [evaluated, sizes].
+    """
+
+    sizes: Floats
+    correct: Floats
+
+
 def learning_curve(
     data: LabelledVectors,
     fold: Indices,
     labels: Sequence[str],
     correct: Floats,
     options: HeadOptions,
+    *,
+    rows: Indices | None = None,
+    groups: Indices | None = None,
     seed: int = 0,
 ) -> LearningCurve:
     """Measure the learning curve and extrapolate it.
@@ -126,51 +152,71 @@ def learning_curve(
         labels: class names.
         correct: fraction of correct out-of-fold predictions of each evaluated photo, float64 [evaluated].
         options: options of the heads.
+        rows: row numbers of photos that heads learn from, outside of their folds; by default all.
+        groups: number of each photo's group, [photos]; by default photos are independent.
         seed: seed of all random choices.
     """
     rng = np.random.default_rng([seed, 14])
+    rows = np.arange(len(fold)) if rows is None else rows
     evaluated = fold != NO_FOLD
-    count, learned = len(fold), min(len(fold), MAX_EVALUATED)
-    sizes, answers = [], []
-    for fraction in _FRACTIONS:
-        measured = [
-            _correct_with_fraction(fraction * learned / count, data, fold, len(labels), options, rng)
-            for _ in range(_REPEATS if count < _MANY else 1)
-        ]
-        usable = [one for one in measured if one is not None]
-        if usable:
-            sizes.append(fraction * learned)
-            answers.append(np.mean(usable, axis=0))
-    sizes.append(float(learned))
-    answers.append(correct)
-    points = tuple(CurvePoint(round(size), float(answer.mean())) for size, answer in zip(sizes, answers, strict=True))
-    matrix = np.stack(answers, axis=1)
-    _, removable = _fit(matrix.mean(axis=0)[None, :], np.array(sizes), len(matrix), np.full(1, _EXPONENT))
+    measured = measure(data, fold, len(labels), correct, options, rows, rng)
+    independent = float(evaluated.sum()) if groups is None else independent_count(correct, groups[evaluated])
+    removable, spread = _fit_removable(measured)
+    accuracies = np.minimum.accumulate(measured.correct.mean(axis=0)[::-1])[::-1]
     return LearningCurve(
-        points=points,
-        forecasts=_extrapolate(matrix, np.array(sizes), count, rng),
-        removable=float(removable[0]),
-        next_hundred=_class_gains(data.classes, data.classes[evaluated], correct, labels, float(removable[0])),
+        points=tuple(
+            CurvePoint(round(size), float(value)) for size, value in zip(measured.sizes, accuracies, strict=True)
+        ),
+        forecasts=_extrapolate(measured, removable, spread, _photos(fold), independent, rng),
+        removable=removable,
+        next_hundred=_class_gains(data.classes, data.classes[evaluated], correct, labels, removable),
     )
 
 
-def _correct_with_fraction(
-    fraction: float,
-    data: LabelledVectors,
-    fold: Indices,
-    class_count: int,
-    options: HeadOptions,
+def measure(
+    data: LabelledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
-) -> Floats | None:
+) -> Measured:  # fmt: skip
+    """Evaluate heads of fractions of the photos; the arguments are those of `learning_curve`."""
+    share = min(1.0, MAX_EVALUATED / len(rows))
+    learned = share * _mean_learned(fold[rows], int(fold.max()) + 1)
+    sizes, answers = [], []
+    for fraction in _FRACTIONS:
+        found = [
+            _correct_with_fraction(fraction * share, data, fold, class_count, options, rows, rng)
+            for _ in range(_REPEATS if len(fold) < _MANY else 1)
+        ]
+        usable = [one for one in found if one is not None]
+        if usable:
+            sizes.append(fraction * learned)
+            answers.append(np.mean(usable, axis=0))
+    return Measured(np.array([*sizes, learned]), np.stack([*answers, correct], axis=1))
+
+
+def _mean_learned(fold: Indices, count: int) -> float:
+    """Return the mean number of photos outside of a fold."""
+    return float(np.mean([(fold != number).sum() for number in range(count)]))
+
+
+def _photos(fold: Indices) -> int:
+    """Return the number of photos of which more would be taken: without test photos that no head learns from."""
+    return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
+
+
+def _correct_with_fraction(
+    fraction: float, data: LabelledVectors, fold: Indices, class_count: int, options: HeadOptions, rows: Indices,
+    rng: np.random.Generator,
+) -> Floats | None:  # fmt: skip
     """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.
 
     Returns:
         1 for each correctly predicted photo and 0 for the others, float64 [evaluated]; None if a fold has no photo in
         the fraction.
     """
-    chosen = _stratified_sample(data.classes, fraction, rng)
-    present = np.unique(fold[chosen])
-    if not set(np.unique(fold)) <= set(present):
+    chosen = rows[_stratified_sample(data.classes[rows], fraction, rng)]
+    if fold.max() == 0:  # a test set: its photos only stand for its fold
+        chosen = np.union1d(chosen[fold[chosen] != 0], np.flatnonzero(fold == 0))
+    if not set(np.unique(fold)) - {NO_FOLD} <= set(np.unique(fold[chosen])):
         return None
     [heads] = fold_heads(data, [fold], class_count, options, chosen)
     answers = FoldAssignment(fold, tuple(heads)).scores(data.vectors).argmax(axis=1)
@@ -188,55 +234,47 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
     return np.sort(np.concatenate(chosen))
 
 
-def _fit(accuracies: Floats, sizes: Floats, count: int, exponents: Floats) -> tuple[Floats, Floats]:
-    """Fit a learning curve to each row of accuracies.
+def _fit_removable(measured: Measured) -> tuple[float, float]:
+    """Return the removable fraction of errors and its standard deviation (Bayesian linear regression).
 
-    The fit is the least-squares fit of error(n) = A (1 + r ((n / N) ** -exponent - 1)), with N the largest size,
-    weighted by the binomial variance of each point, with a normal prior on r.
-
-    Args:
-        accuracies: accuracy at each size, [rows, sizes].
-        sizes: numbers of photos, [sizes].
-        count: number of evaluated photos.
-        exponents: exponent of each row's curve, [rows].
-
-    Returns:
-        The error A with N photos and the removable fraction r, [rows] each.
+    The relative increases of the error at smaller sizes are proportional to the removable fraction. Their variance is
+    that of a paired difference, plus that between heads of different photos.
     """
-    errors = np.maximum(1 - accuracies, 0.5 / count)
-    weights = count / (errors * np.maximum(1 - errors, 0.05))
-    steps = (sizes / sizes[-1])[None, :] ** -exponents[:, None] - 1
-    last = errors[:, -1]
-    prior = 1 / (last * _REMOVABLE_SPREAD) ** 2
-    s0, s1, s2 = weights.sum(axis=1), (weights * steps).sum(axis=1), (weights * steps**2).sum(axis=1) + prior
-    y0, y1 = (weights * errors).sum(axis=1), (weights * steps * errors).sum(axis=1) + prior * last * _REMOVABLE
-    determinant = s0 * s2 - s1 * s1
-    slope = (s0 * y1 - s1 * y0) / determinant
-    level = np.maximum((s2 * y0 - s1 * y1) / determinant, 1e-6)
-    return level, np.clip(slope / level, 0.0, 1.0)
+    last = measured.correct[:, -1]
+    count = len(last)
+    error = max(1 - float(last.mean()), 0.5 / count)
+    smaller = measured.correct[:, :-1]
+    increases = (last.mean() - smaller.mean(axis=0)) / error
+    variances = ((smaller - last[:, None]) ** 2).mean(axis=0) / count / error**2 + _VARIATION**2
+    steps = (measured.sizes[:-1] / measured.sizes[-1]) ** -_EXPONENT - 1
+    prior = _PRIOR_OF_ONE + _PRIOR_PER_LOGARITHM * math.log(measured.sizes[-1])
+    precision = float((steps**2 / variances).sum()) + _PRIOR_SPREAD**-2
+    mean = (float((steps * increases / variances).sum()) + max(0.1, prior) * _PRIOR_SPREAD**-2) / precision
+    return min(1.0, max(0.0, mean)), precision**-0.5
 
 
-def _extrapolate(answers: Floats, sizes: Floats, photos: int, rng: np.random.Generator) -> tuple[Forecast, ...]:
+def _extrapolate(
+    measured: Measured, removable: float, spread: float, photos: int, independent: float, rng: np.random.Generator
+) -> tuple[Forecast, ...]:
     """Return the forecasts for larger numbers of photos.
 
     Args:
-        answers: fraction of correct predictions, [evaluated, sizes].
-        sizes: numbers of photos, [sizes].
-        photos: total number of photos.
+        removable, spread: removable fraction of the errors, and its standard deviation.
+        photos: number of photos today.
+        independent: number of independent photos that were evaluated.
         rng: random generator for the interval.
     """
-    count = len(answers)
-    sample_weights = (rng.multinomial(count, np.full(count, 1 / count)) / count for _ in range(_RESAMPLES))
-    resampled = np.stack([weights @ answers for weights in sample_weights])
-    exponents = rng.uniform(*_EXPONENT_RANGE, _RESAMPLES)
-    levels, fractions = _fit(resampled, sizes, count, exponents)
-    [level], [fraction] = _fit(answers.mean(axis=0)[None, :], sizes, count, np.full(1, _EXPONENT))
+    error = 1 - float(measured.correct[:, -1].mean())
+    levels = rng.beta(independent * error + 0.5, independent * (1 - error) + 0.5, _DRAWS)
+    levels *= np.exp(rng.normal(0, _VARIATION, _DRAWS))
+    fractions = np.clip(rng.normal(removable, spread, _DRAWS), 0, 1)
+    exponents = rng.uniform(*_EXPONENT_RANGE, _DRAWS)
     forecasts = []
     for factor in _FACTORS:
-        growth = factor * photos / sizes[-1]
-        accuracy = 1 - level * (1 + fraction * (growth**-_EXPONENT - 1))
-        spread = 1 - levels * (1 + fractions * (growth**-exponents - 1))
-        low, high = (float(value) for value in np.quantile(np.clip(spread, 0, 1), _QUANTILES))
+        growth = factor * photos / measured.sizes[-1]
+        accuracy = 1 - error * (1 + removable * (growth**-_EXPONENT - 1))
+        drawn = 1 - levels * (1 + fractions * (growth**-exponents - 1))
+        low, high = (float(value) for value in np.quantile(np.clip(drawn, 0, 1), _QUANTILES))
         forecasts.append(Forecast(round(factor * photos), accuracy, (min(low, accuracy), max(high, accuracy))))
     return tuple(forecasts)
 

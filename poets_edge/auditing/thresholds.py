@@ -1,4 +1,4 @@
-"""Calibration of out-of-fold scores, and the effect of score thresholds on predictions."""
+"""Reliability of calibrated scores, and the effect of score thresholds on predictions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.temperature import (
-    ReliabilityBin,
-    best_temperature,
-    expected_calibration_error,
-    reliability,
-    with_temperature,
-)
+from poets_edge.device.temperature import ReliabilityBin, reliability
+from poets_edge.training.temperature_scaling import HeadCalibration
 
 _TABLE = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _CANDIDATES = np.arange(0, 100) / 100
@@ -57,9 +52,7 @@ class ScoreCalibration:
     """Calibration of scores, and a suggested threshold.
 
     Attributes:
-        temperature: divisor of the logits that calibrates the scores.
-        before, after: expected calibration error without and with calibration, 0 to 1. For `after`, the temperature of
-            each fold was fitted to the other folds, so that the error applies to new photos.
+        temperature, before, after: as in the `HeadCalibration` of `train`.
         bins: calibrated predictions grouped by score.
         thresholds: effects of ten thresholds from 0 to 0.99 on calibrated scores.
         suggested: lowest threshold that reaches the target accuracy, or the one with the highest accuracy.
@@ -79,6 +72,11 @@ class ScoreCalibration:
         """Whether the suggested threshold reaches the target accuracy."""
         return self.suggested.accuracy >= self.target
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether the target accuracy needs a threshold: answers without one do not reach it."""
+        return self.suggested.threshold > 0
+
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
@@ -89,6 +87,7 @@ class ScoreCalibration:
             },
             "threshold": {
                 "suggested": self.suggested.threshold,
+                "needed": self.is_needed,
                 "target": self.target,
                 "reached": self.is_reached,
                 "table": [threshold.to_json() for threshold in self.thresholds],
@@ -96,28 +95,24 @@ class ScoreCalibration:
         }
 
 
-def calibrate_scores(
-    scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], target: float
+def threshold_effects(
+    calibration: HeadCalibration, scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], target: float
 ) -> ScoreCalibration:
-    """Find the temperature that calibrates scores, and the lowest threshold that reaches a target accuracy.
+    """Return the effects of thresholds on calibrated scores, and the lowest threshold that reaches a target accuracy.
 
     Args:
-        scores: out-of-fold scores, [photos, classes]; at least one photo.
+        calibration: calibration of the scores.
+        scores: calibrated scores of photos that the head has not learned from, [photos, classes]; at least one photo.
         truth: class of each photo, [photos].
-        fold: fold of each photo, [photos].
         target: required accuracy of accepted predictions, 0 to 1.
     """
-    calibrated = np.empty_like(scores)
-    for number in np.unique(fold):
-        rows = fold == number
-        calibrated[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
-    correct = calibrated.argmax(axis=1) == truth
-    best = calibrated.max(axis=1)
+    correct = scores.argmax(axis=1) == truth
+    best = scores.max(axis=1)
     return ScoreCalibration(
-        temperature=best_temperature(scores, truth),
-        before=expected_calibration_error(scores, truth),
-        after=expected_calibration_error(calibrated, truth),
-        bins=tuple(reliability(calibrated, truth)),
+        temperature=calibration.temperature,
+        before=calibration.before,
+        after=calibration.after,
+        bins=tuple(reliability(scores, truth)),
         thresholds=tuple(_effect(float(value), best, correct) for value in _TABLE),
         suggested=_suggest([_effect(float(value), best, correct) for value in _CANDIDATES], target),
         target=target,

@@ -9,6 +9,7 @@ import click
 from poets_edge.auditing.audit import audit
 from poets_edge.auditing.options import AuditOptions
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
+from poets_edge.auditing.thresholds import ScoreCalibration
 from poets_edge.cli.command import OUTPUT, option, subcommand
 from poets_edge.cli.options import (
     FILE,
@@ -173,6 +174,16 @@ def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     return [f"{evaluation.mislabelled_count} labels are probably wrong; the most probable:", table(rows, left=3)]
 
 
+def _threshold(calibration: ScoreCalibration) -> str:
+    suggested = calibration.suggested
+    if not calibration.is_needed:
+        return f"threshold: none needed, {percent(suggested.accuracy)} of all answers are right"
+    return (
+        f"threshold {suggested.threshold:.2f}: {percent(suggested.accuracy)} of the answers given are right,"
+        f" {percent(suggested.correct_kept)} of the right ones are kept"
+    )
+
+
 def _evaluation(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     classes = [["class", "photos", "recall", "precision"]]
     for row in evaluation.classes:
@@ -184,7 +195,7 @@ def _evaluation(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
         else "photos outside training"
     )
     doubled = evaluation.curve.doubled
-    calibration, suggested = evaluation.calibration, evaluation.calibration.suggested
+    calibration = evaluation.calibration
     lines = [
         table(classes),
         f"accuracy {percent(evaluation.cross_validation.accuracy)} on {where}, 95 % interval"
@@ -195,9 +206,12 @@ def _evaluation(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     lines += [
         f"twice as many photos: {100 * doubled.interval[0]:.0f} to {100 * doubled.interval[1]:.0f} %;"
         f" a hundred more help most in {evaluation.curve.next_hundred[0][0]}",
-        f"threshold {suggested.threshold:.2f}: {percent(suggested.accuracy)} of the answers given are right,"
-        f" {percent(suggested.correct_kept)} of the right ones are kept",
-        f"calibration error {percent(calibration.before)} as trained, {percent(calibration.after)} at temperature"
-        f" {calibration.temperature:.2f}",
+        _threshold(calibration),
+        f"calibration error {percent(calibration.before)} as trained"
+        + (
+            ""
+            if calibration.temperature == 1
+            else f", {percent(calibration.after)} at temperature {calibration.temperature:.2f}"
+        ),
     ]
     return lines

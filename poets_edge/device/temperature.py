@@ -21,6 +21,8 @@ BINS = 15
 """Number of bins of the expected calibration error, as in the paper by Guo et al."""
 
 _MIN_SCORE = 1e-30
+_MIN_PROBABILITY = 1e-7
+"""Lower limit of scores in the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
 """Standard deviation of the prior for the logarithm of the temperature: few photos cannot move it far from 1."""
@@ -70,6 +72,14 @@ def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -
     found = reliability(scores, truth, bins)
     total = sum(part.count for part in found)
     return sum(part.count * abs(part.score - part.accuracy) for part in found) / total if total else math.nan
+
+
+def cross_entropy(scores: Scores, truth: Truth) -> float:
+    """Return the mean of -ln(score of the true class), in nats; nan without photos."""
+    if not len(truth):
+        return math.nan
+    of_truth = np.maximum(scores[np.arange(len(truth)), truth].astype(np.float64), _MIN_PROBABILITY)
+    return float(-np.log(of_truth).mean())
 
 
 def with_temperature(scores: Scores, temperature: float) -> Scores:

@@ -17,6 +17,8 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.vectors import Vectors, apply, pick
 
+MANY_VALIDATION = 1000
+"""Minimum number of validation photos for evaluations on random batches; fewer photos are all evaluated."""
 _MAX_RATE = 1000.0
 """Maximum accepted learning rate; the default is 0.01."""
 
@@ -44,6 +46,11 @@ class Head:
         """Return probabilities, float32 [photos, classes]."""
         return apply(lambda part: softmax(part @ self.weights + self.biases), bottlenecks)
 
+    def losses(self, photos: LabelledVectors) -> Matrix:
+        """Return the cross entropy of each photo, -ln(score of the true class), float32 [photos]."""
+        scores = self.scores(photos.vectors)
+        return np.asarray(-np.log(np.maximum(scores[np.arange(len(scores)), photos.classes], np.float32(1e-12))))
+
 
 @dataclass(frozen=True)
 class LabelledVectors:
@@ -66,7 +73,7 @@ class HeadOptions:
         steps: number of training steps.
         learning_rate: learning rate of gradient descent.
         train_batch_size: number of training photos per step.
-        validation_batch_size: number of validation photos per evaluation; -1 for all.
+        validation_batch_size: number of validation photos per evaluation, if there are 1,000 or more; -1 for all.
         eval_step_interval: number of steps between evaluations.
         seed: seed of the random batches.
         early_stop: return the head with the lowest validation cross entropy instead of the last one.
@@ -197,7 +204,7 @@ def _evaluate(
     if not len(validation.classes):
         return Step(step, train_accuracy, train_loss, None, None)
     vectors, classes = validation.vectors, validation.classes
-    if validation_batch_size != -1:
+    if validation_batch_size != -1 and len(classes) >= MANY_VALIDATION:
         chosen = rng.integers(len(classes), size=validation_batch_size)
         vectors, classes = pick(vectors, chosen), classes[chosen]
     return Step(step, train_accuracy, train_loss, *_measure(head, vectors, classes))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from poets_edge.core.wording import percent
+from poets_edge.device.paired import SIGNIFICANCE
 from poets_edge.errors import ModelError
 from poets_edge.photos.split import SplitName
 from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from poets_edge.training.cross_validation import CrossValidation
-from poets_edge.training.head import Step
+from poets_edge.training.head import Head, LabelledVectors, Step
 from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import Duplicate
@@ -27,6 +33,14 @@ _SMALL = 4
 """Minimum ratio of the photos of the largest class to those of a small class."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class EvaluatedHead:
+    """A head after a step of the training."""
+
+    step: int
+    head: Head
 
 
 def step_line(step: Step) -> str:
@@ -57,16 +71,17 @@ def report_sets(
 def report_run(
     options: TrainOptions,
     steps: Sequence[Step],
+    advice: str | None,
     table: Mapping[str, Mapping[SplitName, int]],
     graph_sha256: str,
     reporter: Reporter,
 ) -> None:
-    """Report the validation curve, a better step, small classes, and exports of an earlier graph."""
+    """Report the validation curve, advice on a better step, small classes, and exports of an earlier graph."""
     validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
     if validated:
         reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
-    if line := better_step(steps, early_stop=options.head.early_stop):
-        reporter.note(line)
+    if advice:
+        reporter.note(advice)
     if line := small_classes(table):
         reporter.warn(line)
     stale = stale_exports(options.output_graph, graph_sha256)
@@ -75,19 +90,32 @@ def report_run(
         reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
 
 
-def better_step(steps: Sequence[Step], *, early_stop: bool) -> str | None:
-    """Return a line about the step with the lowest validation cross entropy; None unless the last is clearly worse."""
-    validated = [
-        (step.validation_cross_entropy, step.step) for step in steps if step.validation_cross_entropy is not None
-    ]
-    if not validated:
-        return None
-    lowest, best = min(validated)
-    last = validated[-1][0]
-    if last <= _CLEARLY_WORSE * lowest:
+def better_step(
+    best: EvaluatedHead, last: EvaluatedHead, validation: LabelledVectors, *, early_stop: bool
+) -> str | None:
+    """Return a line about the step with the lowest validation cross entropy; None unless the last one is really worse.
+
+    Because `best` is the best of many steps on these photos, the difference must be significant at a tenth of the usual
+    level in a paired test on all validation photos.
+    """
+    losses = [one.head.losses(validation) for one in (best, last)]
+    lowest, final = (float(of_head.mean()) for of_head in losses)
+    if final <= _CLEARLY_WORSE * lowest or paired_p_value(losses[1] - losses[0]) > SIGNIFICANCE / 10:
         return None
     outcome = "that head was kept" if early_stop else "the last head was kept; `early_stop` keeps that one"
-    return f"validation cross entropy was lowest at step {best} ({lowest:.4f}; at the end {last:.4f}): {outcome}."
+    return (
+        f"validation cross entropy was lowest at step {best.step} ({lowest:.4f}; at the end {final:.4f}, on"
+        f" {len(validation.classes)} photos): {outcome}."
+    )
+
+
+def paired_p_value(differences: npt.NDArray[np.float32]) -> float:
+    """Return the two-sided p-value of a mean difference of 0 (normal approximation of the paired t-test)."""
+    deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    if deviation == 0:
+        return 1.0
+    statistic = abs(float(differences.mean())) / deviation * math.sqrt(len(differences))
+    return math.erfc(statistic / math.sqrt(2))
 
 
 def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:

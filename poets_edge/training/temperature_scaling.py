@@ -6,21 +6,30 @@ the model needs no additional operator. Predicted classes do not change.
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
 out-of-fold predictions of the training photos are used too (see `poets_edge.training.cross_validation`). The heads of
 the folds come from another solver and have slightly smaller logits than a head of `train_head`; the ratio is measured
-on photos that neither has learned from, without their labels. The labels of test photos are never used. Of more than
-`MAX_EVALUATED` photos, a random sample of that size is used.
+on photos that neither has learned from, without their labels. Of more than `MAX_EVALUATED` photos, a random sample of
+that size is used.
+
+A temperature is applied only if it improves the cross entropy of photos that it was not fitted to: those of other
+folds, and those of the user's own validation and test sets. Scores are never made more confident if the photos look
+alike in groups, since folds may then hold photos of one group. Otherwise, the labels of test photos are not used.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.device.temperature import (
+    best_temperature,
+    cross_entropy,
+    expected_calibration_error,
+    with_temperature,
+)
 from poets_edge.errors import DatasetError
 from poets_edge.photos.folds import NO_FOLD, assign_folds
-from poets_edge.photos.table import SPLIT_NAMES
+from poets_edge.photos.table import SPLIT_NAMES, SplitName
 from poets_edge.training.cross_validation import FoldAssignment, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.fold_heads import fold_heads
@@ -36,20 +45,35 @@ class HeadCalibration:
     """Result of a calibration.
 
     Attributes:
-        temperature: divisor of the logits.
+        temperature: divisor of the logits; 1 if the fitted one is not applied.
+        fitted: temperature with the smallest cross entropy on the photos that were used.
         before, after: expected calibration error from 0 to 1 on the photos that were used; for `after`, the temperature
             of each photo is fitted on other photos.
-        photos: number of photos that were used, up to `MAX_EVALUATED`.
+        scores: out-of-fold scores of these photos, calibrated as for `after`, float32 [photos, classes].
+        truth: class number of each photo, int64 [photos].
     """
 
     temperature: float
+    fitted: float
     before: float
     after: float
-    photos: int
+    scores: Matrix = field(repr=False, compare=False)
+    truth: Indices = field(repr=False, compare=False)
+
+    @property
+    def photos(self) -> int:
+        """Number of photos that were used, up to `MAX_EVALUATED`."""
+        return len(self.truth)
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
-        return asdict(self)
+        return {
+            "temperature": self.temperature,
+            "fitted": self.fitted,
+            "before": self.before,
+            "after": self.after,
+            "photos": self.photos,
+        }
 
 
 @dataclass(frozen=True)
@@ -106,7 +130,10 @@ def calibrate_head(
     if backbone_has_learned:
         validation = data.plain("validation")
         scores, truth = head.scores(validation.vectors), validation.classes
+        groups = data.groups_of(data.rows("validation"))
         fold: Indices = np.arange(len(truth)) % 2
+        if groups is not None:
+            fold = np.unique(groups, return_inverse=True)[1].reshape(-1) % 2
     elif held_out is not None:
         scores = with_temperature(held_out.scores, 1 / _stretch(head, held_out.solved, data))
         truth, fold = held_out.truth, held_out.fold
@@ -119,10 +146,30 @@ def calibrate_head(
     for number in sorted(set(fold.tolist())):
         rows = fold == number
         crossed[rows] = with_temperature(scores[rows], best_temperature(scores[~rows], truth[~rows]))
+    before = expected_calibration_error(scores, truth)
+    if cross_entropy(crossed, truth) >= cross_entropy(scores, truth) or not _is_safe(head, data, temperature):
+        return head, HeadCalibration(1.0, temperature, before, before, scores, truth)
     rows = data.rows("validation", "test") if backbone_has_learned else np.arange(len(data.photos))
     calibrated, used = _divided(head, temperature, take(data.vectors, rows))
-    before, after = (expected_calibration_error(some, truth) for some in (scores, crossed))
-    return calibrated, HeadCalibration(used, before, after, len(truth))
+    return calibrated, HeadCalibration(
+        used, temperature, before, expected_calibration_error(crossed, truth), crossed, truth
+    )
+
+
+def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
+    """Return whether a temperature improves the scores of the user's own validation and test sets.
+
+    Without such sets, it is safe unless it makes the scores of photos in groups more confident.
+    """
+    own: list[SplitName] = [name for name in SPLIT_NAMES[1:] if data.photos.photos.has_folder(name)]
+    for name in own:
+        held_out = data.plain(name)
+        scores = head.scores(held_out.vectors)
+        if cross_entropy(with_temperature(scores, temperature), held_out.classes) > cross_entropy(
+            scores, held_out.classes
+        ):
+            return False
+    return bool(own) or temperature >= 1 or data.groups is None or not data.groups.are_dependent
 
 
 def _stretch(head: Head, solved: Head, data: TrainingData) -> float:

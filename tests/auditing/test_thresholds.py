@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.auditing.thresholds import ScoreCalibration, Threshold, calibrate_scores
+from poets_edge.auditing.thresholds import ScoreCalibration, Threshold, threshold_effects
 from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.training.head import Indices, Matrix
+from poets_edge.training.temperature_scaling import HeadCalibration
 
 
 def drawn(count: int, sharpness: float, seed: int = 0) -> tuple[Matrix, Indices]:
@@ -32,34 +33,34 @@ def calibrated_by_hand(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
     return found
 
 
+def effects(scores: Matrix, truth: Indices, fold: Indices, target: float) -> ScoreCalibration:
+    """Return the effects of thresholds on scores that are calibrated by hand."""
+    calibrated = calibrated_by_hand(scores, truth, fold)
+    temperature = best_temperature(scores, truth)
+    before, after = (expected_calibration_error(some, truth) for some in (scores, calibrated))
+    calibration = HeadCalibration(temperature, temperature, before, after, calibrated, truth)
+    return threshold_effects(calibration, calibrated, truth, target)
+
+
 @pytest.fixture(scope="module")
 def example() -> tuple[ScoreCalibration, Matrix, Indices]:
     """Calibration, calibrated scores and true classes, for two folds of different size and sharpness."""
     (first, of_first), (second, of_second) = drawn(30, 0.4), drawn(60, 2.5, seed=1)
     scores, truth = np.concatenate([first, second]), np.concatenate([of_first, of_second])
     fold = np.repeat([0, 1], [30, 60])
-    return calibrate_scores(scores, truth, fold, 0.85), calibrated_by_hand(scores, truth, fold), truth
+    return effects(scores, truth, fold, 0.85), calibrated_by_hand(scores, truth, fold), truth
 
 
-def test_calibrate_scores_uses_temperatures_of_other_folds(
+def test_threshold_effects_group_calibrated_scores_in_bins(
     example: tuple[ScoreCalibration, Matrix, Indices],
 ) -> None:
     found, calibrated, truth = example
-    assert found.after == pytest.approx(expected_calibration_error(calibrated, truth), abs=1e-6)
     assert sum(one.count for one in found.bins) == 90
     assert sum(one.count * one.accuracy for one in found.bins) == pytest.approx((calibrated.argmax(1) == truth).sum())
     assert sum(one.count * one.score for one in found.bins) == pytest.approx(float(calibrated.max(1).sum()), rel=1e-5)
 
 
-def test_calibrate_scores_reports_uncalibrated_error_and_overall_temperature() -> None:
-    scores, truth = drawn(300, 2.0)
-    found = calibrate_scores(scores, truth, np.arange(300) % 5, 0.9)
-    assert found.before == pytest.approx(expected_calibration_error(scores, truth))
-    assert found.temperature == pytest.approx(best_temperature(scores, truth))
-    assert found.temperature == pytest.approx(2.0, rel=0.25) and found.after < found.before
-
-
-def test_calibrate_scores_counts_accepted_and_rejected_predictions(
+def test_threshold_effects_counts_accepted_and_rejected_predictions(
     example: tuple[ScoreCalibration, Matrix, Indices],
 ) -> None:
     found, calibrated, truth = example
@@ -75,24 +76,24 @@ def test_calibrate_scores_counts_accepted_and_rejected_predictions(
         assert math.isnan(one.accuracy) if not given_all else one.accuracy == pytest.approx(given_right / given_all)
 
 
-def test_calibrate_scores_suggests_lowest_threshold_reaching_target() -> None:
+def test_threshold_effects_suggests_lowest_threshold_reaching_target() -> None:
     scores, truth = drawn(120, 2.0)
     fold = np.arange(120) % 4
     calibrated = calibrated_by_hand(scores, truth, fold)
     best, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == truth
     reaching = [t / 100 for t in range(100) if (best >= t / 100).any() and right[best >= t / 100].mean() >= 0.85]
     assert 0 < reaching[0] < reaching[-1], "several thresholds above 0 must reach the target"
-    found = calibrate_scores(scores, truth, fold, 0.85)
+    found = effects(scores, truth, fold, 0.85)
     assert found.suggested.threshold == pytest.approx(reaching[0])
     assert found.is_reached and found.target == 0.85
 
 
-def test_calibrate_scores_suggests_most_accurate_threshold_if_target_is_missed() -> None:
+def test_threshold_effects_suggests_most_accurate_threshold_if_target_is_missed() -> None:
     """The most confident prediction is wrong, so an intermediate threshold has the highest accuracy."""
     logits = np.log([0.95, 0.9, 0.8, 0.7, 0.6, 0.55])
     scores = np.exp(np.stack([logits, np.log1p(-np.exp(logits))], axis=1)).astype(np.float32)
     truth = np.array([1, 0, 0, 0, 1, 1])
-    found = calibrate_scores(scores, truth, np.arange(6) % 2, 0.95)
+    found = effects(scores, truth, np.arange(6) % 2, 0.95)
     calibrated = calibrated_by_hand(scores, truth, np.arange(6) % 2)
     best, right = calibrated.max(axis=1), calibrated.argmax(axis=1) == truth
     accuracies = [right[best >= t / 100].mean() if (best >= t / 100).any() else -1.0 for t in range(100)]
@@ -105,7 +106,7 @@ def test_calibrate_scores_suggests_most_accurate_threshold_if_target_is_missed()
 def test_threshold_accepts_scores_equal_to_threshold() -> None:
     """Two equal scores are 0.5 at any temperature, so calibration does not change them."""
     scores = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], np.float32)
-    found = calibrate_scores(scores, np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 0.9)
+    found = effects(scores, np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 0.9)
     at_half = next(one for one in found.thresholds if one.threshold == 0.5)
     assert (at_half.answered, at_half.accuracy, at_half.mistakes_refused) == (1.0, 0.75, 0.0)
 
@@ -119,7 +120,7 @@ def test_threshold_json_contains_null_for_undefined_fractions() -> None:
 
 def test_score_calibration_json_contains_all_values() -> None:
     scores, truth = drawn(40, 2.0)
-    found = calibrate_scores(scores, truth, np.arange(40) % 4, 0.8)
+    found = effects(scores, truth, np.arange(40) % 4, 0.8)
     written = found.to_json()
     assert written["calibration"]["temperature"] == found.temperature
     assert written["calibration"]["expected_calibration_error"] == {"before": found.before, "after": found.after}
@@ -129,12 +130,20 @@ def test_score_calibration_json_contains_all_values() -> None:
 
 
 @given(st.integers(0, 5))
-def test_calibrate_scores_is_independent_of_order_of_photos(seed: int) -> None:
+def test_threshold_effects_is_independent_of_order_of_photos(seed: int) -> None:
     scores, truth = drawn(24, 1.5, seed)
     fold, order = np.arange(24) % 3, np.random.default_rng(seed).permutation(24)
     one, other = (
-        calibrate_scores(scores, truth, fold, 0.8),
-        calibrate_scores(scores[order], truth[order], fold[order], 0.8),
+        effects(scores, truth, fold, 0.8),
+        effects(scores[order], truth[order], fold[order], 0.8),
     )
     assert (one.before, one.after) == pytest.approx((other.before, other.after), abs=1e-6)
     assert one.suggested.threshold == other.suggested.threshold
+
+
+def test_no_threshold_is_suggested_if_all_answers_reach_the_target() -> None:
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
+    calibration = HeadCalibration(1.0, 1.0, 0.1, 0.1, scores, np.array([0, 1, 0]))
+    found = threshold_effects(calibration, scores, np.array([0, 1, 0]), 0.95)
+    assert found.is_reached and not found.is_needed
+    assert threshold_effects(calibration, scores, np.array([0, 1, 1]), 0.95).is_needed

@@ -124,7 +124,7 @@ def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyP
     assert (answers == data.classes).mean() > 0.9
     right = (answers == data.classes).astype(np.float64)
     curve = learning_curve(data, fold, ("a", "b", "c", "d"), right, HeadOptions())
-    assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80]
+    assert [point.photos for point in curve.points] == [16, 26, 38, 51, 64]
     assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
 
 

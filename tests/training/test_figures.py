@@ -12,10 +12,11 @@ import pytest
 from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD, Folds
-from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable
+from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable, SplitName
 from poets_edge.training.cross_validation import CrossValidation, cross_validate, sample_rows
 from poets_edge.training.data import TrainingData
 from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
+from poets_edge.training.look_alikes import PhotoGroups
 from poets_edge.training.temperature_scaling import HeldOutPredictions, calibrate_head, predict_held_out
 
 LABELS = ("daisy", "roses", "tulips")
@@ -145,8 +146,8 @@ def test_calibrate_head_corrects_the_scale_and_crosses_the_folds(data: TrainingD
     assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
 
 
-def test_calibrate_head_after_figure_uses_other_folds() -> None:
-    """Folds of opposite sharpness: a temperature of the photo's own fold would fit, and that of the others does not."""
+def test_calibrate_head_leaves_scores_that_no_temperature_improves_on_other_folds() -> None:
+    """Folds of opposite sharpness: the temperature of one makes the other worse."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))
     plain = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -158,14 +159,48 @@ def test_calibrate_head_after_figure_uses_other_folds() -> None:
     head = Head(rng.random((4, 3)).astype(np.float32), np.zeros(3, np.float32))
     splits = np.array([TRAINING, VALIDATION, TEST] * 2, np.int8)
     six = TrainingData.of(hashed(np.arange(6) % 3), vectors, splits, LABELS)
-    _, result = calibrate_head(head, six, HeldOutPredictions(scores, truth, fold, head))
-    assert result is not None
-    others = expected_calibration_error(crossed(scores, truth, fold), truth)
-    assert result.after == pytest.approx(others, abs=1e-4) and result.photos == 200
-    fitted = np.concatenate(
-        [with_temperature(scores[rows], best_temperature(scores[rows], truth[rows])) for rows in (fold == 0, fold == 1)]
-    )
-    assert result.after > 2 * expected_calibration_error(fitted, truth)
+    same, result = calibrate_head(head, six, HeldOutPredictions(scores, truth, fold, head))
+    assert same is head and result is not None
+    assert result.temperature == 1 != result.fitted and result.photos == 200
+    assert result.before == result.after == pytest.approx(expected_calibration_error(scores, truth), abs=1e-4)
+
+
+def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
+    """Return photos of which those of a split are in a folder of the user's."""
+    listed = [
+        HashedPhoto(replace(item.photo, given_split=split if SPLIT_NAMES[number] == split else None), item.digest)
+        for item, number in zip(data.photos, data.sets, strict=True)
+    ]
+    return TrainingData.of(listed, data.vectors, data.sets, data.labels)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_calibrate_head_leaves_scores_that_would_be_worse_on_own_set(split: SplitName) -> None:
+    """Photos of the user's set are hard, as those of another person are: a head must not become surer of them."""
+    rng = np.random.default_rng(5)
+    classes = np.arange(300) % 3
+    sets = np.array(([TRAINING] * 3 + [VALIDATION, TEST]) * 60, np.int8)
+    hard = sets == SPLIT_NAMES.index(split)
+    vectors = np.eye(3, 12)[np.where(hard, rng.integers(0, 3, 300), classes)] + 0.2 * rng.standard_normal((300, 12))
+    plain = TrainingData.of(hashed(classes), vectors.astype(np.float32), sets, LABELS)
+    for data, applied in ((plain, split == "test"), (in_folder(plain, split), False)):
+        held_out = predict_held_out(data, HeadOptions())
+        assert held_out is not None
+        head = Head(held_out.solved.weights / np.float32(4), held_out.solved.biases / np.float32(4))
+        _, result = calibrate_head(head, data, held_out)
+        assert result is not None and (result.temperature < 1 or not applied)
+        if data is not plain:
+            assert result.temperature == 1 > result.fitted
+
+
+def test_calibrate_head_does_not_make_scores_of_look_alikes_more_confident(data: TrainingData) -> None:
+    found = predict_held_out(data, HeadOptions())
+    assert found is not None
+    head = Head(found.solved.weights / np.float32(4), found.solved.biases / np.float32(4))
+    _, independent = calibrate_head(head, data, found)
+    _, dependent = calibrate_head(head, replace(data, groups=PhotoGroups(np.arange(90) // 2 * 2, alike=0.9)), found)
+    assert independent is not None and dependent is not None
+    assert independent.temperature < 1 == dependent.temperature
 
 
 def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: TrainingData) -> None:

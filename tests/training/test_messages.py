@@ -9,21 +9,49 @@ import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Step, train_head
-from poets_edge.training.messages import better_step, curve, small_classes
+from poets_edge.training.messages import EvaluatedHead, better_step, curve, small_classes
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
 
 
-def _steps(*losses: float) -> list[Step]:
-    return [Step(10 * index, 0.9, 0.1, 0.5, loss) for index, loss in enumerate(losses)]
+def _head(sharpness: float) -> Head:
+    """Return a head that is right about vectors [1, 0] of class 0 and [0, 1] of class 1, with a confidence."""
+    return Head(np.array([[sharpness, 0], [0, sharpness]], np.float32), np.zeros(2, np.float32))
 
 
-def test_better_step_is_reported_only_if_last_step_is_clearly_worse() -> None:
-    line = better_step(_steps(0.9, 0.58, 0.7, 0.88), early_stop=False)
-    assert line and "lowest at step 10 (0.5800; at the end 0.8800)" in line and "`early_stop` keeps" in line
-    assert better_step(_steps(0.9, 0.58, 0.6), early_stop=False) is None
-    assert better_step([Step(0, 0.5, 0.7, None, None)], early_stop=False) is None
+def _photos(right: int, wrong: int) -> LabelledVectors:
+    classes = np.arange(right + wrong) % 2
+    columns = np.where(np.arange(right + wrong) < right, classes, 1 - classes)
+    return LabelledVectors(np.eye(2, dtype=np.float32)[columns], classes)
+
+
+def test_better_step_is_reported_if_last_step_is_really_worse() -> None:
+    """The last head is confident: 20 mistakes in 100 cost it more than the 80 correct answers gain."""
+    line = better_step(EvaluatedHead(10, _head(1)), EvaluatedHead(50, _head(12)), _photos(80, 20), early_stop=False)
+    assert line and "lowest at step 10 (0.5133; at the end 2.4000, on 100 photos)" in line
+    assert "`early_stop` keeps" in line
+
+
+def test_better_step_is_not_reported_if_difference_could_be_noise() -> None:
+    """One mistake in 49 photos makes the last head three times as bad, and could be chance."""
+    best, last = EvaluatedHead(10, _head(3.5)), EvaluatedHead(50, _head(12))
+    photos = _photos(48, 1)
+    assert last.head.losses(photos).mean() > 2 * best.head.losses(photos).mean()
+    assert better_step(best, last, photos, early_stop=False) is None
+    assert better_step(best, best, photos, early_stop=False) is None
+
+
+def test_few_validation_photos_are_all_evaluated() -> None:
+    """Batches drawn from 49 photos would give an accuracy that is not a multiple of 1/49."""
+    rng = np.random.default_rng(0)
+    training, validation = (
+        LabelledVectors(rng.normal(size=(49, 8)).astype(np.float32), rng.integers(3, size=49)) for _ in range(2)
+    )
+    seen: list[tuple[Step, Head]] = []
+    train_head(training, validation, 3, HeadOptions(steps=100), lambda step, head: seen.append((step, head)))
+    for step, head in seen:
+        assert step.validation_cross_entropy == pytest.approx(float(head.losses(validation).mean()))
 
 
 def test_small_classes_lists_classes_with_few_photos() -> None:
@@ -60,7 +88,9 @@ def test_early_stop_keeps_the_best_head() -> None:
     best = min(seen, key=lambda item: item[0].validation_cross_entropy or 0)
     assert np.array_equal(heads[True].weights, best[1].weights)
     assert np.array_equal(heads[False].weights, seen[-1][1].weights) and best[0].step < seen[-1][0].step
-    assert "that head was kept" in str(better_step([step for step, _ in seen], early_stop=True))
+    first, last = (EvaluatedHead(step.step, head) for step, head in (best, seen[-1]))
+    line = better_step(first, last, validation, early_stop=True)
+    assert "that head was kept" in str(line)
 
 
 def test_train_refuses_rates_that_diverge(photos: Path, tmp_path: Path) -> None:
