@@ -1,0 +1,250 @@
+"""Figures against the truth: what the program says about photos, and what photos that it never saw say.
+
+    python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--curve-draws 6]
+
+Four sets, each divided at random into photos for the program and photos for the truth, by group:
+
+- flowers: 1,000 photos; 60 a class for the program
+- defects: 360 pictures of steel surfaces; 30 a class
+- bursts: drawn flowers, every photo a burst of six frames; 12 bursts a class
+- persons: drawn hands, eight photos of each person and class; 12 persons
+
+For each draw: whether the accuracy on the photos for the truth, of the head that `train` would write, lies in the 95 %
+interval of the headline (cross-validation); whether `train` would warn; and the cross entropy of these photos without
+and with temperature scaling. For the learning curve, the sets have no groups (a frame of each burst, one photo of each
+person): whether the 90 % interval for twice as many photos covers the accuracy of a head of twice as many.
+
+Names of photos say nothing about groups. Vectors are those of mobilenet_0.25_128, kept in DIR. A line a draw goes to
+standard output, and the tables of `results/truth.md` at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from poets_edge.auditing.learning_curve import learning_curve
+from poets_edge.demo.draw import draw_photo
+from poets_edge.demo.flowers import HEADS
+from poets_edge.device.temperature import cross_entropy
+from poets_edge.nets.architectures import architecture
+from poets_edge.nets.weights import find_weights
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.photos.split import SplitConfig, assign_splits
+from poets_edge.photos.table import HashedPhoto, HashedPhotos
+from poets_edge.training.backbone import prepare_backbone
+from poets_edge.training.bottlenecks import Extractor
+from poets_edge.training.cross_validation import cross_validate, evaluate_folds, fit_folds
+from poets_edge.training.data import TrainingData
+from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors, Matrix, train_head
+from poets_edge.training.look_alikes import find_groups
+from poets_edge.training.messages import dependence
+from poets_edge.training.temperature_scaling import calibrate_head, predict_held_out
+from tests.hands import draw_hands
+
+ARCHITECTURE = architecture("mobilenet_0.25_128")
+SCENES, FRAMES = 100, 6
+PERSONS, OF_PERSON, ALONE = 60, 8, 400
+SETS = {"flowers": 60, "defects": 30, "bursts": 12, "persons": 12}
+"""Sets, each with the number of groups for the program: of each class, or of persons."""
+CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
+"""Sets of the learning curve, each with numbers of photos a class."""
+
+Labelled = Iterator[tuple[Image.Image, str, str]]
+"""Picture, class and group of each photo."""
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos with their vectors, class numbers and true groups."""
+
+    vectors: Matrix
+    classes: Indices
+    groups: Indices
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(f"class{number}" for number in range(int(self.classes.max()) + 1))
+
+    def hashed(self, rows: Indices) -> HashedPhotos:
+        """Return some photos under names without meaning."""
+        labels = [self.labels[number] for number in self.classes[rows]]
+        names = [f"{label}/{7919 * (row + 1) % 1_000_003:06}.jpg" for label, row in zip(labels, rows, strict=True)]
+        return HashedPhotos.of(
+            [
+                HashedPhoto(Photo(Path(name), name, label), int(row).to_bytes(32, "big"))
+                for name, label, row in zip(names, labels, rows, strict=True)
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Result of one draw: headline, interval, truth, warning, and cross entropy of new photos."""
+
+    headline: float
+    interval: tuple[float, float]
+    truth: float
+    warned: bool
+    before: float
+    after: float
+
+    @property
+    def is_covered(self) -> bool:
+        return self.interval[0] <= self.truth <= self.interval[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--curve-draws", type=int, default=6)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    lines = ["| set | in the interval | mean headline | mean truth | warned | largest change of cross entropy |",
+             "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+    for name, groups in SETS.items():
+        photos = read(name, arguments.shared, arguments.work)
+        draws = [one_draw(photos, name, groups, seed, arguments.work) for seed in range(arguments.draws)]
+        lines.append(
+            f"| {name} | {sum(one.is_covered for one in draws)} of {len(draws)}"
+            f" | {100 * np.mean([one.headline for one in draws]):.1f} %"
+            f" | {100 * np.mean([one.truth for one in draws]):.1f} %"
+            f" | {sum(one.warned for one in draws)} | {max(one.after - one.before for one in draws):+.3f} |"
+        )
+    lines += ["", "| set | photos a class | covered | off by, mean | interval, mean width |", "|---|--:|--:|--:|--:|"]
+    total: list[bool] = []
+    for name, sizes in CURVES.items():
+        photos = one_of_each_group(read(name, arguments.shared, arguments.work))
+        for size in sizes:
+            found = [one_curve(photos, name, size, seed) for seed in range(arguments.curve_draws)]
+            total += [covered for covered, _, _ in found]
+            lines.append(
+                f"| {name} | {size} | {sum(covered for covered, _, _ in found)} of {len(found)}"
+                f" | {100 * np.mean([off for _, off, _ in found]):+.1f}"
+                f" | {100 * np.mean([width for _, _, width in found]):.1f} |"
+            )
+    print("\n".join(lines))
+    print(f"\nlearning curves covered: {sum(total)} of {len(total)}")
+
+
+def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) -> Draw:
+    """Do what `train` does with a random part of the groups, and evaluate its head on all other photos."""
+    rng = np.random.default_rng([seed, 1])
+    known = np.flatnonzero(np.isin(photos.groups, chosen_groups(photos, groups, rng)))
+    unseen = np.setdiff1d(np.arange(len(photos.classes)), known)
+    hashed, vectors, options = photos.hashed(known), photos.vectors[known], HeadOptions(eval_step_interval=4000)
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        found = find_groups(hashed, vectors, Path(folder))
+    splits = assign_splits(hashed.photos, SplitConfig(), found.numbers)
+    data = TrainingData(hashed, vectors, splits, photos.labels, found)
+    validation = cross_validate(hashed, vectors, photos.labels, options, groups=found.numbers)
+    divided = cross_validate(hashed, vectors, photos.labels, options).accuracy if found.are_dependent else None
+    head = head_of(data.plain("training"), len(photos.labels), options)
+    calibrated, _ = calibrate_head(head, data, predict_held_out(data, options))
+    truth = photos.classes[unseen]
+    scores, after = head.scores(photos.vectors[unseen]), calibrated.scores(photos.vectors[unseen])
+    draw = Draw(
+        validation.accuracy, validation.interval, float((scores.argmax(axis=1) == truth).mean()),
+        dependence(found, validation, divided) is not None, cross_entropy(scores, truth), cross_entropy(after, truth),
+    )  # fmt: skip
+    print(name, seed, draw, "covered" if draw.is_covered else "MISSED", flush=True)
+    return draw
+
+
+def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> tuple[bool, float, float]:
+    """Return whether the truth is covered, the error of the forecast, and the width of its interval."""
+    rng = np.random.default_rng([seed, size])
+    order = [rng.permutation(np.flatnonzero(photos.classes == number)) for number in range(len(photos.labels))]
+    known, twice = (np.sort(np.concatenate([of[: size * factor] for of in order])) for factor in (1, 2))
+    unseen = np.concatenate([of[2 * size :] for of in order])
+    options = HeadOptions(eval_step_interval=4000)
+    hashed, data = photos.hashed(known), LabelledVectors(photos.vectors[known], photos.classes[known])
+    folds, assignments = fit_folds(hashed, data.vectors, photos.labels, options)
+    found = evaluate_folds(hashed, data.vectors, photos.labels, folds, assignments)
+    correct = found.right / len(found.scores)
+    doubled = learning_curve(data, assignments[0].fold, photos.labels, correct, options).doubled
+    head = head_of(LabelledVectors(photos.vectors[twice], photos.classes[twice]), len(photos.labels), options)
+    truth = float((head.scores(photos.vectors[unseen]).argmax(axis=1) == photos.classes[unseen]).mean())
+    low, high = doubled.interval
+    print(name, size, seed, doubled, truth, "covered" if low <= truth <= high else "MISSED", flush=True)
+    return low <= truth <= high, doubled.accuracy - truth, high - low
+
+
+def head_of(training: LabelledVectors, class_count: int, options: HeadOptions) -> Head:
+    nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
+    return train_head(training, nobody, class_count, options, lambda step, head: None)
+
+
+def chosen_groups(photos: PhotoSet, count: int, rng: np.random.Generator) -> Indices:
+    """Return random groups: `count` of each class, or of all where groups have photos of several classes."""
+    if len(np.unique(photos.classes[photos.groups == photos.groups[0]])) > 1:
+        return rng.permutation(np.unique(photos.groups))[:count]
+    of_class = [np.unique(photos.groups[photos.classes == number]) for number in range(len(photos.labels))]
+    return np.concatenate([rng.permutation(groups)[:count] for groups in of_class])
+
+
+def one_of_each_group(photos: PhotoSet) -> PhotoSet:
+    rows = np.unique(photos.groups, return_index=True)[1]
+    return PhotoSet(photos.vectors[rows], photos.classes[rows], photos.groups[rows])
+
+
+def read(name: str, shared: Path, work: Path) -> PhotoSet:
+    """Return a set, from the file of an earlier run or computed."""
+    file = work / f"{name}.npz"
+    if not file.exists():
+        weights = find_weights(ARCHITECTURE, work / "models")
+        extractor = Extractor(prepare_backbone(ARCHITECTURE, weights, work / "bottlenecks").model)
+        vectors, labels, groups = [], [], []
+        for picture, label, group in pictures(name, shared, work):
+            vectors.append(extractor(fit(picture, ARCHITECTURE.size)).copy())
+            labels.append(label)
+            groups.append(group)
+        classes, numbers = (np.unique(of, return_inverse=True)[1].reshape(-1) for of in (labels, groups))
+        np.savez(file, vectors=np.stack(vectors), classes=classes, groups=numbers)
+    with np.load(file) as stored:
+        return PhotoSet(stored["vectors"], stored["classes"].astype(np.int64), stored["groups"].astype(np.int64))
+
+
+def pictures(name: str, shared: Path, work: Path) -> Labelled:
+    """Yield the photos of a set."""
+    if name in ("flowers", "defects"):
+        folder = shared / "data" / {"flowers": "flower_photos", "defects": "surface_defects"}[name]
+        for path in sorted(folder.glob("*/*")):
+            if path.suffix.lower() in (".jpg", ".bmp", ".png"):
+                yield read_photo(path.read_bytes()), path.parent.name, str(path)
+    elif name == "bursts":
+        rng = np.random.default_rng(0)
+        for label in HEADS:
+            for number in range(SCENES):
+                scene = read_photo(draw_photo(label, number, seed=3))
+                for _ in range(FRAMES):
+                    yield frame(scene, rng), label, f"{label}/{number}"
+    else:
+        persons, of_person = (PERSONS, OF_PERSON) if name == "persons" else (ALONE, 1)
+        with tempfile.TemporaryDirectory(dir=work) as temporary:
+            draw_hands(Path(temporary) / "hands", persons=persons, per_class=of_person, named=True, seed=len(name))
+            for path in sorted((Path(temporary) / "hands").glob("*/*.jpg")):
+                group = path.stem.removeprefix(path.parent.name).split("-")[0]
+                yield read_photo(path.read_bytes()), path.parent.name, group if of_person > 1 else path.stem
+
+
+def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a frame of a burst: the scene with a little motion and another exposure."""
+    width, height = scene.size
+    part = rng.uniform(0.8, 0.95)
+    left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))
+    box = (round(left), round(top), round(left + width * part), round(top + height * part))
+    return ImageEnhance.Brightness(scene.crop(box).rotate(rng.normal(0, 3))).enhance(rng.uniform(0.9, 1.1))
+
+
+if __name__ == "__main__":
+    main()
