@@ -92,6 +92,15 @@ _SPLIT = _DEFAULT.percentages
     help="Also train the last N blocks, such as 3: more accurate, takes minutes.",
 )
 @option("--fine-tune-epochs", type=int, section=NETWORK_SECTION, help="Epochs of fine-tuning.", show_default="60 or 30")
+@option(
+    "--fine-tune-folds",
+    type=int,
+    default=FineTuning.folds,
+    section=NETWORK_SECTION,
+    advanced=True,
+    help="Compare with the frozen network on all photos, with one more fine-tuning for each of N folds.",
+    show_default="compare on validation and test photos",
+)
 @bottleneck_dir_option
 @model_dir_option
 @cluster_options
@@ -260,6 +269,7 @@ def command(
     variants: int | None,
     fine_tune: int,
     fine_tune_epochs: int | None,
+    fine_tune_folds: int,
     folds: int,
     early_stop: bool,
     recursive: bool,
@@ -313,7 +323,7 @@ def command(
             random_brightness=random_brightness,
             variants=variants,
         ),
-        fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs),
+        fine_tuning=FineTuning(blocks=fine_tune, epochs=fine_tune_epochs, folds=fine_tune_folds),
         final_tensor_name=final_tensor_name,
         folds=folds,
         recursive=recursive,

@@ -22,6 +22,7 @@ import numpy as np
 from poets_edge.photos.folds import DEFAULT_FOLDS, copies
 from poets_edge.photos.groups import grouped_rows, name_pairs, stated_groups, successors
 from poets_edge.photos.table import HashedPhotos, Rows
+from poets_edge.photos.taken import burst_pairs
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.fold_heads import MAX_EVALUATED
 from poets_edge.training.projection import pca_projection, spans
@@ -116,7 +117,7 @@ def _find(photos: HashedPhotos, vectors: Vectors, folder: Path) -> PhotoGroups:
     pairs, similarities, best = similar_pairs(projections, LOOSE)
     alike = float(np.float32((best >= TIGHT).mean())) if len(photos) else 0.0
     named = name_pairs(photos.photos)
-    certain = [*copies(photos.marks), *named]
+    certain = [*copies(photos.marks), *named, *burst_pairs(photos.photos)]
     if len(photos) and len(set(np.array(named).reshape(-1).tolist())) > _MOSTLY * len(photos):
         # Names say who is who; people who look alike stay apart.
         return PhotoGroups(grouped_rows(len(photos), certain), alike)

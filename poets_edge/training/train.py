@@ -311,9 +311,7 @@ def _fine_tune(
     defaults = options.architecture.tuning
     assert defaults is not None, "the options were checked"
     views = Views(options.distortions, options.distortions.variants or defaults.views)
-    result = fine_tune(
-        data, backbone, head, options.fine_tuning, views, options.head.seed, options.bottleneck_dir, reporter
-    )
+    result = fine_tune(data, backbone, head, options.fine_tuning, views, options.head, options.bottleneck_dir, reporter)
     write_curves(options.summaries, result.epochs, result.head)
     return result
 

@@ -16,24 +16,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from poets_edge.device.paired import compare_paired
 from poets_edge.errors import OutputError, UsageError
 from poets_edge.nets.architectures import architecture
 from poets_edge.photos.folder import Photo
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottlenecks import HashedPhoto
-from poets_edge.training.fine_tuning.fine_tune import frozen_is_better
+from poets_edge.training.fine_tuning.fine_tune import FineTuned, _chosen
 from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
 from poets_edge.training.fine_tuning.tail import backbone_network, read_tail, with_tail
-from poets_edge.training.head import HeadOptions
+from poets_edge.training.head import Head, HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 from tests.codelab import frozen_tgz
@@ -101,14 +101,14 @@ def test_train_reports_and_records_both_phases(tuned: tuple[Path, Ran]) -> None:
     tuning = facts["fine_tuning"]
     assert [epoch["epoch"] for epoch in tuning["epochs_run"]] == [1, 2, 3] and facts["steps"]
     [verdict] = [line for line in ran.stdout.splitlines() if line.startswith("fine-tuned ")]
-    assert "validation photos right" in verdict and f"The {tuning['written']} one is written" in verdict
+    assert "photos right (of validation and test)" in verdict and f"The {tuning['written']} one is written" in verdict
     assert tuning["verdict"] == verdict
-    pair = tuning["validation_against_frozen"]
-    assert (
-        pair["photos"] == facts["validation"]["photos"] == sum(row["validation"] for row in facts["classes"].values())
-    )
+    pair = tuning["against_frozen"]
+    validated = facts["validation"]["photos"]
+    assert validated == sum(row["validation"] for row in facts["classes"].values())
+    assert pair["photos"] == validated + facts["test"]["photos"]
     training = sum(row["training"] for row in facts["classes"].values())
-    assert activations(work) == 4 * training + pair["photos"]
+    assert activations(work) == 4 * training + validated
     assert "epoch   3 of 3" in ran.stderr and "MB in" in ran.stderr
     summaries = work / "tf_files/training_summaries/mobilenet_0.25_128"
     assert {path.parent.name for path in summaries.rglob("events*")} == {
@@ -249,14 +249,29 @@ def test_class_of_two_photos_is_fine_tuned(photos: Path, tmp_path: Path) -> None
     poets_edge("train", few, *SMALL, "--fine_tune", "1", "--fine_tune_epochs", "2", cwd=tmp_path).ok()
 
 
-def test_frozen_is_better_needs_more_than_one_standard_error() -> None:
-    def pair(worse: int, better: int) -> Any:
-        right = np.array([False] * worse + [True] * better + [True] * 80)
-        return compare_paired(right, np.array([True] * worse + [False] * better + [True] * 80))
+def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> None:
+    def written(worse: int, better: int) -> str:
+        before = np.array([True] * worse + [False] * better + [True] * 80)
+        after = np.array([False] * worse + [True] * better + [True] * 80)
+        frozen: Any = FineTuned(
+            None, Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32)), np.zeros((1, 2), np.float32), (), 0,
+            "frozen", None, "", None, (), FineTuning(),
+        )  # fmt: skip
+        return _chosen(replace(frozen, written="fine-tuned"), frozen, after, before).written
 
-    assert frozen_is_better(pair(worse=6, better=1))
-    assert not frozen_is_better(pair(worse=4, better=2))
-    assert not frozen_is_better(pair(worse=0, better=0))
+    assert written(worse=1, better=10) == "fine-tuned"
+    assert written(worse=4, better=8) == "frozen", "could be chance"
+    assert written(worse=10, better=1) == "frozen"
+    assert written(worse=0, better=0) == "frozen"
+
+
+@pytest.mark.tensorflow
+def test_fine_tuning_in_folds_compares_on_every_photo_outside_of_the_test_set(photos: Path, tmp_path: Path) -> None:
+    found = library(photos, tmp_path, FineTuning(blocks=1, epochs=2, folds=2))
+    expected = sum(sets["training"] + sets["validation"] for sets in found.table.values())
+    assert found.fine_tuned.paired.photos == expected
+    assert "cross-fitted in 2 folds" in found.fine_tuned.verdict
+    assert not list((tmp_path / "bottlenecks").glob("*.checkpoint*"))
 
 
 def test_epoch_balances_classes_and_rotates_views() -> None:

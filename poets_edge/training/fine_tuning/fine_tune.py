@@ -1,11 +1,12 @@
 """Fine-tuning of a backbone's last blocks together with a trained head (`train --fine-tune N`).
 
-The result is compared with the frozen backbone on the validation photos, and the better of the two is used.
+The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos,
+or, with `FineTuning.folds`, all training and validation photos, each by networks that were trained without its fold.
+The frozen backbone is kept unless the fine-tuned one is significantly better: it can be cross-validated.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,9 @@ from poets_edge.core.parallel import run_parallel
 from poets_edge.device.paired import Paired, compare_paired
 from poets_edge.nets.network import Network
 from poets_edge.nets.write_graph import graph_of
+from poets_edge.photos.folds import assign_folds
 from poets_edge.photos.image import fit, open_photo
+from poets_edge.photos.table import Rows
 from poets_edge.progress import Reporter
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
@@ -30,9 +33,9 @@ from poets_edge.training.fine_tuning.options import FineTuning
 from poets_edge.training.fine_tuning.schedule import Schedule
 from poets_edge.training.fine_tuning.tail import backbone_network, read_tail, with_tail
 from poets_edge.training.fine_tuning.trainer import Epoch
-from poets_edge.training.fine_tuning.tuning import DivergedError, Tuned, ValidationSet, tune
+from poets_edge.training.fine_tuning.tuning import DivergedError, ValidationSet, tune
 from poets_edge.training.fine_tuning.views import Views
-from poets_edge.training.head import Head
+from poets_edge.training.head import Head, HeadOptions, LabelledVectors, train_head
 from poets_edge.training.vectors import Vectors, take
 
 Written = Literal["fine-tuned", "frozen"]
@@ -49,7 +52,7 @@ class FineTuned:
         epochs: results of the epochs; fewer than requested if training diverged.
         chosen: epoch of the weights, from 1; 0 for the frozen backbone.
         written: name of the chosen network, which `graph` and `head` contain.
-        paired: comparison with the frozen backbone on the validation photos; None if there is none.
+        paired: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
         verdict: sentence with the chosen network and the reason.
         checkpoint: file to remove when all outputs are written, or None.
         views: names of the views of each training photo.
@@ -76,20 +79,21 @@ class FineTuned:
             "epochs_run": [asdict(epoch) for epoch in self.epochs],
             "chosen_epoch": self.chosen,
             "written": self.written,
-            "validation_against_frozen": self.paired.to_json() if self.paired else None,
+            "against_frozen": self.paired.to_json() if self.paired else None,
             "verdict": self.verdict,
         }
 
 
 def fine_tune(
-    data: TrainingData, backbone: Backbone, head: Head, options: FineTuning, views: Views, seed: int, folder: Path,
-    reporter: Reporter,
+    data: TrainingData, backbone: Backbone, head: Head, options: FineTuning, views: Views, head_options: HeadOptions,
+    folder: Path, reporter: Reporter,
 ) -> FineTuned:  # fmt: skip
     """Train the last blocks, and compare them with the head on the frozen backbone.
 
     Args:
         data: photos with bottlenecks of the frozen backbone.
         views: views of the training photos.
+        head_options: options of `head`, for the heads of folds.
         folder: holds activations and the checkpoint.
 
     Raises:
@@ -99,74 +103,107 @@ def fine_tune(
         RuntimeMissingError: TensorFlow is not installed.
     """
     options = options.resolved(backbone.architecture)
-    assert options.epochs is not None, "only architectures with defaults have blocks"
     network = backbone_network(backbone)
     tail = read_tail(network, options.blocks, backbone.architecture.name)
-    training, validation = list(data.named("training")), list(data.named("validation"))
-    schedule = Schedule(
-        photos=training,
-        classes=data.plain("training").classes,
+    validation = list(data.named("validation"))
+    schedule = _schedule(data, data.rows("training"), options, views, head_options.seed)
+    validation_set = ValidationSet(validation, data.plain("validation").classes)
+    folds = _folds(data, options, head_options.seed)
+    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
+    schedules = [_schedule(data, learned, options, views, head_options.seed) for learned, _ in folds]
+    with open_activations(backbone, network, tail, views, folder, reporter) as activations:
+        everything = [view for one in (schedule, *schedules) for view in one.everything()]
+        activations.compute([*everything, *validation_set.views], reporter)
+        correct = []
+        try:
+            for number, ((learned, held_out), of_fold) in enumerate(zip(folds, schedules, strict=True), 1):
+                reporter.note(f"comparing with the frozen backbone: fold {number} of {len(folds)}")
+                start = (tail, _head(data.labelled(learned), len(data.labels), head_options))
+                nobody = ValidationSet([], np.zeros(0, np.int64))
+                one, file = tune(start, of_fold, nobody, activations, options, folder, reporter)
+                vectors = _bottlenecks(with_tail(network, one.tail), backbone, data, held_out)
+                correct.append(
+                    (_correct(one.head, vectors, data, held_out), _correct(start[1], data.vectors, data, held_out))
+                )
+                file.unlink(missing_ok=True)
+            tuned, checkpoint = tune((tail, head), schedule, validation_set, activations, options, folder, reporter)
+        except DivergedError as error:
+            verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
+            reporter.warn(verdict)
+            return replace(frozen, epochs=error.epochs, verdict=verdict)
+    result = replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint)
+    changed = with_tail(network, tuned.tail)
+    unseen = data.rows("validation", "test")
+    vectors = _bottlenecks(changed, backbone, data, unseen)
+    if not correct and len(unseen):
+        correct = [(_correct(tuned.head, vectors, data, unseen), _correct(head, data.vectors, data, unseen))]
+    tuned_result = replace(
+        result, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned"
+    )
+    if not correct:
+        verdict = "fine-tuned: no photo outside of training tells whether it is better than the frozen backbone."
+        return replace(tuned_result, verdict=verdict)
+    return _chosen(tuned_result, result, *(np.concatenate(of) for of in zip(*correct, strict=True)))
+
+
+def _chosen(tuned: FineTuned, frozen: FineTuned, after: Any, before: Any) -> FineTuned:
+    """Return the fine-tuned network if it is significantly better, else the frozen one, with the verdict.
+
+    Args:
+        after, before: whether each photo is classified correctly by the fine-tuned and by the frozen network.
+    """
+    paired = compare_paired(after, before)
+    how = f"cross-fitted in {tuned.options.folds} folds" if tuned.options.folds else "of validation and test"
+    comparison = (
+        f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {len(after)} photos right ({how}): {paired}."
+    )
+    if paired.gain > 0 and not paired.could_be_chance:
+        return replace(
+            tuned, paired=paired, verdict=f"{comparison} The fine-tuned one is written (epoch {tuned.chosen})."
+        )
+    verdict = f"{comparison} The frozen one is written."
+    if paired.could_be_chance and not tuned.options.folds:
+        verdict += " `fine_tune_folds` 5 compares them on all photos, in 6 times the time."
+    return replace(frozen, paired=paired, verdict=verdict)
+
+
+def _folds(data: TrainingData, options: FineTuning, seed: int) -> list[tuple[Rows, Rows]]:
+    """Return the rows to learn from and those held out of each fold of the training and validation photos."""
+    if not options.folds:
+        return []
+    rows = np.sort(data.rows("training", "validation"))
+    [folds] = assign_folds(data.photos.take(rows), options.folds, groups=data.groups_of(rows))
+    return [(rows[folds.assignment != number], rows[folds.assignment == number]) for number in range(folds.count)]
+
+
+def _schedule(data: TrainingData, rows: Rows, options: FineTuning, views: Views, seed: int) -> Schedule:
+    """Return the schedule of epochs over some photos."""
+    assert options.epochs is not None, "only architectures with defaults have blocks"
+    return Schedule(
+        photos=list(data.photos.take(rows)),
+        classes=data.labelled(rows).classes,
         views=views.names,
         whole=views.whole if options.whole_epochs else (),
         whole_from=options.epochs - options.whole_epochs,
         batch_size=options.batch_size,
         seed=seed,
     )
-    validation_set = ValidationSet(validation, data.plain("validation").classes)
-    frozen = FineTuned(backbone.read_graph(), head, data.vectors, (), 0, "frozen", None, "", None, views.names, options)
-    with open_activations(backbone, network, tail, views, folder, reporter) as activations:
-        activations.compute([*schedule.everything(), *validation_set.views], reporter)
-        try:
-            tuned, checkpoint = tune((tail, head), schedule, validation_set, activations, options, folder, reporter)
-        except DivergedError as error:
-            verdict = f"fine-tuning came apart ({error}); the frozen backbone's result is written."
-            reporter.warn(verdict)
-            return replace(frozen, epochs=error.epochs, verdict=verdict)
-    return _compared(data, backbone, network, replace(frozen, epochs=tuned.epochs, checkpoint=checkpoint), tuned)
 
 
-def _compared(data: TrainingData, backbone: Backbone, network: Network, frozen: FineTuned, tuned: Tuned) -> FineTuned:
-    changed = with_tail(network, tuned.tail)
-    vectors = _bottlenecks(changed, backbone, data)
-    validation = data.rows("validation")
-    if not len(validation):
-        verdict = "fine-tuned: no validation photo tells whether it is better than the frozen backbone."
-        return replace(
-            frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen,
-            written="fine-tuned", verdict=verdict,
-        )  # fmt: skip
-    classes = data.plain("validation").classes
-
-    def correct(head: Head, of: Vectors) -> Any:
-        return head.scores(take(of, validation)).argmax(axis=1) == classes
-
-    before, after = correct(frozen.head, data.vectors), correct(tuned.head, vectors)
-    paired = compare_paired(after, before)
-    count = len(validation)
-    comparison = (
-        f"fine-tuned {int(after.sum())}, frozen {int(before.sum())} of {count} validation photos right: {paired}."
-    )
-    if frozen_is_better(paired):
-        return replace(frozen, paired=paired, verdict=f"{comparison} The frozen one is written.")
-    return replace(
-        frozen, graph=graph_of(changed), head=tuned.head, vectors=vectors, chosen=tuned.chosen, written="fine-tuned",
-        paired=paired, verdict=f"{comparison} The fine-tuned one is written (epoch {tuned.chosen}).",
-    )  # fmt: skip
+def _head(training: LabelledVectors, class_count: int, options: HeadOptions) -> Head:
+    nobody = LabelledVectors(training.vectors[:0], training.classes[:0])
+    return train_head(training, nobody, class_count, options, lambda step, head: None)
 
 
-def frozen_is_better(paired: Paired) -> bool:
-    """Return whether the frozen backbone is better by more than one standard error of the difference.
-
-    The standard error is the square root of the number of photos on which the two disagree (McNemar). Smaller
-    differences are not significant, and the fine-tuned network is preferred: `benchmarks/results/fine_tuning.md`.
-    """
-    return paired.worse - paired.better > math.sqrt(paired.worse + paired.better)
+def _correct(head: Head, vectors: Vectors, data: TrainingData, rows: Rows) -> Any:
+    """Return whether each photo of some rows is classified correctly, bool [rows]."""
+    return head.scores(take(vectors, rows)).argmax(axis=1) == data.labelled(rows).classes
 
 
-def _bottlenecks(network: Network, backbone: Backbone, data: TrainingData) -> Vectors:
-    """Compute the bottlenecks of the validation and test photos, [all photos, bottleneck_size]; other rows are 0."""
+def _bottlenecks(network: Network, backbone: Backbone, data: TrainingData, wanted: Rows) -> Vectors:
+    """Compute the bottlenecks of some photos, [all photos, bottleneck_size]; other rows are 0."""
     model = ModelFile(backbone.model, write_float_model(network))
-    rows = data.rows("validation", "test").tolist()
+    rows = wanted.tolist()
     vectors = np.zeros(data.vectors.shape, np.float32)
 
     def work(row: int, extractor: Extractor) -> Vector:

@@ -26,6 +26,8 @@ class FineTuning:
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
         averaging: decay per step of the moving average of the weights, which is validated and saved.
+        folds: number of folds for comparing with the frozen backbone on all training and validation photos, each fold
+            with a fine-tuning of its own; 0 to compare on the validation and test photos.
     """
 
     blocks: int = 0
@@ -35,6 +37,7 @@ class FineTuning:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     averaging: float = 0.99
+    folds: int = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -43,6 +46,8 @@ class FineTuning:
             if value is not None and value < least:
                 parameter = {"blocks": "fine_tune", "epochs": "fine_tune_epochs"}.get(name, name)
                 raise UsageError(f"`{parameter}` must be {least} or more, not {value}.")
+        if self.folds and self.folds < 2:
+            raise UsageError(f"`fine_tune_folds` must be 2 or more, or 0, not {self.folds}.")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"`learning_rate` must be above 0, not {self.learning_rate}.")
         for name in ("weight_decay", "label_smoothing", "averaging"):

@@ -1,0 +1,59 @@
+"""Times at which photos were taken, from the EXIF data of local JPEG files."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import re
+from collections import Counter, defaultdict
+from pathlib import Path, PurePosixPath
+
+from poets_edge.photos.table import PhotoTable
+
+_HEADER_BYTES = 1 << 16
+"""EXIF data follow the start of a JPEG file, and have at most 64 kB."""
+_DATE = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)\0")
+_SECONDS = 3.0
+"""Maximum time between two photos of a burst."""
+_MAX_PER_SECOND = 30
+"""Photos with one time; of more, the time is that of a scan or a copy."""
+
+
+def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
+    """Return pairs of photos of one folder that were taken within 3 seconds of each other."""
+    of_folder: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for row, (name, path) in enumerate(zip(photos.names, photos.paths(), strict=True)):
+        taken = time_taken(Path(path)) if path.lower().endswith((".jpg", ".jpeg")) else None
+        if taken is not None:
+            of_folder[str(PurePosixPath(name).parent)].append((taken, row))
+    pairs = []
+    for times in of_folder.values():
+        counts = Counter(time for time, _ in times)
+        dated = sorted(one for one in times if counts[one[0]] <= _MAX_PER_SECOND)
+        pairs += [(a, b) for (before, a), (after, b) in itertools.pairwise(dated) if after - before <= _SECONDS]
+    return pairs
+
+
+def time_taken(path: Path) -> float | None:
+    """Return the time of a photo in seconds of its time zone, from its EXIF data; None if it has none.
+
+    The time of taking a photo and that of digitizing it are equal; that of an edit, which comes first, differs.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except (OSError, ValueError):
+        return None
+    start = header.find(b"Exif\0\0")
+    if start < 0:
+        return None
+    dates = Counter(match.groups() for match in _DATE.finditer(header, start))
+    if not dates:
+        return None
+    [((year, month, day, hour, minute, second), _)] = dates.most_common(1)
+    try:
+        return datetime.datetime(
+            int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=datetime.timezone.utc
+        ).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,63 @@
+"""Times of photos from their EXIF data, and bursts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from poets_edge.photos.folder import Photo
+from poets_edge.photos.table import PhotoTable
+from poets_edge.photos.taken import burst_pairs, time_taken
+
+EDITED, TAKEN, DIGITIZED = 306, 36867, 36868
+_EXIF_IFD = 0x8769
+
+
+def photo(path: Path, taken: str, edited: str = "") -> Path:
+    """Write a JPEG file with EXIF times."""
+    exif = Image.Exif()
+    if edited:
+        exif[EDITED] = edited
+    exif.get_ifd(_EXIF_IFD)[TAKEN] = taken
+    exif.get_ifd(_EXIF_IFD)[DIGITIZED] = taken
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path, exif=exif)
+    return path
+
+
+def table(folder: Path) -> PhotoTable:
+    files = sorted(folder.glob("*/*.jpg"))
+    return PhotoTable.of(Photo(file, file.relative_to(folder).as_posix(), file.parent.name) for file in files)
+
+
+def test_time_taken_is_not_the_time_of_an_edit(tmp_path: Path) -> None:
+    first = photo(tmp_path / "a/1.jpg", "2024:05:01 12:00:00", edited="2025:01:01 09:00:00")
+    second = photo(tmp_path / "a/2.jpg", "2024:05:01 12:00:02")
+    times = time_taken(first), time_taken(second)
+    assert times[0] is not None and times[1] is not None and times[1] - times[0] == 2
+
+
+@pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:45 99:00:00", "yesterday"])
+def test_time_taken_is_none_for_impossible_times(tmp_path: Path, taken: str) -> None:
+    assert time_taken(photo(tmp_path / "a/1.jpg", taken)) is None
+
+
+def test_time_taken_is_none_without_exif_or_file(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.jpg")
+    assert time_taken(tmp_path / "plain.jpg") is None
+    assert time_taken(tmp_path / "missing.jpg") is None
+    assert time_taken(tmp_path) is None
+
+
+def test_burst_pairs_are_photos_of_one_folder_within_seconds(tmp_path: Path) -> None:
+    for name, seconds in {"a/1": "00", "a/2": "02", "a/3": "40", "b/1": "01"}.items():
+        photo(tmp_path / f"{name}.jpg", f"2024:05:01 12:00:{seconds}")
+    assert burst_pairs(table(tmp_path)) == [(0, 1)]
+
+
+def test_burst_pairs_ignore_one_time_of_many_photos(tmp_path: Path) -> None:
+    for number in range(31):
+        photo(tmp_path / f"a/{number:02}.jpg", "2000:01:01 00:00:00")
+    assert burst_pairs(table(tmp_path)) == []
