@@ -104,7 +104,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     type=FILE,
     metavar="FILE",
     section=CODELAB,
-    help="Labels of the graph.",
+    help="Labels of a graph that has none, one a line; or new names for some, old=new.",
     show_default="next to the graph",
 )
 @result_options

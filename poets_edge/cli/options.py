@@ -106,7 +106,11 @@ rehash_option = option(
 )
 quiet_option = option("--quiet", "-q", is_flag=True, section=OUTPUT, help="Print results and errors only.")
 labels_option = option(
-    "--labels", type=FILE, metavar="FILE", section="Model", help="Labels, one a line, instead of the model's own."
+    "--labels",
+    type=FILE,
+    metavar="FILE",
+    section="Model",
+    help="Labels of a model that has none, one a line; or new names: old=new.",
 )
 graph_option = option(
     "--graph",

@@ -21,6 +21,7 @@ from PIL import Image
 
 from poets_edge.core.arguments import check_threads
 from poets_edge.core.files import read_bytes
+from poets_edge.device.label_names import renamed_labels, renaming
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
 from poets_edge.photos.normalization import BACKBONE, Normalization
@@ -128,7 +129,8 @@ class Classifier:
 
         Args:
             model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
-            labels: path of a text file with one label per line, or a sequence of labels; by default the model's labels.
+            labels: path of a text file with one label per line, or a sequence of labels, for a model that carries none;
+                or translations of labels that it carries, `old=new`. By default the model's labels.
             threads: CPU threads for one inference, at least 1.
             unlabelled: accept a model without labels, for callers that need only its scores or its speed.
 
@@ -148,7 +150,7 @@ class Classifier:
         self.size = _image_size(self.input, self.path)
         self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
         self._arguments: dict[str, Any] = {
-            "labels": self.labels or None,
+            "labels": renaming(self.metadata.labels, self.labels),
             "threads": threads,
             "unlabelled": unlabelled,
         }
@@ -374,6 +376,8 @@ def _choose_labels(
         raise ModelError(f"{model.path}: {other}")
     if not names:
         raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
+    if labels is not None:
+        names = renamed_labels(model.metadata.labels, names, source=source, model=model.path)
     if len(names) != outputs:
         raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.")
     return names

@@ -72,6 +72,12 @@ class Predictions:
                 f"class {', '.join(unknown)}: not among the model's labels ({', '.join(labels)})."
                 " Rename the folder, or evaluate the model that was trained on it."
             )
+        twice = sorted(label for label in PhotoTable.of(self.photos).present if labels.count(label) > 1)
+        if twice:
+            raise DatasetError(
+                f"class {', '.join(twice)}: the label of several outputs of the model, so correct answers cannot be"
+                " told from wrong ones. Give every output a label of its own."
+            )
         truth = class_numbers(self.photos, labels)
         return evaluate_scores(labels, self.scores, truth)
 

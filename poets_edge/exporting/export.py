@@ -12,7 +12,7 @@ from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Predictions, score_models
-from poets_edge.errors import DatasetError, ModelError, UsageError
+from poets_edge.errors import DatasetError, UsageError
 from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
@@ -42,7 +42,8 @@ class ExportOptions:
 
     Attributes:
         graph: frozen graph, written by `train` or by the original codelab.
-        labels: labels file; by default the file next to the graph.
+        labels: labels file, for a graph without labels, or translations of its labels, `old=new` in each line; by
+            default the labels in the graph, else the file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.
         quantizations: quantizations of the files; by default int8 for an architecture named `_quantized`, float32 for
             others.
@@ -151,9 +152,8 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
     frozen, labels, record = trained.frozen, trained.labels, trained.record
     network = network_of(frozen)
     if record is not None:
-        if tuple(record["labels"]) != labels:
-            raise ModelError(f"{options.labels}: not the labels {options.graph} was trained with.")
-        photos = photos_of_record(record, options.image_dir, found)
+        renamed = dict(zip(record["labels"], labels, strict=True))
+        photos = photos_of_record(record, options.image_dir, found).in_classes(renamed)
         if photos.missing:
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
         return _Source(frozen, network, labels, record, photos)
@@ -163,7 +163,9 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
     reporter.warn(
         "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
     )
-    return _Source(frozen, network, labels, None, photos_of_folder(options.image_dir, options.percentages))
+    photos = photos_of_folder(options.image_dir, options.percentages)
+    renamed = dict(zip(frozen.labels, labels, strict=True)) if frozen.labels else {}
+    return _Source(frozen, network, labels, None, photos.in_classes(renamed))
 
 
 def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization, ...]:

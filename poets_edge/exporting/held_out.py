@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,16 @@ class ExportPhotos:
     training: Sequence[Photo]
     test: Sequence[Photo]
     missing: int = 0
+
+    def in_classes(self, names: Mapping[str, str]) -> ExportPhotos:
+        """Return the photos with their classes renamed as in `names`."""
+        if all(old == new for old, new in names.items()):
+            return self
+        training, test = (
+            tuple(replace(photo, label=names.get(photo.label, photo.label)) for photo in photos)
+            for photos in (self.training, self.test)
+        )
+        return replace(self, training=training, test=test)
 
 
 def _is_elsewhere(folder: str) -> bool:

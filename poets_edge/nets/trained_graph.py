@@ -13,6 +13,7 @@ from typing import Any
 
 from poets_edge.core.files import finish_pending, read_bytes
 from poets_edge.device.classifier import read_labels
+from poets_edge.device.label_names import renamed_labels
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
@@ -44,7 +45,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
     """Read a graph with its labels and its record.
 
     Args:
-        labels: labels file to use instead of the labels in the graph, even if they differ.
+        labels: labels file for a graph that has none, or with translations of its labels (see `renamed_labels`).
         labels_needed: whether missing labels are an error.
 
     Raises:
@@ -85,7 +86,7 @@ def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...]
     """Return the class names and the file that they come from."""
     file = labels_file(frozen.path)
     if given is not None:
-        return read_labels(given), given
+        return renamed_labels(frozen.labels, read_labels(given), source=str(given), model=frozen.path), given
     if not frozen.labels:
         return read_labels(file), file
     if file.exists() and read_labels(file) != frozen.labels:

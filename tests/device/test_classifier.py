@@ -19,6 +19,7 @@ from poets_edge.photos.image import Pixels, fit, read_photo
 from poets_edge.photos.normalization import Normalization
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
+from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import TensorInfo
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.conftest import DAISY, QUANTIZATIONS, ROOT, Trained
@@ -127,7 +128,7 @@ def test_score_pixels_refuses_other_shapes_and_types(pixels: Any, error: type[Ex
     [
         ({"threads": 0}, UsageError, "`threads`"),
         ({"threads": "2"}, WrongTypeError, "`threads`"),
-        ({"labels": ["one", "two"]}, ModelError, "2 labels.*3 outputs"),
+        ({"labels": ["one", "two"]}, ModelError, "other labels than"),
         ({"labels": [1, 2, 3]}, WrongTypeError, "`labels`"),
     ],
 )
@@ -157,12 +158,40 @@ def test_check_threshold_refuses_values_outside_0_to_1(threshold: Any) -> None:
 
 
 def test_classifier_takes_labels_as_a_list() -> None:
-    assert Classifier(SEED, labels=["c", "a", "b"]).labels == ("c", "a", "b")
+    bare = ModelFile(Path("bare.tflite"), SEED.read_bytes()[: SEED.read_bytes().index(b"PK\x03\x04")])
+    assert Classifier(bare, labels=["c", "a", "b"]).labels == ("c", "a", "b")
+
+
+def test_classifier_takes_new_names_of_labels() -> None:
+    assert Classifier(SEED).labels == ("daisy", "roses", "tulips")
+    renamed = Classifier(SEED, labels=["tulips=Tulpen", "roses=Rosen = 2"])
+    assert renamed.labels == renamed.clone().labels == ("daisy", "Rosen = 2", "Tulpen")
+    assert Classifier(SEED, labels=["daisy", "roses", "tulips"]).clone().labels == ("daisy", "roses", "tulips")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            ["roses", "daisy", "tulips"],
+            r"`labels`: the labels in another order than .* \(daisy, roses, tulips\)",
+        ),
+        (["a", "b", "c"], "`labels`: other labels than .*old=new"),
+        (["a", "b", "c", "d"], "`labels`: other labels than"),
+        (["daisy=Rosen", "roses=Rosen"], "'Rosen' would be the name of two labels"),
+        (["daisy=tulips"], "'tulips' would be the name of two labels"),
+        (["daisy=a", "daisy=b"], "two new names for 'daisy'"),
+        (["daisy=a", "violets=b"], "other labels than"),
+    ],
+)
+def test_classifier_refuses_other_labels_than_the_model_carries(labels: list[str], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Classifier(SEED, labels=labels)
 
 
 def test_classifier_can_be_pickled(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(SEED.read_bytes())
-    classifier = Classifier(tmp_path / "model.tflite", labels=["c", "a", "b"])
+    classifier = Classifier(tmp_path / "model.tflite", labels=["daisy=c", "roses=a", "tulips=b"])
     pickled = pickle.dumps(classifier)
     (tmp_path / "model.tflite").unlink()
     copied = pickle.loads(pickled)
@@ -224,8 +253,9 @@ def test_best_keeps_the_order_of_labels_with_equal_scores() -> None:
 
 
 def test_classifier_refuses_more_labels_than_outputs() -> None:
+    bare = ModelFile(Path("bare.tflite"), SEED.read_bytes()[: SEED.read_bytes().index(b"PK\x03\x04")])
     with pytest.raises(ModelError, match=r"4 labels.*3 outputs"):
-        Classifier(SEED, labels=["a", "b", "c", "d"])
+        Classifier(bare, labels=["a", "b", "c", "d"])
 
 
 def test_tensor_info_dequantizes_with_scale_and_zero_point() -> None:

@@ -133,6 +133,11 @@ def test_evaluate_refuses_classes_that_the_model_lacks(folder: Path) -> None:
         evaluate(ColorScorer(), folder)
 
 
+def test_evaluate_refuses_labels_of_several_outputs(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="class roses: the label of several outputs"):
+        evaluate(ColorScorer(labels=("daisy", "roses", "roses", "tulips")), folder)
+
+
 def test_evaluate_refuses_a_split_without_photos(folder: Path) -> None:
     facts = {"percentages": {"testing": 0, "validation": 0}}
     with pytest.raises(DatasetError, match="no photo is in the test set"):

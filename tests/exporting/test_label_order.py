@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from poets_edge.device.classifier import Classifier
-from poets_edge.errors import DatasetError
+from poets_edge.errors import DatasetError, ModelError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.held_out import calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.web import write_page
@@ -70,6 +70,27 @@ def test_export_keeps_labels_in_the_order_of_outputs(graph: Path, tmp_path: Path
         assert file.evaluation.recall("daisy") == (1.0 if counts["daisy"] else pytest.approx(np.nan, nan_ok=True))
         assert sum(counts.values()) == file.evaluation.count > 0
         assert model.metadata.facts["test"]["confusion"] == file.evaluation.confusion.tolist()
+
+
+def test_export_refuses_labels_in_another_order(graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "reversed.txt").write_text("\n".join(reversed(LABELS)))
+    with pytest.raises(ModelError, match=r"reversed\.txt: the labels in another order than"):
+        export(ExportOptions(graph=graph, labels=tmp_path / "reversed.txt", output_dir=tmp_path))
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_export_renames_labels(graph: Path, tmp_path: Path) -> None:
+    for label in LABELS:
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (20, 20), (number * 20, 10, 10)).save(tmp_path / "photos" / label / f"{number}.png")
+    (tmp_path / "names.txt").write_text("daisy=Gänseblümchen\n", encoding="utf-8")
+    options = ExportOptions(
+        graph=graph, labels=tmp_path / "names.txt", output_dir=tmp_path, image_dir=tmp_path / "photos"
+    )
+    (file,) = export(options).files
+    assert Classifier(file.path).labels == ("tulips", "Gänseblümchen", "roses")
+    assert file.evaluation is not None and file.evaluation.recall("Gänseblümchen") == 1
 
 
 def page_of(folder: Path, name: str) -> str:
