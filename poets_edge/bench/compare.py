@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.bench.machine import machine_name
-from poets_edge.bench.ratios import TimeRatio, compare_times
+from poets_edge.bench.ratios import TimeRatio
 from poets_edge.bench.result_files import DeviceResults, VariantResult, read_benchmark
+from poets_edge.bench.run_variation import compare_runs
 from poets_edge.core.files import distinct_names
 from poets_edge.errors import UsageError
 
@@ -141,5 +142,5 @@ def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
 def _cell(result: VariantResult | None, first: VariantResult | None) -> Cell | None:
     if result is None:
         return None
-    ratio = compare_times(result.fastest, first.fastest) if first else None
+    ratio = compare_runs(result.fastest, first.fastest) if first else None
     return Cell(result.median, ratio, result.size, result.accuracy)

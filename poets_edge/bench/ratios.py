@@ -27,7 +27,7 @@ CONFIDENCE = 98
 """Confidence level in percent. At 95 %, 5 % of the comparisons of a model with itself would report a difference on
 average, and more in half of all series of comparisons."""
 _TAIL = (100 - CONFIDENCE) / 2
-_NORMAL = 2.326348
+NORMAL = 2.326348
 """Quantile of the standard normal distribution for a tail of _TAIL percent."""
 _LARGEST_EXACT = 40
 """Maximum number of processes for the exact distribution of ranks; the normal approximation is used for more."""
@@ -111,7 +111,7 @@ def _outside(one: int, other: int) -> int:
     """
     if max(one, other) > _LARGEST_EXACT:
         spread = math.sqrt(one * other * (one + other + 1) / 12)
-        return max(0, int(one * other / 2 - _NORMAL * spread))
+        return max(0, int(one * other / 2 - NORMAL * spread))
     # Number of ways to choose `chosen` ranks for each value of the statistic (Mann and Whitney, 1947).
     ways = np.zeros((one + 1, one * other + 1))
     ways[0, 0] = 1
@@ -136,7 +136,7 @@ def _student(freedom: float) -> float:
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """
-    z, n = _NORMAL, max(freedom, 2.0)
+    z, n = NORMAL, max(freedom, 2.0)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

@@ -12,7 +12,7 @@ from poets_edge.bench.ratios import CONFIDENCE, NO_DIFFERENCE
 from poets_edge.cli.command import argument, subcommand
 from poets_edge.cli.options import FILE, result_options
 from poets_edge.cli.terminal import give, table
-from poets_edge.core.wording import counted, percent
+from poets_edge.core.wording import percent
 
 _MEANINGS = {
     "no difference": f"{100 * NO_DIFFERENCE:g} % at most, either way.",
@@ -26,9 +26,9 @@ _MEANINGS = {
 def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None:
     """Compare benchmarks of several devices or versions with the first one.
 
-    A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between the
-    measuring processes, and a verdict. Models that poets-edge exported are matched by architecture and quantization,
-    others by file name.
+    A ratio of 2.00x means twice the time. Each ratio has a confidence interval, from the differences between measuring
+    processes and between runs, and a verdict. Models that poets-edge exported are matched by architecture and
+    quantization, others by file name.
     """
     comparison = compare(files)
     if not give(comparison.to_json(), as_json=as_json, output=output):
@@ -37,9 +37,9 @@ def command(files: tuple[Path, ...], as_json: bool, output: Path | None) -> None
 
 def _print(comparison: Comparison) -> None:
     for name, machine, warnings in zip(comparison.names, comparison.machines, comparison.warnings, strict=True):
-        click.echo(
-            f"{name}: {machine}" + (f"; {counted(len(warnings), 'warning')} when it was measured" if warnings else "")
-        )
+        click.echo(f"{name}: {machine}")
+        for warning in warnings:
+            click.echo(f"  warning when it was measured: {warning}")
     first, *others = comparison.names
     heading = [
         "median ms",

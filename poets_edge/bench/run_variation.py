@@ -1,0 +1,73 @@
+"""Comparison of separate runs of `benchmark`, which differ by more than the processes within one run.
+
+Two runs of one file on one quiet machine differ by 1 % (ratios of 0.98 to 1.02 between six runs): the machine has
+another clock frequency, another layout of its memory or other neighbours. The interval of `compare_times` has only the
+differences within a run. Here it is widened by the variation between runs, which is estimated from the drift within
+each run and is at least the variation of runs on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from poets_edge.bench.ratios import NORMAL, TimeRatio, compare_times
+
+QUIET_VARIATION = 0.007
+"""Standard deviation of the logarithm of the times of separate runs on a quiet machine; pairs differ by 1.4 times as
+much."""
+_PARTS = 5
+"""Number of parts of a run, which are compared to estimate its drift."""
+_SMALLEST_PART = 3
+_SIGNIFICANT = 2.37
+"""Ratio of variances that parts of a run without drift exceed with a probability of 5 % (chi-squared, 4 degrees)."""
+_FEW_PARTS = 1.245
+"""Quantile of Student's t distribution for the parts of two runs (8 degrees of freedom) relative to the normal one."""
+_MEDIAN_VARIANCE = math.pi / 2
+"""Variance of a median relative to the variance of a mean, for normally distributed values."""
+
+
+def run_variation(times: Sequence[float]) -> float:
+    """Return the standard deviation of the logarithm of a run's times between runs, with a margin for its estimate.
+
+    The run is divided into parts of successive processes. The variance of the medians of the parts, beyond the variance
+    that the differences between successive processes explain, is the drift of the machine (an analysis of variance with
+    random effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3).
+
+    Args:
+        times: one time per process, in the order of the measurement.
+    """
+    logs = np.log(np.asarray(times, np.float64))
+    size = len(logs) // _PARTS
+    if size < _SMALLEST_PART:
+        return QUIET_VARIATION
+    medians = [float(np.median(part)) for part in np.array_split(logs, _PARTS)]
+    # Differences of successive processes contain no drift. The median ignores disturbances of single processes.
+    step = float(np.median(np.abs(np.diff(logs)))) / (_NORMAL_QUARTILE * math.sqrt(2))
+    found, explained = float(np.var(medians, ddof=1)), _MEDIAN_VARIANCE * step**2 / size
+    if found <= _SIGNIFICANT * explained:
+        return QUIET_VARIATION
+    return max(QUIET_VARIATION, _FEW_PARTS * math.sqrt(found - explained))
+
+
+_NORMAL_QUARTILE = 0.674490
+"""Median absolute deviation of the standard normal distribution."""
+
+
+def compare_runs(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
+    """Compare two runs like `compare_times`, with an interval that includes the variation between runs.
+
+    Args:
+        times: one time per process, in the order of the measurement.
+        reference: likewise, of the other run.
+    """
+    found = compare_times(times, reference)
+    if not math.isfinite(found.high):
+        return found
+    middle = math.log(found.ratio)
+    between = NORMAL * math.hypot(run_variation(times), run_variation(reference))
+    low = middle - math.hypot(middle - math.log(found.low), between)
+    high = middle + math.hypot(math.log(found.high) - middle, between)
+    return TimeRatio(found.ratio, math.exp(low), math.exp(high))

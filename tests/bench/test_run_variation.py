@@ -1,0 +1,68 @@
+"""Tests of the comparison of separate runs of `benchmark`, with simulated runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poets_edge.bench.ratios import compare_times
+from poets_edge.bench.run_variation import QUIET_VARIATION, compare_runs, run_variation
+
+PAIRS = 400
+ROUNDS = 30
+
+
+def quiet_run(rng: Any, scale: float = 1.0) -> list[float]:
+    """Return times whose processes differ by 1.5 %, as on a quiet machine; runs differ by 0.7 %, pairs of them by 1 %.
+
+    One process in ten is disturbed.
+    """
+    disturbed = np.where(rng.random(ROUNDS) < 0.1, rng.exponential(0.1, ROUNDS), 0)
+    logs = 0.007 * rng.standard_normal() + 0.015 * rng.standard_normal(ROUNDS) + disturbed
+    return [float(value) for value in scale * np.exp(logs)]
+
+
+def drifting_run(rng: Any) -> list[float]:
+    """Return times of a machine whose speed wanders by 3 % within a run and by 1.5 % between runs."""
+    wander = 0.03 * np.interp(np.arange(ROUNDS), np.linspace(0, ROUNDS, 7), rng.standard_normal(7))
+    offset = 0.015 * rng.standard_normal()
+    return [float(value) for value in np.exp(offset + wander + 0.015 * rng.standard_normal(ROUNDS))]
+
+
+def test_compare_runs_calls_at_most_5_percent_of_equal_quiet_runs_different() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(quiet_run(rng), quiet_run(rng)) for _ in range(PAIRS)]
+    assert sum(not compare_runs(*pair).could_be_equal for pair in pairs) <= 0.05 * PAIRS
+    assert sum(not compare_times(*pair).could_be_equal for pair in pairs) > 0.2 * PAIRS, "the processes alone mislead"
+
+
+def test_compare_runs_finds_a_slowdown_of_5_percent_on_a_quiet_machine() -> None:
+    rng = np.random.default_rng(1)
+    verdicts = [compare_runs(quiet_run(rng, 1.05), quiet_run(rng)).verdict for _ in range(PAIRS)]
+    assert verdicts.count("slower") >= 0.95 * PAIRS and "faster" not in verdicts
+
+
+def test_compare_runs_calls_few_equal_runs_different_on_a_drifting_machine() -> None:
+    rng = np.random.default_rng(2)
+    different = [not compare_runs(drifting_run(rng), drifting_run(rng)).could_be_equal for _ in range(PAIRS)]
+    assert np.mean(different) <= 0.05
+
+
+@pytest.mark.parametrize("count", [2, 14, 30])
+def test_run_variation_is_at_least_that_of_a_quiet_machine(count: int) -> None:
+    assert run_variation([1.0] * count) == QUIET_VARIATION
+
+
+def test_run_variation_of_a_run_with_steps_is_their_size() -> None:
+    times = np.repeat(np.exp([0.0, 0.1, 0.2, 0.3, 0.4]), 6)
+    assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
+
+
+def test_compare_runs_keeps_the_ratio_and_unknown_intervals() -> None:
+    rng = np.random.default_rng(3)
+    one, other = quiet_run(rng), quiet_run(rng)
+    narrow, wide = compare_times(one, other), compare_runs(one, other)
+    assert wide.ratio == narrow.ratio and wide.low < narrow.low and wide.high > narrow.high
+    assert compare_runs([1.0], other).high == float("inf")
