@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from poets_edge.device.paired import Paired, compare_paired
+from poets_edge.device.paired import Paired, compare_paired, mcnemar
 
 
 def model(worse: int, better: int, photos: int = 1000) -> Paired:
@@ -35,6 +35,13 @@ def test_compare_paired_counts_photos_on_which_models_differ() -> None:
 )
 def test_mcnemar_equals_tables_of_the_binomial_distribution(worse: int, better: int, p: float) -> None:
     assert model(worse, better).p_value == pytest.approx(p, rel=1e-3)
+    assert mcnemar(worse, better) == mcnemar(better, worse) == pytest.approx(p, rel=1e-3)
+
+
+@pytest.mark.parametrize("each", range(1, 20))
+def test_p_value_does_not_exceed_one(each: int) -> None:
+    """The probabilities of all sums add up to 1 + 1e-15 where rounding errors do not cancel."""
+    assert mcnemar(each, each) <= 1
 
 
 def test_compare_paired_treats_predictions_for_one_photo_as_dependent() -> None:
@@ -67,7 +74,24 @@ def test_compare_paired_rarely_finds_a_difference_between_equal_models(repeats: 
         (model(15, 5), "loses 1.0 points; 15 photos worse, 5 better; unlikely to be chance (p = 0.041)"),
         (model(4, 4), "no change; 4 photos worse, 4 better; could be chance"),
         (model(0, 0), "right and wrong on the same photos"),
+        (model(0, 5), "gains 0.5 points; 0 photos worse, 5 better; could be chance"),
+        (model(6, 0), "loses 0.6 points; 6 photos worse, 0 better; unlikely to be chance (p = 0.031)"),
+        (Paired(100, 1, 8, 7.0, 0.05), "gains 7.0 points; 1 photo worse, 8 better; unlikely to be chance (p = 0.05)"),
+        (Paired(100, 1, 8, 7.0, 0.001), "gains 7.0 points; 1 photo worse, 8 better; unlikely to be chance (p = 0.001)"),
     ],
 )
 def test_paired_str_describes_the_comparison(paired: Paired, words: str) -> None:
     assert str(paired) == words
+
+
+def test_paired_to_json_has_null_for_an_undefined_gain() -> None:
+    nothing = compare_paired(np.zeros(0, bool), np.zeros(0, bool)).to_json()
+    assert nothing["gain"] is None and nothing["photos"] == 0 and nothing["could_be_chance"]
+    assert model(3, 1).to_json() == {
+        "photos": 1000,
+        "worse": 3,
+        "better": 1,
+        "gain": pytest.approx(-0.2),
+        "p_value": pytest.approx(0.625),
+        "could_be_chance": True,
+    }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.errors import UsageError
+from poets_edge.errors import UsageError, WrongTypeError
 from poets_edge.nets.architectures import architecture
 from poets_edge.sweep.budget import Budget, parse_budget
 from poets_edge.sweep.choice import choose, fastest, indistinguishable, most_accurate
@@ -77,6 +77,42 @@ def test_choose_selects_nearest_point_by_largest_excess_then_latency() -> None:
 def test_parse_budget_converts_every_unit(texts: tuple[str, str, str], budget: Budget) -> None:
     read = parse_budget(*texts)
     assert (read.latency, read.size, read.accuracy) == pytest.approx((budget.latency, budget.size, budget.accuracy))
+
+
+@pytest.mark.parametrize(
+    ("size", "size_in_bytes"),
+    [
+        ("20000B", 20_000), ("20000", 20_000), ("3kB", 3000), ("2KB", 2000), ("2MB", 2_000_000), ("2GB", 2_000_000_000),
+        ("2KiB", 2048), ("2MiB", 2 * 1024 * 1024),
+    ],
+)  # fmt: skip
+def test_parse_budget_converts_sizes_exactly(size: str, size_in_bytes: int) -> None:
+    assert parse_budget(None, size, None).size == size_in_bytes
+
+
+@pytest.mark.parametrize(("latency", "milliseconds"), [("3", 3), ("3ms", 3), ("3s", 3000)])
+def test_parse_budget_converts_latencies_exactly(latency: str, milliseconds: float) -> None:
+    assert parse_budget(latency, None, None).latency == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        (Budget(), "no limits"),
+        (Budget(latency=20), "at most 20 ms"),
+        (Budget(size=123_456_700), "at most 123.457 MB"),
+        (Budget(size=2_000_000_000), "at most 2000 MB"),
+        (Budget(accuracy=0.875), "at least 87.5 % accuracy"),
+        (Budget(2.5, 1e6, 0.5), "at most 2.5 ms, at most 1 MB, at least 50 % accuracy"),
+    ],
+)
+def test_budget_str_lists_its_limits(budget: Budget, text: str) -> None:
+    assert str(budget) == text
+
+
+def test_budget_checks_the_types_of_its_limits() -> None:
+    with pytest.raises(WrongTypeError, match="latency"):
+        Budget(latency="20ms")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from poets_edge.tflite.flatbuffer import (
 )
 from poets_edge.tflite.verify import rules
 from poets_edge.tflite.verify.rules import InferenceCost
-from poets_edge.tflite.verify.tables import FlawError
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
 from poets_edge.tflite.verify.verify import check
 
 PICTURE = (1, 6, 5, 3)
@@ -70,6 +70,7 @@ def model(
         name = f"t{len(places)}".encode()
         if tensor.values is not None:
             places.append(add_constant(tree, name, tensor.values, quantization))
+            graph.tensors[-1].type = getattr(parts.TensorType, tensor.dtype)
         else:
             dtype = getattr(parts.TensorType, tensor.dtype)
             places.append(add_tensor(graph, name, tensor.shape, dtype, quantization))
@@ -296,6 +297,172 @@ def _graph(tree: Any) -> Any:
     return tree.subgraphs[0]
 
 
+def _metadata(name: bytes, buffer: int) -> Any:
+    entry = schema().MetadataT()
+    entry.name, entry.buffer = name, buffer
+    return entry
+
+
+def _signature(tensor: int, name: bytes = b"x", key: bytes = b"serve", graph: int = 0) -> Any:
+    """Return a signature whose only output is a tensor."""
+    entry, signature = schema().TensorMapT(), schema().SignatureDefT()
+    entry.name, entry.tensorIndex = name, tensor
+    signature.inputs, signature.outputs, signature.signatureKey, signature.subgraphIndex = [], [entry], key, graph
+    return signature
+
+
+def test_check_accepts_metadata_and_signatures_that_lead_somewhere() -> None:
+    def change(tree: Any) -> None:
+        tree.metadata = [_metadata(b"x", len(tree.buffers) - 1)]
+        tree.metadataBuffer = [0, len(tree.buffers) - 1]
+        tree.signatureDefs = [_signature(3)]
+        tree.operatorCodes[0].version = 64
+
+    assert check(convolution(change=change)) == check(convolution())
+
+
+def test_rules_have_the_numbers_of_the_schema() -> None:
+    parts = schema()
+    for number, rule in rules.RULES.items():
+        assert getattr(parts.BuiltinOperator, rule.name) == number
+        assert not rule.options or hasattr(parts.BuiltinOptions, rule.options)
+    for name in ("FLOAT32", "FLOAT16", "INT32", "UINT8", "INT64", "INT8"):
+        assert getattr(rules, name) == getattr(parts.TensorType, name)
+
+
+_COUNTS = {
+    1: "AVERAGE_POOL_2D MAX_POOL_2D SQUEEZE LOGISTIC RELU RELU_N1_TO_1 RELU6 SOFTMAX TANH HARD_SWISH QUANTIZE"
+    " DEQUANTIZE",
+    2: "ADD MUL SUB DIV MAXIMUM MINIMUM PAD TRANSPOSE MEAN",
+}
+
+
+@pytest.mark.parametrize(("count", "operator"), [(n, name) for n, names in _COUNTS.items() for name in names.split()])
+def test_check_refuses_another_number_of_inputs(count: int, operator: str) -> None:
+    for inputs in range(1, 4):
+        with pytest.raises(FlawError) as raised:
+            check(model(operator, [Tensor()] * inputs, Tensor((9, 9))))
+        assert (f"{inputs} inputs and 1 outputs" in str(raised.value)) == (inputs != count)
+
+
+@pytest.mark.parametrize(
+    ("operator", "least", "most"), [("CONV_2D", 2, 3), ("RESHAPE", 1, 2), ("CONCATENATION", 1, 64)]
+)
+def test_check_limits_a_variable_number_of_inputs(operator: str, least: int, most: int) -> None:
+    for inputs in (least - 1, least, most, most + 1):
+        with pytest.raises(FlawError) as raised:
+            check(model(operator, [Tensor((4, 1, 1, 3))] * inputs, Tensor((9, 9)), change=_with_an_input))
+        assert (f"{inputs} inputs and 1 outputs" in str(raised.value)) == (not least <= inputs <= most)
+
+
+def _with_an_input(tree: Any) -> None:
+    """Give a graph the input that it lacks if its operator has none."""
+    if not tree.subgraphs[0].inputs:
+        tree.subgraphs[0].tensors.append(tree.subgraphs[0].tensors[0])
+        tree.subgraphs[0].inputs = [len(tree.subgraphs[0].tensors) - 1]
+
+
+def constant(shape: tuple[int, ...], dtype: str, numpy_type: type, scales: Sequence[float] = ()) -> Tensor:
+    return Tensor(shape, dtype, scales, values=np.ones(shape, numpy_type))
+
+
+@pytest.mark.parametrize(
+    ("data", "weights", "bias"),
+    [
+        (Tensor(), numbers((4, 3, 2, 3)), numbers((4,))),
+        (Tensor(), constant((4, 3, 2, 3), "INT8", np.int8, [0.5]), numbers((4,))),
+        (Tensor(dtype="INT8", scales=[1]), constant((4, 3, 2, 3), "INT8", np.int8, [0.5]), integers(1, 2, 3, 4)),
+        (Tensor(dtype="UINT8", scales=[1]), constant((4, 3, 2, 3), "UINT8", np.int8, [0.5]), integers(1, 2, 3, 4)),
+    ],
+)
+def test_check_accepts_weights_of_each_allowed_type(data: Tensor, weights: Tensor, bias: Tensor) -> None:
+    output = Tensor((1, 3, 5, 4), data.dtype, data.scales)
+    assert check(convolution(inputs=(data, weights, bias), output=output)).multiplications == 60 * 18
+    check(convolution(inputs=(data, weights), output=output))
+    check(convolution(inputs=(data, weights, numbers((4,))), output=output, change=_omit_bias))
+    other = numbers((4,)) if bias.dtype == "INT32" else integers(1, 2, 3, 4)
+    with pytest.raises(FlawError, match="do not go together"):
+        check(convolution(inputs=(data, weights, other), output=output))
+
+
+def _omit_bias(tree: Any) -> None:
+    tree.subgraphs[0].operators[0].inputs[2] = -1
+
+
+_SCALED = {"INT8": (0.5,), "UINT8": (0.5,)}
+
+
+@pytest.mark.parametrize("source", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
+@pytest.mark.parametrize("target", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
+@pytest.mark.parametrize("operator", ["QUANTIZE", "DEQUANTIZE", "RELU"])
+def test_check_accepts_allowed_conversions_only(operator: str, source: str, target: str) -> None:
+    allowed = {
+        "QUANTIZE": source in ("FLOAT32", "INT8", "UINT8") and target in ("INT8", "UINT8"),
+        "DEQUANTIZE": source in ("FLOAT16", "INT8", "UINT8") and target == "FLOAT32",
+        "RELU": source == target and source in ("FLOAT32", "INT8", "UINT8"),
+    }
+    tensors = [Tensor(dtype=name, scales=_SCALED.get(name, ())) for name in (source, target)]
+    content = model(operator, tensors[:1], tensors[1])
+    if allowed[operator]:
+        check(content)
+    else:
+        with pytest.raises(FlawError, match="do not go together"):
+            check(content)
+
+
+def test_check_counts_the_copies_of_constants() -> None:
+    """Interpreters keep constants twice, and float16 constants also as float32."""
+    half = constant((4, 3, 2, 3), "FLOAT16", np.float16)
+    unused = Tensor((1, 5))
+
+    def change(tree: Any) -> None:
+        tree.subgraphs[0].operators[0].inputs = [0]
+
+    content = model("DEQUANTIZE", [half, unused], Tensor((4, 3, 2, 3)), change=change)
+    assert check(content).memory == 72 * (2 + 2 + 4) + 4 * (5 + 72)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_check_refuses_constants_that_are_not_finite(value: float) -> None:
+    weights = np.ones((4, 3, 2, 3), np.float32)
+    weights[1, 2, 0, 1] = value
+    with pytest.raises(FlawError, match=r"tensor 1 \(t1\) holds NaN or infinity"):
+        check(convolution(inputs=(Tensor(), Tensor((4, 3, 2, 3), values=weights))))
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "message"),
+    [
+        (b"edgetpu-custom-op", (1, 3, 5, 4), "compiled for a Coral Edge TPU"),
+        (b"TFLite_Detection_PostProcess", (1, 3, 5, 4), "an object detector"),
+        (b"Mine", (1, 60), "holds the operator Mine"),
+        (b"Mine", (1, 3, 5, 4), "answers with 3 x 5 x 4 numbers"),
+    ],
+)
+def test_check_names_the_kind_of_a_network_with_other_operators(
+    code: bytes, output: tuple[int, ...], message: str
+) -> None:
+    def change(tree: Any) -> None:
+        tree.operatorCodes[0].customCode = code
+
+    with pytest.raises(OtherNetworkError, match=message):
+        check(convolution(output=Tensor(output), change=change))
+
+
+def test_check_names_the_number_of_an_unknown_operator() -> None:
+    def change(tree: Any) -> None:
+        tree.operatorCodes[0].builtinCode = tree.operatorCodes[0].deprecatedBuiltinCode = 5  # DEPTH_TO_SPACE
+        tree.subgraphs[0].outputs = [9]  # leads nowhere
+
+    with pytest.raises(OtherNetworkError, match="holds the operator number 5"):
+        check(convolution(change=change))
+
+
+def test_check_refuses_options_of_another_operator() -> None:
+    with pytest.raises(FlawError, match="RELU6: options of another operator"):
+        check(model("RELU6", [Tensor()], Tensor(), "SoftmaxOptions"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -319,6 +486,28 @@ def _graph(tree: Any) -> Any:
         (lambda tree: setattr(_graph(tree).tensors[0], "shape", [1, (1 << 20) + 1, 1, 3]), "a tensor of shape"),
         (lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [1, 6, 5]), "shape signature"),
         (lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-1, 6, 4, 3]), "shape signature"),
+        (lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-1, 6, 5, 3, 1]), "shape signature"),
+        (lambda tree: setattr(_graph(tree).tensors[0], "shapeSignature", [-2, 6, 5, 3]), "shape signature"),
+        (lambda tree: setattr(_graph(tree).tensors[0], "type", schema().TensorType.COMPLEX64), "of type 8"),
+        (lambda tree: setattr(_graph(tree).tensors[0], "variantTensors", [schema().VariantSubTypeT()]), "or sparse"),
+        (lambda tree: setattr(_graph(tree).tensors[0], "sparsity", schema().SparsityParametersT()), "or sparse"),
+        (lambda tree: setattr(_graph(tree), "outputs", [0, 1]), "nothing computes"),
+        (lambda tree: setattr(_graph(tree), "operators", []), "or operators"),
+        (lambda tree: setattr(_graph(tree).operators[0], "customOptions", [1]), "options of its own"),
+        (lambda tree: setattr(_graph(tree).operators[0], "intermediates", [0]), "options of its own"),
+        (lambda tree: setattr(_graph(tree).operators[0], "outputs", [3, 3]), "3 inputs and 2 outputs"),
+        (lambda tree: setattr(_graph(tree).operators[0], "outputs", [-1]), "output -1 that is not its own"),
+        (lambda tree: setattr(_graph(tree).operators[0], "inputs", [0, -1, 2]), "input -1 that nothing computes"),
+        (lambda tree: setattr(tree.buffers[1], "offset", 1), "a buffer beyond the end"),
+        (lambda tree: setattr(tree.buffers[1], "size", 1), "a buffer beyond the end"),
+        (lambda tree: setattr(tree, "metadata", [_metadata(b"", 0)]), "metadata that lead nowhere"),
+        (lambda tree: setattr(tree, "metadata", [_metadata(b"x", 3)]), "metadata that lead nowhere"),
+        (lambda tree: setattr(tree, "metadataBuffer", [3]), "metadata that lead nowhere"),
+        (lambda tree: setattr(tree, "metadataBuffer", [-1]), "metadata that lead nowhere"),
+        (lambda tree: setattr(tree, "signatureDefs", [_signature(0, key=b"")]), "a signature of no graph"),
+        (lambda tree: setattr(tree, "signatureDefs", [_signature(0, graph=1)]), "a signature of no graph"),
+        (lambda tree: setattr(tree, "signatureDefs", [_signature(4)]), "a signature that leads nowhere"),
+        (lambda tree: setattr(tree, "signatureDefs", [_signature(0, name=b"")]), "a signature that leads nowhere"),
         (lambda tree: setattr(tree.operatorCodes[0], "version", 0), "version 0 of CONV_2D"),
         (lambda tree: setattr(tree.operatorCodes[0], "version", 65), "version 65 of CONV_2D"),
     ],

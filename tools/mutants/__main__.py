@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description="Plant faults that tests must notice.")
     parser.add_argument("--part", type=int, choices=range(1, len(PARTS) + 1), help="run the modules of one part")
     parser.add_argument("--module", action="append", choices=list(MODULES), metavar="PATH", help="run one module")
+    parser.add_argument("--line", metavar="TEXT", help="run only mutants of source lines that contain TEXT")
     parser.add_argument("--changed", metavar="BASE", help="run a sample of the mutants in lines changed since BASE")
     parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
     parser.add_argument("--seconds", type=float, default=1200, metavar="S", help="start none later [default: 1200]")
@@ -37,26 +38,27 @@ def main() -> None:
     else:
         parts = [PARTS[given.part - 1]] if given.part else PARTS
         modules = given.module or [module for part in parts for module in part]
-        todo = [module for module in modules if given.again or load(module, fresh=True) is None]
+        todo = [module for module in modules if given.again or given.line or load(module, fresh=True) is None]
         # Each in a process of its own: what one module's tests have imported does not change the next one's.
         for module in todo:
             if len(modules) == 1:
-                _run_module(module, stop_at, given.jobs)
+                _run_module(module, stop_at, given.jobs, given.line)
             elif time.monotonic() < stop_at:
                 left = f"{stop_at - time.monotonic():.0f}"
                 command = [sys.executable, "-m", "tools.mutants", "--module", module, "--seconds", left]
                 subprocess.run([*command, "--jobs", str(given.jobs), "--again"], cwd=ROOT, check=False)
 
 
-def _run_module(module: str, stop_at: float, jobs: int) -> None:
-    """Run all mutants of a module and keep the results, unless the time ended first."""
+def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> None:
+    """Run the mutants of a module; keep the results of all of them, unless the time ended first."""
     all_mutants = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
-    results = _run(module, all_mutants, stop_at, jobs)
+    chosen = [mutant for mutant in all_mutants if line is None or line in mutant.before]
+    results = _run(module, chosen, stop_at, jobs)
     killed = sum(result.killed for result in results)
     print(f"{module}: {killed} of {len(results)} mutants killed", flush=True)
     if len(results) == len(all_mutants):
         save(module, results)
-    else:
+    elif line is None:
         print(f"{module}: {len(all_mutants) - len(results)} mutants not run; nothing is kept", file=sys.stderr)
 
 

@@ -21,7 +21,14 @@ class Equivalent:
     reason: str
 
 
-EQUIVALENTS: tuple[Equivalent, ...] = ()
+EQUIVALENTS: tuple[Equivalent, ...] = (
+    Equivalent(
+        "device/paired.py",
+        """what = f"{'loses' if self.gain < 0 else 'gains'} {points} points" if float(points) else "no change\"""",
+        """what = f"{'loses' if self.gain <= 0 else 'gains'} {points} points" if float(points) else "no change\"""",
+        "a gain of 0 is described as no change",
+    ),
+)
 
 
 def equivalent(module: str, before: str, after: str) -> Equivalent | None:
