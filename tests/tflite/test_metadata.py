@@ -1,0 +1,276 @@
+"""Tests of metadata: written values against MediaPipe's schema, and reading of damaged metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+
+from poets_edge.errors import ModelError
+from poets_edge.photos.normalization import BACKBONE
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.metadata import Metadata, join_labels, read_metadata, split_labels
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+from tests.needs import missing
+from tests.tflite.test_rules import Tensor, convolution, model
+
+INFO = ModelInfo("flowers", "a classifier", ("roses", "Gänseblümchen", "tulips"))
+CONTENT = with_metadata(convolution(), INFO)
+SIGNED = with_files(CONTENT, INFO, {"quantization": "int8"})
+
+
+def read(content: bytes) -> Metadata:
+    return read_metadata(ModelFile(Path("m.tflite"), content))
+
+
+@pytest.fixture(scope="module")
+def mediapipe_schema() -> ModuleType:
+    """MediaPipe's generated reader of metadata, without the import of MediaPipe itself."""
+    package = importlib.util.find_spec("mediapipe")
+    if package is None or package.origin is None:
+        missing("mediapipe is not installed")
+    path = Path(package.origin).parent / "tasks/metadata/metadata_schema_py_generated.py"
+    spec = importlib.util.spec_from_file_location("metadata_schema", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def metadata_of(content: bytes, generated: ModuleType) -> Any:
+    """Return the metadata of a model as MediaPipe's object tree."""
+    tree = unpack_model(content)
+    (entry,) = [entry for entry in tree.metadata if entry.name == b"TFLITE_METADATA"]
+    return generated.ModelMetadataT.InitFromPackedBuf(bytes(tree.buffers[entry.buffer].data), 0)
+
+
+def test_written_metadata_are_those_of_the_standard_schema(mediapipe_schema: ModuleType) -> None:
+    found = metadata_of(CONTENT, mediapipe_schema)
+    assert (found.name, found.description, found.minParserVersion) == (b"flowers", b"a classifier", b"1.0.0")
+    (graph,) = found.subgraphMetadata
+    (image,) = graph.inputTensorMetadata
+    (score,) = graph.outputTensorMetadata
+    assert image.content.contentPropertiesType == mediapipe_schema.ContentProperties.ImageProperties
+    assert image.content.contentProperties.colorSpace == mediapipe_schema.ColorSpaceType.RGB
+    (unit,) = image.processUnits
+    assert unit.optionsType == mediapipe_schema.ProcessUnitOptions.NormalizationOptions
+    assert (list(unit.options.mean), list(unit.options.std)) == ([127.5], [127.5])
+    assert (list(image.stats.max), list(image.stats.min)) == ([1.0], [-1.0])
+    assert score.content.contentPropertiesType == mediapipe_schema.ContentProperties.FeatureProperties
+    assert (list(score.stats.max), list(score.stats.min)) == ([1.0], [0.0])
+    (labels,) = score.associatedFiles
+    assert (labels.name, labels.type) == (b"labels.txt", mediapipe_schema.AssociatedFileType.TENSOR_AXIS_LABELS)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "mean", "std"),
+    [(1 / 128, 128, [128.0], [128.0]), (1 / 64, 128, [127.5], [127.5]), (1 / 128, 127, [127.5], [127.5])],
+)
+def test_uint8_models_of_unchanged_pixels_need_no_normalization(
+    mediapipe_schema: ModuleType, scale: float, zero_point: int, mean: list[float], std: list[float]
+) -> None:
+    pixels = Tensor(dtype="UINT8", scales=[scale], zero_point=zero_point)
+    content = with_metadata(model("DEQUANTIZE", [pixels], Tensor()), INFO)
+    (unit,) = metadata_of(content, mediapipe_schema).subgraphMetadata[0].inputTensorMetadata[0].processUnits
+    assert (list(unit.options.mean), list(unit.options.std)) == (mean, std)
+    assert (read(content).mean, read(content).std) == (tuple(mean), tuple(std))
+
+
+def test_with_metadata_keeps_other_entries_and_shortens_names_of_fused_nodes() -> None:
+    def change(tree: Any) -> None:
+        tree.subgraphs[0].tensors[1].name = b"first;second;third"
+
+    once = with_metadata(convolution(change=change), ModelInfo("old", "", ()))
+    twice = unpack_model(with_metadata(once, INFO))
+    assert [entry.name for entry in twice.metadata] == [b"TFLITE_METADATA"] * 2
+    assert [entry.buffer for entry in twice.metadata] == [len(twice.buffers) - 2, len(twice.buffers) - 1]
+    assert twice.subgraphs[0].tensors[1].name == b"first"
+
+
+def test_written_files_are_read_back_and_signed() -> None:
+    found = read(SIGNED)
+    assert found == Metadata(
+        "flowers",
+        "a classifier",
+        BACKBONE.mean[:1],
+        BACKBONE.std[:1],
+        INFO.labels,
+        {"quantization": "int8", "sha256": hashlib.sha256(CONTENT).hexdigest()},
+    )
+    with zipfile.ZipFile(io.BytesIO(SIGNED)) as archive:
+        assert archive.namelist() == ["labels.txt", "poets_edge.json"]
+        assert archive.read("labels.txt").decode() == "roses\nGänseblümchen\ntulips\n"
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert b'\n "quantization"' in archive.read("poets_edge.json")
+    assert SIGNED.startswith(CONTENT)
+
+
+def test_read_metadata_of_a_model_without_any_is_empty() -> None:
+    assert read(convolution()) == Metadata()
+    assert read(CONTENT).labels == () and read(CONTENT).facts == {}
+
+
+def test_read_metadata_refuses_a_model_whose_bytes_have_changed() -> None:
+    place = CONTENT.index(b"a classifier")
+    damaged = SIGNED[:place] + b"b" + SIGNED[place + 1 :]
+    with pytest.raises(ModelError, match="its checksum does not match"):
+        read(damaged)
+    verified = ModelFile(Path("m.tflite"), damaged, verified=True)
+    assert read_metadata(verified).description == "b classifier", "verified models are not hashed again"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xff\xff\xffTFL3", SIGNED[:20]])
+def test_read_metadata_refuses_truncated_models(content: bytes) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read(content)
+
+
+def test_facts_of_version_0_1_name_float32_none() -> None:
+    assert read(with_files(CONTENT, INFO, {"quantization": "none"})).facts["quantization"] == "float32"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"quantization": 8},
+        {"percentages": {"testing": 60, "validation": 40}},
+        {"percentages": {"testing": 101, "validation": -5}},
+        {"agreement_with_float": 1.5},
+        {"test": {"photos": -1}},
+        {"training": {"photos_sketch": "x"}},
+    ],
+)
+def test_read_metadata_refuses_invalid_facts(facts: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"damaged \(poets_edge.json"):
+        read(with_files(CONTENT, INFO, facts))
+    assert read(with_files(CONTENT, INFO, {"percentages": {"testing": 59, "validation": 40}})).facts["percentages"]
+
+
+def archived(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a model with an archive of the given files."""
+    content = io.BytesIO()
+    content.write(CONTENT)
+    with zipfile.ZipFile(content, "a", compression) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def test_read_metadata_limits_the_members_of_the_archive() -> None:
+    assert read(archived({str(index): b"" for index in range(1000)})).labels == ()
+    with pytest.raises(ModelError, match="damaged"):
+        read(archived({str(index): b"" for index in range(1001)}))
+
+
+def test_read_metadata_limits_the_size_of_a_member() -> None:
+    largest = 16 << 20
+    at_limit = archived({"labels.txt": b"a" * largest})
+    assert [len(label) for label in read(at_limit).labels] == [largest]
+    with pytest.raises(ModelError, match="damaged"):
+        read(archived({"labels.txt": b"a" * (largest + 1)}))
+    ignored = archived({"another.txt": b"a" * (largest + 1)})
+    assert read(ignored).labels == ()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_read_metadata_refuses_other_methods_of_compression(method: int) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read(archived({"labels.txt": b"roses"}, method))
+
+
+def test_read_metadata_refuses_a_member_whose_checksum_is_wrong() -> None:
+    place = SIGNED.rindex(b"tulips\n")
+    with pytest.raises(ModelError, match="damaged"):
+        read(SIGNED[:place] + b"T" + SIGNED[place + 1 :])
+
+
+def _rewritten(mean: list[float], std: list[float]) -> bytes:
+    """Return a model whose normalization has the given values, by overwriting the vectors of another one."""
+    tree = unpack_model(with_metadata(convolution(), INFO))
+    entry = tree.metadata[0]
+    builder = flatbuffers.Builder(256)
+    vectors = [builder.CreateNumpyVector(np.array(values, np.float32)) for values in (mean, std)]
+    builder.StartObject(2)
+    for field, vector in enumerate(vectors):
+        builder.PrependUOffsetTRelativeSlot(field, vector, 0)
+    options = builder.EndObject()
+    for kind, field, is_vector in (("unit", 0, False), ("units", 4, True), ("tensors", 2, True), ("graphs", 3, True)):
+        if kind == "unit":
+            builder.StartObject(2)
+            builder.PrependUint8Slot(0, 1, 0)
+            builder.PrependUOffsetTRelativeSlot(1, options, 0)
+            options = builder.EndObject()
+            continue
+        assert is_vector
+        builder.StartVector(4, 1, 4)
+        builder.PrependUOffsetTRelative(options)
+        vector = builder.EndVector()
+        builder.StartObject(field + 1)
+        builder.PrependUOffsetTRelativeSlot(field, vector, 0)
+        options = builder.EndObject()
+    builder.Finish(options, file_identifier=b"M001")
+    tree.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    return pack_model(tree)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [([127.5], [127.5]), ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]), ([-1e9], [2e-6]), ([0.0], [9e5]), ([], [])],
+)
+def test_read_metadata_accepts_one_or_three_values_of_normalization(mean: list[float], std: list[float]) -> None:
+    found = read(_rewritten(mean, std))
+    assert found.mean == pytest.approx(mean) and found.std == pytest.approx(std)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([1.0], [1.0, 2.0, 3.0]),
+        ([1.0] * 4, [1.0] * 4),
+        ([float("nan")], [1.0]),
+        ([float("inf")], [1.0]),
+        ([1.0], [0.0]),
+        ([1.0], [-1.0]),
+        ([1.0], [9e-7]),
+        ([1.0], [2e6]),
+        ([1.0, 1.0, 1.0], [1.0, 1.0, 0.0]),
+    ],
+)
+def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: list[float]) -> None:
+    with pytest.raises(ModelError, match="makes no sense"):
+        read(_rewritten(mean, std))
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("a\nb\n", ("a", "b")),
+        ("\ufeffa\r\nb\r\n\r\n", ("a", "b")),
+        ("a\n\nb", ("a", "", "b")),
+        ("a\x0bb\n", ("a\x0bb",)),
+        ("", ()),
+        ("\n\n", ()),
+    ],
+)
+def test_split_labels_splits_at_line_ends_only(text: str, labels: tuple[str, ...]) -> None:
+    assert split_labels(text) == labels
+    assert split_labels(join_labels(labels)) == labels
+
+
+def test_labels_are_those_of_the_file_that_the_metadata_name() -> None:
+    """Other text files in the archive are not labels; the first named file wins over labels next to the model."""
+    content = archived({"a.txt": b"wrong\n", "labels.txt": b"b\na\n"})
+    assert read(content).labels == ("b", "a")
+    beside = ModelFile(Path("m.tflite"), CONTENT, labels_file=b"x\ny\n")
+    assert read_metadata(beside).labels == ("x", "y")

@@ -1,0 +1,102 @@
+"""Tests of the helper process's side of a trial, run in this process, and of the record of verified models."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from poets_edge.tflite.verify import memory, trial
+from poets_edge.tflite.verify.answers import other_answer
+from poets_edge.tflite.verify.rules import InferenceCost
+from poets_edge.tflite.verify.tables import FlawError
+from tests.tflite.test_rules import Tensor, convolution, model
+
+NO_LIMIT = 1 << 40
+
+
+@pytest.fixture
+def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the limits of this process as they are."""
+    monkeypatch.setattr(trial, "_limit", lambda memory: None)
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_trial_finds_nothing_in_a_sound_model() -> None:
+    assert trial._try(trial._Trial(convolution(), NO_LIMIT)) == ""
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_trial_finds_outputs_that_are_not_finite() -> None:
+    """The input of zeros is divided by itself."""
+    content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
+    assert trial._try(trial._Trial(content, NO_LIMIT)) == "it answers with NaN or infinity"
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_trial_reports_models_that_cannot_be_loaded_without_their_path() -> None:
+    found = trial._try(trial._Trial(b"\x1c\0\0\0TFL3" + bytes(40), NO_LIMIT))
+    assert found.startswith("cannot be loaded")
+
+
+def test_trial_limits_the_memory_of_its_process() -> None:
+    """Twice the model's memory and 512 MiB, in addition to what the process has."""
+    read, write = os.pipe()
+    process = os.fork()
+    if not process:
+        before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        trial._limit(1 << 30)
+        core, space = resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIMIT_AS)
+        os.write(write, f"{core == (0, 0)} {space[0] - before}".encode())
+        os._exit(0)
+    os.waitpid(process, 0)
+    has_no_core, added = os.read(read, 100).decode().split()
+    os.close(read)
+    os.close(write)
+    assert has_no_core == "True"
+    assert int(added) == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
+
+
+def test_run_trial_raises_what_the_helper_found() -> None:
+    content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
+    with pytest.raises(FlawError, match="NaN or infinity"):
+        trial.run_trial(content, InferenceCost(10_000, 0))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "described"),
+    [
+        ([(1, 5)], ""),
+        ([(5,), (1, 1, 1, 7)], ""),
+        ([(1, 5), (1, 10, 4)], "10 x 4 numbers"),
+        ([(1, 8, 7, 6, 5, 4)], "8 x 7 x 6 x 5 numbers"),
+        ([], ""),
+    ],
+)
+def test_other_answer_describes_outputs_with_several_axes(shapes: list[tuple[int, ...]], described: str) -> None:
+    found = other_answer(shapes)
+    assert described in found and bool(found) == bool(described)
+
+
+def test_verified_models_are_recorded_by_content_and_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not memory.is_known(b"model")
+    memory.remember(b"model")
+    memory.remember(b"model")
+    assert memory.is_known(b"model") and not memory.is_known(b"other")
+    monkeypatch.setattr(memory, "RUNTIMES", ("missing_runtime",))
+    assert not memory.is_known(b"model"), "another interpreter"
+
+
+def test_verified_models_are_not_recorded_where_the_folder_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "poets_edge").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    memory.remember(b"model")
+    assert not memory.is_known(b"model")
+    assert [path.name for path in tmp_path.iterdir()] == ["poets_edge"]
