@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from poets_edge.core.temporary import LOCK, held, is_temporary, locked, remove_dead, temporary_pattern
 from poets_edge.errors import OutputError
@@ -36,11 +37,8 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
     Raises:
         OSError: the file cannot be read, is not a regular file, or has more than `most` bytes.
     """
-    _check_regular(path, path.stat(), most)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        status = os.fstat(descriptor)
-        _check_regular(path, status, most)  # the file may have been replaced after the first check
+    with _open_regular(path, most) as file:
+        status = os.fstat(file.fileno())
         # Not `most` bytes at once: Python allocates the requested size, which takes longer than reading.
         content = file.read(status.st_size + 1)
         if len(content) > status.st_size:  # the file has grown
@@ -48,6 +46,24 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB", str(path))
     return content
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """Return the first `count` bytes of a regular file. Raises OSError, like `read_bytes`."""
+    with _open_regular(path, sys.maxsize) as file:
+        return file.read(count)
+
+
+def _open_regular(path: Path, most: int) -> BinaryIO:
+    _check_regular(path, path.stat(), most)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = open(descriptor, "rb")  # noqa: PTH123, SIM115 - a descriptor, for the caller to close
+    try:
+        _check_regular(path, os.fstat(descriptor), most)  # the file may have been replaced after the first check
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _check_regular(path: Path, status: os.stat_result, most: int) -> None:
@@ -271,7 +287,7 @@ def _finish(temporary: Path) -> None:
 def _complete(journal: Path) -> None:
     """Perform the remaining renames of a journal and remove it. The caller must hold the lock of the folder."""
     try:
-        noted = json.loads(journal.read_text(encoding="ascii"))
+        noted = json.loads(read_bytes(journal).decode("ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]
     except FileNotFoundError:
         return

@@ -171,7 +171,9 @@ def _acquire(path: Path, patience: float) -> int:
     """Open and lock a file, created if missing. Raises TimeoutError after `patience` seconds."""
     end = time.monotonic() + patience
     while True:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Neither a link is followed, nor a pipe waited for.
+        flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(path, descriptor):  # else the previous holder has removed or renamed the file

@@ -6,9 +6,11 @@ The codelab's instructions run `python -m scripts.retrain ...` in a repository w
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
-from poets_edge.core.files import write_text
+from poets_edge.core.files import read_head, write_text
 from poets_edge.core.paths import WORK
 from poets_edge.errors import OutputError
 
@@ -30,14 +32,22 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
         OutputError: the folder cannot be written, or has foreign scripts of these names.
     """
     scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
-    for path in scripts:
-        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_HEAD):
+    package = folder / "scripts/__init__.py"
+    for path in (package, *scripts):
+        if os.path.lexists(path) and not _is_own(path):
             raise OutputError(f"{path}: a script that poets-edge has not written. Give a new folder.")
     try:
         (folder / WORK).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder / WORK}: {error.strerror or error}.") from None
-    write_text(folder / "scripts" / "__init__.py", f"{_HEAD}\n")
+    write_text(package, f"{_HEAD}\n")
     for path in scripts:
         write_text(path, _SCRIPT.format(name=path.stem))
     return tuple(scripts)
+
+
+def _is_own(script: Path) -> bool:
+    """Return whether `write_codelab` has written a script, or it is empty."""
+    with contextlib.suppress(OSError):
+        return read_head(script, len(_HEAD.encode())) in (b"", _HEAD.encode())
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from poets_edge.core.files import read_head
 from poets_edge.device.classifier import Classifier
 
 _QUANTIZATIONS = ("_dynamic", "_float16", "_int8")
@@ -21,8 +22,7 @@ def stale_line(classifier: Classifier) -> str | None:
     for end in _QUANTIZATIONS:
         stem = stem.removesuffix(end)
     try:
-        with classifier.path.with_name(f"{stem}.json").open("rb") as record:
-            found = _GRAPH_CHECKSUM.search(record.read(_RECORD_HEAD_BYTES))
+        found = _GRAPH_CHECKSUM.search(read_head(classifier.path.with_name(f"{stem}.json"), _RECORD_HEAD_BYTES))
     except OSError:
         return None
     if found is None or training.get("graph_sha256") in (None, found[1].decode()):

@@ -12,6 +12,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from poets_edge.core.files import read_bytes
 from poets_edge.core.temporary import held, remove_dead
 from poets_edge.errors import OutputError, RuntimeMissingError
 
@@ -48,7 +49,7 @@ def _is_usable(path: Path) -> bool:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        status, content = path.stat(), path.read_bytes()
+        status, content = path.stat(), read_bytes(path)
         certificate = x509.load_pem_x509_certificate(content)
         key = load_pem_private_key(content, None)
     except (OSError, TypeError, ValueError):  # missing or damaged

@@ -15,7 +15,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from poets_edge.core.files import finish_pending, is_begun, write_together
+from poets_edge.core.files import finish_pending, is_begun, read_head, write_together
 from poets_edge.errors import OutputError
 from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.tflite.session import TensorInfo
@@ -110,7 +110,7 @@ def _check_folder(folder: Path) -> None:
         return
     try:
         finish_pending(folder)
-        ours = all(map(_is_begun, folder.iterdir())) or (folder / _WORKER).read_bytes().startswith(_SITE)
+        ours = all(map(_is_begun, folder.iterdir())) or read_head(folder / _WORKER, len(_SITE)) == _SITE
     except OSError:
         ours = False
     if not ours:

@@ -15,6 +15,7 @@ from poets_edge.core.files import (
     check_writable,
     finish_pending,
     read_bytes,
+    read_head,
     replacing,
     scratch_folder,
     write_bytes,
@@ -162,3 +163,25 @@ write_bytes(Path(sys.argv[1]), b"")
         ran = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
     assert "what this command prints goes there" in ran.stderr
     assert (tmp_path / "out.txt").read_text() == "printed\n" and (tmp_path / "stdout").is_symlink()
+
+
+@pytest.mark.parametrize("name", [".poets_edge.pending", ".poets_edge.lock"])
+def test_write_together_does_not_wait_for_a_pipe(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    write_together({tmp_path / "result": b"new"})
+    assert (tmp_path / "result").read_bytes() == b"new"
+
+
+def test_write_together_does_not_create_the_target_of_a_linked_lock(tmp_path: Path) -> None:
+    (tmp_path / ".poets_edge.lock").symlink_to("target")
+    with pytest.raises(OutputError, match="symbolic links"):
+        write_together({tmp_path / "result": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == [".poets_edge.lock"]
+
+
+def test_read_head_reads_regular_files_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_head(tmp_path / "file", 2) == b"01" and read_head(tmp_path / "file", 9) == b"0123"
+    with pytest.raises(OSError, match="regular"):
+        read_head(tmp_path / "pipe", 2)

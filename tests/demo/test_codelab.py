@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from poets_edge.demo.codelab import SCRIPTS
+from poets_edge.demo.codelab import SCRIPTS, write_codelab
 from poets_edge.demo.draw import draw_photos
+from poets_edge.errors import OutputError
 from tests.conftest import ROOT, poets_edge
 
 
@@ -65,6 +67,26 @@ def test_write_codelab_refuses_foreign_scripts(tmp_path: Path) -> None:
     poets_edge("codelab", tmp_path).failed("retrain.py", "a script that poets-edge has not written")
     assert (tmp_path / "scripts/retrain.py").read_text() == "print('mine')\n"
     assert not (tmp_path / "scripts/label_image.py").exists()
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "label_image.py"])
+def test_write_codelab_keeps_files_of_the_user(tmp_path: Path, name: str) -> None:
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / name).write_text("mine = True\n")
+    with pytest.raises(OutputError, match="has not written"):
+        write_codelab(tmp_path)
+    assert (scripts / name).read_text() == "mine = True\n" and len(list(tmp_path.rglob("*"))) == 2
+    (scripts / name).unlink()
+    os.mkfifo(scripts / name)
+    with pytest.raises(OutputError, match="has not written"):
+        write_codelab(tmp_path)
+
+
+def test_write_codelab_writes_over_its_own_files(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/__init__.py").touch()
+    assert write_codelab(tmp_path) == write_codelab(tmp_path)
 
 
 def test_summaries_contain_the_names_in_the_codelab_instructions(folder: Path) -> None:
