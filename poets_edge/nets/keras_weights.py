@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.archive_reads import opened_zip
 from poets_edge.errors import PoetsEdgeError, RuntimeMissingError, WeightsError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.layers import Layer, keras_order, shapes
@@ -28,6 +29,8 @@ from poets_edge.nets.weights_file import Weights
 Array = npt.NDArray[Any]
 
 
+_LARGEST_DIRECTORY = 4 << 20
+"""Largest directory of an `.npz`, in bytes."""
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
 _KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
@@ -115,7 +118,7 @@ def _opened(path: Path, content: bytes) -> Iterator[list[_Stored]]:
     """Context manager that opens a weights file and gives its arrays, not read yet, in Keras's order."""
     try:
         if path.suffix == ".npz" or content[:2] == b"PK":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            with opened_zip(io.BytesIO(content), _LARGEST_DIRECTORY) as archive:
                 yield _of_zip(path, archive)
         else:
             with _h5py().File(io.BytesIO(content), "r") as file:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.archive_reads import BoundedReads
 from poets_edge.errors import DatasetError
 from poets_edge.photos.formats import HEADER_BYTES, is_photo_content
 from poets_edge.photos.names import PHOTO_SUFFIXES, has_controls
@@ -144,7 +145,7 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
     guessed = ""
     is_zip = place.lower().endswith(".zip")
     largest = _LARGEST_DIRECTORY if most is None else most * _BYTES_A_MEMBER
-    bounded: Any = _BoundedReads(file, largest if is_zip else _LARGEST_HEADER)
+    bounded: Any = BoundedReads(file, largest if is_zip else _LARGEST_HEADER)
     try:
         for name, member, label, unsure in (
             _zip_files(bounded, place, most, encoding) if is_zip else _tar_files(bounded, place, most)
@@ -192,23 +193,6 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
         labels[name] = classes[key]
     unused = {key: count for key, count in others.items() if key[1] not in _PARTS_OF_SAMPLES}
     return Archive(members, labels, unused)
-
-
-class _BoundedReads:
-    """File with a limit on the size of a read, since a header may claim any length."""
-
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file, self._most = file, most
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-
-    def read(self, size: int = -1) -> bytes:
-        """Read bytes. Raises ValueError: the size exceeds the limit."""
-        if size > self._most:
-            raise ValueError(f"a header of {size:,} bytes")
-        data = self._file.read(self._most + 1 if size < 0 else size)
-        if len(data) > self._most:
-            raise ValueError(f"a header of more than {self._most:,} bytes")
-        return data
 
 
 def read_member(member: Member, read: Callable[[int, int], bytes], most: int) -> bytes:

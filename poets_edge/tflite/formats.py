@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from poets_edge.core.archive_reads import opened_zip
 from poets_edge.photos.names import PHOTO_SUFFIXES
 
 MODEL_SUFFIXES = frozenset(
@@ -23,6 +24,8 @@ MODEL_SUFFIXES = frozenset(
 _DOCS = "docs/other-formats.md"
 _HEAD = 4096
 _MOST_MEMBERS = 1000
+LARGEST_DIRECTORY = 1 << 20
+"""Largest directory of a zip with a model, in bytes."""
 """Maximum number of members of a zip that is searched for a model; a zip of photos usually has more."""
 
 
@@ -133,7 +136,7 @@ def _zip_format(path: Path, head: bytes) -> ModelFormat | None:
     if not head.startswith(b"PK\3\4"):
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, opened_zip(file, LARGEST_DIRECTORY) as archive:
             members = archive.infolist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
         return None

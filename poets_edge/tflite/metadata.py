@@ -22,6 +22,7 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from poets_edge.core.archive_reads import opened_zip
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.known_photos import PHOTO_SETS
@@ -147,7 +148,7 @@ def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[d
         return {}, len(data)
     try:
         _check_directory(data)
-        with zipfile.ZipFile(stream) as archive:
+        with opened_zip(stream, _MAX_MEMBER_BYTES) as archive:
             members = archive.infolist()
             files = {info.filename: _member(archive, info) for info in members if info.filename in wanted}
             return files, min((info.header_offset for info in members), default=len(data))

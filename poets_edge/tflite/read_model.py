@@ -9,9 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from poets_edge.core.archive_reads import opened_zip
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, WrongTypeError
-from poets_edge.tflite.formats import FROZEN_GRAPH, MODEL_ZIP, labels_member, model_format, tflite_members
+from poets_edge.tflite.formats import (
+    FROZEN_GRAPH,
+    LARGEST_DIRECTORY,
+    MODEL_ZIP,
+    labels_member,
+    model_format,
+    tflite_members,
+)
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
@@ -72,7 +80,7 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
         refusal = found.refusal(path) if found and found.way_out else f"{path}: not a TensorFlow Lite model.{way_out}"
         raise ModelError(refusal)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, opened_zip(file, LARGEST_DIRECTORY) as archive:
             names = archive.namelist()
             [model] = tflite_members(names)
             labels = labels_member(names, model)

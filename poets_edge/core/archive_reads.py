@@ -1,0 +1,41 @@
+"""Reading of archives from untrusted sources, whose headers may claim any length."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import zipfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+
+class BoundedReads:
+    """Seekable file with a limit on the bytes of one read, for `zipfile` and `tarfile`."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self.most = file, most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read bytes. Raises ValueError: the size exceeds the limit."""
+        if size > self.most:
+            raise ValueError(f"a header of {size:,} bytes")
+        data = self._file.read(size if size >= 0 else min(self.most + 1, sys.maxsize))
+        if len(data) > self.most:
+            raise ValueError(f"a header of more than {self.most:,} bytes")
+        return data
+
+
+@contextlib.contextmanager
+def opened_zip(file: BinaryIO, most: int) -> Iterator[zipfile.ZipFile]:
+    """Context manager that opens a zip whose directory has at most `most` bytes.
+
+    Python's reader takes ten times as much memory as the directory has bytes.
+
+    Raises:
+        ValueError, zipfile.BadZipFile, NotImplementedError: the directory is larger, or damaged.
+    """
+    bounded: Any = BoundedReads(file, most)
+    with zipfile.ZipFile(bounded) as archive:
+        bounded.most = sys.maxsize  # the sizes of members are known from here on
+        yield archive

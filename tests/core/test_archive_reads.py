@@ -1,0 +1,48 @@
+"""Tests of bounded reads of archives."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from poets_edge.core.archive_reads import BoundedReads, opened_zip
+
+
+def _zip(count: int, *, zip64: bool) -> bytes:
+    """Return a zip whose directory has `count` entries; its last record states one entry if `zip64` is set."""
+    if not zip64:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for number in range(count):
+                archive.writestr(f"{number:07}", b"x" * 3000)
+        return file.getvalue()
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0)
+    directory = b"".join(entry + b"%07d" % number for number in range(count))
+    place = len(directory)
+    real = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, place, 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, place, 1)
+    last = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 53, 0, 0)
+    return directory + real + locator + last
+
+
+def test_opened_zip_reads_members_larger_than_the_limit_of_the_directory() -> None:
+    with opened_zip(io.BytesIO(_zip(3, zip64=False)), 1000) as archive:
+        assert archive.read("0000002") == b"x" * 3000
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+def test_opened_zip_refuses_a_large_directory(zip64: bool) -> None:
+    data = _zip(1000, zip64=zip64)
+    with pytest.raises(ValueError, match="a header of"), opened_zip(io.BytesIO(data), 20_000):
+        pass
+    with opened_zip(io.BytesIO(data), 100_000) as archive:
+        assert len(archive.namelist()) == 1000
+
+
+def test_bounded_reads_limits_a_read_to_the_end() -> None:
+    assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
+    with pytest.raises(ValueError, match="more than 9"):
+        BoundedReads(io.BytesIO(bytes(10)), 9).read()
