@@ -19,8 +19,8 @@ from poets_edge.training.vectors import Vectors, apply, pick
 
 MANY_VALIDATION = 1000
 """Minimum number of validation photos for evaluations on random batches; fewer photos are all evaluated."""
-_MAX_RATE = 1000.0
-"""Maximum accepted learning rate; the default is 0.01."""
+_MIN_RATE, _MAX_RATE = 1e-30, 1000.0
+"""Limits of the learning rate, whose reciprocal must fit into float32; the default is 0.01."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -96,8 +96,10 @@ class HeadOptions:
             raise UsageError(
                 f"`validation_batch_size` must be 1 or more, or -1 for all, not {self.validation_batch_size}."
             )
-        if not 0 < self.learning_rate <= _MAX_RATE:
-            raise UsageError(f"`learning_rate` must be above 0 and at most {_MAX_RATE:g}, not {self.learning_rate}.")
+        if not _MIN_RATE <= self.learning_rate <= _MAX_RATE:
+            raise UsageError(
+                f"`learning_rate` must be from {_MIN_RATE:g} to {_MAX_RATE:g}, not {self.learning_rate:g}."
+            )
         if self.seed < 0:
             raise UsageError(f"`seed` must be 0 or more, not {self.seed}.")
 

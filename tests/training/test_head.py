@@ -140,7 +140,8 @@ def test_head_scores_follow_a_permutation_of_classes(order: list[int]) -> None:
     "fields",
     [
         {"steps": 0}, {"train_batch_size": 0}, {"eval_step_interval": 0}, {"validation_batch_size": 0},
-        {"validation_batch_size": -2}, {"learning_rate": 0.0}, {"learning_rate": 1000.1}, {"seed": -1},
+        {"validation_batch_size": -2}, {"learning_rate": 0.0}, {"learning_rate": 1e-320},
+        {"learning_rate": 1000.1}, {"seed": -1},
     ],
 )  # fmt: skip
 def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> None:
