@@ -176,6 +176,8 @@ def _run() -> None:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except click.ClickException as error:
+        # An argument in it may hold a line end.
+        error.message = escaped(error.message, line=True)  # type: ignore[misc]  # Final since click 8.2
         error.show()
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:

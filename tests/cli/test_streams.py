@@ -70,3 +70,8 @@ def test_characters_outside_the_encoding_are_escaped(tmp_path: Path) -> None:
     ended = shell(f"poets-edge label {MODEL} {file} {file}", tmp_path, PYTHONIOENCODING="latin-1")
     assert ended.returncode == 0 and b"\\u20ac.png" in ended.stdout
     assert poets_edge_process("label", MODEL, file).ok().stdout
+
+
+def test_refused_arguments_with_line_ends_are_reported_in_one_line(tmp_path: Path) -> None:
+    ended = shell(f"poets-edge watch {MODEL} $'a\\nb' $'\\x1b[2J'", tmp_path)
+    assert ended.returncode == 2 and ended.stderr.splitlines()[-1].endswith(rb"(a\u000ab \u001b[2J)")
