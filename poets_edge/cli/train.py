@@ -72,8 +72,8 @@ _SPLIT = _DEFAULT.percentages
     default=DEFAULT_ARCHITECTURE,
     metavar="NAME",
     section=NETWORK_SECTION,
-    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, efficientnet_<lite0_160|lite0_192|lite0_224|lite2_260>"
-    " (needs poets-edge[efficientnet]), or inception_v3.",
+    help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, efficientnet_lite<0_160|0_192|0_224|2_260>"
+    " or inception_v3.",
 )
 @option(
     "--weights",

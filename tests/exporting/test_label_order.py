@@ -136,6 +136,7 @@ def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -
         (tmp_path / f"a/{number}.jpg").write_bytes(b"x")
     record = {
         "image_dir": str(tmp_path),
+        "labels": ["a"],
         "sets": {
             "training": ["a/0.jpg", "a/9.jpg"],
             "validation": ["a/1.jpg", "a/8.jpg"],

@@ -57,6 +57,6 @@ def page(path: Path) -> str:
         for name in ("labels", "classes", "mistakes", "correct", "unreadable", "excluded", "duplicates", "next")
     }
     counts = dict.fromkeys(("photos", "mistake_count", "unreadable_count", "excluded_count"), 0)
-    texts = dict.fromkeys(("name", "folder", "architecture", "accuracy_chart", "loss_chart"), "x")
+    texts = dict.fromkeys(("name", "folder", "architecture", "accuracy_chart", "loss_chart", "disagreement"), "x")
     write_page(path, TEMPLATE, test=None, test_confusion=[], **nothing, **lists, **counts, **texts)
     return path.read_text()
