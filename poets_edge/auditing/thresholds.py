@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.device.temperature import ReliabilityBin, reliability
+from poets_edge.device.temperature import ReliabilityBin, reliability, threshold_for
 from poets_edge.training.temperature_scaling import HeadCalibration
 
 _TABLE = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-_CANDIDATES = np.arange(0, 100) / 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +112,7 @@ def threshold_effects(
         after=calibration.after,
         bins=tuple(reliability(scores, truth)),
         thresholds=tuple(_effect(float(value), best, correct) for value in _TABLE),
-        suggested=_suggest([_effect(float(value), best, correct) for value in _CANDIDATES], target),
+        suggested=_effect(threshold_for(scores, truth, target), best, correct),
         target=target,
     )
 
@@ -128,9 +126,3 @@ def _effect(threshold: float, scores: npt.NDArray[np.float32], correct: npt.NDAr
         mistakes_refused=float((~given)[~correct].mean()) if not correct.all() else math.nan,
         accuracy=float(correct[given].mean()) if given.any() else math.nan,
     )
-
-
-def _suggest(candidates: Sequence[Threshold], target: float) -> Threshold:
-    """Return the first threshold that reaches the target accuracy, or the most accurate one."""
-    enough = [one for one in candidates if one.accuracy >= target]
-    return enough[0] if enough else max(candidates, key=lambda one: (np.nan_to_num(one.accuracy), -one.threshold))

@@ -112,6 +112,23 @@ def best_temperature(scores: Scores, truth: Truth) -> float:
     return math.exp(_minimum(loss, -_MAX_LOGARITHM, _MAX_LOGARITHM)) if len(truth) else 1.0
 
 
+def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
+    """Return the lowest threshold, in hundredths, above which predictions reach a target accuracy.
+
+    If none does, return the one with the highest accuracy; 0 without photos.
+
+    Args:
+        scores: calibrated scores, float32 [photos, classes], of photos that the model was not trained on.
+        truth: true classes, int64 [photos].
+        target: required accuracy of the predictions whose score is not below the threshold, 0 to 1.
+    """
+    best, correct = scores.max(axis=1, initial=0), scores.argmax(axis=1) == truth
+    accuracies = [float(correct[best >= number / 100].mean()) if (best >= number / 100).any() else -1.0
+                  for number in range(100)]  # fmt: skip
+    reaching = [number for number, accuracy in enumerate(accuracies) if accuracy >= target]
+    return (reaching[0] if reaching else accuracies.index(max(accuracies))) / 100
+
+
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
     """Return the position of the minimum of a unimodal function on an interval, by golden-section search."""
     inner, outer = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)

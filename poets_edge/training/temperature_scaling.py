@@ -25,6 +25,7 @@ from poets_edge.device.temperature import (
     best_temperature,
     cross_entropy,
     expected_calibration_error,
+    threshold_for,
     with_temperature,
 )
 from poets_edge.errors import DatasetError
@@ -36,6 +37,8 @@ from poets_edge.training.fold_heads import fold_heads
 from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 from poets_edge.training.vectors import Vectors, take
 
+TARGET = 0.95
+"""Accuracy of the answers above the threshold that a model suggests."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 
@@ -65,6 +68,11 @@ class HeadCalibration:
         """Number of photos that were used, up to `MAX_EVALUATED`."""
         return len(self.truth)
 
+    @property
+    def threshold(self) -> float:
+        """Lowest threshold above which TARGET of the answers are correct, 0 if none is needed."""
+        return threshold_for(self.scores, self.truth, TARGET)
+
     def to_json(self) -> dict[str, Any]:
         """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
         return {
@@ -73,6 +81,7 @@ class HeadCalibration:
             "before": self.before,
             "after": self.after,
             "photos": self.photos,
+            "threshold": self.threshold,
         }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poets_edge.auditing.thresholds import ScoreCalibration, Threshold, threshold_effects
-from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.device.temperature import best_temperature, expected_calibration_error, threshold_for, with_temperature
 from poets_edge.training.head import Indices, Matrix
 from poets_edge.training.temperature_scaling import HeadCalibration
 
@@ -147,3 +147,16 @@ def test_no_threshold_is_suggested_if_all_answers_reach_the_target() -> None:
     found = threshold_effects(calibration, scores, np.array([0, 1, 0]), 0.95)
     assert found.is_reached and not found.is_needed
     assert threshold_effects(calibration, scores, np.array([0, 1, 1]), 0.95).is_needed
+
+
+@given(st.integers(0, 20), st.sampled_from([0.5, 0.8, 0.95]))
+def test_threshold_for_is_the_lowest_that_reaches_the_target(seed: int, target: float) -> None:
+    scores, truth = drawn(40, 1.5, seed)
+    best, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    accuracies = [right[best >= t / 100].mean() if (best >= t / 100).any() else -1.0 for t in range(100)]
+    reaching = [t for t in range(100) if accuracies[t] >= target] or [int(np.argmax(accuracies))]
+    assert threshold_for(scores, truth, target) == reaching[0] / 100
+
+
+def test_threshold_for_is_zero_without_photos() -> None:
+    assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.95) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 import shutil
 import time
@@ -20,6 +21,8 @@ from PIL import Image
 from poets_edge.device.classifier import Classifier
 from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
+from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.read_model import read_model
 from tests.android.resize_sums import noise
 from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
 from tests.needs import need_module
@@ -174,6 +177,9 @@ def test_page_loads_only_local_files_of_limited_size(server: PageServer, open_pa
 def test_page_shows_metadata_of_the_model(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
     page = open_page(server.url)
     assert page.inner_text("#model") == "mobilenet_0.25_128 int8 · 128 × 128 · 5 labels"
+    stated = read_metadata(read_model(drawn.model())).facts["training"]["calibration"]["threshold"]
+    assert int(page.input_value("#threshold")) == (min(95, 5 * math.ceil(20 * stated - 1e-9)) if stated > 0.2 else 50)
+    page.fill("#threshold", "50")
     _choose(page, daisy(drawn))
     page.wait_for_selector("#answers li")
     assert page.inner_text("#verdict") == "daisy"

@@ -1,5 +1,5 @@
 /** The page: connects camera, photos, worker and what is shown. */
-import { best } from "./answers";
+import { best, defaultThreshold } from "./answers";
 import { Camera, isFrontCamera } from "./camera";
 import type { Scored } from "./classifier";
 import { centralSquare, Live } from "./live";
@@ -60,13 +60,16 @@ class Page {
 
   private connectThreshold(): void {
     const slider = find<HTMLInputElement>("threshold");
-    slider.value = recall(THRESHOLD_KEY) ?? slider.value;
+    const beginning = defaultThreshold(this.model.labels.length, this.model.threshold);
+    slider.value = recall(THRESHOLD_KEY) ?? String(Math.round(100 * beginning));
     const apply = () => {
       write(find("threshold-shown"), `${slider.value} %`);
-      remember(THRESHOLD_KEY, slider.value);
       this.answers.setThreshold(Number(slider.value) / 100);
     };
-    slider.addEventListener("input", apply);
+    slider.addEventListener("input", () => {
+      apply();
+      remember(THRESHOLD_KEY, slider.value);
+    });
     apply();
   }
 

@@ -39,6 +39,8 @@ export interface ModelDescription {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly labels: readonly string[];
+  /** Score above which enough answers are right, 0 to 1, where the model states it. */
+  readonly threshold?: number;
 }
 
 /** Reads a whole `.tflite`. Rejects with Sentence where it is no model, damaged, or no image classifier with labels. */
@@ -80,7 +82,13 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     mean: or(options?.float32s(0), MOBILENET),
     std: or(options?.float32s(1), MOBILENET),
     labels: lines(archive.files.get(labelFile ?? "")),
+    threshold: share(facts.training?.calibration?.threshold),
   };
+}
+
+/** The value, if it is a number from 0 to 1. */
+function share(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && value <= 1 ? value : undefined;
 }
 
 function findMetadata(model: FlatTable): FlatTable | undefined {
