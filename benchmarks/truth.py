@@ -5,7 +5,7 @@
 Four sets, each divided at random into photos for the program and photos for the truth, by group:
 
 - flowers: 1,000 photos; 60 a class for the program
-- defects: 360 pictures of steel surfaces; 30 a class
+- defects: 360 pictures of steel surfaces; 15 a class
 - bursts: drawn flowers, every photo a burst of six frames; 12 bursts a class
 - persons: drawn hands, eight photos of each person and class; 12 persons
 
@@ -52,7 +52,7 @@ from tests.hands import draw_hands
 ARCHITECTURE = architecture("mobilenet_0.25_128")
 SCENES, FRAMES = 100, 6
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
-SETS = {"flowers": 60, "defects": 30, "bursts": 12, "persons": 12}
+SETS = {"flowers": 60, "defects": 15, "bursts": 12, "persons": 12}
 """Sets, each with the number of groups for the program: of each class, or of persons."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
 """Sets of the learning curve, each with numbers of photos a class."""

@@ -250,7 +250,7 @@ def _fit_removable(measured: Measured) -> tuple[float, float]:
     prior = _PRIOR_OF_ONE + _PRIOR_PER_LOGARITHM * math.log(measured.sizes[-1])
     precision = float((steps**2 / variances).sum()) + _PRIOR_SPREAD**-2
     mean = (float((steps * increases / variances).sum()) + max(0.1, prior) * _PRIOR_SPREAD**-2) / precision
-    return min(1.0, max(0.0, mean)), precision**-0.5
+    return float(min(1.0, max(0.0, mean))), precision**-0.5
 
 
 def _extrapolate(

@@ -112,6 +112,27 @@ def best_temperature(scores: Scores, truth: Truth) -> float:
     return math.exp(_minimum(loss, -_MAX_LOGARITHM, _MAX_LOGARITHM)) if len(truth) else 1.0
 
 
+def temperature_spread(scores: Scores, truth: Truth, temperature: float, groups: Truth | None = None) -> float:
+    """Return the standard error of the logarithm of the best temperature.
+
+    It is that of a maximum-likelihood estimate with clusters (White, "Maximum likelihood estimation of misspecified
+    models", 1982), so photos of one group do not count as independent.
+
+    Args:
+        temperature: result of `best_temperature` for these scores.
+        groups: number of each photo's group, int64 [photos]; by default photos are independent.
+    """
+    logits = np.log(np.maximum(scores.astype(np.float64), _MIN_SCORE)) / temperature
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    means = (shares * logits).sum(axis=1)
+    slopes = logits[np.arange(len(truth)), truth] - means
+    if groups is not None:
+        slopes = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=slopes)
+    curvature = float(((shares * logits**2).sum(axis=1) - means**2).sum()) + _PRIOR_WIDTH**-2
+    return math.sqrt(float((slopes**2).sum())) / curvature
+
+
 def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
     """Return the lowest threshold, in hundredths, above which predictions reach a target accuracy.
 

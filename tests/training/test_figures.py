@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poets_edge.device.temperature import best_temperature, expected_calibration_error, with_temperature
+from poets_edge.device.temperature import (
+    best_temperature,
+    expected_calibration_error,
+    temperature_spread,
+    with_temperature,
+)
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.folds import NO_FOLD, Folds
 from poets_edge.photos.table import SPLIT_NAMES, HashedPhoto, HashedPhotos, PhotoTable, SplitName
@@ -110,10 +115,17 @@ def data() -> TrainingData:
     return TrainingData.of(hashed(classes), vectors, splits, LABELS)
 
 
+def careful(scores: Matrix, truth: Indices) -> float:
+    """Return the best temperature, moved towards 1 by its standard error, or by two if it is below 1."""
+    found = best_temperature(scores, truth)
+    step = temperature_spread(scores, truth, found)
+    return max(1.0, found * math.exp(-step)) if found > 1 else min(1.0, found * math.exp(2 * step))
+
+
 def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
     """Return scores calibrated with the temperature of all other folds, photo by photo."""
     rows = [
-        with_temperature(scores[[row]], best_temperature(scores[fold != fold[row]], truth[fold != fold[row]]))[0]
+        with_temperature(scores[[row]], careful(scores[fold != fold[row]], truth[fold != fold[row]]))[0]
         for row in range(len(truth))
     ]
     return np.stack(rows)
@@ -138,7 +150,7 @@ def test_calibrate_head_corrects_the_scale_and_crosses_the_folds(data: TrainingD
     calibrated, result = calibrate_head(head, data, found)
     assert result is not None and result.photos == 72
     scores = with_temperature(found.scores, 1 / 3)  # as sure as the head is
-    assert result.temperature == pytest.approx(best_temperature(scores, found.truth), rel=0.01)
+    assert result.temperature == pytest.approx(careful(scores, found.truth), rel=0.01)
     assert result.before == pytest.approx(expected_calibration_error(scores, found.truth), abs=1e-4)
     expected = expected_calibration_error(crossed(scores, found.truth, found.fold), found.truth)
     assert result.after == pytest.approx(expected, abs=1e-4)
@@ -163,6 +175,26 @@ def test_calibrate_head_leaves_scores_that_no_temperature_improves_on_other_fold
     assert same is head and result is not None
     assert result.temperature == 1 != result.fitted and result.photos == 200
     assert result.before == result.after == pytest.approx(expected_calibration_error(scores, truth), abs=1e-4)
+
+
+def test_temperature_spread_is_the_standard_deviation_of_estimates() -> None:
+    """Of 200 samples, and of samples in which each photo is there four times, as in groups."""
+    rng = np.random.default_rng(3)
+    estimates, spreads, grouped = [], [], []
+    for _ in range(200):
+        logits = rng.normal(0, 2, (120, 3))
+        plain = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        truth = np.array([rng.choice(3, p=row) for row in plain])
+        scores = with_temperature(plain.astype(np.float32), 0.5)
+        found = best_temperature(scores, truth)
+        estimates.append(math.log(found))
+        spreads.append(temperature_spread(scores, truth, found))
+        again, groups = np.repeat(scores, 4, axis=0), np.arange(480) // 4
+        grouped.append(
+            temperature_spread(again, np.repeat(truth, 4), best_temperature(again, np.repeat(truth, 4)), groups)
+        )
+    assert np.mean(spreads) == pytest.approx(np.std(estimates), rel=0.2)
+    assert np.mean(grouped) == pytest.approx(np.mean(spreads), rel=0.15)
 
 
 def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
@@ -211,7 +243,7 @@ def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: Trai
     validation = data.plain("validation")
     scores = head.scores(validation.vectors)
     assert result is not None and result.photos == 18
-    assert result.temperature == pytest.approx(best_temperature(scores, validation.classes), rel=0.01)
+    assert result.temperature == pytest.approx(careful(scores, validation.classes), rel=0.01)
     expected = crossed(scores, validation.classes, np.arange(18) % 2)
     assert result.after == pytest.approx(expected_calibration_error(expected, validation.classes), abs=1e-4)
 
