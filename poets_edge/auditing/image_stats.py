@@ -7,7 +7,6 @@ outliers are found from statistics and bottlenecks, without decoding photos agai
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -19,7 +18,7 @@ from PIL import Image
 from poets_edge.core.parallel import run_parallel
 from poets_edge.errors import PhotoError
 from poets_edge.photos.folder import read_contents
-from poets_edge.photos.image import PREPROCESSING, read_photo
+from poets_edge.photos.image import PREPROCESSING, photo_size, read_photo
 from poets_edge.progress import Reporter
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_key
 from poets_edge.training.bottlenecks import HashedPhoto
@@ -108,9 +107,7 @@ def _read_one(photo: HashedPhoto) -> ImageStats | PhotoError:
         data = read_contents(photo.photo)
         if hashlib.sha256(data).digest() != photo.digest:
             return PhotoError(f"{path}: changed while it was read. Run again.")
-        with Image.open(io.BytesIO(data)) as header:
-            width, height = header.size
-        return compute_stats(read_photo(data), width, height)
+        return compute_stats(read_photo(data), *photo_size(data))
     except PhotoError as error:
         return PhotoError(str(error).replace("picture:", f"{path}:", 1))
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,18 @@ from poets_edge.photos.decode_budget import (
     format_of,
     most_megapixels,
 )
+from poets_edge.photos.deep import DEEP_MODES, check_range, to_gray, white_of
 from poets_edge.photos.folder import LARGEST_PHOTO, Photo, read_contents
 from poets_edge.photos.formats import HEADER_BYTES
 from poets_edge.photos.normalization import Normalization
+from poets_edge.photos.png_texts import without_texts
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
 
-PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
+_Result = TypeVar("_Result")
+
+PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
 """Version of everything in this module that determines pixels; part of every cache key."""
 
 # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
@@ -41,7 +45,6 @@ PREPROCESSING = f"poets_edge-1/pillow-{PIL.__version__}"
 # on the input size of a model: a photo is decoded to one image.
 _SMALLEST_DECODE = (448, 448)
 
-_SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I"}
 _LONGEST_SIDE = 100_000
 """Largest width or height in pixels. Resizing a strip of 1 x 17 million pixels would take gigabytes."""
 _LARGE = 1 << 24
@@ -51,8 +54,9 @@ _LARGE = 1 << 24
 def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     """Decode a photo to an upright 8-bit RGB image.
 
-    EXIF orientation is applied, transparency is composited over white, 16-bit gray is scaled to 8 bits, CMYK is
-    converted, and the first frame of an animation is taken. Large JPEGs are decoded at reduced size.
+    EXIF orientation is applied, transparency is composited over white, gray with more bits is scaled by the range of
+    its type (`poets_edge.photos.deep`), CMYK is converted, and the first frame of an animation is taken. Large JPEGs
+    are decoded at reduced size.
 
     Args:
         source: a path, the bytes of a file, an open binary file, or a decoded image.
@@ -64,23 +68,10 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     name = name or _name_of(source)
     try:
         if isinstance(source, Image.Image):
-            return _to_rgb(source)
+            return _to_rgb(source, white_of(source))
         if isinstance(source, (str, Path)):
             source = read_bytes(Path(source), LARGEST_PHOTO)
-        with _open(source) as image:
-            full = image.size
-            if max(full) > _LONGEST_SIDE:
-                raise PhotoError(
-                    f"{name}: {full[0]} x {full[1]} pixels, and no side may have more than {_LONGEST_SIDE}."
-                    " Scale it down first."
-                )
-            image.draft("RGB", _SMALLEST_DECODE)
-            if bytes_needed(image, full) > BUDGET:
-                raise PhotoError(
-                    f"{name}: {full[0] * full[1] / 1e6:.0f} megapixels, and a picture of its kind ({image.format},"
-                    f" {image.mode}) may have {most_megapixels(image, full):.0f}. Scale it down first."
-                )
-            return _to_rgb(_upright(image))
+        return _without_text_limit(lambda file: _decode(file, name), source)
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file.") from None
     except MissingDecoderError as error:
@@ -89,11 +80,52 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
         raise PhotoError(f"{name}: not a picture that can be read.") from None
     except Image.DecompressionBombError:
         raise PhotoError(f"{name}: more than 178 megapixels; make it smaller first.") from None
-    except PhotoError:
-        raise
+    except PhotoError as error:
+        raise (error if str(error).startswith(f"{name}:") else PhotoError(f"{name}: {error}")) from None
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
         detail = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
         raise PhotoError(f"{name}: cannot be decoded ({detail}).") from None
+
+
+def photo_size(contents: bytes) -> tuple[int, int]:
+    """Return (width, height) in a photo file, before it is turned upright. Raises OSError, ValueError: not a photo."""
+
+    def size_of(file: BinaryIO | bytes) -> tuple[int, int]:
+        with _open(file) as image:
+            return (image.width, image.height)
+
+    return _without_text_limit(size_of, contents)
+
+
+def _without_text_limit(read: Callable[[BinaryIO | bytes], _Result], source: BinaryIO | bytes) -> _Result:
+    """Call a function with a photo; if Pillow refuses the size of the texts in a PNG, again without them."""
+    start = 0 if isinstance(source, bytes) else source.tell()
+    try:
+        return read(source)
+    except ValueError as error:
+        if "PngImagePlugin" not in str(error):
+            raise
+        if not isinstance(source, bytes):
+            source.seek(start)
+            source = source.read(LARGEST_PHOTO)
+        return read(without_texts(source))
+
+
+def _decode(source: BinaryIO | bytes, name: str) -> Image.Image:
+    with _open(source) as image:
+        full = image.size
+        if max(full) > _LONGEST_SIDE:
+            raise PhotoError(
+                f"{name}: {full[0]} x {full[1]} pixels, and no side may have more than {_LONGEST_SIDE}."
+                " Scale it down first."
+            )
+        image.draft("RGB", _SMALLEST_DECODE)
+        if bytes_needed(image, full) > BUDGET:
+            raise PhotoError(
+                f"{name}: {full[0] * full[1] / 1e6:.0f} megapixels, and a picture of its kind ({image.format},"
+                f" {image.mode}) may have {most_megapixels(image, full):.0f}. Scale it down first."
+            )
+        return _to_rgb(_upright(image), white_of(image) if image.mode in DEEP_MODES else 0)
 
 
 def _open(source: BinaryIO | bytes) -> Image.Image:
@@ -163,14 +195,22 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if image.getexif().get(ExifTags.Base.Orientation, 1) == 1 else ImageOps.exif_transpose(image)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, white: float) -> Image.Image:
+    """Convert a decoded image to RGB; `white` is the value of white in an image of one of DEEP_MODES."""
     if image.mode == "RGB":
         image.load()
         return image
+    if image.mode in DEEP_MODES:
+        image.load()
+        check_range(image, white)
     if image.width * image.height > _LARGE:
-        return _in_strips(image)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _sixteen_bit_to_grey(image).convert("RGB")
+        return _in_strips(image, white)
+    return _strip_to_rgb(image, white)
+
+
+def _strip_to_rgb(image: Image.Image, white: float) -> Image.Image:
+    if image.mode in DEEP_MODES:
+        return to_gray(image, white).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         background = Image.new("RGBA", rgba.size, "white")
@@ -178,30 +218,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _in_strips(image: Image.Image) -> Image.Image:
+def _in_strips(image: Image.Image, white: float) -> Image.Image:
     """Convert a large image to RGB some rows at a time, to limit the memory of intermediate images."""
     image.load()
-    deep = image.mode in _SIXTEEN_BIT_MODES and _extreme(image) > 255
     whole = Image.new("RGB", image.size)
     rows = max(1, _LARGE // 16 // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(image.height, top + rows)))
         strip.info = image.info
-        whole.paste(_sixteen_bit_to_grey(strip, deep).convert("RGB") if deep else _to_rgb(strip), (0, top))
+        whole.paste(_strip_to_rgb(strip, white), (0, top))
     return whole
-
-
-def _extreme(image: Image.Image) -> float:
-    highest = image.getextrema()[1]
-    return highest[1] if isinstance(highest, tuple) else highest
-
-
-def _sixteen_bit_to_grey(image: Image.Image, deep: bool = False) -> Image.Image:
-    # Pillow's own conversion clips at 255 instead of scaling.
-    values = np.asarray(image).astype(np.int64)
-    if deep or values.max(initial=0) > 255:
-        values = values >> 8
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def _name_of(source: PhotoSource) -> str:

@@ -63,14 +63,6 @@ def test_normaliser_uses_mean_and_deviation_of_each_channel() -> None:
     np.testing.assert_allclose(out, np.array([[[-5, -2, -2], [122.5, 21.6, 2.4]]]), rtol=1e-5)
 
 
-def test_read_photo_scales_16_bits_only_if_they_are_used() -> None:
-    """Some scanners write 8-bit values into 16 bits."""
-    low = np.array([[0, 100, 255]], np.uint16)
-    assert np.asarray(read_photo(Image.fromarray(low)))[0, :, 0].tolist() == [0, 100, 255]
-    high = np.array([[0, 256, 65535]], np.uint16)
-    assert np.asarray(read_photo(Image.fromarray(high)))[0, :, 0].tolist() == [0, 1, 255]
-
-
 def test_read_photo_composites_half_transparency_over_white() -> None:
     image = Image.new("RGBA", (2, 1), (0, 100, 200, 128))
     assert np.asarray(read_photo(image))[0, 0].tolist() == pytest.approx([127, 177, 227], abs=1)

@@ -1,0 +1,89 @@
+"""Tests of gray photos with more than 8 bits, and of PNGs with large texts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos import image as image_module
+from poets_edge.photos.image import photo_size, read_photo
+
+SHADES = np.arange(256).reshape(16, 16)
+
+
+def _file(values: Any, kind: str = "TIFF", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, kind, **options)
+    return file.getvalue()
+
+
+def _gray(data: bytes) -> Any:
+    return np.asarray(read_photo(data))[..., 1].astype(int)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _file((SHADES * 257).astype(np.uint16), "PNG"),
+        _file((SHADES * 257).astype(np.uint16)),
+        _file((SHADES / 255).astype(np.float32)),
+        _file((SHADES * 2**23).astype(np.int32)),
+        _file(np.clip(SHADES / 250 - 0.01, None, 1.01).astype(np.float32)),
+    ],
+)
+@pytest.mark.parametrize("strips", [False, True])
+def test_read_photo_takes_the_range_of_the_type(data: bytes, strips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if strips:
+        monkeypatch.setattr(image_module, "_LARGE", 64)
+    np.testing.assert_allclose(_gray(data), SHADES, atol=3)
+
+
+def test_read_photo_reads_unsigned_32_bits() -> None:
+    signed = _file((SHADES.astype(np.uint32) << 24).view(np.int32))
+    unsigned = signed.replace(b"\x53\x01\x03\x00\x01\x00\x00\x00\x02", b"\x53\x01\x03\x00\x01\x00\x00\x00\x01")
+    assert unsigned != signed, "the tag of the sample format must be there"
+    np.testing.assert_array_equal(_gray(unsigned), SHADES)
+
+
+@pytest.mark.parametrize("highest", [255, 256, 4095])
+def test_read_photo_refuses_16_bits_that_would_be_almost_black(highest: int) -> None:
+    """With 255 and 256 as the highest value, one photo was read with a mean of 127 and the other with 0."""
+    values = (SHADES * highest / 255).astype(np.uint16)
+    for kind in ("PNG", "TIFF"):
+        with pytest.raises(PhotoError, match=f"^picture: almost black: its highest value is {highest}, and 65535 is"):
+            read_photo(_file(values, kind))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: SHADES.astype(np.float32), "float values from 0 to 255, and 0 is black and 1 white"),
+        (lambda: (SHADES / 127.5 - 1).astype(np.float32), "float values from -1 to 1"),
+        (lambda: np.where(SHADES == 7, np.nan, SHADES / 255).astype(np.float32), "NaN"),
+        (lambda: (SHADES / 1e5).astype(np.float32), "almost black: its highest value is 0.00255, and 1 is white"),
+        (lambda: SHADES.astype(np.int32), "almost black: its highest value is 255, and 2147483647 is white"),
+    ],
+)
+def test_read_photo_refuses_values_of_another_range(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(PhotoError, match=said):
+        read_photo(_file(make()))
+
+
+def test_read_photo_reads_a_black_photo_of_16_bits() -> None:
+    assert not _gray(_file(np.zeros((4, 4), np.uint16), "PNG")).any()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("opened", [False, True])
+def test_read_photo_reads_pngs_with_large_texts(zipped: bool, opened: bool) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("prompt", "x" * 3_000_000, zip=zipped)
+    data = _file(SHADES.astype(np.uint8), "PNG", pnginfo=info, icc_profile=bytes(3_000_000))
+    assert (np.asarray(read_photo(io.BytesIO(data) if opened else data))[..., 0] == SHADES).all()
+    assert photo_size(data) == (16, 16)
