@@ -17,7 +17,7 @@ PHOTOS ?= $(or $(wildcard $(SHARED)/data/flower_photos),build/flower_photos)
 SECONDS ?= 300
 BASE ?= dbd5ef9
 REFERENCE ?= build/compare
-.PHONY: help check compare golden fuzz crash-test quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
+.PHONY: help check compare golden fuzz crash-test mutants mutants-changed quickstart test test-pi coverage lint types hooks docs wheel dist benchmark android web clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,8 @@ test-pi: $(INSTALLED) ## run the Raspberry Pi tests alone, under emulation
 
 # The same run as `make test`, measured. What commands do in processes of their own is not counted.
 coverage: $(INSTALLED) ## run the whole suite, and print which branches it has not taken
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-report=json:build/coverage.json --cov-fail-under $(COVERAGE_FLOOR) $(PYTEST_ARGS)
+	$(BIN)/python -m tools.coverage_floors build/coverage.json
 
 fuzz: $(INSTALLED) ## give hostile files to the program, for SECONDS=300
 	$(BIN)/python -m tools.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
@@ -56,7 +57,7 @@ mutants: $(INSTALLED) ## plant faults that tests must notice: PART=3 or MODULE=d
 
 # A survivor may be equivalent to the source, so this reports and does not fail.
 mutants-changed: $(INSTALLED) ## plant a sample of faults in lines that the last 25 commits changed
-	$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 180 --jobs 2
+	-$(BIN)/python -m tools.mutants --changed $(or $(SINCE),HEAD~25) --seconds 180 --jobs 2
 
 # The outputs of BASE are kept in REFERENCE, so that only the working tree runs again.
 compare: $(INSTALLED) ## run every command with BASE=dbd5ef9 and the working tree, and compare what they write

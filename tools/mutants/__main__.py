@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description="Plant faults that tests must notice.")
     parser.add_argument("--part", type=int, choices=range(1, len(PARTS) + 1), help="run the modules of one part")
     parser.add_argument("--module", action="append", choices=list(MODULES), metavar="PATH", help="run one module")
+    parser.add_argument("--survivors", action="store_true", help="run only mutants that survived the last time")
     parser.add_argument("--line", metavar="TEXT", help="run only mutants of source lines that contain TEXT")
     parser.add_argument("--changed", metavar="BASE", help="run a sample of the mutants in lines changed since BASE")
     parser.add_argument("--most", type=int, default=60, metavar="N", help="mutants of that sample [default: 60]")
@@ -38,15 +39,19 @@ def main() -> None:
     else:
         parts = [PARTS[given.part - 1]] if given.part else PARTS
         modules = given.module or [module for part in parts for module in part]
-        todo = [module for module in modules if given.again or given.line or load(module, fresh=True) is None]
+        partly = given.survivors or given.line
+        todo = [module for module in modules if given.again or partly or load(module, fresh=True) is None]
         # Each in a process of its own: what one module's tests have imported does not change the next one's.
         for module in todo:
-            if len(modules) == 1:
+            if len(modules) == 1 and given.survivors:
+                _run_survivors(module, stop_at, given.jobs)
+            elif len(modules) == 1:
                 _run_module(module, stop_at, given.jobs, given.line)
             elif time.monotonic() < stop_at:
                 left = f"{stop_at - time.monotonic():.0f}"
                 command = [sys.executable, "-m", "tools.mutants", "--module", module, "--seconds", left]
-                subprocess.run([*command, "--jobs", str(given.jobs), "--again"], cwd=ROOT, check=False)
+                command += ["--jobs", str(given.jobs), "--survivors" if given.survivors else "--again"]
+                subprocess.run(command, cwd=ROOT, check=False)
 
 
 def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> None:
@@ -60,6 +65,17 @@ def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> Non
         save(module, results)
     elif line is None:
         print(f"{module}: {len(all_mutants) - len(results)} mutants not run; nothing is kept", file=sys.stderr)
+
+
+def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
+    """Run the mutants of a module that survived the last time, and keep the results with the others."""
+    last = {(result.before, result.after): result for result in load(module, fresh=False) or ()}
+    alive = {key for key, result in last.items() if not result.killed}
+    all_mutants = mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))
+    results = _run(module, [one for one in all_mutants if (one.before, one.after) in alive], stop_at, jobs)
+    last |= {(result.before, result.after): result for result in results}
+    print(f"{module}: {sum(result.killed for result in results)} of {len(alive)} survivors killed", flush=True)
+    save(module, last.values())
 
 
 def _run_changed(base: str, most: int, stop_at: float, jobs: int) -> None:

@@ -28,6 +28,12 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         """what = f"{'loses' if self.gain <= 0 else 'gains'} {points} points" if float(points) else "no change\"""",
         "a gain of 0 is described as no change",
     ),
+    Equivalent(
+        "sweep/trend.py",
+        "return _mean(after) < _mean(before) and after[0].compare(before[-1]).could_be_chance",
+        "return _mean(after) <= _mean(before) and after[0].compare(before[-1]).could_be_chance",
+        "pools of equal means have that mean together, and are pooled anyway once a later point falls below them",
+    ),
 )
 
 

@@ -65,7 +65,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "bench/measurement.py": ("bench/test_measurement.py",),
         "sweep/architecture_result.py": ("sweep/test_architecture_result.py",),
         "sweep/budget.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
-        "sweep/choice.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
+        "sweep/choice.py": ("sweep/test_choice_reasons.py", "sweep/test_choice_rules.py", "sweep/test_points.py"),
         "sweep/points.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
         "sweep/trend.py": ("sweep/test_choice_rules.py", "sweep/test_points.py"),
     },

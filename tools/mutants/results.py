@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from tools.mutants.equivalents import equivalent
 from tools.mutants.modules import MODULES
@@ -72,7 +76,8 @@ def report() -> str:
         same = [(result, entry) for result, entry in known if entry]
         total, killed, equivalents = total + len(results), killed + len(results) - len(alive), equivalents + len(same)
         share = f"{100 * (len(results) - len(alive)) / max(1, len(results) - len(same)):.0f} %"
-        rows.append(f"| `{module}` | {len(results)} | {len(results) - len(alive)} | {len(same)} | {share} |")
+        age = "" if load(module, fresh=True) is not None else " (changed since)"
+        rows.append(f"| `{module}`{age} | {len(results)} | {len(results) - len(alive)} | {len(same)} | {share} |")
         reviewed += [f"| `{module}` | `{r.before}` | `{r.after}` | {e.reason} |" for r, e in same if e]
         open_ones += [f"| `{module}:{r.line}` | `{r.before}` | `{r.after}` | {r.outcome} |" for r, e in known if not e]
     percent = 100 * killed / max(1, total - equivalents)
@@ -83,7 +88,10 @@ def report() -> str:
             "`make mutants` plants one fault at a time in the modules of `tools/mutants/modules.py` (mathematics and",
             "guards) and runs the test files that belong to the module. Operators of cosmic-ray make the faults, and",
             "three of `tools/mutants/operators.py`: skip a check, remove a statement, add one to a number. A mutant is",
-            "killed when a test fails.",
+            "killed when a test fails. Modules marked as changed were run before their last change, or that of their",
+            "tests: `make mutants` runs them again.",
+            "",
+            _origin(),
             "",
             f"**{killed} of {total} mutants killed; {equivalents} are equivalent; {percent:.1f} % of the others.**",
             "",
@@ -97,8 +105,18 @@ def report() -> str:
     )
 
 
+def _origin() -> str:
+    """Return command, commit, date and machine, as every page of results has them."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
+    status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
+    machine = f"{os.cpu_count()}-core {platform.machine()} machine, Python {platform.python_version()}"
+    changes = " and changes" if status else ""
+    return f"`python -m tools.mutants`, commit {commit.strip()}{changes}, {date.today().isoformat()}, {machine}"
+
+
 def _table(title: str, columns: tuple[str, ...], rows: list[str]) -> list[str]:
     if not rows:
         return []
     rows = [row.replace("||", "\\|\\|") for row in rows]
-    return ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]
+    return ["", f"**{title}**", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows]

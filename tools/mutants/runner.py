@@ -111,7 +111,7 @@ class ForkingRunner:
             scratch = Path(tempfile.mkdtemp(prefix="mutant-"))
             work = partial(_run, swap, mutant, [items[test] for test in tests], scratch)
             process = _fork(work, scratch, limit)
-            running[process] = mutant, scratch, time.monotonic() + 60 + 10 * limit
+            running[process] = mutant, scratch, time.monotonic() + 30 + 3 * limit
         while running:
             self._collect(running)
         return True

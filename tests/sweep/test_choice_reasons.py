@@ -1,0 +1,145 @@
+"""Tests of the reasons that a choice gives, word by word, and of its tie-breaking rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.choice import choose, fastest, figures, not_worse_in_cross_validation
+from poets_edge.sweep.points import GridPoint
+from tests.sweep.test_points import point
+
+SLIM, WIDE = "mobilenet_0.25_128", "mobilenet_0.50_160"
+NOISY = (0.8, 1.28, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(980_400, "86.0 % in 3.14 ms, 0.98 MB"), (20_000_000_000, "86.0 % in 3.14 ms, 20000.00 MB")]
+)
+def test_figures_give_accuracy_latency_and_size(size: int, text: str) -> None:
+    assert figures(replace(point(SLIM, 3.14, range(14)), size=size)) == text
+
+
+BEST = point(WIDE, 2.0, range(5), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("others", "budget", "reason"),
+    [
+        ([], Budget(), "the only point."),
+        ([], Budget(latency=9), "the only point with at most 9 ms."),
+        ([point(SLIM, 1.0, range(40))], Budget(), "the most accurate of all 2 points."),
+        ([point(SLIM, 1.0, range(40))], Budget(latency=9), "the most accurate of the 2 points with at most 9 ms."),
+        (
+            [point(SLIM, 3.0, range(6))],
+            Budget(),
+            "the most accurate of all 2 points, and no other that may be as accurate is faster.",
+        ),
+        (
+            [point(SLIM, 3.0, range(6)), point(SLIM, 4.0, range(7))],
+            Budget(),
+            "the most accurate of all 3 points, and no other that may be as accurate is faster.",
+        ),
+        (
+            [point(SLIM, 1.99, range(40))],
+            Budget(accuracy=0.9),
+            "the only point with at least 90 % accuracy.",
+        ),
+        (
+            [point(SLIM, 3.0, range(6))],
+            Budget(accuracy=0.9),
+            "the fastest of the 2 points with at least 90 % accuracy.",
+        ),
+    ],
+)
+def test_choose_states_the_rank_of_the_chosen_point(others: list[GridPoint], budget: Budget, reason: str) -> None:
+    choice = choose([*others, BEST], budget)
+    assert choice.point == BEST
+    assert choice.reason == f"{WIDE} int8: 95.0 % in 2.00 ms, 2.00 MB, {reason}"
+
+
+def test_choose_states_that_the_most_accurate_point_is_the_smaller_of_equally_fast_ones() -> None:
+    quick = point(SLIM, 4.0, range(3), 3.0, NOISY)
+    small = point(WIDE, 4.1, range(2), 1.0, NOISY)
+    assert choose((quick, small), Budget()).reason.endswith(
+        f"is faster (as fast as {SLIM} int8 as far as was measured, and a smaller file)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("best_ms", "megabytes", "gain"),
+    [
+        (6.0, 1.0, "it is 1.5 times as fast"),
+        (4.6, 1.0, "it is 1.1 times as fast"),
+        (4.4, 1.0, "it is 1.10 times as fast"),
+        (4.2, 1.0, "it is 1.05 times as fast"),
+        (4.04, 1.0, "as far as was measured it is as fast, with a file of 1.00 MB"),
+        (4.04, 2.0, "it is 1.01 times as fast"),
+        (4.04, 2.05, "it is 1.01 times as fast"),
+    ],
+)
+def test_choose_states_the_gain_over_the_most_accurate_point(best_ms: float, megabytes: float, gain: str) -> None:
+    best, chosen = point(WIDE, best_ms, range(5), 2.0), point(SLIM, 4.0, range(5, 12), megabytes)
+    choice = choose((best, chosen), Budget())
+    assert choice.point == chosen
+    assert choice.reason == (
+        f"{SLIM} int8: 93.0 % in 4.00 ms, {megabytes:.2f} MB. The most accurate point is {WIDE} int8"
+        f" (95.0 % in {best_ms:.2f} ms, 2.00 MB), but of 100 photos this one gets 7 wrong that it gets right, and 5 the"
+        f" other way round, which could be chance; and {gain}."
+    )
+
+
+def test_choose_counts_photos_of_repeated_evaluations() -> None:
+    best = replace(point(WIDE, 6.0, range(0)), correct=(4, 4, 3, 0), repeats=4)
+    chosen = replace(point(SLIM, 4.0, range(0)), correct=(4, 3, 1, 1), repeats=4)
+    reason = choose((best, chosen), Budget()).reason
+    assert "of 4 photos this one gets 2 wrong more often and 1 right more often" in reason
+
+
+@pytest.mark.parametrize(
+    ("budget", "misses"),
+    [
+        (Budget(latency=1), "it takes 2.00 ms"),
+        (Budget(size=1e6), "it has 20000.00 MB"),
+        (Budget(accuracy=0.99), "it reaches 95.0 %"),
+        (Budget(1, 1e6, 0.99), "it takes 2.00 ms and it has 20000.00 MB and it reaches 95.0 %"),
+    ],
+)
+def test_choose_states_what_the_nearest_point_misses(budget: Budget, misses: str) -> None:
+    choice = choose((replace(BEST, size=20_000_000_000),), budget)
+    assert choice.point is None
+    assert choice.reason == f"none of the 1 points has {budget}. Nearest comes {WIDE} int8: {misses}."
+
+
+def test_fastest_includes_a_file_five_percent_larger() -> None:
+    small, large = (point(SLIM, ms, range(0), processes=NOISY) for ms in (4.2, 4.0))
+    limits = [replace(large, size=size) for size in (1_050_000, 1_050_001, 2_000_000)]
+    assert [fastest((replace(small, size=1_000_000), one)) == one for one in limits] == [True, False, False]
+
+
+def validated(name: str, milliseconds: float, wrong: int, wrong_in_validation: int) -> GridPoint:
+    """Return a point with a test set of 100 photos and cross-validation on 50."""
+    answers = tuple(int(photo >= wrong_in_validation) for photo in range(50))
+    return replace(point(name, milliseconds, range(wrong)), cross_validated=answers)
+
+
+def test_choose_states_that_cross_validation_decided() -> None:
+    fast, accurate, between = validated(SLIM, 1.0, 6, 20), validated(WIDE, 2.0, 5, 1), validated(WIDE, 3.0, 7, 2)
+    choice = choose((fast, accurate, between), Budget())
+    assert choice.point == accurate
+    assert choice.reason.endswith(
+        " The 100 photos of the test set cannot tell 3 points apart; cross-validation within the 50 training and"
+        " validation photos decided between them and ruled out 1."
+    )
+    assert "cross-validation" not in choose((accurate, between), Budget()).reason
+
+
+def test_not_worse_in_cross_validation_compares_with_the_best_there_and_the_faster_of_equals() -> None:
+    slow, fast = validated(SLIM, 3.0, 5, 4), validated(WIDE, 2.0, 5, 4)
+    assert not_worse_in_cross_validation((slow, fast)) == [slow, fast]
+    worse = validated(SLIM, 1.0, 5, 10)
+    assert not_worse_in_cross_validation((worse, slow)) == [slow], "six photos worse and none better"
+    nearly = validated(SLIM, 1.0, 5, 9)
+    assert not_worse_in_cross_validation((nearly, slow)) == [nearly, slow]

@@ -1,0 +1,63 @@
+"""Print the branches that the suite takes in each package, and fail below a package's floor.
+
+    python -m tools.coverage_floors build/coverage.json
+
+The file is what `coverage json` writes. A branch is counted where it is taken in the process that is measured: code
+that commands run in processes of their own needs tests of its functions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TARGET = 90
+"""Percent of branches that each package of FLOORS should reach."""
+FLOORS: Mapping[str, int] = {"tflite": 90, "device": 69, "quantize": 75, "training": 61, "bench": 35}
+"""Percent of branches below which a package fails: what its fast tests, and a few others, take by themselves."""
+
+
+def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return (branches taken, branches) of each package of poets_edge, by name.
+
+    Args:
+        report: content of a file of `coverage json`, with branches.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for name, file in report["files"].items():
+        parts = Path(name).parts
+        if "poets_edge" not in parts:
+            continue
+        package = parts[parts.index("poets_edge") + 1].removesuffix(".py")
+        taken, branches = found.get(package, (0, 0))
+        summary = file["summary"]
+        found[package] = taken + summary["covered_branches"], branches + summary["num_branches"]
+    return found
+
+
+def below_floor(found: Mapping[str, tuple[int, int]], floors: Mapping[str, int] = FLOORS) -> list[str]:
+    """Return the packages that take fewer branches than their floor, or are missing."""
+    return [
+        package
+        for package, floor in floors.items()
+        if package not in found or 100 * found[package][0] < floor * found[package][1]
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.coverage_floors")
+    parser.add_argument("report", type=Path, help="file of `coverage json`")
+    found = branch_coverage(json.loads(parser.parse_args().report.read_text(encoding="utf-8")))
+    for package, (taken, branches) in sorted(found.items()):
+        floor = f"floor {FLOORS[package]} %, target {TARGET} %" if package in FLOORS else ""
+        print(f"{package:10} {taken:5} of {branches:5} branches  {100 * taken / max(1, branches):5.1f} %  {floor}")
+    if failing := below_floor(found):
+        sys.exit(f"Below their floor of branches: {', '.join(failing)}. Add tests that check what is not taken.")
+
+
+if __name__ == "__main__":
+    main()
