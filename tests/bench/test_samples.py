@@ -33,6 +33,24 @@ def test_describe_agrees_with_numpy(samples: list[float]) -> None:
     assert (found.minimum, found.maximum, found.count) == (min(samples), max(samples), len(samples))
 
 
+@given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=50))
+def test_describe_spread_is_the_interquartile_range_over_the_median(samples: list[float]) -> None:
+    low, middle, high = np.percentile(samples, [25, 50, 75])
+    assert describe(samples).spread == pytest.approx((high - low) / middle)
+
+
+def test_describe_of_zeros_has_no_spread() -> None:
+    assert describe([0.0, 0.0, 0.0, 1.0]).to_json() == {
+        "count": 4,
+        "minimum": 0.0,
+        "median": 0.0,
+        "p90": pytest.approx(0.7),
+        "p99": pytest.approx(0.97),
+        "maximum": 1.0,
+        "spread": 0.0,
+    }
+
+
 def test_describe_includes_outliers() -> None:
     assert describe([1.0] * 99 + [1000.0]).maximum == 1000.0
 
@@ -56,6 +74,34 @@ def test_warm_up_ends_when_times_have_settled() -> None:
     calls, steady = warm_up(clock.call, clock.read, longest=60)
     assert steady
     assert calls > 60
+
+
+@pytest.mark.parametrize(
+    ("windows", "calls"),
+    [
+        ([1.0, 1.0], 20),
+        ([1.0, 1.029, 5.0], 20),
+        ([1.0, 0.971, 5.0], 20),
+        ([1.0, 1.031, 1.031], 30),
+        ([1.0, 0.969, 0.969], 30),
+        ([1.0, 2.0, 1.0, 1.0], 40),  # successive windows are compared
+    ],
+)
+def test_warm_up_compares_medians_of_windows_of_ten_calls(windows: list[float], calls: int) -> None:
+    clock = Clock([duration for duration in windows for _ in range(10)])
+    assert warm_up(clock.call, clock.read, longest=1000) == (calls, True)
+
+
+def test_warm_up_ignores_single_slow_calls() -> None:
+    clock = Clock([9.0, 9.0, 9.0, *[1.0] * 7, *[1.0] * 6, 9.0, 9.0, 9.0, 9.0])
+    assert warm_up(clock.call, clock.read, longest=1000) == (20, True)
+
+
+def test_warm_up_ends_after_the_call_that_exceeds_the_limit() -> None:
+    clock = Clock([1.0])
+    assert warm_up(clock.call, clock.read, longest=5) == (6, False)
+    clock = Clock([1.0])
+    assert warm_up(clock.call, clock.read, longest=19) == (20, True)
 
 
 def test_warm_up_stops_at_its_time_limit() -> None:

@@ -40,8 +40,8 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "training/distort.py": ("training/test_tuning.py",),
     },
     {
-        "training/fine_tuning/schedule.py": ("training/test_tuning.py",),
-        "training/fine_tuning/options.py": ("training/test_tuning.py", "sweep/test_options.py"),
+        "training/fine_tuning/schedule.py": ("training/test_schedule.py",),
+        "training/fine_tuning/options.py": ("training/test_schedule.py", "training/test_tuning.py"),
         "training/fine_tuning/activations.py": ("training/test_tuning.py", "training/test_cache_keys.py"),
         "training/fine_tuning/checkpoint.py": ("training/test_tuning.py", "core/test_json_files.py"),
         "training/fine_tuning/tail.py": ("training/test_tuning.py",),
