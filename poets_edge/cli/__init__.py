@@ -22,8 +22,8 @@ from poets_edge.errors import PoetsEdgeError
 
 _SECTIONS = {
     "Train": {
-        "train": "Retrain a MobileNet on a folder of photos.",
-        "grid": "Retrain and measure every MobileNet, and recommend one.",
+        "train": "Retrain a network on a folder of photos.",
+        "grid": "Retrain and measure every network, and recommend one.",
         "runs": "List training runs, or compare two of them.",
     },
     "Export": {

@@ -1,4 +1,4 @@
-"""`poets-edge grid`: retrain and measure every MobileNet, and recommend one."""
+"""`poets-edge grid`: retrain and measure every network, and recommend one."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Retrain, export and measure every MobileNet on your photos and this device, and recommend one.
+    """Retrain, export and measure every network on your photos and this device, and recommend one.
 
     Writes a table, a chart (PNG and SVG) and a report (HTML). The same command resumes a run that was stopped. Latency
     differs between machines: measure it on the device that will run the model, with --on or --latency.

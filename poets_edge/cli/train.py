@@ -32,7 +32,9 @@ from poets_edge.cli.options import (
 from poets_edge.cli.terminal import Terminal, accuracy_text, give, open_page, table
 from poets_edge.core.paths import GRAPH
 from poets_edge.core.wording import percent
-from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
+from poets_edge.errors import UsageError
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, RECOMMENDED
 from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.split import SplitConfig
 from poets_edge.training.distort import DEFAULT_VARIANTS, Distortions
@@ -68,20 +70,28 @@ _SPLIT = _DEFAULT.percentages
 @option("--strict", is_flag=True, section=PHOTOS_SECTION, help="Stop at an unreadable photo.")
 @percentage_options(_SPLIT)
 @option(
+    "--network",
+    type=click.Choice(list(RECOMMENDED)),
+    metavar="NAME",
+    section=NETWORK_SECTION,
+    help="Architecture: small, balanced or accurate.",
+    show_default=False,
+)
+@option(
     "--architecture",
-    default=DEFAULT_ARCHITECTURE,
     metavar="NAME",
     section=NETWORK_SECTION,
     help="mobilenet_<0.25|0.50|0.75|1.0>_<128|160|192|224>, efficientnet_lite<0_160|0_192|0_224|2_260>"
     " or inception_v3.",
+    show_default=DEFAULT_ARCHITECTURE,
 )
 @option(
     "--weights",
     default=_DEFAULT.weights,
     metavar="NAME|FILE",
     section=NETWORK_SECTION,
-    help="imagenet (Google's, downloaded once), embedded (included, mobilenet_0.25_128 only, less accurate), or a .h5,"
-    " .npz, .tgz, .pb or .pth file.",
+    help="imagenet (Google's, downloaded once), embedded (included, mobilenet_0.25_128 only, less accurate), or a"
+    " file.",
 )
 @option(
     "--fine-tune",
@@ -91,7 +101,14 @@ _SPLIT = _DEFAULT.percentages
     section=NETWORK_SECTION,
     help="Also train the last N blocks, such as 3: more accurate, takes minutes.",
 )
-@option("--fine-tune-epochs", type=int, section=NETWORK_SECTION, help="Epochs of fine-tuning.", show_default="60 or 30")
+@option(
+    "--fine-tune-epochs",
+    type=int,
+    section=NETWORK_SECTION,
+    advanced=True,
+    help="Epochs of fine-tuning.",
+    show_default="60 or 30",
+)
 @option(
     "--fine-tune-folds",
     type=int,
@@ -242,7 +259,8 @@ _SPLIT = _DEFAULT.percentages
 def command(
     folders: tuple[Path, ...],
     image_dir: Path | None,
-    architecture: str,
+    network: str | None,
+    architecture: str | None,
     weights: str,
     output_graph: Path,
     output_labels: Path,
@@ -287,7 +305,7 @@ def command(
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Retrain the last layer of a MobileNet on a folder of photos.
+    """Retrain the last layer of an ImageNet network on a folder of photos.
 
     Photos are split into training, validation and test sets by a hash of their names. The network's features of each
     photo, its bottleneck, are computed once and cached.
@@ -296,7 +314,7 @@ def command(
 
     options = TrainOptions(
         image_dir=one_folder(folders, image_dir, zip_encoding),
-        architecture=find_architecture(architecture),
+        architecture=_architecture(network, architecture),
         weights=weights,
         output_graph=output_graph,
         output_labels=output_labels,
@@ -358,6 +376,15 @@ def command(
     )
     named = "" if result.graph == GRAPH else f" {result.graph}"
     click.echo(f"next    poets-edge export{named} --quantize int8")
+
+
+def _architecture(network: str | None, name: str | None) -> Architecture:
+    """Return the architecture that is named, or recommended. Raises UsageError for two that differ."""
+    recommended = find_architecture(RECOMMENDED[network]) if network else None
+    chosen = find_architecture(name) if name else None
+    if recommended and chosen and recommended != chosen:
+        raise UsageError(f"`network` {network} is {recommended.name}, and `architecture` is {chosen.name}: give one.")
+    return chosen or recommended or find_architecture(DEFAULT_ARCHITECTURE)
 
 
 def _recall(result: TrainResult) -> str:

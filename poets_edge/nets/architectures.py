@@ -17,6 +17,13 @@ from poets_edge.nets.inception_v3 import INCEPTION_V3
 from poets_edge.nets.mobilenet_v1 import MOBILENET_V1
 
 DEFAULT_ARCHITECTURE = "mobilenet_0.50_224"
+RECOMMENDED = {
+    "small": "mobilenet_0.25_224",
+    "balanced": DEFAULT_ARCHITECTURE,
+    "accurate": "efficientnet_lite0_224",
+}
+"""Architectures for those who do not compare them: as int8 about 0.3, 1 and 4 MB, and 84, 86 and 89 % of flower photos
+(`benchmarks/results/efficientnet_lite.md`)."""
 
 FAMILIES: tuple[Family, ...] = (MOBILENET_V1, EFFICIENTNET_LITE, INCEPTION_V3)
 

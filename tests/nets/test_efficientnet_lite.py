@@ -30,9 +30,10 @@ from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.write_model import write_float_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
-from tests import pytorch_files, yardstick
+from tests import yardstick
 from tests.conftest import poets_edge
 from tests.needs import need_module
+from tools.fuzz import pytorch
 
 Array = npt.NDArray[Any]
 SMALL = architecture("efficientnet_lite0_128")
@@ -141,7 +142,7 @@ def random_weights(entry: Architecture) -> bytes:
             for part, low, high in (("weight", 0.8, 1.2), ("running_var", 0.5, 1.5), ("bias", -0.1, 0.5)):
                 arrays[f"{norm}.{part}"] = rng.uniform(low, high, layer.outputs)
             arrays[f"{norm}.running_mean"] = rng.normal(0, 0.1, layer.outputs)
-    return pytorch_files.weights(arrays)
+    return pytorch.weights(arrays)
 
 
 def pictures(entry: Architecture, count: int) -> Array:
@@ -194,7 +195,7 @@ def test_read_backbone_refuses_unsuitable_weights(change: Any, said: str, tmp_pa
     path.write_bytes(random_weights(SMALL))
     arrays = {name: array.copy() for name, array in tensors_of(path).items()}
     change(arrays)
-    path.write_bytes(pytorch_files.weights(arrays))
+    path.write_bytes(pytorch.weights(arrays))
     with pytest.raises(WeightsError, match=said) as caught:
         read_backbone(SMALL, find_weights(SMALL, tmp_path, str(path)))
     assert "weights.pth" in str(caught.value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poets_edge.nets.pytorch_file import PytorchFileError, read_pytorch_file
-from tests import pytorch_files as files
+from tools.fuzz import pytorch as files
 
 VALUES = np.arange(24, dtype=np.float32)
 BEGINNING = files.MAGIC + files.VERSION + files.machine() + b"\x80\x02"

@@ -11,10 +11,11 @@ from poets_edge.demo.draw import draw_photo
 from poets_edge.errors import UsageError
 from poets_edge.nets import architectures
 from poets_edge.nets.architecture import Architecture
-from poets_edge.nets.architectures import architecture, known_architectures
+from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE, RECOMMENDED, architecture, known_architectures
 from poets_edge.nets.read_weights import read_backbone
 from poets_edge.nets.weights import find_weights
 from poets_edge.sweep.chart import _series, _styles
+from poets_edge.training.fine_tuning.tail import check_blocks
 from tests import yardstick
 from tests.conftest import Ran, poets_edge
 from tests.nets.mobilenet_v2 import MOBILENET_V2
@@ -103,3 +104,34 @@ def test_every_published_figure_names_its_source() -> None:
     for entry in known_architectures():
         assert entry.published is None or entry.published.source
     assert architecture("efficientnet_lite0_160").published is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--network", "accurate", "--weights", "w.h5"), "a .pth file for efficientnet_lite0_224"),
+        (("--network", "small", "--weights", "w.pth"), ".pb file for mobilenet_0.25_224"),
+        (("--network", "small", "--architecture", "inception_v3"), "mobilenet_0.25_224"),
+        (("--network", "large"), "small"),
+    ],
+)
+def test_network_names_a_recommended_architecture(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    for label in ("daisy", "roses"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(12):
+            (tmp_path / f"photos/{label}/{number}.jpg").write_bytes(draw_photo(label, number))
+    poets_edge("train", "photos", *flags, cwd=tmp_path).failed(said)
+
+
+def test_recommended_architectures_are_known_and_ordered_by_cost() -> None:
+    costs = [architecture(RECOMMENDED[network]).mmacs for network in ("small", "balanced", "accurate")]
+    assert costs == sorted(costs) and RECOMMENDED["balanced"] == DEFAULT_ARCHITECTURE
+
+
+def test_architectures_with_blocks_have_defaults_of_fine_tuning() -> None:
+    for entry in known_architectures():
+        if entry.tuning is None:
+            with pytest.raises(UsageError, match="no chain of blocks"):
+                check_blocks(entry.layers(), 1, entry.name)
+        else:
+            check_blocks(entry.layers(), 3, entry.name)

@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from tests.decoy import Decoy
-from tools.fuzz import archives, devices, graphs, models, options, photos, records, web
+from tools.fuzz import archives, devices, graphs, models, options, photos, pytorch, records, web
 from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
@@ -122,8 +122,8 @@ def _weights(seeds: Path, work: Path, rng: Random) -> Case:
     from poets_edge.nets.weights import EMBEDDED_FILE
 
     genuine = EMBEDDED_FILE.read_bytes()
-    kind = rng.randrange(5)
-    file = work / f"weights.{('npz', 'npz', 'npz', 'tgz', 'h5')[kind]}"
+    kind = rng.randrange(6)
+    file = work / f"weights.{('npz', 'npz', 'npz', 'tgz', 'h5', 'pth')[kind]}"
     if kind == 0:
         content = records.break_bytes(genuine, rng)
     elif kind == 1:
@@ -132,10 +132,13 @@ def _weights(seeds: Path, work: Path, rng: Random) -> Case:
         content = _bomb(rng)
     elif kind == 3:
         content = _archive(rng)
+    elif kind == 5:
+        content = pytorch.mutate(rng)
     else:
         content = b"\x89HDF\r\n\x1a\n" + rng.randbytes(rng.randrange(4000))
     file.write_bytes(content)
-    flags = ["--architecture", "mobilenet_0.25_128", "--how_many_training_steps", "1", "--quiet", "--folds", "0"]
+    architecture = "efficientnet_lite0_128" if kind == 5 else "mobilenet_0.25_128"
+    flags = ["--architecture", architecture, "--how_many_training_steps", "1", "--quiet", "--folds", "0"]
     return ["train", "folder", "--weights", str(file), *flags], [file]
 
 

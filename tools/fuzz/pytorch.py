@@ -1,13 +1,16 @@
-"""Writing of PyTorch's weights files, valid and invalid ones, without PyTorch."""
+"""PyTorch's weights files, valid and invalid ones, written without PyTorch; tests use them too."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tools.fuzz.records import break_bytes
 
 Array = npt.NDArray[Any]
 
@@ -71,3 +74,23 @@ def weights(arrays: Mapping[str, Array]) -> bytes:
         tensors[key] = tensor(key, stored.size, 0, array.shape, strides)
         storages[key] = stored
     return file(tensors, storages)
+
+
+def mutate(rng: Random) -> bytes:
+    """Return a file with wrong views, names or bytes."""
+    values = np.arange(864, dtype=np.float32)
+    view = {"count": 864, "offset": 0, "shape": (32, 3, 3, 3), "strides": (1, 32, 288, 96)}
+    action = rng.randrange(6)
+    numbers = (-1, 0, 7, 863, 1 << 31, 1 << 62, (1 << 63) + 1)
+    if action == 0:
+        view["count"] = rng.choice(numbers)
+    elif action == 1:
+        view["offset"] = rng.choice(numbers)
+    elif action in (2, 3):
+        lengths = list(view[("shape", "strides")[action - 2]])  # type: ignore[call-overload]
+        lengths[rng.randrange(4)] = rng.choice(numbers)
+        view[("shape", "strides")[action - 2]] = tuple(lengths)
+    function = rng.choice((FUNCTION, FUNCTION, ("os", "system"), ("builtins", "eval")))
+    operations = tensor("0", function=function, **view)  # type: ignore[arg-type]
+    content = file({"_conv_stem.weight": operations}, {"0": values})
+    return break_bytes(content, rng) if action > 3 else content
