@@ -136,8 +136,8 @@ def test_check_refuses_a_reshape_whose_product_exceeds_32_bits() -> None:
     ("operator", "inputs", "message"),
     [
         ("RESHAPE", [Tensor(), Tensor((2,), values=np.array([1, 90], np.float32))], "input 1 is not int32"),
-        ("TRANSPOSE", [Tensor(), Tensor((4,), "INT32")], "should be constant"),
-        ("PAD", [Tensor(), Tensor((4, 2), "INT32")], "should be constant"),
+        ("TRANSPOSE", [Tensor(), Tensor((4,), "INT32")], "depends on the photo"),
+        ("PAD", [Tensor(), Tensor((4, 2), "INT32")], "depends on the photo"),
         ("PAD", [Tensor()], "1 inputs and 1 outputs"),
         ("MEAN", [Tensor(), integers(1, 2)], "no options"),
         ("SQUEEZE", [Tensor()], "no options"),

@@ -169,7 +169,7 @@ def test_read_model_refuses_archives_that_expand_too_much(tmp_path: Path, photo:
     [
         ("edgetpu-custom-op", "compiled for a Coral Edge TPU"),
         ("TFLite_Detection_PostProcess", "an object detector"),
-        ("SomethingElse", "no image classifier: it holds the operator SomethingElse"),
+        ("SomethingElse", "not supported here: the operator SomethingElse"),
     ],
 )
 def test_verify_names_other_kinds_of_networks_by_operator(
@@ -190,8 +190,6 @@ def test_verify_names_other_kinds_of_networks_by_operator(
 def test_verify_names_other_kinds_of_networks_by_output_shape(
     shape: tuple[int, ...], tmp_path: Path, photo: Path
 ) -> None:
-    """These networks have operators that classifiers do not have."""
-
     def maps(tree: Any) -> None:
         tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]].shape = list(shape)
         code = tree.operatorCodes[-1]

@@ -18,7 +18,7 @@ from poets_edge.core.paths import cache_folder
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 """Import names of the interpreter packages, in order of preference."""
 
-_RULES = 3
+_RULES = 4
 """Version of the verification rules. Increase it when they change, so that models are verified again."""
 
 

@@ -15,14 +15,23 @@ import numpy as np
 
 from poets_edge.tflite.verify import shapes
 from poets_edge.tflite.verify.answers import other_answer
+from poets_edge.tflite.verify.catalog import RULES, WAYS_OUT, Rule
+from poets_edge.tflite.verify.folding import Integers, fold
+from poets_edge.tflite.verify.operators import operator_name, operator_number
 from poets_edge.tflite.verify.schema import OPTIONS
-from poets_edge.tflite.verify.shapes import Call, Infer
-from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
-
-FLOAT32, FLOAT16, INT32, UINT8, INT64, INT8 = 0, 1, 2, 3, 4, 9
-_DTYPES = {FLOAT32: "<f4", FLOAT16: "<f2", INT32: "<i4", UINT8: "<u1", INT64: "<i8", INT8: "<i1"}
-_ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
-_DATA = (FLOAT32, INT8, UINT8)
+from poets_edge.tflite.verify.shapes import Call, Shape
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, UnsupportedError
+from poets_edge.tflite.verify.types import (
+    DTYPES,
+    FLOAT16,
+    FLOAT32,
+    INT32,
+    INTEGERS,
+    TYPE_NAMES,
+    WEIGHT_TYPES,
+    ZERO_POINTS,
+    types_fit,
+)
 
 MAX_BYTES = 700 << 20
 """Maximum memory of constants, computed tensors and the interpreter's copies, in bytes. Inception V3 needs 350 MB."""
@@ -32,72 +41,13 @@ _MAX_LENGTH = 1 << 20
 _MAX_RANK = 6
 _SCALES = (1e-20, 1e20)
 _ACTIVATIONS = (0, 1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Constraints on the use of an operator.
-
-    Attributes:
-        name: name in TensorFlow Lite's `BuiltinOperator`.
-        infer: function that returns the shape of the output.
-        inputs: (minimum, maximum) number of inputs.
-        options: name of the operator's table of options; "" if it has none.
-        bare: whether the table of options may be missing.
-        kind: rule for the types of tensors: "same" if all are equal, "weights", "quantize" or "dequantize".
-        integers: positions of the inputs that must be int32.
-    """
-
-    name: str
-    infer: Infer
-    inputs: tuple[int, int] = (1, 1)
-    options: str = ""
-    bare: bool = False
-    kind: str = "same"
-    integers: tuple[int, ...] = ()
-
-
-RULES: Mapping[int, Rule] = {
-    0: Rule("ADD", shapes.elementwise, (2, 2), "AddOptions"),
-    1: Rule("AVERAGE_POOL_2D", shapes.pooling, options="Pool2DOptions"),
-    2: Rule("CONCATENATION", shapes.concatenation, (1, 64), "ConcatenationOptions"),
-    3: Rule("CONV_2D", shapes.convolution, (2, 3), "Conv2DOptions", kind="weights"),
-    4: Rule("DEPTHWISE_CONV_2D", shapes.depthwise_convolution, (2, 3), "DepthwiseConv2DOptions", kind="weights"),
-    6: Rule("DEQUANTIZE", shapes.elementwise, options="DequantizeOptions", bare=True, kind="dequantize"),
-    9: Rule("FULLY_CONNECTED", shapes.fully_connected, (2, 3), "FullyConnectedOptions", kind="weights"),
-    14: Rule("LOGISTIC", shapes.elementwise),
-    17: Rule("MAX_POOL_2D", shapes.pooling, options="Pool2DOptions"),
-    18: Rule("MUL", shapes.elementwise, (2, 2), "MulOptions"),
-    19: Rule("RELU", shapes.elementwise),
-    20: Rule("RELU_N1_TO_1", shapes.elementwise),
-    21: Rule("RELU6", shapes.elementwise),
-    22: Rule("RESHAPE", shapes.reshape, (1, 2), "ReshapeOptions", bare=True, integers=(1,)),
-    25: Rule("SOFTMAX", shapes.elementwise, options="SoftmaxOptions"),
-    28: Rule("TANH", shapes.elementwise),
-    34: Rule("PAD", shapes.pad, (2, 2), "PadOptions", bare=True, integers=(1,)),
-    39: Rule("TRANSPOSE", shapes.transpose, (2, 2), "TransposeOptions", bare=True, integers=(1,)),
-    40: Rule("MEAN", shapes.mean, (2, 2), "ReducerOptions", integers=(1,)),
-    41: Rule("SUB", shapes.elementwise, (2, 2), "SubOptions"),
-    42: Rule("DIV", shapes.elementwise, (2, 2), "DivOptions"),
-    43: Rule("SQUEEZE", shapes.squeeze, options="SqueezeOptions"),
-    55: Rule("MAXIMUM", shapes.elementwise, (2, 2), "MaximumMinimumOptions", bare=True),
-    57: Rule("MINIMUM", shapes.elementwise, (2, 2), "MaximumMinimumOptions", bare=True),
-    114: Rule("QUANTIZE", shapes.elementwise, options="QuantizeOptions", bare=True, kind="quantize"),
-    117: Rule("HARD_SWISH", shapes.elementwise, options="HardSwishOptions", bare=True),
-}
-"""Rules for the operators of MobileNets, Inception and similar networks, by their number in `BuiltinOperator`."""
-
-_WEIGHT_TYPES = {
-    (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
-    (FLOAT32, INT8, FLOAT32, FLOAT32),
-    (INT8, INT8, INT32, INT8),
-    (UINT8, UINT8, INT32, UINT8),
-}
-"""Allowed types of (input, weights, bias, output)."""
-_CONVERSIONS = {
-    "dequantize": {(source, FLOAT32) for source in (FLOAT16, INT8, UINT8)},
-    "quantize": {(source, target) for source in (FLOAT32, INT8, UINT8) for target in (INT8, UINT8)},
-}
+_UNSCALED = frozenset(
+    (
+        *("CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "GATHER", "SPLIT"),
+        *("SPLIT_V", "PACK", "UNPACK", "SHAPE", "REVERSE_V2"),
+    )
+)
+"""Operators that take 8-bit tensors without a scale."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +63,7 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
-        raise FlawError(f"{len(model['subgraphs'])} graphs in it, not one")
+        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one: {WAYS_OUT['IF']}")
     for buffer in model["buffers"]:
         if buffer["offset"] or buffer["size"]:
             raise FlawError("a buffer beyond the end")
@@ -123,8 +73,13 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if any(not 0 <= index < len(model["buffers"]) for index in model["metadata_buffer"]):
         raise FlawError("metadata that lead nowhere")
     _check_signatures(model)
-    _check_operators(model)
-    return _Graph(model).check()
+    try:
+        _check_operators(model)
+        return _Graph(model).check()
+    except FlawError:
+        if other := other_answer(_output_shapes(model["subgraphs"][0])):  # explains more than one of its operators
+            raise OtherNetworkError(other) from None
+        raise
 
 
 def _check_signatures(model: Mapping[str, Any]) -> None:
@@ -139,15 +94,18 @@ def _check_signatures(model: Mapping[str, Any]) -> None:
 
 def _check_operators(model: Mapping[str, Any]) -> None:
     """Raise OtherNetworkError for operators that image classifiers do not have, naming the kind of network if known."""
-    unknown = [name for code in model["operator_codes"] if (name := _unknown_operator(code))]
+    unknown = [operator_name(code) for code in model["operator_codes"] if not _is_known(code)]
     if not unknown:
         return
-    known_kind = next((_OTHER_NETWORKS[name] for name in unknown if name in _OTHER_NETWORKS), None)
-    raise OtherNetworkError(
-        known_kind
-        or other_answer(_output_shapes(model["subgraphs"][0]))
-        or f"no image classifier: it holds the operator {unknown[0][:60]}, which none needs."
+    if other := next((_OTHER_NETWORKS[name] for name in unknown if name in _OTHER_NETWORKS), None):
+        raise OtherNetworkError(other)
+    custom = any(code["custom_code"] for code in model["operator_codes"])
+    way_out = WAYS_OUT.get(unknown[0]) or (
+        "Convert it with builtin operators only (without SELECT_TF_OPS)."
+        if custom
+        else "Convert it with other layers, or with TensorFlow's converter and a fixed batch of 1."
     )
+    raise UnsupportedError(f"the operator {unknown[0][:60]}. {way_out}")
 
 
 def _output_shapes(graph: Mapping[str, Any]) -> list[Sequence[int]]:
@@ -165,6 +123,8 @@ class _Graph:
         self._operators = graph["operators"]
         self._shapes = [_shape(tensor) for tensor in self._tensors]
         self._constant = [self._is_constant(index) for index in range(len(self._tensors))]
+        self._known: dict[int, Integers] = {}
+        """Values of integer tensors that are computed from shapes."""
         self._ready = set(self._inputs)
         self._memory = self._multiplications = 0
 
@@ -176,6 +136,8 @@ class _Graph:
                 raise FlawError(f"tensor {index} of {len(self._tensors)}")
         if len(self._ready) != len(self._inputs) or any(self._constant[index] for index in self._inputs):
             raise FlawError("an input that is constant, or there twice")
+        for index in self._inputs:
+            self._check_size(index)
         for index in range(len(self._tensors)):
             self._check_tensor(index)
         for operator in self._operators:
@@ -188,6 +150,15 @@ class _Graph:
             raise FlawError(f"an inference would take {self._multiplications / 1e9:,.0f} billion multiplications")
         return InferenceCost(self._memory, self._multiplications)
 
+    def _check_size(self, index: int) -> None:
+        """Raise UnsupportedError for an input whose size is free."""
+        signature = [int(length) for length in self._tensors[index]["shape_signature"]]
+        if -1 in signature[1:]:
+            raise UnsupportedError(
+                f"an input without a fixed size ({signature}). Convert it with one, as with"
+                " Input(shape=(224, 224, 3)) in Keras."
+            )
+
     def _is_constant(self, index: int) -> bool:
         number = self._tensors[index]["buffer"]
         if number >= len(self._buffers):
@@ -196,11 +167,14 @@ class _Graph:
 
     def _check_tensor(self, index: int) -> None:
         tensor, shape = self._tensors[index], self._shapes[index]
-        if tensor["type"] not in _DTYPES:
-            raise FlawError(f"tensor {index} is of type {tensor['type']}, which no classifier needs")
+        if tensor["type"] not in DTYPES:
+            name = TYPE_NAMES.get(tensor["type"], "not known")
+            raise UnsupportedError(
+                f"tensor {index} is of type {tensor['type']} ({name}). Convert it as float32 or int8."
+            )
         if tensor["is_variable"] or tensor["sparsity"] is not None or tensor["variant_tensors"]:
             raise FlawError(f"tensor {index} is variable or sparse")
-        size = math.prod(shape) * np.dtype(_DTYPES[tensor["type"]]).itemsize
+        size = math.prod(shape) * np.dtype(DTYPES[tensor["type"]]).itemsize
         self._memory += size
         if self._constant[index]:
             data = self._buffers[tensor["buffer"]]["data"]
@@ -215,7 +189,7 @@ class _Graph:
     def _values(self, index: int) -> Any:
         tensor = self._tensors[index]
         data = memoryview(self._buffers[tensor["buffer"]]["data"])
-        return np.frombuffer(data, _DTYPES[tensor["type"]])
+        return np.frombuffer(data, DTYPES[tensor["type"]])
 
     def _check_operator(self, operator: Mapping[str, Any]) -> None:
         if operator["opcode_index"] >= len(self._codes):
@@ -223,6 +197,8 @@ class _Graph:
         rule = self._codes[operator["opcode_index"]]
         try:
             self._check_use(rule, operator)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{rule.name}: {error}") from None
         except FlawError as error:
             raise FlawError(f"{rule.name}: {error}") from None
 
@@ -231,59 +207,121 @@ class _Graph:
         others = ("custom_options", "mutating_variable_inputs", "intermediates")
         if any(len(operator[name]) for name in others) or operator["large_custom_options_size"]:
             raise FlawError("options of its own")
-        if not rule.inputs[0] <= len(inputs) <= rule.inputs[1] or len(outputs) != 1:
+        if not rule.inputs[0] <= len(inputs) <= rule.inputs[1] or not outputs:
             raise FlawError(f"{len(inputs)} inputs and {len(outputs)} outputs")
         for position, index in enumerate(inputs):
-            omitted = index == -1 and rule.kind == "weights" and position == 2
+            omitted = index == -1 and rule.kind == "weights" and position == _bias(rule)
             if not omitted and not (
                 0 <= index < len(self._tensors) and (self._constant[index] or index in self._ready)
             ):
                 raise FlawError(f"input {index} that nothing computes")
-        if not 0 <= outputs[0] < len(self._tensors) or outputs[0] in self._ready or self._constant[outputs[0]]:
-            raise FlawError(f"output {outputs[0]} that is not its own")
+        for output in outputs:
+            if not 0 <= output < len(self._tensors) or output in self._ready or self._constant[output]:
+                raise FlawError(f"output {output} that is not its own")
         options = _options(rule, operator)
-        self._check_types(rule, inputs, outputs[0])
+        self._check_types(rule, inputs, outputs)
+        call = self._call(rule, inputs, options)
+        self._set_outputs(rule, call, inputs, outputs)
+        self._add_cost(rule, call, outputs[0])
+
+    def _call(self, rule: Rule, inputs: list[int], options: Mapping[str, Any]) -> Call:
+        known = {position: self._integers_of(index) for position, index in enumerate(inputs) if index >= 0}
         constants = {
-            position: [int(value) for value in self._values(inputs[position])]
-            for position in rule.integers
-            if position < len(inputs) and self._constant[inputs[position]]
+            position: [int(value) for value in values.ravel()]
+            for position, values in known.items()
+            if values is not None and position in rule.integers
         }
         call = Call([None if index == -1 else self._shapes[index] for index in inputs], constants, options)
-        data = [position for position in range(len(inputs)) if position not in rule.integers]
         if rule.infer is shapes.elementwise:
+            data = [position for position in range(len(inputs)) if position not in rule.integers]
             call = Call([call.shapes[position] for position in data], {}, options)
-        shape = rule.infer(call)
-        if shape != self._shapes[outputs[0]]:
-            raise FlawError(f"an output declared as {list(self._shapes[outputs[0]])} that will be {list(shape)}")
-        self._ready.add(outputs[0])
-        if rule.kind == "weights":
-            weights = self._shapes[inputs[1]]
-            each = math.prod(weights[1:3]) if rule.name == "DEPTHWISE_CONV_2D" else math.prod(weights[1:])
-            self._multiplications += math.prod(shape) * each
-            if rule.name == "CONV_2D" and weights[1:3] != (1, 1):  # the interpreter copies all windows of the input
-                self._memory += math.prod(shape[:3]) * each * 4
+        return call
 
-    def _check_types(self, rule: Rule, inputs: list[int], output: int) -> None:
+    def _integers_of(self, index: int) -> Integers | None:
+        """Return the values of an integer tensor that are known before an inference; None for other tensors."""
+        if self._constant[index] and self._tensors[index]["type"] in INTEGERS:
+            return np.asarray(self._values(index).reshape(self._shapes[index]), np.int64)
+        return self._known.get(index)
+
+    def _set_outputs(self, rule: Rule, call: Call, inputs: list[int], outputs: list[int]) -> None:
+        """Check the shapes of an operator's outputs; those that are declared as free are set."""
+        inferred = rule.infer(call)
+        results = inferred if isinstance(inferred, list) else [inferred]
+        if len(results) != len(outputs):
+            raise FlawError(f"{len(inputs)} inputs and {len(outputs)} outputs")
+        for output, shape in zip(outputs, results, strict=True):
+            declared = self._shapes[output]
+            if shape != declared and not _is_free(self._tensors[output], shape):
+                raise FlawError(f"an output declared as {list(declared)} that will be {list(shape)}")
+            if len(shape) > _MAX_RANK or not all(1 <= length <= _MAX_LENGTH for length in shape):
+                raise FlawError(f"a tensor of shape {list(shape)[:8]}")
+            itemsize = np.dtype(DTYPES[self._tensors[output]["type"]]).itemsize
+            self._memory += max(0, math.prod(shape) - math.prod(declared)) * itemsize
+            self._shapes[output] = shape
+            self._ready.add(output)
+        if self._tensors[outputs[0]]["type"] in INTEGERS:
+            values = [None if index == -1 else self._integers_of(index) for index in inputs]
+            if (found := fold(rule.name, call, values, results[0])) is not None:
+                self._known[outputs[0]] = found
+
+    def _add_cost(self, rule: Rule, call: Call, output: int) -> None:
+        shape = self._shapes[output]
+        if rule.name == "BATCH_MATMUL":
+            self._multiplications += math.prod(shape) * call.shape(0)[-2 if call.options["adj_x"] else -1]
+        if rule.kind != "weights":
+            return
+        weights = call.shape(1)
+        each = math.prod(weights[1:3]) if rule.name == "DEPTHWISE_CONV_2D" else math.prod(weights[1:])
+        self._multiplications += math.prod(shape) * each
+        if rule.name in ("CONV_2D", "TRANSPOSE_CONV") and weights[1:3] != (1, 1):
+            # The interpreter copies all windows of the input.
+            self._memory += math.prod(shape[:3]) * each * 4
+
+    def _check_types(self, rule: Rule, inputs: list[int], outputs: list[int]) -> None:
         types = [INT32 if index == -1 else self._tensors[index]["type"] for index in inputs]
-        result = self._tensors[output]["type"]
+        results = {self._tensors[output]["type"] for output in outputs}
+        allowed = INTEGERS if rule.wide else (INT32,)
         for position in rule.integers:
-            if position < len(types) and types[position] != INT32:
+            if position < len(types) and types[position] not in allowed:
                 raise FlawError(f"input {position} is not int32")
-        if rule.kind in _CONVERSIONS:
-            fits = (types[0], result) in _CONVERSIONS[rule.kind]
-        elif rule.kind == "weights":
-            if not self._constant[inputs[1]] and types[1] != FLOAT32:
-                raise FlawError("weights that are computed")
-            fits = any(
-                (types[0], types[1], result) == (source, weights, target)
-                and (len(inputs) < 3 or inputs[2] == -1 or types[2] == bias)
-                for source, weights, bias, target in _WEIGHT_TYPES
-            )
+        data = {kind for position, kind in enumerate(types) if position not in rule.integers}
+        if rule.kind == "weights":
+            fits = self._weights_fit(rule, inputs, types, results)
         else:
-            data = {kind for position, kind in enumerate(types) if position not in rule.integers}
-            fits = data == {result} and result in _DATA
+            fits = len(results) == 1 and types_fit(rule, types, data, next(iter(results)))
         if not fits:
             raise FlawError(f"types {types} that do not go together")
+        if rule.name not in _UNSCALED:
+            for index in (*inputs, *outputs):
+                if index >= 0 and self._tensors[index]["type"] in ZERO_POINTS and not _is_scaled(self._tensors[index]):
+                    raise FlawError(f"tensor {index} is of 8 bits and has no scale")
+
+    def _weights_fit(self, rule: Rule, inputs: list[int], types: list[int], results: set[int]) -> bool:
+        if not self._constant[inputs[1]] and types[1] != FLOAT32:
+            raise FlawError("weights that are computed")
+        bias = _bias(rule)
+        return any(
+            (types[rule.image], types[1], results) == (source, weights, {target})
+            and (len(inputs) <= bias or inputs[bias] == -1 or types[bias] == offset)
+            for source, weights, offset, target in WEIGHT_TYPES
+        )
+
+
+def _bias(rule: Rule) -> int:
+    """Return the position of a layer's bias among its inputs."""
+    return 3 if rule.image == 2 else 2
+
+
+def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
+    """Return whether a tensor's declared shape leaves lengths free, and the other lengths are those of a shape."""
+    signature = tensor["shape_signature"]
+    return len(signature) == len(shape) and all(
+        declared in (-1, length) for declared, length in zip(signature, shape, strict=True)
+    )
+
+
+def _is_scaled(tensor: Mapping[str, Any]) -> bool:
+    return bool(tensor["quantization"] and len(tensor["quantization"]["scale"]))
 
 
 _OTHER_NETWORKS = {
@@ -293,19 +331,12 @@ _OTHER_NETWORKS = {
 """Sentences that describe other networks, by a custom operator that only they have."""
 
 
-def _unknown_operator(code: Mapping[str, Any]) -> str:
-    """Return the name of an operator that is not among RULES; "" if it is among them."""
-    known = _number(code) in RULES and not code["custom_code"]
-    return "" if known else code["custom_code"] or f"number {_number(code)}"
-
-
-def _number(code: Mapping[str, Any]) -> int:
-    # The deprecated field holds numbers below 127; the new one, if written, is equal or larger.
-    return int(max(code["code"], code["deprecated_code"]))
+def _is_known(code: Mapping[str, Any]) -> bool:
+    return operator_number(code) in RULES and not code["custom_code"]
 
 
 def _rule(code: Mapping[str, Any]) -> Rule:
-    rule = RULES[_number(code)]
+    rule = RULES[operator_number(code)]
     if not 1 <= code["version"] <= 64:
         raise FlawError(f"version {code['version']} of {rule.name}")
     return rule
@@ -328,12 +359,10 @@ def _check_quantization(index: int, tensor: Mapping[str, Any], shape: tuple[int,
     scales = quantization["scale"] if quantization else ()
     zeros = quantization["zero_point"] if quantization else ()
     if not len(scales):
-        if tensor["type"] in _ZERO_POINTS:
-            raise FlawError(f"tensor {index} is of 8 bits and has no scale")
         return
     if not all(_SCALES[0] <= scale <= _SCALES[1] for scale in scales):
         raise FlawError(f"tensor {index} has a scale that makes no sense")
-    low, high = _ZERO_POINTS.get(tensor["type"], (0, 0))
+    low, high = ZERO_POINTS.get(tensor["type"], (0, 0))
     if len(zeros) not in (0, len(scales)) or not all(low <= zero <= high for zero in zeros):
         raise FlawError(f"tensor {index} has a zero point that makes no sense")
     axis = quantization["quantized_dimension"]
@@ -343,6 +372,8 @@ def _check_quantization(index: int, tensor: Mapping[str, Any], shape: tuple[int,
 
 def _options(rule: Rule, operator: Mapping[str, Any]) -> Mapping[str, Any]:
     options: Mapping[str, Any] | None = operator["options"]
+    if operator["options_2_type"] or (operator["options_type"] and options is None):
+        raise FlawError("options of another operator")
     if options is None:
         if rule.options and not rule.bare:
             raise FlawError("no options")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from poets_edge.tflite.verify.tables import FlawError
+from poets_edge.tflite.verify.tables import FlawError, UnsupportedError
 
 Shape = tuple[int, ...]
 
@@ -26,7 +26,7 @@ class Call:
 
     Attributes:
         shapes: shapes of the inputs, in order; None for an omitted input.
-        constants: values of the inputs that are int32 constants, by position.
+        constants: values of the inputs that are integers and known before an inference, by position.
         options: fields of the operator's table of options.
     """
 
@@ -42,9 +42,11 @@ class Call:
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """Return the values of an input. Raises FlawError if it is not constant."""
+        """Return the values of an input. Raises UnsupportedError if they are not known before an inference."""
         if index not in self.constants:
-            raise FlawError("an input that should be constant is not")
+            raise UnsupportedError(
+                "a shape that depends on the photo. Convert the model with a fixed batch of 1 and a fixed size."
+            )
         return self.constants[index]
 
 
@@ -54,8 +56,8 @@ def convolution(call: Call) -> Shape:
     outputs, kernel_height, kernel_width, filter_channels = call.shape(1, 4)
     if channels % filter_channels or outputs % (channels // filter_channels):
         raise FlawError("weights that do not fit the channels")
-    _check_bias(call, outputs)
-    return batch, *_windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
+    check_bias(call, outputs)
+    return batch, *windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
 
 
 def depthwise_convolution(call: Call) -> Shape:
@@ -64,8 +66,8 @@ def depthwise_convolution(call: Call) -> Shape:
     one, kernel_height, kernel_width, outputs = call.shape(1, 4)
     if one != 1 or outputs % channels or call.options["depth_multiplier"] not in (0, outputs // channels):
         raise FlawError("weights that do not fit the channels")
-    _check_bias(call, outputs)
-    return batch, *_windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
+    check_bias(call, outputs)
+    return batch, *windows(call.options, (height, width), (kernel_height, kernel_width)), outputs
 
 
 def pooling(call: Call) -> Shape:
@@ -74,7 +76,7 @@ def pooling(call: Call) -> Shape:
     kernel = call.options["filter_height"], call.options["filter_width"]
     if not all(1 <= length <= _MAX_PIXELS for length in kernel):
         raise FlawError(f"a window of {kernel} pixels")
-    return batch, *_windows(call.options, (height, width), kernel), channels
+    return batch, *windows(call.options, (height, width), kernel), channels
 
 
 def fully_connected(call: Call) -> Shape:
@@ -83,7 +85,7 @@ def fully_connected(call: Call) -> Shape:
     shape = call.shape(0)
     if call.options["weights_format"] or not shape or math.prod(shape) % inputs:
         raise FlawError("weights that do not fit the input")
-    _check_bias(call, outputs)
+    check_bias(call, outputs)
     if call.options["keep_num_dims"]:
         if shape[-1] != inputs:
             raise FlawError("weights that do not fit the input")
@@ -107,7 +109,7 @@ def elementwise(call: Call) -> Shape:
 def concatenation(call: Call) -> Shape:
     """Return the shape of a concatenation's output."""
     first = call.shape(0)
-    axis = _axis(call.options["axis"], len(first))
+    axis = axis_of(call.options["axis"], len(first))
     total = 0
     for index in range(len(call.shapes)):
         shape = call.shape(index, len(first))
@@ -143,7 +145,7 @@ def pad(call: Call) -> Shape:
 def mean(call: Call) -> Shape:
     """Return the shape of a mean's output."""
     shape = call.shape(0)
-    axes = {_axis(axis, len(shape)) for axis in call.constant(1)}
+    axes = {axis_of(axis, len(shape)) for axis in call.constant(1)}
     if call.options["keep_dims"]:
         return tuple(1 if index in axes else length for index, length in enumerate(shape))
     return tuple(length for index, length in enumerate(shape) if index not in axes)
@@ -152,7 +154,7 @@ def mean(call: Call) -> Shape:
 def squeeze(call: Call) -> Shape:
     """Return the shape of a squeeze's output."""
     shape = call.shape(0)
-    given = {_axis(axis, len(shape)) for axis in call.options["squeeze_dims"]}
+    given = {axis_of(axis, len(shape)) for axis in call.options["squeeze_dims"]}
     if any(shape[axis] != 1 for axis in given):
         raise FlawError("an axis that cannot be squeezed")
     axes = given or set(range(len(shape)))
@@ -167,10 +169,12 @@ def transpose(call: Call) -> Shape:
     return tuple(shape[axis] for axis in order)
 
 
-Infer = Callable[[Call], Shape]
+Infer = Callable[[Call], "Shape | list[Shape]"]
+"""Function that returns the shape of the only output, or a list of the shapes of all outputs."""
 
 
-def _windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+    """Return the numbers of rows and columns of windows in an image."""
     found = []
     for length, window, side in zip(size, kernel, "hw", strict=True):
         stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)
@@ -183,12 +187,14 @@ def _windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[in
     return found[0], found[1]
 
 
-def _check_bias(call: Call, outputs: int) -> None:
-    if len(call.shapes) > 2 and call.shapes[2] is not None and call.shapes[2] != (outputs,):
+def check_bias(call: Call, outputs: int, index: int = 2) -> None:
+    """Raise FlawError unless the bias, an input that may be missing, has one value for each output."""
+    if len(call.shapes) > index and call.shapes[index] is not None and call.shapes[index] != (outputs,):
         raise FlawError("a bias that does not fit the weights")
 
 
-def _axis(axis: int, rank: int) -> int:
+def axis_of(axis: int, rank: int) -> int:
+    """Return the position of an axis, which may count from the end. Raises FlawError."""
     if not -rank <= axis < rank:
         raise FlawError(f"axis {axis} of {rank}")
     return int(axis) % rank

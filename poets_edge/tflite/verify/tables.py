@@ -28,6 +28,10 @@ class OtherNetworkError(FlawError):
     """Raised for a network other than an image classifier. The message is a sentence that describes the network."""
 
 
+class UnsupportedError(OtherNetworkError):
+    """Raised for a sound model with a feature that is not supported here. The message names it and a way out."""
+
+
 @dataclass(frozen=True)
 class Union:
     """Kind of a field: a table whose type is given by the value of the previous field.

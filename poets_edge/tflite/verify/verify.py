@@ -7,7 +7,7 @@ from pathlib import Path
 from poets_edge.errors import ModelError
 from poets_edge.tflite.verify.rules import InferenceCost, check_model
 from poets_edge.tflite.verify.schema import METADATA, MODEL
-from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, parse
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, UnsupportedError, parse
 from poets_edge.tflite.verify.trial import run_trial
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -25,6 +25,8 @@ def verify(path: Path, content: bytes) -> None:
     try:
         cost = check(content)
         run_trial(content, cost)
+    except UnsupportedError as unsupported:
+        raise ModelError(f"{path}: not supported here: {unsupported}") from None
     except OtherNetworkError as other:
         raise ModelError(f"{path}: {other}") from None
     except FlawError as flaw:

@@ -1,0 +1,60 @@
+"""Types of tensors, and their combinations that operators accept."""
+
+from __future__ import annotations
+
+from poets_edge.tflite.verify.catalog import Rule
+
+FLOAT32, FLOAT16, INT32, UINT8, INT64, BOOL, INT16, INT8 = 0, 1, 2, 3, 4, 6, 7, 9
+DTYPES = {
+    FLOAT32: "<f4",
+    FLOAT16: "<f2",
+    INT32: "<i4",
+    UINT8: "<u1",
+    INT64: "<i8",
+    BOOL: "<u1",
+    INT16: "<i2",
+    INT8: "<i1",
+}
+"""numpy types of the values of constants, by number in `TensorType`."""
+TYPE_NAMES = {5: "STRING", 8: "COMPLEX64", 10: "FLOAT64", 13: "RESOURCE", 14: "VARIANT", 17: "INT4"}
+"""Names of types that are refused."""
+ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
+"""Lowest and highest zero point of the types that need a scale."""
+DATA = (FLOAT32, INT8, UINT8, INT16, INT32, INT64, BOOL)
+INTEGERS = (INT32, INT64)
+
+WEIGHT_TYPES = {
+    (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
+    (FLOAT32, INT8, FLOAT32, FLOAT32),
+    (INT8, INT8, INT32, INT8),
+    (UINT8, UINT8, INT32, UINT8),
+    (INT16, INT8, INT32, INT16),
+    (INT16, INT8, INT64, INT16),
+}
+"""Allowed types of (input, weights, bias, output)."""
+_CONVERSIONS = {
+    "dequantize": {(source, FLOAT32) for source in (FLOAT16, INT8, UINT8, INT16)},
+    "quantize": {(source, target) for source in (FLOAT32, INT8, UINT8, INT16) for target in (INT8, UINT8, INT16)},
+}
+
+
+def types_fit(rule: Rule, types: list[int], data: set[int], result: int) -> bool:
+    """Return whether the types of an operator's tensors are a combination that it accepts.
+
+    Args:
+        types: types of all inputs.
+        data: types of the inputs that are not shapes, axes or positions.
+    """
+    if rule.kind in _CONVERSIONS:
+        return (types[0], result) in _CONVERSIONS[rule.kind]
+    if rule.kind == "compare":
+        return len(data) == 1 and data <= set(DATA) and result == BOOL
+    if rule.kind == "logical":
+        return data == {BOOL} and result == BOOL
+    if rule.kind == "select":
+        return types[0] == BOOL and set(types[1:]) == {result} and result in DATA
+    if rule.kind == "integers":
+        return result in INTEGERS
+    if rule.kind == "any":
+        return True
+    return data == {result} and result in DATA
