@@ -30,13 +30,16 @@ def is_frozen_graph(model: Path) -> bool:
     return found is FROZEN_GRAPH or (found is None and model.suffix.lower() == ".pb")
 
 
-def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1) -> Scorer:
+def open_scorer(
+    model: StrPath, labels: StrPath | None = None, threads: int = 1, *, input_range: str | None = None
+) -> Scorer:
     """Open a `.tflite` file or a frozen graph for labelling.
 
     Args:
         labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
 
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
@@ -46,10 +49,10 @@ def open_scorer(model: StrPath, labels: StrPath | None = None, threads: int = 1)
     if is_frozen_graph(path):
         from poets_edge.quantize.graph_scorer import FrozenGraphScorer
 
-        return FrozenGraphScorer(path, labels_file, threads=threads)
+        return FrozenGraphScorer(path, labels_file, threads=threads, input_range=input_range)
     from poets_edge.device.classifier import Classifier
 
-    return Classifier(path, labels=labels_file, threads=threads)
+    return Classifier(path, labels=labels_file, threads=threads, input_range=input_range)
 
 
 def inspect(model: StrPath) -> Inspection:
@@ -75,6 +78,7 @@ def evaluate(
     *,
     split: EvaluatedSplit | None = None,
     labels: StrPath | None = None,
+    input_range: str | None = None,
     percentages: SplitConfig | None = None,
     recursive: bool = False,
     reporter: Reporter | None = None,
@@ -83,6 +87,7 @@ def evaluate(
 
     Args:
         labels: text file with one label per line; by default the labels of the model.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
 
     The other arguments are described in `poets_edge.device.evaluate.evaluate`.
 
@@ -94,7 +99,7 @@ def evaluate(
     from poets_edge.photos.address import Location, as_photo_path
 
     return evaluate_scorer(
-        open_scorer(model, labels),
+        open_scorer(model, labels, input_range=convert(input_range, str | None, "input_range")),
         convert(as_photo_path(image_dir), Location, "image_dir"),
         split=convert(split, Literal["training", "validation", "test", "unseen", "all"] | None, "split"),
         percentages=percentages,

@@ -107,13 +107,14 @@ def evaluate_models(
     *,
     split: EvaluatedSplit | None,
     labels: Path | None,
+    input_range: str | None,
     reporter: Reporter,
 ) -> dict[Path, EvaluateResult]:
     """Evaluate models on the same photos, as `evaluate_together` does; empty without `image_dir`."""
     if image_dir is None:
         return {}
     distinct = tuple(dict.fromkeys(models))
-    classifiers = [Classifier(model, labels=labels) for model in distinct]
+    classifiers = [Classifier(model, labels=labels, input_range=input_range) for model in distinct]
     results = evaluate_together(classifiers, image_dir, split=split, reporter=reporter)
     return dict(zip(distinct, results, strict=True))
 

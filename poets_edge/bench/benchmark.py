@@ -45,6 +45,7 @@ class BenchmarkOptions:
         image_dir: folder of labelled photos, for the accuracy and for the times of decoding and resizing.
         split: split of the photos on which the accuracy is measured; see `evaluate`.
         labels: labels file that replaces the labels of the models.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
     """
 
     models: tuple[Path, ...]
@@ -53,6 +54,7 @@ class BenchmarkOptions:
     image_dir: Location | None = None
     split: EvaluatedSplit | None = None
     labels: Path | None = None
+    input_range: str | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -154,7 +156,12 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     check_models(options)
     machine = machine_facts()
     evaluations = evaluate_models(
-        options.models, options.image_dir, split=options.split, labels=options.labels, reporter=reporter
+        options.models,
+        options.image_dir,
+        split=options.split,
+        labels=options.labels,
+        input_range=options.input_range,
+        reporter=reporter,
     )
     predictions = {model: result.predictions for model, result in evaluations.items()}
     variants = variants_of(options.models, thread_counts(options.threads, machine))

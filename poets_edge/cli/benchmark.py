@@ -23,6 +23,7 @@ from poets_edge.cli.options import (
     NUMBER,
     PHOTOS_SECTION,
     TIMING_SECTION,
+    input_options,
     labels_option,
     on_option,
     quiet_option,
@@ -92,6 +93,7 @@ _LOAD = "Sustained load"
 )
 @split_option("Photos to score.", show_default="as evaluate")
 @labels_option
+@input_options
 @option(
     "--sustained",
     metavar="TIME",
@@ -114,6 +116,7 @@ def command(
     image_dir: Path | None,
     split: str | None,
     labels: Path | None,
+    input_range: str | None,
     seconds: float,
     runs: int,
     rounds: int | None,
@@ -162,6 +165,7 @@ def command(
         image_dir=image_dir,
         split=cast("EvaluatedSplit | None", split),
         labels=labels,
+        input_range=input_range,
     )
     failures: Sequence[PoetsEdgeError] = ()
     if hosts:

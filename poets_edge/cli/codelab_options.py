@@ -1,6 +1,6 @@
 """Options of `label_image.py` that describe the model.
 
-Models contain this description. Options that agree with it are accepted; other values are refused.
+Most models contain this description. Options that agree with it are accepted; other values are refused.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from poets_edge.cli.command import CODELAB, option
-from poets_edge.cli.options import NUMBER
-from poets_edge.device.classifier import Classifier, Scorer
+from poets_edge.cli.options import NUMBERS
+from poets_edge.device.classifier import Scorer
 from poets_edge.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -23,7 +23,7 @@ _TOLERANCE = 0.5
 def codelab_options(function: _Function) -> _Function:
     """Declare the options, each under its own name."""
     for word in reversed(_WORDS):
-        kind = str if word.endswith("layer") else NUMBER if word in ("input_mean", "input_std") else int
+        kind = str if word.endswith("layer") else NUMBERS if word in ("input_mean", "input_std") else int
         flag, meaning = word.replace("_", "-"), word.replace("_", " ")
         function = option(f"--{flag}", type=kind, section=CODELAB, help=f"The model's {meaning}.")(function)
     return function
@@ -34,19 +34,22 @@ def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
     known |= {f"{end}_layer": name for end, name in scorer.nodes.items()}
-    known |= _normalization(scorer)
+    normalization = scorer.input_range.normalization
+    known |= {"input_mean": normalization.mean, "input_std": normalization.std}
     for word, value in given.items():
         if value is None or word not in known:
             continue
-        actual = known[word]
-        agrees = value == actual if isinstance(value, str) else abs(value - actual) <= _TOLERANCE
-        if not agrees:
-            flag = word.replace("_", "-")
-            raise UsageError(f"--{flag} {value:{'' if isinstance(value, str) else 'g'}}: the model's is {actual}.")
+        if not _agrees(value, known[word]):
+            raise UsageError(f"--{word.replace('_', '-')} {_text(value)}: the model's is {_text(known[word])}.")
 
 
-def _normalization(scorer: Scorer) -> dict[str, Any]:
-    if not isinstance(scorer, Classifier):
-        return {"input_mean": 127.5, "input_std": 127.5}
-    metadata = scorer.metadata
-    return {"input_mean": metadata.mean[0], "input_std": metadata.std[0]} if metadata.mean and metadata.std else {}
+def _agrees(value: Any, actual: Any) -> bool:
+    if isinstance(value, tuple):
+        lengths = len(value), len(actual)
+        pairs = zip(value * (3 // lengths[0] or 1), actual * (3 // lengths[1]), strict=False)
+        return lengths[0] in (1, 3) and all(abs(one - other) <= _TOLERANCE for one, other in pairs)
+    return bool(value == actual)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)

@@ -14,6 +14,7 @@ from poets_edge.cli.command import argument, option, subcommand
 from poets_edge.cli.options import (
     DEVICE_SECTION,
     FILE,
+    input_options,
     labels_option,
     on_option,
     quiet_option,
@@ -25,7 +26,7 @@ from poets_edge.cli.watch import command as watch_command
 from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 
-_OURS = frozenset({"model", "labels", "as_json", "quiet"})
+_OURS = frozenset({"model", "labels", "input_range", "input_mean", "input_std", "as_json", "quiet"})
 _WATCH = [parameter for parameter in watch_command.params if parameter.name not in _OURS]
 """Options of `watch` that the service accepts."""
 
@@ -42,6 +43,7 @@ _WATCH = [parameter for parameter in watch_command.params if parameter.name not 
 @option("--remove", "undo", is_flag=True, section=DEVICE_SECTION, help="Stop the service, and remove it.")
 @remote_dir_option
 @labels_option
+@input_options
 @result_options
 @quiet_option
 @click.pass_context
@@ -51,6 +53,7 @@ def command(
     model: Path | None,
     on: str,
     labels: Path | None,
+    input_range: str | None,
     undo: bool,
     remote_dir: str,
     as_json: bool,
@@ -73,7 +76,7 @@ def command(
         raise UsageError("no model named. Name the .tflite file to deploy.")
     if len(watch["on_labels"]) != len(watch["commands"]):
         raise UsageError("each --on-label needs its --run, and each --run its --on-label.")
-    known = Classifier(model, labels=labels).labels
+    known = Classifier(model, labels=labels, input_range=input_range).labels
     for label in watch["on_labels"]:
         if label not in known:
             raise UsageError(f"--on-label {label}: the model knows {', '.join(known)}.")
@@ -82,9 +85,15 @@ def command(
         for parameter in _WATCH
         if context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
     ]
-    deployed = deploy(
-        DeployOptions(model=model, on=on, labels=labels, watch=watch_arguments(given), remote_dir=remote_dir), terminal
+    options = DeployOptions(
+        model=model,
+        on=on,
+        labels=labels,
+        input_range=input_range,
+        watch=watch_arguments(given),
+        remote_dir=remote_dir,
     )
+    deployed = deploy(options, terminal)
     if give(deployed.to_json(), as_json=as_json, output=output):
         return
     click.echo("\n".join(deployed.lines) or "Started; no output yet.")

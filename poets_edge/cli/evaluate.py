@@ -14,6 +14,7 @@ from poets_edge.cli.options import (
     PHOTOS,
     graph_option,
     image_dir_option,
+    input_options,
     labels_option,
     models_and_rest,
     one_folder,
@@ -58,6 +59,7 @@ from poets_edge.photos.split import SplitConfig
 @recursive_option
 @zip_encoding_option
 @labels_option
+@input_options
 @graph_option
 @image_dir_option
 @result_options
@@ -68,6 +70,7 @@ def command(
     image_dir: Path | None,
     split: str | None,
     labels: Path | None,
+    input_range: str | None,
     testing: int | None,
     validation: int | None,
     recursive: bool,
@@ -91,7 +94,7 @@ def command(
             validation=default.validation if validation is None else validation,
         )
     results = evaluate_together(
-        [open_scorer(model, labels) for model in models],
+        [open_scorer(model, labels, input_range=input_range) for model in models],
         as_photo_path(one_folder(folders, image_dir, zip_encoding)),
         split=cast("EvaluatedSplit | None", split),
         percentages=percentages,

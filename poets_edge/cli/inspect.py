@@ -15,6 +15,8 @@ from poets_edge.core.wording import accuracy_text
 from poets_edge.device.inspection import Inspection
 from poets_edge.tflite.session import TensorInfo
 
+_UNKNOWN_RANGE = "not known. Store it in the model: poets-edge annotate; or give it: --input-range -1:1, 0:1 or 0:255"
+
 
 @subcommand("inspect", "poets-edge inspect tf_files/retrained_graph_int8.tflite")
 @argument("model", "MODEL", {"MODEL": "A .tflite or .pb file."}, type=FILE)
@@ -43,8 +45,9 @@ def _rows(found: Inspection) -> list[tuple[str, str]]:
         rows.append(("what", found.description))
     rows += [("input", _tensor(tensor)) for tensor in found.inputs]
     rows += [("output", _tensor(tensor)) for tensor in found.outputs]
-    if found.mean:
-        rows.append(("normalization", f"(pixel - {_numbers(found.mean)}) / {_numbers(found.std)}"))
+    rows.append(("normalization", str(found.input_range) if found.input_range else _UNKNOWN_RANGE))
+    if found.scores:
+        rows.append(("scores", found.scores))
     rows.append(
         (
             "labels",
@@ -82,7 +85,3 @@ def _tensor(tensor: TensorInfo) -> str:
     shape = " x ".join(str(length) for length in tensor.shape)
     scale = f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}" if tensor.scale else ""
     return f"{tensor.name}: {shape} {tensor.dtype.name}{scale}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

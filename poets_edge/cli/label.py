@@ -12,7 +12,16 @@ import click
 from poets_edge.api.models import open_scorer
 from poets_edge.cli.codelab_options import check_codelab_options, codelab_options
 from poets_edge.cli.command import CODELAB, argument, option, subcommand
-from poets_edge.cli.options import FILE, Number, graph_option, labels_option, models_and_rest, result_options
+from poets_edge.cli.options import (
+    FILE,
+    Number,
+    graph_option,
+    input_range_option,
+    labels_option,
+    merged_range,
+    models_and_rest,
+    result_options,
+)
 from poets_edge.cli.streams import escaped
 from poets_edge.cli.terminal import Terminal, give
 from poets_edge.device.classifier import Classifier, Label, best
@@ -49,6 +58,7 @@ _UNKNOWN = "unknown"
     help="Score below which the answer is 'unknown'.",
 )
 @labels_option
+@input_range_option
 @option("--threads", type=int, default=1, section="Model", help="CPU threads for one inference.")
 @graph_option
 @option("--image", "images", type=FILE, metavar="FILE", multiple=True, section=CODELAB, help="A photo.")
@@ -59,6 +69,7 @@ def command(
     graph: Path | None,
     images: tuple[Path, ...],
     labels: Path | None,
+    input_range: str | None,
     top: int,
     threshold: float,
     threads: int,
@@ -73,8 +84,11 @@ def command(
     sources = list(_sources((*images, *photos)))
     if not sources:
         raise UsageError("no photo given. Name one, or a folder of them, or - for standard input.")
-    scorer = open_scorer(models[0], labels, threads)
-    check_codelab_options(scorer, codelab)
+    wanted = merged_range(input_range, codelab["input_mean"], codelab["input_std"])
+    scorer = open_scorer(models[0], labels, threads, input_range=wanted)
+    check_codelab_options(scorer, {**codelab, **({"input_mean": None, "input_std": None} if wanted else {})})
+    for remark in scorer.remarks:
+        Terminal().note(remark)
     if isinstance(scorer, Classifier):
         scorer.check_threshold(threshold)
         if line := stale_line(scorer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from poets_edge.errors import ModelError, UsageError
 from poets_edge.photos.address import is_address, photo_path
 from poets_edge.photos.formats import is_photo_file
 from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.normalization import Normalization, is_sound
 from poets_edge.photos.table import SPLIT_NAMES
 from poets_edge.tflite.formats import MODEL_SUFFIXES, model_format
 
@@ -69,9 +71,21 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         return number
 
 
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """Parameter type of finite numbers, separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        return tuple(NUMBER.convert(word, param, ctx) for word in str(value).split(","))
+
+
 FILE = _File(path_type=Path)
 PHOTOS = _Photos(path_type=Path)
 NUMBER = Number()
+NUMBERS = _Numbers()
 
 folder_argument = argument(
     "folders",
@@ -111,6 +125,13 @@ labels_option = option(
     metavar="FILE",
     section="Model",
     help="Labels of a model that has none, one a line; or new names: old=new.",
+)
+input_range_option = option(
+    "--input-range",
+    metavar="LOW:HIGH",
+    section="Model",
+    help="Input values of the pixels 0 and 255, for a foreign model that does not tell them: -1:1, 0:1 or 0:255.",
+    show_default="as the model tells",
 )
 graph_option = option(
     "--graph",
@@ -167,6 +188,49 @@ def cluster_options(function: _Function) -> _Function:
         " paths; or in N processes here (local:N).",
         show_default="threads of this process",
     )(function)
+
+
+def input_options(function: _Function) -> _Function:
+    """Declare `--input-range`, and `--input-mean` with `--input-std`, which give it in units of pixels.
+
+    The function receives `input_range`, as `parse_input_range` reads it; None if none of the options is given.
+    """
+
+    @functools.wraps(function)
+    def merged(
+        *arguments: Any,
+        input_range: str | None,
+        input_mean: tuple[float, ...] | None,
+        input_std: tuple[float, ...] | None,
+        **others: Any,
+    ) -> Any:
+        if (input_mean is None) != (input_std is None):
+            raise UsageError("--input-mean and --input-std belong together.")
+        return function(*arguments, input_range=merged_range(input_range, input_mean, input_std), **others)
+
+    declared: Any = merged
+    for name in ("std", "mean"):
+        declared = option(
+            f"--input-{name}",
+            type=NUMBERS,
+            metavar="X",
+            section="Model",
+            advanced=True,
+            help=f"The model's input {name}, in units of pixels; or three, separated by commas.",
+        )(declared)
+    found: _Function = input_range_option(declared)
+    return found
+
+
+def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
+    """Return the input range that the options give. Raises UsageError: they give two."""
+    if mean is None or std is None:
+        return input_range
+    if input_range is not None:
+        raise UsageError("--input-range and --input-mean say the same; give one.")
+    if len(mean) != len(std) or not is_sound(mean, std):
+        raise UsageError("--input-mean and --input-std: one number or three are wanted of each, and std positive.")
+    return Normalization(mean, std).text
 
 
 def on_option(name: str = "on", **settings: Any) -> Callable[[_Function], _Function]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from poets_edge.cli.command import OUTPUT, argument, option, subcommand
 from poets_edge.cli.lines import Lines
-from poets_edge.cli.options import FILE, Number, labels_option, quiet_option
+from poets_edge.cli.options import FILE, Number, input_options, labels_option, quiet_option
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
@@ -66,6 +66,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT = "Frames", "Answer", "Trigger", "Collectin
     help="Score below which the answer is 'unknown'.",
 )
 @labels_option
+@input_options
 @option(
     "--threads", type=int, section="Model", help="CPU threads for one inference.", show_default="the fastest number"
 )
@@ -124,6 +125,7 @@ def command(
     camera: str | None,
     source: Path | None,
     labels: Path | None,
+    input_range: str | None,
     smooth: int | None,
     threshold: float,
     every_frame: bool,
@@ -152,6 +154,7 @@ def command(
         source=source,
         camera=camera,
         labels=labels,
+        input_range=input_range,
         smooth=smooth,
         threshold=threshold,
         keep_all=keep_all,

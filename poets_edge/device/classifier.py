@@ -22,13 +22,17 @@ from PIL import Image
 from poets_edge.core.arguments import check_threads
 from poets_edge.core.files import read_bytes
 from poets_edge.device.label_names import renamed_labels, renaming
+from poets_edge.device.input_tensor import image_layout, input_filler
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
-from poets_edge.photos.image import PhotoSource, Pixels, fit, normaliser, read_photo
-from poets_edge.photos.normalization import BACKBONE, Normalization
+from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
+from poets_edge.photos.normalization import UNIT, parse_input_range
 from poets_edge.progress import Reporter
-from poets_edge.tflite.metadata import Metadata, read_metadata, split_labels
+from poets_edge.tflite.input_range import InputRange, decide_input_range
+from poets_edge.tflite.labels import parse_labels, split_labels
+from poets_edge.tflite.metadata import Metadata, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import ModelSource, read_model
+from poets_edge.tflite.scores import ScoreKind, kind_of_values, known_kind, remark, to_scores
 from poets_edge.tflite.session import Session, TensorInfo
 from poets_edge.tflite.verify.answers import other_answer
 
@@ -68,6 +72,14 @@ class Scorer(Protocol):
     @property
     def nodes(self) -> Mapping[str, str]:
         """Names of the input and the output, under the keys "input" and "output"."""
+
+    @property
+    def input_range(self) -> InputRange:
+        """Normalization of the input, with the evidence for it."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences about what was inferred from the graph, for users."""
 
     def scores(self, photo: PhotoSource) -> Scores: ...
 
@@ -114,7 +126,8 @@ class Classifier:
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         metadata: normalization, labels and facts inside the model.
-        input, output: descriptions of the input and output tensors.
+        input, output: descriptions of the input, and of the output that holds the scores.
+        input_range: normalization of the input, with the evidence for it.
     """
 
     def __init__(
@@ -122,6 +135,7 @@ class Classifier:
         model: ModelSource,
         *,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        input_range: str | None = None,
         threads: int = 1,
         unlabelled: bool = False,
     ) -> None:
@@ -131,8 +145,10 @@ class Classifier:
             model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
             labels: path of a text file with one label per line, or a sequence of labels, for a model that carries none;
                 or translations of labels that it carries, `old=new`. By default the model's labels.
+            input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
+                needed if neither metadata nor the graph of the model tell it.
             threads: CPU threads for one inference, at least 1.
-            unlabelled: accept a model without labels, for callers that need only its scores or its speed.
+            unlabelled: accept a model without labels or input range, for callers that need only its speed.
 
         Raises:
             ModelError: the model or labels are missing, damaged, or do not fit each other.
@@ -145,20 +161,28 @@ class Classifier:
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)
         self._session: Session | None = Session(self.file, threads)
-        self.input = _only_tensor(self._session.inputs, self.path, "input")
-        self.output = _only_tensor(self._session.outputs, self.path, "output")
-        self.size = _image_size(self.input, self.path)
-        self.labels: tuple[str, ...] = _choose_labels(self, labels, unlabelled)
+        self.input = _only_input(self._session.inputs, self.path)
+        layout = image_layout(self.input, self.path)
+        self.size = layout.size
+        names, source = _given_labels(self, labels)
+        self._output_number = _score_output(self._session.outputs, self.metadata, names, self.path)
+        self.output = self._session.outputs[self._output_number]
+        self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabelled)
+        self.input_range: InputRange = _input_range(self, input_range, unlabelled)
         self._arguments: dict[str, Any] = {
             "labels": renaming(self.metadata.labels, self.labels),
+            "input_range": input_range,
             "threads": threads,
             "unlabelled": unlabelled,
         }
-        self._fill = _input_filler(self.input, self.metadata)
+        if layout.channels == 1 and len(self.input_range.normalization.mean) > 1:
+            raise ModelError(f"{self.path}: its input is gray, but its normalization has a mean for each of 3 colours.")
+        self._fill = input_filler(self.input, layout, self.input_range.normalization)
         self._lock = threading.Lock()
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
+        self._kind: ScoreKind = known_kind(self.file, self.metadata, self._output_number) or self._kind_of_black()
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -191,6 +215,14 @@ class Classifier:
         """Names of the input and the output tensor, under the keys "input" and "output"."""
         return {"input": self.input.name, "output": self.output.name}
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences about what was inferred from the model's graph, for users; empty for models with metadata."""
+        found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
+        if text := remark(self._kind, math.prod(self.output.shape)):
+            found.append(text)
+        return tuple(f"{self.path}: {text}" for text in found)
+
     def close(self) -> None:
         """Release the interpreter. Closing twice has no effect."""
         with self._lock:
@@ -203,7 +235,7 @@ class Classifier:
     @property
     def highest_score(self) -> float:
         """The highest score that the model can give: 1, or a little less with a quantized output (255/256 in int8)."""
-        if not self.output.scale:
+        if not self.output.scale or self._kind != "probabilities":
             return 1.0
         largest = np.iinfo(self.output.dtype).max
         return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
@@ -262,13 +294,13 @@ class Classifier:
             pixels: uint8 RGB [height, width, 3].
 
         Returns:
-            float32 [labels]; a quantized output is dequantized.
+            float32 [labels]; a quantized output is dequantized, and logits are converted by a softmax.
 
         Raises:
             UsageError: `pixels` has another shape.
             WrongTypeError: `pixels` is not a uint8 array.
         """
-        return self._finite(self.output.dequantize(self.raw_output(pixels)))
+        return self._scores(self.raw_output(pixels))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
         """Return the output tensor [labels] in the model's own type, for an image at the model's size.
@@ -279,24 +311,24 @@ class Classifier:
         self._check_pixels(pixels)
         with self._lock:
             self._fill(pixels, self._values[0])
-            return self.session.run(self._values).reshape(-1)
+            return self.session.run(self._values, self._output_number).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the input tensor [height, width, 3] in the model's own type, for an image at the model's size.
+        """Return the input tensor, without batch dimension and in the model's own type and layout.
 
         Args:
-            pixels: uint8 RGB [height, width, 3].
+            pixels: uint8 RGB [height, width, 3], at the model's size.
         """
         self._check_pixels(pixels)
-        values = np.empty(pixels.shape, self.input.dtype)
+        values = np.empty(self.input.shape[1:], self.input.dtype)
         self._fill(pixels, values)
         return values
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Return the scores, float32 [labels], for an input tensor that `input_values` returned."""
         with self._lock:
-            raw = self.session.run(values[None]).reshape(-1)
-        return self._finite(self.output.dequantize(raw))
+            raw = self.session.run(values[None], self._output_number).reshape(-1)
+        return self._scores(raw)
 
     def evaluate(
         self,
@@ -317,10 +349,15 @@ class Classifier:
         if pixels.shape != (*self.size, 3):
             raise UsageError(f"`pixels` must have the shape {[*self.size, 3]}, not {list(pixels.shape)}.")
 
-    def _finite(self, scores: Scores) -> Scores:
-        if not np.isfinite(scores).all():
+    def _scores(self, raw: npt.NDArray[Any]) -> Scores:
+        values = self.output.dequantize(raw)
+        if not np.isfinite(values).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
-        return scores
+        return to_scores(self._kind, values, len(self.labels))
+
+    def _kind_of_black(self) -> ScoreKind:
+        """Return the meaning of the output's values, from the answer to a black image."""
+        return kind_of_values(self.output.dequantize(self.raw_output(np.zeros((*self.size, 3), np.uint8))))
 
 
 def _photo_source(photo: PhotoInput) -> PhotoSource:
@@ -345,78 +382,85 @@ def _type_of(value: object) -> str:
     return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def _only_tensor(tensors: Sequence[TensorInfo], path: Path, kind: str) -> TensorInfo:
+def _only_input(tensors: Sequence[TensorInfo], path: Path) -> TensorInfo:
     if len(tensors) != 1:
-        raise ModelError(f"{path}: has {len(tensors)} {kind}s; an image classifier has one.")
+        raise ModelError(f"{path}: has {len(tensors)} inputs; an image classifier has one.")
     return tensors[0]
 
 
-def _image_size(tensor: TensorInfo, path: Path) -> tuple[int, int]:
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] != 3:
-        raise ModelError(f"{path}: input shape {list(tensor.shape)} is not one RGB picture [1, height, width, 3].")
-    return tensor.shape[1], tensor.shape[2]
-
-
-def _choose_labels(
-    model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None, unlabelled: bool
-) -> tuple[str, ...]:
-    """Return the given labels, or the labels inside the model if none are given. Raises ModelError."""
-    outputs = int(np.prod(model.output.shape))
+def _given_labels(
+    model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None
+) -> tuple[tuple[str, ...], str]:
+    """Return the given labels, or the labels inside the model, and where they come from. Raises ModelError."""
     if labels is None:
-        names, source = model.metadata.labels, str(model.path)
-    elif isinstance(labels, (str, os.PathLike)):
+        return model.metadata.labels, str(model.path)
+    if isinstance(labels, (str, os.PathLike)):
         names, source = read_labels(Path(labels)), str(labels)
     elif isinstance(labels, Sequence) and all(isinstance(name, str) for name in labels):
         names, source = tuple(labels), "`labels`"
     else:
         raise WrongTypeError(f"`labels` must be a path or a list of names, not {_type_of(labels)}.")
-    if not names and unlabelled and labels is None:
+    return renamed_labels(model.metadata.labels, names, source=source, model=model.path), source
+
+
+def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequence[str], path: Path) -> int:
+    """Return the position of the output that holds the scores.
+
+    Raises:
+        ModelError: there are several outputs; the metadata name none, and not just one has as many values as labels.
+    """
+    if metadata.score_output is not None and metadata.score_output < len(tensors):
+        return metadata.score_output
+    if len(tensors) == 1:
+        return 0
+    fitting = [number for number, tensor in enumerate(tensors) if math.prod(tensor.shape) == len(labels)]
+    if len(fitting) == 1:
+        return fitting[0]
+    shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in tensors[:4])
+    raise ModelError(
+        f"{path}: has {len(tensors)} outputs ({shapes}), and nothing tells which holds the scores: its metadata name no"
+        " labels file, and not just one output has as many values as there are labels."
+    )
+
+
+def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabelled: bool) -> tuple[str, ...]:
+    """Return the labels if they fit the model's output. Raises ModelError."""
+    outputs = math.prod(model.output.shape)
+    if not names and unlabelled and source == str(model.path):
         return ()
     if not names and (other := other_answer([model.output.shape])):
         raise ModelError(f"{model.path}: {other}")
     if not names:
         raise ModelError(f"{source}: no labels inside. Give a text file with one label a line: `labels`")
-    if labels is not None:
-        names = renamed_labels(model.metadata.labels, names, source=source, model=model.path)
-    if len(names) != outputs:
-        raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.")
+    if len(names) != outputs and (outputs, len(names)) != (1, 2):
+        background = " One label a line, also for the background." if outputs == len(names) + 1 else ""
+        raise ModelError(f"{source}: {len(names)} labels, but {model.path} has {outputs} outputs.{background}")
     return names
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Read a labels file: UTF-8, one label per line. Raises ModelError."""
+def _input_range(model: Classifier, given: str | None, speed_only: bool) -> InputRange:
+    """Decide the normalization of the input. Raises ModelError, UsageError, WrongTypeError."""
+    if given is not None and not isinstance(given, str):
+        raise WrongTypeError(f"`input_range` must be text, as '-1:1', not {_type_of(given)}.")
     try:
-        return split_labels(read_bytes(path, _LARGEST_LABELS).decode("utf-8"))
+        normalization = None if given is None else parse_input_range(given)
+        return decide_input_range(model.file, model.metadata, model.input, normalization)
+    except ModelError:
+        if speed_only:  # an inference takes equally long for any values
+            return InputRange(UNIT, "not known")
+        raise
+
+
+def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
+    """Read a labels file in UTF-8, with `parse_labels`. Raises ModelError.
+
+    Args:
+        own: whether poets_edge wrote the file, so that each line is a label, unchanged.
+    """
+    try:
+        text = read_bytes(path, _LARGEST_LABELS).decode("utf-8")
+        return split_labels(text) if own else parse_labels(text, str(path))
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not a text file in UTF-8.") from None
-
-
-def _input_filler(tensor: TensorInfo, metadata: Metadata) -> Callable[[Pixels, npt.NDArray[Any]], object]:
-    """Return a function that writes pixels, uint8 [height, width, 3], into an input tensor of equal shape."""
-    # A foreign model without normalization is assumed to be a MobileNet.
-    normalise = normaliser(Normalization(metadata.mean or BACKBONE.mean, metadata.std or BACKBONE.std))
-    if not tensor.scale:
-        if tensor.dtype == np.uint8:
-            return lambda pixels, out: np.copyto(out, pixels)
-        return normalise
-    # A quantized input has one value for each of the 256 pixel values of a channel: a table. Pixels cannot be copied to
-    # every model: scale 1/127.5 with zero point 127, the choice of TensorFlow's converter, shifts them by a step.
-    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    real = np.empty(levels.shape, np.float32)
-    normalise(levels, real)
-    limits = np.iinfo(tensor.dtype)
-    quantized = np.rint(real / np.float32(tensor.scale)) + tensor.zero_point
-    table = np.clip(quantized, limits.min, limits.max).astype(tensor.dtype)
-    if tensor.dtype == np.uint8 and np.array_equal(table, levels):
-        return lambda pixels, out: np.copyto(out, pixels)
-    if (table == table[:, :1]).all():
-        shared = np.ascontiguousarray(table[:, 0])
-        return lambda pixels, out: np.take(shared, pixels, out=out, mode="clip")
-
-    def fill(pixels: Pixels, out: npt.NDArray[Any]) -> None:
-        for channel in range(3):
-            out[..., channel] = table[pixels[..., channel], channel]
-
-    return fill

@@ -157,6 +157,8 @@ def evaluate(
     reporter = reporter or Silent()
     if isinstance(scorer, Classifier) and (line := stale_line(scorer)):
         reporter.warn(line)
+    for remark in scorer.remarks:
+        reporter.note(remark)
     folder, known = scan(image_dir, recursive=recursive), photos_of_model(scorer)
     for line in folder.warnings():
         reporter.warn(line)

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from poets_edge.errors import ModelError
+from poets_edge.tflite.input_range import InputRange, decide_input_range
 from poets_edge.tflite.interpreter import is_accelerated, operator_names
-from poets_edge.tflite.metadata import read_metadata
+from poets_edge.tflite.metadata import Metadata, read_metadata
+from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.scores import known_kind
 from poets_edge.tflite.session import Session, TensorInfo
 
 
@@ -22,7 +26,8 @@ class Inspection:
         size: size of the file, bytes.
         operators: number of uses of each operator, most frequent first.
         accelerated: whether XNNPACK runs the model on this machine; None for a frozen graph.
-        mean, std: normalization in pixel units; empty if the file does not have it.
+        input_range: normalization of the input, with the evidence for it; None if nothing tells it.
+        scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is not known.
         facts: quantization, training and test result, from the model or the training record.
     """
 
@@ -34,16 +39,22 @@ class Inspection:
     outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
     accelerated: bool | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    input_range: InputRange | None
+    scores: str
     labels: tuple[str, ...]
     facts: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as JSON-compatible dictionaries, lists, strings and numbers."""
+        normalization = self.input_range.normalization if self.input_range else None
+        named = asdict(self)
+        del named["input_range"]
         return {
-            **asdict(self),
+            **named,
             "path": str(self.path),
+            "mean": list(normalization.mean) if normalization else [],
+            "std": list(normalization.std) if normalization else [],
+            "normalization_from": self.input_range.evidence if self.input_range else None,
             "inputs": [_tensor(tensor) for tensor in self.inputs],
             "outputs": [_tensor(tensor) for tensor in self.outputs],
         }
@@ -63,11 +74,18 @@ def inspect_tflite(model: Path) -> Inspection:
         outputs=plain.outputs,
         operators=dict(Counter(operator_names(plain.interpreter)).most_common()),
         accelerated=is_accelerated(Session(file).interpreter),
-        mean=metadata.mean,
-        std=metadata.std,
+        input_range=_input_range(file, metadata, plain.inputs[0]),
+        scores=known_kind(file, metadata, metadata.score_output or 0) or "",
         labels=metadata.labels,
         facts=metadata.facts,
     )
+
+
+def _input_range(file: ModelFile, metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
+    try:
+        return decide_input_range(file, metadata, tensor)
+    except ModelError:
+        return None
 
 
 def _tensor(tensor: TensorInfo) -> dict[str, Any]:

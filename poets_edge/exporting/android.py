@@ -21,7 +21,7 @@ from poets_edge.device.classifier import Classifier
 from poets_edge.errors import UsageError
 from poets_edge.exporting.other_readers import open_for_other_readers
 from poets_edge.photos.image import fit, read_photo
-from poets_edge.tflite.metadata import join_labels
+from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.session import TensorInfo
 
 DEFAULT_APP = Path("android_demo")

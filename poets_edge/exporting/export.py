@@ -17,6 +17,7 @@ from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.network import Network
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.address import Location, as_photo_path
@@ -24,6 +25,7 @@ from poets_edge.photos.exclude import Exclusions
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.image_cache import ImageCache
 from poets_edge.photos.known_photos import known_photos
+from poets_edge.photos.normalization import BACKBONE
 from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
@@ -151,6 +153,12 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
     trained = read_trained(options.graph, options.labels)
     frozen, labels, record = trained.frozen, trained.labels, trained.record
     network = network_of(frozen)
+    taken = graph_input_range(trained)
+    if not taken.normalization.is_close(BACKBONE):
+        raise ModelError(
+            f"{options.graph}: takes pixels as {taken}, and graphs that take -1 to 1 are exported here. Convert it with"
+            " TensorFlow's TFLiteConverter, then give the file its labels: poets-edge annotate"
+        )
     if record is not None:
         renamed = dict(zip(record["labels"], labels, strict=True))
         photos = photos_of_record(record, options.image_dir, found).in_classes(renamed)

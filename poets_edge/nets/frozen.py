@@ -12,8 +12,8 @@ from poets_edge.errors import ModelError
 from poets_edge.nets.graphdef import labels_of, not_finite, parse_graph, photo_sets_of, placeholder_shape
 
 # The codelab's Inception graph takes images at node `Mul`, after its nodes for decoding and scaling.
-_INPUTS = ("input", "Mul")
-_OUTPUT = "final_result"
+CODELAB_INPUTS = ("input", "Mul")
+CODELAB_OUTPUT = "final_result"
 _OPERATIONS = frozenset(
     {
         "Add",
@@ -90,7 +90,10 @@ class FrozenGraph:
 
 
 def read_frozen_graph(path: Path) -> FrozenGraph:
-    """Read a frozen graph and find its input (`input` or `Mul`) and output (`final_result`, else its last Softmax).
+    """Read a frozen graph and find its input and its output.
+
+    The input is `input` or `Mul`, as in the codelab, else the only placeholder of RGB images. The output is
+    `final_result`, else the last Softmax.
 
     Raises:
         ModelError: the file is missing, damaged, or not an image classifier.
@@ -100,12 +103,13 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}.") from None
     graph = parse_graph(content, str(path))
-    placeholders = {node.name for node in graph.node if node.op == "Placeholder"}
-    inputs = [name for name in _INPUTS if name in placeholders]
-    outputs = sorted((node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == _OUTPUT)
-    if not inputs or not outputs:
-        raise ModelError(f"{path}: not a retrained graph (no placeholder {' or '.join(_INPUTS)}, or no Softmax).")
-    shape = placeholder_shape(graph, inputs[0])
+    input_name = _input_of(graph)
+    outputs = sorted(
+        (node.name for node in graph.node if node.op == "Softmax"), key=lambda name: name == CODELAB_OUTPUT
+    )
+    if not input_name or not outputs:
+        raise ModelError(f"{path}: no image classifier: it has not one placeholder for RGB images, or no Softmax.")
+    shape = placeholder_shape(graph, input_name)
     if len(shape) != 4 or shape[1] < 1 or shape[2] < 1 or shape[3] != 3:
         raise ModelError(f"{path}: input shape {shape} is not a picture of known size.")
     _check_operations(graph, path)
@@ -114,7 +118,17 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
     digest = hashlib.sha256(content).hexdigest()
     size = (shape[1], shape[2])
     photo_sets = photo_sets_of(graph, str(path))
-    return FrozenGraph(path, graph, inputs[0], outputs[-1], size, labels_of(graph), photo_sets, digest)
+    return FrozenGraph(path, graph, input_name, outputs[-1], size, labels_of(graph), photo_sets, digest)
+
+
+def _input_of(graph: Any) -> str:
+    """Return the name of the placeholder for images; "" if there is none, or several."""
+    placeholders = [node.name for node in graph.node if node.op == "Placeholder"]
+    for name in CODELAB_INPUTS:
+        if name in placeholders:
+            return name
+    images = [name for name in placeholders if placeholder_shape(graph, name)[3:] == [3]]
+    return str(images[0]) if len(images) == 1 else ""
 
 
 def _check_operations(graph: Any, path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.device.inspection import Inspection
-from poets_edge.nets.trained_graph import read_trained
+from poets_edge.errors import ModelError
+from poets_edge.nets.graph_input import graph_input_range
+from poets_edge.nets.trained_graph import Trained, read_trained
+from poets_edge.tflite.input_range import InputRange
 from poets_edge.tflite.session import TensorInfo
 
 
@@ -26,8 +29,15 @@ def inspect_graph(model: Path) -> Inspection:
         outputs=(TensorInfo(0, frozen.output_name, (1, len(labels)) if labels else (), float32, 0.0, 0),),
         operators=dict(Counter(node.op for node in frozen.graph.node if node.op != "Const").most_common()),
         accelerated=None,
-        mean=(),
-        std=(),
+        input_range=_input_range(trained),
+        scores="probabilities",
         labels=labels,
         facts={key: value for key, value in record.items() if key not in ("steps", "sets", "photos", "photo_sets")},
     )
+
+
+def _input_range(trained: Trained) -> InputRange | None:
+    try:
+        return graph_input_range(trained)
+    except ModelError:
+        return None

@@ -88,8 +88,8 @@ def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...]
     if given is not None:
         return renamed_labels(frozen.labels, read_labels(given), source=str(given), model=frozen.path), given
     if not frozen.labels:
-        return read_labels(file), file
-    if file.exists() and read_labels(file) != frozen.labels:
+        return read_labels(file, own=True), file
+    if file.exists() and read_labels(file, own=True) != frozen.labels:
         raise _MismatchError(
             f"{file}: not the labels {frozen.path} was trained with. {_WAY_OUT} Or delete the labels file: the graph"
             " carries its own."

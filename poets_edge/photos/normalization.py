@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from poets_edge.errors import UsageError
+
+_MIN_STD, _MAX_STD = 1e-6, 1e6
+_PIXEL = 255.0
+"""Largest value of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -12,9 +19,82 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Input values of the pixels 0 and 255: one pair for all channels, or one per channel."""
+        return tuple(((0 - mean) / std, (_PIXEL - mean) / std) for mean, std in zip(self.mean, self.std, strict=True))
+
+    def __str__(self) -> str:
+        low, high = zip(*self.ranges, strict=True)
+        means, stds = (", ".join(f"{value:.6g}" for value in values) for values in (self.mean, self.std))
+        return f"{_common(low)} to {_common(high)}: (pixel - {means}) / {stds}"
+
+    @property
+    def text(self) -> str:
+        """The range as `parse_input_range` reads it, one for all channels or one per channel."""
+        return ",".join(f"{low!r}:{high!r}" for low, high in self.ranges)
+
+    @property
+    def short(self) -> str:
+        """The range, rounded to four digits, for messages."""
+        return ",".join(dict.fromkeys(f"{low:.4g}:{high:.4g}" for low, high in self.ranges))
+
+    def is_close(self, other: Normalization, tolerance: float = 0.5) -> bool:
+        """Return whether mean and standard deviation of each channel differ by at most `tolerance`, in pixel units."""
+        pairs = zip((*self._channels(), *self._stds()), (*other._channels(), *other._stds()), strict=True)
+        return all(abs(one - another) <= tolerance for one, another in pairs)
+
+    def _channels(self) -> tuple[float, ...]:
+        return self.mean * (3 // len(self.mean))
+
+    def _stds(self) -> tuple[float, ...]:
+        return self.std * (3 // len(self.std))
+
 
 BACKBONE = Normalization((127.5,), (127.5,))
 """Range [-1, 1], with which all backbones here and the codelab's were trained."""
 
 PIXELS = Normalization((128.0,), (128.0,))
 """Normalization under which a uint8 input of scale 1/128 and zero point 128 takes pixels unchanged."""
+
+UNIT = Normalization((0.0,), (255.0,))
+"""Range [0, 1]."""
+
+RAW = Normalization((0.0,), (1.0,))
+"""Range [0, 255]: pixels unchanged."""
+
+
+def is_sound(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
+    """Return whether means and standard deviations are finite, the latter positive, and one or three each."""
+    finite = len(mean) == len(std) and len(mean) in (1, 3) and all(map(math.isfinite, (*mean, *std)))
+    return finite and all(_MIN_STD <= value <= _MAX_STD for value in std)
+
+
+def parse_input_range(text: str) -> Normalization:
+    """Return the normalization for the input values of the pixels 0 and 255.
+
+    Args:
+        text: a range such as "-1:1", "0:1" or "0:255"; or three, separated by commas, for red, green and blue.
+
+    Raises:
+        UsageError: the text is not a range, or nothing that models take.
+    """
+    try:
+        ends = [tuple(float(word) for word in part.split(":")) for part in text.split(",")]
+    except ValueError:
+        ends = []
+    if len(ends) not in (1, 3) or any(len(pair) != 2 for pair in ends):
+        raise UsageError(f"`input_range` {text}: expected the lowest and the highest value, as in -1:1.")
+    if not all(math.isfinite(low) and math.isfinite(high) and low < high for low, high in ends):
+        raise UsageError(f"`input_range` {text}: the first value must be below the second, as in -1:1.")
+    stds = tuple(_PIXEL / (high - low) for low, high in ends)
+    found = Normalization(tuple((0 - low) * std for (low, _), std in zip(ends, stds, strict=True)), stds)
+    if not is_sound(found.mean, found.std):
+        raise UsageError(f"`input_range` {text}: out of range; models take -1:1, 0:1 or 0:255.")
+    return found
+
+
+def _common(values: tuple[float, ...]) -> str:
+    """Return one number if all values are equal, otherwise each of them."""
+    texts = [f"{value:.4g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else "/".join(texts)

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from poets_edge.device.classifier import Scores
 from poets_edge.errors import ModelError
 from poets_edge.nets.frozen import FrozenGraph
+from poets_edge.nets.graph_input import graph_input_range
 from poets_edge.nets.read_graph import known_network
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.nets.trained_graph import read_trained
 from poets_edge.photos.image import PhotoSource, fit, normaliser, read_photo
-from poets_edge.photos.normalization import BACKBONE
 from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.input_range import InputRange
 from poets_edge.tflite.interpreter import silent_stderr
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
@@ -35,13 +36,17 @@ class FrozenGraphScorer:
         size: (height, width) of the input, pixels.
         nodes: names of the input and the output node.
         facts: the training record; without one, the photos of the training run inside the graph, if any.
+        input_range: normalization of the input, with the evidence for it.
     """
 
-    def __init__(self, path: Path, labels: Path | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, labels: Path | None = None, *, threads: int = 1, input_range: str | None = None
+    ) -> None:
         """Load a graph.
 
         Args:
             labels: labels file; by default the one next to the graph, `retrained_labels.txt` for `retrained_graph.pb`.
+            input_range: input values of the pixels 0 and 255, such as "-1:1", for graphs that do not tell them.
             threads: CPU threads for one inference; TensorFlow, which runs foreign graphs, chooses its own number.
 
         Raises:
@@ -55,8 +60,9 @@ class FrozenGraphScorer:
         self.size = frozen.size
         self.nodes: Mapping[str, str] = {"input": frozen.input_name, "output": frozen.output_name}
         self.facts: Mapping[str, Any] = trained.record or {"photo_sets": frozen.photo_sets}
-        self._arguments = (labels, threads)
-        self._normalise = normaliser(BACKBONE)
+        self.input_range: InputRange = graph_input_range(trained, input_range)
+        self._arguments: dict[str, Any] = {"labels": labels, "threads": threads, "input_range": input_range}
+        self._normalise = normaliser(self.input_range.normalization)
         self._function = _load(frozen, threads)
         outputs = len(self._run(np.zeros((*self.size, 3), np.uint8)))
         if len(self.labels) != outputs:
@@ -64,8 +70,12 @@ class FrozenGraphScorer:
 
     def clone(self) -> FrozenGraphScorer:
         """Return a scorer of the same graph for another thread."""
-        labels, threads = self._arguments
-        return FrozenGraphScorer(self.path, labels, threads=threads)
+        return FrozenGraphScorer(self.path, **self._arguments)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences about what was inferred from the graph, for users."""
+        return (f"{self.path}: pixels as {self.input_range}",) if self.input_range.inferred else ()
 
     def scores(self, photo: PhotoSource) -> Scores:
         """Return the scores of one photo, float32 [labels]. Raises PhotoError."""

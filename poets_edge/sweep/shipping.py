@@ -9,7 +9,8 @@ from pathlib import Path
 from poets_edge.core.files import read_bytes, write_together
 from poets_edge.errors import ModelError
 from poets_edge.sweep.points import GridPoint
-from poets_edge.tflite.metadata import join_labels, read_metadata
+from poets_edge.tflite.labels import join_labels
+from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
 _LABELS = "labels.txt"

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,19 @@ from poets_edge.core.archive_reads import opened_zip
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.photos.known_photos import PHOTO_SETS
+from poets_edge.photos.normalization import is_sound
+from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.model_file import ModelFile
 
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
+ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
+"""Author and appended file of models that Ultralytics exports: class names and training arguments, as JSON."""
 NORMALIZATION_OPTIONS = 1
 """Tag of NormalizationOptions in the union ProcessUnitOptions."""
 TENSOR_AXIS_LABELS = 2
 """AssociatedFileType of a file with one label per line, in the order of the output tensor."""
 
-_MIN_STD, _MAX_STD = 1e-6, 1e6
 _MAX_MEMBER_BYTES = 16 << 20
 """Maximum size of a file in the archive, and of the archive's directory, in bytes."""
 _MAX_MEMBERS = 1000
@@ -87,7 +89,9 @@ class Metadata:
     Attributes:
         mean, std: normalization of the input, in pixel units: (pixel - mean) / std.
         labels: class names, in the order of the output.
-        facts: content of `poets_edge.json`.
+        facts: content of `poets_edge.json`; empty for models of other programs.
+        author: author of the model.
+        score_output: position of the output that the labels belong to; None if the file has no labels.
     """
 
     name: str = ""
@@ -96,6 +100,8 @@ class Metadata:
     std: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    author: str = ""
+    score_output: int | None = None
 
 
 def read_metadata(file: ModelFile) -> Metadata:
@@ -106,38 +112,38 @@ def read_metadata(file: ModelFile) -> Metadata:
     """
     path, data = file.path, file.content
     try:
-        name, description, mean, std, label_file = _read_flatbuffer(data)
+        found, label_file = _read_flatbuffer(data)
     except Exception:  # reading a damaged FlatBuffer can raise any exception
         raise ModelError(f"{path}: damaged. Export it again, or copy it again.") from None
-    files, start = _appended_files(path, data, {FACTS_FILE, label_file})
+    files, start = _appended_files(path, data, {FACTS_FILE, ULTRALYTICS_FILE, label_file})
     facts = _parse_facts(path, files.get(FACTS_FILE, b"{}"))
     expected = facts.get("sha256")
     if expected and not file.verified and hashlib.sha256(data[:start]).hexdigest() != expected:
         raise ModelError(f"{path}: damaged (its checksum does not match). Export it again, or copy it again.")
-    _check_normalization(path, mean, std)
+    _check_normalization(path, found.mean, found.std)
     label_text = (files.get(label_file) or file.labels_file).decode("utf-8", errors="replace")
-    return Metadata(name, description, mean, std, split_labels(label_text), facts)
+    labels = split_labels(label_text) if facts else parse_labels(label_text, f"{path} ({label_file or 'labels.txt'})")
+    if ULTRALYTICS_FILE in files and not facts and not labels:
+        return replace(found, labels=_names(path, files[ULTRALYTICS_FILE]), author=found.author or ULTRALYTICS)
+    return replace(found, labels=labels, facts=facts)
+
+
+def _names(path: Path, text: bytes) -> tuple[str, ...]:
+    """Return the class names in the `metadata.json` of a model that Ultralytics exported: {number: name}."""
+    try:
+        names = check(parse_json(text), {"names": Optional(object)})["names"] or {}
+        numbered = check(names, DictOf(str)) if isinstance(names, dict) else dict(enumerate(check(names, [str])))
+        return tuple(name for _, name in sorted((int(number), name) for number, name in numbered.items()))
+    except (RecordError, ValueError) as error:
+        raise ModelError(f"{path}: its {ULTRALYTICS_FILE} cannot be read ({error}).") from None
 
 
 def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    sound = len(mean) == len(std) and len(mean) in (0, 1, 3) and all(map(math.isfinite, (*mean, *std)))
-    if not sound or not all(_MIN_STD <= value <= _MAX_STD for value in std):
+    if (mean or std) and not is_sound(mean, std):
         raise ModelError(
             f"{path}: its metadata's normalization (mean {list(mean)}, standard deviation {list(std)}) makes no sense:"
             " one finite number or three are wanted of each, and a positive deviation. Export it again."
         )
-
-
-def split_labels(text: str) -> tuple[str, ...]:
-    """Return the labels in the text of a labels file: one per line, without empty lines at the end."""
-    # Not splitlines(), which also splits at characters that may be part of a label.
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
-    return tuple(lines) if lines != [""] else ()
-
-
-def join_labels(labels: Iterable[str]) -> str:
-    """Return the text of a labels file with the given labels; the inverse of `split_labels`."""
-    return "".join(f"{label}\n" for label in labels)
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
@@ -189,7 +195,8 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
     return facts
 
 
-def _read_flatbuffer(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+def _read_flatbuffer(data: bytes) -> tuple[Metadata, str]:
+    """Return the standard metadata without labels, and the name of the label file."""
     model = _root(data)
     buffers = list(_tables(model, 4))
     for entry in _tables(model, 6):
@@ -197,15 +204,14 @@ def _read_flatbuffer(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[fl
             offset = entry.Offset(_slot(1))
             index = entry.Get(number_types.Uint32Flags, entry.Pos + offset) if offset else 0
             return _read_model_metadata(_bytes(buffers[index], 0))
-    return "", "", (), (), ""
+    return Metadata(), ""
 
 
-def _read_model_metadata(data: bytes) -> tuple[str, str, tuple[float, ...], tuple[float, ...], str]:
+def _read_model_metadata(data: bytes) -> tuple[Metadata, str]:
     metadata = _root(data)
-    name, description = _string(metadata, 0), _string(metadata, 1)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    label_file = ""
+    label_file, score_output = "", None
     for subgraph in _tables(metadata, 3):
         for tensor in _tables(subgraph, 2):
             for unit in _tables(tensor, 4):
@@ -213,12 +219,20 @@ def _read_model_metadata(data: bytes) -> tuple[str, str, tuple[float, ...], tupl
                 if kind and unit.Get(number_types.Uint8Flags, unit.Pos + kind) == NORMALIZATION_OPTIONS:
                     options = _union(unit, 1)
                     mean, std = _floats(options, 0), _floats(options, 1)
-        for tensor in _tables(subgraph, 3):
+        for position, tensor in enumerate(_tables(subgraph, 3)):
             for file in _tables(tensor, 6):
                 kind = file.Offset(_slot(2))
-                if kind and file.Get(number_types.Int8Flags, file.Pos + kind) == TENSOR_AXIS_LABELS:
-                    label_file = label_file or _string(file, 0)
-    return name, description, mean, std, label_file
+                if kind and file.Get(number_types.Int8Flags, file.Pos + kind) == TENSOR_AXIS_LABELS and not label_file:
+                    label_file, score_output = _string(file, 0), position
+    found = Metadata(
+        name=_string(metadata, 0),
+        description=_string(metadata, 1),
+        mean=mean,
+        std=std,
+        author=_string(metadata, 4),
+        score_output=score_output,
+    )
+    return found, label_file
 
 
 # A FlatBuffer table has the offset of its n-th field in slot 4 + 2n of its vtable.

@@ -61,14 +61,15 @@ class Session:
         self.inputs = tuple(map(_tensor_info, self.interpreter.get_input_details()))
         self.outputs = tuple(map(_tensor_info, self.interpreter.get_output_details()))
 
-    def run(self, values: Array) -> Array:
-        """Run one inference and return a copy of the first output.
+    def run(self, values: Array, output: int = 0) -> Array:
+        """Run one inference and return a copy of one output.
 
         Args:
             values: array for the first input, with its shape and dtype.
+            output: position of the output in `outputs`.
         """
         self._invoke(values)
-        return np.asarray(self.interpreter.get_tensor(self.outputs[0].index))
+        return np.asarray(self.interpreter.get_tensor(self.outputs[output].index))
 
     def run_all(self, values: Array) -> list[Array]:
         """Run one inference and return all outputs without copying them.

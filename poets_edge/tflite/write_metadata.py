@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from poets_edge.photos.normalization import BACKBONE, PIXELS, Normalization
 from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
+from poets_edge.tflite.labels import join_labels
 from poets_edge.tflite.metadata import (
     FACTS_FILE,
     METADATA_NAME,
     NORMALIZATION_OPTIONS,
     TENSOR_AXIS_LABELS,
-    join_labels,
 )
 
 LABELS_FILE = "labels.txt"

@@ -26,7 +26,7 @@ from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.table import NO_SPLIT, PhotoDigests, Rows
 from poets_edge.progress import Reporter, Silent
 from poets_edge.reports.events import event_file
-from poets_edge.tflite.metadata import join_labels
+from poets_edge.tflite.labels import join_labels
 from poets_edge.training.backbone import Backbone, prepare_backbone
 from poets_edge.training.bottleneck_cache import open_cache
 from poets_edge.training.bottlenecks import BackboneCache, Hashed, hash_photos

@@ -18,7 +18,9 @@ from poets_edge.errors import DatasetError
 from poets_edge.photos.folder import Photo, scan
 from poets_edge.photos.image import PhotoSource
 from poets_edge.photos.minhash import sketch_now
+from poets_edge.photos.normalization import RAW
 from poets_edge.photos.split import SplitConfig, split
+from poets_edge.tflite.input_range import InputRange
 
 LABELS = ("tulips", "daisy", "roses")
 COLORS = {"tulips": (255, 0, 0), "daisy": (0, 255, 0), "roses": (0, 0, 255)}
@@ -32,6 +34,8 @@ class ColorScorer:
     labels: tuple[str, ...] = LABELS
     size: tuple[int, int] = (4, 4)
     nodes: Mapping[str, str] = field(default_factory=dict)
+    input_range: InputRange = InputRange(RAW, "for tests")
+    remarks: tuple[str, ...] = ()
 
     def scores(self, photo: PhotoSource) -> Any:
         assert isinstance(photo, Image.Image)

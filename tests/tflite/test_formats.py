@@ -165,4 +165,7 @@ def test_model_format_leaves_photos_and_folders_of_photos_alone(flowers: Path, t
 @pytest.mark.shared
 def test_codelab_lite_answers_itself(flowers: Path) -> None:
     model = SHARED / "cases/models/codelab.lite"
-    assert Classifier(model, labels=model.with_name("labels.txt"))(flowers / ROSE, top=1)[0].name == "roses"
+    assert (
+        Classifier(model, labels=model.with_name("labels.txt"), input_range="-1:1")(flowers / ROSE, top=1)[0].name
+        == "roses"
+    )

@@ -93,7 +93,12 @@ def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, 
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
         )
     return evaluate_models(
-        options.models, options.image_dir, split=options.split, labels=options.labels, reporter=reporter
+        options.models,
+        options.image_dir,
+        split=options.split,
+        labels=options.labels,
+        input_range=options.input_range,
+        reporter=reporter,
     )
 
 
@@ -127,6 +132,7 @@ def _benchmark(
         reporter=reporter,
         image_dir=image_dir,
         labels=labels and f"{labels}/labels.txt",
+        input_range=options.input_range or "",
         photos=[photo.name for photo in photos],
         widths=[here[model].scores.shape[1] for model in models] if here else (),
     )

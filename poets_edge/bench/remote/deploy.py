@@ -44,6 +44,7 @@ class DeployOptions:
         model: a `.tflite` file.
         on: host name of the device for ssh.
         labels: labels file to use instead of the labels in the model.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
@@ -51,6 +52,7 @@ class DeployOptions:
     model: Path
     on: str
     labels: Path | None = None
+    input_range: str | None = None
     watch: tuple[str, ...] = ()
     remote_dir: str = ""
 
@@ -103,7 +105,7 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
     """
     reporter = reporter or Silent()
     check_host(options.on)
-    Classifier(options.model, labels=options.labels)
+    Classifier(options.model, labels=options.labels, input_range=options.input_range)
     with Connection(options.on) as connection:
         device = install(connection, folder=options.remote_dir, kind="data", reporter=reporter)
         systemd = _Systemd(device, undo_command(options.on, options.remote_dir))
@@ -117,6 +119,8 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
                 send(connection, labels, {_LABELS: options.labels}, reporter, "copying labels")
             command += ["--labels", str(device.folder / labels / _LABELS)]
             needed.append(labels)
+        if options.input_range is not None:
+            command += [f"--input-range={options.input_range}"]
         unit = systemd.set_up(command, needed, reporter)
         reporter.note(f"{options.on}: {systemd.name} is started")
         return Deployed(

@@ -108,6 +108,7 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
         timing=request.config,
         image_dir=Path(request.image_dir) if request.image_dir else None,
         labels=Path(request.labels) if request.labels else None,
+        input_range=request.input_range or None,
     )
     predictions = _predict(options, reporter)
     warnings = measure_variants(
@@ -131,7 +132,11 @@ def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Pr
     photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))
     with reporter.progress("scoring", len(photos) * len(models)) as advance:
         return {
-            model: score_photos(photos, Classifier(model, labels=options.labels).clone, advance=advance)
+            model: score_photos(
+                photos,
+                Classifier(model, labels=options.labels, input_range=options.input_range).clone,
+                advance=advance,
+            )
             for model in models
         }
 

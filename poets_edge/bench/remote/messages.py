@@ -28,6 +28,7 @@ class RoundsRequest:
 
     Attributes:
         models, image_dir, labels: paths on the device; the last two may be "".
+        input_range: `BenchmarkOptions.input_range`, or "".
         threads: empty for the device's default.
         known: finished rounds, which are not measured again if their conditions are those of the device.
     """
@@ -38,6 +39,7 @@ class RoundsRequest:
     known: tuple[Round, ...] = ()
     image_dir: str = ""
     labels: str = ""
+    input_range: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> RoundsRequest:
@@ -48,6 +50,7 @@ class RoundsRequest:
             known=tuple(map(Round.from_json, value["known"])),
             image_dir=value["image_dir"],
             labels=value["labels"],
+            input_range=value["input_range"],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class RoundsRequest:
             "known": [round.to_json() for round in self.known],
             "image_dir": self.image_dir,
             "labels": self.labels,
+            "input_range": self.input_range,
         }
 
 

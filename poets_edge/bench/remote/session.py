@@ -105,6 +105,7 @@ def measure_rounds(
     reporter: Reporter,
     image_dir: str = "",
     labels: str = "",
+    input_range: str = "",
     photos: Sequence[str] = (),
     widths: Sequence[int] = (),
 ) -> DeviceTimings:
@@ -114,6 +115,7 @@ def measure_rounds(
         threads: empty for the device's default.
         log: receives the finished rounds; rounds in the log are not measured again.
         image_dir, labels: paths on the device; "" for none.
+        input_range: `BenchmarkOptions.input_range`, or "".
         photos: names of the photos in `image_dir`.
         widths: number of labels of each model, if there are photos.
 
@@ -132,6 +134,7 @@ def measure_rounds(
         known=tuple(log.of_models(digests)),
         image_dir=image_dir,
         labels=labels,
+        input_range=input_range,
     )
     follower = _RoundsFollower(installation, reporter, request, digests, log, photos, widths)
     try:

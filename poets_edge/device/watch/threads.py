@@ -7,7 +7,6 @@ inference slower. The effect depends on the machine, so it is measured there.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,7 @@ _WORTH_IT = 0.95
 """Maximum ratio of inference times at which more threads are used; otherwise the cores remain free for decoding."""
 
 
-def fastest_threads(model: ModelSource, labels: Path | None = None) -> int:
+def fastest_threads(model: ModelSource) -> int:
     """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
     The numbers are tried in ascending order, with 10 inferences each, until one is less than 5 % faster than the last.
@@ -29,10 +28,10 @@ def fastest_threads(model: ModelSource, labels: Path | None = None) -> int:
         ModelError, RuntimeMissingError: as raised by `Classifier`.
     """
     file = read_model(model)
-    fastest, best = 1, _shortest_seconds(Classifier(file, labels=labels, threads=1))
+    fastest, best = 1, _shortest_seconds(Classifier(file, threads=1, unlabelled=True))
     threads = 2
     while threads <= cores():
-        seconds = _shortest_seconds(Classifier(file, labels=labels, threads=threads))
+        seconds = _shortest_seconds(Classifier(file, threads=threads, unlabelled=True))
         if seconds > _WORTH_IT * best:
             break
         fastest, best = threads, seconds

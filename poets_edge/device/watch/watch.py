@@ -49,6 +49,7 @@ class WatchOptions:
         source: a video, a folder of images, an image, or MJPEG in a file or (`-`) on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         labels: path of a labels file that replaces the model's labels.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
         smooth: number of frames whose scores are averaged; by default 5, and 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
@@ -62,6 +63,7 @@ class WatchOptions:
     source: Path | None = None
     camera: str | int | None = None
     labels: Path | None = None
+    input_range: str | None = None
     smooth: int | None = None
     threshold: float = 0.0
     keep_all: bool = False
@@ -73,8 +75,10 @@ class WatchOptions:
         check_fields(self)
         if self.camera is not None and self.source is not None:
             raise UsageError("`camera` and `source` are two sources; give one.")
-        if isinstance(self.model, Classifier) and (self.labels is not None or self.threads is not None):
-            raise UsageError("`labels` and `threads` are those of the `Classifier`; do not give them again.")
+        if isinstance(self.model, Classifier) and (self.labels, self.input_range, self.threads) != (None, None, None):
+            raise UsageError(
+                "`labels`, `input_range` and `threads` are those of the `Classifier`; do not give them again."
+            )
         if self.smooth is not None:
             AnswerOptions(smooth=self.smooth)  # checks the value
         check_threshold(self.threshold)
@@ -155,6 +159,8 @@ def _open(
     if options.keep_all:
         source = replace(source, live=False)
     classifier = _open_classifier(options)
+    for remark in classifier.remarks:
+        reporter.note(remark)
     classifier.check_threshold(options.threshold)
     for wanted in options.triggers:
         if wanted.label not in classifier.labels:
@@ -168,8 +174,8 @@ def _open(
 def _open_classifier(options: WatchOptions) -> Classifier:
     if isinstance(options.model, Classifier):
         return options.model
-    threads = fastest_threads(options.model, options.labels) if options.threads is None else options.threads
-    return Classifier(options.model, labels=options.labels, threads=threads)
+    threads = fastest_threads(options.model) if options.threads is None else options.threads
+    return Classifier(options.model, labels=options.labels, input_range=options.input_range, threads=threads)
 
 
 def _predictions(

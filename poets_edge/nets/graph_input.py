@@ -1,0 +1,111 @@
+"""Normalization of a frozen graph's input, with the evidence for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.nets.frozen import CODELAB_INPUTS, CODELAB_OUTPUT
+from poets_edge.nets.graphdef import constant_of
+from poets_edge.nets.trained_graph import Trained
+from poets_edge.photos.normalization import BACKBONE, parse_input_range
+from poets_edge.tflite.first_layers import Evidence, evidence_of_arithmetic, evidence_of_weights
+from poets_edge.tflite.input_range import InputRange
+
+_PASSING = frozenset(("Identity", "Cast", "Pad", "Reshape", "ResizeBilinear", "ExpandDims", "CheckNumerics"))
+_ADDITIONS, _PRODUCTS = frozenset(("Add", "AddV2", "BiasAdd", "Sub")), frozenset(("Mul", "RealDiv"))
+
+
+def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
+    """Decide the normalization of a frozen graph's input.
+
+    Args:
+        given: the user's range, as `parse_input_range` reads it.
+
+    Raises:
+        ModelError: nothing tells the normalization, and none is given.
+        UsageError: the given range contradicts a graph that `train` wrote, or is not a range.
+    """
+    frozen = trained.frozen
+    wanted = None if given is None else parse_input_range(given)
+    if frozen.labels or frozen.photo_sets or trained.record is not None:
+        own = InputRange(BACKBONE, "trained by poets_edge")
+        if wanted is not None and not BACKBONE.is_close(wanted):
+            raise UsageError(f"`input_range` {wanted.short}: {frozen.path} takes {own}. Leave it out.")
+        return own
+    if wanted is not None:
+        return InputRange(wanted, "as given")
+    if evidence := _Evidence(frozen.graph).of_input(frozen.input_name):
+        return InputRange(evidence.normalization, evidence.reason, inferred=True)
+    if frozen.input_name in CODELAB_INPUTS and frozen.output_name == CODELAB_OUTPUT:
+        return InputRange(BACKBONE, "its input and output have the names of the codelab")
+    raise ModelError(
+        f"{frozen.path}: nothing in it tells how it wants its pixels. Give the range of its input: `input_range`=-1:1,"
+        " 0:1 or 0:255."
+    )
+
+
+class _Evidence:
+    def __init__(self, graph: Any) -> None:
+        self._nodes = {node.name: node for node in graph.node}
+        self._readers: dict[str, list[Any]] = {}
+        for node in graph.node:
+            for source in map(_name, node.input):
+                self._readers.setdefault(source, []).append(node)
+
+    def of_input(self, name: str) -> Evidence | None:
+        """Return the range of an input, from the nodes that read it; None if they do not tell it."""
+        scale: npt.NDArray[np.float64] = np.ones(1)
+        offset: npt.NDArray[np.float64] = np.zeros(1)
+        while (node := self._only_reader(name)) is not None:
+            if node.op in _ADDITIONS | _PRODUCTS:
+                values = self._other(node, name)
+                if values is None or values.size not in (1, 3):
+                    break
+                if node.op in _PRODUCTS:
+                    values = 1 / values if node.op == "RealDiv" else values
+                    scale, offset = scale * values, offset * values
+                else:
+                    offset = offset - values if node.op == "Sub" else offset + values
+            elif node.op not in _PASSING:
+                break
+            name = node.name
+        if (found := evidence_of_arithmetic(scale, offset)) is not None:
+            return found
+        if node is None or node.op != "Conv2D" or not (scale == 1).all() or offset.any():
+            return None
+        weights = self._constant(node.input[1])
+        following = self._only_reader(node.name)
+        bias = self._other(following, node.name) if following is not None and following.op == "BiasAdd" else None
+        if weights is None or bias is None:
+            return None
+        return evidence_of_weights(np.moveaxis(weights, -1, 0), bias.ravel())
+
+    def _only_reader(self, name: str) -> Any:
+        readers = self._readers.get(name, [])
+        return readers[0] if len(readers) == 1 else None
+
+    def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
+        """Return the constant that a node combines with another node; None if there is none."""
+        first, second = map(_name, node.input[:2])
+        if first != name and node.op in ("Sub", "RealDiv"):
+            return None
+        return self._constant(second if first == name else first)
+
+    def _constant(self, name: str) -> npt.NDArray[np.float64] | None:
+        node = self._nodes.get(_name(name))
+        for _ in range(len(self._nodes)):
+            if node is None or node.op != "Identity":
+                break
+            node = self._nodes.get(_name(node.input[0]))
+        if node is None or node.op != "Const":
+            return None
+        return constant_of(node).astype(np.float64)
+
+
+def _name(source: str) -> str:
+    """Return the name of the node that an input of another node refers to."""
+    return source.removeprefix("^").partition(":")[0]

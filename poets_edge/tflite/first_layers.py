@@ -1,0 +1,87 @@
+"""Range of a network's input, inferred from the arithmetic and the weights of its first layers.
+
+Networks with their own rescaling take pixels from 0 to 255 and map them to a small range around zero, with a leading
+multiplication and addition, or with these two folded into the first convolution. Both leave traces in the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+
+_Array = npt.NDArray[np.float64]
+
+_PIXEL_SCALES = (0.003, 0.05)
+"""Factors between 1/333 and 1/20, by which networks rescale pixels: 1/255, 1/127.5, 1/57 (ImageNet's deviation)."""
+_MAX_PIXEL_MEAN = 180.0
+_UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
+"""Factors and means by which networks standardize inputs from 0 to 1: 2 and 0.5, or 1/0.226 and 0.45 (ImageNet's)."""
+_SUBTRACTED_PIXELS = (90.0, 140.0)
+"""Means that networks of Caffe subtract from pixels."""
+_NEGLIGIBLE = 0.02
+"""Effect of inputs from -1 to 1 on the first convolution, as a fraction of its bias, below which they cannot be meant.
+It is 0.003 for a MobileNet whose rescaling is folded into its first convolution, and 0.6 and more without."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A normalization, with the reason for it: a clause for messages."""
+
+    normalization: Normalization
+    reason: str
+
+
+def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evidence | None:
+    """Return the input range of a network that starts with input * scale + offset; None if it is not clear.
+
+    Args:
+        scale, offset: one number, or one per channel.
+    """
+    factors, terms = np.broadcast_arrays(np.asarray(scale, np.float64).ravel(), np.asarray(offset, np.float64).ravel())
+    if (factors <= 0).any() or not np.isfinite([factors, terms]).all():
+        return None
+    means = -terms / factors
+    what = f"its first layers compute (input - {_numbers(means)}) * {_numbers(factors)}"
+    for normalization, scales, centres in (
+        (RAW, _PIXEL_SCALES, (-1.0, _MAX_PIXEL_MEAN)),
+        (RAW, (0.99, 1.01), _SUBTRACTED_PIXELS),
+        (UNIT, _UNIT_SCALES, _UNIT_MEANS),
+        (UNIT, (200.0, 300.0), (-0.01, 0.01)),
+        (BACKBONE, (100.0, 150.0), (-1.1, -0.9)),
+        (BACKBONE, (0.45, 0.55), (-1.1, -0.9)),
+    ):
+        if _within(factors, scales) and _within(means, centres):
+            return Evidence(normalization, what)
+    return None
+
+
+def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
+    """Return the range 0 to 255 for a first convolution whose weights are too small for any other; otherwise None.
+
+    Args:
+        weights: [outputs, ...].
+        bias: [outputs].
+    """
+    typical = float(np.sqrt(np.mean(np.square(bias)))) if bias.size else 0.0
+    if typical < 1e-3:
+        return None
+    effect = float(np.median(np.abs(weights).reshape(len(weights), -1).sum(axis=1))) / typical
+    if not 0 < effect < _NEGLIGIBLE:
+        return None
+    return Evidence(
+        RAW,
+        f"inputs from -1 to 1 would change the results of its first convolution by only {100 * effect:.1g} % of their"
+        " bias",
+    )
+
+
+def _within(values: _Array, limits: tuple[float, float]) -> bool:
+    return bool((values >= limits[0]).all() and (values <= limits[1]).all())
+
+
+def _numbers(values: _Array) -> str:
+    return ", ".join(dict.fromkeys(f"{value:.4g}" for value in values))

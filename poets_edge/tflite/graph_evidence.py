@@ -1,0 +1,110 @@
+"""Evidence in the graph of a `.tflite` for the range of its input and for the kind of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poets_edge.tflite.first_layers import Evidence, evidence_of_arithmetic, evidence_of_weights
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.verify.operators import operator_name
+from poets_edge.tflite.verify.schema import MODEL
+from poets_edge.tflite.verify.tables import parse
+
+_PASSING = frozenset(
+    (
+        *("CAST", "QUANTIZE", "DEQUANTIZE", "TRANSPOSE", "RESHAPE", "PAD", "PADV2", "RESIZE_BILINEAR"),
+        *("RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "EXPAND_DIMS"),
+    )
+)
+"""Operators that do not change the range of values."""
+_ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
+_WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))
+_DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 9: "<i1"}
+
+
+class Graph:
+    """Operators, tensors and constants of a verified model."""
+
+    def __init__(self, file: ModelFile) -> None:
+        model = parse(file.content, MODEL, "Model", b"TFL3")
+        graph = model["subgraphs"][0]
+        self._buffers: Sequence[Mapping[str, Any]] = model["buffers"]
+        self._tensors: Sequence[Mapping[str, Any]] = graph["tensors"]
+        self._names: list[str] = [operator_name(code) for code in model["operator_codes"]]
+        self._operators: Sequence[Mapping[str, Any]] = graph["operators"]
+        self.inputs, self.outputs = [int(i) for i in graph["inputs"]], [int(i) for i in graph["outputs"]]
+        self.names = tuple(str(self._tensors[index]["name"]) for index in (self.inputs[0], self.outputs[0]))
+
+    def input_evidence(self) -> Evidence | None:
+        """Return the range of the first input, from the layers that read it; None if they do not tell it."""
+        tensor = self.inputs[0]
+        scale: npt.NDArray[np.float64] = np.ones(1)
+        offset: npt.NDArray[np.float64] = np.zeros(1)
+        while (operator := self._only_reader(tensor)) is not None:
+            name, inputs = self._name(operator), [int(i) for i in operator["inputs"]]
+            if name in _ARITHMETIC:
+                other = self._constant(inputs[1] if inputs[0] == tensor else inputs[0])
+                if other is None or other.size not in (1, 3) or (inputs[0] != tensor and name in ("SUB", "DIV")):
+                    break
+                values = other.ravel()
+                if name in ("MUL", "DIV"):
+                    values = 1 / values if name == "DIV" else values
+                    scale, offset = scale * values, offset * values
+                else:
+                    offset = offset - values if name == "SUB" else offset + values
+            elif name not in _PASSING:
+                break
+            tensor = int(operator["outputs"][0])
+        if (found := evidence_of_arithmetic(scale, offset)) is not None:
+            return found
+        if operator is None or self._name(operator) not in _WEIGHTED or len(operator["inputs"]) < 3:
+            return None
+        weights, bias = (self._constant(int(index)) for index in operator["inputs"][1:3])
+        if weights is None or bias is None or not (scale == 1).all() or offset.any():
+            return None
+        outputs_last = self._name(operator) == "DEPTHWISE_CONV_2D"
+        return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
+
+    def last_operator(self, output: int) -> str:
+        """Return the name of the operator that computes an output, without conversions and reshapes behind it."""
+        tensor = self.outputs[output]
+        name = ""
+        for operator in reversed(self._operators):
+            if tensor in operator["outputs"]:
+                name = self._name(operator)
+                if name not in _PASSING:
+                    break
+                tensor = int(operator["inputs"][0])
+        return name
+
+    def _name(self, operator: Mapping[str, Any]) -> str:
+        return self._names[int(operator["opcode_index"])]
+
+    def _only_reader(self, tensor: int) -> Mapping[str, Any] | None:
+        readers = [operator for operator in self._operators if tensor in operator["inputs"]]
+        return readers[0] if len(readers) == 1 else None
+
+    def _constant(self, index: int) -> npt.NDArray[np.float64] | None:
+        """Return the values of a constant as real numbers; None if the tensor is computed from the input."""
+        if index < 0:
+            return None
+        tensor = self._tensors[index]
+        data = self._buffers[tensor["buffer"]]["data"]
+        if not len(data):  # weights in float16 are converted when the model is loaded
+            source = next((one for one in self._operators if index in one["outputs"]), None)
+            return self._constant(int(source["inputs"][0])) if source and self._name(source) == "DEQUANTIZE" else None
+        if tensor["type"] not in _DTYPES:
+            return None
+        values = np.frombuffer(memoryview(data), _DTYPES[tensor["type"]]).reshape(tensor["shape"]).astype(np.float64)
+        quantization = tensor["quantization"]
+        if quantization and len(quantization["scale"]):
+            shape = [1] * values.ndim
+            if len(quantization["scale"]) > 1:
+                shape[quantization["quantized_dimension"]] = -1
+            zeros = quantization["zero_point"] if len(quantization["zero_point"]) else np.zeros(1)
+            values = (values - zeros.reshape(shape)) * quantization["scale"].astype(np.float64).reshape(shape)
+        return np.asarray(values, np.float64)

@@ -1,0 +1,130 @@
+"""Normalization of a model's input, with the evidence for it.
+
+`decide_input_range` is the only place where the normalization of a `.tflite` is decided. It never assumes one: without
+evidence it raises ModelError with the option to give.
+
+| model | normalization |
+|---|---|
+| written by poets_edge | its metadata |
+| uint8, or int8 with a scale | pixels unchanged, or minus 128, so that all 256 values are used; MediaPipe, the Task library and ML Kit ignore metadata here, too |
+| with standard metadata | its metadata |
+| given by `input_range` | as given; models of the kinds above must agree with it |
+| of the codelab or Ultralytics | known from the program that wrote it |
+| any other | inferred from its first layers, or refused |
+"""  # noqa: E501 - a table
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
+from poets_edge.tflite.metadata import Metadata
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.session import TensorInfo
+
+_CODELAB_NAMES = ("input", "final_result")
+_QUANTIZATION_STEPS = 2
+"""Accepted difference of a given range from a quantized input's own, in steps of the quantization."""
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """Normalization of a model's input.
+
+    Attributes:
+        evidence: the reason for the normalization, a clause: "its metadata", "`input_range`".
+        inferred: whether the normalization was inferred from the graph, so that users should be told.
+    """
+
+    normalization: Normalization
+    evidence: str
+    inferred: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.normalization} ({self.evidence})"
+
+
+def decide_input_range(
+    file: ModelFile, metadata: Metadata, tensor: TensorInfo, given: Normalization | None = None
+) -> InputRange:
+    """Decide the normalization of a model's input.
+
+    Args:
+        tensor: the input.
+        given: the user's normalization.
+
+    Raises:
+        ModelError: nothing tells the normalization, and none is given.
+        UsageError: the given normalization contradicts the model.
+    """
+    known = _known(metadata, tensor)
+    if known is not None:
+        if given is not None:
+            _check(known, given, file, tensor)
+        return known
+    if given is not None:
+        return InputRange(given, "as given")
+    found = _inferred(file, metadata)
+    if found is None:
+        raise ModelError(
+            f"{file.path}: nothing in it tells how it wants its pixels. Give the range of its input:"
+            " `input_range`=-1:1, 0:1 or 0:255. To store it in the model: poets-edge annotate"
+        )
+    return found
+
+
+def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
+    """Return the normalization that the model's metadata or its input tensor tell; None if they do not."""
+    stored = Normalization(metadata.mean, metadata.std) if metadata.mean else None
+    if metadata.facts:
+        return InputRange(stored or BACKBONE, "its metadata" if stored else "written by poets_edge")
+    if tensor.dtype.kind in "iu" and not tensor.scale:
+        if tensor.dtype == np.int8:
+            return None
+        return InputRange(RAW, f"its input is {tensor.dtype} without a scale: pixels unchanged")
+    if tensor.dtype in (np.uint8, np.int8):
+        lowest = np.iinfo(tensor.dtype).min
+        whole = Normalization((float(tensor.zero_point - lowest),), (1 / tensor.scale,))
+        return InputRange(
+            whole,
+            f"its input is {tensor.dtype} of scale {tensor.scale:.6g} and zero point {tensor.zero_point}: pixels"
+            f" {'minus 128' if lowest else 'unchanged'}",
+        )
+    return InputRange(stored, "its metadata") if stored else None
+
+
+def _inferred(file: ModelFile, metadata: Metadata) -> InputRange | None:
+    if metadata.author == "Ultralytics":
+        return InputRange(UNIT, "written by Ultralytics, whose networks take 0 to 1", inferred=True)
+    # Loaded only for foreign models without metadata: the import takes as long as an inference.
+    from poets_edge.tflite.graph_evidence import Graph
+
+    graph = Graph(file)
+    if evidence := graph.input_evidence():
+        return InputRange(evidence.normalization, evidence.reason, inferred=True)
+    if graph.names == _CODELAB_NAMES:
+        return InputRange(BACKBONE, "its input and output have the names of the codelab", inferred=True)
+    return None
+
+
+def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: TensorInfo) -> None:
+    """Raise UsageError if a given normalization contradicts the model's own."""
+    if known.normalization.is_close(given):
+        return
+    if tensor.scale:
+        step = max(abs(one - other) for one, other in _ends(known.normalization, given)) / tensor.scale
+        if step <= _QUANTIZATION_STEPS:
+            return
+    raise UsageError(
+        f"`input_range` {given.short}: {file.path} takes {known}. Leave it out, or replace it in the model: poets-edge"
+        " annotate"
+    )
+
+
+def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
+    """Return pairs of corresponding ends of the ranges of two normalizations, for each channel."""
+    first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
+    return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

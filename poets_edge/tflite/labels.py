@@ -1,0 +1,77 @@
+"""Labels files: one label per line, and the forms in which other programs write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from poets_edge.errors import ModelError
+
+_NUMBERED = re.compile(r"(\d+)\s*[\s:,;=]\s*(.*\S)")
+"""A line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
+_HEADING = re.compile(r"names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?", re.IGNORECASE)
+_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
+_ITEM_ID = re.compile(r"\bid\s*:\s*(\d+)")
+_ITEM_NAME = re.compile(r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')")
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """Return the labels in the text of a labels file that poets_edge wrote: one per line, unchanged."""
+    # Not splitlines(), which also splits at characters that may be part of a label.
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n").split("\n")
+    return tuple(lines) if lines != [""] else ()
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """Return the text of a labels file with the given labels; the inverse of `split_labels`."""
+    return "".join(f"{label}\n" for label in labels)
+
+
+def parse_labels(text: str, source: str) -> tuple[str, ...]:
+    """Return the labels in a labels file of any program, in the order of the outputs.
+
+    Spaces around labels, empty lines and a byte-order mark are not part of them. If every line starts with a number,
+    and the numbers are those of the outputs (0, 1, ...), the number gives the output, in whatever order the lines are,
+    and is not part of the label. A label map (`item { id: 1 name: "daisy" }`) may count from 1.
+
+    Args:
+        source: name of the file, for messages.
+
+    Raises:
+        ModelError: the lines are numbered from 0, but a number is missing or there twice.
+    """
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if items := _ITEM.findall(plain):
+        return _label_map(items, source)
+    lines = [line.strip() for line in plain.split("\n") if line.strip()]
+    numbered = _numbered(lines)
+    if numbered is None and len(lines) > 2 and _HEADING.fullmatch(lines[0]):
+        numbered = _numbered(lines[1:])
+    return tuple(lines) if numbered is None else _in_order(numbered, source)
+
+
+def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
+    """Return numbers and labels if every line is numbered, from 0; otherwise None."""
+    found = [(int(match[1]), str(match[2]).strip("\"'")) for line in lines if (match := _NUMBERED.fullmatch(line))]
+    if len(found) < len(lines) or not found or min(number for number, _ in found) != 0:
+        return None
+    return found
+
+
+def _label_map(items: list[str], source: str) -> tuple[str, ...]:
+    found = []
+    for item in items:
+        number, names = _ITEM_ID.search(item), {str(key): str(name) for key, name in _ITEM_NAME.findall(item)}
+        if number is None or not names:
+            raise ModelError(f"{source}: an item of this label map has no id or no name.")
+        found.append((int(number[1]), (names.get("display_name") or names["name"])[1:-1]))
+    first = min(number for number, _ in found)
+    return _in_order([(number - min(first, 1), name) for number, name in found], source)
+
+
+def _in_order(numbered: Iterable[tuple[int, str]], source: str) -> tuple[str, ...]:
+    found = list(numbered)
+    labels = dict(found)
+    if len(labels) != len(found) or sorted(labels) != list(range(len(found))):
+        raise ModelError(f"{source}: its numbers are those of outputs, but one is missing or there twice.")
+    return tuple(labels[number] for number in range(len(found)))
