@@ -43,8 +43,10 @@ DEFERRED = {
     },
     "photos/remote.py": {"poets_edge.photos.http"},  # an HTTP client: 25 ms of `label`
     "sweep/training.py": {"poets_edge.sweep.training_worker"},  # only where something is left to train
+    "tflite/input_range.py": {"poets_edge.tflite.graph_evidence"},  # for foreign models: as long as an inference
     "tflite/interpreter.py": {"poets_edge.tflite.runtimes"},  # only where no interpreter is installed
     "tflite/read_model.py": {"poets_edge.tflite.verify.verify"},  # for models new to this machine: 15 ms of `label`
+    "tflite/scores.py": {"poets_edge.tflite.graph_evidence"},  # for foreign models, too
 }
 """Imports of our own modules inside functions, for the time they take to load."""
 

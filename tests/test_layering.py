@@ -91,7 +91,16 @@ def test_label_imports_only_required_packages(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(map(str, range(256))))  # the probe has as many outputs
     (tmp_path / "photo.jpg").write_bytes(draw_photo("daisy", 0))
     probe = ROOT / "poets_edge/tflite/probe.tflite"
-    arguments = ("label", probe, tmp_path / "photo.jpg", "--labels", tmp_path / "labels.txt", "--top", "1")
+    arguments = (
+        "label",
+        probe,
+        tmp_path / "photo.jpg",
+        "--labels",
+        tmp_path / "labels.txt",
+        "--top",
+        "1",
+        "--input-range=-1:1",
+    )
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "poets_edge", *map(str, arguments)],
         cwd=ROOT,

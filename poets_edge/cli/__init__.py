@@ -28,6 +28,7 @@ _SECTIONS = {
     },
     "Export": {
         "export": "Convert the trained graph to TensorFlow Lite files.",
+        "annotate": "Write labels and normalization into a foreign model.",
         "web": "Write a model as a web page, for any phone.",
         "android": "Put a model into the Android app.",
     },

@@ -21,8 +21,8 @@ from PIL import Image
 
 from poets_edge.core.arguments import check_threads
 from poets_edge.core.files import read_bytes
-from poets_edge.device.label_names import renamed_labels, renaming
 from poets_edge.device.input_tensor import image_layout, input_filler
+from poets_edge.device.label_names import renamed_labels, renaming
 from poets_edge.errors import ModelError, UsageError, WrongTypeError
 from poets_edge.photos.image import PhotoSource, Pixels, fit, read_photo
 from poets_edge.photos.normalization import UNIT, parse_input_range
@@ -128,6 +128,8 @@ class Classifier:
         metadata: normalization, labels and facts inside the model.
         input, output: descriptions of the input, and of the output that holds the scores.
         input_range: normalization of the input, with the evidence for it.
+        score_output: position of `output` among the model's outputs.
+        score_kind: meaning of the output's values, such as "probabilities" or "logits".
     """
 
     def __init__(
@@ -165,8 +167,8 @@ class Classifier:
         layout = image_layout(self.input, self.path)
         self.size = layout.size
         names, source = _given_labels(self, labels)
-        self._output_number = _score_output(self._session.outputs, self.metadata, names, self.path)
-        self.output = self._session.outputs[self._output_number]
+        self.score_output = _score_output(self._session.outputs, self.metadata, names, self.path)
+        self.output = self._session.outputs[self.score_output]
         self.labels: tuple[str, ...] = _checked_labels(self, names, source, unlabelled)
         self.input_range: InputRange = _input_range(self, input_range, unlabelled)
         self._arguments: dict[str, Any] = {
@@ -182,7 +184,7 @@ class Classifier:
         # Not a view of the interpreter's memory: it refuses to run while a view exists, and profilers keep stack frames
         # with all of their objects.
         self._values = np.empty(self.input.shape, self.input.dtype)
-        self._kind: ScoreKind = known_kind(self.file, self.metadata, self._output_number) or self._kind_of_black()
+        self.score_kind: ScoreKind = known_kind(self.file, self.metadata, self.score_output) or self._kind_of_black()
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -219,7 +221,7 @@ class Classifier:
     def remarks(self) -> tuple[str, ...]:
         """Sentences about what was inferred from the model's graph, for users; empty for models with metadata."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
-        if text := remark(self._kind, math.prod(self.output.shape)):
+        if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)
         return tuple(f"{self.path}: {text}" for text in found)
 
@@ -235,7 +237,7 @@ class Classifier:
     @property
     def highest_score(self) -> float:
         """The highest score that the model can give: 1, or a little less with a quantized output (255/256 in int8)."""
-        if not self.output.scale or self._kind != "probabilities":
+        if not self.output.scale or self.score_kind != "probabilities":
             return 1.0
         largest = np.iinfo(self.output.dtype).max
         return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
@@ -311,7 +313,7 @@ class Classifier:
         self._check_pixels(pixels)
         with self._lock:
             self._fill(pixels, self._values[0])
-            return self.session.run(self._values, self._output_number).reshape(-1)
+            return self.session.run(self._values, self.score_output).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
         """Return the input tensor, without batch dimension and in the model's own type and layout.
@@ -327,7 +329,7 @@ class Classifier:
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
         """Return the scores, float32 [labels], for an input tensor that `input_values` returned."""
         with self._lock:
-            raw = self.session.run(values[None], self._output_number).reshape(-1)
+            raw = self.session.run(values[None], self.score_output).reshape(-1)
         return self._scores(raw)
 
     def evaluate(
@@ -353,7 +355,7 @@ class Classifier:
         values = self.output.dequantize(raw)
         if not np.isfinite(values).all():
             raise ModelError(f"{self.path}: answers with NaN or infinity: its weights are damaged. Export it again.")
-        return to_scores(self._kind, values, len(self.labels))
+        return to_scores(self.score_kind, values, len(self.labels))
 
     def _kind_of_black(self) -> ScoreKind:
         """Return the meaning of the output's values, from the answer to a black image."""

@@ -12,7 +12,7 @@ from poets_edge.core.files import write_together
 from poets_edge.core.paths import GRAPH
 from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Predictions, score_models
-from poets_edge.errors import DatasetError, UsageError
+from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult

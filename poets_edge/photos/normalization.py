@@ -32,7 +32,7 @@ class Normalization:
     @property
     def text(self) -> str:
         """The range as `parse_input_range` reads it, one for all channels or one per channel."""
-        return ",".join(f"{low!r}:{high!r}" for low, high in self.ranges)
+        return ",".join(f"{float(low)!r}:{float(high)!r}" for low, high in self.ranges)
 
     @property
     def short(self) -> str:

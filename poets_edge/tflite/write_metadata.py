@@ -45,15 +45,26 @@ class ModelInfo:
     labels: tuple[str, ...]
 
 
-def with_metadata(content: bytes, info: ModelInfo) -> bytes:
+def with_metadata(
+    content: bytes,
+    info: ModelInfo,
+    normalization: Normalization | None = None,
+    *,
+    outputs: int = 1,
+    score_output: int = 0,
+) -> bytes:
     """Return a model with a metadata buffer added; `with_files` then appends the archive with the labels.
 
     Args:
         content: a `.tflite`.
+        normalization: normalization of the input; by default that of the backbones here.
+        outputs: number of outputs of the model.
+        score_output: position of the output that the labels belong to.
     """
     model = unpack_model(content)
     entry, buffer = schema().MetadataT(), schema().BufferT()
-    buffer.data = np.frombuffer(_metadata_buffer(info, PIXELS if _takes_pixels(model) else BACKBONE), np.uint8)
+    own = normalization or (PIXELS if _takes_pixels(model) else BACKBONE)
+    buffer.data = np.frombuffer(_metadata_buffer(info, own, outputs, score_output), np.uint8)
     entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
@@ -64,21 +75,23 @@ def with_metadata(content: bytes, info: ModelInfo) -> bytes:
     return pack_model(model)
 
 
-def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any]) -> bytes:
+def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None) -> bytes:
     """Return a model with the label file and `poets_edge.json` appended.
 
     Args:
         content: a `.tflite` with metadata.
-        facts: content of `poets_edge.json`, to which a checksum of the model is added.
+        facts: content of `poets_edge.json`, to which a checksum of the model is added; None for a model of another
+            program, which gets no such file.
     """
-    signed = {**facts, "sha256": hashlib.sha256(content).hexdigest()}
-    text = json.dumps(signed, ensure_ascii=False, indent=1)
     archive = io.BytesIO()
     # In mode "a" the archive's offsets count from the start of the buffer, which holds the model.
     archive.write(content)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as files:
         files.writestr(zipfile.ZipInfo(LABELS_FILE, _FIXED_DATE), join_labels(info.labels))
-        files.writestr(zipfile.ZipInfo(FACTS_FILE, _FIXED_DATE), text.encode(errors="backslashreplace"))
+        if facts is not None:
+            signed = {**facts, "sha256": hashlib.sha256(content).hexdigest()}
+            text = json.dumps(signed, ensure_ascii=False, indent=1)
+            files.writestr(zipfile.ZipInfo(FACTS_FILE, _FIXED_DATE), text.encode(errors="backslashreplace"))
     return archive.getvalue()
 
 
@@ -92,7 +105,7 @@ def _takes_pixels(model: Any) -> bool:
     return scale == [1 / PIXELS.std[0]] and zero_point == [int(PIXELS.mean[0])]
 
 
-def _metadata_buffer(info: ModelInfo, normalization: Normalization) -> bytes:
+def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int, score_output: int) -> bytes:
     write = _Writer()
     mean, std = np.asarray(normalization.mean), np.asarray(normalization.std)
     options = write.table({0: write.floats(mean), 1: write.floats(std)})
@@ -121,7 +134,8 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization) -> bytes:
             6: write.tables([labels]),
         }
     )
-    subgraph = write.table({2: write.tables([image]), 3: write.tables([probability])})
+    answers = [probability if number == score_output else write.table({}) for number in range(outputs)]
+    subgraph = write.table({2: write.tables([image]), 3: write.tables(answers)})
     root = write.table(
         {
             0: write.text(info.name),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from poets_edge.sweep.shipping import remove_shipped
-from poets_edge.tflite.metadata import join_labels, read_metadata
+from poets_edge.tflite.labels import join_labels
+from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from tests.conftest import ROOT
 from tests.decoy import Decoy

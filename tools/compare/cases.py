@@ -382,6 +382,8 @@ CASES = (
     Case(
         "foreign-models",
         (
+            "annotate models/f01.tflite --labels models/labels.txt --input-range 0:1 --json",
+            "label models/f01_annotated.tflite photos --json",
             "inspect models/f01.tflite --json",
             "inspect models/frigate_uint8.tflite --json",
             "inspect models/uint8_metadata_127.tflite --json",

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from poets_edge.tflite.verify import shapes
-from poets_edge.tflite.verify.answers import other_answer
 from poets_edge.tflite.verify.catalog import RULES, WAYS_OUT, Rule
 from poets_edge.tflite.verify.folding import Integers, fold
 from poets_edge.tflite.verify.operators import operator_name, operator_number
@@ -73,13 +72,8 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if any(not 0 <= index < len(model["buffers"]) for index in model["metadata_buffer"]):
         raise FlawError("metadata that lead nowhere")
     _check_signatures(model)
-    try:
-        _check_operators(model)
-        return _Graph(model).check()
-    except FlawError:
-        if other := other_answer(_output_shapes(model["subgraphs"][0])):  # explains more than one of its operators
-            raise OtherNetworkError(other) from None
-        raise
+    _check_operators(model)
+    return _Graph(model).check()
 
 
 def _check_signatures(model: Mapping[str, Any]) -> None:
@@ -108,8 +102,9 @@ def _check_operators(model: Mapping[str, Any]) -> None:
     raise UnsupportedError(f"the operator {unknown[0][:60]}. {way_out}")
 
 
-def _output_shapes(graph: Mapping[str, Any]) -> list[Sequence[int]]:
-    """Return the shapes of a graph's outputs, without outputs that refer to missing tensors."""
+def output_shapes(model: Mapping[str, Any]) -> list[Sequence[int]]:
+    """Return the shapes of a model's outputs, without outputs that refer to missing tensors."""
+    graph = model["subgraphs"][0] if model["subgraphs"] else {"outputs": ()}
     return [graph["tensors"][index]["shape"] for index in graph["outputs"] if 0 <= index < len(graph["tensors"])]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from poets_edge.errors import ModelError
-from poets_edge.tflite.verify.rules import InferenceCost, check_model
+from poets_edge.tflite.verify.answers import other_answer
+from poets_edge.tflite.verify.rules import InferenceCost, check_model, output_shapes
 from poets_edge.tflite.verify.schema import METADATA, MODEL
 from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError, UnsupportedError, parse
 from poets_edge.tflite.verify.trial import run_trial
@@ -25,14 +27,21 @@ def verify(path: Path, content: bytes) -> None:
     try:
         cost = check(content)
         run_trial(content, cost)
-    except UnsupportedError as unsupported:
-        raise ModelError(f"{path}: not supported here: {unsupported}") from None
-    except OtherNetworkError as other:
-        raise ModelError(f"{path}: {other}") from None
     except FlawError as flaw:
-        raise ModelError(
-            f"{path}: damaged, or no classifier of pictures ({flaw}). Export it again, or copy it again."
-        ) from None
+        raise ModelError(f"{path}: {_sentence(content, flaw)}") from None
+
+
+def _sentence(content: bytes, flaw: FlawError) -> str:
+    """Return a sentence about a refused model, with a way out."""
+    if isinstance(flaw, OtherNetworkError) and not isinstance(flaw, UnsupportedError):
+        return str(flaw)
+    with contextlib.suppress(FlawError):
+        # Its outputs explain a network more simply than one of its operators does.
+        if other := other_answer(output_shapes(parse(content, MODEL, "Model", b"TFL3"))):
+            return other
+    if isinstance(flaw, UnsupportedError):
+        return f"not supported here: {flaw}"
+    return f"damaged, or no classifier of pictures ({flaw}). Export it again, or copy it again."
 
 
 def check(content: bytes) -> InferenceCost:

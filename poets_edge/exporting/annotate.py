@@ -1,0 +1,176 @@
+"""Labels and normalization for a `.tflite` of another program, as standard metadata.
+
+Afterwards MediaPipe, the web page, the Android app and every command here read the model without options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poets_edge.core.arguments import StrPath, convert
+from poets_edge.core.files import write_bytes
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.input_range import InputRange
+from poets_edge.tflite.metadata import METADATA_NAME, read_metadata
+from poets_edge.tflite.model_file import ModelFile
+from poets_edge.tflite.read_model import read_model
+from poets_edge.tflite.score_ends import add_scores, use_uint8
+from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
+
+_IMAGES = 4
+"""Number of random images on which the written model is compared with the original."""
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedModel:
+    """A model that `annotate` has written.
+
+    Attributes:
+        size: size of the file, bytes.
+        labels: class names, in the order of the output.
+        input_range: normalization of the input, with the evidence for it.
+        changes: operators that were added to the model, such as "a softmax".
+    """
+
+    path: Path
+    size: int
+    labels: tuple[str, ...]
+    input_range: InputRange
+    changes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        normalization = self.input_range.normalization
+        return {
+            "path": str(self.path),
+            "size": self.size,
+            "labels": list(self.labels),
+            "mean": list(normalization.mean),
+            "std": list(normalization.std),
+            "normalization_from": self.input_range.evidence,
+            "added": list(self.changes),
+        }
+
+
+def annotate(
+    model: StrPath,
+    *,
+    labels: StrPath | Sequence[str] | None = None,
+    input_range: str | None = None,
+    output: StrPath | None = None,
+) -> AnnotatedModel:
+    """Write a copy of a `.tflite` with labels and normalization in standard metadata, which replace its own.
+
+    Scores of models that end without a softmax are converted inside the copy, and int8 inputs and outputs to uint8, for
+    readers that lack either.
+
+    Args:
+        labels: text file with one label per line, or a sequence of labels; by default the labels in the model. For a
+            model that poets_edge wrote: translations, `old=new`.
+        input_range: input values of the pixels 0 and 255, such as "-1:1"; by default as the model tells.
+        output: file to write; by default `x_annotated.tflite` for `x.tflite`.
+
+    Raises:
+        ModelError: the model or its labels cannot be used, or nothing tells its input range.
+        UsageError: the input range contradicts the quantization of the input.
+        OutputError: the file cannot be written.
+    """
+    path: Path = convert(model, Path, "model")
+    target: Path = convert(output, Path | None, "output") or path.with_name(f"{path.stem}_annotated.tflite")
+    file = read_model(path)
+    metadata = read_metadata(file)
+    if metadata.facts and input_range is not None:
+        raise UsageError(f"`input_range` {input_range}: {path} was written by poets_edge, and tells it. Leave it out.")
+    source = file
+    if metadata.mean and input_range is not None:
+        source = _without_metadata(file)
+    elif metadata.labels and labels is not None and not metadata.facts:
+        source = replace(file, content=pack_model(unpack_model(file.content)), labels_file=b"")  # without its archive
+    names = labels if labels is not None else metadata.labels or None
+    original = Classifier(source, labels=None if source is file and labels is None else names, input_range=input_range)
+    content, changes = annotated(original)
+    _check_scores(original, content)
+    write_bytes(target, content)
+    return AnnotatedModel(
+        path=target,
+        size=len(content),
+        labels=original.labels,
+        input_range=original.input_range,
+        changes=changes,
+    )
+
+
+def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
+    """Return a classifier's model with its labels and its normalization inside, and the operators that were added.
+
+    A model that poets_edge wrote is returned unchanged, unless the labels are others.
+    """
+    file, metadata = classifier.file, classifier.metadata
+    if metadata.facts and metadata.labels == classifier.labels:
+        return file.content, ()
+    model = unpack_model(file.content)
+    changes = () if metadata.facts else _adapt(model, classifier)
+    info = ModelInfo(
+        metadata.name or file.path.stem,
+        metadata.description or f"image classifier, {len(classifier.labels)} labels",
+        classifier.labels,
+    )
+    _remove_metadata(model)
+    body = with_metadata(
+        pack_model(model),
+        info,
+        classifier.input_range.normalization,
+        outputs=len(classifier.session.outputs),
+        score_output=classifier.score_output,
+    )
+    return with_files(body, info, metadata.facts or None), changes
+
+
+def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
+    """Add the operators that other readers need, and fix free batch dimensions to the 1 that is in the shape."""
+    output, graph = classifier.score_output, model.subgraphs[0]
+    graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
+    changes = [
+        add_scores(model, output, classifier.score_kind, len(classifier.labels)),
+        use_uint8(model, output),
+    ]
+    for tensor in graph.tensors:
+        tensor.shapeSignature = None
+    model.signatureDefs = None  # they name the tensors of the original ends
+    return tuple(change for change in changes if change)
+
+
+def _remove_metadata(model: Any) -> None:
+    entries = model.metadata or []
+    for entry in entries:
+        if entry.name in (METADATA_NAME, METADATA_NAME.encode()):
+            model.buffers[entry.buffer].data = None
+    model.metadata = [entry for entry in entries if entry.name not in (METADATA_NAME, METADATA_NAME.encode())]
+
+
+def _without_metadata(file: ModelFile) -> ModelFile:
+    model = unpack_model(file.content)
+    _remove_metadata(model)
+    return replace(file, content=pack_model(model), labels_file=b"")
+
+
+def _check_scores(original: Classifier, content: bytes) -> None:
+    """Raise ModelError if a written model scores random images otherwise than the original."""
+    written = Classifier(ModelFile(Path(f"{original.path}, annotated"), content))
+    rng = np.random.default_rng(0)
+    for _ in range(_IMAGES):
+        pixels = rng.integers(0, 256, (*original.size, 3), np.uint8)
+        difference = np.abs(written.score_pixels(pixels) - original.score_pixels(pixels)).max()
+        if difference > _TOLERANCE:
+            raise ModelError(
+                f"{original.path}: with metadata its scores differ by {difference:.2g}, so nothing was written. Please"
+                " report it, with the model."
+            )

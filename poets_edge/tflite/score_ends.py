@@ -1,0 +1,99 @@
+"""Operators at the ends of a model that other readers need: a softmax, and uint8 instead of int8.
+
+MediaPipe, the web page and the Android app show a model's output as it is, and MediaPipe refuses int8.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from poets_edge.tflite.flatbuffer import add_constant, add_tensor, new_operator, quant_params, schema
+from poets_edge.tflite.scores import ScoreKind
+
+
+def add_scores(model: Any, output: int, kind: ScoreKind, labels: int) -> str:
+    """Append operators after which an output holds one score from 0 to 1 for each label.
+
+    Args:
+        model: a `ModelT`, changed in place.
+        output: position of the output.
+
+    Returns:
+        A description of the operators; "" if none are needed.
+    """
+    graph = model.subgraphs[0]
+    size = int(np.prod(graph.tensors[graph.outputs[output]].shape))
+    binary = size == 1 and labels == 2
+    if kind == "probabilities" or (kind == "sigmoids" and not binary):
+        return ""
+    codes = schema().BuiltinOperator
+    values = _as_float(model, graph.outputs[output])
+    if binary:
+        score = _append(model, codes.LOGISTIC, 1, [values], 1) if kind == "logits" else values
+        one = add_constant(model, b"one", np.ones((1, 1), np.float32))
+        other = _append(model, codes.SUB, 1, [one, score], 1, "SubOptions")
+        both = [other, score]
+        graph.outputs[output] = _append(model, codes.CONCATENATION, 1, both, 2, "ConcatenationOptions", axis=1)
+        return "scores of both labels"
+    if kind == "log probabilities":
+        graph.outputs[output] = _append(model, codes.EXP, 1, [values], size, "ExpOptions")
+        return "an exponential"
+    if size == 1:
+        graph.outputs[output] = _append(model, codes.LOGISTIC, 1, [values], 1)
+        return "a sigmoid"
+    graph.outputs[output] = _append(model, codes.SOFTMAX, 1, [values], size, "SoftmaxOptions", beta=1.0)
+    return "a softmax"
+
+
+def use_uint8(model: Any, output: int) -> str:
+    """Convert an int8 input and an int8 output to uint8, without changing scores; return what was converted."""
+    graph, parts = model.subgraphs[0], schema()
+    changed = []
+    source = graph.tensors[graph.inputs[0]]
+    if source.type == parts.TensorType.INT8:
+        picture = _shifted(graph, graph.inputs[0], b"image")
+        graph.operators.insert(0, new_operator(model, parts.BuiltinOperator.QUANTIZE, 1, [picture], [graph.inputs[0]]))
+        graph.inputs[0] = picture
+        changed.append("input")
+    scores = graph.outputs[output]
+    if graph.tensors[scores].type == parts.TensorType.INT8:
+        whole = _shifted(graph, scores, b"scores")
+        graph.operators.append(new_operator(model, parts.BuiltinOperator.QUANTIZE, 1, [scores], [whole]))
+        graph.outputs[output] = whole
+        changed.append("output")
+    return f"uint8 instead of int8 {' and '.join(changed)}" if changed else ""
+
+
+def _shifted(graph: Any, index: int, name: bytes) -> int:
+    """Add a uint8 tensor with the values of an int8 tensor, plus 128."""
+    tensor = graph.tensors[index]
+    quantization = quant_params(tensor.quantization.scale, int(tensor.quantization.zeroPoint[0]) + 128)
+    return add_tensor(graph, name, list(tensor.shape), schema().TensorType.UINT8, quantization)
+
+
+def _as_float(model: Any, index: int) -> int:
+    """Return a tensor [1, values] of type float32 with the values of a tensor, after adding the operators for it."""
+    parts, graph = schema(), model.subgraphs[0]
+    size = int(np.prod(graph.tensors[index].shape))
+    if graph.tensors[index].type != parts.TensorType.FLOAT32:
+        index = _append(model, parts.BuiltinOperator.DEQUANTIZE, 2, [index], size, "DequantizeOptions")
+    if list(graph.tensors[index].shape) != [1, size]:
+        index = _append(model, parts.BuiltinOperator.RESHAPE, 1, [index], size, "ReshapeOptions", newShape=[1, size])
+    return index
+
+
+def _append(model: Any, code: int, version: int, inputs: list[int], size: int, options: str = "", **fields: Any) -> int:
+    """Append an operator with a float32 output [1, size], and return the index of the output."""
+    parts, graph = schema(), model.subgraphs[0]
+    shape = list(graph.tensors[inputs[0]].shape) if code == parts.BuiltinOperator.DEQUANTIZE else [1, size]
+    found = add_tensor(graph, f"scores_{len(graph.tensors)}".encode(), shape, parts.TensorType.FLOAT32)
+    operator = new_operator(model, code, version, inputs, [found])
+    if options:
+        operator.builtinOptionsType = getattr(parts.BuiltinOptions, options)
+        operator.builtinOptions = getattr(parts, f"{options}T")()
+        for name, value in fields.items():
+            setattr(operator.builtinOptions, name, value)
+    graph.operators.append(operator)
+    return found

@@ -1,0 +1,241 @@
+"""Tests of models of other programs, on shared models and their right values, and on variants of a small model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.errors import ModelError, UsageError
+from poets_edge.exporting.annotate import annotate
+from poets_edge.photos.image import fit, read_photo
+from poets_edge.quantize.graph_scorer import FrozenGraphScorer
+from poets_edge.tflite.flatbuffer import pack_model, quant_params, schema, unpack_model
+from tests.conftest import ROOT, SHARED, poets_edge
+from tests.needs import need_module, need_tensorflow
+
+CASES = SHARED / "cases/models"
+LABELS = CASES / "labels.txt"
+SEED = ROOT / "tests/corpus/seeds/seed_graph.tflite"
+
+RIGHT = {
+    "tut_rescale_inside.tflite": (None, 78.2),
+    "tut_rescale_inside_uint8.tflite": (None, 77.2),
+    "frigate_uint8.tflite": (None, 77.2),
+    "ei_int8.tflite": (None, 77.2),
+    "f01.tflite": ("0:1", 78.2),
+    "uint8_metadata_127.tflite": (None, 77.2),
+    "uint8_metadata_255.tflite": (None, 76.6),
+    "logits.tflite": ("-1:1", 77.1),
+    "codelab.lite": ("-1:1", 74.4),
+}
+"""Input range to give and accuracy in percent, by file."""
+
+RUNS = (
+    *("cast_uint8", "elu", "flatten_dynamic", "gelu", "globalmax", "int16", "int16_io", "layernorm", "leaky"),
+    *("logsoftmax", "prelu", "resizing", "split_c2f", "strided_slice"),
+)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, list[npt.NDArray[np.uint8]]]:
+    """All shared photos at 128 x 128 pixels, by class."""
+    return {
+        folder.name: [fit(read_photo(photo), (128, 128)) for photo in sorted(folder.iterdir())]
+        for folder in sorted((SHARED / "data/flower_photos").iterdir())
+        if folder.is_dir()
+    }
+
+
+def accuracy(classifier: Classifier, pictures: dict[str, list[npt.NDArray[np.uint8]]]) -> float:
+    correct = [
+        classifier.labels[int(classifier.score_pixels(pixels).argmax())] == label
+        for label, images in pictures.items()
+        for pixels in images
+    ]
+    return 100 * float(np.mean(correct))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", RIGHT)
+def test_foreign_models_have_the_accuracy_of_their_maker(
+    name: str, pictures: dict[str, list[npt.NDArray[np.uint8]]]
+) -> None:
+    input_range, expected = RIGHT[name]
+    classifier = Classifier(CASES / name, labels=LABELS, input_range=input_range)
+    assert accuracy(classifier, pictures) == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["f01.tflite", "logits.tflite", "codelab.lite", "elu.tflite", "int16_io.tflite"])
+def test_models_that_do_not_tell_their_input_range_are_refused_with_the_option(name: str) -> None:
+    photo = next((SHARED / "data/flower_photos/daisy").iterdir())
+    poets_edge("label", CASES / name, photo, "--labels", LABELS).failed(
+        name, "--input-range -1:1, 0:1 or 0:255", "annotate"
+    )
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", RUNS)
+def test_sound_models_with_other_operators_run(name: str) -> None:
+    given = None if name == "cast_uint8" else "-1:1"
+    scores = Classifier(CASES / f"{name}.tflite", labels=LABELS, input_range=given).score_pixels(
+        random_pixels((128, 128))
+    )
+    assert scores.shape == (5,) and scores.sum() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.shared
+def test_model_without_a_fixed_size_is_refused_with_a_way_out() -> None:
+    with pytest.raises(ModelError, match=r"without a fixed size .*Input\(shape="):
+        Classifier(CASES / "dyn_size.tflite", labels=LABELS)
+
+
+@pytest.mark.shared
+def test_single_sigmoid_scores_two_labels() -> None:
+    model = Classifier(CASES / "sigmoid1.tflite", labels=["no", "yes"], input_range="0:1")
+    scores = model.score_pixels(random_pixels((128, 128)))
+    assert scores.shape == (2,) and scores.sum() == pytest.approx(1) and 0 < scores[1] < 1
+
+
+@pytest.mark.shared
+def test_options_of_the_codelab_give_the_input_range(tmp_path: Path) -> None:
+    photo = next((SHARED / "data/flower_photos/roses").iterdir())
+    model = CASES / "f01.tflite"
+    asked = ("label", model, photo, "--labels", LABELS, "--json")
+    expected = poets_edge(*asked, "--input-range", "0:1").ok().stdout
+    assert poets_edge(*asked, "--input_mean", "0", "--input_std", "255").ok().stdout == expected
+    assert poets_edge(*asked, "--input-range", "-1:1").ok().stdout != expected
+
+
+@pytest.mark.shared
+def test_numbers_in_a_labels_file_are_those_of_outputs() -> None:
+    named = [
+        Classifier(CASES / "frigate_uint8.tflite", labels=CASES / file).labels
+        for file in ("labels.txt", "labels_tm.txt", "labels_tm_unordered.txt")
+    ]
+    assert named[0] == named[1] == named[2]
+
+
+@pytest.mark.shared
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["hub_placeholder.pb", "keras_raw_input.pb"])
+def test_frozen_graphs_are_read_by_their_own_arithmetic(name: str) -> None:
+    """Both hold one network, once behind (input - 0.5) * 2 and once behind (input - 127.5) / 127.5."""
+    need_tensorflow()
+    scorers = [FrozenGraphScorer(CASES / file, LABELS) for file in (name, "keras_raw_input.pb")]
+    photos = [next((SHARED / "data/flower_photos" / label).iterdir()) for label in scorers[0].labels]
+    for photo in photos:
+        found, expected = (scorer.scores(photo) for scorer in scorers)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert scorers[0].remarks and "its first layers compute" in scorers[0].remarks[0]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", [name for name in RIGHT if name != "codelab.lite"])
+def test_mediapipe_gives_equal_answers_for_annotated_models(name: str, tmp_path: Path) -> None:
+    mediapipe = need_module("mediapipe")
+    written = annotate(CASES / name, labels=LABELS, input_range=RIGHT[name][0], output=tmp_path / "x.tflite")
+    ours, vision = Classifier(written.path), mediapipe.tasks.vision
+    options = vision.ImageClassifierOptions(
+        base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(written.path))
+    )
+    photos = [photo for label in ours.labels for photo in sorted((SHARED / "data/flower_photos" / label).iterdir())[:6]]
+    answers = []
+    with vision.ImageClassifier.create_from_options(options) as theirs:
+        for photo in photos:
+            pixels = fit(read_photo(photo), ours.size)
+            found = theirs.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+            best = max(found.classifications[0].categories, key=lambda entry: entry.score)
+            answers.append((best.category_name, ours.labels[int(ours.score_pixels(pixels).argmax())]))
+    assert sum(one == other for one, other in answers) >= len(answers) - 1 and len({one for one, _ in answers}) >= 3
+
+
+def random_pixels(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+
+
+def variant(path: Path, change: Any = lambda graph: None, model: str = "") -> Path:
+    """Write the seed model without metadata, after a change of its graph."""
+    tree = unpack_model(SEED.with_stem(f"seed_graph{model}").read_bytes())
+    tree.metadata, tree.signatureDefs = [], None
+    graph = tree.subgraphs[0]
+    graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
+    change(graph)
+    path.write_bytes(pack_model(tree))
+    return path
+
+
+def without_softmax(graph: Any) -> None:
+    last = graph.operators.pop()
+    graph.outputs = [int(last.inputs[0])]
+
+
+def test_logits_are_softmaxed_and_said_to_be(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    whole = Classifier(variant(tmp_path / "whole.tflite"), labels=names, input_range="-1:1")
+    logits = Classifier(variant(tmp_path / "logits.tflite", without_softmax), labels=names, input_range="-1:1")
+    pixels = random_pixels(whole.size)
+    np.testing.assert_allclose(logits.score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
+    assert not whole.remarks and "without a softmax" in logits.remarks[0]
+    written = annotate(tmp_path / "logits.tflite", labels=names, input_range="-1:1")
+    assert written.path == tmp_path / "logits_annotated.tflite" and written.changes == ("a softmax",)
+    np.testing.assert_allclose(Classifier(written.path).score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
+
+
+def test_annotated_model_needs_no_options_and_is_replaced_by_later_ones(tmp_path: Path) -> None:
+    model = variant(tmp_path / "x.tflite")
+    expected = Classifier(model, labels=["a", "b", "c"], input_range="0:1")
+    first = annotate(model, labels=["x", "y", "z"], input_range="-1:1", output=tmp_path / "first.tflite")
+    second = annotate(first.path, labels=["a", "b", "c"], input_range="0:1", output=tmp_path / "second.tflite")
+    found = Classifier(second.path)
+    pixels = random_pixels(found.size)
+    assert found.labels == ("a", "b", "c") and found.input_range.evidence == "its metadata"
+    assert np.array_equal(found.score_pixels(pixels), expected.score_pixels(pixels))
+    with pytest.raises(UsageError, match="takes 0 to 1"):
+        Classifier(second.path, input_range="-1:1")
+
+
+def test_annotate_keeps_the_facts_of_own_models(tmp_path: Path) -> None:
+    own = Classifier(SEED)
+    written = annotate(SEED, labels=[f"{own.labels[0]}=x"], output=tmp_path / "x.tflite")
+    found = Classifier(written.path)
+    assert found.labels == ("x", *own.labels[1:]) and found.facts.keys() == own.facts.keys()
+    pixels = random_pixels(own.size)
+    assert np.array_equal(found.score_pixels(pixels), own.score_pixels(pixels))
+    with pytest.raises(UsageError, match="Leave it out"):
+        annotate(SEED, input_range="0:1", output=tmp_path / "y.tflite")
+
+
+def test_second_output_is_told_from_the_scores_by_metadata_or_by_size(tmp_path: Path) -> None:
+    def two(graph: Any) -> None:
+        graph.outputs = [int(graph.operators[-3].outputs[0]), *graph.outputs]
+
+    model = variant(tmp_path / "two.tflite", two)
+    found = Classifier(model, labels=["a", "b", "c"], input_range="-1:1")
+    assert found.score_output == 1 and found.score_pixels(random_pixels(found.size)).sum() == pytest.approx(1)
+    written = annotate(model, labels=["a", "b", "c"], input_range="-1:1", output=tmp_path / "x.tflite")
+    assert Classifier(written.path).score_output == 1
+    with pytest.raises(ModelError, match="2 outputs"):
+        Classifier(model, labels=["a", "b"], input_range="-1:1")
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point"), [(1 / 255, 0), (1 / 127.5, 127), (1 / 128, 128), (1.0, 0), (0.0186, 114)]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_quantized_inputs_use_all_values_of_a_byte(dtype: str, scale: float, zero_point: int, tmp_path: Path) -> None:
+    shift = 128 if dtype == "int8" else 0
+
+    def quantized(graph: Any) -> None:
+        tensor = graph.tensors[graph.inputs[0]]
+        tensor.type = {"uint8": schema().TensorType.UINT8, "int8": schema().TensorType.INT8}[dtype]
+        tensor.quantization = quant_params([scale], zero_point - shift)
+
+    model = Classifier(variant(tmp_path / "x.tflite", quantized, "_int8"), labels=["a", "b", "c"])
+    ramp = np.resize(np.arange(256, dtype=np.uint8), (*model.size, 3))
+    assert np.array_equal(model.input_values(ramp), ramp.astype(int) - shift)

@@ -1,0 +1,68 @@
+"""Tests of the evidence for input ranges, and of the ranges that users give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poets_edge.errors import UsageError
+from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization, parse_input_range
+from poets_edge.tflite.first_layers import evidence_of_arithmetic, evidence_of_weights
+
+IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "expected"),
+    [
+        (1 / 255, 0, RAW),
+        (1 / 127.5, -1, RAW),
+        (1 / (255 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD, RAW),
+        (1, [-103.939, -116.779, -123.68], RAW),
+        (2, -1, UNIT),
+        (1 / IMAGENET_STD, -IMAGENET_MEAN / IMAGENET_STD, UNIT),
+        (255, 0, UNIT),
+        (127.5, 127.5, BACKBONE),
+        (0.5, 0.5, BACKBONE),
+    ],
+)
+def test_evidence_of_arithmetic_recognises_usual_rescalings(
+    scale: object, offset: object, expected: Normalization
+) -> None:
+    found = evidence_of_arithmetic(np.asarray(scale, float), np.asarray(offset, float))
+    assert found is not None and found.normalization == expected
+    assert found.reason.startswith("its first layers compute (input - ")
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
+def test_evidence_of_arithmetic_is_none_if_it_is_not_clear(scale: float, offset: float) -> None:
+    assert evidence_of_arithmetic(scale, offset) is None
+
+
+def test_evidence_of_weights_recognises_a_folded_rescaling() -> None:
+    rng = np.random.default_rng(0)
+    weights, bias = rng.normal(0, 0.4, (8, 3, 3, 3)), rng.normal(0, 7, 8)
+    assert evidence_of_weights(weights, bias) is None
+    found = evidence_of_weights(weights / 127.5, bias)
+    assert found is not None and found.normalization == RAW
+    assert evidence_of_weights(weights / 127.5, np.zeros(8)) is None, "no bias to compare with"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("-1:1", BACKBONE), ("0:1", UNIT), ("0:255", RAW), ("-1:0.9921875", Normalization((128.0,), (128.0,)))],
+)
+def test_parse_input_range_inverts_text(text: str, expected: Normalization) -> None:
+    assert parse_input_range(text) == expected
+    assert parse_input_range(expected.text).is_close(expected, 1e-9)
+
+
+def test_parse_input_range_takes_a_range_for_each_channel() -> None:
+    mean, std = tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD)
+    assert parse_input_range(Normalization(mean, std).text).is_close(Normalization(mean, std), 1e-9)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:0", "0:0", "a:b", "0:nan", "0:inf", "0:1:2", "0:1,0:1", "0:1e-9"])
+def test_parse_input_range_refuses_other_text(text: str) -> None:
+    with pytest.raises(UsageError, match="`input_range`"):
+        parse_input_range(text)

@@ -1,0 +1,46 @@
+"""Tests of labels files of other programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from poets_edge.errors import ModelError
+from poets_edge.tflite.labels import join_labels, parse_labels, split_labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "daisy\nroses\ntulips\n",
+        "\ufeffdaisy\r\nroses\r\n\r\ntulips",
+        "daisy  \n\n roses\ntulips\n\n\n",
+        "0 daisy\n1 roses\n2 tulips\n",
+        "2 tulips\n0 daisy\n1 roses\n",
+        "0: daisy\n1: roses\n2: tulips",
+        "0,daisy\n1,roses\n2,tulips\n",
+        'index,label\n0,"daisy"\n1,"roses"\n2,"tulips"\n',
+        "names:\n  0: daisy\n  1: roses\n  2: tulips\n",
+        "item {\n id: 1\n name: 'daisy'\n}\nitem {\n id: 3\n name: 'tulips'\n}\nitem {\n id: 2\n name: 'roses'\n}\n",
+        'item { id: 0 name: "/m/1" display_name: "daisy" }\nitem { id: 1 display_name: "roses" }\n'
+        'item { id: 2 display_name: "tulips" }',
+    ],
+)
+def test_parse_labels_reads_the_files_of_other_programs(text: str) -> None:
+    assert parse_labels(text, "labels.txt") == ("daisy", "roses", "tulips")
+
+
+def test_parse_labels_keeps_numbers_that_are_not_those_of_outputs() -> None:
+    assert parse_labels("1 euro\n2 euro\n", "labels.txt") == ("1 euro", "2 euro")
+    assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
+    assert parse_labels("", "labels.txt") == ()
+
+
+@pytest.mark.parametrize("text", ["0 daisy\n2 roses\n", "0 daisy\n0 roses\n", "item { id: 1 }"])
+def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
+    with pytest.raises(ModelError, match=r"labels\.txt: "):
+        parse_labels(text, "labels.txt")
+
+
+def test_split_labels_keeps_lines_of_own_files_unchanged() -> None:
+    labels = ("0 zero", " one", "1 two ")
+    assert split_labels(join_labels(labels)) == labels
