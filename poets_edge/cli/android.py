@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import FILE, result_options
+from poets_edge.cli.options import FILE, input_options, labels_option, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.exporting.android import DEFAULT_APP, install_model
 
@@ -15,14 +15,18 @@ from poets_edge.exporting.android import DEFAULT_APP, install_model
 @subcommand("android", "poets-edge android tf_files/retrained_graph_int8.tflite")
 @argument("model", "MODEL", {"MODEL": "A .tflite file."}, type=FILE)
 @option("--app", type=FILE, metavar="DIR", default=DEFAULT_APP, help="Folder of the app in a checkout of poets_edge.")
+@labels_option
+@input_options
 @result_options
-def command(model: Path, app: Path, as_json: bool, output: Path | None) -> None:
+def command(
+    model: Path, app: Path, labels: Path | None, input_range: str | None, as_json: bool, output: Path | None
+) -> None:
     """Put a model into the Android app, replacing the app's model.
 
     The app is in android_demo of poets_edge's sources and not in an installed package: run this in a checkout. Models
     that the app cannot run are refused. Build the app afterwards, in Android Studio or with android_demo/build.py.
     """
-    installed = install_model(model, app)
+    installed = install_model(model, app, labels=labels, input_range=input_range)
     facts = {"path": str(installed.path), "size": installed.size, "labels": list(installed.labels)}
     if give(facts, as_json=as_json, output=output):
         return

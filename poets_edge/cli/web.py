@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from poets_edge.cli.command import argument, option, subcommand
-from poets_edge.cli.options import FILE, result_options
+from poets_edge.cli.options import FILE, input_options, labels_option, result_options
 from poets_edge.cli.terminal import give
 from poets_edge.core.files import scratch_folder
 from poets_edge.exporting.certificate import certificate_for
@@ -38,6 +38,8 @@ _SERVER = "Server"
     help="Folder to write: a new one, or an earlier page.",
     show_default=f"{_FOLDER}; none with --serve",
 )
+@labels_option
+@input_options
 @option("--serve", is_flag=True, section=_SERVER, help="Serve the page to this computer, until Ctrl-C.")
 @option("--phone", is_flag=True, section=_SERVER, help="Serve it to the network, and show a QR code for a phone.")
 @option(
@@ -58,6 +60,8 @@ _SERVER = "Server"
 def command(
     model: Path,
     output_dir: Path | None,
+    labels: Path | None,
+    input_range: str | None,
     serve: bool,
     phone: bool,
     https: bool,
@@ -77,7 +81,7 @@ def command(
     if host is not None:
         check_host(host)
     with _folder(output_dir, serving) as folder:
-        page = write_page(model, folder)
+        page = write_page(model, folder, labels=labels, input_range=input_range)
         if not serving:
             _print(page, as_json=as_json, output=output)
             return

@@ -49,11 +49,15 @@ class InstalledModel:
     input: TensorInfo
 
 
-def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
+def install_model(
+    model: Path, app: Path = DEFAULT_APP, *, labels: Path | None = None, input_range: str | None = None
+) -> InstalledModel:
     """Check that the app can run a model, and copy it into the app's assets, replacing the previous model.
 
     Args:
         app: folder of the app, `android_demo` in the sources of poets_edge.
+        labels: labels file that replaces the labels of the model.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
 
     Raises:
         ModelError: the model is missing or damaged, its input is not one RGB image, its tensors are not float32, uint8
@@ -65,7 +69,7 @@ def install_model(model: Path, app: Path = DEFAULT_APP) -> InstalledModel:
         raise UsageError(
             f"{app}: not the app (no {_MANIFEST} in it). Name the android_demo folder of poets_edge's sources: `app`."
         )
-    classifier = open_for_other_readers(model, "the app")
+    classifier = open_for_other_readers(model, "the app", labels=labels, input_range=input_range)
     data = classifier.file.content
     write_bytes(app / ASSET, data)
     return InstalledModel(app / ASSET, len(data), classifier.labels, classifier.input)

@@ -57,17 +57,21 @@ class WrittenPage:
     input: TensorInfo
 
 
-def write_page(model: Path, folder: Path) -> WrittenPage:
+def write_page(model: Path, folder: Path, *, labels: Path | None = None, input_range: str | None = None) -> WrittenPage:
     """Write the web page of a model into a folder that is new, empty, or contains an older page.
 
     Compressible files are also written as `.gz` files, for servers that send precompressed files (nginx's
     `gzip_static`). Either all files are written or none. Other files in the folder are not changed.
 
+    Args:
+        labels: labels file that replaces the labels of the model.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+
     Raises:
         ModelError: the model is missing or damaged, has no labels, or is not supported by the page.
         OutputError: the folder contains other files but no page, or is not writable.
     """
-    classifier = open_for_other_readers(model, "the page")
+    classifier = open_for_other_readers(model, "the page", labels=labels, input_range=input_range)
     _check_folder(folder)
     contents = _contents(classifier.file.content)
     script = contents.pop(_WORKER)

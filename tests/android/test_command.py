@@ -46,10 +46,10 @@ def test_android_uses_folder_of_working_directory_by_default(trained: Trained, a
 @pytest.mark.parametrize(
     ("shape", "labels", "complaint"),
     [
-        ([1, 8, 3], "abc", "input shape [1, 8, 3] is not one RGB picture"),
-        ([1, 8, 8, 4], "abcd", "input shape [1, 8, 8, 4] is not one RGB picture"),
+        ([1, 8, 3], "abc", "input shape [1, 8, 3] is not one RGB or gray picture"),
+        ([1, 8, 8, 4], "abcd", "input shape [1, 8, 8, 4] is not one RGB or gray picture"),
         ([None, 8, 8, 3], "abc", "no fixed size ([-1, 8, 8, 3])"),
-        ([1, None, None, 3], "abc", "no fixed size ([1, -1, -1, 3])"),
+        ([1, None, None, 3], "abc", "without a fixed size ([1, -1, -1, 3])"),
         ([1, 8, 8, 3], "", "no labels inside"),
         ([1, 8, 8, 3], "ab", "2 labels, but"),
     ],

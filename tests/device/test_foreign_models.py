@@ -239,3 +239,22 @@ def test_quantized_inputs_use_all_values_of_a_byte(dtype: str, scale: float, zer
     model = Classifier(variant(tmp_path / "x.tflite", quantized, "_int8"), labels=["a", "b", "c"])
     ramp = np.resize(np.arange(256, dtype=np.uint8), (*model.size, 3))
     assert np.array_equal(model.input_values(ramp), ramp.astype(int) - shift)
+
+
+def test_page_and_app_get_a_model_that_tells_labels_and_normalization(tmp_path: Path) -> None:
+    model, labels = variant(tmp_path / "x.tflite", without_softmax), tmp_path / "labels.txt"
+    labels.write_text("1 b\n0 a\n2 c\n")
+    options = ("--labels", labels, "--input-range", "0:1")
+    poets_edge("web", model, "--output-dir", tmp_path / "site").failed("x.tflite", "--labels")
+    poets_edge("web", model, "--labels", labels, "--output-dir", tmp_path / "site").failed("--input-range")
+    poets_edge("web", model, *options, "--output-dir", tmp_path / "site").ok()
+    app = tmp_path / "app/app/src/main"
+    app.mkdir(parents=True)
+    (app / "AndroidManifest.xml").touch()
+    poets_edge("android", model, *options, "--app", tmp_path / "app").ok()
+    expected = Classifier(model, labels=labels, input_range="0:1")
+    pixels = random_pixels(expected.size)
+    for written in (tmp_path / "site/model.tflite", app / "assets/model.tflite"):
+        found = Classifier(written)
+        assert found.labels == ("a", "b", "c") and found.metadata.std == (255.0,)
+        np.testing.assert_allclose(found.score_pixels(pixels), expected.score_pixels(pixels), atol=1e-6)
