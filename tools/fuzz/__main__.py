@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from tests.decoy import Decoy
-from tools.fuzz import archives, devices, graphs, models, options, photos, pytorch, records, web
+from tools.fuzz import archives, devices, graphs, models, operators, options, photos, pytorch, records, web
 from tools.fuzz.seeds import SEEDS
 from tools.fuzz.server import ROOT, STRICT, USUAL, Outcome, run
 
@@ -53,9 +53,9 @@ Case = tuple[list[str], list[Path]]
 
 
 def _model(seeds: Path, work: Path, rng: Random) -> Case:
-    source = rng.choice(sorted(seeds.glob("*.tflite")))
+    exported = rng.choice(sorted(seeds.glob("*.tflite"))).read_bytes()
     file = work / "model.tflite"
-    file.write_bytes(models.mutate(source.read_bytes(), rng))
+    file.write_bytes(models.mutate(operators.make(rng) if rng.random() < 0.6 else exported, rng))
     commands = [
         ["label", str(file), "photo.png", "--json"],
         ["label", str(file), "photo.png"],
