@@ -120,7 +120,8 @@ def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], out
     used = [(entry.builtinCode, entry.version) for entry in model.operatorCodes]
     if key not in used:
         entry = schema().OperatorCodeT()
-        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        # The deprecated field is of 8 bits; 127 stands for every greater code.
+        entry.builtinCode, entry.deprecatedBuiltinCode = code, min(code, 127)
         entry.version = version
         model.operatorCodes.append(entry)
         used.append(key)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy
+
 from poets_edge.errors import ModelError, RuntimeMissingError
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
@@ -23,6 +25,8 @@ from poets_edge.tflite.verify.memory import RUNTIMES
 _DELEGATE = "DELEGATE"
 """Name of the operator that replaces operators run by XNNPACK."""
 _DEQUANTIZE = "DEQUANTIZE"
+_LAST_FOR_NUMPY_1 = ("2", "14")
+"""Last version of tflite-runtime, of October 2023."""
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
@@ -58,9 +62,13 @@ def find_runtime() -> Runtime:
     problems = []
     for package in RUNTIMES:
         try:
-            return Runtime(package, importlib.import_module(f"{package}.interpreter"))
+            runtime = Runtime(package, importlib.import_module(f"{package}.interpreter"))
+            _check_numpy(runtime)
+            return runtime
         except ModuleNotFoundError:
             continue
+        except RuntimeMissingError:
+            raise
         except Exception as error:  # a wheel for other numpy or glibc versions fails in many ways
             problems.append(f"{package} does not start ({' '.join(str(error).split())})")
     from poets_edge.tflite.runtimes import install_command, support, this_system
@@ -70,6 +78,18 @@ def find_runtime() -> Runtime:
     way_out = f"Run: {install_command(system)}" if found.runtimes else f"{found.problem} {found.way_out}"
     detail = f" {'; '.join(problems)}." if problems else ""
     raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {way_out}")
+
+
+def _check_numpy(runtime: Runtime) -> None:
+    """Raise RuntimeMissingError for tflite-runtime with numpy 2, for which it was never built: no model would run."""
+    if runtime.name != "tflite_runtime" or int(numpy.__version__.partition(".")[0]) < 2:
+        return
+    version = runtime.version
+    if tuple(version.split(".")[:2]) <= _LAST_FOR_NUMPY_1:
+        raise RuntimeMissingError(
+            f"tflite-runtime {version} needs numpy 1, and numpy {numpy.__version__} is installed. Run: pip install"
+            " 'numpy<2'"
+        )
 
 
 def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) -> Any:
@@ -97,9 +117,20 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
         reason = " ".join(str(error).split())[:200] or "damaged"
         way_out = "Export it again, or copy it again."
         if "find op for builtin opcode" in reason:
-            way_out = f"{runtime.name} {runtime.version} is too old for it; export it as float32 or int8."
+            way_out = f"{runtime.name} {runtime.version} is too old for it. {_newer_runtime(runtime)}"
         raise ModelError(f"{file.path}: cannot be loaded ({reason}). {way_out}") from None
     return interpreter
+
+
+def _newer_runtime(runtime: Runtime) -> str:
+    """Return the way out for a model that needs a newer interpreter."""
+    from poets_edge.tflite.runtimes import support, this_system
+
+    if runtime.name == "ai_edge_litert":
+        return "Run: pip install --upgrade ai-edge-litert"
+    if "ai-edge-litert" in support(this_system()).runtimes:
+        return "Run: pip install ai-edge-litert"
+    return "Export it as float32 or int8, whose operators are older."
 
 
 def operator_names(interpreter: Any) -> list[str]:

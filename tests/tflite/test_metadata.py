@@ -18,7 +18,8 @@ import pytest
 from poets_edge.errors import ModelError
 from poets_edge.photos.normalization import BACKBONE
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
-from poets_edge.tflite.metadata import Metadata, join_labels, read_metadata, split_labels
+from poets_edge.tflite.labels import join_labels, split_labels
+from poets_edge.tflite.metadata import Metadata, read_metadata
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.needs import missing
@@ -106,6 +107,7 @@ def test_written_files_are_read_back_and_signed() -> None:
         BACKBONE.std[:1],
         INFO.labels,
         {"quantization": "int8", "sha256": hashlib.sha256(CONTENT).hexdigest()},
+        score_output=0,
     )
     with zipfile.ZipFile(io.BytesIO(SIGNED)) as archive:
         assert archive.namelist() == ["labels.txt", "poets_edge.json"]

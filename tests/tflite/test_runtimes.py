@@ -7,9 +7,11 @@ import platform
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 
 from poets_edge import tflite
+from poets_edge.tflite.flatbuffer import pack_model, unpack_model
 from poets_edge.tflite.interpreter import find_runtime
 from poets_edge.tflite.runtimes import System, install_command, support, this_system, userland
 from tests.conftest import poets_edge
@@ -88,3 +90,34 @@ def test_doctor_and_errors_name_an_unsupported_system(
     assert expected in poets_edge("doctor", cwd=tmp_path).ok().stdout
     model = Path(tflite.__file__).with_name("probe.tflite")
     poets_edge("inspect", model).failed(expected)
+
+
+def test_tflite_runtime_with_numpy_2_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Models would be called damaged: no array reaches an interpreter that was built for numpy 1."""
+    package, facts = tmp_path / "tflite_runtime", tmp_path / "tflite_runtime-2.14.0.dist-info"
+    for folder in (package, facts):
+        folder.mkdir()
+    (package / "__init__.py").touch()
+    (package / "interpreter.py").write_text("class Interpreter: ...\n")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    for name in ("tflite_runtime", "tflite_runtime.interpreter"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(numpy, "__version__", "2.1.0")
+    expected = "tflite-runtime 2.14.0 needs numpy 1, and numpy 2.1.0 is installed. Run: pip install 'numpy<2'"
+    assert expected in poets_edge("doctor", cwd=tmp_path).ok().stdout
+    poets_edge("inspect", Path(tflite.__file__).with_name("probe.tflite")).failed(expected)
+    monkeypatch.setattr(numpy, "__version__", "1.26.4")
+    assert find_runtime().name == "tflite_runtime"
+    for name in ("tflite_runtime", "tflite_runtime.interpreter"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_operator_version_that_is_too_new_has_one_way_out(tmp_path: Path) -> None:
+    tree = unpack_model(Path(tflite.__file__).with_name("probe.tflite").read_bytes())
+    for code in tree.operatorCodes:
+        code.version = 60
+    (tmp_path / "new.tflite").write_bytes(pack_model(tree))
+    ran = poets_edge("inspect", tmp_path / "new.tflite").failed("is too old for it. Run: pip install --upgrade")
+    assert "damaged" not in ran.stderr and "xport it again" not in ran.stderr

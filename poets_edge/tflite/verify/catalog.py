@@ -154,9 +154,9 @@ _RULES = (
 RULES: Mapping[int, Rule] = {NAMES.index(rule.name): rule for rule in _RULES}
 """Rules for the allowed operators, by their number in `BuiltinOperator`."""
 
-_STATE = "its variables are not constants. Freeze them, or convert it again from the trained model."
-_RANDOM = "random numbers belong to training. Convert it in inference mode, without dropout and augmentation."
-_CONTROL = "control flow. Convert it without loops and conditions."
+_STATE = "Its variables are not constants. Freeze them, or convert it again from the trained model."
+_RANDOM = "Random numbers belong to training. Convert it in inference mode, without dropout and augmentation."
+_CONTROL = "It controls the flow. Convert it without loops and conditions."
 
 WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE"), _STATE),

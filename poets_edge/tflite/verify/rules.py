@@ -62,7 +62,7 @@ def check_model(model: Mapping[str, Any]) -> InferenceCost:
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
-        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one: {WAYS_OUT['IF']}")
+        raise UnsupportedError(f"{len(model['subgraphs'])} graphs in it, not one. {WAYS_OUT['IF']}")
     for buffer in model["buffers"]:
         if buffer["offset"] or buffer["size"]:
             raise FlawError("a buffer beyond the end")

@@ -16,11 +16,13 @@ from poets_edge.errors import ModelError
 from poets_edge.tflite.interpreter import find_runtime, open_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.rules import InferenceCost
-from poets_edge.tflite.verify.tables import FlawError
+from poets_edge.tflite.verify.tables import FlawError, OtherNetworkError
 
 _SPARE_BYTES = 512 << 20
 """Memory for an interpreter's threads, tables and code, in bytes, in addition to the model's memory."""
 _SECONDS = 60.0
+_NOT_LOADED = "cannot be loaded"
+"""Start of the message of `open_model` about a model that the interpreter refuses."""
 _MULTIPLICATIONS_PER_SECOND = 50e6
 """Speed assumed for the time limit: a third of a Raspberry Pi Zero's."""
 
@@ -43,6 +45,7 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
 
     Raises:
         FlawError: the process crashed, the inference took too long, or an output contains NaN or infinity.
+        OtherNetworkError: the interpreter refuses the model; the message has the way out.
     """
     seconds = _SECONDS + cost.multiplications / _MULTIPLICATIONS_PER_SECOND
     try:
@@ -56,6 +59,8 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
         if error.status < 0:
             raise FlawError(f"it takes the interpreter down, by signal {-error.status}") from None
         raise FlawError("it takes the interpreter down, or more memory than it should") from None
+    if problem.startswith(_NOT_LOADED):
+        raise OtherNetworkError(problem)
     if problem:
         raise FlawError(problem[:300])
 

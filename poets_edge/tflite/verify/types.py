@@ -20,8 +20,18 @@ TYPE_NAMES = {5: "STRING", 8: "COMPLEX64", 10: "FLOAT64", 13: "RESOURCE", 14: "V
 """Names of types that are refused."""
 ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
 """Lowest and highest zero point of the types that need a scale."""
-DATA = (FLOAT32, INT8, UINT8, INT16, INT32, INT64, BOOL)
+DATA = (FLOAT32, INT8, UINT8, INT16)
 INTEGERS = (INT32, INT64)
+
+_WHOLE = frozenset(
+    (
+        *("ADD", "SUB", "MUL", "DIV", "FLOOR_DIV", "FLOOR_MOD", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "POW"),
+        *("ADD_N", "ABS", "NEG", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "CONCATENATION", "RESHAPE"),
+        *("SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "SPLIT", "SPLIT_V", "GATHER", "SLICE", "STRIDED_SLICE"),
+        *("TRANSPOSE", "TILE", "BROADCAST_TO", "FILL", "PAD", "PADV2", "REVERSE_V2", "SELECT", "SELECT_V2"),
+    )
+)
+"""Operators that also take int32 and int64, as for shapes."""
 
 WEIGHT_TYPES = {
     (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
@@ -47,14 +57,15 @@ def types_fit(rule: Rule, types: list[int], data: set[int], result: int) -> bool
     """
     if rule.kind in _CONVERSIONS:
         return (types[0], result) in _CONVERSIONS[rule.kind]
+    allowed = {*DATA, *(INTEGERS if rule.name in _WHOLE or rule.kind == "compare" else ())}
     if rule.kind == "compare":
-        return len(data) == 1 and data <= set(DATA) and result == BOOL
+        return len(data) == 1 and data <= allowed and result == BOOL
     if rule.kind == "logical":
         return data == {BOOL} and result == BOOL
     if rule.kind == "select":
-        return types[0] == BOOL and set(types[1:]) == {result} and result in DATA
+        return types[0] == BOOL and set(types[1:]) == {result} and result in allowed
     if rule.kind == "integers":
         return result in INTEGERS
     if rule.kind == "any":
         return True
-    return data == {result} and result in DATA
+    return data == {result} and result in allowed
