@@ -16,14 +16,17 @@ from typing import Literal
 from poets_edge.core.sqlite import count_rows, is_foreign
 from poets_edge.errors import OutputError, UsageError
 
-Kind = Literal["bottlenecks", "activations", "digests"]
+Kind = Literal["bottlenecks", "activations", "digests", "groups"]
 
 _NAME = r"(?P<backbone>[a-z0-9_.]+-[0-9a-f]{16})(?P<cut>-last\d+)?"
 _SQLITE = r"(-wal|-shm|-journal|\.damaged-\d+)?"
 _FILE = re.compile(
-    rf"(?P<digests>photos)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
+    rf"(?P<whole>photos|groups)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
-_TABLES: dict[Kind, str] = {"bottlenecks": ".sqlite", "activations": ".activations.sqlite", "digests": ".sqlite"}
+_ENDINGS: dict[Kind, str] = {"activations": ".activations.sqlite"}
+"""End of the name of a database, where it is not `.sqlite`."""
+_TABLES: dict[Kind, str] = {"groups": "bottlenecks"}
+"""Name of the table of a database, where it is not the kind."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Cache:
     Attributes:
         name: name for removing the cache.
         kind: bottlenecks of a backbone (with the backbone's files), activations below its last blocks (with checkpoints
-            of killed runs), or digests of photos.
+            of killed runs), digests of photos, or groups of look-alikes.
         rows: number of entries; None if the file is damaged.
         size: bytes on the disk, of all files.
         files: all files of the cache.
@@ -51,11 +54,11 @@ def caches(folder: Path) -> list[Cache]:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
-            files[match["digests"] or match["backbone"] + (match["cut"] or "")].append(path)
+            files[match["whole"] or match["backbone"] + (match["cut"] or "")].append(path)
     return [
         _cache(folder, name, paths)
         for name, paths in sorted(files.items())
-        if not is_foreign(_database(folder, name), _kind(name))
+        if not is_foreign(_database(folder, name), _table(_kind(name)))
     ]
 
 
@@ -80,11 +83,17 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
 
 
 def _kind(name: str) -> Kind:
-    return "digests" if name == "photos" else "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+    if name in ("photos", "groups"):
+        return "digests" if name == "photos" else "groups"
+    return "activations" if re.search(r"-last\d+$", name) else "bottlenecks"
+
+
+def _table(kind: Kind) -> str:
+    return _TABLES.get(kind, kind)
 
 
 def _database(folder: Path, name: str) -> Path:
-    return folder / f"{name}{_TABLES[_kind(name)]}"
+    return folder / f"{name}{_ENDINGS.get(_kind(name), '.sqlite')}"
 
 
 def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
@@ -94,5 +103,5 @@ def _cache(folder: Path, name: str, files: Sequence[Path]) -> Cache:
         with contextlib.suppress(OSError):  # another run has just removed its write-ahead log
             sizes += path.stat().st_size
     database = _database(folder, name)
-    rows = count_rows(database, kind) if database.is_file() else 0
+    rows = count_rows(database, _table(kind)) if database.is_file() else 0
     return Cache(name, kind, rows, sizes, tuple(files))

@@ -154,3 +154,11 @@ def test_caches_omits_databases_of_other_programs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no cache named 'photos'"):
         remove_caches(tmp_path, ["photos"])
     assert (tmp_path / "photos.sqlite").read_bytes() == before
+
+
+def test_caches_lists_and_removes_the_groups_of_look_alikes(tmp_path: Path) -> None:
+    with open_cache(tmp_path / "groups.sqlite") as (cache, _):
+        cache.put(b"key", np.ones(3, np.float32))
+    [found] = caches(tmp_path)
+    assert (found.name, found.kind, found.rows) == ("groups", "groups", 1)
+    assert [each.name for each in remove_caches(tmp_path, ["groups"])] == ["groups"] and caches(tmp_path) == []
