@@ -143,3 +143,16 @@ def test_not_worse_in_cross_validation_compares_with_the_best_there_and_the_fast
     assert not_worse_in_cross_validation((worse, slow)) == [slow], "six photos worse and none better"
     nearly = validated(SLIM, 1.0, 5, 9)
     assert not_worse_in_cross_validation((nearly, slow)) == [nearly, slow]
+
+
+def test_not_worse_in_cross_validation_compares_with_the_faster_of_equally_accurate_points() -> None:
+    """The third point differs significantly from the slower point (6 to 0), and not from the faster one (10 to 4)."""
+
+    def missing(milliseconds: float, *wrong: int) -> GridPoint:
+        answers = tuple(int(photo not in wrong) for photo in range(50))
+        return replace(point(SLIM, milliseconds, range(5)), cross_validated=answers)
+
+    slow, fast = missing(2.0, 10, 11, 12, 13), missing(1.0, 0, 1, 2, 3)
+    third = missing(3.0, 10, 11, 12, 13, *range(20, 26))
+    assert not_worse_in_cross_validation((slow, fast, third)) == [slow, fast, third]
+    assert not_worse_in_cross_validation((slow, third)) == [slow]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.errors import UsageError
+from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.head import (
     Head,
     HeadOptions,
@@ -148,3 +148,66 @@ def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> N
     with pytest.raises(UsageError):
         HeadOptions(**fields)  # type: ignore[arg-type]
     HeadOptions(steps=1, train_batch_size=1, eval_step_interval=1, validation_batch_size=-1, learning_rate=1000.0)
+
+
+@pytest.mark.parametrize(("photos", "is_drawn"), [(999, False), (1000, True)])
+def test_validation_batches_are_drawn_from_a_thousand_photos_on(photos: int, is_drawn: bool) -> None:
+    """The accuracy on one photo is 0 or 1; that on all of them is neither."""
+    rng = np.random.default_rng(0)
+    validation = LabelledVectors(rng.random((photos, 5)).astype(np.float32), rng.integers(0, 3, photos))
+    _, seen = trained(vectors(np.arange(30) % 3), validation, HeadOptions(steps=30, validation_batch_size=1))
+    assert all((step.validation_accuracy in (0.0, 1.0)) == is_drawn for step, _ in seen)
+    _, seen = trained(vectors(np.arange(30) % 3), validation, HeadOptions(steps=30, validation_batch_size=-1))
+    assert all(step.validation_accuracy not in (0.0, 1.0) for step, _ in seen)
+
+
+def test_head_losses_are_cross_entropies_of_each_photo() -> None:
+    head = Head(np.array([[1.0, 0.0], [0.0, 100.0]], np.float32), np.array([0.5, 0.0], np.float32))
+    photos = LabelledVectors(np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]], np.float32), np.array([0, 1, 0]))
+    expected = [np.log1p(np.exp(-2.5)), 0, -np.log(1e-12)]  # e^-99.5 counts as 1e-12
+    assert head.losses(photos) == pytest.approx(expected, abs=1e-5)
+
+
+def test_train_head_limits_the_cross_entropy_of_a_wrong_certainty() -> None:
+    training = LabelledVectors(np.array([[50.0, 0.0], [0.0, 50.0]], np.float32), np.array([0, 1]))
+    swapped = LabelledVectors(training.vectors, np.array([1, 0]))
+    options = HeadOptions(steps=20, learning_rate=1.0)
+    _, seen = trained(training, swapped, options, class_count=2)
+    assert seen[-1][0].validation_cross_entropy == pytest.approx(-np.log(1e-12), rel=1e-5)
+    assert (seen[-1][0].train_accuracy, seen[-1][0].validation_accuracy) == (1.0, 0.0)
+
+
+def test_train_head_reports_every_update() -> None:
+    data = vectors(np.arange(6) % 3)
+    updates: list[tuple[int, Matrix]] = []
+    head = train_head(
+        data,
+        LabelledVectors(data.vectors[:0], data.classes[:0]),
+        3,
+        HeadOptions(steps=3, eval_step_interval=100),
+        lambda step, head: None,
+        lambda step, head: updates.append((step, head.weights.copy())),
+    )
+    assert [step for step, _ in updates] == [1, 2, 3]
+    assert (updates[-1][1] == head.weights).all() and (updates[0][1] != updates[1][1]).any()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_train_head_refuses_weights_that_are_not_finite() -> None:
+    data = LabelledVectors(np.full((4, 2), 1e38, np.float32), np.array([0, 1, 0, 1]))
+    with pytest.raises(TrainingError, match="training diverged by step 0: `learning_rate` 1000 is too large"):
+        trained(data, LabelledVectors(data.vectors[:0], data.classes[:0]), HeadOptions(learning_rate=1000.0))
+
+
+def test_train_head_depends_on_the_seed() -> None:
+    data = vectors(np.arange(30) % 3)
+    empty = LabelledVectors(data.vectors[:0], data.classes[:0])
+    one, again, other = (trained(data, empty, HeadOptions(steps=5, seed=seed))[0].weights for seed in (1, 1, 2))
+    assert (one == again).all() and (one != other).any()
+
+
+def test_head_options_have_the_defaults_of_retrain() -> None:
+    options = HeadOptions()
+    assert (options.steps, options.learning_rate, options.eval_step_interval) == (4000, 0.01, 10)
+    assert (options.train_batch_size, options.validation_batch_size) == (100, 100)
+    assert options.seed == 0 and not options.early_stop

@@ -34,6 +34,24 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "return _mean(after) <= _mean(before) and after[0].compare(before[-1]).could_be_chance",
         "pools of equal means have that mean together, and are pooled anyway once a later point falls below them",
     ),
+    *(
+        Equivalent(
+            "sweep/choice.py",
+            before,
+            before.replace("equals[0]", "equals[1]"),
+            "all points of a grid have the same photos, and the sentence is about two points or more",
+        )
+        for before in (
+            """f" The {equals[0].photos} photos of the test set cannot tell {len(equals)} points apart; cross-validation\"""",  # noqa: E501
+            """f" within the {len(equals[0].cross_validated)} training and validation photos decided between them and ruled\"""",  # noqa: E501
+        )
+    ),
+    Equivalent(
+        "sweep/choice.py",
+        """gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1e6:.2f} MB\"""",
+        """gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1000001.0:.2f} MB\"""",
+        "two decimals differ for files above 5 GB only, and a model has at most 1 GB",
+    ),
 )
 
 

@@ -37,7 +37,7 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "training/cross_validation.py": ("training/test_cross_validation.py", "training/test_figures.py"),
         "training/temperature_scaling.py": ("training/test_figures.py",),
         "training/data.py": ("training/test_figures.py", "training/test_own_test_set.py"),
-        "training/distort.py": ("training/test_tuning.py",),
+        "training/distort.py": ("training/test_distort.py", "training/test_tuning.py"),
     },
     {
         "training/fine_tuning/schedule.py": ("training/test_schedule.py",),

@@ -21,7 +21,6 @@ from typing import Any
 
 import coverage
 import pytest
-from _pytest.runner import runtestprotocol
 
 from tools.mutants.mutate import Mutant
 from tools.mutants.swap import Swap
@@ -179,8 +178,21 @@ def _in_child(work: Callable[[], Any], seconds: float) -> Any:
     return value
 
 
+class _Outcome:
+    """A pytest plugin that notes whether a test, its setup or its teardown fails."""
+
+    failed = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed |= report.failed
+
+
 def _passes(item: pytest.Item) -> bool:
-    return all(not report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+    outcome = _Outcome()
+    item.config.pluginmanager.register(outcome)
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)  # with filters of warnings and timeouts
+    item.config.pluginmanager.unregister(outcome)
+    return not outcome.failed
 
 
 def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline, list[str]]:
