@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from poets_edge.auditing.learning_curve import LearningCurve
 from poets_edge.auditing.outliers import OutlierGroup
 from poets_edge.auditing.results import AuditResult
-from poets_edge.core.wording import percent
+from poets_edge.core.wording import counted, percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
 from poets_edge.photos.sources import photo_at
@@ -89,7 +89,12 @@ def write_report(result: AuditResult, path: Path) -> None:
         outlier_count=sum(len(group.names) for group in result.outliers),
         confused=confused,
         gains=dict(evaluation.curve.next_hundred) if evaluation else {},
-        most_helped=_most_helped(evaluation.curve) if evaluation else "",
+        confusion=(
+            evaluation.cross_validation.scored.evaluation(result.photos.labels).confusion.tolist()
+            if evaluation
+            else None
+        ),
+        most_helped=most_helped(evaluation.curve) if evaluation else "",
         curve_chart=_curve_chart(evaluation.curve) if evaluation else "",
         reliability_chart=_reliability_chart(evaluation.calibration.bins) if evaluation else "",
         pictures=thumbnails(photo.path for photo in shown),
@@ -148,7 +153,7 @@ def _outliers(result: AuditResult, group: OutlierGroup) -> ShownOutliers:
     return ShownOutliers(group, photos)
 
 
-def _most_helped(curve: LearningCurve) -> str:
+def most_helped(curve: LearningCurve) -> str:
     """Return the names of the two classes with the largest gain from more photos, joined by "and"."""
     return " and ".join(label for label, _ in curve.next_hundred[:_NAMED_CLASSES])
 
@@ -175,9 +180,10 @@ def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
     return [value for value, _ in points][::2]
 
 
-def _reliability_chart(bins: Iterable[ReliabilityBin]) -> Markup:
+def _reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
     x = Axis("score", 0.0, 1.0, lambda value: f"{value:.1f}")
     y = Axis("fraction of correct answers", 0.0, 1.0, lambda value: percent(value, 0))
     points = [(one.score, one.accuracy) for one in bins]
-    lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True)]
+    counts = [counted(one.count, "photo") for one in bins]
+    lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True, notes=counts)]
     return line_chart(lines, x, y, title="Fraction of correct answers at each score")

@@ -8,6 +8,7 @@ import click
 
 from poets_edge.auditing.audit import audit
 from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.report import most_helped
 from poets_edge.auditing.results import AuditResult, LabelEvaluation
 from poets_edge.auditing.thresholds import ScoreCalibration
 from poets_edge.cli.command import OUTPUT, option, subcommand
@@ -29,7 +30,7 @@ from poets_edge.cli.options import (
     zip_encoding_option,
 )
 from poets_edge.cli.terminal import Terminal, give, open_page, table
-from poets_edge.core.wording import percent
+from poets_edge.core.wording import counted, percent
 from poets_edge.nets.architectures import DEFAULT_ARCHITECTURE
 from poets_edge.nets.architectures import architecture as find_architecture
 from poets_edge.photos.exclude import write_exclusions
@@ -160,7 +161,8 @@ def _lines(result: AuditResult) -> list[str]:
     if result.leak:
         leak = result.leak
         lines.append(
-            f"  {len(leak.rows)} of {leak.tested} test photos have one in training: test accuracy"
+            f"  {len(leak.rows)} of {leak.tested} test photos {'has' if len(leak.rows) == 1 else 'have'} one in"
+            " training: test accuracy"
             f" {percent(leak.accuracy)}, without them {percent(leak.accuracy_without)}"
         )
     lines += [f"{group.reason}: {len(group.names)}, first {group.names[0]}" for group in result.outliers]
@@ -171,7 +173,11 @@ def _suspects(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
     rows = [["suspect", "label", "looks like", "by"]]
     for suspect in result.suspects[:_LISTED]:
         rows.append([suspect.photo, suspect.label, suspect.likely, percent(suspect.score)])
-    return [f"{evaluation.mislabelled_count} labels are probably wrong; the most probable:", table(rows, left=3)]
+    count = evaluation.mislabelled_count
+    if not count:
+        return ["no label is probably wrong; the labels that fit the predictions least:", table(rows, left=3)]
+    return [f"{counted(count, 'label')} {'is' if count == 1 else 'are'} probably wrong; the most probable:",
+            table(rows, left=3)]  # fmt: skip
 
 
 def _threshold(calibration: ScoreCalibration) -> str:
@@ -205,7 +211,7 @@ def _evaluation(result: AuditResult, evaluation: LabelEvaluation) -> list[str]:
         lines.append(f"most confused: {pair.labels[0]} and {pair.labels[1]}, {len(pair.rows)} photos")
     lines += [
         f"twice as many photos: {100 * doubled.interval[0]:.0f} to {100 * doubled.interval[1]:.0f} %;"
-        f" a hundred more help most in {evaluation.curve.next_hundred[0][0]}",
+        f" a hundred more help most in {most_helped(evaluation.curve)}",
         _threshold(calibration),
         f"calibration error {percent(calibration.before)} as trained"
         + (

@@ -25,6 +25,7 @@ class Line:
         style: class in the style sheet: "main", "second", "faint" or "dashed".
         band: (x, low, high) of a shaded area behind the line.
         dots: draw a dot at each point, with its values as a tooltip.
+        notes: text of each dot's tooltip after its values, such as a number of photos; empty for none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Line:
     style: str = "main"
     band: Sequence[tuple[float, float, float]] = ()
     dots: bool = False
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
     for line in lines:
         parts.append(f'<polyline class="{escape(line.style)}" points="{_path(line.points, x, y)}"/>')
         if line.dots:
-            for a, b in line.points:
+            for number, (a, b) in enumerate(line.points):
                 left, top = _at(a, b, x, y)
-                tip = escape(f"{x.text(a)}: {y.text(b)}")
+                tip = escape(f"{x.text(a)}: {y.text(b)}" + (f", {line.notes[number]}" if line.notes else ""))
                 parts.append(
                     f'<circle class="{escape(line.style)}" cx="{left:.1f}" cy="{top:.1f}" r="4"><title>{tip}</title>'
                     "</circle>"

@@ -80,7 +80,8 @@ class EvaluationResult:
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.
         repeats: predictions per photo; more than 1 after repeated cross-validation.
-        confusion: number of photos by true class (row) and predicted class (column), averaged over repeats.
+        confusion: number of photos by true class (row) and predicted class (column), by scores averaged over repeats,
+            so that it agrees with `mistakes`.
         mistakes: misclassified photos, most confident first.
         agreement: fraction of predictions equal to the float32 model's; None if not known.
     """

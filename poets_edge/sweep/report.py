@@ -55,6 +55,7 @@ def write_report(
         shown=shown.name,
         labels=list(result.labels),
         confusion=evaluation.confusion,
+        averaged=evaluation.repeats > 1,
         mistakes=[
             {
                 "name": mistake.photo,

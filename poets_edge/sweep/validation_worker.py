@@ -121,7 +121,7 @@ def _evaluation(result: CrossValidation, agreement: float) -> EvaluationResult:
     return EvaluationResult(
         correct=tuple(result.right.tolist()),
         repeats=len(result.scores),
-        confusion=tuple(map(tuple, result.confusion.round(4).tolist())),
+        confusion=tuple(map(tuple, result.scored.evaluation(result.labels).confusion.tolist())),
         mistakes=record_mistakes(result.scored.misclassified(result.labels)),
         agreement=agreement,
     )

@@ -68,7 +68,9 @@ def write_report(
         calibration=result.calibration,
         classes=_classes(result),
         test_confusion=result.test.confusion.tolist(),
-        cross_validated_confusion=cross_validated.confusion.tolist() if cross_validated else None,
+        cross_validated_confusion=(
+            cross_validated.scored.evaluation(result.labels).confusion.tolist() if cross_validated else None
+        ),
         accuracy_chart=_accuracy_chart(result.steps),
         loss_chart=_loss_chart(result.steps),
         validated=any(step.validation_accuracy is not None for step in result.steps),

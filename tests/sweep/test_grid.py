@@ -264,7 +264,10 @@ def test_grid_report_has_no_external_resources(done: Grid, result: dict[str, Any
         p for p in result["points"] if f"{p['architecture']} {p['quantization']}" == result["choice"]["point"]
     )
     saved = json.loads((done.output / chosen["architecture"] / "result.json").read_text())
-    mistakes = saved["cross_validation"]["models"][chosen["quantization"]]["mistakes"]
+    evaluated = saved["cross_validation"]["models"][chosen["quantization"]]
+    mistakes, confusion = evaluated["mistakes"], evaluated["confusion"]
+    assert len(mistakes) == sum(map(sum, confusion)) - sum(row[place] for place, row in enumerate(confusion))
+    assert all(count == int(count) for row in confusion for count in row)
     assert page.count("data:image/jpeg") == min(len(mistakes), 24)
     assert "could be equal" in page
     assert result["choice"]["reason"].split(":")[0] in page

@@ -42,6 +42,16 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     assert f"{100 * record['test']['accuracy']:.1f} %" in page
 
 
+def test_report_counts_photos_in_its_confusion_matrices(work: Path) -> None:
+    page = (work / "tf_files/retrained_graph.html").read_text()
+    record = json.loads((work / "tf_files/retrained_graph.json").read_text())
+    cross_validated, test = re.findall(r'<table class="confusion">.*?</table>', page, re.DOTALL)
+    for matrix, photos in ((cross_validated, record["cross_validation"]["photos"]), (test, record["test"]["photos"])):
+        counts = re.findall(r'<td class="n[^>]*>([^<]*)</td>', matrix)
+        assert sum(int(count or 0) for count in counts) == photos
+    assert "<h1>drawn: training report</h1>" in page and "logits" not in page
+
+
 def test_report_has_no_external_resources_and_escapes_names(work: Path) -> None:
     page = (work / "tf_files/retrained_graph.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
