@@ -54,14 +54,16 @@ def chart() -> None:
         "interpreter": "ai_edge_litert",
         "interpreter_version": "2.3.0",
     }
+    budget = Budget(latency=2, size=1.5e6)
     result = GridResult(
         points=points,
         labels=LABELS,
         front=tuple(pareto_front(points)),
-        choice=choose(points, Budget(latency=2, size=1.5e6)),
+        choice=choose(points, budget),
         machine=machine,
         threads=1,
         folds=0,
+        budget=budget,
     )
     draw_chart(result, IMAGES / "grid.png")
     with Image.open(IMAGES / "grid.png") as image:

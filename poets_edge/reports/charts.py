@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 640.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 18.0, 14.0, 46.0
+WIDTH, HEIGHT = 640.0, 300.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 18.0, 14.0, 46.0
 _TICKS = 5
 
 Point = tuple[float, float]
@@ -72,8 +72,8 @@ class Axis:
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
     """Return a chart as an SVG element; screen readers read `title`."""
     parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(title)}">',
-        *_grid(x, y),
+        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
+        *axis_lines(x, y),
     ]
     for line in lines:
         if line.band:
@@ -83,7 +83,7 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
         parts.append(f'<polyline class="{escape(line.style)}" points="{_path(line.points, x, y)}"/>')
         if line.dots:
             for number, (a, b) in enumerate(line.points):
-                left, top = _at(a, b, x, y)
+                left, top = position(a, b, x, y)
                 tip = escape(f"{x.text(a)}: {y.text(b)}" + (f", {line.notes[number]}" if line.notes else ""))
                 parts.append(
                     f'<circle class="{escape(line.style)}" cx="{left:.1f}" cy="{top:.1f}" r="4"><title>{tip}</title>'
@@ -93,23 +93,24 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
     return Markup("".join(parts))
 
 
-def _grid(x: Axis, y: Axis) -> list[str]:
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+def axis_lines(x: Axis, y: Axis) -> list[str]:
+    """Return grid lines, ticks and names of the axes, as SVG elements."""
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for value in y.tick_values():
-        _, top = _at(x.low, value, x, y)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{top:.1f}" y2="{top:.1f}"/>')
+        _, top = position(x.low, value, x, y)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{top:.1f}" y2="{top:.1f}"/>')
         parts.append(
-            f'<text class="tick" x="{_LEFT - 8}" y="{top + 4:.1f}" text-anchor="end">{escape(y.text(value))}</text>'
+            f'<text class="tick" x="{LEFT - 8}" y="{top + 4:.1f}" text-anchor="end">{escape(y.text(value))}</text>'
         )
     for value in x.tick_values():
-        left, _ = _at(value, y.low, x, y)
-        parts.append(f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="{_TOP}" y2="{bottom}"/>')
+        left, _ = position(value, y.low, x, y)
+        parts.append(f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="{TOP}" y2="{bottom}"/>')
         parts.append(
             f'<text class="tick" x="{left:.1f}" y="{bottom + 17}" text-anchor="middle">{escape(x.text(value))}</text>'
         )
-    parts.append(f'<text class="name" x="{right}" y="{_HEIGHT - 8}" text-anchor="end">{escape(x.name)}</text>')
-    parts.append(f'<text class="name" x="{_LEFT}" y="{_HEIGHT - 8}">{escape(y.name)}</text>')
+    parts.append(f'<text class="name" x="{right}" y="{HEIGHT - 8}" text-anchor="end">{escape(x.name)}</text>')
+    parts.append(f'<text class="name" x="{LEFT}" y="{HEIGHT - 8}">{escape(y.name)}</text>')
     return parts
 
 
@@ -117,21 +118,22 @@ def _legend(lines: Sequence[Line]) -> list[str]:
     """Return a legend below the chart, so that it covers no line."""
     parts = []
     named = [line for line in lines if line.name]
-    top = _HEIGHT - 12
+    top = HEIGHT - 12
     for number, line in enumerate(named if len(named) > 1 else []):
-        left = _WIDTH / 2 - 150 + 150 * number
+        left = WIDTH / 2 - 150 + 150 * number
         parts.append(f'<line class="{escape(line.style)}" x1="{left}" x2="{left + 24}" y1="{top}" y2="{top}"/>')
         parts.append(f'<text class="tick" x="{left + 31}" y="{top + 4}">{escape(line.name)}</text>')
     return parts
 
 
-def _at(a: float, b: float, x: Axis, y: Axis) -> Point:
-    left = _LEFT + x.place(a) * (_WIDTH - _LEFT - _RIGHT)
-    return left, _TOP + (1 - y.place(b)) * (_HEIGHT - _TOP - _BOTTOM)
+def position(a: float, b: float, x: Axis, y: Axis) -> Point:
+    """Return the position (left, top) of data coordinates in the picture."""
+    left = LEFT + x.place(a) * (WIDTH - LEFT - RIGHT)
+    return left, TOP + (1 - y.place(b)) * (HEIGHT - TOP - BOTTOM)
 
 
 def _path(points: Sequence[Point], x: Axis, y: Axis) -> str:
-    return " ".join("{:.1f},{:.1f}".format(*_at(a, b, x, y)) for a, b in points)
+    return " ".join("{:.1f},{:.1f}".format(*position(a, b, x, y)) for a, b in points)
 
 
 def _round_step(rough: float) -> float:

@@ -19,6 +19,8 @@ from poets_edge.core.files import replacing
 from poets_edge.errors import RuntimeMissingError
 from poets_edge.nets.architecture import Architecture
 from poets_edge.nets.architectures import families
+from poets_edge.sweep.budget import Budget
+from poets_edge.sweep.label_places import Box, overlap, place_text
 from poets_edge.sweep.points import GridPoint
 from poets_edge.sweep.results import GridResult
 from poets_edge.sweep.trend import trend
@@ -55,6 +57,9 @@ _LINES = (":", "-.", "--", "-")
 
 _PUBLISHED = "#9a9a9a"
 _QUANTIZATIONS = ("float32", "int8")
+_LIMIT = "#b3402a"
+_PALE = 0.3
+"""Opacity of points outside the limits."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,14 @@ class _Axis:
     Attributes:
         label: text below the axis.
         of_point: function that returns the value of a point.
+        limit: value and name of a limit on this axis; None for none.
         published: function that returns the published value of an architecture at a quantization, or None.
         published_label: label of the right vertical axis, which shows published accuracies.
     """
 
     label: str
     of_point: Callable[[GridPoint], float]
+    limit: tuple[float, str] | None
     published: Callable[[Architecture, str], float | None]
     published_label: str
 
@@ -93,7 +100,7 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "poets_edge", "font.size": 10, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=(12, 10.4), layout=None)
         FigureCanvasAgg(figure)
-        _compose(figure, result)
+        compose_chart(figure, result)
         for path in paths:
             with replacing(path) as temporary:
                 file_format = path.suffix.removeprefix(".")
@@ -114,17 +121,21 @@ def _device(result: GridResult) -> str:
     return str(result.machine.get("host") or "this device")
 
 
-def _compose(figure: Any, result: GridResult) -> None:
+def compose_chart(figure: Any, result: GridResult) -> None:
+    """Draw the chart of a grid on an empty figure of matplotlib. Labels of bubbles have the group id `bubble label`."""
+    budget = result.budget
     columns = (
         _Axis(
             f"median latency on {_device(result)}, ms (threads: {result.threads}; log scale)",
             lambda point: point.latency.median,
+            None if budget.latency is None else (budget.latency, f"limit: {budget.latency:g} ms"),
             _published_ms,
             "published: ImageNet top-1 over ms on a Pixel 3",
         ),
         _Axis(
             "million multiply-accumulates a picture (log scale)",
             lambda point: point.mmacs,
+            None,
             lambda architecture, quantization: architecture.mmacs,
             "published: ImageNet top-1",
         ),
@@ -134,6 +145,8 @@ def _compose(figure: Any, result: GridResult) -> None:
         gridspec_kw={"left": 0.07, "right": 0.935, "top": 0.885, "bottom": 0.155, "hspace": 0.11, "wspace": 0.17},
     )  # fmt: skip
     low, high = _accuracy_range(result.points)
+    if budget.accuracy is not None:
+        low, high = min(low, 100 * budget.accuracy - 1), max(high, 100 * budget.accuracy + 1)
     for row, quantization in zip(panels, _QUANTIZATIONS, strict=True):
         points = [point for point in result.points if point.quantization == quantization]
         for panel, axis in zip(row, columns, strict=True):
@@ -155,7 +168,8 @@ def _compose(figure: Any, result: GridResult) -> None:
         0.07, 0.93,
         f"{len(result.labels)} classes, {result.photos_text}; bars: 95 % intervals,"
         f" ±{_range_text(halves[0], halves[-1])} points.\n{machine_name(result.machine)},"
-        f" {result.machine['interpreter']} {result.machine['interpreter_version']}",
+        f" {result.machine['interpreter']} {result.machine['interpreter_version']}"
+        + ("" if budget == Budget() else f". Limits: {budget}; models outside of them are pale."),
         fontsize=10, va="center", color="#333333",
     )  # fmt: skip
     _draw_legend(figure, result)
@@ -189,6 +203,7 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
     panel.grid(True, which="major", color="#e4e4e4", linewidth=0.8)
     panel.set_axisbelow(True)
     _draw_published(panel, axis, quantization)
+    _draw_limits(panel, axis, result.budget)
     styles = _styles()
     members: dict[Series, list[GridPoint]] = defaultdict(list)
     for point in points:
@@ -202,23 +217,49 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
         )  # fmt: skip
         for point in line:
             panel.vlines(
-                axis.of_point(point), *(100 * end for end in point.interval), color=colour, linewidth=1, alpha=0.55,
-                zorder=2,
+                axis.of_point(point), *(100 * end for end in point.interval), color=colour, linewidth=1,
+                alpha=0.55 * _opacity(point, result), zorder=2,
             )  # fmt: skip
     for point in sorted(points, key=lambda point: -point.size):
         x, y = axis.of_point(point), 100 * point.accuracy
         area = _AREA_OF_MB * point.size / 1e6
         style = styles[_series(point.architecture)]
-        look = {"color": style.colour, "marker": style.marker}
+        look = {"color": style.colour, "marker": style.marker, "alpha": _opacity(point, result)}
         panel.scatter([x], [y], s=area, edgecolors="white", linewidths=0.6, zorder=4, **look)
         if point in result.front:
             ring = (math.sqrt(area) + 5) ** 2
-            look = {"facecolors": "none", "edgecolors": "black", "marker": style.marker}
+            look = {
+                "facecolors": "none",
+                "edgecolors": "black",
+                "marker": style.marker,
+                "alpha": _opacity(point, result),
+            }
             panel.scatter([x], [y], s=ring, linewidths=1.4, zorder=5, **look)
     _plain_ticks(panel)
     numbers = "32-bit floats" if quantization == "float32" else "8-bit integers"
     title = f"{quantization}: weights and arithmetic in {numbers}"
     panel.set_title(title, loc="left", fontsize=11, weight="bold", pad=6)
+
+
+def _opacity(point: GridPoint, result: GridResult) -> float:
+    """Return the opacity of a point, which is pale outside the limits."""
+    return _PALE if result.budget.excess(point) else 1.0
+
+
+def _draw_limits(panel: Any, axis: _Axis, budget: Budget) -> None:
+    """Draw and name the limits on latency and accuracy; a limit on the file size has no axis."""
+    look = {"color": _LIMIT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 2.5}
+    text = {"color": _LIMIT, "fontsize": 8.5}
+    if axis.limit is not None:
+        value, name = axis.limit
+        panel.axvline(value, **look)
+        panel.annotate(name, (value, 0), xycoords=("data", "axes fraction"), xytext=(3, 5), ha="left", va="bottom",
+                       textcoords="offset points", rotation=90, **text)  # fmt: skip
+    if budget.accuracy is not None:
+        height = 100 * budget.accuracy
+        panel.axhline(height, **look)
+        panel.annotate(f"limit: {height:g} %", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 2),
+                       ha="right", va="bottom", textcoords="offset points", **text)  # fmt: skip
 
 
 def _draw_published(panel: Any, axis: _Axis, quantization: str) -> None:
@@ -281,37 +322,47 @@ def _plain_ticks(panel: Any) -> None:
 
 
 def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Label each bubble with its resolution, and the chosen one with its name, where the overlap is smallest."""
+    """Label each bubble with its resolution, and the chosen one with its name."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+    paper, styles = figure.bbox, _styles()
+    for point, text, box in _label_boxes(figure, panel, axis, points, result):
+        is_chosen = point == result.choice.point
+        panel.annotate(
+            text, xy=((box[0] + box[2]) / 2 / paper.width, (box[1] + box[3]) / 2 / paper.height),
+            xycoords="figure fraction", ha="center", va="center", fontsize=8.6 if is_chosen else 7.6,
+            color="black" if is_chosen else styles[_series(point.architecture)].colour,
+            weight="bold" if is_chosen else "normal", alpha=max(0.6, _opacity(point, result)), zorder=6,
+            path_effects=halo, gid="bubble label",
+        )  # fmt: skip
+
+
+def _label_boxes(
+    figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult
+) -> list[tuple[GridPoint, str, Box]]:
+    """Return the labels of bubbles with their boxes, which overlap neither each other nor a bubble.
+
+    A bubble without room for its label has none, unless it is the chosen one.
+    """
     pixels = figure.dpi / 72
     centres = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}
     rings = {p: 3 if p in result.front else 0 for p in points}
     radii = {p: (math.sqrt(_AREA_OF_MB * p.size / 1e6) / 2 + 2 + rings[p]) * pixels for p in points}
     taken = [(x - radii[p], y - radii[p], x + radii[p], y + radii[p]) for p, (x, y) in centres.items()]
     strokes = _strokes(points, centres)
-    frame, paper, styles = panel.get_window_extent(), figure.bbox, _styles()
-    for point in sorted(points, key=lambda p: (p != result.choice.point, -p.size)):
-        text = str(point.architecture.resolution)
-        colour, weight = styles[_series(point.architecture)].colour, "normal"
+    frame, labels = panel.get_window_extent(), []
+    for point in sorted(points, key=lambda p: (p != result.choice.point, bool(result.budget.excess(p)), -p.size)):
+        text, width, height = str(point.architecture.resolution), 5.0 * pixels, 8.5 * pixels
         if point == result.choice.point:
-            text, colour, weight = f"{point.architecture.name.removeprefix('mobilenet_')}: ship", "black", "bold"
-        width, height = (len(text) * 5.6 * pixels, 9.5 * pixels) if weight == "bold" else (
-            len(text) * 5.0 * pixels, 8.5 * pixels
-        )  # fmt: skip
-        box = _place_text(centres[point], radii[point], (width, height), taken, strokes, frame, pixels)
-        taken.append(box)
-        panel.annotate(
-            text, xy=((box[0] + box[2]) / 2 / paper.width, (box[1] + box[3]) / 2 / paper.height),
-            xycoords="figure fraction",
-            ha="center", va="center", fontsize=8.6 if weight == "bold" else 7.6, color=colour, weight=weight, zorder=6,
-            path_effects=halo,
-        )  # fmt: skip
-
-
-Box = tuple[float, float, float, float]
-"""Rectangle: left, bottom, right and top, in pixels."""
+            text = f"{point.architecture.name.removeprefix('mobilenet_')}: ship"
+            width, height = 5.6 * pixels, 9.5 * pixels
+        size = (len(text) * width, height)
+        box = place_text(centres[point], radii[point], size, taken, strokes, frame, pixels)
+        if point == result.choice.point or not any(overlap(box, other) for other in taken):
+            taken.append(box)
+            labels.append((point, text, box))
+    return labels
 
 
 def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
@@ -325,46 +376,6 @@ def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list
             steps = max(int(math.hypot(x1 - x0, y1 - y0) / 4), 1)
             positions += [(x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps) for i in range(steps + 1)]
     return positions
-
-
-def _place_text(
-    centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
-    strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
-) -> Box:  # fmt: skip
-    """Return the box next to a bubble where a text overlaps least; boxes below and above are preferred.
-
-    Args:
-        centre: position of the bubble, pixels.
-        radius: radius of the bubble, pixels.
-        size: width and height of the text, pixels.
-        taken: boxes of bubbles and previously placed texts.
-        strokes: positions along the lines, pixels.
-        frame: extent of the panel, pixels.
-        pixels: pixels per typographic point.
-    """
-    width, height = size
-
-    def place(angle: float, gap: float) -> Box:
-        x = centre[0] + math.cos(angle) * (radius + gap + width / 2)
-        y = centre[1] + math.sin(angle) * (radius + gap + height / 2)
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-    def cost(box: Box, distance: float) -> float:
-        overlaps = sum(_overlap(box, other) for other in taken) / (width * height)
-        crossed = sum(box[0] < x < box[2] and box[1] < y < box[3] for x, y in strokes)
-        outside = bool(box[0] < frame.x0 or box[2] > frame.x1 or box[1] < frame.y0 or box[3] > frame.y1)
-        return 10 * overlaps + 0.4 * crossed + 20.0 * outside + 0.1 * distance / pixels
-
-    angles = [math.radians(degrees) for degrees in (-90, 90, -45, 45, -135, 135, 0, 180, -70, 70, -110, 110)]
-    candidates = [(place(angle, gap * pixels), gap * pixels) for gap in (0, 4, 9, 15, 22) for angle in angles]
-    return min(candidates, key=lambda candidate: cost(*candidate))[0]
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Return the intersection area of two boxes, in square pixels."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return width * height if width > 0 and height > 0 else 0.0
 
 
 def _draw_legend(figure: Any, result: GridResult) -> None:

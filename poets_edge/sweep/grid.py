@@ -88,6 +88,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
             "measuring": time.monotonic() - validated,
         },
         warnings=tuple(warnings),
+        budget=options.budget,
     )
     _write(options, result, evaluations)
     return result
@@ -160,7 +161,7 @@ def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Archit
     draw_chart(result, folder / "chart.png", folder / "chart.svg")
     shown = result.choice.point or result.choice.nearest or result.points[0]
     evaluation = evaluations[shown.architecture].models[shown.quantization]
-    write_report(result, shown, evaluation, options.image_dir, folder / "chart.svg", folder / "report.html")
+    write_report(result, shown, evaluation, options.image_dir, folder / "report.html")
     if options.ship:
         remove_shipped(folder / "ship")
         if result.choice.point:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
 from poets_edge.bench.machine import machine_name
 from poets_edge.core.wording import percent
 from poets_edge.photos.address import Location
@@ -14,6 +12,7 @@ from poets_edge.photos.sources import photo_at
 from poets_edge.reports.page import write_page
 from poets_edge.reports.thumbnails import thumbnails
 from poets_edge.sweep.architecture_result import EvaluationResult
+from poets_edge.sweep.live_chart import live_chart, row_id, series_hues
 from poets_edge.sweep.points import GridPoint, published_texts
 from poets_edge.sweep.results import GridResult
 
@@ -26,7 +25,7 @@ _HEADING = (
 
 
 def write_report(
-    result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Location, chart: Path, path: Path
+    result: GridResult, shown: GridPoint, evaluation: EvaluationResult, image_dir: Location, path: Path
 ) -> None:
     """Write the HTML report of a grid.
 
@@ -34,7 +33,6 @@ def write_report(
         shown: point whose confusion matrix and misclassified photos are shown.
         evaluation: evaluation of `shown`.
         image_dir: photo folder, for thumbnails of the misclassified photos.
-        chart: SVG file of the chart.
         path: output file.
 
     Raises:
@@ -48,9 +46,14 @@ def write_report(
         "grid.html.j2",
         circumstances=_circumstances(result),
         verdict=_verdict(result),
-        chart=_read_svg(chart),
+        chart=live_chart(result),
+        limits=str(result.budget),
+        series=[{"name": name, "hue": hue} for (_, name), hue in series_hues(result).items()],
         heading=_HEADING,
-        rows=[{"style": _style(point, result), "cells": _cells(point, result)} for point in result.points],
+        rows=[
+            {"id": row_id(point), "style": _style(point, result), "cells": _cells(point, result)}
+            for point in result.points
+        ],
         warnings=list(result.warnings),
         shown=shown.name,
         labels=list(result.labels),
@@ -113,9 +116,3 @@ def _cells(point: GridPoint, result: GridResult) -> list[str]:
         percent(point.agreement),
         *published_texts(point),
     ]
-
-
-def _read_svg(chart: Path) -> Markup:
-    """Return the `svg` element of an SVG file, without XML declaration and document type."""
-    text = chart.read_text(encoding="utf-8")
-    return Markup(text[text.index("<svg") :])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poets_edge.core.tabular import Tabular
+from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.choice import Choice, most_accurate
 from poets_edge.sweep.points import GridPoint
 from poets_edge.training.record import versions
@@ -26,6 +27,7 @@ class GridResult(Tabular):
         has_own_test: whether the points were evaluated on a test set that the user chose, by a folder for it.
         seconds: duration of each part of this run, in seconds; near 0 for parts finished by an earlier run.
         warnings: warnings about the latencies, one sentence each.
+        budget: limits for the point to ship.
     """
 
     points: tuple[GridPoint, ...]
@@ -38,6 +40,7 @@ class GridResult(Tabular):
     has_own_test: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    budget: Budget = Budget()
 
     @property
     def best(self) -> GridPoint | None:
