@@ -27,6 +27,8 @@ flowers are below, and half of the flowers that were blurred over 1 % of their w
 _GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
 """Upper limit of the colourfulness of a gray photo; for a coloured folder, lower limit of the median colourfulness and
 upper limit of the fraction of gray photos."""
+_GRAY_OF_BRIGHTNESS = 0.06
+"""Upper limit of the colourfulness of a gray photo as a fraction of its brightness."""
 _TRUNCATED = 0.06
 """Minimum fraction of missing rows of a truncated photo."""
 _NEIGHBOURS = 5
@@ -122,7 +124,9 @@ def _blurred(photos: AuditPhotos, input_side: int) -> tuple[Rows, list[str]]:
 
 
 def _gray(photos: AuditPhotos, _: int) -> tuple[Rows, list[str]]:
-    gray = (photos.colourfulness < _GRAY) & (photos.contrast >= _BLANK)
+    # The colour channels of a dark photo differ little, whatever its colours are.
+    limit = np.minimum(_GRAY, _GRAY_OF_BRIGHTNESS * photos.brightness)
+    gray = (photos.colourfulness < limit) & (photos.contrast >= _BLANK)
     is_coloured_folder = float(np.median(photos.colourfulness)) > _COLOURED and gray.mean() < _MAX_GRAY_FRACTION
     return _select(gray & is_coloured_folder, photos.colourfulness, "")
 

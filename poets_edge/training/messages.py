@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from poets_edge.core.files import sha256_of
 from poets_edge.core.wording import percent
 from poets_edge.device.paired import SIGNIFICANCE
 from poets_edge.errors import ModelError
@@ -73,10 +74,9 @@ def report_run(
     steps: Sequence[Step],
     advice: str | None,
     table: Mapping[str, Mapping[SplitName, int]],
-    graph_sha256: str,
     reporter: Reporter,
 ) -> None:
-    """Report the validation curve, advice on a better step, small classes, and exports of an earlier graph."""
+    """Report the validation curve, advice on a better step, and small classes."""
     validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
     if validated:
         reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
@@ -84,10 +84,6 @@ def report_run(
         reporter.note(advice)
     if line := small_classes(table):
         reporter.warn(line)
-    stale = stale_exports(options.output_graph, graph_sha256)
-    if stale:
-        names = ", ".join(path.name for path in stale)
-        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
 
 
 def better_step(
@@ -183,6 +179,14 @@ def disagreement(result: TrainResult) -> str | None:
         f"{figures}: the test photos differ from the others, as when photos belong together in large groups. Divide the"
         " photos by hand into train/ and test/, with nobody and nothing in both, to know the accuracy on new ones."
     )
+
+
+def report_stale_exports(graph: Path, reporter: Reporter) -> None:
+    """Warn of `.tflite` files next to a graph that were exported from an earlier one."""
+    stale = stale_exports(graph, sha256_of(graph))
+    if stale:
+        names = ", ".join(path.name for path in stale)
+        reporter.warn(f"exported from an earlier graph, and not what was trained now: {names}. Export again.")
 
 
 def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:

@@ -47,6 +47,7 @@ from poets_edge.training.messages import (
     report_groups,
     report_run,
     report_sets,
+    report_stale_exports,
     step_line,
 )
 from poets_edge.training.options import TrainOptions
@@ -76,7 +77,9 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     reporter = reporter or Silent()
     reporter.status(f"looking for photos in {options.image_dir}")
     folder, exclusions = _scan(options, reporter)
-    return train_photos(options, folder, exclusions, reporter)
+    result = train_photos(options, folder, exclusions, reporter)
+    report_stale_exports(options.output_graph, reporter)
+    return result
 
 
 def train_photos(
@@ -181,7 +184,7 @@ def train_photos(
         write_report(options, result, test, sorted(exclusions.leave_out), result.report)
     if options.runs_dir is not None:
         save_run(options.runs_dir, fields, options.summaries)
-    report_run(options, result.steps, advice, table, graph_sha256, reporter)
+    report_run(options, result.steps, advice, table, reporter)
     if difference := disagreement(result):
         reporter.warn(difference)
     return result

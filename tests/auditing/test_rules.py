@@ -97,6 +97,12 @@ def test_find_outliers_blur_limit_is_relative_to_median_sharpness() -> None:
     assert reasons({"sharpness": 0.026}, {"sharpness": 0.024}, *soft)[:2] == [[], ["blurred"]]
 
 
+def test_find_outliers_does_not_call_dark_coloured_photos_gray() -> None:
+    """A black cat: the channels differ by 5 of 255, a sixth of the brightness."""
+    assert reasons({"colourfulness": 5.0, "brightness": 30.0}) == [[]]
+    assert reasons({"colourfulness": 1.0, "brightness": 30.0}) == [["gray"]]
+
+
 def test_find_outliers_lists_gray_photos_below_ten_percent_of_coloured_folder() -> None:
     gray = {"colourfulness": 1.0}
     assert reasons(gray, gray) == [["gray"]] * 2  # of 22

@@ -41,6 +41,16 @@ class Intruder(Silent):
         return super().progress(what, total, unit)
 
 
+class Listener(Silent):
+    """Reporter that collects warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
 @pytest.fixture
 def options(tmp_path: Path, keras_home: Path) -> Callable[..., GridOptions]:
     """Function that returns options of `grid` on drawn photos, given architectures and a number of folds."""
@@ -77,7 +87,9 @@ def test_grid_ignores_photos_added_during_run(options: Callable[..., GridOptions
     both = options(SMALL, LARGE, folds=folds)
     result = grid(both, Intruder("retraining", lambda: add_photos(Path(str(both.image_dir)))))
     assert [point.photos for point in result.points] == [photos] * 4
-    assert grid(both).points[0].photos > photos, "the next run must use the added photos"
+    listener = Listener()
+    assert grid(both, listener).points[0].photos > photos, "the next run must use the added photos"
+    assert not [text for text in listener.texts if "Export again" in text], "the grid itself exports again"
 
 
 def test_grid_raises_dataset_error_if_photo_is_replaced_during_run(options: Callable[..., GridOptions]) -> None:
