@@ -102,7 +102,9 @@ def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) 
     variance = count / max(1, count - 1) * float((sums**2).sum()) / photos**2
     if variance == 0:
         return float(count)
-    independent = accuracy * (1 - accuracy) / variance * (_Z95 / _student95(count - 1)) ** 2
+    # Degrees of freedom after Satterthwaite: few groups may hold most of the variance.
+    degrees = min(count - 1, int((sums**2).sum() ** 2 / (sums**4).sum()))
+    independent = accuracy * (1 - accuracy) / variance * (_Z95 / _student95(degrees)) ** 2
     return float(min(photos, max(1.0, independent)))
 
 
