@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from poets_edge.errors import ModelError
 
-_NUMBERED = re.compile(r"(\d+)\s*[\s:,;=]\s*(.*\S)")
+# Compiled when they are used: files of poets_edge need none of them.
+_NUMBERED = r"(\d+)\s*[\s:,;=]\s*(.*\S)"
 """A line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
-_HEADING = re.compile(r"names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?", re.IGNORECASE)
-_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
-_ITEM_ID = re.compile(r"\bid\s*:\s*(\d+)")
-_ITEM_NAME = re.compile(r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')")
+_HEADING = r"(?i)names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?"
+_ITEM = r"(?s)item\s*\{(.*?)\}"
+_ITEM_ID = r"\bid\s*:\s*(\d+)"
+_ITEM_NAME = r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')"
 
 
 def split_labels(text: str) -> tuple[str, ...]:
@@ -41,18 +42,18 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
         ModelError: the lines are numbered from 0, but a number is missing or there twice.
     """
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if items := _ITEM.findall(plain):
+    if items := re.findall(_ITEM, plain):
         return _label_map(items, source)
     lines = [line.strip() for line in plain.split("\n") if line.strip()]
     numbered = _numbered(lines)
-    if numbered is None and len(lines) > 2 and _HEADING.fullmatch(lines[0]):
+    if numbered is None and len(lines) > 2 and re.fullmatch(_HEADING, lines[0]):
         numbered = _numbered(lines[1:])
     return tuple(lines) if numbered is None else _in_order(numbered, source)
 
 
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
     """Return numbers and labels if every line is numbered, from 0; otherwise None."""
-    found = [(int(match[1]), str(match[2]).strip("\"'")) for line in lines if (match := _NUMBERED.fullmatch(line))]
+    found = [(int(match[1]), str(match[2]).strip("\"'")) for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     if len(found) < len(lines) or not found or min(number for number, _ in found) != 0:
         return None
     return found
@@ -61,7 +62,7 @@ def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
 def _label_map(items: list[str], source: str) -> tuple[str, ...]:
     found = []
     for item in items:
-        number, names = _ITEM_ID.search(item), {str(key): str(name) for key, name in _ITEM_NAME.findall(item)}
+        number, names = re.search(_ITEM_ID, item), {str(key): str(name) for key, name in re.findall(_ITEM_NAME, item)}
         if number is None or not names:
             raise ModelError(f"{source}: an item of this label map has no id or no name.")
         found.append((int(number[1]), (names.get("display_name") or names["name"])[1:-1]))
