@@ -25,6 +25,7 @@ from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
+from poets_edge.quantize.tensorflow_model import INPUT_RANGES, InputRange
 
 _DEFAULT = ExportOptions()
 _FILES = "Files"
@@ -50,7 +51,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
 @argument(
     "argument",
     "[GRAPH]",
-    {"GRAPH": f"Graph of train, by default {GRAPH}; or a graph of the codelab."},
+    {"GRAPH": f"Graph of train, by default {GRAPH}; or a graph of the codelab, a Keras model or a SavedModel."},
     type=FILE,
     required=False,
 )
@@ -98,6 +99,13 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     help="Number of training photos that calibrate int8.",
 )
 @percentage_options(SplitConfig())
+@option(
+    "--input-range",
+    type=click.Choice(INPUT_RANGES),
+    section=PHOTOS_SECTION,
+    help="Values of black and white in a Keras model or SavedModel.",
+    show_default="by the model, or its accuracy",
+)
 @option("--graph", type=FILE, metavar="FILE", section=CODELAB, help="GRAPH, as the codelab names it.")
 @option(
     "--labels",
@@ -121,6 +129,7 @@ def command(
     testing: int,
     validation: int,
     calibration_count: int,
+    input_range: str | None,
     max_accuracy_drop: float | None,
     as_json: bool,
     output: Path | None,
@@ -142,6 +151,7 @@ def command(
         image_dir=image_dir,
         percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,
+        input_range=cast("InputRange | None", input_range),
         max_accuracy_drop=max_accuracy_drop,
     )
     try:

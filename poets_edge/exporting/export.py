@@ -14,6 +14,7 @@ from poets_edge.device.paired import compare_paired
 from poets_edge.device.predictions import Predictions, score_models
 from poets_edge.errors import DatasetError, ModelError, UsageError
 from poets_edge.exporting.drop import drop_is_significant, exceeds, verdict
+from poets_edge.exporting.foreign import frozen_model
 from poets_edge.exporting.held_out import ExportPhotos, calibration_photos, photos_of_folder, photos_of_record
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.nets.frozen import FrozenGraph
@@ -32,10 +33,16 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import calibration_pixels
 from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
+from poets_edge.quantize.tensorflow_model import InputRange, is_tensorflow_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from poets_edge.training.record import versions
+
+_UNSCORED = "no photos are known for this graph, so its files are not re-scored. Give `image_dir`."
+_UNRECORDED = (
+    "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +50,16 @@ class ExportOptions:
     """Options of `export`.
 
     Attributes:
-        graph: frozen graph, written by `train` or by the original codelab.
+        graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
+            TensorFlow converts.
         labels: labels file, for a graph without labels, or translations of its labels, `old=new` in each line; by
             default the labels in the graph, else the file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.
         quantizations: quantizations of the files; by default int8 for an architecture named `_quantized`, float32 for
             others.
         float_io: whether int8 files have float32 inputs and outputs.
+        input_range: values of the pixels 0 and 255 in a Keras model or SavedModel: "-1:1", "0:1" or "0:255"; by default
+            found in the model, or by the accuracy on the photos of `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
         calibration_count: number of training photos for the calibration of the int8 ranges.
@@ -62,6 +72,7 @@ class ExportOptions:
     output_dir: Path | None = None
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
+    input_range: InputRange | None = None
     image_dir: Location | None = None
     percentages: SplitConfig = SplitConfig()
     calibration_count: int = 100
@@ -150,6 +161,13 @@ def export_graph(
 
 
 def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Reporter) -> _Source:
+    if is_tensorflow_model(options.graph):
+        found_photos = photos_of_folder(options.image_dir, options.percentages) if options.image_dir else None
+        model = frozen_model(options.graph, options.labels, found_photos, options.input_range, reporter)
+        reporter.warn(_UNRECORDED if found_photos else _UNSCORED)
+        return _Source(model, network_of(model), model.labels, None, found_photos)
+    if options.input_range is not None:
+        raise UsageError(f"`input_range` is for Keras models and SavedModels, and {options.graph} is a frozen graph.")
     trained = read_trained(options.graph, options.labels)
     frozen, labels, record = trained.frozen, trained.labels, trained.record
     network = network_of(frozen)
@@ -166,11 +184,9 @@ def _read_source(options: ExportOptions, found: PhotoTable | None, reporter: Rep
             reporter.warn(f"{photos.missing} photos of the training run are no longer there; they are left out.")
         return _Source(frozen, network, labels, record, photos)
     if options.image_dir is None:
-        reporter.warn("no photos are known for this graph, so its files are not re-scored. Give `image_dir`.")
+        reporter.warn(_UNSCORED)
         return _Source(frozen, network, labels, None, None)
-    reporter.warn(
-        "no record beside this graph: the test photos may include some it was trained on, which inflates its accuracy."
-    )
+    reporter.warn(_UNRECORDED)
     photos = photos_of_folder(options.image_dir, options.percentages)
     renamed = dict(zip(frozen.labels, labels, strict=True)) if frozen.labels else {}
     return _Source(frozen, network, labels, None, photos.in_classes(renamed))

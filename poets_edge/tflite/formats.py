@@ -50,14 +50,14 @@ TFLITE = ModelFormat("a TensorFlow Lite model")
 FROZEN_GRAPH = ModelFormat("a frozen graph")
 MODEL_ZIP = ModelFormat("a zip with a TensorFlow Lite model")
 
-_KERAS_WAY = f"Convert it with TensorFlow: see Keras in {_DOCS}."
-KERAS = ModelFormat("a Keras model", _KERAS_WAY)
-HDF5 = ModelFormat("an HDF5 file, as Keras writes", _KERAS_WAY)
-SAVED_MODEL = ModelFormat("a SavedModel of TensorFlow", f"Convert it with TensorFlow: see SavedModel in {_DOCS}.")
+_EXPORT = "Convert it: poets-edge export {path} --image-dir PHOTOS"
+KERAS = ModelFormat("a Keras model", _EXPORT)
+HDF5 = ModelFormat("an HDF5 file, as Keras writes", _EXPORT)
+SAVED_MODEL = ModelFormat("a SavedModel of TensorFlow", _EXPORT)
 _SAVED_MODEL_FILE = ModelFormat(
-    "the file of a SavedModel of TensorFlow", f"Name its folder, and see SavedModel in {_DOCS}."
+    "the file of a SavedModel of TensorFlow", "Convert its folder: poets-edge export FOLDER --image-dir PHOTOS"
 )
-ONNX = ModelFormat("an ONNX model", f"Convert it with onnx2tf: see ONNX in {_DOCS}.")
+ONNX = ModelFormat("an ONNX model", f"Convert it with onnx2tf, and export what it writes: see ONNX in {_DOCS}.")
 _PYTORCH = ModelFormat(
     "a PyTorch model, which may run any program when it is loaded",
     f"Export it where it was trained (Ultralytics: yolo export format=tflite), or see PyTorch in {_DOCS}.",
@@ -168,7 +168,7 @@ def format_of_members(names: Sequence[str]) -> ModelFormat | None:
 
 
 def _unpack(inside: ModelFormat) -> ModelFormat:
-    return ModelFormat(f"a zip with {inside.name}", f"Unpack it: unzip {{path}}. {inside.way_out}")
+    return ModelFormat(f"a zip with {inside.name}", "Unpack it, and name the model in it: unzip {path}")
 
 
 def _visible(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,122 @@
+"""Tests of the export of Keras models and SavedModels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poets_edge import Classifier
+from poets_edge.demo.draw import draw_photos
+from poets_edge.errors import ModelError
+from poets_edge.photos.folder import scan
+from poets_edge.photos.image import fit, open_photo
+from poets_edge.quantize.tensorflow_model import load_model
+from tests.conftest import poets_edge
+
+pytestmark = pytest.mark.tensorflow
+
+_SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    draw_photos(folder, per_class=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(drawn: Path) -> Callable[..., Any]:
+    """Return a function that makes a Keras classifier of the photos: random features and a head by least squares."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    photos = scan(drawn).photos
+    pixels = np.stack([fit(open_photo(photo), (_SIDE, _SIDE)) for photo in photos]).astype(np.float32)
+    layers = [
+        keras.layers.Conv2D(24, 5, strides=4, activation="relu"),
+        keras.layers.AveragePooling2D(4),
+        keras.layers.Flatten(),
+    ]
+    features = keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *layers])
+    values = np.asarray(features(pixels / 255))
+    truth = np.eye(5, dtype=np.float32)[photos.classes]
+    centre = values.mean(axis=0)
+    centred = values - centre
+    ridge = np.linalg.solve(centred.T @ centred + 0.3 * np.eye(values.shape[1]), centred.T)
+    kernel = 12 * ridge @ (truth - 0.2)
+    head = [kernel.astype(np.float32), (-centre @ kernel).astype(np.float32)]
+
+    def make(*, rescale: bool, softmax: bool) -> Any:
+        dense = keras.layers.Dense(5, activation="softmax" if softmax else None)
+        before = [keras.layers.Rescaling(1 / 255)] if rescale else []
+        model = keras.Sequential([keras.Input((_SIDE, _SIDE, 3)), *before, *layers, dense])
+        dense.set_weights(head)
+        return model
+
+    return make
+
+
+def _write(model: Any, path: Path) -> Path:
+    model.save(path) if path.suffix else model.export(path, verbose=False)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "rescale", "softmax", "evidence"),
+    [
+        ("model.keras", True, True, "input range 0:255: the model scales pixels itself"),
+        ("model.h5", False, False, "input range 0:1: accuracy on "),
+        ("saved", True, False, "input range 0:255: accuracy on "),
+    ],
+)
+def test_export_answers_as_the_model(
+    network: Callable[..., Any], drawn: Path, tmp_path: Path, name: str, rescale: bool, softmax: bool, evidence: str
+) -> None:
+    model = network(rescale=rescale, softmax=softmax)
+    path = _write(model, tmp_path / name)
+    ran = poets_edge("export", path, "--all", "--image-dir", drawn, "--json", "--output-dir", tmp_path / "out").ok()
+    assert evidence in ran.stderr and "class folders in alphabetical order" in ran.stderr
+    files = json.loads(ran.stdout)["files"]
+    assert len(files) == 4 and all(file["agreement_with_float"] >= 0.75 for file in files)
+    photos = [photo.file for photo in scan(drawn).photos][::7]
+    pixels = np.stack([fit(open_photo(photo), (_SIDE, _SIDE)) for photo in scan(drawn).photos[::7]]).astype(np.float32)
+    logits = np.asarray(model(pixels if rescale else pixels / 255))
+    expected = logits if softmax else np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert len(set(expected.argmax(axis=1))) > 2, "the answers must vary"
+    written = Classifier(tmp_path / f"out/{path.stem}.tflite")
+    np.testing.assert_allclose(np.stack([written.scores(photo) for photo in photos]), expected, atol=2e-4)
+    assert written.labels == scan(drawn).classes and written.metadata.mean == (127.5,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_path: Path) -> None:
+    for label in ("a", "b", "c", "d", "e"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "photos" / label / "1.png")
+    path = _write(network(rescale=False, softmax=True), tmp_path / "model.keras")
+    export = ("export", path, "--image-dir", tmp_path / "photos")
+    poets_edge(*export).failed("nothing tells the range of its input", "--input-range 0:255, 0:1 or -1:1")
+    (tmp_path / "labels.txt").write_text("one\ntwo\n")
+    poets_edge(*export, "--input-range", "0:1").failed("2 labels, but", "has 5 outputs")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_load_model_refuses_code_and_weights_alone(network: Callable[..., Any], tmp_path: Path) -> None:
+    import keras
+
+    model = network(rescale=False, softmax=True)
+    model.save_weights(tmp_path / "only.weights.h5")
+    with pytest.raises(ModelError, match="weights only"):
+        load_model(tmp_path / "only.weights.h5")
+    lambdas = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()])
+    for name in ("code.keras", "code.h5"):
+        with pytest.raises(ModelError, match="Lambda"):
+            load_model(_write(lambdas, tmp_path / name))
