@@ -11,7 +11,7 @@ from poets_edge.errors import ModelError
 _NUMBERED = r"(\d+)\s*[\s:,;=]\s*(.*\S)"
 """A line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
 _HEADING = r"(?i)names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?"
-_ITEM = r"(?s)item\s*\{(.*?)\}"
+_ITEM = r"item\s*\{([^{}]*)\}"
 _ITEM_ID = r"\bid\s*:\s*(\d+)"
 _ITEM_NAME = r"\b(display_name|name)\s*:\s*(\"[^\"]*\"|'[^']*')"
 

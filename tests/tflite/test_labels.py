@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from poets_edge.errors import ModelError
@@ -44,3 +46,10 @@ def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
 def test_split_labels_keeps_lines_of_own_files_unchanged() -> None:
     labels = ("0 zero", " one", "1 two ")
     assert split_labels(join_labels(labels)) == labels
+
+
+def test_parse_labels_takes_linear_time_for_an_unfinished_label_map() -> None:
+    text = "item {" * 200_000
+    started = time.process_time()
+    assert parse_labels(text, "labels.txt") == (text.strip(),)
+    assert time.process_time() - started < 5
