@@ -65,12 +65,13 @@ def load(module: str, *, fresh: bool) -> list[Result] | None:
 def report() -> str:
     """Return the report as Markdown: a row per module, then the survivors, reviewed and not."""
     rows, reviewed, open_ones = [], [], []
-    total = killed = equivalents = 0
+    total = killed = equivalents = run = 0
     for module in MODULES:
         results = load(module, fresh=False)
         if results is None:
             rows.append(f"| `{module}` | not run | | | |")
             continue
+        run += 1
         alive = [result for result in results if not result.killed]
         known = [(result, equivalent(module, result.before, result.after)) for result in alive]
         same = [(result, entry) for result, entry in known if entry]
@@ -93,7 +94,8 @@ def report() -> str:
             "",
             _origin(),
             "",
-            f"**{killed} of {total} mutants killed; {equivalents} are equivalent; {percent:.1f} % of the others.**",
+            f"**{run} of {len(MODULES)} modules run: {killed} of {total} mutants killed, {equivalents} equivalent;"
+            f" {percent:.1f} % of the others.**",
             "",
             "| module | mutants | killed | equivalent | killed of the others |",
             "|---|--:|--:|--:|--:|",
