@@ -24,7 +24,7 @@ PAGES = {
 _ORIGIN = re.compile(r"^`[^`\n]+`, commit [0-9a-f]{7}(?: and changes)?, 20\d\d-\d\d-\d\d, \S", flags=re.MULTILINE)
 _CITATION = re.compile(r"<!-- ([\w.]+\.md): (.+?) -->", flags=re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
-_FIGURE = re.compile(r"(?<![\w.>-])\d[\d.,]* ?(?:MB|GB|kB|ms|points|times as|s\b(?! ago))")
+_FIGURE = re.compile(r"(?<![\w.>-])\d[\d.,]* ?(?:MB|GB|kB|ms|%|points|times as|s\b(?! ago))")
 
 _NOT_MEASURED = {
     "docs/commands.md": {
@@ -33,6 +33,10 @@ _NOT_MEASURED = {
         "1.2 GB": "30 x 800 x 50 kB",
         "15 GB": "a sum of such products",
         "229 MB": "the size of a file on a server",
+        "98 %": "a level of confidence",
+        "95 %": "a level of confidence",
+        "5 %": "a limit",
+        "1 %": "an assumption of `compare`",
     },
     "docs/how-it-works.md": {
         "16 MB": "a limit",
@@ -43,7 +47,7 @@ _NOT_MEASURED = {
     "docs/other-formats.md": {"1.5 points": "a test of models made elsewhere"},
     "docs/quickstart.md": {"229 MB": "the size of a file on a server"},
     "docs/raspberry-pi.md": {"144 MB": "`make test-pi`", "8 MB": "`make test-pi`", "100 MB": "OpenCV's wheel"},
-    "docs/web.md": {"2.6 MB": "the size of page_runtime.tar.xz"},
+    "docs/web.md": {"50 %": "a default", "2.6 MB": "the size of page_runtime.tar.xz"},
 }
 """Figures in the text that are not results of a benchmark, with their origin."""
 
