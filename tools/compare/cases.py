@@ -267,6 +267,7 @@ CASES = (
             "inspect seeds/seed_graph_int8.tflite --json",
             "inspect seeds/seed_graph.pb --json",
             "label seeds/seed_graph_int8.tflite pictures --json",
+            "annotate seeds/seed_graph_int8.tflite --labels words.txt --json",
         ),
         prepare=inputs.fixed_graph,
     ),

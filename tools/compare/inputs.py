@@ -130,9 +130,10 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def fixed_graph(folder: Path, _: Path) -> None:
-    """Copy a small graph without its record and its int8 model, and draw pictures by integer functions of x and y."""
+    """Copy a small graph without its record, and its int8 model; write new labels, and draw pictures by integers."""
     names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
     _copy([_SEEDS / name for name in names], folder / "seeds")
+    (folder / "words.txt").write_text("daisy=marguerite\nroses=rose\ntulips=tulip\n")
     (folder / "pictures").mkdir()
     y, x = np.mgrid[:48, :64]
     for number in range(6):
