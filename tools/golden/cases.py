@@ -33,7 +33,6 @@ _LINES = {
 NOT_GOLDEN = {
     "deploy": "needs a server",
     "fetch-flowers": "needs a server",
-    "annotate": "needs a model of another program",
     "doctor": "describes the machine",
     "quickstart": "runs commands that have golden outputs",
 }
