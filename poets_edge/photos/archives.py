@@ -8,6 +8,7 @@ is checked before anything is unpacked.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import struct
@@ -50,6 +51,8 @@ _SNIFFED = 1024
 """Packed bytes of a member that are read to learn what it is."""
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
 """Kinds of files that usually accompany photos in a WebDataset shard."""
+_PART = 4 << 20
+"""Packed bytes of a zip member that are held in memory at a time."""
 _NAME_AND_MORE = 1024
 """Typical number of bytes between the header of a zip member and its data."""
 
@@ -208,23 +211,41 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
     if member.length > most or member.stored > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
     if member.crc == _NO_CRC:
-        packed = read(member.start, member.start + member.stored)
+        data = read(member.start, member.start + member.stored)
     else:
-        part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + member.stored)
-        if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
-            raise _damaged()
-        begin = _ZIP_HEADER + sum(struct.unpack("<HH", part[26:30]))
-        packed = part[begin : begin + member.stored]
-        if len(packed) < member.stored:
-            packed = read(member.start + begin, member.start + begin + member.stored)
-    try:
-        # At most one byte more than the stated size is unpacked; it reveals a wrong size.
-        data = zlib.decompressobj(-15).decompress(packed, member.length + 1) if member.method == _DEFLATED else packed
-    except zlib.error:
-        raise _damaged() from None
+        data = _unpacked(member, _packed(member, read))
     if len(data) != member.length or (member.crc != _NO_CRC and zlib.crc32(data) != member.crc):
         raise _damaged()
     return data
+
+
+def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    """Yield the packed bytes of a zip member in parts of at most _PART bytes. Raises OSError."""
+    part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
+    if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
+        raise _damaged()
+    begin = _ZIP_HEADER + sum(struct.unpack("<HH", part[26:30]))
+    at, end = member.start + begin, member.start + begin + member.stored
+    part = part[begin : begin + member.stored]  # empty behind a long header
+    while at < end and (part := part or read(at, min(at + _PART, end))):
+        yield part
+        at += len(part)
+        part = b""
+
+
+def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
+    """Return the bytes of a zip member, at most one more than its stated size, which reveals a wrong size."""
+    unpack = zlib.decompressobj(-15).decompress if member.method == _DEFLATED else None
+    data = io.BytesIO()
+    for part in parts:
+        left = member.length + 1 - data.tell()
+        if left <= 0:
+            break
+        try:
+            data.write(unpack(part, left) if unpack else part[:left])
+        except zlib.error:
+            raise _damaged() from None
+    return data.getvalue()
 
 
 def _damaged() -> OSError:

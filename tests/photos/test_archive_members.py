@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,3 +167,22 @@ def test_read_archive_refuses_names_that_lead_out(name: str) -> None:
         whole = name if name.endswith(".jpg") else f"{name}/1.jpg"
         with pytest.raises(DatasetError, match="leads out of the archive"):
             read_archive(io.BytesIO(make({"b/1.jpg": b"x", whole: b"x"})), place)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_read_member_holds_large_members_once(method: int) -> None:
+    content = np.random.default_rng(1).bytes(24 << 20)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("a/1.jpg", b"\xff\xd8\xff" + content)
+    data = memoryview(file.getvalue())
+    member = read_archive(file, "x.zip").find("a/1.jpg")
+    assert member is not None
+    tracemalloc.start()
+    try:
+        read = read_member(member, lambda start, end: bytes(data[start:end]), 1 << 26)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read == b"\xff\xd8\xff" + content
+    assert peak < 1.6 * len(content), f"{peak / len(content):.1f} times its bytes"
