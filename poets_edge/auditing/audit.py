@@ -61,16 +61,16 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
 def _evaluate_labels(
     options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, warnings: list[str]
 ) -> LabelEvaluation | None:
-    """Compare out-of-fold predictions with the labels, and evaluate them.
+    """Compare out-of-fold predictions with the labels, and evaluate both.
 
-    The figures are those of the user's own test set, if there is one, with a head fitted to the training photos; else
-    those of a cross-validation of all photos.
+    If the user provides a test set, it is evaluated with a head fitted to the training photos. Otherwise all photos are
+    evaluated by cross-validation.
 
     Args:
         warnings: list to which warnings are appended.
 
     Returns:
-        None if no class has two photos that are not copies of each other.
+        The evaluation, or None if no class has two photos that are not copies of each other.
     """
     # Near-duplicates get equal digests and therefore the same fold, so that no head is evaluated on copies of its
     # training photos.
@@ -108,10 +108,10 @@ def _evaluate_labels(
 
 
 def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
-    """Calibrate the head that `train` trains, as `train` does, and return the effects of thresholds on its scores.
+    """Train and calibrate a head as `train` does, and return the effects of thresholds on its scores.
 
     Args:
-        validation: evaluation whose scores are used as they are if no photo can calibrate the head.
+        validation: evaluation whose uncalibrated scores are used if there are no photos to calibrate the head with.
     """
     grouped = photos.groups if photos.groups.count < len(photos) else None
     data = TrainingData(photos.photos, photos.vectors, photos.splits, photos.labels, grouped, options.bottleneck_dir)

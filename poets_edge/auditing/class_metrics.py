@@ -19,8 +19,8 @@ class ClassMetrics:
         label: name of the class.
         photos: number of photos of the class.
         evaluated: number of photos of the class with an out-of-fold prediction.
-        recall: fraction of its evaluated photos that are predicted correctly; NaN without evaluated photos.
-        precision: fraction of correct predictions among all predictions of the class; NaN if it is never predicted.
+        recall: fraction of the evaluated photos that are predicted correctly; NaN if there are none.
+        precision: fraction of the predictions of this class that are correct; NaN if the class is never predicted.
     """
 
     label: str
@@ -30,7 +30,7 @@ class ClassMetrics:
     precision: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics as JSON values; undefined ones are null."""
+        """Return the metrics as a JSON-compatible dictionary, with None for undefined metrics."""
         return {
             "photos": self.photos,
             "judged": self.evaluated,
@@ -41,11 +41,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedClasses:
-    """Two classes, and the photos of either class that are predicted as the other one.
+    """Two classes, and the photos of one class that are predicted as the other class.
 
     Attributes:
         labels: names of the two classes.
-        first_as_second, second_as_first: numbers of misclassified photos in each direction.
+        first_as_second: number of photos of the first class that are predicted as the second class.
+        second_as_first: number of photos of the second class that are predicted as the first class.
         rows: row numbers of the misclassified photos, most confident predictions first.
     """
 
@@ -62,7 +63,7 @@ def class_metrics(
 
     Args:
         confusion: number of evaluated photos by true class (row) and predicted class (column).
-        classes: class of every photo, evaluated or not, [photos].
+        classes: class index of every photo, whether it was evaluated or not, [photos].
     """
     photos = np.bincount(classes, minlength=len(labels))
     metrics = []
@@ -83,7 +84,7 @@ def class_metrics(
 
 
 def balanced_accuracy(classes: Sequence[ClassMetrics]) -> float:
-    """Return the mean recall over the evaluated classes, 0 to 1; NaN if there are none."""
+    """Return the mean recall over the classes with evaluated photos, 0 to 1; NaN if there are no such classes."""
     recalls = [one.recall for one in classes if not math.isnan(one.recall)]
     return sum(recalls) / len(recalls) if recalls else math.nan
 
@@ -95,11 +96,11 @@ def most_confused_classes(
     rows: npt.NDArray[np.int64],
     count: int = 5,
 ) -> list[ConfusedClasses]:
-    """Return the pairs of classes with the most misclassified photos between them.
+    """Return the most frequently confused pairs of classes, in descending order of misclassified photos.
 
     Args:
         scores: out-of-fold scores, [evaluated, classes].
-        classes: class of each evaluated photo, [evaluated].
+        classes: class index of each evaluated photo, [evaluated].
         rows: row number of each evaluated photo, [evaluated].
         count: maximum number of pairs.
     """

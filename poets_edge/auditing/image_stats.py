@@ -1,7 +1,7 @@
-"""Image statistics: size, brightness, colourfulness, sharpness and a gray thumbnail, cached by a photo's content.
+"""Image statistics (size, brightness, colourfulness, sharpness and a gray thumbnail), cached by the photo's digest.
 
-The statistics take about 1 kB per photo, so that the statistics of 100,000 photos fit into memory. Near-duplicates and
-outliers are found from statistics and bottlenecks, without decoding photos again.
+The statistics occupy about 1 kB per photo, so that the statistics of 100,000 photos fit into memory. Near-duplicates
+and outliers are detected from statistics and bottlenecks, without decoding the photos again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CACHE_FILE = "looks.sqlite"
 """File name of the cache of image statistics in the bottleneck folder."""
 
 _VARIANT = f"look-1 {PREPROCESSING}"
-"""Version of the statistics, part of the cache keys; to be changed when their computation changes."""
+"""Version of the statistics, which is part of the cache keys. Must be changed when their computation changes."""
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
@@ -48,7 +48,7 @@ class ImageStats:
         contrast: standard deviation of the gray values, 0 to 127.5.
         colourfulness: mean difference between a pixel's largest and smallest channel, 0 to 255.
         sharpness: mean absolute Laplacian at 192 x 192 pixels, divided by the contrast plus 1.
-        truncated_fraction: fraction of the rows that are uniformly mid-gray, counted from the bottom, 0 to 1.
+        truncated_fraction: fraction of the rows that form a uniform mid-gray area at the bottom edge, 0 to 1.
         thumbnail: gray values, uint8 [32, 32].
     """
 
@@ -63,7 +63,7 @@ class ImageStats:
 
 
 class PackedThumbnails:
-    """Thumbnails stored in a table of vectors; indexing with row numbers returns uint8 [rows, 32, 32]."""
+    """Thumbnails stored as rows of a table of vectors; indexing with row numbers returns uint8 [rows, 32, 32]."""
 
     def __init__(self, packed: Vectors) -> None:
         """Args: packed: bytes of each thumbnail, viewed as float32 [photos, 256]."""
@@ -81,7 +81,7 @@ def read_stats(
 ) -> Iterator[tuple[HashedPhoto, ImageStats | PhotoError]]:
     """Yield each photo with its statistics from the cache, or newly computed ones, in order.
 
-    For a photo that cannot be read or has changed since it was hashed, a PhotoError is yielded instead of statistics.
+    If a photo cannot be read or has changed since it was hashed, a PhotoError is yielded in place of its statistics.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -154,7 +154,7 @@ def _pack(stats: ImageStats) -> Vector:
 
 
 def _unpack(packed: Vector) -> ImageStats:
-    """Return the statistics stored in a vector by `_pack`."""
+    """Return the statistics that `_pack` stored in a vector."""
     width, height, brightness, contrast, colourfulness, sharpness, truncated = map(float, packed[:_SCALARS])
     return ImageStats(
         width=int(width),

@@ -21,13 +21,13 @@ _TRAINING, _VALIDATION, _TEST = map(SPLIT_NAMES.index, ("training", "validation"
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Test photos with a near-duplicate in the training set (leaked photos).
+    """Leaked photos, which are test photos with a near-duplicate in the training set, and the accuracy without them.
 
     Attributes:
         rows: row numbers of the leaked photos.
         tested: number of test photos, including leaked ones.
-        accuracy: accuracy on all test photos of a head trained on the training set, 0 to 1.
-        accuracy_without: accuracy of that head on the test photos that are not leaked; NaN if all are.
+        accuracy: accuracy on all test photos, for a head fitted to the training set, 0 to 1.
+        accuracy_without: accuracy of the head on the test photos that are not leaked; NaN if all are leaked.
     """
 
     rows: tuple[int, ...]
@@ -36,10 +36,10 @@ class Leak:
     accuracy_without: float
 
     def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
-        """Return the leak as JSON values; an undefined accuracy is null.
+        """Return the leak as a JSON-compatible dictionary, with None for an undefined accuracy.
 
         Args:
-            photos: photos of the audit, for their names.
+            photos: photos of the audit, from which the names of the leaked photos are taken.
         """
         return {
             "photos": [photos.name(row) for row in self.rows],
@@ -53,7 +53,7 @@ def find_leak(photos: AuditPhotos, duplicates: NearDuplicates, options: HeadOpti
     """Find test photos with near-duplicates in the training set; return None if there are none.
 
     Args:
-        options: options of the head for the accuracies.
+        options: options for fitting the head whose accuracies are measured.
     """
     splits = photos.splits
     leaked: list[int] = []

@@ -1,17 +1,18 @@
 """Learning curve: accuracy as a function of the number of photos, extrapolated to more photos with an interval.
 
 Heads are fitted to increasing fractions of the cached bottlenecks and evaluated on held-out folds, or on the user's own
-test set. A point lies at the number of photos that its heads learned from: with five folds, four fifths of the photos.
+test set. The x value of a point is the number of photos that its heads were fitted to: with five folds, four fifths of
+the photos.
 
-The error of heads of n photos is modelled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), with the largest measured number m
-and the removable fraction r of the errors, from 0 to 1, so the curve cannot fall. Errors have an irreducible part
-(wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a part that is about
-inversely proportional to the square root of n, like the excess risk of penalized regression: a is 1/2, and 0.3 to 0.8
-in the interval. On the 1,000 flowers, errors of 21.1, 17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos
-follow 9.9 % + 112 % / sqrt(n) to within 0.4 points.
+The error of heads fitted to n photos is modelled as e(n) = e(m) (1 + r ((n / m)^-a - 1)), where m is the largest
+measured number of photos and r, from 0 to 1, is the removable fraction of the errors, so the curve cannot fall. Errors
+have an irreducible part (wrong labels, two flowers in one photo, features that the backbone cannot distinguish) and a
+part that is about inversely proportional to the square root of n, like the excess risk of penalized regression. The
+exponent a is 1/2 for the curve, and varies from 0.3 to 0.8 for the interval. On the 1,000 flowers, errors of 21.1,
+17.7, 15.5, 14.2 and 13.7 % for 100, 200, 400, 800 and 900 photos follow 9.9 % + 112 % / sqrt(n) to within 0.4 points.
 
-The interval (90 %) covers the sampling of the evaluated photos, the uncertainty of r and a, and the variation between
-heads of different photos. `benchmarks/results/truth.md` has its coverage.
+The 90 % interval covers the sampling of the evaluated photos, the uncertainty of r and a, and the variation between
+heads fitted to different photos. Its measured coverage is in `benchmarks/results/truth.md`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from poets_edge.training.head import HeadOptions, Indices, LabelledVectors
 Floats = npt.NDArray[np.float64]
 
 _FRACTIONS = (0.25, 0.4, 0.6, 0.8)
-"""Fractions of the photos at which the accuracy is measured, in addition to all photos. Smaller fractions would hardly
-improve the extrapolation."""
+"""Fractions of the photos for which the accuracy is measured, in addition to the accuracy for all photos. Smaller
+fractions would hardly improve the extrapolation."""
 _REPEATS = 2
 _MANY = 700
 """Minimum number of photos for which one sample per fraction suffices."""
@@ -44,10 +45,10 @@ _QUANTILES = (0.05, 0.95)
 
 _EXPONENT, _EXPONENT_RANGE = 0.5, (0.3, 0.8)
 _PRIOR_OF_ONE, _PRIOR_PER_LOGARITHM, _PRIOR_SPREAD = 0.9, -0.09, 0.25
-"""Prior of the removable fraction: 0.9 - 0.09 ln(n), about 0.47 with 120 photos and 0.36 with 400, and its standard
-deviation."""
+"""Prior mean of the removable fraction, 0.9 - 0.09 ln(n) for n photos (about 0.47 for 120 photos and 0.36 for 400), and
+its standard deviation."""
 _VARIATION = 0.1
-"""Standard deviation of the error of heads of different photos, relative to the error."""
+"""Standard deviation of the error rate between heads fitted to different photos, relative to the error rate."""
 _HUNDRED = 100
 
 
@@ -56,21 +57,21 @@ class CurvePoint:
     """Measured point of a learning curve.
 
     Attributes:
-        photos: mean number of photos that the heads learned from.
-        accuracy: accuracy on held-out photos, 0 to 1; at most that of later points.
+        photos: mean number of photos that the heads were fitted to.
+        accuracy: accuracy on held-out photos, 0 to 1; not higher than the accuracy at later points.
     """
 
     photos: int
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the point as a JSON-compatible dictionary."""
         return {"photos": self.photos, "accuracy": self.accuracy}
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Expected accuracy of a head that learns from a larger number of similar photos.
+    """Expected accuracy of a head that is fitted to a larger number of similar photos.
 
     Attributes:
         photos: number of photos.
@@ -83,7 +84,7 @@ class Forecast:
     interval: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the forecast as a JSON-compatible dictionary."""
         return {"photos": self.photos, "accuracy": self.accuracy, "interval90": list(self.interval)}
 
 
@@ -92,11 +93,11 @@ class LearningCurve:
     """Measured learning curve and its extrapolation.
 
     Attributes:
-        points: measured accuracies; the last point is that of heads of all photos outside of a fold, or of
-            MAX_EVALUATED if there are more.
+        points: measured accuracies; for the last point, each head is fitted to all photos outside its fold, or to a
+            sample if there are more than MAX_EVALUATED photos.
         forecasts: expected accuracies with 1.5 to 4 times as many photos.
-        removable: fraction of the errors that unlimited photos would remove, 0 to 1.
-        next_hundred: (class, increase of the balanced accuracy with 100 more photos of the class), largest increase
+        removable: fraction of the errors that an unlimited number of photos would remove, 0 to 1.
+        next_hundred: pairs (class, increase in balanced accuracy from 100 more photos of the class), largest increase
             first, assuming that `removable` applies to each class.
     """
 
@@ -111,7 +112,7 @@ class LearningCurve:
         return self.forecasts[_FACTORS.index(2.0)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the learning curve as a JSON-compatible dictionary."""
         return {
             "points": [point.to_json() for point in self.points],
             "predictions": [forecast.to_json() for forecast in self.forecasts],
@@ -122,11 +123,11 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class Measured:
-    """Correct predictions of heads that learned from increasing numbers of photos.
+    """Correct predictions by heads that were fitted to increasing numbers of photos.
 
     Attributes:
-        sizes: mean number of photos that the heads learned from, ascending, [sizes].
-        correct: fraction of correct predictions of each evaluated photo, [evaluated, sizes].
+        sizes: mean numbers of photos that the heads were fitted to, ascending, [sizes].
+        correct: fraction of correct predictions for each evaluated photo at each size, [evaluated, sizes].
     """
 
     sizes: Floats
@@ -150,11 +151,12 @@ def learning_curve(
         data: bottlenecks and classes of all photos.
         fold: fold of each photo, [photos]; NO_FOLD for photos that are not evaluated.
         labels: class names.
-        correct: fraction of correct out-of-fold predictions of each evaluated photo, float64 [evaluated].
-        options: options of the heads.
-        rows: row numbers of photos that heads learn from, outside of their folds; by default all.
-        groups: number of each photo's group, [photos]; by default photos are independent.
-        seed: seed of all random choices.
+        correct: fraction of correct out-of-fold predictions for each evaluated photo, float64 [evaluated].
+        options: options for fitting the heads.
+        rows: row numbers of the photos that may be used for fitting heads; by default all. A head is never fitted to
+            photos of its own fold.
+        groups: group number of each photo, [photos]; by default the photos are independent of each other.
+        seed: seed for all random choices.
     """
     rng = np.random.default_rng([seed, 14])
     rows = np.arange(len(fold)) if rows is None else rows
@@ -177,7 +179,7 @@ def measure(
     data: LabelledVectors, fold: Indices, class_count: int, correct: Floats, options: HeadOptions, rows: Indices,
     rng: np.random.Generator,
 ) -> Measured:  # fmt: skip
-    """Evaluate heads of fractions of the photos; the arguments are those of `learning_curve`."""
+    """Evaluate heads fitted to fractions of the photos. The arguments are as for `learning_curve`."""
     share = min(1.0, MAX_EVALUATED / len(rows))
     learned = share * _mean_learned(fold[rows], int(fold.max()) + 1)
     sizes, answers = [], []
@@ -194,12 +196,12 @@ def measure(
 
 
 def _mean_learned(fold: Indices, count: int) -> float:
-    """Return the mean number of photos outside of a fold."""
+    """Return the number of photos outside a fold, averaged over the `count` folds."""
     return float(np.mean([(fold != number).sum() for number in range(count)]))
 
 
 def _photos(fold: Indices) -> int:
-    """Return the number of photos of which more would be taken: without test photos that no head learns from."""
+    """Return the number of photos that the forecasts multiply, which excludes a test set that no head is fitted to."""
     return len(fold) if fold.max() > 0 else int((fold == NO_FOLD).sum())
 
 
@@ -210,8 +212,8 @@ def _correct_with_fraction(
     """Evaluate out-of-fold heads that are fitted to a random fraction of the photos.
 
     Returns:
-        1 for each correctly predicted photo and 0 for the others, float64 [evaluated]; None if a fold has no photo in
-        the fraction.
+        1 for each correctly predicted photo and 0 for each incorrectly predicted one, float64 [evaluated]; None if the
+        random fraction contains no photo of some fold.
     """
     chosen = rows[_stratified_sample(data.classes[rows], fraction, rng)]
     if fold.max() == 0:  # a test set: its photos only stand for its fold
@@ -224,7 +226,7 @@ def _correct_with_fraction(
 
 
 def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return ascending row numbers of a random fraction of each class, at least two photos per class."""
+    """Return the row numbers, ascending, of a random fraction of each class, with at least two photos per class."""
     chosen = []
     for number in np.unique(classes):
         rows = np.flatnonzero(classes == number)
@@ -235,10 +237,10 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
 
 
 def _fit_removable(measured: Measured) -> tuple[float, float]:
-    """Return the removable fraction of errors and its standard deviation (Bayesian linear regression).
+    """Estimate the removable fraction of the errors and its standard deviation by Bayesian linear regression.
 
-    The relative increases of the error at smaller sizes are proportional to the removable fraction. Their variance is
-    that of a paired difference, plus that between heads of different photos.
+    The relative increase in error at a smaller number of photos is proportional to the removable fraction. Its variance
+    is the variance of a paired difference plus the variance between heads fitted to different photos.
     """
     last = measured.correct[:, -1]
     count = len(last)
@@ -260,8 +262,8 @@ def _extrapolate(
 
     Args:
         removable, spread: removable fraction of the errors, and its standard deviation.
-        photos: number of photos today.
-        independent: number of independent photos that were evaluated.
+        photos: current number of photos.
+        independent: effective number of independent photos among the evaluated photos.
         rng: random generator for the interval.
     """
     error = 1 - float(measured.correct[:, -1].mean())
@@ -282,12 +284,12 @@ def _extrapolate(
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return each class with the increase of the balanced accuracy by 100 more photos, largest increase first.
+    """Return the increase in balanced accuracy expected from 100 more photos of each class, largest increase first.
 
     Args:
-        classes: class of every photo, [photos].
-        evaluated: class of each evaluated photo, [evaluated].
-        correct: fraction of correct predictions of each evaluated photo, [evaluated].
+        classes: class index of every photo, [photos].
+        evaluated: class index of each evaluated photo, [evaluated].
+        correct: fraction of correct predictions for each evaluated photo, [evaluated].
     """
     gains = []
     for number, label in enumerate(labels):

@@ -1,12 +1,12 @@
 """Detection of probably wrong labels by confident learning on out-of-fold scores.
 
-Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021):
-a photo counts as mislabelled if its out-of-fold score of another class reaches the mean score of that class over the
-photos labelled with it. Because wrong labels also impair the heads, the heads are fitted a second time without these
-photos, and the second heads rank all photos.
+Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021)
+considers a photo mislabelled if its out-of-fold score for a class other than its label reaches the mean score for that
+class over the photos labelled with it. Because wrong labels also impair the heads, the heads are fitted a second time
+without the mislabelled photos, and the second heads rank all photos.
 
-The heads are regularized more strongly than those of `train`, since a close fit reproduces wrong labels. On flowers
-with 5 % exchanged labels, this finds more of them.
+The heads are regularized more strongly than in `train`, since a close fit reproduces wrong labels. On flowers with 5 %
+exchanged labels, stronger regularization finds more of the wrong labels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from poets_edge.training.vectors import take
 
 _HEAD = HeadOptions(steps=1000)
 _MAX_REMOVED = 0.3
-"""Maximum fraction of a class that is removed for the second fit; with more suspects, none is removed."""
+"""Maximum fraction of a class that is removed for the second fit. If the fraction of probably mislabelled photos is
+larger, no photo of the class is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,9 @@ class LabelScores:
 
     Attributes:
         order: row numbers of all evaluated photos, most suspect first, int64 [evaluated].
-        score: p / (p + q), with the probability p of the likeliest other class and q of the label's class, float32
-            [photos]; NaN if the photo was not evaluated.
-        likely: index of the likeliest other class, int64 [photos].
+        score: p / (p + q), where p is the probability of the likeliest class other than the label and q is the
+            probability of the label, float32 [photos]; NaN if the photo was not evaluated.
+        likely: index of the likeliest class other than the label, int64 [photos].
         mislabelled: whether confident learning considers the label wrong, bool [photos].
     """
 
@@ -46,7 +47,7 @@ class LabelScores:
 
 
 def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> LabelScores:
-    """Rank all photos with a fold by the evidence against their labels.
+    """Rank all photos that belong to a fold by the evidence against their labels.
 
     Args:
         data: bottlenecks and classes of all photos.
@@ -76,10 +77,10 @@ def score_labels(data: LabelledVectors, fold: Indices, class_count: int) -> Labe
 def out_of_fold_logits(
     data: LabelledVectors, fold: Indices, class_count: int, trusted: npt.NDArray[np.bool_]
 ) -> Matrix:
-    """Return the out-of-fold logits of each photo, float32 [photos, classes]; zeros for photos without a fold.
+    """Return the out-of-fold logits of each photo, float32 [photos, classes], with zeros for photos without a fold.
 
     Args:
-        trusted: whether a photo may be used for fitting, bool [photos].
+        trusted: whether each photo may be used for fitting heads, bool [photos].
     """
     [heads] = fold_heads(data, [fold], class_count, _HEAD, np.flatnonzero(trusted))
     logits = np.zeros((len(fold), class_count), np.float32)
@@ -91,7 +92,7 @@ def out_of_fold_logits(
 
 
 def _find_mislabelled(logits: Matrix, classes: Indices, fold: Indices) -> npt.NDArray[np.bool_]:
-    """Return whether a photo is off the diagonal of the confident joint (section 3.1 of the paper), bool [photos]."""
+    """Return whether each photo is off the diagonal of the confident joint (paper, section 3.1), bool [photos]."""
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores /= scores.sum(axis=1, keepdims=True)
     evaluated = fold != NO_FOLD

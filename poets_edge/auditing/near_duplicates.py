@@ -1,8 +1,8 @@
 """Detection of near-duplicates: copies that were resized, recompressed, slightly cropped, brightened or mirrored.
 
-Candidate pairs have similar bottlenecks and similar thumbnails; they are found by a blocked matrix product that does
-not store all pairs. The thumbnails of each candidate pair are then aligned with shifts and scales of up to 10 % and
-mirroring, and the photos are near-duplicates if their pixels correlate.
+Candidate pairs have similar bottlenecks and similar thumbnails. They are found by a blocked matrix product, without
+storing the similarities of all pairs. The thumbnails of each candidate pair are then aligned by shifting and scaling
+them by up to 10 % and by mirroring, and the photos are near-duplicates if their pixels correlate.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ Pair = tuple[int, int]
 _Window = tuple[Matrix, Matrix]
 
 _MIN_CORRELATION = 0.72
-"""Minimum correlation of the local contrast of matching thumbnails. On flowers, copies that were resized, compressed,
-cropped by 5 % on each side and brightened reach 0.82 in 49 of 50 cases; none of 1,500 pairs of similar photos that are
-not copies reaches 0.67."""
+"""Minimum correlation between the local contrasts of two thumbnails that match. For flower photos, 49 of 50 copies that
+were resized, compressed, cropped by 5 % on each side and brightened reach 0.82, and none of 1,500 pairs of similar
+photos that are not copies reaches 0.67."""
 _MIN_SIMILARITY = 1.15
-"""Minimum sum of the cosine similarities of bottlenecks and thumbnails of a candidate pair."""
+"""Minimum sum of two cosine similarities, between the bottlenecks and between the thumbnails of a candidate pair."""
 _MIN_MIRRORED_SIMILARITY = 0.75
-"""Minimum cosine similarity of bottlenecks for a candidate pair with dissimilar thumbnails: a photo may be mirrored."""
+"""Minimum cosine similarity between bottlenecks at which a pair with dissimilar thumbnails is a candidate, because one
+photo may be a mirrored copy."""
 _MIN_COARSE_CORRELATION = 0.7
-"""Minimum correlation of thumbnails at 8 x 8 pixels for which an alignment is attempted."""
+"""Minimum correlation between thumbnails reduced to 8 x 8 pixels at which an alignment is attempted."""
 _MIN_FIRST_CORRELATION = 0.15
-"""Minimum correlation in one of the first two alignments for which all other alignments are attempted."""
+"""Minimum correlation in one of the first two alignments at which all remaining alignments are attempted."""
 _MAX_NEIGHBOURS = 6
-"""Maximum number of candidate pairs per photo; enough to connect thousands of similar frames of a film in one group."""
+"""Maximum number of candidate pairs per photo, enough to connect thousands of similar film frames in one group."""
 _COARSE_SIDE = 8
 _PAIRS_AT_ONCE = 512
 _LARGE_GROUP = 8
@@ -54,7 +55,7 @@ class NearDuplicates:
     groups: tuple[tuple[int, ...], ...]
 
     def pairs(self) -> Iterator[Pair]:
-        """Yield the pairs of each group: all pairs, or for more than eight photos only those with the first photo."""
+        """Yield the pairs of photos in each group; in groups of more than eight, only pairs with the first photo."""
         for group in self.groups:
             if len(group) > _LARGE_GROUP:
                 yield from ((group[0], other) for other in group[1:])
@@ -91,7 +92,7 @@ def find_near_duplicates(
 
 
 def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Rows, Matrix]]:
-    """Yield the candidate pairs of each block of photos, int64 [pairs, 2], with the similarities of their bottlenecks.
+    """Yield the candidate pairs in each block of photos, int64 [pairs, 2], with the similarities of their bottlenecks.
 
     Args:
         projections: PCA projections of the bottlenecks, float32 [photos, up to 64].
@@ -120,10 +121,10 @@ def _candidate_pairs(projections: Vectors, coarse: Vectors) -> Iterator[tuple[Ro
 
 
 def _most_similar(first: Rows, similarity: Matrix) -> Rows:
-    """Return the indices of up to _MAX_NEIGHBOURS most similar pairs of each photo, sorted by photo.
+    """Return the indices of the up to _MAX_NEIGHBOURS most similar pairs for each photo, sorted by photo.
 
     Args:
-        first: first photo of each pair, [pairs].
+        first: row number of the first photo of each pair, [pairs].
         similarity: similarity of each pair, [pairs].
     """
     order = np.lexsort((-similarity, first))
@@ -140,7 +141,7 @@ def _coarse(thumbnails: npt.NDArray[np.uint8]) -> Matrix:
 
 
 def _match(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], similarities: Matrix) -> npt.NDArray[np.bool_]:
-    """Return whether the aligned thumbnails of each pair correlate, bool [pairs].
+    """Return whether the two thumbnails of each pair correlate in some alignment, bool [pairs].
 
     Args:
         a, b: thumbnails, uint8 [pairs, 32, 32].
@@ -164,7 +165,7 @@ def _correlate_coarsely(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> n
 
 
 def _best_correlation(inner: npt.NDArray[np.uint8], outer: npt.NDArray[np.uint8], windows: Sequence[_Window]) -> Matrix:
-    """Return the largest correlation of `inner` with any of the windows of `outer`, float32 [pairs]."""
+    """Return the largest correlation between `inner` and any of the windows of `outer`, float32 [pairs]."""
     pixels, target = outer.astype(np.float32), _local_contrast(inner.astype(np.float32))
     best = np.full(len(inner), -1, np.float32)
     for down, across in windows:
@@ -178,14 +179,14 @@ def _local_contrast(pixels: Matrix) -> Matrix:
 
 
 def _correlation(x: Matrix, y: Matrix) -> Matrix:
-    """Return the correlation of the pixels of each pair, float32 [pairs]."""
+    """Return the correlation between the pixels of the two images in each pair, float32 [pairs]."""
     # Adding the power of one gray level per pixel prevents nearly blank photos from correlating by their noise.
     power = (np.einsum("nij,nij->n", x, x) + SIDE**2) * (np.einsum("nij,nij->n", y, y) + SIDE**2)
     return np.asarray(np.einsum("nij,nij->n", x, y) / np.sqrt(power), np.float32)
 
 
 def _windows() -> list[_Window]:
-    """Return the crops of an image for alignment, as matrices that resample rows and columns, float32 [32, 32] each."""
+    """Return the crops for aligning images, as pairs of float32 [32, 32] matrices that resample rows and columns."""
     sizes = [(1.0, 0.0)], [(fraction, place) for fraction in (0.95, 0.9) for place in (0.0, 0.5, 1.0)]
     pairs = [(down, across) for some in sizes for down in some for across in some if down[0] == across[0]]
     # Crops of the height or the width only.
@@ -195,7 +196,7 @@ def _windows() -> list[_Window]:
 
 
 def _sampler(fraction: float, place: float) -> Matrix:
-    """Return a matrix that crops a line of 32 pixels and resamples it to 32 pixels linearly, float32 [32, 32].
+    """Return a matrix that crops a line of 32 pixels and linearly resamples the crop to 32 pixels, float32 [32, 32].
 
     Args:
         fraction: length of the crop as a fraction of the line.
@@ -211,7 +212,7 @@ def _sampler(fraction: float, place: float) -> Matrix:
 
 
 def _mean_of_five() -> Matrix:
-    """Return a matrix that averages five neighbouring pixels of a line, float32 [32, 32]."""
+    """Return a matrix that replaces each pixel of a line by the mean of the five pixels around it, float32 [32, 32]."""
     distance = np.abs(np.arange(SIDE)[:, None] - np.arange(SIDE)[None, :])
     near = (distance <= 2).astype(np.float32)
     return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)

@@ -24,13 +24,14 @@ class AuditOptions:
 
     Attributes:
         image_dir: folder with one folder of photos per class.
-        architecture: network whose bottlenecks describe the photos.
+        architecture: network that computes the bottlenecks of the photos.
         report: path of the HTML report; None for no report.
         weights, model_dir, bottleneck_dir, percentages, head, recursive, rehash: as for `train`.
         folds: number of cross-validation folds, at least 2.
         group_by: which photos stay together in splits and folds, as for `train`.
-        target: required accuracy of the predictions above the suggested threshold, 0 to 1.
-        orientation: whether to search for rotated photos, with three more inferences per photo in the first run.
+        target: required accuracy of the predictions whose score reaches the suggested threshold, 0 to 1.
+        orientation: whether to search for rotated photos, which requires three more inferences per photo in the first
+            run.
     """
 
     image_dir: Location

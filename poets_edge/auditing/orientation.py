@@ -1,9 +1,9 @@
 """Detection of rotated photos, for example because of a tilted camera or a lost EXIF tag.
 
-Most photos of a folder are upright. Therefore heads are fitted to distinguish the photos from their rotations by 90,
+Most photos in a folder are upright. Heads are therefore fitted to distinguish the photos from their rotations by 90,
 180 and 270 degrees (Gidaris, Singh and Komodakis, "Unsupervised representation learning by predicting image rotations",
-2018), and a photo is listed if its out-of-fold prediction is a rotation with a high score. Rotationally symmetric
-photos, such as a flower from above, do not reach high scores.
+2018). A photo is listed if its out-of-fold prediction is a rotation with a high score. Rotationally symmetric photos,
+such as a flower from above, do not reach high scores.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ from poets_edge.training.head import LabelledVectors, Matrix
 from poets_edge.training.vectors import take
 
 _REMEDIES = {90: "turn it 90 degrees clockwise", 180: "turn it upside down", 270: "turn it 90 degrees anticlockwise"}
-"""Instruction for correcting a photo, by its anticlockwise rotation in degrees."""
+"""Instruction for correcting a rotated photo, by the anticlockwise rotation in degrees."""
 _MIN_SCORE = 0.98
-"""Minimum score of a listed photo. It lists 5 of the 1,000 flowers, and 25 % of flowers rotated by 90 degrees."""
+"""Minimum score for listing a photo. At this score, 5 of the 1,000 flowers are listed, and 25 % of flowers that were
+rotated by 90 degrees."""
 _MAX_LEARNED = 2000
-"""Maximum number of photos for fitting the heads, which limits memory and time."""
+"""Maximum number of photos that the heads are fitted to, to limit memory and time."""
 
 
 def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter) -> list[OutlierGroup]:
-    """Return one group of rotated photos, most confident first, or no group if none is found or photos are too few.
+    """Return a list with one group of rotated photos, most confident first.
+
+    The list is empty if no rotated photos are found or if there are too few photos for cross-validation.
 
     The bottlenecks of three rotations of each photo used for fitting are computed once and cached.
 
@@ -76,7 +79,7 @@ def find_rotated(photos: AuditPhotos, options: AuditOptions, reporter: Reporter)
 def _rotated_vectors(photos: HashedPhotos, upright: Matrix, options: AuditOptions, reporter: Reporter) -> Matrix:
     """Return bottlenecks of photos rotated anticlockwise, float32 [3, photos, bottleneck_size].
 
-    Photos that can no longer be read get their upright bottlenecks.
+    For photos that can no longer be read, the upright bottlenecks are returned.
     """
     backbone = find_backbone(options, reporter)
     vectors = np.repeat(upright[None], len(_REMEDIES), axis=0)

@@ -1,6 +1,6 @@
-"""Detection of outliers: photos that are black, white, blank, blurred, tiny, gray, truncated or far from all others.
+"""Detection of outliers: photos that are unreadable, black, white, blank, blurred, tiny, gray, truncated or isolated.
 
-Each rule is one line of `_RULES`. Some limits depend on the folder, because for example all X-rays are gray and all
+Each rule is one line of `_RULES`. Some limits depend on the folder because, for example, all X-rays are gray and all
 microscope images are soft.
 """
 
@@ -18,22 +18,23 @@ from poets_edge.training.projection import blocks, tiles
 from poets_edge.training.vectors import Vectors
 
 _BLACK, _WHITE = 12.0, 243.0
-"""Upper limit of the brightness of a black photo, and lower limit for a white photo, 0 to 255."""
+"""Upper limit of the brightness of a black photo, and lower limit of the brightness of a white photo, 0 to 255."""
 _BLANK, _LOW_CONTRAST = 4.0, 10.0
-"""Upper limits of the contrast, in gray levels: of a blank photo, and of a black or white photo."""
+"""Upper limits of the contrast of a blank photo, and of a black or white photo, in gray levels."""
 _BLURRED, _BLURRED_FRACTION = 0.06, 0.25
-"""Upper limits of the sharpness of a blurred photo: absolute, and as a fraction of the folder's median. 1 % of the
-flowers are below, and half of the flowers that were blurred over 1 % of their width."""
+"""Upper limits of the sharpness of a blurred photo: absolute, and as a fraction of the median sharpness in the folder.
+1 % of the flowers are below both limits, and half of the flowers that were blurred over 1 % of their width."""
 _GRAY, _COLOURED, _MAX_GRAY_FRACTION = 6.0, 20.0, 0.1
-"""Upper limit of the colourfulness of a gray photo; for a coloured folder, lower limit of the median colourfulness and
-upper limit of the fraction of gray photos."""
+"""Upper limit of the colourfulness of a gray photo; lower limit of the median colourfulness in a coloured folder; and
+upper limit of the fraction of gray photos in a coloured folder. Gray photos are outliers only in a coloured folder."""
 _GRAY_OF_BRIGHTNESS = 0.06
 """Upper limit of the colourfulness of a gray photo as a fraction of its brightness."""
 _TRUNCATED = 0.06
-"""Minimum fraction of missing rows of a truncated photo."""
+"""Minimum fraction of the rows that is missing in a truncated photo."""
 _NEIGHBOURS = 5
 _MAX_DEVIATION = 4.5
-"""Maximum deviation of the mean distance to the five nearest photos from its median, in robust standard deviations."""
+"""Maximum amount by which a photo's mean distance to its five nearest photos exceeds the median, in robust standard
+deviations; photos above it are isolated."""
 _MIN_PHOTOS = 30
 """Minimum number of photos for the search for isolated photos."""
 
@@ -44,9 +45,9 @@ class OutlierGroup:
 
     Attributes:
         reason: name of the kind, one to three words.
-        explanation: meaning and remedy in one or two sentences.
+        explanation: explanation of the reason, with a remedy if there is one, in one or two sentences.
         names: paths of the photos relative to the folder, most extreme first.
-        details: measured value or remedy of each photo; may be an empty string.
+        details: measured value, error message or remedy for each photo; may be an empty string.
         readable: whether the photos can be read.
     """
 
@@ -73,7 +74,7 @@ def find_outliers(photos: AuditPhotos, input_side: int) -> list[OutlierGroup]:
 
 
 def _unreadable(unreadable: Sequence[tuple[str, str]]) -> list[OutlierGroup]:
-    """Return the groups of unreadable photos, which are given as pairs of name and error message."""
+    """Return the non-empty groups of truncated and of other unreadable photos, given as pairs (name, error message)."""
     truncated = [(name, error) for name, error in unreadable if "truncated" in error or "Truncated" in error]
     others = [item for item in unreadable if item not in truncated]
     groups = []
@@ -163,13 +164,13 @@ def _select(
     detail: str,
     shown: npt.NDArray[np.float32] | None = None,
 ) -> tuple[Rows, list[str]]:
-    """Return the sorted row numbers of the chosen photos, and a detail text for each.
+    """Return the row numbers of the chosen photos, sorted by `order`, and a detail text for each photo.
 
     Args:
-        chosen: whether a photo is an outlier, bool [photos].
-        order: sort key, smallest first, [photos].
-        detail: format string of the detail.
-        shown: value to format in the detail, [photos]; by default `order`.
+        chosen: whether each photo is an outlier, bool [photos].
+        order: sort key of each photo, smallest first, [photos].
+        detail: format string for the detail texts.
+        shown: value of each photo that the detail text shows, [photos]; by default `order`.
     """
     rows = np.flatnonzero(chosen)
     rows = rows[np.argsort(order[rows], kind="stable")]
@@ -191,4 +192,4 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("gray", "Without colour, where nearly all others have it.", _gray),
     ("unlike all others", "Nothing in the folder looks like it. Does it belong here?", _isolated),
 )
-"""Reason, explanation and rule of each group of outliers."""
+"""Reason, explanation and rule for each group of outliers."""

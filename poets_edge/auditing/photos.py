@@ -35,14 +35,14 @@ class AuditPhotos:
         photos: photos with their digests, sorted by name.
         labels: class names, sorted.
         vectors: bottlenecks, float32 [photos, bottleneck_size].
-        projections: PCA projections of the bottlenecks, for comparing photos, float32 [photos, up to 64].
+        projections: PCA projections of the bottlenecks, used to compare photos, float32 [photos, up to 64].
         classes: index of each photo's class in `labels`, int64 [photos].
         width, height, brightness, contrast, colourfulness, sharpness, truncated_fraction: attributes of `ImageStats`,
             float32 [photos].
         thumbnails: gray thumbnails, uint8 [photos, 32, 32].
         unreadable: name and error message of each skipped photo.
         groups: photos that stay together in splits and folds.
-        splits: split of each photo in `train`, as an index into SPLIT_NAMES, int8 [photos].
+        splits: split that `train` assigns to each photo, as an index into SPLIT_NAMES, int8 [photos].
     """
 
     photos: HashedPhotos
@@ -67,7 +67,7 @@ class AuditPhotos:
 
     @property
     def has_own_test(self) -> bool:
-        """Whether the user chose the test photos, by a folder for them."""
+        """Whether the user chose the test photos, by putting them into a separate folder."""
         return self.photos.photos.has_folder("test")
 
     @property
@@ -85,7 +85,7 @@ class AuditPhotos:
 
 
 def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
-    """Scan a folder and return its readable photos with bottlenecks and statistics, from the caches or computed.
+    """Scan a folder and return its readable photos with their bottlenecks and statistics, cached or newly computed.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.
@@ -169,5 +169,5 @@ def find_backbone(options: AuditOptions, reporter: Reporter) -> Backbone:
 
 
 def _name_and_error(photo: Photo, error: PhotoError) -> tuple[str, str]:
-    """Return the name of a photo and the error message without the path."""
+    """Return the name of a photo, and its error message without the path."""
     return photo.name, str(error).removeprefix(f"{photo.path}:").strip()

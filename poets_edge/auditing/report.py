@@ -1,4 +1,4 @@
-"""HTML report of an audit, which shows the listed photos with controls for excluding or relabelling them."""
+"""HTML report of an audit, which shows suspect photos with controls for excluding or relabelling them."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class ShownPhoto:
         name: path relative to the folder, with `/`.
         label: class of the photo; empty for outliers.
         likely: class that the photo may belong to instead; empty if none.
-        score: evidence for the class `likely`, 0 to 1.
+        score: evidence that the photo belongs to the class `likely`, 0 to 1.
         split: "training", "validation" or "test"; empty unless the photo is a near-duplicate.
         crosses: whether the photo's group of near-duplicates contains several classes.
-        detail: measured value of an outlier; may be empty.
+        detail: measured value, error message or remedy for an outlier; may be empty.
     """
 
     path: Location
@@ -57,14 +57,14 @@ class ShownPhoto:
 
 @dataclass(frozen=True)
 class ShownOutliers:
-    """Group of outliers, with its photos that are shown in the report."""
+    """Group of outliers, with those of its photos that are shown in the report."""
 
     group: OutlierGroup
     photos: list[ShownPhoto]
 
 
 def write_report(result: AuditResult, path: Path) -> None:
-    """Write the HTML report of an audit to a path; only the shown photos are read. Raises OutputError."""
+    """Write the HTML report of an audit to a path, reading only the photos it shows. Raises OutputError."""
     evaluation = result.evaluation
     suspects = _suspects(result)
     groups = _near_duplicates(result)
@@ -122,7 +122,7 @@ def _suspects(result: AuditResult) -> list[ShownPhoto]:
 
 
 def _near_duplicates(result: AuditResult) -> list[list[ShownPhoto]]:
-    """Return the groups of near-duplicates to show: first with several classes, then with several splits."""
+    """Return the groups of near-duplicates to show: groups that contain several classes first, then several splits."""
     photos = result.photos
     splits = photos.splits
 
@@ -154,7 +154,7 @@ def _outliers(result: AuditResult, group: OutlierGroup) -> ShownOutliers:
 
 
 def most_helped(curve: LearningCurve) -> str:
-    """Return the names of the two classes with the largest gain from more photos, joined by "and"."""
+    """Return the names of the two classes for which more photos would help most, joined by "and"."""
     return " and ".join(label for label, _ in curve.next_hundred[:_NAMED_CLASSES])
 
 
@@ -176,7 +176,7 @@ def _curve_chart(curve: LearningCurve) -> Markup:
 
 
 def _every_other(points: Iterable[tuple[float, float]]) -> list[float]:
-    """Return the x values of every other point, for the ticks of an axis."""
+    """Return the x values of every second point, as positions of ticks on an axis."""
     return [value for value, _ in points][::2]
 
 

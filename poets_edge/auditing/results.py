@@ -21,7 +21,7 @@ from poets_edge.core.wording import percent
 from poets_edge.training.cross_validation import CrossValidation
 
 _MIN_LISTED = 10
-"""Minimum length of the list of suspects, percent of the photos."""
+"""Minimum length of the list of suspects, as a percentage of the number of photos."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Suspect:
     Attributes:
         photo: path relative to the folder, with `/`.
         label: class of the photo.
-        likely: likeliest other class.
-        score: p / (p + q), with the probability p of the class `likely` and q of the class `label`.
+        likely: likeliest class other than `label`.
+        score: p / (p + q), where p is the probability of the class `likely` and q is that of the class `label`.
     """
 
     photo: str
@@ -41,7 +41,7 @@ class Suspect:
     score: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the suspect photo as a JSON-compatible dictionary."""
         return asdict(self)
 
 
@@ -50,11 +50,11 @@ class LabelEvaluation:
     """Comparison of the labels with out-of-fold predictions.
 
     Attributes:
-        cross_validation: uncalibrated scores and accuracy of the evaluated photos: those of the user's own test set, or
-            all photos.
+        cross_validation: uncalibrated scores of the evaluated photos, and the accuracy on them; the evaluated photos
+            are the user's own test set if there is one, else all photos.
         label_scores: evidence against each label.
         classes: metrics of each class.
-        confused_classes: pairs of classes with the most misclassified photos.
+        confused_classes: most frequently confused pairs of classes.
         curve: learning curve, extrapolated to more photos.
         calibration: reliability of the scores, and the suggested threshold.
     """
@@ -77,10 +77,10 @@ class LabelEvaluation:
         return int(self.label_scores.mislabelled.sum())
 
     def to_json(self, photos: AuditPhotos) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers.
+        """Return the evaluation as a JSON-compatible dictionary.
 
         Args:
-            photos: photos of the audit, for their names.
+            photos: photos of the audit, from which the names of the photos are taken.
         """
         low, high = self.cross_validation.interval
         return {
@@ -107,7 +107,7 @@ class AuditResult(Tabular):
         photos: readable photos.
         near_duplicates: groups of near-duplicates.
         outliers: groups of outliers, one for each reason.
-        leak: near-duplicates in both training and test set; None if there are none.
+        leak: test photos with near-duplicates in the training set; None if there are none.
         evaluation: comparison of labels with out-of-fold predictions; None if no class has two distinct photos.
         warnings: warnings of the cross-validation, one sentence each.
     """
@@ -122,8 +122,8 @@ class AuditResult(Tabular):
 
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
-        """Photos whose labels may be wrong, most suspect first: all probable label errors, and at least 10 % of the
-        photos."""
+        """Photos whose labels may be wrong, most suspect first: all probably wrong labels, or 10 % of the photos if
+        that is more."""
         if self.evaluation is None:
             return ()
         scores = self.evaluation.label_scores
@@ -147,7 +147,7 @@ class AuditResult(Tabular):
         return tuple(self.photos.name(row) for row in scores.order.tolist() if scores.mislabelled[row])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the result as a JSON-compatible dictionary."""
         name = self.photos.name
         return {
             "format": "poets_edge-audit-1",

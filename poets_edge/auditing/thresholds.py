@@ -17,7 +17,7 @@ _TABLE = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Effect of rejecting predictions whose score is below a threshold.
+    """Effect of a score threshold below which predictions are rejected.
 
     Attributes:
         threshold: minimum score of accepted predictions, 0 to 1.
@@ -34,7 +34,7 @@ class Threshold:
     accuracy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the effect as JSON values; undefined fractions are null."""
+        """Return the effect as a JSON-compatible dictionary, with None for undefined fractions."""
         values = {
             "threshold": self.threshold,
             "answered": self.answered,
@@ -53,7 +53,7 @@ class ScoreCalibration:
         temperature, before, after: as in the `HeadCalibration` of `train`.
         bins: calibrated predictions grouped by score.
         thresholds: effects of ten thresholds from 0 to 0.99 on calibrated scores.
-        suggested: lowest threshold that reaches the target accuracy, or the one with the highest accuracy.
+        suggested: lowest threshold that reaches the target accuracy; if none does, the one with the highest accuracy.
         target: required accuracy of accepted predictions, 0 to 1.
     """
 
@@ -72,11 +72,11 @@ class ScoreCalibration:
 
     @property
     def is_needed(self) -> bool:
-        """Whether the target accuracy needs a threshold: answers without one do not reach it."""
+        """Whether a threshold above 0 is needed because the accuracy of all predictions is below the target."""
         return self.suggested.threshold > 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the calibration and the suggested threshold as a JSON-compatible dictionary."""
         return {
             "calibration": {
                 "temperature": self.temperature,
@@ -96,12 +96,12 @@ class ScoreCalibration:
 def threshold_effects(
     calibration: HeadCalibration, scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], target: float
 ) -> ScoreCalibration:
-    """Return the effects of thresholds on calibrated scores, and the lowest threshold that reaches a target accuracy.
+    """Compute the effects of score thresholds, and suggest the lowest threshold that reaches a target accuracy.
 
     Args:
         calibration: calibration of the scores.
-        scores: calibrated scores of photos that the head has not learned from, [photos, classes]; at least one photo.
-        truth: class of each photo, [photos].
+        scores: calibrated scores of photos that the head was not fitted to, [photos, classes]; at least one photo.
+        truth: class index of each photo, [photos].
         target: required accuracy of accepted predictions, 0 to 1.
     """
     correct = scores.argmax(axis=1) == truth

@@ -47,7 +47,7 @@ class AnnotatedModel:
     changes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the model's metadata as a JSON-compatible dictionary."""
         normalization = self.input_range.normalization
         return {
             "path": str(self.path),

@@ -44,7 +44,7 @@ class ExportedFile:
         return self.evaluation.accuracy if self.evaluation and self.evaluation.count else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the exported file and its evaluation as a JSON-compatible dictionary."""
         return {
             "path": str(self.path),
             "quantization": self.quantization,
@@ -88,7 +88,7 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
         return len(self.files)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the result as a JSON-compatible dictionary."""
         return {"labels": list(self.labels), "files": [file.to_json() for file in self.files]}
 
     def rows(self) -> list[dict[str, Any]]:

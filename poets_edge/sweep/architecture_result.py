@@ -174,7 +174,7 @@ class ArchitectureResult:
     cross_validation: Evaluations | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the result as a JSON-compatible dictionary."""
         return {
             "key": self.key,
             "labels": list(self.labels),

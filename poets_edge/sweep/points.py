@@ -127,7 +127,7 @@ class GridPoint:
         return published.pixel3_ms if self.quantization == "float32" else published.quantized_pixel3_ms
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the point as a JSON-compatible dictionary."""
         return {
             "architecture": self.architecture.name,
             "quantization": self.quantization,

@@ -69,7 +69,7 @@ class GridResult(Tabular):
         return f"{photos} photos ({self.folds}-fold cross-validation)"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the result as a JSON-compatible dictionary."""
         best = self.most_accurate
         return {
             "format": "poets_edge-grid-1",
