@@ -1,4 +1,4 @@
-"""Retraining of an image classifier on custom photos, for a Raspberry Pi, a phone, a web page or a Python program.
+"""Retrain an image classifier on custom photos, for use on a Raspberry Pi, a phone, a web page or in Python.
 
     import poets_edge as pe
 
@@ -7,7 +7,7 @@
     model = pe.Classifier(files["int8"])
     model("photo.jpg", top=3)
 
-Each name is imported on first use, so a program that only labels photos does not import the packages for training.
+Public names are imported on first use, so a program that only labels photos does not import the training packages.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ _COMMANDS = {"retrain": ["train"], "label_image": ["label"]}
 
 
 def run_script(name: str) -> None:
-    """Run the codelab script `name` with the arguments of this process, and exit with its status."""
+    """Run the codelab script `name` with the command-line arguments of this process, and exit with its status."""
     # Scripts without an equivalent command also run through the command line, which prints errors in one line.
     sys.argv[1:] = [*_COMMANDS.get(name, ["codelab", "--run", name, "--"]), *sys.argv[1:]]
     main()

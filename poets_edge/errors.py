@@ -1,7 +1,7 @@
 """Exceptions of poets_edge.
 
     PoetsEdgeError
-    ├── UsageError          an argument is out of range, or two contradict each other; also a ValueError
+    ├── UsageError          an argument is out of range, or two arguments contradict each other; also a ValueError
     │   └── WrongTypeError      an argument has the wrong type; also a TypeError
     ├── PhotoError          one photo cannot be read
     ├── DatasetError        a folder of photos cannot be trained on or evaluated
@@ -31,7 +31,7 @@ class PoetsEdgeError(Exception):
 
 
 class UsageError(PoetsEdgeError, ValueError):
-    """An argument is out of range, or two of them contradict each other."""
+    """An argument is out of range, or two arguments contradict each other."""
 
 
 class WrongTypeError(UsageError, TypeError):
@@ -86,7 +86,7 @@ class RemoteError(PoetsEdgeError):
     """Another device cannot be reached, or an operation on it fails.
 
     Attributes:
-        reason: error message of the device; "" if there is none.
+        reason: error message that the device printed; "" if it printed none.
     """
 
     def __init__(self, message: str, *, reason: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Reporters, which receive the progress and the messages of library calls."""
+"""Reporters, which receive progress updates and messages from library calls."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Receiver of the messages and the progress of a library call."""
+    """Protocol for an object that receives messages and progress updates from a library call."""
 
     def note(self, text: str) -> None:
-        """Receive information: a line or a table."""
+        """Receive an informational message: a line or a table."""
 
     def status(self, text: str) -> None:
-        """Receive the current activity, a line that replaces the previous status."""
+        """Receive a one-line description of the current activity, which replaces the previous one."""
 
     def warn(self, text: str) -> None:
-        """Receive a warning of one line."""
+        """Receive a one-line warning."""
 
     def progress(self, what: str, total: int, unit: str = "photo") -> AbstractContextManager[Callable[[int], object]]:
         """Start reporting the progress of an operation on `total` items.
@@ -26,16 +26,16 @@ class Reporter(Protocol):
         Args:
             what: name of the operation.
             total: number of items; 0 if it is unknown.
-            unit: noun for one item; "B" for bytes.
+            unit: noun for one item in the singular; "B" for bytes.
 
         Returns:
-            A context manager that yields a function, to be called with the number of items finished since its last
+            A context manager that yields a function; call it with the number of items finished since the previous
             call.
         """
 
 
 class Silent:
-    """Reporter that discards all messages; the default of library calls."""
+    """Reporter that discards all messages; the default for library calls."""
 
     def note(self, text: str) -> None:
         pass
@@ -51,31 +51,31 @@ class Silent:
 
 
 class Progress:
-    """Reporter for programs and notebooks: tqdm bars for long operations, notes and warnings as lines on stderr.
+    """Reporter for programs and notebooks: tqdm bars for long operations, and notes and warnings as lines on stderr.
 
     Args:
-        quiet: print warnings only.
+        quiet: whether to print warnings only.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
 
     def note(self, text: str) -> None:
-        """Print a line."""
+        """Print an informational message to stderr, unless `quiet` is set."""
         if not self._quiet:
             self._print(text)
 
     def status(self, text: str) -> None:
-        """Print the current activity as a line."""
+        """Print the current activity as a line to stderr, unless `quiet` is set."""
         self.note(text)
 
     def warn(self, text: str) -> None:
-        """Print a warning, even if quiet."""
+        """Print a warning to stderr, even if `quiet` is set."""
         self._print(f"warning: {text}")
 
     @contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Context manager that shows a progress bar and yields a function to advance it by a number of items."""
+        """Context manager that shows a progress bar and yields a function that advances it by a number of items."""
         from tqdm.auto import tqdm
 
         with tqdm(total=total, desc=what, unit=unit, unit_scale=unit == "B", disable=self._quiet or not total) as bar:

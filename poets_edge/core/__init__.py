@@ -1,1 +1,1 @@
-"""General utilities: files, processes, parallel execution, downloads and validation of JSON."""
+"""General utilities: files, processes, parallel execution, downloads and JSON validation."""

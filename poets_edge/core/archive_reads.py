@@ -1,4 +1,4 @@
-"""Reading of archives from untrusted sources, whose headers may claim any length."""
+"""Bounded reading of archives from untrusted sources, whose headers may declare any length."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 
 
 class BoundedReads:
-    """Seekable file with a limit on the bytes of one read, for `zipfile` and `tarfile`."""
+    """Seekable file for `zipfile` and `tarfile` that limits the number of bytes per read."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self.most = file, most
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """Read bytes. Raises ValueError: the size exceeds the limit."""
+        """Read up to `size` bytes, by default all. Raises ValueError if this exceeds the limit."""
         if size > self.most:
             raise ValueError(f"a header of {size:,} bytes")
         data = self._file.read(size if size >= 0 else min(self.most + 1, sys.maxsize))
@@ -28,12 +28,12 @@ class BoundedReads:
 
 @contextlib.contextmanager
 def opened_zip(file: BinaryIO, most: int) -> Iterator[zipfile.ZipFile]:
-    """Context manager that opens a zip whose directory has at most `most` bytes.
+    """Context manager that opens a zip file whose central directory has at most `most` bytes.
 
-    Python's reader takes ten times as much memory as the directory has bytes.
+    `zipfile` needs about ten times the size of the central directory in memory.
 
     Raises:
-        ValueError, zipfile.BadZipFile, NotImplementedError: the directory is larger, or damaged.
+        ValueError, zipfile.BadZipFile, NotImplementedError: the central directory is larger or damaged.
     """
     bounded: Any = BoundedReads(file, most)
     with zipfile.ZipFile(bounded) as archive:

@@ -1,7 +1,7 @@
 """Conversion and validation of the arguments of library calls.
 
-An options class calls `check_fields` at the start of `__post_init__`: strings are converted to paths and single values
-to tuples, according to the annotations; an error for any other type names the field.
+An options class calls `check_fields` at the start of `__post_init__`. It converts strings to paths and single values to
+tuples, according to the annotations of the fields, and raises an error that names the field for any other type.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ StrPath: TypeAlias = "str | os.PathLike[str]"
 """A path as a string or a path object."""
 
 _LARGEST = (1 << 63) - 1
-"""Largest integer of a computer, which libraries and Python's own containers take."""
+"""Largest signed 64-bit integer; other libraries and Python's containers do not accept larger ones."""
 _LONGEST = 60
-"""Maximum number of characters of a refused value in an error message."""
+"""Maximum number of characters of an invalid value that an error message shows."""
 
 
 MOST_THREADS = 4096
-"""Maximum number of threads of one inference."""
+"""Maximum number of threads for one inference."""
 
 
 def check_threads(threads: Any) -> None:
@@ -41,7 +41,7 @@ def check_threads(threads: Any) -> None:
 
 
 def given(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that are not None."""
+    """Return the keyword arguments that are not None, as a dictionary."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -67,8 +67,8 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 def convert(value: Any, hint: Any, name: str) -> Any:
     """Return `value` converted to the annotation `hint`.
 
-    Strings and path objects are converted to `Path`, lists and single values to tuples, and integers of other
-    libraries to `int`.
+    Strings and path objects are converted to `Path`, lists and single values to tuples, and integers of types from
+    other libraries (such as `numpy.int64`) to `int`.
 
     Args:
         name: name of the parameter, for error messages.
@@ -146,7 +146,7 @@ def _class_of(hint: Any, origin: Any) -> type:
 
 
 def _described(hint: Any) -> str:
-    """Return a description of an annotation: "a path", "a whole number or None"."""
+    """Return a description of an annotation for error messages, such as "a path" or "a whole number or None"."""
     words = {Path: "a path", int: "a whole number", float: "a number", str: "text", bool: "True or False"}
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""User names and passwords for web servers, stored in memory and sent only to the server in the user's address.
+"""User names and passwords for web servers, stored in memory and sent only to the server they were given for.
 
 An argument `https://user:password@host/photos` is split: messages, records and caches contain `https://host/photos`,
 and only requests to `https://host` include the password. Helper processes receive passwords in an environment
@@ -17,30 +17,32 @@ from poets_edge.core.json_checks import DictOf, check, parse_json
 from poets_edge.errors import UsageError
 
 VARIABLE = "POETS_EDGE_CREDENTIALS"
-"""Environment variable of helper processes: a JSON object that maps origins to `user:password`."""
+"""Environment variable that passes credentials to helper processes: a JSON object that maps origins to
+`user:password`."""
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,2})"
-"""Scheme of an address; one slash, where a path object has joined two."""
+"""Pattern for the scheme of an address, followed by two slashes, or by one if a path object has merged them."""
 _USER_INFO = re.compile(_SCHEME + r"([^/?#]*)@", re.IGNORECASE)
 _USER_INFO_IN_TEXT = re.compile(_SCHEME + r"[^/?#\s]*@", re.IGNORECASE)
 _UNQUOTED = re.compile(_SCHEME + r"[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{0,1000}@", re.IGNORECASE)
-"""Address whose port is not a number, since a password before the host has a `/`, `?` or `#`, which end a host."""
+"""Pattern for an address with an unescaped `/`, `?` or `#` in its password. These characters end the host, so that the
+beginning of the password stands where the port should be."""
 _PORTS = {"http": 80, "https": 443}
 _user_info: dict[str, str] = {}
 
 
 def without_user_info(text: str) -> str:
-    """Return a text without the user names and passwords of the addresses in it."""
+    """Return a text without the user names and passwords in the addresses that it contains."""
     if "@" not in text:
         return text
     return _UNQUOTED.sub(r"\1", _USER_INFO_IN_TEXT.sub(r"\1", text))
 
 
 def split_user_info(address: str) -> str:
-    """Return an address without its user name and password, which are stored for requests to its server.
+    """Remove the user name and password from an address, store them for requests to its server, and return the rest.
 
     Raises:
-        UsageError: the password contains a character that ends the host of an address.
+        UsageError: the password contains an unescaped `/`, `?` or `#`.
     """
     match = _USER_INFO.match(address)
     if match is None:
@@ -57,7 +59,7 @@ def split_user_info(address: str) -> str:
 
 
 def origin(address: str) -> str:
-    """Return the scheme, host and port of an address: `https://host:443`.
+    """Return the scheme, host and port of an address, such as `https://host:443`.
 
     Raises:
         ValueError: the port is not a number from 0 to 65535.
@@ -68,7 +70,7 @@ def origin(address: str) -> str:
 
 
 def authorization(address: str) -> str | None:
-    """Return the `Authorization` header for a request; None if no password was given for its server."""
+    """Return the value of the `Authorization` header for a request to an address; None without stored credentials."""
     _load()
     user_info = _user_info.get(origin(address))
     if user_info is None:
@@ -80,12 +82,12 @@ def authorization(address: str) -> str | None:
 
 
 def helper_variables() -> dict[str, str]:
-    """Return the environment variable that passes passwords to a helper process; empty if there are none."""
+    """Return the environment variable that passes passwords to helper processes; an empty dictionary without any."""
     _load()
     return {VARIABLE: json.dumps(_user_info)} if _user_info else {}
 
 
 def _load() -> None:
-    """Read the passwords of the parent process and unset the variable, so that child processes do not inherit it."""
+    """Read the passwords that the parent process passed in VARIABLE, and unset it so that no child inherits it."""
     if text := os.environ.pop(VARIABLE, ""):
         _user_info.update(check(parse_json(text), DictOf(str)))

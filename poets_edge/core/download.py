@@ -1,8 +1,8 @@
 """Resumable downloads of files, verified before they are renamed to their destination.
 
 Received bytes are stored in `NAME.part` next to the destination. If the connection is lost, the remaining bytes are
-requested. A later call also resumes if a checksum is known, with which the complete file can be verified. If several
-programs download to one destination, one of them fetches the file and the others wait.
+requested. If a checksum is known, a later call also resumes an unfinished download, because the checksum verifies the
+complete file. If several programs download to the same destination, one of them fetches the file and the others wait.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ATTEMPTS = 4
 """Number of consecutive connections without new bytes after which a download fails."""
 _PAUSE_S = 0.5
 _PATIENCE_S = 900.0
-"""Maximum time to wait for another program that downloads the file, in seconds; its own time limits are shorter."""
+"""Maximum time in seconds to wait for another program that is downloading the same file."""
 LARGEST = 1 << 30
 """Maximum size of a file whose size is not known in advance, in bytes."""
 _BLOCK = 1 << 18
@@ -62,8 +62,9 @@ def download(
         url: http or https address.
         size: expected number of bytes.
         sha256: expected SHA-256, hexadecimal.
-        check: function of the temporary path of the complete file that describes its fault; None if it is valid.
-        label: label of the progress bar; by default the name of the file.
+        check: function that receives the temporary path of the complete file, and returns a description of what is
+            wrong with it, or None if it is valid.
+        label: label of the progress bar; by default the file name.
 
     Returns:
         `path`.
@@ -97,7 +98,10 @@ def _is_checked(wanted: _Wanted) -> bool:
 
 
 def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Download the missing bytes of the partial file and check the complete file."""
+    """Download the missing bytes of the partial file, and check the complete file.
+
+    If a resumed file fails the check, it is downloaded once more from the beginning.
+    """
     if wanted.sha256 is None:  # an old part could belong to another file
         os.truncate(part, 0)
     resumed = part.stat().st_size > 0
@@ -115,7 +119,7 @@ def _fetch_whole(wanted: _Wanted, part: Path, label: str, reporter: Reporter) ->
 
 
 def _fetch(wanted: _Wanted, part: Path, label: str, reporter: Reporter) -> None:
-    """Connect until the partial file has the size that the server announces."""
+    """Append to the partial file, reconnecting as needed, until it has the size that the server declares."""
     fruitless, furthest, validator = 0, 0, None
     while True:
         before = part.stat().st_size
@@ -165,7 +169,7 @@ def _open(wanted: _Wanted, offset: int, validator: str | None) -> Any:
 
 
 def _check_vouched_for(url: str) -> None:
-    """Raise DownloadError unless the address uses TLS or is on this machine; for files without a checksum."""
+    """Raise DownloadError unless the address uses TLS or is on this machine, as a file without a checksum requires."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise DownloadError(
@@ -174,7 +178,7 @@ def _check_vouched_for(url: str) -> None:
 
 
 def _receive(response: Any, wanted: _Wanted, part: Path, offset: int, label: str, reporter: Reporter) -> bool:
-    """Append the body of the response to the partial file and return whether the file is complete."""
+    """Append the body of a response to the partial file, and return whether the file is complete."""
     partial = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
     if response.status != 206 or partial is None or int(partial[1]) != offset:
         if response.status == 206:
@@ -211,7 +215,7 @@ def _read(response: Any) -> bytes:
 
 
 def _fault(path: Path, wanted: _Wanted) -> str | None:
-    """Return a description of the fault of a complete file; None if it is valid."""
+    """Return a description of what is wrong with a complete file; None if it is valid."""
     found = path.stat().st_size
     if wanted.size is not None and found != wanted.size:
         return f"{found:,} bytes arrived, and {wanted.size:,} are expected"

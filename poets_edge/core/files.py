@@ -1,8 +1,8 @@
 """Atomic writes and bounded reads.
 
 Files are written under a temporary name and renamed when they are complete. `write_together` replaces a set of files:
-a reader sees the old set or the new set, even after a crash, a power cut or a full disk. Temporary files without a
-lock are leftovers of killed programs and are removed.
+after a crash, a power cut or a full disk, either the old set or the new set is present. Temporary files that no
+program has locked are leftovers of killed programs and are removed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first `count` bytes of a regular file. Raises OSError, like `read_bytes`."""
+    """Return the first `count` bytes of a regular file. Raises OSError if it cannot be read or is not regular."""
     with _open_regular(path, sys.maxsize) as file:
         return file.read(count)
 
@@ -76,7 +76,7 @@ def _check_regular(path: Path, status: os.stat_result, most: int) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file. Raises OSError."""
+    """Return the hexadecimal SHA-256 of a file. Raises OSError if it cannot be read."""
     digest = hashlib.sha256()
     _check_regular(path, path.stat(), 1 << 62)
     with path.open("rb") as file:
@@ -102,14 +102,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write a set of files atomically: all of them or none, and never mixed with the set of another writer.
+    """Write a set of files atomically: all or none of them, and never mixed with files from another writer's set.
 
     All files are first written to temporary files next to their destinations, so a full disk leaves the old files
     unchanged. The renames are recorded in a journal: if the program is killed between two renames, the next
     `finish_pending` or `write_together` in the folder completes them.
 
     Raises:
-        OutputError: see `replacing`; existing files are unchanged.
+        OutputError: a folder cannot be created, the disk is full, or permission is missing; existing files are
+            unchanged.
     """
     with contextlib.ExitStack() as stack:
         staged = []
@@ -143,7 +144,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 def finish_pending(folder: Path) -> None:
-    """Complete the renames of a killed `write_together` in a folder; do nothing if permission is missing."""
+    """Complete the renames of an interrupted `write_together` in a folder; do nothing if permission is missing."""
     journal = folder / _JOURNAL
     if journal.exists():
         with contextlib.suppress(OSError), locked({folder}):
@@ -151,7 +152,7 @@ def finish_pending(folder: Path) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Return whether a file is a journal, a lock or a temporary file of this module."""
+    """Return whether a file is a journal, a lock or a temporary file that this module creates."""
     return path.name in (_JOURNAL, LOCK) or re.fullmatch(temporary_pattern(".+"), path.name) is not None
 
 
@@ -191,10 +192,12 @@ def _taken(folder: Path) -> OutputError:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Context manager that yields an empty temporary folder, for libraries that require files, and removes it.
+    """Context manager that yields an empty temporary folder and removes it afterwards.
+
+    It is for libraries that require files.
 
     Raises:
-        OutputError: the folder for temporary files of the system is not writable.
+        OutputError: the system's folder for temporary files is not writable.
     """
     import tempfile
 
@@ -207,15 +210,15 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OutputError if `path` is not writable."""
+    """Raise OutputError if a file cannot be written at `path`, or a folder, pipe or device has this path."""
     with _writing(path), _temporary_file(path):
         _check_replaceable(path)
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise OSError if a folder, pipe, device or socket has the path, or standard output goes to it.
+    """Raise OSError if `path` is a folder, pipe, device or socket, or the file that standard output or error goes to.
 
-    A file would replace it: for root also `/dev/null`, or the link `/dev/stdout`.
+    Otherwise, an atomic write would replace it with a file; as root, this includes `/dev/null` and `/dev/stdout`.
     """
     try:
         status = path.stat()
@@ -231,22 +234,25 @@ def _check_replaceable(path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes to a file atomically. Raises OutputError."""
+    """Write bytes to a file atomically. Raises OutputError if it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text to a file atomically, as UTF-8 with Unix line ends. Raises OutputError.
+    """Write text to a file atomically, as UTF-8 with its line breaks unchanged.
 
-    Lone surrogates, which represent bytes of file names that are not UTF-8, are written as escapes: `\\udce9`.
+    Lone surrogates, which represent undecodable bytes in file names, are written as escapes such as `\\udce9`.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Context manager that converts an OSError to an OutputError with `path` and the reason."""
+    """Context manager that converts an OSError to an OutputError that contains `path` and the reason."""
     try:
         yield
     except OSError as error:
@@ -258,7 +264,7 @@ def _temporary_file(path: Path, *, tidy: bool = True) -> Iterator[Path]:
     """Context manager that yields a new file next to `path`, and removes it afterwards if it still exists.
 
     Args:
-        tidy: first complete and remove the leftovers of killed programs.
+        tidy: whether to first complete the renames of killed programs and remove their temporary files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}."
@@ -285,7 +291,7 @@ def _finish(temporary: Path) -> None:
 
 
 def _complete(journal: Path) -> None:
-    """Perform the remaining renames of a journal and remove it. The caller must hold the lock of the folder."""
+    """Perform the remaining renames in a journal, and remove it. The caller must hold the lock of the folder."""
     try:
         noted = json.loads(read_bytes(journal).decode("ascii"))
         renames = [(Path(temporary), Path(path)) for temporary, path in noted]

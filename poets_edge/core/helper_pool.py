@@ -10,20 +10,20 @@ from poets_edge.core.parallel import cores, run_parallel
 from poets_edge.core.processes import Answer, Helper, Request
 
 _MOST_HELPERS = 4
-"""Maximum number of concurrent processes; with TensorFlow loaded for fine-tuning, each uses up to 1 GB of memory."""
+"""Maximum number of concurrent processes; each uses up to 1 GB of memory if TensorFlow is loaded for fine-tuning."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class HelperPool(Generic[Request, Answer]):
-    """Pool of up to one helper process per core, started on demand and ended with the `with` block."""
+    """Pool of helper processes, at most four and one per core, started on demand and ended with the `with` block."""
 
     def __init__(self, function: Callable[[Request], Answer]) -> None:
         """Create a pool without processes.
 
         Args:
-            function: maps a request to an answer in each process; must be picklable.
+            function: picklable function that maps a request to an answer, and runs in each process.
         """
         self._function = function
         self._helpers: list[Helper[Request, Answer]] = []
@@ -36,14 +36,14 @@ class HelperPool(Generic[Request, Answer]):
             helper.close()
 
     def start(self, requests: int) -> None:
-        """Start the processes for a number of requests, so that they load their libraries in advance."""
+        """Start the processes that `requests` requests will use, so that they load their libraries in advance."""
         while len(self._helpers) < min(requests, cores(), _MOST_HELPERS):
             self._helpers.append(Helper(self._function, one_core=True))
 
     def share(
         self, items: Sequence[Item], work: Callable[[Item, Helper[Request, Answer]], Result]
     ) -> Iterator[tuple[Item, Result]]:
-        """Yield (item, work(item, helper)) in the order of `items`.
+        """Yield (item, work(item, helper)) in the order of `items`; several helpers work concurrently.
 
         Exceptions of `work` propagate after the running calls have finished.
         """

@@ -1,7 +1,8 @@
-"""Preservation of KeyboardInterrupt in code that suppresses it.
+"""Preservation of KeyboardInterrupt around code that would suppress it.
 
-A package that is interrupted during its import may raise ImportError, which would be reported as "not installed", and
-other code suppresses the exception. The signal is therefore recorded, and KeyboardInterrupt is raised at the end.
+A package that is interrupted during its import may raise ImportError instead, which would be reported as "not
+installed"; other code swallows the exception. The signal is therefore recorded, and KeyboardInterrupt is raised when
+the code ends.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ class _Recorder:
 
 @contextlib.contextmanager
 def preserved_interrupts(*, swallowed: bool = False) -> Iterator[None]:
-    """Context manager that raises KeyboardInterrupt if SIGINT arrived inside, even if the block raises another error.
+    """Context manager that raises KeyboardInterrupt if SIGINT arrived inside its block and the block raised an error.
 
-    It has no effect outside the main thread, or if another handler of SIGINT is installed.
+    It has no effect outside the main thread, or if a handler other than Python's default one is installed for SIGINT.
 
     Args:
-        swallowed: raise it also if the block ends without an error.
+        swallowed: whether to raise KeyboardInterrupt even if the block ends without an error.
     """
     before, recorder = signal.getsignal(signal.SIGINT), _Recorder()
     foreign = before is not signal.default_int_handler and not isinstance(before, _Recorder)

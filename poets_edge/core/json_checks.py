@@ -4,9 +4,9 @@
 `results[3].latency_ms.median`. A shape resembles the values that it describes: `{"labels": [str], "test":
 Optional({...})}`.
 
-Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, where `compare` also runs. Shapes are
-named tuples because their definition is ten times faster than that of dataclasses, and every start of `label` imports
-this module.
+Compiled validators (msgspec, pydantic) have no wheels for 32-bit Raspberry Pis, on which `compare` also runs. Shapes
+are named tuples because these are defined ten times faster than dataclasses, and every start of `label` imports this
+module.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any, NamedTuple, TypeAlias
 from poets_edge.errors import RecordError
 
 _LARGEST_INTEGER = 1 << 64
-"""Maximum absolute value of an integer; larger ones could cause an overflow in a division or a conversion to float."""
+"""Maximum absolute value of an integer; larger values could overflow in a division or a conversion to float."""
 DEEPEST = 32
-"""Maximum nesting depth; files of poets_edge have up to seven levels. Deeper nesting could exhaust the stack."""
+"""Maximum nesting depth of JSON values. Deeper nesting could exhaust the stack; files of poets_edge have up to seven
+levels."""
 
 
 class Optional(NamedTuple):
@@ -31,7 +32,7 @@ class Optional(NamedTuple):
 
 
 class DictOf(NamedTuple):
-    """Shape of an object with arbitrary keys whose values all match one shape."""
+    """Shape of an object with arbitrary keys, whose values all match one shape."""
 
     shape: Shape
 
@@ -57,9 +58,9 @@ class Check(NamedTuple):
 
 
 Shape: TypeAlias = "type | list[Any] | tuple[Any, ...] | Mapping[str, Any] | Optional | DictOf | OneOf | Check | None"
-"""Description of a JSON value: `str`, `bool`, `int`, `float` (finite) or `object` (anything); `[shape]` for a list of
-values of one shape; `(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at least these
-keys."""
+"""Description of a JSON value: `str`, `bool`, `int`, `float` (finite) or `object` (anything); `[shape]` for a list
+whose values all match one shape; `(shape, shape)` for a list of fixed length; `{key: shape}` for an object with at
+least these keys."""
 
 SHARE = Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 COUNT = Check(int, "a whole number, 0 or more", lambda value: value >= 0)
@@ -86,14 +87,14 @@ def parse_json(data: bytes | str) -> Any:
 def json_bytes(value: Any) -> bytes:
     """Serialize a value as indented JSON with a final line break; the inverse of `parse_json`.
 
-    Lone surrogates, which represent bytes of file names that are not UTF-8, are written as JSON escapes.
+    Lone surrogates, which represent undecodable bytes in file names, are written as JSON escapes.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", errors="backslashreplace")
 
 
 def check(value: Any, shape: Shape, path: str = "") -> Any:
-    """Return `value` unchanged if it matches `shape`. Raises RecordError."""
+    """Return `value` unchanged if it matches `shape`; otherwise, raise RecordError with the path of the field."""
     if isinstance(shape, Optional):
         return value if value is None else check(value, shape.shape, path)
     if isinstance(shape, Check):

@@ -1,4 +1,4 @@
-"""Conversion of JSON values to frozen dataclasses, with validation by their annotations."""
+"""Conversion of JSON values to frozen dataclasses, with validation against the annotations of the fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def from_json(kind: type[T], value: Any) -> T:
-    """Return a dataclass instance from a JSON object; keys without a field are ignored.
+    """Return an instance of the dataclass `kind` from a JSON object; keys without a corresponding field are ignored.
 
     Annotations may be `str`, `int`, `float`, `bool`, `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]`,
     `Literal`, `Any`, another dataclass, or `Annotated[X, Check(...)]` for a value with limits.
@@ -29,7 +29,7 @@ def from_json(kind: type[T], value: Any) -> T:
 
 
 def shape_of(hint: Any) -> Shape:
-    """Return the shape for `check` that corresponds to an annotation."""
+    """Return the shape that corresponds to an annotation, for `poets_edge.core.json_checks.check`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return {name: shape_of(one) for name, one in _hints(hint).items()}

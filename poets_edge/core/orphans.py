@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def helper_environment() -> dict[str, str]:
-    """Return the environment of this process, extended by its process id and the passwords of web servers."""
+    """Return the environment for a helper process: that of this process, plus its process id and server passwords."""
     return {**os.environ, **helper_variables(), _PARENT: str(os.getpid())}
 
 

@@ -1,4 +1,4 @@
-"""Parallel map on threads that preserves the order of items and limits the use of memory.
+"""Parallel map on threads, which preserves the order of items and limits memory use.
 
 Threads are sufficient because decoding, resizing and inference release Python's global interpreter lock.
 """
@@ -18,7 +18,8 @@ Tool = TypeVar("Tool")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Default number of chunks per worker that may be running, or finished and not yet consumed; limits memory."""
+"""Default maximum number of chunks per worker that are queued, running, or finished and not yet consumed; limits
+memory use."""
 
 
 def cores() -> int:
@@ -36,17 +37,18 @@ def run_parallel(
     ahead: int = AHEAD,
     at_once: int = 1,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, work(item, tool)) in the order of `items`.
+    """Yield (item, work(item, tool)) in the order of `items`, computed on several threads.
 
     Args:
-        make_tool: creates an object for exclusive use by one worker, such as an interpreter.
+        make_tool: function that creates a tool: an object that one worker uses at a time, such as an interpreter.
         work: function of an item and a tool.
         workers: number of threads; by default one per core.
-        tools: tools from earlier calls, which are reused; new tools are appended.
-        ahead: chunks per worker that may be running, or finished and not yet consumed; fewer save memory.
-        at_once: items per chunk; more reduce the overhead if an item takes little time.
+        tools: tools from earlier calls, which are reused; new tools are appended to the list.
+        ahead: maximum number of chunks per worker that are queued, running, or finished and not yet consumed; a
+            smaller number saves memory.
+        at_once: number of items per chunk; a larger number reduces the overhead for items that take little time.
 
-    Exceptions of `make_tool` and `work` propagate after the running chunks have finished; other chunks are canceled.
+    Exceptions from `make_tool` and `work` propagate after the running chunks have finished; queued chunks are canceled.
     """
 
     def work_on(chunk: list[Item], tool: Tool) -> list[Result]:
@@ -65,10 +67,11 @@ def run_chunks(
     ahead: int = AHEAD,
     at_once: int,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, result) in the order of `items`, like `run_parallel`, for a function of a chunk of items.
+    """Yield (item, result) in the order of `items`, like `run_parallel`, with a function that processes whole chunks.
 
     Args:
-        work: function of a chunk of `at_once` items (fewer in the last chunk) that returns their results in order.
+        work: function of a chunk and a tool that returns the results for the items in order. A chunk has `at_once`
+            items; the last one may have fewer.
     """
     todo = list(items)
     if not todo:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 CACHE_VARIABLE = "POETS_EDGE_CACHE"
 WORK = Path("tf_files")
-"""Default folder of all outputs, as in the codelab."""
+"""Default folder for all outputs, as in the codelab."""
 
 GRAPH = WORK / "retrained_graph.pb"
 LABELS = WORK / "retrained_labels.txt"
@@ -19,10 +19,11 @@ RUNS = WORK / "runs"
 def cache_folder() -> Path:
     """Return the user's cache folder: $XDG_CACHE_HOME/poets_edge, by default ~/.cache/poets_edge.
 
-    $POETS_EDGE_CACHE names another folder, which `--on` and `deploy` use to keep a device's home folder clean.
+    If $POETS_EDGE_CACHE is set, it is returned instead; `--on` and `deploy` set it on a device, to keep the home folder
+    clean.
 
     Raises:
-        RuntimeError: the variables are not set and there is no home folder, as in some system services.
+        RuntimeError: neither variable is set and the user has no home folder, as in some system services.
     """
     if own := os.environ.get(CACHE_VARIABLE):
         return Path(own)

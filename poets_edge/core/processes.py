@@ -1,9 +1,9 @@
 """Helper processes, which run a function of this package in a separate Python process.
 
-A helper receives a function once, then any number of requests, and answers each with the result of the function.
-Requests and answers are frozen dataclasses, sent by pickle, because both processes run the same program as the same
-user. A crash of a helper is an error of one request and does not end the program; output that native code prints is
-kept apart from the answers.
+A helper receives a function once, then any number of requests, and answers each request with the result of the
+function. Requests and answers are frozen dataclasses, sent as pickles, which is safe because both processes run the
+same program as the same user. If a helper crashes, only its current request fails, and the program continues. Output
+that native code prints is kept separate from the answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 class HelperEndedError(ModelError):
-    """A helper process ended without an answer.
+    """A helper process ended without returning an answer.
 
     Attributes:
         status: exit status of the process; negative if it was killed by a signal.
@@ -46,23 +46,23 @@ class HelperEndedError(ModelError):
 
 @dataclass(frozen=True)
 class _Failure:
-    """Message for an exception of poets_edge, sent instead of an answer."""
+    """Message that a helper sends instead of an answer, with the exception that its function raised."""
 
     error: PoetsEdgeError
 
 
 class Helper(Generic[Request, Answer]):
-    """Process that answers requests, for use by one thread; it ends when its parent ends."""
+    """Helper process that answers requests from one thread; it ends when its parent ends."""
 
     def __init__(self, function: Callable[[Request], Answer], *, one_core: bool = False) -> None:
         """Start the process.
 
         Args:
-            function: maps a request to an answer; must be picklable. Its state between requests stays in the process.
-            one_core: limit linear algebra libraries to one thread, for several concurrent helpers.
+            function: picklable function that maps a request to an answer. It may keep state between requests.
+            one_core: whether to limit linear algebra libraries to one thread, for several concurrent helpers.
 
         Raises:
-            OSError: no process can be started.
+            OSError: the process cannot be started.
         """
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         # The last argument is not read; it identifies the process in a list of processes.
@@ -95,8 +95,8 @@ class Helper(Generic[Request, Answer]):
         """Send a request and return the answer.
 
         Args:
-            subject: subject of the request in error messages, such as a path.
-            seconds: time limit, after which the process is killed.
+            subject: what the request is about, such as a path; the beginning of error messages.
+            seconds: time limit in seconds, after which the process is killed; by default there is none.
 
         Raises:
             HelperEndedError: the process ended or exceeded the time limit.
@@ -152,7 +152,7 @@ class Helper(Generic[Request, Answer]):
 
 
 def serve() -> None:
-    """Answer the requests on standard input until its end.
+    """Read requests from standard input and answer them on standard output, until the end of the input.
 
     Standard output is first redirected to standard error, because native libraries print to it.
     """
@@ -187,7 +187,7 @@ def _module_name(function: Callable[..., Any]) -> str:
 
 
 def _environment(one_core: bool) -> dict[str, str]:
-    """Return the environment of a helper, with this package on PYTHONPATH in case it is not installed."""
+    """Return the environment for a helper, with this package on PYTHONPATH in case it is not installed."""
     root = str(Path(poets_edge.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     # With several helpers, linear algebra on all cores in each of them is three times slower, because threads wait.

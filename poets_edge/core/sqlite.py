@@ -1,8 +1,8 @@
-"""SQLite files of caches, and their replacement if damaged.
+"""Caches in SQLite files, which are replaced if they are damaged.
 
-The contents of a cache can be computed again, so a damaged file never ends a run: it is renamed, replaced by an empty
-file, and listed in `Database.set_aside` for a warning. A file that is locked or cannot be written is not damaged, and
-is not replaced.
+The contents of a cache can be computed again, so a damaged file never ends a run: it is renamed, replaced with an empty
+file, and listed in `Database.set_aside` so that the caller can warn. A file that is locked or cannot be written is not
+damaged, and is not replaced.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ VALUES_PER_QUERY = 500
 
 LOG_BYTES = 16 << 20
 """Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive rows change pages at random
-positions of a large file; in a long log, several changes of a page are written back together."""
+positions in a large file; with a long log, several changes to a page are written back together."""
 _PAGE_BYTES = 4096
 
 Row = tuple[Any, ...]
 
 
 class Database:
-    """Connection to a file with one table. Several threads may use it, but not concurrently.
+    """Connection to an SQLite file with one table. Several threads may use it, but not concurrently.
 
     Attributes:
         path: path of the file.
@@ -38,11 +38,11 @@ class Database:
         Args:
             table: name of the table.
             columns: columns and options of the table, as in CREATE TABLE.
-            timeout: seconds to wait for the locks of other programs.
+            timeout: maximum time to wait for locks that other programs hold, in seconds.
 
         Raises:
-            OSError, sqlite3.Error: the file cannot be opened or created, or is a database of another program, which
-                stays unchanged.
+            OSError, sqlite3.Error: the file cannot be opened or created, or is another program's database, which is
+                left unchanged.
         """
         self.path, self._table, self._columns, self._timeout = path, table, columns, timeout
         self.set_aside: list[Path] = []
@@ -55,21 +55,21 @@ class Database:
             self._replace()
 
     def select(self, query: str, values: Sequence[object] = ()) -> list[Row]:
-        """Return the rows that a query selects. Raises sqlite3.Error."""
+        """Return the rows that a query selects. Raises sqlite3.Error if the query fails."""
         return self._connection.execute(query, values).fetchall()
 
     def change(self, statement: str, values: Sequence[object]) -> None:
-        """Execute a statement that changes rows; it takes effect with `commit`. Raises sqlite3.Error."""
+        """Execute a statement that changes rows; the change is saved by `commit`. Raises sqlite3.Error if it fails."""
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(statement, values)
 
     def commit(self) -> None:
-        """Write changes to the disk. Raises sqlite3.Error."""
+        """Write the changes to the disk. Raises sqlite3.Error if this fails."""
         self._connection.commit()
 
     def start_again(self) -> None:
-        """Rename the damaged file and continue with an empty one. Raises OSError, sqlite3.Error."""
+        """Rename the damaged file and continue with an empty one. Raises OSError or sqlite3.Error if this fails."""
         self._connection.close()
         self._replace()
 
@@ -100,18 +100,18 @@ class Database:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Return whether an error of SQLite means a damaged file, and not a locked or read-only file or a full disk."""
+    """Return whether an SQLite error means a damaged file, rather than a locked or read-only file or a full disk."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
 def has_other_tables(connection: sqlite3.Connection, table: str) -> bool:
-    """Return whether a database has tables other than `table`. Raises sqlite3.Error: it cannot be read."""
+    """Return whether a database has tables other than `table`. Raises sqlite3.Error if it cannot be read."""
     query = "SELECT count(*) FROM sqlite_master WHERE tbl_name != ? AND tbl_name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     return bool(connection.execute(query, (table,)).fetchone()[0])
 
 
 def is_foreign(path: Path, table: str) -> bool:
-    """Return whether a file is a database of another program; a file that cannot be read is not."""
+    """Return whether a file is another program's database (has other tables); False if it cannot be read."""
     try:
         with _reading(path) as connection:
             return has_other_tables(connection, table)
@@ -120,12 +120,12 @@ def is_foreign(path: Path, table: str) -> bool:
 
 
 def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    """Open a database without changing it."""
+    """Return a context manager that opens a database read-only and closes it afterwards."""
     return contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
 
 
 def count_rows(path: Path, table: str) -> int | None:
-    """Return the number of rows of a table without changing the file; None if the file cannot be read."""
+    """Return the number of rows in a table, without changing the file; None if the file cannot be read."""
     try:
         with _reading(path) as connection:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
@@ -134,7 +134,7 @@ def count_rows(path: Path, table: str) -> int | None:
 
 
 def in_queries(values: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """Yield chunks of at most VALUES_PER_QUERY values, each with its placeholders for a query: ("?,?,?", values)."""
+    """Yield (placeholders, chunk), such as ("?,?,?", values), for chunks of at most VALUES_PER_QUERY values."""
     for start in range(0, len(values), VALUES_PER_QUERY):
         some = values[start : start + VALUES_PER_QUERY]
         yield ",".join("?" * len(some)), some

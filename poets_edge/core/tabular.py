@@ -1,4 +1,4 @@
-"""Representation of results as tables: rows for pandas, HTML for notebooks."""
+"""Representation of results as tables: rows for pandas, and HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 class Tabular:
-    """Mixin class of results with rows."""
+    """Mixin class for results that consist of rows."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one flat dictionary per row, all with equal keys, for `pandas.DataFrame(result.rows())`."""
+        """Return one flat dictionary per row, all with the same keys, for `pandas.DataFrame(result.rows())`."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
-        """Return the HTML representation for notebooks: `repr(self)`, and the rows as a table."""
+        """Return the HTML representation for notebooks: `repr(self)` followed by the rows as a table."""
         rows = self.rows()
         heading = f"<p>{html.escape(repr(self))}</p>"
         if not rows:

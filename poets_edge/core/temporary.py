@@ -1,4 +1,4 @@
-"""Temporary files and folders, and locks of folders.
+"""Temporary files and folders, and locks on folders.
 
 The owner of a temporary file holds a lock on it, and the system releases the lock when the owner ends, even if it is
 killed. An unlocked temporary file is therefore a leftover of a killed program, and the next program removes it.
@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 60.0
 
 @contextlib.contextmanager
 def held(make: Callable[[], Path]) -> Iterator[Path]:
-    """Context manager that creates a temporary file or folder with `make`, locks it, and removes it afterwards."""
+    """Context manager that calls `make` to create a temporary file or folder, locks it, and removes it afterwards."""
     if fcntl is None:  # Windows cannot rename open files
         temporary = make()
         with contextlib.ExitStack() as stack:
@@ -58,7 +58,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folders: Collection[Path]) -> Iterator[None]:
-    """Context manager that holds the locks of folders, which exclude other writers. Raises OSError."""
+    """Context manager that locks folders against other writers. Raises OSError if a lock cannot be acquired."""
     with contextlib.ExitStack() as stack:
         for folder in sorted({folder.resolve() for folder in folders}):
             stack.enter_context(_lock(folder / LOCK))
@@ -67,14 +67,14 @@ def locked(folders: Collection[Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def owned(path: Path, patience: float) -> Iterator[None]:
-    """Context manager that holds an exclusive lock of a file, which is created if missing.
+    """Context manager that holds an exclusive lock on a file, which is created if missing.
 
     Args:
-        path: the file, which may be renamed inside the context.
+        path: path of the file, which may be renamed inside the context.
         patience: maximum time to wait for the lock, in seconds.
 
     Raises:
-        OSError: another program holds the lock longer, or the file is not writable.
+        OSError: another program holds the lock for longer than `patience`, or the file is not writable.
     """
     if fcntl is None:
         path.touch()
@@ -103,14 +103,20 @@ def remove_dead(folder: Path, prefix: str, suffix: str, before: Callable[[], Non
 
     Args:
         folder: folder that contains the files.
-        prefix, suffix: parts of the names before and after the eight random characters of `tempfile`.
-        before: function that is called first, under the lock of the folder, if there are matching names.
+        prefix, suffix: parts of the names before and after the eight random characters that `tempfile` adds.
+        before: function to call before the removal, while the folder is locked, if any name matches.
     """
     remove_dead_matching(folder, _made_with(re.escape(prefix), suffix), before)
 
 
 def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] | None = None) -> None:
-    """Remove files like `remove_dead`, selected by a regular expression for the complete name."""
+    """Remove the temporary files of killed programs, as `remove_dead` does, if their names match a regular expression.
+
+    Args:
+        folder: folder that contains the files.
+        pattern: regular expression for the complete file name.
+        before: function to call before the removal, while the folder is locked, if any name matches.
+    """
     if fcntl is None:
         return
     with contextlib.suppress(OSError):
@@ -127,12 +133,12 @@ def remove_dead_matching(folder: Path, pattern: str, before: Callable[[], None] 
 
 
 def is_temporary(name: str, prefix: str, suffix: str) -> bool:
-    """Return whether a name consists of `prefix`, the eight random characters of `tempfile`, and `suffix`."""
+    """Return whether a name consists of `prefix`, eight random characters as added by `tempfile`, and `suffix`."""
     return re.fullmatch(_made_with(re.escape(prefix), suffix), name) is not None
 
 
 def temporary_pattern(name: str) -> str:
-    """Return a regular expression for the temporary names of files whose names match the expression `name`."""
+    """Return a regular expression that matches temporary names of files whose names match the expression `name`."""
     return _made_with(rf"\.{name}\.", ".tmp")
 
 
@@ -168,7 +174,11 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _acquire(path: Path, patience: float) -> int:
-    """Open and lock a file, created if missing. Raises TimeoutError after `patience` seconds."""
+    """Open and lock a file, which is created if missing, and return its descriptor.
+
+    Raises:
+        TimeoutError: another program holds the lock for longer than `patience` seconds.
+    """
     end = time.monotonic() + patience
     while True:
         # Neither a link is followed, nor a pipe waited for.

@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Format a fraction as a percentage: `87.5 %` for 0.875, `-` for None or NaN."""
+    """Format a fraction as a percentage: "87.5 %" for 0.875, "-" for None or NaN."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def interval_text(interval: Sequence[float], digits: int = 1) -> str:
-    """Format an interval of fractions as percentages: `79.8 to 92.5` for (0.798, 0.925)."""
+    """Format an interval of fractions as percentages: "79.8 to 92.5" for (0.798, 0.925)."""
     low, high = interval
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
 
 
 def accuracy_text(accuracy: float | None, photos: int, interval: Sequence[float] | None) -> str:
-    """Format an accuracy with the number of photos and its interval: `87.5 % (N = 104, 95 % interval 79.8 to 92.5)`."""
+    """Format an accuracy with its number of photos and interval: "87.5 % (N = 104, 95 % interval 79.8 to 92.5)"."""
     if not photos or accuracy is None or interval is None:
         return "not known (no photos)"
     return f"{percent(accuracy)} (N = {photos}, 95 % interval {interval_text(interval)})"
 
 
 def counted(number: int, noun: str) -> str:
-    """Format a number with a noun that has a regular plural: `1 photo`, `2 photos`."""
+    """Format a number with a noun that has a regular plural: "1 photo", "2 photos"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
