@@ -1,1 +1,1 @@
-"""Export of frozen graphs as evaluated `.tflite` files, and of models as an Android app or a web page."""
+"""Export of frozen graphs to `.tflite` files that are evaluated, and of models to an Android app or a web page."""

@@ -1,8 +1,8 @@
 """Installation of a model in the Android app, and test vectors for the app.
 
 `install_model` checks that the app can run a `.tflite` file and copies it into the app's assets. `write_vectors` labels
-photos and writes every intermediate value: pixels, input tensor, output tensor, scores, ranking. The JVM tests of the
-app compare these values with the values that Java computes.
+photos and writes every intermediate value: pixels, input tensor, output tensor, scores and ranking. The JVM tests of
+the app compare these values with the values that the Java code computes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class InstalledModel:
     """Model in the assets of the Android app.
 
     Attributes:
-        path: path of the copy.
+        path: path of the model in the app's assets.
         size: file size in bytes.
         labels: class names, in the order of the outputs.
         input: description of the input tensor, of shape [1, height, width, 3].
@@ -57,7 +57,7 @@ def install_model(
     Args:
         app: folder of the app, `android_demo` in the sources of poets_edge.
         labels: labels file that replaces the labels of the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; for models that do not specify them.
 
     Raises:
         ModelError: the model is missing or damaged, its input is not one RGB image, its tensors are not float32, uint8

@@ -1,6 +1,6 @@
-"""Labels and normalization for a `.tflite` of another program, as standard metadata.
+"""Adding labels and normalization, as standard metadata, to a `.tflite` file that another program wrote.
 
-Afterwards MediaPipe, the web page, the Android app and every command here read the model without options.
+MediaPipe, the web page, the Android app and all commands of poets_edge can read the resulting model without options.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from poets_edge.tflite.score_ends import add_scores, use_uint8
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 
 _IMAGES = 4
-"""Number of random images on which the written model is compared with the original."""
+"""Number of random images on which the scores of the written model are compared with those of the original."""
 _TOLERANCE = 0.02
 
 
@@ -67,20 +67,21 @@ def annotate(
     input_range: str | None = None,
     output: StrPath | None = None,
 ) -> AnnotatedModel:
-    """Write a copy of a `.tflite` with labels and normalization in standard metadata, which replace its own.
+    """Write a copy of a `.tflite` file with labels and normalization in standard metadata, replacing existing metadata.
 
-    Scores of models that end without a softmax are converted inside the copy, and int8 inputs and outputs to uint8, for
-    readers that lack either.
+    Because some readers support neither models without a softmax nor int8 inputs and outputs, the copy converts the
+    outputs to probabilities, and int8 inputs and outputs to uint8.
 
     Args:
         labels: text file with one label per line, or a sequence of labels; by default the labels in the model. For a
-            model that poets_edge wrote: translations, `old=new`.
-        input_range: input values of the pixels 0 and 255, such as "-1:1"; by default as the model tells.
+            model that poets_edge wrote, translations of its labels in the form `old=new`.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; by default as specified in the model.
         output: file to write; by default `x_annotated.tflite` for `x.tflite`.
 
     Raises:
-        ModelError: the model or its labels cannot be used, or nothing tells its input range.
-        UsageError: the input range contradicts the quantization of the input.
+        ModelError: the model or its labels cannot be used, or its input range is neither given nor found.
+        UsageError: the input range contradicts the quantization of the input, or is given for a model that poets_edge
+            wrote.
         OutputError: the file cannot be written.
     """
     path: Path = convert(model, Path, "model")
@@ -109,9 +110,9 @@ def annotate(
 
 
 def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
-    """Return a classifier's model with its labels and its normalization inside, and the operators that were added.
+    """Return a classifier's model with its labels and normalization embedded, and the operators that were added.
 
-    A model that poets_edge wrote is returned unchanged, unless the labels are others.
+    A model that poets_edge wrote is returned unchanged, unless the classifier has different labels.
     """
     file, metadata = classifier.file, classifier.metadata
     if metadata.facts and metadata.labels == classifier.labels:
@@ -135,7 +136,7 @@ def annotated(classifier: Classifier) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
-    """Add the operators that other readers need, and fix free batch dimensions to the 1 that is in the shape."""
+    """Add the operators that other readers require, fix the batch size to 1, and return descriptions of the changes."""
     output, graph = classifier.score_output, model.subgraphs[0]
     graph.inputs, graph.outputs, graph.operators = list(graph.inputs), list(graph.outputs), list(graph.operators)
     changes = [
@@ -163,7 +164,7 @@ def _without_metadata(file: ModelFile) -> ModelFile:
 
 
 def _check_scores(original: Classifier, content: bytes) -> None:
-    """Raise ModelError if a written model scores random images otherwise than the original."""
+    """Raise ModelError if the scores of a written model for random images differ from those of the original."""
     written = Classifier(ModelFile(Path(f"{original.path}, annotated"), content))
     rng = np.random.default_rng(0)
     for _ in range(_IMAGES):

@@ -1,6 +1,6 @@
-"""Self-signed certificates, for HTTPS to a phone on the local network.
+"""Self-signed certificates for HTTPS connections from a phone on the local network.
 
-Browsers warn about a new self-signed certificate, so it is stored and used again by later servers.
+Browsers warn about each new self-signed certificate, so certificates are stored and reused by later servers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _ENOUGH = datetime.timedelta(days=7)
 def certificate_for(host: str, folder: Path | None = None) -> Path:
     """Return the path of a PEM file with a private key and a certificate for a host.
 
-    A stored file is used if it is undamaged, valid for another week, and readable by the user only; otherwise it is
-    replaced by a new file.
+    A stored file is reused if it is undamaged, valid for at least another week, and readable by the user only;
+    otherwise it is replaced by a new file.
 
     Args:
         host: IP address or host name.
-        folder: folder of the stored certificates; by default the user's configuration folder.
+        folder: folder for storing certificates; by default poets_edge's folder in the user's configuration folder.
 
     Raises:
         RuntimeMissingError: cryptography is not installed.
@@ -93,7 +93,7 @@ def _make(host: str) -> bytes:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Write a file that only the user can read, and remove temporary files of killed programs."""
+    """Write a file that only the user can read, and remove temporary files that killed processes have left behind."""
     prefix = f".{path.name}."
 
     def make() -> Path:

@@ -1,7 +1,7 @@
-"""Significance test of the accuracy that a quantized file loses, on the photos that both files labelled.
+"""Significance test for the accuracy that a quantized file loses compared with the float32 file on the same photos.
 
-One test photo of 49 amounts to 2 percentage points, so a single photo could exceed a limit in points. A file therefore
-fails only if its loss exceeds the limit and the excess is statistically significant.
+With 49 test photos, each photo amounts to 2 percentage points, so that a single photo could exceed the limit. A file
+therefore fails only if its loss exceeds the limit and the excess is statistically significant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from poets_edge.device.paired import SIGNIFICANCE, Paired, mcnemar
 
 
 def drop_is_significant(paired: Paired, allowed: float) -> bool:
-    """Return whether the loss of accuracy exceeds the limit significantly (exact McNemar test).
+    """Return whether the loss of accuracy significantly exceeds the limit, by an exact McNemar test.
 
     The allowed number of photos is subtracted from the number of photos that only the float32 file labels correctly;
     the difference is tested against the number of photos that only the quantized file labels correctly.
@@ -38,7 +38,8 @@ def allowed_photos(paired: Paired, allowed: float) -> int:
 
 
 def verdict(losses: Mapping[Any, Paired], allowed: float) -> str:
-    """Return a sentence about the loss of each file: `int8 loses 6.1 points (14 photos worse and 8 better of ...)`."""
+    """Return a phrase that states the loss of each file and the limit, such as `int8 loses 6.1 points (...), more than
+    the 2 allowed`."""
     parts = [
         f"{quantization} loses {-paired.gain:.1f} points ({paired.worse} photos worse and {paired.better} better of"
         f" {paired.photos} test photos)"

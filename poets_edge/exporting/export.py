@@ -52,19 +52,19 @@ class ExportOptions:
     Attributes:
         graph: frozen graph, written by `train` or by the original codelab; or a Keras model or SavedModel, which
             TensorFlow converts.
-        labels: labels file, for a graph without labels, or translations of its labels, `old=new` in each line; by
-            default the labels in the graph, else the file next to it.
+        labels: labels file for a graph without labels, or file with translations of the labels in the graph, one
+            `old=new` per line; by default the labels in the graph, else the labels file next to it.
         output_dir: folder for the `.tflite` files; by default the folder of the graph.
-        quantizations: quantizations of the files; by default int8 for an architecture named `_quantized`, float32 for
-            others.
+        quantizations: quantizations of the files; by default int8 if the architecture's name ends in `_quantized`, else
+            float32.
         float_io: whether int8 files have float32 inputs and outputs.
-        input_range: values of the pixels 0 and 255 in a Keras model or SavedModel: "-1:1", "0:1" or "0:255"; by default
-            found in the model, or by the accuracy on the photos of `image_dir`.
+        input_range: input values of a Keras model or SavedModel for the pixel values 0 and 255: "-1:1", "0:1" or
+            "0:255"; by default derived from the model, or from the accuracy on the photos in `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
-        calibration_count: number of training photos for the calibration of the int8 ranges.
-        max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points. The
-            export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
+        calibration_count: number of training photos used to calibrate the int8 ranges.
+        max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
+            for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
     """
 
     graph: Path = GRAPH
@@ -91,7 +91,7 @@ class _Source:
     """Graph to export, with its labels, record and photos.
 
     Attributes:
-        network: the network of the graph; None if the graph requires TensorFlow's converter.
+        network: the network that the graph was converted to; None if the graph requires TensorFlow's converter.
         record: record of the training run; None if there is none.
         photos: calibration and test photos; None if they are unknown.
     """
@@ -106,11 +106,12 @@ class _Source:
 def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportResult:
     """Convert a graph, evaluate every file on the test photos, and write the files.
 
-    The files are written after all of them were converted and evaluated.
+    No file is written before all files have been converted and evaluated.
 
     Raises:
         ModelError: the graph, its labels or its record are damaged or inconsistent, or a file computes NaN.
-        AccuracyDropError: a file loses more than `options.max_accuracy_drop`; the exception contains the evaluations.
+        AccuracyDropError: a file loses significantly more accuracy than `options.max_accuracy_drop`; the exception
+            contains the evaluations.
         DatasetError: required photos are missing.
         RuntimeMissingError: the graph was not written by `train` and TensorFlow is not installed.
         OutputError: a file cannot be written.
@@ -121,13 +122,13 @@ def export(options: ExportOptions, reporter: Reporter | None = None) -> ExportRe
 def export_graph(
     options: ExportOptions, reporter: Reporter, *, photos: PhotoTable | None = None, images: ImageCache | None = None
 ) -> ExportResult:
-    """Export a graph like `export`, with photos that were already found or decoded.
+    """Export a graph as `export` does, reusing photos that were already found or decoded.
 
     Args:
-        photos: photos of the training run; by default the photos in the folder of the record.
-        images: cache of decoded photos, for exports of several graphs.
+        photos: photos of the training run; by default they are found in the folder that the training record names.
+        images: cache of decoded photos, shared by the exports of several graphs.
 
-    Exceptions are those of `export`.
+    Raises the exceptions of `export`.
     """
     source = _read_source(options, photos, reporter)
     wanted = options.quantizations or _default_quantizations(source.record)
@@ -219,7 +220,7 @@ def _card(source: _Source, quantization: Quantization) -> ModelInfo:
 def _rescore(
     models: dict[Quantization, bytes], source: _Source, images: ImageCache | None, reporter: Reporter
 ) -> dict[Quantization, Predictions]:
-    """Evaluate every file on the test photos; also a check that it can be loaded and gives finite scores."""
+    """Evaluate every file on the test photos. This also checks that each file can be loaded and has finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
         name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
@@ -233,7 +234,7 @@ def _rescore(
 def _evaluated(
     path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
 ) -> ExportedFile:
-    """Return the evaluation of a file on the test photos; the caller sets its size."""
+    """Return a file with its evaluation on the test photos and size 0; the caller sets the size."""
     file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
     if not scored:
         return file
@@ -266,7 +267,7 @@ def _facts(
     source: _Source,
     file: ExportedFile,
 ) -> dict[str, Any]:
-    """Return facts about the file and its training, which are stored in the file next to the labels."""
+    """Return facts about a file, its training and its evaluation, which are stored inside the file with the labels."""
     record = source.record or {}
     training: dict[str, Any] = {
         key: record[key]

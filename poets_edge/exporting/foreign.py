@@ -1,4 +1,4 @@
-"""Keras models and SavedModels as sources of an export: labels, range of the input, and evidence for both."""
+"""Conversion of Keras models and SavedModels for export, including the choice of their labels and input range."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from poets_edge.progress import Reporter
 from poets_edge.quantize.tensorflow_model import InputRange, TensorFlowModel, find_input_range, freeze, load_model
 
 LABELS_FILE = "labels.txt"
-"""Name of the labels file next to a model, as Teachable Machine writes it."""
+"""Name of the labels file next to a model, as written by Teachable Machine."""
 
 _SHOWN_PHOTOS = 200
-"""Number of photos by whose classes the range of the input is found."""
+"""Maximum number of photos for finding the input range by the accuracy on them."""
 
 
 def frozen_model(
     path: Path, labels: Path | None, photos: ExportPhotos | None, input_range: InputRange | None, reporter: Reporter
 ) -> FrozenGraph:
-    """Return a Keras model or SavedModel as a frozen graph with labels, which takes values from -1 to 1.
+    """Convert a Keras model or SavedModel to a frozen graph with labels, whose input values range from -1 to 1.
 
     Args:
-        labels: labels file; by default `labels.txt` next to the model, or the classes of the photos in alphabetical
-            order, which Keras assigns.
-        photos: photos of known class.
-        input_range: range of the model's input; by default found in the model, or by the accuracy on the photos.
+        labels: labels file; by default `labels.txt` next to the model, or if there is none, the classes of the photos
+            in alphabetical order, which is the order in Keras.
+        photos: photos with known classes.
+        input_range: range of the model's input values; by default derived from the model, or from the accuracy on the
+            photos.
 
     Raises:
-        ModelError: the model cannot be read, or nothing tells its labels or the range of its input.
+        ModelError: the model cannot be read, or its labels or input range cannot be determined.
         RuntimeMissingError: TensorFlow is not installed.
     """
     model = load_model(path)
@@ -68,7 +69,7 @@ def _labels(
 def _shown(
     model: TensorFlowModel, photos: Sequence[Photo], labels: tuple[str, ...]
 ) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
-    """Return up to 200 photos at the model's size, balanced among the classes, with the indices of their classes."""
+    """Return up to 200 photos resized to the model's input, balanced among the classes, and their class indices."""
     pixels, shown = [], []
     for photo in calibration_photos(photos, _SHOWN_PHOTOS):
         try:

@@ -1,4 +1,4 @@
-"""Selection of the photos for the calibration and the evaluation of an export."""
+"""Selection of the photos for calibrating and evaluating an export."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from poets_edge.photos.table import SPLIT_NAMES, PhotoTable
 
 @dataclass(frozen=True)
 class ExportPhotos:
-    """Training photos for the calibration and test photos for the evaluation.
+    """Training photos for calibrating an export, and test photos for evaluating it.
 
     Attributes:
-        missing: number of photos of the training run that no longer exist.
+        missing: number of photos from the training run that no longer exist.
     """
 
     training: Sequence[Photo]
@@ -33,7 +33,7 @@ class ExportPhotos:
     missing: int = 0
 
     def in_classes(self, names: Mapping[str, str]) -> ExportPhotos:
-        """Return the photos with their classes renamed as in `names`."""
+        """Return the photos with their classes renamed according to `names`, a mapping from old to new names."""
         if all(old == new for old, new in names.items()):
             return self
         training, test = (
@@ -44,23 +44,23 @@ class ExportPhotos:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    """Return whether a folder is on another machine: at an address, or shared by one in Windows' network."""
+    """Return whether a folder is on another machine, at a URL or in a Windows network share."""
     return is_address(folder) or folder.startswith(("\\\\", "//"))
 
 
 def photos_of_record(
     record: dict[str, Any], image_dir: Location | None, found: PhotoTable | None = None
 ) -> ExportPhotos:
-    """Return the photos of a training run.
+    """Return the training and test photos of a training run, as split by that run.
 
     Args:
         record: record of the training run.
         image_dir: current photo folder, if it differs from the folder in the record.
-        found: photos of the training run with their paths; by default they are read from the folder.
+        found: photos of the training run with their paths; by default they are searched for in the folder.
 
     Raises:
-        DatasetError: none of the photos exists, or the photos are at an address. An address is used only if it is
-            given as `image_dir`, because the record may come from an untrusted source.
+        DatasetError: none of the training photos exists, or the record names a folder on another machine. Such a folder
+            is used only if it is given as `image_dir`, because the record may come from an untrusted source.
     """
     if image_dir is None and found is None and _is_elsewhere(record["image_dir"]):
         raise DatasetError(
@@ -92,7 +92,7 @@ def photos_of_record(
 
 
 def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that returns the photo of a name in the record, or None if the file does not exist."""
+    """Return a function that finds the photo for a name in the record, or returns None if the file does not exist."""
     depth = 1 if record.get("set_folders") else 0  # train/daisy/1.jpg or daisy/1.jpg
     other_class = Exclusions.from_json(record.get("exclude") or {}).belongs_to
     labels = {composed(label): label for label in record["labels"]}
@@ -112,7 +112,7 @@ def _finder_in_folder(record: dict[str, Any], folder: Location) -> Callable[[str
 
 
 def _finder_in_source(record: dict[str, Any], folder: Location) -> Callable[[str], Photo | None]:
-    """Return a function that returns the photo of a name in an archive or at an address, or None if it is missing."""
+    """Return a function that finds a photo by name in an archive or at a URL, or returns None if it is missing."""
     return _by_name(record, folder).get
 
 
@@ -121,20 +121,20 @@ def _by_name(record: dict[str, Any], folder: Location) -> dict[str, Photo]:
 
 
 def _scanned(record: dict[str, Any], folder: Location) -> PhotoTable:
-    """Scan the folder again and apply the exclusions of the record."""
+    """Scan the folder again and apply the exclusions that are listed in the record."""
     exclusions = Exclusions.from_json(record.get("exclude") or {})
     return exclusions.apply(scan(folder, recursive=record.get("recursive", False))).photos
 
 
 def _split_again(record: dict[str, Any], folder: Location) -> ExportPhotos:
-    """Split the photos that are in the folder now; for records of large data sets, which do not list the photos."""
+    """Split the current photos in the folder, for records of large data sets, which do not list the photos."""
     found = _scanned(record, folder)
     known = sum(sum(sets.values()) for sets in record["classes"].values())
     return replace(_split(found, SplitConfig(**record["percentages"])), missing=max(0, known - len(found)))
 
 
 def photos_of_folder(folder: Location, percentages: SplitConfig) -> ExportPhotos:
-    """Return the photos of a folder, split like the photos of `train`. Raises DatasetError."""
+    """Return the photos in a folder, split as by `train`. Raises DatasetError if the folder cannot be used."""
     return _split(scan(folder).photos, percentages)
 
 
@@ -145,7 +145,7 @@ def _split(photos: PhotoTable, percentages: SplitConfig) -> ExportPhotos:
 
 
 def calibration_photos(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Return `count` photos, balanced among the classes; the random choice depends only on the list of photos."""
+    """Return up to `count` photos, balanced among the classes; the random choice depends only on the list of photos."""
     by_class: dict[str, list[Photo]] = defaultdict(list)
     rng = np.random.default_rng(0)
     for index in rng.permutation(len(photos)):

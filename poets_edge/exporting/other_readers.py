@@ -1,4 +1,4 @@
-"""Models for the Android app and the web page, which support fewer kinds of models than Python."""
+"""Models for the Android app and the web page, which support fewer kinds of models than the Python package."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _TYPES = ("float32", "uint8", "int8")
 def open_for_other_readers(
     model: Path, reader: str, *, labels: Path | None = None, input_range: str | None = None
 ) -> Classifier:
-    """Open a model whose input is one RGB image of fixed size and whose types the app and the web page support.
+    """Open a model after checking that its input is one RGB image of fixed size, and that its types are supported.
 
-    App and page read labels and normalization from the model, so both are stored in the returned classifier's file.
+    The app and the page read labels and normalization from the model, so both are stored in the returned classifier's
+    file.
 
     Args:
         reader: name of the reader in error messages, for example "the app".
         labels: labels file that replaces the labels of the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; for models that do not specify them.
 
     Raises:
         ModelError: the model is missing, damaged or not supported by the reader.

@@ -18,13 +18,13 @@ from poets_edge.quantize.convert import Quantization
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ExportedFile:
-    """Exported `.tflite` file with its evaluation; a path-like object.
+    """Path-like object for an exported `.tflite` file, with the file's evaluation.
 
     Attributes:
         size: file size in bytes.
         evaluation: evaluation on the test photos; None if there are none.
-        agreement: fraction of the test photos, 0 to 1, to which the float32 file assigns the same label; None if there
-            are no test photos.
+        agreement: fraction of the test photos, 0 to 1, to which this file and the float32 file assign equal labels;
+            None if there are no test photos.
         beside_float: paired comparison with the float32 file; None for the float32 file, or if there are no test
             photos.
         scored: predictions for the test photos; None if there are none.

@@ -1,7 +1,7 @@
-"""Read-only server of the static files of a web page, with the headers that threads and the camera require.
+"""Read-only server for the static files of a web page, with the HTTP headers that threads in the browser require.
 
-It is intended for tests of a page on this computer or on a phone in the local network; a permanent page requires a
-regular web server.
+The server is intended for testing a page on this computer or on a phone in the local network; a permanent page requires
+a regular web server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from poets_edge.errors import UsageError
 LOOPBACK = "127.0.0.1"
 _BLOCK = 1 << 16
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})|[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z]{1,15})?", re.ASCII)
-"""IP address of version 4 or 6, or host name."""
+"""Pattern that matches an IPv4 address, an IPv6 address or a host name."""
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -52,14 +52,14 @@ _HEADERS = {
 
 
 def check_host(host: str) -> str:
-    """Return the host. Raises UsageError: it is neither an IP address nor an ASCII host name."""
+    """Return the host unchanged. Raises UsageError if it is neither an IP address nor an ASCII host name."""
     if not _HOST.fullmatch(host):
         raise UsageError(f"`host` {host!r}: wanted an address or name of this machine, such as {LOOPBACK}.")
     return host
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """HTTP server of the files of a page, for use in a `with` block; `serve_forever` runs until `shutdown`."""
+    """HTTP server for the files of a page, for use in a `with` block. `serve_forever` runs until `shutdown`."""
 
     daemon_threads = True
     request_queue_size = 1024  # maximum number of pending connections; the default of 5 is too small for a school class
@@ -100,7 +100,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.server_port}/"
 
     def etag(self, file: BinaryIO) -> str:
-        """Return the entity tag of an open file, a digest of its content; it is cached per version of the file."""
+        """Return the entity tag of an open file, which is a digest of its content, cached until the file changes."""
         status = os.fstat(file.fileno())
         version = (status.st_ino, status.st_size, status.st_mtime_ns)
         if version not in self._etags:
@@ -112,7 +112,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         return self._etags[version]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore errors of connections that a browser has closed, also because it refused the certificate."""
+        """Ignore errors in connections that a browser has closed, for example because it rejected the certificate."""
 
     def server_bind(self) -> None:
         """Bind without a reverse DNS lookup, which can take seconds."""
@@ -195,7 +195,7 @@ def _tls_context(certificate: Path) -> ssl.SSLContext:
 
 
 def network_address() -> str:
-    """Return the IP address of this machine on the network. Raises UsageError if it is not on a network."""
+    """Return the IPv4 address of this machine on the network. Raises UsageError if it is not on a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # A reserved address (RFC 5737); connecting a datagram socket sends nothing, it only selects the route.

@@ -27,13 +27,14 @@ MODEL_NAME = "model.tflite"
 _WORKER = "service-worker.js"
 _RUNTIME = "runtime"
 _SITE = b"const SITE="
-"""Start of the service worker's first line, which lists the files of the page; identifies folders of this module."""
+"""Start of the service worker's first line, which lists the files of the page. It identifies folders that `write_page`
+has written."""
 
 _PLAIN = {".png"}
 """Suffixes of files that are already compressed."""
 
 _FIRST_VISIT_LEAVES = ("compat", "threaded", "icon-", "LICENSES")
-"""Substrings of the names of files that a first visit does not download."""
+"""Substrings in the names of files that a browser does not download on the first visit."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class WrittenPage:
     Attributes:
         files: paths inside the folder, with `/`.
         size: total size of the files in bytes.
-        page_transfer, model_transfer: compressed bytes of the page and of the model that a first visit downloads.
+        page_transfer, model_transfer: compressed size in bytes of the page and of the model, as downloaded on the first
+            visit.
         labels: class names, in the order of the outputs.
         input: description of the input tensor, of shape [1, height, width, 3].
     """
@@ -65,7 +67,7 @@ def write_page(model: Path, folder: Path, *, labels: Path | None = None, input_r
 
     Args:
         labels: labels file that replaces the labels of the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values for the pixel values 0 and 255, such as "-1:1"; for models that do not specify them.
 
     Raises:
         ModelError: the model is missing or damaged, has no labels, or is not supported by the page.
@@ -92,7 +94,7 @@ def write_page(model: Path, folder: Path, *, labels: Path | None = None, input_r
 
 
 def _contents(model: bytes) -> dict[str, bytes]:
-    """Return the content of each file of the page, by its path in the folder."""
+    """Return the contents of all files of the page, by their paths in the folder."""
     contents = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         for entry in archive:
@@ -124,7 +126,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _is_begun(path: Path) -> bool:
-    """Return whether a path contains only leftovers of a run that was killed before it had written its page."""
+    """Return whether a path contains only leftovers from a run that was killed before it had written its page."""
     if path.is_dir():
         return path.name == _RUNTIME and all(map(_is_begun, path.iterdir()))
     return is_begun(path)
