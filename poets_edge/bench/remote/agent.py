@@ -1,11 +1,12 @@
-"""Agent on the device: a program that is sent over the connection and needs only Python there.
+"""Agent on the device: a program that is sent over the ssh connection and needs only Python on the device.
 
-Standard input: requests, each a line of JSON, some followed by chunks of bytes. Standard output: a line with MARKER,
-then answers, each a line of JSON with the number of the request. Requests do not pass through the login shell of the
-device, since shells differ in quoting (fish and sh, for example); output of the shell before the marker is ignored.
+The agent reads requests from standard input: each is a line of JSON, and some are followed by chunks of bytes. It
+writes a line with MARKER to standard output, and then answers: each is a line of JSON with the number of its request.
+Requests do not pass through the login shell of the device, since shells differ in quoting (fish and sh, for example).
+Output of the shell before the marker is ignored.
 
 The agent writes to the program's folder only (`own_folder.py`). When standard input ends, or after SILENCE seconds
-without a message, it kills its child processes, removes partially received items and ends, so that no process keeps
+without a message, it kills its child processes, removes partially received items and exits, so that no process keeps
 running on a device after a lost connection.
 """
 
@@ -35,7 +36,7 @@ SILENCE = 60.0
 """Seconds without a message after which the connection counts as lost."""
 
 BEAT = b'{"beat": true}\n'
-"""Heartbeat between answers."""
+"""Heartbeat message, which the agent sends every 3 s, also between answers."""
 _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000
@@ -46,7 +47,7 @@ Message = dict[str, Any]
 
 
 class Payload:
-    """Stream of the bytes that follow a request: chunks, each after a line with its size, up to a size of 0."""
+    """Stream of the bytes that follow a request: chunks, each preceded by a line with its size; a size of 0 ends it."""
 
     def __init__(self, source: IO[bytes], heard: Callable[[], None]) -> None:
         self._source = source
@@ -55,7 +56,7 @@ class Payload:
         self._ended = False
 
     def read(self, size: int = _CHUNK) -> bytes:
-        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection breaks before the end."""
+        """Return up to `size` bytes; b"" at the end. Raises EOFError if the connection is lost before the end."""
         if not self._left and not self._ended:
             line = self._source.readline()
             if not line:
@@ -78,7 +79,7 @@ class Payload:
 
 
 class Agent:
-    """Server of requests, until standard input ends."""
+    """Server that answers requests until standard input ends."""
 
     def __init__(self, requests: IO[bytes], answers: IO[str]) -> None:
         self._requests = requests
@@ -91,7 +92,7 @@ class Agent:
         self._silence = SILENCE
 
     def serve(self) -> None:
-        """Answer requests; never return."""
+        """Answer requests until standard input ends, then exit the process. This method never returns."""
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.end())
         for work in (self._watch, self._beat):
@@ -157,11 +158,11 @@ class Agent:
             self.end()
 
     def do_ping(self, request: Message) -> None:
-        """Answer a heartbeat; `silence` sets the maximum time between two of them, in seconds."""
+        """Accept a heartbeat; `silence` sets after how many seconds without a message the agent exits."""
         self._silence = request.get("silence", self._silence)
 
     def do_facts(self, request: Message) -> Message:
-        """Return the facts about the device on which the installation depends."""
+        """Return facts about the device, such as its system, Python and free disk space, as a JSON form of `Facts`."""
         usual = _usual_folder(request["kind"])
         parent = _in_home(request["folder"]) if request["folder"] else os.path.dirname(usual)
         folder = os.path.join(os.path.realpath(parent), NAME)
@@ -196,11 +197,11 @@ class Agent:
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Return the complete items among the given ones, and count them as used in this session."""
+        """Return which of the given items are complete, and record that this session has used them."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
-        """Create an item atomically from the tar archive that follows, unpacking wheels."""
+        """Create an item atomically from the tar archive that follows the request, and unpack wheels if requested."""
         payload = Payload(self._requests, self._heard)
         try:
             with (
@@ -229,7 +230,7 @@ class Agent:
             staging.drop("wheels")
 
     def do_service(self, request: Message) -> Message:
-        """Return the record of the deployment in the folder."""
+        """Return the record of the deployment in the program's folder; None if there is no deployment."""
         return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
@@ -238,7 +239,7 @@ class Agent:
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return whether a unit's name is taken in systemd's folder, and the folders of the program's other units."""
+        """Return the path of a unit in systemd's folder, whether it is foreign, and folders of other deployments."""
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
         for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():
@@ -258,18 +259,18 @@ class Agent:
                 os.unlink(path)
 
     def do_give_linger(self, request: Message) -> None:
-        """Record in another service that its removal must disable lingering for the user."""
+        """Record in another deployment of the user that its removal must disable lingering."""
         other = OwnFolder(request["folder"])
         note = other.service()
         if note:
             other.set_service({**note, "lingered": True})
 
     def do_remove(self, request: Message) -> Message:
-        """Remove the program's folder, except for files of other programs."""
+        """Remove the program's folder; return the paths of files that stay, because the program did not create them."""
         return {"left": _few(self._own.remove())}
 
     def do_run(self, request: Message) -> Message:
-        """Run a program, and send each line of its standard output immediately."""
+        """Run a program and send each line of its output immediately; return its status and last error lines."""
         child = subprocess.Popen(
             request["command"],
             stdin=subprocess.PIPE,
@@ -294,7 +295,7 @@ class Agent:
         return {"status": status, "stderr": _few(said)}
 
     def do_stop(self, request: Message) -> None:
-        """Kill the running program."""
+        """Kill the programs that this agent is running."""
         for child in list(self._children):
             _kill(child)
 
@@ -319,7 +320,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return the texts, limited in number and length to the size of a message."""
+    """Return at most _MOST_TEXTS of the texts, each truncated to _LONGEST_TEXT characters, for a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 
@@ -334,7 +335,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _unpack_wheel(wheel: str, staging: Staging) -> None:
-    """Unpack a wheel as `pip install --target` does, and remove it (PyPA, "Binary distribution format")."""
+    """Unpack a wheel as `pip install --target` does, and remove the wheel (PyPA, "Binary distribution format")."""
     with zipfile.ZipFile(os.path.join(staging.path, wheel)) as archive:
         for member in archive.infolist():
             first, _, rest = member.filename.partition("/")
@@ -351,7 +352,7 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
 
 
 def _in_home(folder: str) -> str:
-    """Return an absolute path; a relative one starts in the home folder, as it does for scp."""
+    """Return an absolute path. A relative path is resolved against the home folder, as by scp."""
     return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
 
 
@@ -400,7 +401,7 @@ def _text(path: str) -> str:
 
 
 def main() -> None:
-    """Serve on standard input and output; other output is redirected to standard error."""
+    """Serve requests on standard input and output; any other output is redirected to standard error."""
     if not os.path.isdir(os.environ.get("HOME", "")):
         # fish garbles umlauts in it where no UTF-8 locale is set; sshd starts a shell in the home folder.
         os.environ["HOME"] = os.getcwd()

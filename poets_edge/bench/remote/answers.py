@@ -1,7 +1,7 @@
 """Answers of the agent on a device, as frozen dataclasses with limits on every value.
 
-A device is not trusted: any other answer ends the connection with an error of one line. The agent (`agent.py`) runs
-without this package, and writes plain JSON.
+A device is not trusted: an answer that does not match these classes ends the connection with a one-line error. The
+agent (`agent.py`) runs without this package, so it writes plain JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poets_edge.core.json_checks import Check, parse_json
 from poets_edge.errors import RecordError
 
 LONGEST_LINE = 16 << 20
-"""Maximum bytes of a message. The largest messages hold the times of a round, up to 1.5 million."""
+"""Maximum size of a message in bytes. The largest messages hold the inference times of a round, up to 1.5 million."""
 _MOST_CONTAINERS = 100_000
 _MOST_VALUES = 1_600_000
 _LONGEST_TEXT = 4096
@@ -21,12 +21,12 @@ _LONGEST_LIST = 10_000
 
 
 def Number(low: float, high: float) -> Check:  # noqa: N802 - stands in annotations
-    """Limits of a number."""
+    """Return a check for a number from `low` to `high`, for use in annotations."""
     return Check(float, f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)
 
 
 def Integer(low: int, high: int) -> Check:  # noqa: N802
-    """Limits of a whole number."""
+    """Return a check for an integer from `low` to `high`, for use in annotations."""
     return Check(int, f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 
@@ -55,18 +55,18 @@ class Facts:
 
     Attributes:
         python: version of the Python that runs the agent.
-        executable: path of that Python.
-        bits: size of a pointer.
-        machine, system, libc, host: results of `platform` and `confstr`.
-        config, runtime: $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR.
-        boot: identifier of the machine and its last start; "" if unknown.
-        time: clock of the device, in seconds since 1970.
-        folder: the program's folder.
-        usual: whether the folder is the default one of `deploy`.
-        state: `OwnFolder.state` of the folder.
-        older: paths of files of versions that had no folder of their own.
-        free: free bytes on the disk of the folder.
-        versions: versions of the requested packages; None for missing packages.
+        executable: path of the Python interpreter that runs the agent.
+        bits: size of a pointer in bits.
+        machine, system, libc, host: results of the functions in `platform`, and of `os.confstr` for the C library.
+        config, runtime: values of $XDG_CONFIG_HOME and $XDG_RUNTIME_DIR; None if the variable is not set.
+        boot: random identifier of the last boot, which differs between machines; "" if unknown.
+        time: time on the device's clock, in seconds since 1970.
+        folder: path of the program's folder.
+        usual: whether `folder` is the default folder of `deploy`.
+        state: `OwnFolder.state` of `folder`.
+        older: paths of files from older versions of the program, which did not use a folder of their own.
+        free: free space on the disk that holds `folder`, in bytes.
+        versions: versions of the requested packages; None for packages that are not installed.
     """
 
     python: tuple[Index, Index, Index]
@@ -94,19 +94,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Done:
-    """Answer without values."""
+    """Answer to a request that returns no values."""
 
 
 @dataclass(frozen=True)
 class Items:
-    """Complete items among the requested ones."""
+    """Those of the requested items of the program's folder that are complete on the device."""
 
     items: Texts
 
 
 @dataclass(frozen=True)
 class Left:
-    """Paths that were not removed, because the program did not create them."""
+    """Paths on the device that were not removed, because the program did not create them."""
 
     left: Texts
 
@@ -120,26 +120,26 @@ class ServiceNote:
 
 @dataclass(frozen=True)
 class Service:
-    """Record of the deployment; None without one."""
+    """Answer with the record of the deployment on the device; `note` is None if there is no deployment."""
 
     note: ServiceNote | None
 
 
 @dataclass(frozen=True)
 class UnitPath:
-    """Path of a service's unit file."""
+    """Answer with the path of a service's unit file on the device."""
 
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Units of the program in systemd's folder.
+    """Links to units of the program in systemd's folder for user units.
 
     Attributes:
-        path: path of the link to this unit.
-        foreign: whether the path of the link belongs to something else.
-        others: folders of the program that other units use.
+        path: path of the link to the requested unit.
+        foreign: whether `path` exists but is not a link to the program's unit.
+        others: folders of other deployments of the program, whose units are linked.
     """
 
     path: Path
@@ -161,14 +161,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Failure of a request: the reason, and the file concerned."""
+    """Failure of a request: the reason, and the path of the file that caused it, if any."""
 
     error: str
     path: str | None
 
 
 def parse_line(line: str | bytes) -> Any:
-    """Parse a line of JSON. Raises RecordError: it is invalid, or would take too much memory."""
+    """Parse a line of JSON. Raises RecordError if the line is invalid or would require too much memory."""
     brackets, comma = ("[{", ",") if isinstance(line, str) else (b"[{", b",")
     containers = line.count(brackets[:1]) + line.count(brackets[1:])  # type: ignore[arg-type]
     if not line.isascii() or containers > _MOST_CONTAINERS or line.count(comma) > _MOST_VALUES:  # type: ignore[arg-type]
@@ -177,5 +177,5 @@ def parse_line(line: str | bytes) -> Any:
 
 
 def shortened(text: str) -> str:
-    """Return a text, truncated to the maximum length in a message."""
+    """Return a text, truncated to the maximum length of a text in a message."""
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"

@@ -1,6 +1,6 @@
-"""`benchmark --on HOST`: models of this machine, measured on other devices.
+"""`benchmark --on HOST`: measurement of local models on other devices.
 
-With photos, the scores of the device are compared with the scores of this machine, since processors may differ.
+If photos are given, the scores from the device are compared with scores from this machine, since processors may differ.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Maximum difference of float scores between processors, which sum in different orders (measured: 1e-5)."""
+"""Maximum difference of float scores between processors that sum in different orders; 1e-5 was measured."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Maximum age of rounds of an interrupted run in seconds; the state of the device changes with time."""
+"""Maximum age, in seconds, at which rounds from an interrupted run are reused; devices change with time."""
 
 
 def benchmark_on(
@@ -49,17 +49,17 @@ def benchmark_on(
 ) -> tuple[list[BenchmarkResult], list[RemoteError]]:
     """Measure models on other devices, one device after the other.
 
-    All devices are connected and set up before the first one measures: passwords are asked for at the start.
+    All devices are connected and set up before the first one measures, so that ssh asks for all passwords at the start.
 
     Args:
-        hosts: host names for ssh.
-        folder: parent of the program's folder; by default the user's cache folder on the device.
+        hosts: SSH destinations of the devices.
+        folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Returns:
         Results of the devices, and errors of devices that failed during the measurement.
 
     Raises:
-        UsageError: a host is named twice.
+        UsageError: a host is named twice, or the photos are in an archive or at an address.
         RemoteError: a device cannot be reached or set up.
         ModelError, DatasetError: see `benchmark`; raised before the first request to a device.
     """
@@ -87,7 +87,7 @@ def benchmark_on(
 
 
 def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
-    """Evaluate the models on this machine."""
+    """Evaluate the models on this machine. Raises UsageError if `image_dir` is an archive or an address."""
     if options.image_dir is not None and is_archive_or_address(str(options.image_dir)):
         raise UsageError(
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
@@ -160,7 +160,7 @@ def _benchmark(
 
 
 def _send_files(device: Installation, kind: str, members: dict[str, Path], reporter: Reporter) -> str:
-    """Send files, and return their folder on the device, whose name depends on the contents; "" without files."""
+    """Send files unless the device has them, and return the path of their folder there; "" if there are no files."""
     if not members:
         return ""
     content = [f"{name} {sha256_of(path)}" for name, path in sorted(members.items())]
@@ -171,7 +171,7 @@ def _send_files(device: Installation, kind: str, members: dict[str, Path], repor
 
 
 def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[Path], image_dir: str) -> Path | None:
-    """Return the file for the rounds of this command; None if there is no cache folder."""
+    """Return the path of the file that stores the rounds of this command; None if there is no cache folder."""
     conditions = [str(device.folder), *device.items, *map(sha256_of, models), str(asdict(options.timing)), image_dir]
     with contextlib.suppress(RuntimeError):
         return cache_folder() / "measuring" / f"{digest_of(device.host, *conditions)}.jsonl"
@@ -179,7 +179,7 @@ def _log_file(device: Installation, options: BenchmarkOptions, models: Sequence[
 
 
 def _open_log(file: Path | None, reporter: Reporter) -> RoundLog:
-    """Return the rounds of an interrupted run of this command, as a log that saves new rounds if the disk permits."""
+    """Return a log with the rounds of an interrupted run from `file`; it saves new rounds to `file` if possible."""
     if file is None:
         return RoundLog()
 
@@ -202,7 +202,7 @@ def _remove(file: Path) -> None:
 def _predictions(
     found: DeviceTimings, models: Sequence[Path], here: Mapping[Path, Predictions]
 ) -> dict[Path, Predictions]:
-    """Return the scores of the device, in the local order of the photos."""
+    """Return the scores from the device for each model, in the order of the local photos."""
     there = {}
     for number, model in enumerate(models):
         if model in here:
@@ -214,7 +214,7 @@ def _predictions(
 
 
 def _check(device: Installation, model: Path, there: Predictions, here: Predictions, reporter: Reporter) -> ScoreCheck:
-    """Compare a device's scores with this machine's."""
+    """Compare the scores from a device with the scores from this machine, and warn of differences."""
     rows = {photo.name: row for photo, row in zip(here.photos, here.scores, strict=True)}
     both = [(rows[photo.name], row) for photo, row in zip(there.photos, there.scores, strict=True)]
     same = sum(int(one.argmax()) == int(other.argmax()) for one, other in both)

@@ -1,8 +1,8 @@
 """Connection to the agent on a device, through the system's `ssh`.
 
-One ssh process transmits all requests, files and progress, so that the user logs in once (ControlMaster would do so
-too, but Windows' ssh lacks it). Since ssh reads ~/.ssh/config, the ssh agent, ports and ProxyJump work. When the ssh
-process ends, the programs that it started on the device end, too (`agent.py`).
+One ssh process transmits all requests, files and progress messages, so that the user logs in only once. (ControlMaster
+would have the same effect, but ssh for Windows lacks it.) Since ssh reads ~/.ssh/config, the ssh agent, ports and
+ProxyJump work. When the ssh process ends, the programs that it started on the device end, too (`agent.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from poets_edge.core.json_objects import from_json
 from poets_edge.errors import RecordError, RemoteError, UsageError
 
 SSH_VARIABLE = "POETS_EDGE_SSH"
-"""Environment variable with the ssh command to use, such as `ssh -F FILE`, as git has GIT_SSH_COMMAND."""
+"""Environment variable with the ssh command to use, such as `ssh -F FILE`, similar to git's GIT_SSH_COMMAND."""
 
 _OPTIONS = {
     "ConnectTimeout": "15",
@@ -39,7 +39,7 @@ _OPTIONS = {
     "RemoteCommand": "none",
     "ClearAllForwardings": "yes",
 }
-"""Options of ssh, for detecting dead connections and overriding interactive settings in ~/.ssh/config."""
+"""Options for ssh that detect dead connections and override interactive settings in ~/.ssh/config."""
 
 _NO_PYTHON = 97
 _START = (
@@ -50,8 +50,8 @@ _START = (
     'exec $p -u -c "import sys; i = sys.stdin.buffer; exec(i.read(int(i.readline())))"; fi; done; '
     f"python3 -V >&2 2>/dev/null || echo no Python >&2; exit {_NO_PYTHON}'"
 )
-"""Command for the login shell. Single-quoted text without quotes, backslashes and exclamation marks has one meaning
-in sh, bash, zsh, fish and csh."""
+"""Command for the login shell that starts Python, which then reads the agent. The single-quoted text contains no single
+quotes, backslashes or exclamation marks, so that sh, bash, zsh, fish and csh interpret it identically."""
 
 _HEARTBEAT = 10.0
 _LONGEST_HOST = 300
@@ -69,25 +69,25 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of a program's standard output."""
+    """Message with a line that a program on the device has written to standard output."""
 
     line: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Time limits for a device, in seconds.
+    """Time limits for a connection to a device, in seconds.
 
     Attributes:
-        login: for typing a password and starting Python on a slow device.
-        silence: without a byte from the agent, which sends a heartbeat every 3 s.
-        taking: for receiving a block of 64 KiB.
-        answer: for the answer to a short request.
-        work: for the answer to a request that writes or removes many files.
-        fetch: for downloading packages on the device.
-        program: for the next line or the end of a program.
-        measuring: for the next message of a measurement, in addition to the measured time; a round may take ten
-            minutes.
+        login: limit for typing a password and starting Python on a slow device.
+        silence: limit without a byte from the agent, which sends a heartbeat every 3 s.
+        taking: limit for the device to receive a block of 64 KiB.
+        answer: limit for the answer to a short request.
+        work: limit for the answer to a request that writes or removes many files.
+        fetch: limit for downloading packages on the device.
+        program: limit for the next line of output from a program, or for its end.
+        measuring: limit for the next message from a measurement, in addition to the measuring time; a round may take
+            ten minutes.
     """
 
     login: float = 180.0
@@ -104,7 +104,7 @@ LIMITS = Limits()
 
 
 def check_host(host: str) -> str:
-    """Return the host. Raises UsageError: it is not a valid host name for ssh."""
+    """Return the host unchanged. Raises UsageError if it is not a valid SSH destination or contains a password."""
     odd = any(character.isspace() or not character.isprintable() for character in host)
     if not host or host.startswith("-") or odd or len(host) > _LONGEST_HOST:
         shown = host[:_LONGEST_HOST]
@@ -116,14 +116,14 @@ def check_host(host: str) -> str:
 
 
 class Connection:
-    """Connection of one login, for use by one thread. Close it, or use it as a context manager."""
+    """Connection to a device with a single login, for use by one thread. Close it, or use it as a context manager."""
 
     def __init__(self, host: str, *, silence: float = SILENCE, limits: Limits | None = None) -> None:
         """Log in and start the agent.
 
         Args:
-            silence: seconds without a message after which the agent ends.
-            limits: time limits for the device; by default LIMITS.
+            silence: time without a message from this machine after which the agent exits, in seconds.
+            limits: time limits for the connection; by default LIMITS.
 
         Raises:
             RemoteError: the device cannot be reached, refuses the login, or has no Python.
@@ -177,11 +177,11 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection can take requests."""
+        """Whether the ssh process is running, so that requests can be sent."""
         return self._ssh.poll() is None
 
     def close(self) -> None:
-        """Log out. The agent and the programs that it has started end with its standard input."""
+        """Log out. The agent then kills the programs that it has started and exits, because its standard input ends."""
         self._closing.set()
         self._inbox.close()
         closer = threading.Thread(target=self._close_input, daemon=True)  # the thread may be blocked by a full pipe
@@ -201,8 +201,10 @@ class Connection:
         """Send a request and return its answer.
 
         Args:
+            do: name of the request.
             answer: dataclass of the answer.
-            seconds: time limit; by default `Limits.answer`.
+            seconds: time limit in seconds; by default `Limits.answer`.
+            request: values of the request.
 
         Raises:
             RemoteError: the connection is lost, the device reports an error (`RemoteError.reason`), or its answer is
@@ -212,7 +214,7 @@ class Connection:
 
     @property
     def limits(self) -> Limits:
-        """Time limits for the device."""
+        """Time limits for the connection, in seconds."""
         return self._limits
 
     def run(
@@ -228,12 +230,12 @@ class Connection:
 
         Args:
             env: additional environment variables.
-            text: its standard input.
-            line: called with each line of its standard output.
+            text: text for the standard input of the program.
+            line: called with each line that the program writes to standard output.
             pause: time limit for the next line or the end, in seconds; by default `Limits.program`.
 
         Returns:
-            The end status; and, without `line`, the lines of its standard output.
+            The end status, and the lines of standard output; the list of lines is empty if `line` is given.
 
         Raises:
             RemoteError: the connection is lost, the program does not exist, exceeds the time limit, or prints too much.
@@ -251,12 +253,12 @@ class Connection:
     def send_item(
         self, item: str, members: Mapping[str, Path], *, wheels: bool = False, advance: Advance = lambda amount: None
     ) -> None:
-        """Create an item of the program's folder on the device atomically from local files.
+        """Create an item in the program's folder on the device atomically from local files.
 
         Args:
-            item: `<kind>/<key>`.
-            members: local files by their paths in the item.
-            wheels: whether the files are wheels, to be unpacked.
+            item: path of the item in the program's folder, `<kind>/<key>`.
+            members: paths of the local files by their paths in the item.
+            wheels: whether the files are wheels, which the device unpacks.
             advance: called with the number of bytes sent since the last call.
 
         Raises:
@@ -321,7 +323,7 @@ class Connection:
                 raise self.refusal(str(error)) from None
 
     def _take(self, end: float, seconds: float) -> dict[str, Any]:
-        """Return the next message. Raises RemoteError: the line is not a message, or none arrives in time."""
+        """Return the next message. Raises RemoteError if it is not a JSON object or does not arrive in time."""
         while True:  # with a short time limit, because on Windows Ctrl-C does not end a wait without one
             if time.monotonic() > end:  # also where it sends something else without end
                 self._give_up(f"has not answered for {seconds:.0f} s")
@@ -339,7 +341,7 @@ class Connection:
                 raise self._cut()
 
     def refusal(self, detail: str) -> RemoteError:
-        """End the connection because of what the device has sent; return an error with the reason."""
+        """End the connection because the device has sent an invalid message; return an error that contains `detail`."""
         self._give_up("")
         return RemoteError(f"{self.host}: it answers what is not understood here ({_shown(detail)}).")
 
@@ -360,7 +362,7 @@ class Connection:
                 )
 
     def _listen(self) -> None:
-        """Read answers; skip what a login shell prints before the marker."""
+        """Read answers from the agent, and skip the output of the login shell before the marker."""
         noise = 0
 
         def take(line: bytes) -> None:
@@ -395,7 +397,7 @@ class Connection:
                 self._post({"do": "ping"})
 
     def _guard(self) -> None:
-        """End a connection whose device is silent or does not receive."""
+        """End the connection if the device is silent, or stops receiving data, for longer than the time limit."""
         while not self._closing.wait(0.5):
             now, writing = time.monotonic(), self._writing
             if now - self._reader.heard > self._limits.silence:
@@ -404,7 +406,7 @@ class Connection:
                 self._give_up(f"has taken nothing of what is sent for {self._limits.taking:.0f} s")
 
     def _cut(self) -> RemoteError:
-        """Return the error of a lost connection, with the reason in one line."""
+        """Return the error for a lost connection, with the reason in one line."""
         try:
             status: int | None = self._ssh.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -430,7 +432,7 @@ class Connection:
 
 
 def _agent_source() -> bytes:
-    """Return the source of the agent as one program, which contains the modules it imports."""
+    """Return the source code of the agent as one program, including the module of this package that it imports."""
     folder = files("poets_edge.bench.remote")
     name = "poets_edge.bench.remote.own_folder"
     module = folder.joinpath("own_folder.py").read_text("utf-8")
@@ -444,7 +446,7 @@ def _agent_source() -> bytes:
 
 
 class _Chunks:
-    """Writable file that sends its content over the connection in chunks, each after a line with its size."""
+    """Writable file that sends its content over the connection in chunks, each preceded by a line with its size."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -456,7 +458,7 @@ class _Chunks:
 
 
 class _Counted:
-    """Readable file that reports the number of bytes read."""
+    """Readable file that calls `advance` with the number of bytes that each read returns."""
 
     def __init__(self, file: IO[bytes], advance: Advance) -> None:
         self._file = file

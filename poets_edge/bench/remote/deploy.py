@@ -1,4 +1,4 @@
-"""`deploy`: installation of a model on a device, as a service that labels frames of the camera.
+"""`deploy`: installation of a model on a device, as a service that labels camera frames.
 
 `deploy` carries out the steps of docs/raspberry-pi.md over one connection and without root; `remove` undoes them.
 """
@@ -42,9 +42,9 @@ class DeployOptions:
 
     Attributes:
         model: a `.tflite` file.
-        on: host name of the device for ssh.
+        on: SSH destination of the device.
         labels: labels file to use instead of the labels in the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.
     """
@@ -62,14 +62,15 @@ class DeployOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A running service.
+    """Service that `deploy` has started on a device.
 
     Attributes:
-        service: name, which also identifies its lines in the journal.
+        host: SSH destination of the device.
+        service: name of the service, which also identifies its lines in the journal.
         model: path of the model on the device.
         unit: path of the unit file on the device.
         undo: command that removes the service.
-        lines: first lines of its output.
+        lines: first lines of the output of the service.
     """
 
     host: str
@@ -91,13 +92,13 @@ class Deployed:
 
 
 def undo_command(host: str, remote_dir: str = "") -> str:
-    """Return the command line that undoes `deploy`."""
+    """Return the shell command that undoes `deploy` on a host."""
     where = ["--remote-dir", remote_dir] if remote_dir else []
     return shlex.join(["poets-edge", "deploy", "--on", host, *where, "--remove"])
 
 
 def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed:
-    """Install the program, copy the model, and start or restart the service.
+    """Install the program on a device, copy the model to it, and start or restart the service.
 
     Raises:
         ModelError: the model or its labels cannot be used; the device is not changed.
@@ -136,7 +137,7 @@ def deploy(options: DeployOptions, reporter: Reporter | None = None) -> Deployed
 def remove(host: str, *, remote_dir: str = "", reporter: Reporter | None = None) -> bool:
     """Undo `deploy`: stop the service, and remove it, the model and the program.
 
-    Only files that the program has written are removed; a warning names any other files in its folder.
+    Only files that the program has created are removed; a warning names any remaining files in its folder.
 
     Returns:
         Whether a deployment was found.
@@ -192,14 +193,14 @@ class _Systemd:
             )
 
     def set_up(self, command: Sequence[str], needed: Sequence[str], reporter: Reporter) -> str:
-        """Write the unit, and start or restart it.
+        """Write the unit file, enable lingering, and start or restart the service.
 
         Args:
-            command: command of the service.
-            needed: items of the program's folder that it needs.
+            command: program and arguments of the service.
+            needed: items in the program's folder that the service requires, which must not expire.
 
         Returns:
-            Path of the unit file in the program's folder, to which systemd has a link.
+            Path of the unit file in the program's folder; a link in systemd's folder points to it.
 
         Raises:
             RemoteError: the unit cannot be written or started.
@@ -233,7 +234,7 @@ class _Systemd:
         """Stop the service, and remove it from systemd.
 
         Args:
-            lingered: whether `deploy` enabled lingering; it stays enabled if other services need it.
+            lingered: whether `deploy` enabled lingering; lingering stays enabled if other deployments need it.
         """
         connection = self._device.connection
         self.run("disable", "--now", f"{self.name}.service", check=False)
@@ -251,7 +252,7 @@ class _Systemd:
         return self._device.connection.ask("links", Links, folder=self._links, unit=self.name, prefix=NAME)
 
     def run(self, *arguments: str, check: bool = True) -> str:
-        """Run `systemctl --user`. Raises RemoteError if it fails and `check` is set."""
+        """Run `systemctl --user` and return its output. Raises RemoteError if the command fails and `check` is true."""
         ended, lines = self._call("systemctl", "--user", *arguments)
         if check and ended.status:
             command = f"systemctl --user {' '.join(arguments)}"
@@ -259,7 +260,7 @@ class _Systemd:
         return "\n".join(lines).strip()
 
     def loginctl(self, *arguments: str) -> str | None:
-        """Return the output of `loginctl`; None if it fails."""
+        """Run `loginctl` for the user and return its output; None if the command fails."""
         try:
             ended, lines = self._call("loginctl", *arguments, self._device.facts.user)
         except RemoteError:
@@ -267,7 +268,7 @@ class _Systemd:
         return "\n".join(lines).strip() if ended.status == 0 else None
 
     def linger(self, reporter: Reporter) -> bool:
-        """Enable lingering, so that the user's systemd runs without a login. Return whether it was disabled before."""
+        """Enable lingering, so that the user's systemd runs without a login. Return whether this call enabled it."""
         if self.loginctl("show-user", "--property=Linger", "--value") == "yes":
             return False
         if self.loginctl("enable-linger") is not None:
@@ -280,7 +281,7 @@ class _Systemd:
         return False
 
     def first_lines(self, reporter: Reporter) -> list[str]:
-        """Return the first lines of the service's output. Raises RemoteError: the service ends."""
+        """Wait for the first lines of the service's output and return them. Raises RemoteError if the service fails."""
         end = time.monotonic() + _FIRST_LABELS_SECONDS
         lines: list[str] = []
         with reporter.progress(f"{self._device.host}: first labels", _ENOUGH_LINES, "line") as advance:
@@ -318,7 +319,7 @@ class _Systemd:
 
 
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return a command line of `watch` from options by flag: True adds the flag alone, a tuple repeats it."""
+    """Return arguments for `watch` from pairs of flag and value: True adds the flag alone, a tuple repeats the flag."""
     words: list[str] = []
     for flag, value in given:
         if value is True:

@@ -15,7 +15,7 @@ class Inbox:
     """Queue of lines between the thread that reads a pipe and the consumer."""
 
     def __init__(self, *, most_bytes: int) -> None:
-        """Args: most_bytes: number of queued bytes from which the reading thread waits."""
+        """Create an empty queue; `put` waits while it contains `most_bytes` bytes or more."""
         self._most_bytes = most_bytes
         self._lines: deque[bytes] = deque()
         self._bytes = 0
@@ -32,7 +32,7 @@ class Inbox:
                 self._changed.notify_all()
 
     def get(self, seconds: float) -> bytes | None:
-        """Return the next line; None after a timeout in seconds, or at the end of the lines."""
+        """Return the next line; None if none arrives within `seconds` seconds, or if the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._lines, timeout=seconds)
             if not self._lines:
@@ -49,7 +49,7 @@ class Inbox:
             return self._closed and not self._lines
 
     def close(self) -> None:
-        """Refuse further lines. Queued lines can still be taken."""
+        """Refuse further lines. Lines in the queue can still be read."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -59,7 +59,7 @@ class LineReader:
     """Reader of lines from a pipe.
 
     Attributes:
-        heard: time of the last received bytes, in seconds of the monotonic clock.
+        heard: time at which bytes were last received, in seconds of the monotonic clock.
     """
 
     def __init__(self, stream: IO[bytes], *, longest: int) -> None:
@@ -68,10 +68,10 @@ class LineReader:
         self.heard = time.monotonic()
 
     def read_all(self, take: Callable[[bytes], object]) -> bool:
-        """Call `take` with each line, to the end of the pipe.
+        """Read lines until the end of the pipe, and call `take` with each line, without its line break.
 
         Returns:
-            Whether all lines were within the limit; reading stops at a line that is longer.
+            True if all lines were within the length limit; False if reading stopped at a longer line.
         """
         rest: list[bytes] = []
         length = 0

@@ -6,7 +6,7 @@ changed: packages are unpacked into the folder and found through PYTHONPATH.
     ~/.cache/poets-edge/
         packages/<key>/    required packages; the key depends on the requirements and the device's Python
         program/<key>/     the program; the key depends on its contents
-        models/ photos/    measured models and photos, by content
+        models/ photos/    measured models and photos; the keys depend on their contents
 
 `own_folder.py` describes the folder and the removal of its files.
 """
@@ -33,24 +33,24 @@ from poets_edge.progress import Reporter, Silent
 from poets_edge.tflite.runtimes import System, support, userland
 
 _PACKAGES_MB = {True: 20, False: 170}
-"""Disk space for the packages in MB, measured and rounded up; True: without numpy and Pillow, as on 32 bits."""
+"""Disk space for the packages in MB, rounded up; True: without dependencies such as numpy, as on 32-bit systems."""
 _CLOCK_SECONDS = 86400.0
 _NAMED = 5
 _CAMERA = "picamera2"
 _WITH_CAMERA = ("numpy", "pillow")
-"""Packages of the system that picamera2 requires: its compiled parts work with the system's numpy only."""
+"""System packages that picamera2 requires, because its compiled parts work only with the system's numpy."""
 
 Kind = Literal["cache", "data"]
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The program on a device.
+    """The program as installed on a device.
 
     Attributes:
         folder: the program's folder on the device.
         python: path of the device's Python.
-        items: the program and its packages, relative to the folder.
+        items: paths of the program and its packages, relative to `folder`; empty if the program is not installed.
         facts: facts about the device, from its agent.
     """
 
@@ -62,7 +62,7 @@ class Installation:
 
     @classmethod
     def bare(cls, connection: Connection, facts: Facts) -> Installation:
-        """Describe a device without an installed program."""
+        """Return an `Installation` without items, for a device on which the program is not installed."""
         return cls(connection, PurePosixPath(facts.folder), facts.executable, (), facts)
 
     @property
@@ -76,11 +76,11 @@ class Installation:
         return {"PYTHONPATH": path, "PYTHONUTF8": "1", CACHE_VARIABLE: str(self.folder / "cache")}
 
     def run(self, module: str, *arguments: str, text: str = "", line: Callable[[str], object], pause: float) -> Ended:
-        """Run a module of the program.
+        """Run a module of the program on the device.
 
         Args:
-            text: its standard input.
-            line: called with each line of its standard output.
+            text: text for the standard input of the module.
+            line: called with each line that the module writes to standard output.
             pause: time limit for the next line or the end, in seconds.
 
         Raises:
@@ -97,6 +97,7 @@ def install(
 
     Args:
         folder: parent of the program's folder `poets-edge`; by default the user's cache or data folder on the device.
+        kind: whether the default is the cache folder ("cache") or the data folder ("data").
 
     Raises:
         RemoteError: the device is not supported, the folder cannot be written, or packages cannot be downloaded.
@@ -129,12 +130,13 @@ def open_folder(
     """Open the program's folder on the device for this session, and create it if needed.
 
     Args:
-        facts: facts about the device, with the folder.
-        default: whether the folder is the default one, which is used even if it contains other files.
-        alone: whether to exclude other sessions.
+        facts: facts about the device, including the path of the folder.
+        default: whether it is the default folder, which is used even if it contains files of other programs.
+        alone: whether to prevent other sessions from using the folder.
 
     Raises:
-        RemoteError: the folder cannot be written, was not created by the program, or is used by another session.
+        RemoteError: the folder cannot be written, belongs to something else, or `alone` is set and another session uses
+            it.
     """
     folder = facts.folder
     if ":" in folder:
@@ -157,14 +159,14 @@ def open_folder(
 
 
 def name_left(host: str, left: Sequence[str], reporter: Reporter) -> None:
-    """Warn of files that were not removed from the program's folder, because the program did not create them."""
+    """Warn about files that stay in the program's folder, because the program did not create them."""
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         reporter.warn(f"{host}: left, because the program did not put it there: {', '.join(left[:_NAMED])}{more}")
 
 
 def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
-    """Print the paths of files of older versions, which had no folder of their own."""
+    """Print the paths of files from older versions of the program, which did not use a folder of their own."""
     if facts.older:
         reporter.note(
             f"{host}: not used and not removed, because an older version put it there: {', '.join(facts.older)}"
@@ -174,7 +176,7 @@ def name_older(host: str, facts: Facts, reporter: Reporter) -> None:
 
 
 def item(kind: str, *parts: str | bytes) -> str:
-    """Return the path of an item in the program's folder; its key is a digest of the given parts."""
+    """Return the path of an item in the program's folder, `<kind>/<key>`; the key is a digest of `parts`."""
     return f"{kind}/{digest_of(SIGNATURE, *parts)}"
 
 
@@ -187,7 +189,7 @@ def send(
     *,
     wheels: bool = False,
 ) -> None:
-    """Create an item of the program's folder on the device, and show the progress.
+    """Create an item in the program's folder on the device from local files, and show the progress.
 
     Raises:
         RemoteError: the item cannot be written; the message names a remedy.
@@ -201,7 +203,7 @@ def send(
 
 
 def with_way_out(error: RemoteError) -> RemoteError:
-    """Return the error with a remedy added, if the device could not write a file."""
+    """Return a copy of the error; if the device could not write a file, a remedy is added to the message."""
     hints = {
         "No space left": "Free some space there, or name a folder on another disk with `remote_dir`.",
         "Read-only": "Name a folder that can be written with `remote_dir`, such as /tmp.",
@@ -214,7 +216,7 @@ def with_way_out(error: RemoteError) -> RemoteError:
 
 
 def system_of(facts: Facts) -> System:
-    """Return the system of the device, which determines the interpreter."""
+    """Return the processor, Python and C library of a device, which determine the interpreter package."""
     libc = re.match(r"(\w+) (\d{1,4})\.(\d{1,4})", facts.libc, re.ASCII)
     return System(
         userland(facts.machine, facts.bits),
@@ -234,7 +236,7 @@ def _install_packages(
     packages: str,
     reporter: Reporter,
 ) -> None:
-    """Download the packages here and send them; if this fails, download them with the device's pip."""
+    """Download the packages on this machine and send them; if that fails, download them with the device's pip."""
     room = _PACKAGES_MB[wanted.alone] * 1_000_000
     if facts.free < room:
         raise RemoteError(
@@ -255,7 +257,7 @@ def _install_packages(
 
 
 def _let_it_fetch(connection: Connection, wanted: Needs, facts: Facts, packages: str, here: RemoteError) -> None:
-    """Download the packages with the device's pip. Raises RemoteError."""
+    """Download the packages with the device's pip. Raises RemoteError if pip is missing or fails."""
     if not facts.versions.get("pip"):
         raise RemoteError(f"{connection.host}: {here} The device has no pip to try with: sudo apt install python3-pip")
     command = [facts.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", "{}"]

@@ -1,7 +1,7 @@
-"""Measurements on a device: `python -m poets_edge.bench.remote.measure`.
+"""Program that measures on a device: `python -m poets_edge.bench.remote.measure`.
 
-One request is read from standard input; progress and results are written to standard output, as lines of JSON; see
-`messages.py`. Each round is sent when it is finished, so that a lost connection loses no finished round.
+It reads one request from standard input, and writes progress and results to standard output as lines of JSON; see
+`messages.py`. Each round is sent as soon as it is finished, so that no finished round is lost with the connection.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ from poets_edge.errors import PoetsEdgeError
 from poets_edge.photos.folder import scan
 
 _WAIT_SECONDS = 60
-"""Interval of the messages while another measurement runs."""
+"""Interval, in seconds, between messages while this program waits for another measurement to end."""
 
 
 class JsonReporter:
-    """Reporter that writes JSON to the connection."""
+    """Reporter that writes each message as a line of JSON to a stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def send(self, message: Message) -> None:
-        """Send a message."""
+        """Write a message to the stream."""
         self._stream.write(json.dumps(message_json(message), allow_nan=False) + "\n")
         self._stream.flush()
 
@@ -69,7 +69,7 @@ class JsonReporter:
         self.send(Note(shortened(text)))
 
     def status(self, text: str) -> None:
-        """Send nothing: a status is a line of a terminal that the next one replaces."""
+        """Do nothing, because status lines are only for terminals, where each replaces the previous one."""
 
     def warn(self, text: str) -> None:
         self.send(Warn(shortened(text)))
@@ -84,10 +84,10 @@ class JsonReporter:
 
 
 def measure(request: Request, reporter: JsonReporter) -> tuple[str, ...]:
-    """Carry out a request.
+    """Carry out a request on this device, and send the results through `reporter`.
 
     Returns:
-        Disturbances of the device.
+        Descriptions of disturbances of the device during the measurement.
 
     Raises:
         PoetsEdgeError: see `benchmark` and `sustain`.
@@ -126,7 +126,7 @@ def _measure_rounds(request: RoundsRequest, machine: dict[str, Any], reporter: J
 
 
 def _predict(options: BenchmarkOptions, reporter: JsonReporter) -> dict[Path, Predictions]:
-    """Return the scores of each model for all photos of the folder; empty without photos."""
+    """Return the scores of each model for all photos in the folder; an empty dictionary if there is no folder."""
     if options.image_dir is None:
         return {}
     photos, models = scan(options.image_dir).photos, tuple(dict.fromkeys(options.models))
@@ -154,7 +154,7 @@ def _sustain(request: LoadRequest, reporter: JsonReporter) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _alone(reporter: JsonReporter) -> Iterator[None]:
-    """Wait for other measurements on this device, which would disturb this one. The lock ends with the process."""
+    """Wait until no other measurement runs on this device, then lock out others until the block or the process ends."""
     # A folder is locked, not a file in it: nothing is left, and nothing of another user is opened for writing.
     descriptor = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
     try:
@@ -175,7 +175,7 @@ def _alone(reporter: JsonReporter) -> Iterator[None]:
 
 
 def _locked(descriptor: int) -> bool:
-    """Lock a folder, unless another process has locked it; return whether this process has the lock now."""
+    """Try to lock an open folder; return False if another process has locked it, otherwise True."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -186,7 +186,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def main() -> None:
-    """Answer one request. Anything else that prints to standard output is redirected to standard error."""
+    """Answer one request. Other output to standard output is redirected to standard error."""
     reporter = JsonReporter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     end_with_parent()  # of an agent that was killed

@@ -1,6 +1,6 @@
-"""Requests to `poets_edge.bench.remote.measure` on a device, and the messages that it sends, one per line of JSON.
+"""Requests to `poets_edge.bench.remote.measure` on a device, and the messages that it sends as lines of JSON.
 
-Messages from another machine are not trusted: each is checked when it is read, with limits on every value.
+Messages from another machine are not trusted: each is checked when it is read, and every value has limits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from poets_edge.errors import RecordError
 
 @dataclass(frozen=True)
 class FactsRequest:
-    """Request for the facts about the device only."""
+    """Request for facts about the device, without a measurement."""
 
     def to_json(self) -> dict[str, Any]:
         return {"task": "facts"}
@@ -24,13 +24,14 @@ class FactsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundsRequest:
-    """Request for rounds of models and, optionally, for their scores of photos.
+    """Request for timing models in rounds and, optionally, for the scores of the models on photos.
 
     Attributes:
-        models, image_dir, labels: paths on the device; the last two may be "".
-        input_range: `BenchmarkOptions.input_range`, or "".
-        threads: empty for the device's default.
-        known: finished rounds, which are not measured again if their conditions are those of the device.
+        models: paths of the models on the device.
+        image_dir, labels: paths of the photo folder and the labels file on the device; "" for none.
+        input_range: value of `BenchmarkOptions.input_range`; "" for None.
+        threads: numbers of CPU threads per inference; empty for the default on the device.
+        known: finished rounds, which are not measured again if the conditions on the device are the same.
     """
 
     models: tuple[str, ...]
@@ -68,10 +69,10 @@ class RoundsRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
-    """Request for a sustained load on models; see `SustainedOptions`.
+    """Request for measuring models under sustained load; see `SustainedOptions` for the other attributes.
 
     Attributes:
-        models: paths on the device.
+        models: paths of the models on the device.
     """
 
     models: tuple[str, ...]
@@ -92,7 +93,7 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Read a request. Raises KeyError: it is of another version, which `install` prevents."""
+    """Return the request from JSON values. Raises KeyError if a value is missing; equal versions prevent this."""
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()
@@ -100,7 +101,7 @@ def read_request(value: dict[str, Any]) -> Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Begin:
-    """Start of a progress bar."""
+    """Message: start a progress bar."""
 
     what: Text
     total: Count
@@ -109,38 +110,38 @@ class Begin:
 
 @dataclass(frozen=True)
 class Advance:
-    """Advance of the progress bar by an amount."""
+    """Message: advance the current progress bar by `amount`."""
 
     amount: Count
 
 
 @dataclass(frozen=True)
 class End:
-    """End of the current progress bar."""
+    """Message: end the current progress bar."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A line to show."""
+    """Message: show a line of text to the user."""
 
     text: Text
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Another measurement still runs on the device."""
+    """Message: the measurement is still waiting for another measurement on the device to end."""
 
 
 @dataclass(frozen=True)
 class Warn:
-    """A warning to show."""
+    """Message: show a warning to the user."""
 
     text: Text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """First message: the facts of `machine_facts` about the device."""
+    """First message: facts about the device, as returned by `machine_facts`."""
 
     board: Text | None
     cpu: Text | None
@@ -156,20 +157,20 @@ class Machine:
     emulated: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts as `machine_facts` does."""
+        """Return the facts as a dictionary with the keys that `machine_facts` uses."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class FinishedRound:
-    """A finished round, in the form of `Round.to_json`."""
+    """Message: a finished round, as the JSON values of `Round.to_json`."""
 
     round: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoScores:
-    """Scores of one photo by one model, given by its number; one for each label."""
+    """Message: scores of one model for one photo, one score per label; `model` is the index of the model."""
 
     model: Index
     photo: str
@@ -178,7 +179,7 @@ class PhotoScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A window of load on one model, given by its number, in the form of `LoadWindow.to_json`."""
+    """Message: a window of sustained load on the model with index `model`, as the values of `LoadWindow.to_json`."""
 
     model: Index
     window: dict[str, Any]
@@ -186,7 +187,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Failure:
-    """Failure of the measurement: the message, and the name of a class of `poets_edge.errors`."""
+    """Last message if the measurement failed: its text, and its class name in `poets_edge.errors`."""
 
     error: Text
     name: Text
@@ -194,7 +195,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """Last message: the disturbances of the device during the measurement."""
+    """Last message if the measurement succeeded: descriptions of disturbances of the device."""
 
     warnings: Texts
 
@@ -209,7 +210,7 @@ _KINDS: dict[str, type[Any]] = {
 
 
 def read_message(line: str) -> Message:
-    """Return the message of a line. Raises RecordError."""
+    """Parse a line of JSON as a message. Raises RecordError if the line is not a valid message."""
     value = parse_line(line)
     name = value.get("kind") if isinstance(value, dict) else None
     kind = _KINDS.get(name) if isinstance(name, str) else None
@@ -220,5 +221,5 @@ def read_message(line: str) -> Message:
 
 
 def message_json(message: Message) -> dict[str, Any]:
-    """Return a message as a JSON object, for `read_message`."""
+    """Return a message as a JSON object, in the format that `read_message` parses."""
     return {"kind": type(message).__name__, **{field.name: getattr(message, field.name) for field in fields(message)}}

@@ -1,21 +1,21 @@
-"""The program's folder on a device, and removal of exactly the files that the program created in it.
+"""The program's folder on a device, from which exactly the files that the program created can be removed.
 
-This module runs on the device with the standard library only; `Connection` sends its source along with `agent.py`.
+This module runs on the device with the standard library only; `Connection` sends its source together with `agent.py`.
 
     DIR/poets-edge/
-        .poets-edge.json           marker of the folder
+        .poets-edge.json           marker that identifies the folder
         .poets-edge-uses.json      number of sessions, and the session that last used each item
         .poets-edge-service.json   description of the deployed service, with the checksums of its unit
         service/<unit>.service     the unit, linked from systemd's folder
-        cache/verified/            empty files, notes of verified models (`tflite/verify/memory.py`)
+        cache/verified/            empty files that record verified models (`tflite/verify/memory.py`)
         incoming/                  partially received items, each with a journal
         packages/<key>/            an item; its .poets-edge.json lists the files in it with their checksums
         program/<key>/ models/<key>/ photos/<key>/ labels/<key>/
 
-A file is removed only if an item or a journal lists it and its SHA-256 equals the listed checksum; a folder is removed
-if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed. No decision depends
-on a clock: an item expires after SESSIONS sessions without a use, and a partial item is a leftover of a killed agent if
-its journal is not locked.
+A file is removed only if an item or a journal lists it and, in an item, its SHA-256 equals the listed checksum; a
+folder is removed if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed.
+No decision depends on a clock: an item expires after SESSIONS sessions without a use, and a partial item was left by a
+killed agent if its journal is not locked.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _UNITS = "service"
 _NOTES = os.path.join("cache", "verified")
 _NOTE_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}-\d+")
 _BYTECODE = re.compile(r"([^.]+)\.[\w-]+(?:\.opt-[12])?\.pyc(?:\.\d+)?")
-"""Name of a module's bytecode, also while Python writes it: `module.cpython-311.pyc.140234`."""
+"""Name of a bytecode file, or of its temporary file while Python writes it: `module.cpython-311.pyc.140234`."""
 _JOURNAL = ".journal"
 _KINDS = ("packages", "program", "models", "photos", "labels")
 _CHUNK = 1 << 20
@@ -58,20 +58,20 @@ State = dict[str, Any]
 
 
 class OwnFolder:
-    """The program's folder on a device. `open` it once per session; its lock ends with the process."""
+    """The program's folder on a device. Call `open` once per session; the lock is released when the process ends."""
 
     def __init__(self, path: str) -> None:
-        """Set the path; nothing is read or written yet.
+        """Store the path, without reading or writing anything.
 
         Args:
-            path: absolute; its last component is `poets-edge`.
+            path: absolute path of the folder; the last component is `poets-edge`.
         """
         self.path = path
         self._lock = -1
 
     @property
     def state(self) -> str:
-        """One of "missing", "empty", "ours" (has the marker), "link", "other" (anything else).
+        """State of the folder: "missing", "empty", "ours" (has the marker), "link", or "other" (anything else).
 
         Another user's folder is never "ours": in /tmp, it could contain a program that this user would run.
         """
@@ -94,15 +94,15 @@ class OwnFolder:
         """Create the folder if needed, lock it for this session, and remove partial and expired items.
 
         Args:
-            alone: whether to exclude other sessions from now on.
-            adopt: whether to accept a folder that contains other files already; they are never removed.
+            alone: whether to prevent other sessions until this session ends; expired items are then not removed.
+            adopt: whether to accept a folder that already contains files of other programs; they are never removed.
 
         Returns:
             Paths in expired items that stay, because the program did not create them.
 
         Raises:
-            OSError: the folder cannot be written, is a symbolic link, holds something else and `adopt` is false, or is
-                used by another session and `alone` is true.
+            OSError: the folder cannot be written, is a symbolic link, contains files of other programs and `adopt` is
+                false, or is used by another session and `alone` is true.
         """
         while self._lock < 0:
             state = self.state
@@ -122,13 +122,13 @@ class OwnFolder:
         return [] if alone else self._expire()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session, and release the lock."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def have(self, items: Sequence[str]) -> list[str]:
-        """Return those of the items (`<kind>/<key>`) that are complete, and count them as used."""
+        """Return which of the given items (`<kind>/<key>`) are complete, and record that this session has used them."""
         found = [item for item in items if self._is_complete(item)]
         with self._uses() as uses:
             uses["items"].update(dict.fromkeys(found, uses["session"]))
@@ -136,10 +136,10 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def new_item(self, item: str) -> Iterator[Staging]:
-        """Create an item: it is complete after the block, or absent.
+        """Create an item atomically: after the `with` block it is complete, or absent if the block failed.
 
         Raises:
-            OSError: it cannot be written, or another folder has its path.
+            OSError: the item cannot be written, or its path belongs to a folder that the program did not create.
         """
         staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
         try:
@@ -157,7 +157,7 @@ class OwnFolder:
         self.have([item])
 
     def service(self) -> State:
-        """Return the facts of `set_service`; empty without a service. Raises OSError if they are damaged."""
+        """Return the facts saved by `set_service`; empty if there is no service. Raises OSError if they are damaged."""
         path = os.path.join(self.path, _SERVICE)
         found = _read_state(path)
         if found is None and os.path.lexists(path):
@@ -166,17 +166,17 @@ class OwnFolder:
         return note if isinstance(note, dict) else {}
 
     def unit_path(self, unit: str) -> str:
-        """Return the path of a service's unit. Raises OSError for an invalid name."""
+        """Return the path of the unit file for the service `unit`. Raises OSError if the name is invalid."""
         if not unit.replace("-", "").isalnum():
             raise OSError(0, "not a name for a unit", unit)
         return os.path.join(self.path, _UNITS, f"{unit}.service")
 
     def set_service(self, note: State, text: str = "") -> None:
-        """Write the unit of a service, and save facts about it.
+        """Write the unit file of a service, and save facts about the service.
 
         Args:
-            note: the facts, with the unit's name as "unit".
-            text: of the unit; "" leaves the unit unchanged.
+            note: the facts, including the name of the unit as "unit".
+            text: text of the unit file; "" leaves the file unchanged.
 
         Raises:
             OSError: a file cannot be written, or the unit was edited by hand.
@@ -197,7 +197,9 @@ class OwnFolder:
             self._replace(path, text.encode("utf-8", "surrogateescape"))
 
     def remove(self) -> list[str]:
-        """Remove all files that the program created here, and the folder if the program created it and it is empty.
+        """Remove all files that the program created in the folder.
+
+        The folder itself is removed if the program created it and it is empty afterwards.
 
         Returns:
             Paths that stay, because the program did not create them.
@@ -233,7 +235,7 @@ class OwnFolder:
         return [] if made else [self.path]
 
     def _mark(self) -> None:
-        """Create the folder and its marker. If killed in between, an empty folder remains, which `remove` ignores."""
+        """Create the folder and its marker. A process that is killed in between leaves an empty, unmarked folder."""
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         made = True
         try:
@@ -252,7 +254,7 @@ class OwnFolder:
             os.close(descriptor)
 
     def _replace(self, path: str, content: bytes) -> None:
-        """Replace a file atomically."""
+        """Replace the file at `path` atomically."""
         staging = Staging(_own_directory(os.path.join(self.path, _INCOMING)))
         try:
             with staging.create("new") as file:
@@ -285,7 +287,7 @@ class OwnFolder:
         return os.path.join(self.path, kind, key)
 
     def _items(self) -> list[str]:
-        """Return items that are complete, or whose removal was interrupted."""
+        """Return the items (`<kind>/<key>`) that are complete, or whose removal was interrupted."""
         found = []
         for kind in _KINDS:
             parent = os.path.join(self.path, kind)
@@ -297,7 +299,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Yield the record of uses, and save it afterwards. If damaged, all items count as used in this session."""
+        """Yield the record of uses and save it afterwards. If it is damaged, all items count as used now."""
         path = os.path.join(self.path, _USES)
         descriptor = _locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
         try:
@@ -323,7 +325,10 @@ class OwnFolder:
             os.close(descriptor)
 
     def _expire(self) -> list[str]:
-        """Remove items that no recent session has used, unless another session is running or the service needs them."""
+        """Remove items that no recent session has used and the service does not need, and return the paths that stay.
+
+        Nothing is removed while another session is running.
+        """
         if not self._alone():
             return []
         with self._uses() as uses:
@@ -335,7 +340,7 @@ class OwnFolder:
         return left
 
     def _tidy(self) -> None:
-        """Remove partial items of agents that were killed."""
+        """Remove the partial items that killed agents have left."""
         incoming = os.path.join(self.path, _INCOMING)
         for entry in list(os.scandir(incoming)) if _is_directory(incoming) else ():
             if entry.name.endswith(_JOURNAL) and entry.is_file(follow_symlinks=False):
@@ -344,10 +349,10 @@ class OwnFolder:
 
 
 class Staging:
-    """A folder in which an item is assembled. Its journal names each file before the file is created.
+    """Temporary folder in which an item is assembled. A journal records the name of each file before it is created.
 
     Attributes:
-        path: the folder.
+        path: path of the temporary folder.
     """
 
     def __init__(self, incoming: str) -> None:
@@ -363,7 +368,7 @@ class Staging:
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a new file for writing. Raises OSError for a name that leaves the folder."""
+        """Open a new file in the item for writing. Raises OSError if the name is invalid, such as "../file"."""
         relative = os.path.normpath(name)
         if os.path.isabs(relative) or relative.split(os.sep)[0] == ".." or relative in (".", _MARKER):
             raise OSError(0, "not a name for a file in an item", name)
@@ -374,7 +379,7 @@ class Staging:
             yield file
 
     def expect(self, name: str) -> str:
-        """Register a flat folder for the output of another program, and return its path."""
+        """Create a folder in which another program will write wheels, record it in the journal, and return its path."""
         self._note(f"{name}/")
         path = os.path.join(self.path, name)
         os.mkdir(path)
@@ -389,7 +394,7 @@ class Staging:
             os.unlink(path)
 
     def finish(self) -> None:
-        """Write the list of files and their checksums."""
+        """Write the list of all files in the item with their checksums, which makes the item complete."""
         sums = {}
         for folder, _, names in os.walk(self.path):
             for name in names:
@@ -401,7 +406,7 @@ class Staging:
         os.chmod(self.path, 0o755)
 
     def discard(self) -> None:
-        """Remove the remaining files of the incoming item, and its journal."""
+        """Remove the files that remain in the temporary folder, the folder, and the journal."""
         with contextlib.suppress(OSError):
             _discard(self._journal_path, self._journal)
         self._journal.close()
@@ -411,7 +416,7 @@ class Staging:
 
 
 def older_deployment(folder: str) -> list[str]:
-    """Return paths that older versions, without a marker, have left in a folder; the program in it identifies them."""
+    """Return the paths in `folder` that belong to an older version, which wrote no marker; empty if there are none."""
     found = []
     programs = os.path.join(folder, "program")
     with contextlib.suppress(OSError):
@@ -423,7 +428,14 @@ def older_deployment(folder: str) -> list[str]:
 
 
 def _discard(journal: str, held: IO[bytes] | None = None) -> None:
-    """Remove the files that a journal names, then the journal. Raises BlockingIOError while its agent runs."""
+    """Remove the files that a journal names, then the journal.
+
+    Args:
+        held: the journal, if this process has it open and locked.
+
+    Raises:
+        BlockingIOError: the agent that writes the journal is running.
+    """
     descriptor = held.fileno() if held else _locked(journal, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         with open(journal, "rb") as file:
@@ -452,7 +464,10 @@ def _discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the files of a journal entry: one file, or the wheels in a folder. Symbolic links are not followed."""
+    """Return the paths that a journal entry names: one file, or the wheels in a folder; empty if outside `folder`.
+
+    Symbolic links are not followed.
+    """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
         return []
@@ -467,7 +482,7 @@ def _inside(folder: str, name: str) -> list[str]:
 
 
 def _remove_item(place: str) -> list[str]:
-    """Remove the files of an item; return paths that stay, because they are not listed or have another checksum."""
+    """Remove the files of an item; return the paths that stay, because they are not listed or were changed."""
     sums = _listed(place)
     if sums is None:
         return []
@@ -496,7 +511,7 @@ def _remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Return whether a file is bytecode that Python has written for a listed source."""
+    """Return whether a file is bytecode that Python has written for a source file in the list `sums`."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None
@@ -504,13 +519,13 @@ def _is_bytecode(relative: str, sums: State) -> bool:
 
 
 def _checksums(note: Any) -> list[str]:
-    """Return the checksums of a service's unit in its record."""
+    """Return the checksums of the unit file from the record of a service; empty if the record contains none."""
     sums = note.get("sha256") if isinstance(note, dict) else None
     return [one for one in sums if isinstance(one, str)] if isinstance(sums, list) else []
 
 
 def _listed(place: str) -> State | None:
-    """Return the checksums of an item's files by name; None if the folder is not an item."""
+    """Return the checksums of the files in an item by name; None if the folder is not an item."""
     for name in (_MARKER, _REMOVING):
         sums = (_read_state(os.path.join(place, name)) or {}).get("files")
         if isinstance(sums, dict):
@@ -519,14 +534,23 @@ def _listed(place: str) -> State | None:
 
 
 def _leaves(path: str) -> list[str]:
-    """Return files below a path, and empty folders."""
+    """Return the paths of all files and empty folders below a path; the path itself if it is not a folder."""
     if not _is_directory(path):
         return [path]
     return [leaf for entry in os.scandir(path) for leaf in _leaves(entry.path)] or [path]
 
 
 def _locked(path: str, flags: int, how: int) -> int:
-    """Open a file and lock it. Raises BlockingIOError, or FileNotFoundError if it was removed meanwhile."""
+    """Open a file, lock it, and return its descriptor; open it again if it was replaced meanwhile.
+
+    Args:
+        flags: flags for `os.open`.
+        how: operation for `fcntl.flock`.
+
+    Raises:
+        BlockingIOError: `how` contains LOCK_NB, and another process has locked the file.
+        FileNotFoundError: the file does not exist, and `flags` do not create it.
+    """
     while True:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -545,7 +569,7 @@ def _locked(path: str, flags: int, how: int) -> int:
 
 
 def _own_directory(path: str) -> str:
-    """Create a folder if needed. Raises OSError if a link or a file has its path."""
+    """Create a folder if it is missing, and return its path. Raises OSError if the path is a link or a file."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
     if not _is_directory(path):
@@ -585,7 +609,7 @@ def _state_bytes(state: State) -> bytes:
 
 
 def _read_state(path: str) -> State | None:
-    """Return the content of a state file; None if it is missing, a link, damaged or not written by the program."""
+    """Return the content of a state file; None if it is missing, a link, damaged, or not written by the program."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

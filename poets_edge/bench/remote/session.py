@@ -1,4 +1,4 @@
-"""Client of a measurement on a device, which receives progress, warnings and finished rounds."""
+"""Client for a measurement on a device, which receives progress messages, warnings and finished rounds."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from poets_edge.progress import Reporter
 
 _MODULE = "poets_edge.bench.remote.measure"
 _MOST_SAMPLES = 5_000_000
-"""Maximum number of times in all rounds; a default measurement has some ten thousand for each variant."""
+"""Maximum number of inference times in all rounds; a default measurement has about ten thousand per variant."""
 _DEFAULT_THREADS = 3
-"""Maximum number of thread counts that a device chooses itself."""
+"""Maximum number of thread counts that a device measures by default."""
 _SPARE_MESSAGES = 10_000
-"""Maximum number of messages in addition to those for requested results: notes, warnings, other progress."""
+"""Maximum number of messages, such as notes and warnings, in addition to those for requested results."""
 _MESSAGES_PER_RESULT = 10
 _MOST_BARS = 8
 """Maximum number of nested progress bars."""
@@ -53,14 +53,14 @@ _MOST_BARS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTimings:
-    """Timings of models on a device; the rounds are in the log.
+    """Result of `measure_rounds`. The timings of the rounds are in the log that was passed to it.
 
     Attributes:
-        machine: facts about the device.
+        machine: facts about the device; see `machine_facts`.
         variants: measured variants.
-        stamp: stamp of the rounds.
-        scores: float32 [labels] by number of the model and name of the photo.
-        warnings: disturbances of the device.
+        stamp: digest of the measurement conditions, which identifies the rounds in the log.
+        scores: scores, float32 [labels], by index of the model and name of the photo.
+        warnings: descriptions of disturbances of the device.
     """
 
     machine: dict[str, Any]
@@ -71,14 +71,14 @@ class DeviceTimings:
 
 
 def device_facts(installation: Installation, reporter: Reporter) -> dict[str, Any]:
-    """Return the result of `machine_facts` on the device. Raises RemoteError."""
+    """Return the result of `machine_facts` on the device. Raises RemoteError if the request fails."""
     follower = Follower(installation, reporter)
     follower.run(FactsRequest())
     return follower.machine
 
 
 def send_models(installation: Installation, models: Sequence[Path], reporter: Reporter) -> list[str]:
-    """Copy models to the device, unless it has them, and return their paths on the device."""
+    """Copy models to the device unless it already has them, and return their paths on the device."""
     items = {}
     for number, model in enumerate(models):  # the number keeps copies under one name apart
         again = sum(other.name == model.name for other in models[:number])
@@ -91,7 +91,7 @@ def send_models(installation: Installation, models: Sequence[Path], reporter: Re
 
 
 def _name_there(model: Path) -> str:
-    """Return the model's name, or a plain one if systemd or a terminal could not show it."""
+    """Return the file name for a model on the device: its own name, or "model" if that has unprintable characters."""
     return model.name if model.name.isprintable() else f"model{model.suffix if model.suffix.isprintable() else ''}"
 
 
@@ -109,19 +109,19 @@ def measure_rounds(
     photos: Sequence[str] = (),
     widths: Sequence[int] = (),
 ) -> DeviceTimings:
-    """Measure local models on the device.
+    """Time local models on the device in rounds and, if `image_dir` is given, score photos with them.
 
     Args:
-        threads: empty for the device's default.
-        log: receives the finished rounds; rounds in the log are not measured again.
-        image_dir, labels: paths on the device; "" for none.
-        input_range: `BenchmarkOptions.input_range`, or "".
+        threads: numbers of CPU threads per inference; empty for the default on the device.
+        log: receives the finished rounds; rounds that it already contains are not measured again.
+        image_dir, labels: paths of the photo folder and the labels file on the device; "" for none.
+        input_range: value of `BenchmarkOptions.input_range`; "" for None.
         photos: names of the photos in `image_dir`.
-        widths: number of labels of each model, if there are photos.
+        widths: number of labels of each model; empty if there are no photos.
 
     Raises:
-        RemoteError: the connection was lost, or the device sent something else than asked for. The message says how
-            many rounds are saved.
+        RemoteError: the connection was lost, or the device sent a result that was not requested. The message states
+            the number of saved rounds.
         PoetsEdgeError: the error that the device reported.
         OutputError: the log cannot save a round.
     """
@@ -158,14 +158,14 @@ def measure_rounds(
 
 
 class Follower:
-    """Client of one request, which passes on progress and warnings of the device.
+    """Client for one request, which shows progress and warnings from the device to the user.
 
     Attributes:
-        machine: facts about the device, once it has sent them.
+        machine: facts about the device; empty until the device has sent them.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, *, results: int = 0) -> None:
-        """Args: results: number of results asked for; bounds the number of messages."""
+        """Create a client; `results` is the number of requested results, which limits the number of messages."""
         self.machine: dict[str, Any] = {}
         self._installation = installation
         self._reporter = reporter
@@ -174,13 +174,13 @@ class Follower:
         self._messages_left = _SPARE_MESSAGES + _MESSAGES_PER_RESULT * results
 
     def run(self, request: Request, *, measuring: float = 0.0) -> tuple[str, ...]:
-        """Run a request on the device, and return the disturbances during the measurement.
+        """Run a request on the device, and return descriptions of disturbances during the measurement.
 
         Args:
-            measuring: measured time without messages, in seconds.
+            measuring: measuring time in seconds, during which the device may send no message.
 
         Raises:
-            RemoteError: the connection was lost, or the device sent something else than asked for.
+            RemoteError: the connection was lost, or the device sent a result that was not requested.
             PoetsEdgeError: the error that the device reported.
         """
         host = self._installation.host
@@ -201,10 +201,10 @@ class Follower:
         return self._last.warnings
 
     def on_machine(self) -> None:
-        """Process the facts about the device."""
+        """Process the facts about the device in `machine`, which have just been received."""
 
     def on_result(self, message: Message) -> None:
-        """Process a round, scores or a window. Raises RecordError: the message was not requested."""
+        """Process a message with a round, scores or a window. Raises RecordError if it was not requested."""
         raise RecordError(f"{type(message).__name__} was not asked for")
 
     def _read(self, line: str) -> None:
@@ -255,7 +255,7 @@ class _Bar:
         self._left = total
 
     def advance(self, amount: int) -> None:
-        """Advance the bar. Raises RecordError beyond its end."""
+        """Advance the bar by `amount`. Raises RecordError if this moves it beyond its end."""
         if amount > self._left:
             raise RecordError("progress beyond the end")
         self._left -= amount
@@ -267,11 +267,11 @@ class _Bar:
 
 
 class _RoundsFollower(Follower):
-    """Client that adds the rounds of a device to a log and collects its scores of photos.
+    """Client that adds rounds from a device to a log and collects the scores that the device sends.
 
     Attributes:
-        stamp: of the rounds.
-        scores: float32 [labels] by number of the model and name of the photo.
+        stamp: digest of the measurement conditions; "" until the facts about the device are known.
+        scores: scores, float32 [labels], by index of the model and name of the photo.
     """
 
     def __init__(
@@ -335,7 +335,7 @@ class _RoundsFollower(Follower):
 
     @property
     def saved(self) -> str:
-        """Sentence with the number of saved rounds, for messages; empty if there are none."""
+        """Sentence for error messages with the number of saved rounds; "" if no rounds are saved."""
         count = self._count()
         return f"{count} measured rounds are kept; the same command goes on from there." if count else ""
 

@@ -1,4 +1,4 @@
-"""`benchmark --sustained --on HOST`: speed of a device under sustained load."""
+"""`benchmark --sustained --on HOST`: latency of models on another device under sustained load."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def sustain_on(
     """Measure local models under sustained load on a device.
 
     Args:
-        host: host name for ssh.
-        folder: parent of the program's folder; by default the user's cache folder on the device.
+        host: SSH destination of the device.
+        folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Raises:
         RemoteError: the device cannot be reached or set up, or the connection was lost, which also ends the load.
@@ -52,10 +52,10 @@ def sustain_on(
 
 
 class _LoadFollower(Follower):
-    """Client that collects windows of load.
+    """Client that collects the windows of sustained load that a device sends.
 
     Attributes:
-        windows: windows of each model.
+        windows: received windows of each model, in the order of the models.
     """
 
     def __init__(self, installation: Installation, reporter: Reporter, options: SustainedOptions) -> None:

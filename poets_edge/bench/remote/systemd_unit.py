@@ -1,4 +1,7 @@
-"""Text of the systemd unit of a deployed model. Quoting: systemd.service(5), "Command lines"; systemd.syntax(7)."""
+"""Text of the systemd unit for a deployed model.
+
+For the quoting rules, see systemd.service(5), section "Command lines", and systemd.syntax(7).
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,27 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 NAME = "poets-edge-watch"
-"""Name of the service in the default folder, and prefix of the other names."""
+"""Name of the service if the program is in the default folder, and prefix of the name otherwise."""
 
 
 def unit_name(folder: str, *, usual: bool) -> str:
-    """Return the name of the service of a folder, which also identifies its lines in the journal.
+    """Return the name of the service for a program folder, which also identifies its lines in the journal.
 
     Args:
         folder: the program's own folder on the device.
-        usual: whether it is the default folder of `deploy`.
+        usual: whether `folder` is the default folder of `deploy`.
     """
     return NAME if usual else f"{NAME}-{hashlib.sha256(folder.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def unit_text(command: Sequence[str], environment: Mapping[str, str], *, name: str, undo: str) -> str:
-    """Return a unit for the systemd of a user, which runs a command from the start of the device on.
+    """Return the text of a systemd user unit that runs a command from the start of the device on.
 
     Args:
-        command: program and arguments; any text.
-        name: of the unit, for its lines in the journal.
-        undo: the command that removes the unit, for a comment in it.
+        command: program and arguments, which may contain any characters.
+        environment: environment variables of the command.
+        name: name of the unit, which identifies its lines in the journal.
+        undo: shell command that removes the unit; it is written as a comment into the unit.
     """
     settings = "".join(f"Environment={quoted(f'{name}={value}')}\n" for name, value in environment.items())
     words = " ".join(quoted(word, expanded=True) for word in command)
@@ -51,10 +55,10 @@ WantedBy=default.target
 
 
 def quoted(text: str, *, expanded: bool = False) -> str:
-    """Return text quoted for a unit.
+    """Return text in quotes and escaped for a unit file.
 
     Args:
-        expanded: whether it is part of a command line, in which systemd expands variables.
+        expanded: whether the text is part of a command line, in which systemd expands variables.
     """
     escaped = "".join(map(_escaped, text))
     return f'"{escaped.replace("$", "$$") if expanded else escaped}"'

@@ -1,6 +1,6 @@
-"""Wheels for a device: this program, and the packages that it needs on the device's processor and Python.
+"""Wheels for a device: this program, and the packages that it needs for the device's processor and Python.
 
-Wheels are unpacked on the device, which may have neither internet access nor pip nor venv; it only needs Python.
+The agent unpacks the wheels on the device, which needs only Python: no internet access, pip or venv.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from poets_edge.errors import RemoteError
 from poets_edge.tflite.runtimes import System
 
 DEVICE_LAYERS = frozenset({"bench", "device", "tflite", "photos", "core", "progress", "errors"})
-"""Packages and modules that are installed on a device, next to `api` and `cli`, whose functions import lazily."""
+"""Packages and modules of poets_edge that a device needs, in addition to `api` and `cli`, which import them lazily."""
 
 _NAME = "poets_edge"
 _DEVICE_PARTS = DEVICE_LAYERS | {"api", "cli", "__init__", "__main__", "py"}
-"""Files and folders of the package in the wheel for a device; `py` is the marker `py.typed`."""
+"""Names, without suffix, of files and folders in the wheel for a device; `py` is the marker file `py.typed`."""
 _OLDEST_GLIBC = 17
-"""Minor version in manylinux_2_17, the oldest tag that a needed package uses (PEP 600)."""
+"""Minor glibc version in manylinux_2_17, the oldest tag that a required package uses (PEP 600)."""
 _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 _WITHOUT_WHEELS = {"armv7l": ("numpy", "pillow")}
-"""Packages without wheels, which the system must provide, by machine."""
+"""Packages, by machine, for which no wheels exist, so that the system of the device must provide them."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Packages to fetch for a device.
+    """Packages to download for a device.
 
     Attributes:
         requirements: requirement specifiers for pip.
-        alone: whether to fetch without dependencies, which the device has already.
-        system: packages that the device provides itself.
+        alone: whether to download the packages without their dependencies.
+        system: packages that the system of the device provides, which are not downloaded.
     """
 
     requirements: tuple[str, ...]
@@ -55,8 +55,8 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
     """Return the packages that the program needs on a device.
 
     Args:
-        runtime: package of the interpreter.
-        own: packages that the device provides itself, because its camera library needs exactly these.
+        runtime: name of the interpreter package.
+        own: packages that the system of the device provides, because its camera library requires its versions.
     """
     without = {*_WITHOUT_WHEELS.get(system.machine, ()), *own}
     wanted = {package_name(text): text.partition(";")[0].strip() for text in _own_requirements()}
@@ -72,7 +72,7 @@ def needs(system: System, runtime: str, *, own: tuple[str, ...] = ()) -> Needs:
 
 
 def package_name(text: str) -> str:
-    """Return the normalized package name (PEP 503) of a requirement or of a wheel's file name."""
+    """Return the normalized package name (PEP 503) from a requirement or from the file name of a wheel."""
     match = re.match(r"[A-Za-z0-9._]+(?:-[A-Za-z][A-Za-z0-9._]*)*", text)
     return re.sub(r"[-_.]+", "-", match[0] if match else text).lower()
 
@@ -88,7 +88,7 @@ def _own_requirements() -> list[str]:
 
 
 def own_wheel(folder: Path) -> Path:
-    """Pack the parts of this program that a device needs into a wheel; equal files give equal bytes."""
+    """Pack the parts of this program that a device needs into a reproducible wheel, and return its path."""
     package = Path(poets_edge.__file__).parent
     info = f"{_NAME}-{poets_edge.__version__}.dist-info"
     wheel = folder / f"{_NAME}-{poets_edge.__version__}-py3-none-any.whl"
@@ -119,9 +119,9 @@ def _metadata() -> str:
 
 @contextlib.contextmanager
 def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
-    """Download the wheels for a device with this machine's pip; they are removed at the end.
+    """Download the wheels for a device with this machine's pip, and yield their paths; they are removed at the end.
 
-    They stay in pip's cache, so that a second device of the same kind needs no download.
+    Pip's cache keeps the wheels, so that a second device of the same kind needs no download.
 
     Raises:
         RemoteError: this machine has no pip or no network, or a wheel does not exist; `reason` is pip's message.
@@ -150,13 +150,13 @@ def fetched(system: System, wanted: Needs) -> Iterator[list[Path]]:
 
 
 def platform_tags(system: System) -> list[str]:
-    """Return the platform tags of wheels that run on a system, newest first: PEP 600, and their older names."""
+    """Return the platform tags of wheels that run on a system, newest first: PEP 600 tags, followed by legacy tags."""
     newest = max(system.libc_version[1], _OLDEST_GLIBC)
     tags = [f"manylinux_2_{minor}_{system.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
     return [*tags, f"manylinux2014_{system.machine}", f"linux_{system.machine}"]
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a short digest of text or bytes, as a name; text may be a file name that is not UTF-8."""
+    """Return a digest of the parts as 16 hexadecimal digits; a text may be a file name that is not valid UTF-8."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]
