@@ -177,8 +177,9 @@ def _run() -> None:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        # An argument in it may hold a line end.
-        error.message = escaped(error.message, line=True)  # type: ignore[misc]  # Final since click 8.2
+        if type(error).__name__ != "NoArgsIsHelpError":  # since click 8.2 the message of that one is the help
+            # An argument in it may hold a line end.
+            error.message = escaped(error.message, line=True)  # type: ignore[misc]  # Final since click 8.2
         error.show()
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:

@@ -140,5 +140,7 @@ def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
         for name in training["sets"][split]
         if name in training["photos"]
     ]
+    if not listed:
+        return None
     digests = np.frombuffer(b"".join(digest for digest, _ in listed), np.uint8).reshape(len(listed), -1)
     return KnownPhotos.of(digests, np.array([number for _, number in listed], np.int8))

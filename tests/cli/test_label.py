@@ -107,9 +107,10 @@ def test_label_requires_labels_for_a_foreign_model(trained: Trained, flowers: Pa
     foreign.write_bytes(trained.model().read_bytes()[:start])
     label = ("label", "--graph", foreign, flowers / DAISY)
     poets_edge_process(*label).failed("no labels inside", "--labels")
-    for command in ("web", "android"):
-        ran = poets_edge_process(command, foreign, cwd=tmp_path)
-        assert ran.status == 1 and "--labels" not in ran.stderr and "`" not in ran.stderr
+    app = ("--app", shutil.copytree(ROOT / "android_demo", tmp_path / "app"))
+    for command in (("web",), ("android", *app)):
+        ran = poets_edge_process(*command, foreign, cwd=tmp_path).failed("--labels")
+        assert "`" not in ran.stderr
     (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbf" + labels.replace(b"\n", b"\r\n"))
     assert poets_edge_process(*label, "--labels", tmp_path / "labels.txt").ok().stdout.startswith("daisy (")
     (tmp_path / "few.txt").write_text("one\ntwo\n")

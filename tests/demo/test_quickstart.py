@@ -37,7 +37,7 @@ def quickstarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstar
 def test_quickstart_prints_four_files_and_three_next_steps(quickstarted: Quickstarted) -> None:
     table = quickstarted.shown.splitlines()
     assert [line.split()[0] for line in table[1:5]] == ["float32", "dynamic", "float16", "int8"]
-    assert "Evaluated on 92 drawn photos" in table[5]
+    assert "Evaluated on 93 drawn photos" in table[5]
     for step in ("your own photos", "real weights", "your Pi"):
         assert step in quickstarted.shown
     assert sorted(path.name for path in quickstarted.folder.iterdir()) == ["quickstart"]

@@ -107,6 +107,14 @@ def test_swap_changes_constants_defaults_and_properties(module: ModuleType) -> N
     assert box(7).double == 21
 
 
+def test_swap_leaves_equal_numbers_of_other_names_alone(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("tests.other")
+    vars(other).update(LIMIT=module.LIMIT, SIZE=3)
+    monkeypatch.setitem(sys.modules, "tests.other", other)
+    apply(module, "LIMIT = 4")
+    assert (vars(other)["LIMIT"], vars(other)["SIZE"]) == (4, 3)
+
+
 def test_listed_modules_and_tests_exist() -> None:
     assert not [module for module in MODULES if not (ROOT / "poets_edge" / module).is_file()]
     assert not [test for tests in MODULES.values() for test in tests if not (ROOT / "tests" / test).is_file()]

@@ -61,7 +61,7 @@ def test_sample_is_used_for_cross_validation_and_calibration(
     monkeypatch.setattr(cross_validation, "MAX_EVALUATED", 30)
     monkeypatch.setattr("poets_edge.training.train.MAX_EVALUATED", 30)
     first, found, told = trained(photos, tmp_path)
-    assert "cross-validation takes a random 30 of the 60 photos" in told
+    assert "cross-validation takes a random 30 of 60 photos" in told
     assert found["cross_validation"]["photos"] == 30 and found["calibration"]["photos"] <= 30
     assert trained(photos, tmp_path)[:2] == (first, found), "the seed decides the sample"
 

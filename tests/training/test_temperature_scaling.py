@@ -55,7 +55,8 @@ def test_best_temperature_of_few_photos_is_near_one() -> None:
 
 
 def test_all_exports_are_calibrated_with_unchanged_predictions(tmp_path: Path) -> None:
-    draw_photos(tmp_path / "drawn", per_class=40)
+    draw_photos(tmp_path / "drawn/train", per_class=40)
+    draw_photos(tmp_path / "drawn/test", per_class=20, seed=3)
     draw_photos(tmp_path / "unseen", per_class=40, seed=7)
     records, scores = {}, {}
     truth = np.arange(5).repeat(40)

@@ -42,6 +42,10 @@ class Swap:
             self._replace_values(loaded)
 
     def _replace_values(self, loaded: dict[str, Any]) -> None:
+        """Replace the module's values, also where modules have imported them by name.
+
+        A value is found by its name as well as its identity, since equal small numbers are one object in Python.
+        """
         spaces = [
             vars(module)
             for name, module in list(sys.modules.items())
@@ -57,9 +61,9 @@ class Swap:
             elif isinstance(before, types.FunctionType):
                 _replace_defaults(before, value)
             elif type(before) is not type(value) or repr(before) != repr(value):
-                for space in spaces:
-                    for key in [key for key, old in space.items() if old is before]:
-                        space[key] = value
+                for space in spaces if not name.startswith("_") else [vars(self._module)]:
+                    if space.get(name) is before:
+                        space[name] = value
 
 
 def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:

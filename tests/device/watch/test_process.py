@@ -245,10 +245,10 @@ def test_watch_memory_is_constant_over_20_000_frames(flowers: Path, tmp_path: Pa
     frames = [jpeg(photo, (64, 48)) for photo in photos_of(flowers, 4)]
     stream = tmp_path / "long.mjpeg"
     stream.write_bytes(b"".join(frames) * 1000)
-    arguments = ("watch", probe, "--labels", labels, "--source", "-", "--every-frame", "--json", "--threads", "1")
+    arguments = ("watch", probe, "--labels", labels, "--input-range", "-1:1", "--source", "-", "--every-frame")
     with stream.open("rb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "poets_edge", *arguments],
+            [sys.executable, "-m", "poets_edge", *arguments, "--json", "--threads", "1"],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
