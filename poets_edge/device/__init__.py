@@ -1,1 +1,1 @@
-"""Use of models on a device: classification, evaluation, paired comparison, and labelling of live frames."""
+"""Running of models on a device: classification, evaluation, paired comparison, and labelling of live frames."""

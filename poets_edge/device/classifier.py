@@ -1,4 +1,4 @@
-"""Classification of photos with a `.tflite`.
+"""Classification of photos with a `.tflite` model.
 
 model = Classifier("retrained_graph.tflite")
 model("photo.jpg", top=3)   # [Label(name='daisy', score=0.99), ...]
@@ -67,31 +67,31 @@ class Scorer(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored with the model; empty for foreign models."""
+        """Facts about training and export that are stored with the model; empty if poets_edge did not write it."""
 
     @property
     def nodes(self) -> Mapping[str, str]:
-        """Names of the input and the output, under the keys "input" and "output"."""
+        """Names of the input and output tensors, under the keys "input" and "output"."""
 
     @property
     def input_range(self) -> InputRange:
-        """Normalization of the input, with the evidence for it."""
+        """Normalization of the input, and how it was determined."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences about what was inferred from the graph, for users."""
+        """Sentences that tell users what was inferred from the graph."""
 
     def scores(self, photo: PhotoSource) -> Scores: ...
 
     def clone(self) -> Scorer:
-        """Return a scorer of the same model for another thread."""
+        """Return another scorer for this model, for use in a different thread."""
 
 
 def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[Label]:
     """Return labels with their scores, highest score first; equal scores keep the order of the labels.
 
     Args:
-        top: number of labels to return; all by default.
+        top: number of labels to return; by default, all.
 
     Raises:
         UsageError: `top` is below 1.
@@ -107,7 +107,12 @@ def best(labels: Sequence[str], scores: Scores, top: int | None = None) -> list[
 
 
 def check_threshold(threshold: float) -> None:
-    """Raise UsageError unless a threshold, the score below which a label is "unknown", is between 0 and 1."""
+    """Check the threshold, the score below which a label is "unknown".
+
+    Raises:
+        UsageError: the threshold is not between 0 and 1.
+        WrongTypeError: the threshold is not a number.
+    """
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
         raise WrongTypeError(f"`threshold` must be a number, not {threshold!r}.")
     if math.isnan(threshold) or not 0 <= threshold <= 1:
@@ -115,7 +120,7 @@ def check_threshold(threshold: float) -> None:
 
 
 class Classifier:
-    """Image classifier that runs a `.tflite` on this machine's CPU.
+    """Image classifier that runs a `.tflite` model on this machine's CPU.
 
     Labels, input size and normalization come from the model. Threads that share a classifier run one inference at a
     time; `clone` returns a separate classifier for another thread. A classifier can be pickled, and is closed by
@@ -125,10 +130,10 @@ class Classifier:
         path: path of the model, used in messages.
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
-        metadata: normalization, labels and facts inside the model.
+        metadata: normalization, labels and facts that are stored in the model.
         input, output: descriptions of the input, and of the output that holds the scores.
-        input_range: normalization of the input, with the evidence for it.
-        score_output: position of `output` among the model's outputs.
+        input_range: normalization of the input, and how it was determined.
+        score_output: index of `output` among the model's outputs.
         score_kind: meaning of the output's values, such as "probabilities" or "logits".
     """
 
@@ -145,15 +150,15 @@ class Classifier:
 
         Args:
             model: path of a `.tflite` or `.lite` file, an exported file, or a `ModelFile`.
-            labels: path of a text file with one label per line, or a sequence of labels, for a model that carries none;
-                or translations of labels that it carries, `old=new`. By default the model's labels.
+            labels: path of a text file with one label per line, or a sequence of labels, for a model without labels; or
+                translations of the model's labels, as `old=new`. By default, the labels in the model are used.
             input_range: values that the pixels 0 and 255 have in a float input, such as "-1:1", "0:1" or "0:255";
-                needed if neither metadata nor the graph of the model tell it.
+                required if neither the metadata nor the graph of the model determines it.
             threads: CPU threads for one inference, at least 1.
             unlabelled: accept a model without labels or input range, for callers that need only its speed.
 
         Raises:
-            ModelError: the model or labels are missing, damaged, or do not fit each other.
+            ModelError: the model or the labels are missing or damaged, or do not match each other.
             RuntimeMissingError: no interpreter is installed.
             UsageError: an argument is out of range.
             WrongTypeError: an argument has the wrong type.
@@ -202,14 +207,14 @@ class Classifier:
 
     @property
     def session(self) -> Session:
-        """The model, loaded into an interpreter. Raises UsageError after `close`."""
+        """Interpreter session of the model. Raises UsageError if the classifier is closed."""
         if self._session is None:
             raise UsageError(f"{self.path}: this classifier was closed. Open another.")
         return self._session
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export inside the model; empty for foreign models."""
+        """Facts about training and export that are stored in the model; empty if poets_edge did not write it."""
         return self.metadata.facts
 
     @property
@@ -219,7 +224,7 @@ class Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences about what was inferred from the model's graph, for users; empty for models with metadata."""
+        """Sentences that tell users about an inferred normalization and about outputs that are not probabilities."""
         found = [f"pixels as {self.input_range}"] if self.input_range.inferred else []
         if text := remark(self.score_kind, math.prod(self.output.shape)):
             found.append(text)
@@ -231,19 +236,19 @@ class Classifier:
             self._session = None
 
     def clone(self) -> Classifier:
-        """Return a classifier of the same model, for another thread."""
+        """Return another classifier with the same model and options, for use in a different thread."""
         return Classifier(self.file, **self._arguments)
 
     @property
     def highest_score(self) -> float:
-        """The highest score that the model can give: 1, or a little less with a quantized output (255/256 in int8)."""
+        """Highest score that the model can return: 1, or slightly less for a quantized output (255/256 for int8)."""
         if not self.output.scale or self.score_kind != "probabilities":
             return 1.0
         largest = np.iinfo(self.output.dtype).max
         return min(1.0, float((largest - self.output.zero_point) * self.output.scale))
 
     def check_threshold(self, threshold: float) -> None:
-        """Raise UsageError if a threshold is not between 0 and 1, or above the highest score of this model."""
+        """Raise UsageError if a threshold is not between 0 and 1, or exceeds the highest score the model can return."""
         check_threshold(threshold)
         if threshold > self.highest_score:
             raise UsageError(
@@ -267,10 +272,10 @@ class Classifier:
         Args:
             photo: path, bytes of a file, open binary file, PIL image, or RGB pixels as uint8 [height, width, 3]; or a
                 list of these.
-            top: number of labels for each photo; all by default.
+            top: number of labels to return for each photo; by default, all.
 
         Returns:
-            Labels, highest score first; a list of them for each photo of a list.
+            Labels, highest score first; if `photo` is a list, a list with the labels of each photo.
 
         Raises:
             PhotoError: a photo cannot be read.
@@ -286,11 +291,17 @@ class Classifier:
         return best(self.labels, self.scores(photo), top)
 
     def scores(self, photo: PhotoInput) -> Scores:
-        """Return the scores of one photo, float32 [labels]. Raises PhotoError, UsageError, WrongTypeError."""
+        """Return the scores of one photo, float32 [labels].
+
+        Raises:
+            PhotoError: the photo cannot be read.
+            UsageError: the photo is an array with the wrong shape.
+            WrongTypeError: the photo has an unsupported type.
+        """
         return self.score_pixels(fit(read_photo(_photo_source(photo)), self.size))
 
     def score_pixels(self, pixels: Pixels) -> Scores:
-        """Return the scores of an image at the model's size.
+        """Return the scores of an image that has the size of the model's input.
 
         Args:
             pixels: uint8 RGB [height, width, 3].
@@ -299,16 +310,16 @@ class Classifier:
             float32 [labels]; a quantized output is dequantized, and logits are converted by a softmax.
 
         Raises:
-            UsageError: `pixels` has another shape.
+            UsageError: `pixels` does not have the shape [height, width, 3] of the input.
             WrongTypeError: `pixels` is not a uint8 array.
         """
         return self._scores(self.raw_output(pixels))
 
     def raw_output(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the output tensor [labels] in the model's own type, for an image at the model's size.
+        """Return the output tensor for an image, flattened and in the model's own dtype.
 
         Args:
-            pixels: uint8 RGB [height, width, 3].
+            pixels: uint8 RGB [height, width, 3], with the size of the model's input.
         """
         self._check_pixels(pixels)
         with self._lock:
@@ -316,10 +327,10 @@ class Classifier:
             return self.session.run(self._values, self.score_output).reshape(-1)
 
     def input_values(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """Return the input tensor, without batch dimension and in the model's own type and layout.
+        """Convert an image to input values with the model's own dtype and layout, without the batch dimension.
 
         Args:
-            pixels: uint8 RGB [height, width, 3], at the model's size.
+            pixels: uint8 RGB [height, width, 3], with the size of the model's input.
         """
         self._check_pixels(pixels)
         values = np.empty(self.input.shape[1:], self.input.dtype)
@@ -327,7 +338,7 @@ class Classifier:
         return values
 
     def score_values(self, values: npt.NDArray[Any]) -> Scores:
-        """Return the scores, float32 [labels], for an input tensor that `input_values` returned."""
+        """Return the scores, float32 [labels], for the input values that `input_values` returned."""
         with self._lock:
             raw = self.session.run(values[None], self.score_output).reshape(-1)
         return self._scores(raw)
@@ -340,7 +351,7 @@ class Classifier:
         recursive: bool = False,
         reporter: Reporter | None = None,
     ) -> EvaluateResult:
-        """Measure the accuracy on a folder of labelled photos; see `poets_edge.evaluate`."""
+        """Measure the accuracy of the model on a folder of labelled photos; see `poets_edge.evaluate`."""
         from poets_edge.device.evaluate import evaluate
 
         return evaluate(self, Path(image_dir), split=split, recursive=recursive, reporter=reporter)
@@ -358,12 +369,17 @@ class Classifier:
         return to_scores(self.score_kind, values, len(self.labels))
 
     def _kind_of_black(self) -> ScoreKind:
-        """Return the meaning of the output's values, from the answer to a black image."""
+        """Infer the meaning of the output's values from the output for a black image."""
         return kind_of_values(self.output.dequantize(self.raw_output(np.zeros((*self.size, 3), np.uint8))))
 
 
 def _photo_source(photo: PhotoInput) -> PhotoSource:
-    """Convert a photo to a type that `read_photo` accepts. Raises UsageError, WrongTypeError."""
+    """Convert a photo to a type that `read_photo` accepts.
+
+    Raises:
+        UsageError: an array does not have the shape [height, width, 3].
+        WrongTypeError: the photo has an unsupported type, or an array is not uint8.
+    """
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8:
             raise WrongTypeError(f"`photo` as an array must be of uint8, 0 to 255, not {photo.dtype}.")
@@ -380,7 +396,7 @@ def _photo_source(photo: PhotoInput) -> PhotoSource:
 
 
 def _type_of(value: object) -> str:
-    """Return the type of a value, with the dtype of an array, for messages."""
+    """Return the name of a value's type, or of an array's dtype, for messages."""
     return f"{value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
@@ -393,7 +409,12 @@ def _only_input(tensors: Sequence[TensorInfo], path: Path) -> TensorInfo:
 def _given_labels(
     model: Classifier, labels: str | os.PathLike[str] | Sequence[str] | None
 ) -> tuple[tuple[str, ...], str]:
-    """Return the given labels, or the labels inside the model, and where they come from. Raises ModelError."""
+    """Return the labels and their source, a path or "`labels`" for messages; by default, the labels in the model.
+
+    Raises:
+        ModelError: the labels file cannot be read, or the labels are not those of the model.
+        WrongTypeError: `labels` is neither a path nor a sequence of strings.
+    """
     if labels is None:
         return model.metadata.labels, str(model.path)
     if isinstance(labels, (str, os.PathLike)):
@@ -406,10 +427,11 @@ def _given_labels(
 
 
 def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Sequence[str], path: Path) -> int:
-    """Return the position of the output that holds the scores.
+    """Return the index of the output that holds the scores.
 
     Raises:
-        ModelError: there are several outputs; the metadata name none, and not just one has as many values as labels.
+        ModelError: the model has several outputs, the metadata do not specify one of them, and the number of values
+            does not equal the number of labels for exactly one of them.
     """
     if metadata.score_output is not None and metadata.score_output < len(tensors):
         return metadata.score_output
@@ -426,7 +448,7 @@ def _score_output(tensors: Sequence[TensorInfo], metadata: Metadata, labels: Seq
 
 
 def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unlabelled: bool) -> tuple[str, ...]:
-    """Return the labels if they fit the model's output. Raises ModelError."""
+    """Return the labels unchanged, or () if none are required; raise ModelError if they do not match the output."""
     outputs = math.prod(model.output.shape)
     if not names and unlabelled and source == str(model.path):
         return ()
@@ -441,7 +463,17 @@ def _checked_labels(model: Classifier, names: tuple[str, ...], source: str, unla
 
 
 def _input_range(model: Classifier, given: str | None, speed_only: bool) -> InputRange:
-    """Decide the normalization of the input. Raises ModelError, UsageError, WrongTypeError."""
+    """Determine the normalization of the input.
+
+    Args:
+        given: the user's input range, such as "-1:1"; None if there is none.
+        speed_only: accept a model whose normalization cannot be determined.
+
+    Raises:
+        ModelError: the normalization cannot be determined.
+        UsageError: `given` is not a valid range, or contradicts the model.
+        WrongTypeError: `given` is not a string.
+    """
     if given is not None and not isinstance(given, str):
         raise WrongTypeError(f"`input_range` must be text, as '-1:1', not {_type_of(given)}.")
     try:
@@ -454,10 +486,14 @@ def _input_range(model: Classifier, given: str | None, speed_only: bool) -> Inpu
 
 
 def read_labels(path: Path, *, own: bool = False) -> tuple[str, ...]:
-    """Read a labels file in UTF-8, with `parse_labels`. Raises ModelError.
+    """Read the labels from a text file in UTF-8.
 
     Args:
-        own: whether poets_edge wrote the file, so that each line is a label, unchanged.
+        own: whether poets_edge wrote the file, so that each line is read unchanged as one label; otherwise,
+            `parse_labels` reads the file.
+
+    Raises:
+        ModelError: the file cannot be read, is not in UTF-8, or has inconsistent numbers.
     """
     try:
         text = read_bytes(path, _LARGEST_LABELS).decode("utf-8")

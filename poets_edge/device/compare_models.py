@@ -1,4 +1,4 @@
-"""Comparison of models on the same photos, which none of them has learned from."""
+"""Comparison of models on photos that none of the models has learned from."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def evaluate_together(
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> list[EvaluateResult]:
-    """Evaluate several models like `evaluate`, on the photos that are in the result of each of them.
+    """Evaluate several models with `evaluate`, on the photos that all of the results have in common.
 
-    With the default split these are photos that none of the models has learned from, in whatever order they are given.
+    With the default split, these are photos that none of the models has learned from. The results have the order of
+    the scorers, which does not affect the choice of photos.
 
     Raises:
         DatasetError: the results have no photo in common.
@@ -52,7 +53,7 @@ def evaluate_together(
 def compare_results(result: EvaluateResult, reference: EvaluateResult) -> Paired:
     """Compare the results of two models on the photos that both have scored and neither has learned from.
 
-    If one of them has learned from every photo, as in an evaluation of the training split, all photos are compared.
+    If there are none, as in an evaluation on the training split, all photos that both have scored are compared.
 
     Raises:
         DatasetError: the results have no photo in common.

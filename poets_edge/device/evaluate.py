@@ -1,8 +1,8 @@
 """Accuracy of models on a folder of labelled photos.
 
-An accuracy says something about new photos only if the model has not learned from the photos that it was measured on.
-A model of `train` knows its photos by their contents (see `poets_edge.photos.known_photos`), so they are recognised
-under other names and in other folders.
+An accuracy is representative of new photos only if the model has not learned from the photos that it is measured on.
+A model that `train` made contains digests of its photos (see `poets_edge.photos.known_photos`), by which the photos are
+recognised under other names and in other folders.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class EvaluateResult(Tabular):
         labels: the model's labels.
         evaluation: accuracy, recall and confusion matrix.
         predictions: scores of the model for each evaluated photo.
-        learned: whether the model has learned from each evaluated photo, or was validated on it, bool [photos].
-        overlap: number of photos that the model was trained and validated on.
+        learned: whether the model was trained or validated on each evaluated photo, bool [photos].
+        overlap: numbers of photos in the folder that the model was trained on and validated on.
     """
 
     split: EvaluatedSplit
@@ -59,7 +59,7 @@ class EvaluateResult(Tabular):
     overlap: TrainingOverlap
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return number of photos and recall of each class, for `pandas.DataFrame(result.rows())`."""
+        """Return one row per class, with its number of photos and recall, for `pandas.DataFrame(result.rows())`."""
         photos = self.evaluation.confusion.sum(axis=1)
         return [
             {"class": label, "photos": int(count), "recall": self.evaluation.recall(label)}
@@ -76,18 +76,18 @@ class EvaluateResult(Tabular):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
+        """95 % Wilson confidence interval for the accuracy, (low, high)."""
         return self.evaluation.interval
 
     @property
     def unseen(self) -> Evaluation | None:
-        """Evaluation on the photos that the model has not learned from; None if these are all photos or none."""
+        """Evaluation on the photos that the model has not learned from; None if it has learned from all or none."""
         return (
             self.take(np.flatnonzero(~self.learned)).evaluation if 0 < self.learned.sum() < len(self.learned) else None
         )
 
     def take(self, rows: Rows) -> EvaluateResult:
-        """Return the result for some of the evaluated photos."""
+        """Return the result for only the evaluated photos in the given rows."""
         predictions = self.predictions.take(rows)
         return replace(
             self,
@@ -98,10 +98,10 @@ class EvaluateResult(Tabular):
         )
 
     def correct_by_name(self, *, unseen: bool) -> dict[str, bool]:
-        """Return whether each photo was classified correctly, by its name.
+        """Return a dict from photo names to whether the photos were classified correctly.
 
         Args:
-            unseen: leave out photos that the model has learned from.
+            unseen: omit photos that the model has learned from.
         """
         correct = self.predictions.correct(self.labels).tolist()
         return {
@@ -134,19 +134,20 @@ def evaluate(
     recursive: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluateResult:
-    """Score the photos of a folder and compare the answers with the names of their class folders.
+    """Score the photos in a folder and compare the predicted labels with the names of the class folders.
 
     Photos that the model was trained or validated on are recognised by their contents and, unless `split` requests
     them, are not evaluated. If none remain, the validation photos are evaluated.
 
-    The exclusions and label corrections of the training apply to the photos of the training folder.
+    Exclusions and label corrections from the training run also apply to photos in the training folder.
 
     Args:
         image_dir: folder, archive or address with one folder of photos per class.
-        split: "training", "validation" or "test", as the folder is divided or as the model knows its photos;
-            "unseen", the photos that the model has not learned from; or "all". By default "test" for a folder that is
-            divided into train/, val/ and test/ or by `percentages`, and "unseen" for any other folder.
-        percentages: sizes of the splits; by default the sizes used in training, if they are known, else 10 and 10.
+        split: "training", "validation" or "test", according to the division of the folder or the model's record of
+            its photos; "unseen", the photos that the model has not learned from; or "all". By default "test" for a
+            folder that is divided into train/, val/ and test/ or by `percentages`, and "unseen" for any other folder.
+        percentages: percentages of test and validation photos; by default, those used in training, or 10 and 10 if
+            these are unknown.
         recursive: include photos in subfolders of the class folders.
 
     Raises:
@@ -220,8 +221,8 @@ def _candidates(
     """Return the photos that may be in a split.
 
     Returns:
-        The photos; and the split of each by its name, which applies to photos that the model does not know. It is empty
-        if the photos are divided by folders or percentages, and the first value has the photos of the split only.
+        The photos, and a mapping from photo names to splits, for photos that the model has no record of. The mapping is
+        empty if it is not needed, because all returned photos are in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -234,7 +235,7 @@ def _candidates(
 def _unseen(
     splits: SplitNumbers, wanted: EvaluatedSplit, overlap: TrainingOverlap
 ) -> tuple[npt.NDArray[np.int64], EvaluatedSplit]:
-    """Return the rows of photos that the model has not learned from, and the name of their split."""
+    """Return the rows of the unseen photos, or of the validation photos if none are unseen; and their split's name."""
     unseen = ~is_learned(splits)
     if overlap:
         unseen &= splits != UNCHECKED
@@ -255,7 +256,7 @@ def _nothing_left(image_dir: Location, wanted: EvaluatedSplit, overlap: Training
 
 
 def _apply(exclusions: Exclusions, predictions: Predictions) -> tuple[Predictions, Rows]:
-    """Return predictions without the excluded photos, with the others in their classes, and their rows."""
+    """Return predictions without excluded photos and with corrected classes, and the row indices that remain."""
     rows = np.flatnonzero([photo.name not in exclusions.leave_out for photo in predictions.photos])
     kept = predictions.take(rows)
     of = exclusions.belongs_to
@@ -270,6 +271,6 @@ def _exclusions_line(exclusions: Exclusions) -> str:
 
 
 def _percentages_of(facts: Mapping[str, Any]) -> SplitConfig:
-    """Return the split sizes used in a model's training; the default sizes if they are unknown."""
+    """Return the split percentages that a model was trained with, or the defaults if they are unknown."""
     known = facts.get("percentages")
     return SplitConfig(**known) if known else SplitConfig()

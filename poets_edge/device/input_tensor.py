@@ -40,7 +40,7 @@ class ImageLayout:
 
 
 def image_layout(tensor: TensorInfo, path: Path) -> ImageLayout:
-    """Return the layout of an input. Raises ModelError if it is not one image of known size."""
+    """Return the layout of an input tensor. Raises ModelError if it is not one RGB or gray image of fixed size."""
     if tensor.dtype not in _TYPES:
         raise ModelError(f"{path}: its input is {tensor.dtype}; an image is float, or an integer of 8 to 32 bits.")
     shape = tensor.shape
@@ -55,7 +55,7 @@ def image_layout(tensor: TensorInfo, path: Path) -> ImageLayout:
 
 
 def input_filler(tensor: TensorInfo, layout: ImageLayout, normalization: Normalization) -> Fill:
-    """Return a function that writes pixels into an input tensor."""
+    """Return a function that writes pixels into an input tensor with the given layout and normalization."""
     fill = _channels_last_filler(tensor, normalization)
     if layout.channels == _RGB and not layout.channels_first:
         return fill

@@ -1,4 +1,4 @@
-"""Description of a `.tflite` for `inspect`: tensors, operators, labels, metadata."""
+"""Description of a `.tflite` model for `inspect`: tensors, operators, labels, metadata."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Inspection:
         size: size of the file, bytes.
         operators: number of uses of each operator, most frequent first.
         accelerated: whether XNNPACK runs the model on this machine; None for a frozen graph.
-        input_range: normalization of the input, with the evidence for it; None if nothing tells it.
-        scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is not known.
-        facts: quantization, training and test result, from the model or the training record.
+        input_range: normalization of the input, and how it was determined; None if it is unknown.
+        scores: meaning of the output's values, such as "probabilities" or "logits"; "" if it is unknown.
+        facts: facts about quantization, training and the test result, from the model or the training record.
     """
 
     path: Path
@@ -61,7 +61,12 @@ class Inspection:
 
 
 def inspect_tflite(model: Path) -> Inspection:
-    """Describe a `.tflite`. Raises ModelError, RuntimeMissingError."""
+    """Describe a `.tflite` model.
+
+    Raises:
+        ModelError: the model is missing, damaged, or cannot be loaded.
+        RuntimeMissingError: no interpreter is installed.
+    """
     file = read_model(model)
     metadata = read_metadata(file)
     plain = Session(file, accelerate=False)  # XNNPACK replaces the model's own operators

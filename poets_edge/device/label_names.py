@@ -1,4 +1,4 @@
-"""Renaming of the labels that a model carries."""
+"""Renaming of the labels that are stored in a model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from poets_edge.errors import ModelError
 
 
 def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str, model: Path) -> tuple[str, ...]:
-    """Return the labels to use for a model that carries labels, in the order of its outputs.
+    """Return the labels to use for a model, in the order of its outputs, after applying the user's translations.
 
-    Labels that replace all of the model's own in silence would be believed in any order, so only its own labels and
-    translations are accepted.
+    If a model contains labels, only these labels and translations of them are accepted, because replacement labels in
+    the wrong order would go unnoticed.
 
     Args:
-        own: labels inside the model; () if it has none, and any labels are accepted.
-        given: labels that the user has given, or translations, `old=new`. Labels without one keep their names.
+        own: labels inside the model; if it has none, (), any labels are accepted.
+        given: labels from the user, or translations, as `old=new`. Labels without a translation keep their names.
         source: where `given` comes from, for messages.
         model: path of the model, for messages.
 
     Raises:
-        ModelError: `given` are other labels than the model's, or two labels get the same name.
+        ModelError: `given` has labels that the model lacks, renames a label twice, or gives two labels the same name.
     """
     if not own or given in ((), own):
         return given
@@ -44,7 +44,7 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
 
 
 def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the labels to give for a model to get `names`, the result of `renamed_labels`; None for its own."""
+    """Return the `given` with which `renamed_labels` returns `names`; None if `names` is empty or equal to `own`."""
     if names == own or not names:
         return None
     return tuple(f"{old}={new}" for old, new in zip(own, names, strict=True)) if own else names

@@ -1,4 +1,4 @@
-"""Metrics of a classifier: accuracy with its interval, cross entropy, recall of each class, confusion matrix."""
+"""Metrics of a classifier: accuracy with its confidence interval, cross entropy, recall per class, confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 _Z95 = 1.959963984540054
-"""Quantile of the normal distribution for two-sided 95 % intervals."""
+"""Quantile of the standard normal distribution for two-sided 95 % intervals."""
 
 _MIN_PROBABILITY = 1e-7
-"""Lower limit of scores in the cross entropy, which a score of 0 (from a quantized model) would make infinite."""
+"""Lower limit for scores in the cross entropy, which a score of 0 (from a quantized model) would make infinite."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Evaluation:
         labels: class names, in the order of the rows and columns of `confusion`.
         confusion: confusion matrix, int64 [classes, classes]; row = true class, column = predicted class.
         cross_entropy: mean of -ln(score of the true class), in nats.
-        independent: number of independent photos whose accuracy is as uncertain, if photos belong together in groups;
-            None for `count`.
+        independent: effective sample size if the photos form groups, the number of independent photos whose accuracy
+            would be equally uncertain; None if all photos are independent.
     """
 
     labels: tuple[str, ...]
@@ -45,24 +45,24 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Top-1 accuracy, 0 to 1; nan without photos."""
+        """Top-1 accuracy, 0 to 1; nan if there are no photos."""
         return self.correct / self.count if self.count else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy."""
+        """95 % Wilson confidence interval for the accuracy, (low, high); (nan, nan) if there are no photos."""
         if self.independent is None or not self.count:
             return wilson_interval(self.correct, self.count)
         return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def recall(self, label: str) -> float:
-        """Return the fraction of a class's photos that were classified correctly; nan without photos."""
+        """Return the fraction of photos in a class that were classified correctly; nan if it has no photos."""
         index = self.labels.index(label)
         total = int(self.confusion[index].sum())
         return int(self.confusion[index, index]) / total if total else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics for JSON; values that are undefined without photos are null."""
+        """Return the metrics as JSON-compatible values; metrics that are undefined without photos are None."""
         low, high = self.interval
         return {
             "photos": self.count,
@@ -76,20 +76,20 @@ class Evaluation:
 
 
 _ALMOST_ALL = 0.9
-"""Minimum ratio of groups to photos for which photos count as independent: a few pairs do not widen an interval."""
+"""Ratio of groups to photos from which all photos count as independent, so that a few pairs have no effect."""
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:
-    """Return the number of independent photos whose accuracy is as uncertain as that of photos in groups.
+    """Return the effective sample size of photos in groups.
 
-    Photos of one group are often all correct or all wrong, so groups are what is counted: the variance of the accuracy
-    is that of a ratio estimator over groups (Cochran, Sampling Techniques, 1977, section 3.12), and few groups widen
-    the interval as Student's distribution does. The result is at most the number of photos, and equal to it with few
-    photos in groups.
+    This is the number of independent photos whose accuracy would be equally uncertain. Photos of one group are often
+    all correct or all wrong, so the variance of the accuracy is computed with a ratio estimator over groups (Cochran,
+    Sampling Techniques, 1977, section 3.12). If there are few groups, the result is reduced according to Student's t
+    distribution. It is at most the number of photos, and equal to it if there are almost as many groups as photos.
 
     Args:
-        correct: number or fraction of correct predictions of each photo, [photos].
-        groups: number of each photo's group, [photos].
+        correct: number or fraction of correct predictions for each photo, [photos].
+        groups: group number of each photo, [photos].
     """
     _, number = np.unique(groups, return_inverse=True)
     number = number.reshape(-1)
@@ -109,7 +109,7 @@ def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) 
 
 
 def _student95(degrees: int) -> float:
-    """Return the quantile of Student's distribution for two-sided 95 % intervals (Abramowitz and Stegun, 26.7.5)."""
+    """Return the quantile of Student's t distribution for two-sided 95 % intervals (Abramowitz, Stegun, 26.7.5)."""
     if degrees < 3:
         return (12.706, 12.706, 4.303)[max(0, degrees)]
     z = _Z95
@@ -119,9 +119,10 @@ def _student95(degrees: int) -> float:
 
 
 def wilson_interval(correct: float, count: float) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion: Wilson's score interval (1927) without continuity correction.
+    """Return the 95 % Wilson score interval (1927) for a proportion, (low, high), without continuity correction.
 
-    Unlike p ± 1.96 s, it lies within 0 to 1 and is not empty at 100 %.
+    Unlike p ± 1.96 s, it lies within 0 to 1 and does not collapse to one point at 100 %. It is (nan, nan) if `count`
+    is 0.
     """
     if count == 0:
         return math.nan, math.nan
@@ -138,7 +139,7 @@ def evaluate_scores(
 
     Args:
         scores: float32 [photos, classes]; each row adds up to about 1.
-        truth: int64 [photos], indices into `labels`.
+        truth: true classes, int64 [photos], as indices into `labels`.
     """
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     if len(truth) == 0:

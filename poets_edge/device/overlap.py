@@ -1,4 +1,4 @@
-"""Overlap of the photos that a model is evaluated on with the photos that it has learned from."""
+"""Overlap between the photos that a model is evaluated on and the photos that it has learned from."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _TRAINING, _VALIDATION = (SPLIT_NAMES.index(name) for name in ("training", "vali
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOverlap:
-    """Number of photos that a model has learned from, among the photos of an evaluation.
+    """Numbers of photos in an evaluation that the model was trained or validated on.
 
     Attributes:
-        photos: number of photos that were compared.
-        training: number of them that the model was trained on.
-        validation: number of them that the model was validated on, which chose among models or set the temperature.
-        evidence: how photos are recognised: "contents", by their digests; "sample", by the digests of a part of the
-            training photos; "names", the folder as a whole by names and sizes, in models of version 0.2; "unknown" for
-            models without the information.
+        photos: number of photos in the evaluation.
+        training: number of photos that the model was trained on.
+        validation: number of photos that the model was validated on, to choose among models or set the temperature.
+        evidence: how photos are recognised: "contents", by their digests; "sample", by the digests of some of the
+            training photos; "names", by the names and sizes of all photos in the folder, for models of version 0.2;
+            "unknown" for models that do not record their photos.
     """
 
     photos: int
@@ -40,12 +40,12 @@ class TrainingOverlap:
 
     @staticmethod
     def of(splits: SplitNumbers, known: KnownPhotos | None, facts: Mapping[str, Any]) -> TrainingOverlap:
-        """Count the photos of each split.
+        """Count the training and validation photos.
 
         Args:
             splits: result of `splits_of`.
-            known: photos that the model knows by their contents.
-            facts: facts of the model.
+            known: photos that the model records by their contents; None if it does not.
+            facts: facts that are stored with the model.
         """
         if known is None:
             by_name = "photos_sketch" in (facts.get("training") or facts)
@@ -59,7 +59,7 @@ class TrainingOverlap:
 
     @property
     def warning(self) -> str | None:
-        """Warning that photos of the training may be counted as new ones; None if the model knows its photos."""
+        """Warning that training photos may be counted as new photos; None if they are recognised by their contents."""
         if self.evidence == "unknown":
             return (
                 "which photos the model has learned from is not known: if some of these are among them, it is less"
@@ -76,23 +76,27 @@ class TrainingOverlap:
         return bool(self.training or self.validation)
 
     def __str__(self) -> str:
-        """Return, for example, `trained on 811 and validated on 95 of 1,000 photos`."""
+        """Return a phrase such as `trained on 811 and validated on 95 of 1,000 photos`."""
         validated = f" and validated on {self.validation:,}" if self.validation else ""
         at_least = "at least " if self.evidence == "sample" else ""
         return f"trained on {at_least}{self.training:,}{validated} of {self.photos:,} photos"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the numbers and the evidence as a JSON-compatible dictionary."""
         return asdict(self)
 
 
 def is_learned(splits: SplitNumbers) -> npt.NDArray[np.bool_]:
-    """Return whether each photo is a training or validation photo, bool [photos]."""
+    """Return whether each photo is in the training or validation split, bool [photos]."""
     return np.asarray((splits == _TRAINING) | (splits == _VALIDATION))
 
 
 def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
-    """Return the photos that a model knows by their contents; None if it does not. Raises ModelError: damaged."""
+    """Return the record of the photos that a model was trained, validated and tested on; None if it has none.
+
+    Raises:
+        ModelError: the record is damaged.
+    """
     try:
         return known_photos(scorer.facts)
     except RecordError as error:
@@ -100,7 +104,7 @@ def photos_of_model(scorer: Scorer) -> KnownPhotos | None:
 
 
 def splits_of(digests: Digest, known: KnownPhotos | None) -> SplitNumbers:
-    """Return the split of each photo like `KnownPhotos.splits`; NO_SPLIT if the photos of the model are not known."""
+    """Return the split of each photo, as `KnownPhotos.splits` does; NO_SPLIT for all photos if `known` is None."""
     return known.splits(digests) if known else np.full(len(digests), NO_SPLIT, np.int8)
 
 

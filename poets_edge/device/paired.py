@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNIFICANCE = 0.05
-"""Level of the two-sided test: the largest probability of calling equally good models different."""
+"""Significance level of the two-sided test: maximum probability of reporting that equally good models differ."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Paired:
         photos: number of photos.
         worse: number of photos that the model classified correctly less often than the reference.
         better: number of photos that the model classified correctly more often than the reference.
-        gain: the model's accuracy minus the reference's, in points (percent); nan without photos.
-        p_value: probability that equally good models differ by at least as much, 0 to 1.
+        gain: accuracy of the model minus accuracy of the reference, in percentage points; nan if there are no photos.
+        p_value: probability that equally good models differ at least as much as these models, 0 to 1.
     """
 
     photos: int
@@ -43,7 +43,7 @@ class Paired:
         return self.p_value > SIGNIFICANCE
 
     def __str__(self) -> str:
-        """Return, for example, `loses 0.2 points; 3 photos worse, 1 better; could be chance`."""
+        """Return a summary such as `loses 0.2 points; 3 photos worse, 1 better; could be chance`."""
         if not self.worse and not self.better:
             return "right and wrong on the same photos"
         points = f"{abs(self.gain):.1f}"
@@ -53,7 +53,7 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """Statement on significance: `could be chance`, or `unlikely to be chance (p = 0.012)`."""
+        """Phrase that states the significance: `could be chance`, or `unlikely to be chance (p = 0.012)`."""
         if self.could_be_chance:
             return "could be chance"
         return f"unlikely to be chance (p {f'= {self.p_value:.2g}' if self.p_value >= 0.001 else 'below 0.001'})"
@@ -71,13 +71,13 @@ def compare_paired(correct: npt.NDArray[Any], reference: npt.NDArray[Any], repea
     """Compare two models by the photos on which they disagree.
 
     With one prediction per photo this is the exact two-sided McNemar test (McNemar, Psychometrika 12, 1947; exact form
-    as in Agresti, Categorical Data Analysis, 10.1). With several, it is Fisher and Pitman's permutation test over the
-    photos' differences, so that predictions for one photo do not count as independent. McNemar's test is the
-    special case of the permutation test for differences of equal size.
+    as in Agresti, Categorical Data Analysis, 10.1). With several predictions per photo, it is Fisher and Pitman's
+    permutation test on the differences per photo, so that predictions for one photo do not count as independent.
+    McNemar's test is the special case of the permutation test in which all differences have equal size.
 
     Args:
         correct: number of correct predictions of the model for each photo, bool or int [photos].
-        reference: number of correct predictions of the reference for each photo, in equal order.
+        reference: number of correct predictions of the reference for each photo, in the same order.
         repeats: number of predictions per photo.
 
     Raises:
@@ -107,7 +107,7 @@ def mcnemar(worse: int, better: int) -> float:
 
 
 def _p_value(differences: npt.NDArray[np.int64]) -> float:
-    """Return the probability that, with random signs, the sum of the differences is at least as far from 0."""
+    """Return the probability that the sum of the differences, with random signs, is at least as far from 0 as it is."""
     sizes = np.bincount(np.abs(differences))
     chances = np.ones(1)  # probabilities of the sums -reach ... reach
     for size, count in enumerate(sizes):

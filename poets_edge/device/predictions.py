@@ -1,6 +1,6 @@
-"""Predictions of models for many photos of known class, computed on all cores.
+"""Predictions of models for photos whose classes are known, computed on all CPU cores.
 
-`evaluate` and `export` both use these functions, so their accuracies agree.
+`evaluate` and `export` both use these functions, so that their accuracies agree.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores of a model for photos of known class.
+    """Scores of a model for photos whose classes are known.
 
     Attributes:
         photos: the photos that could be read, in the order of the rows of `scores`.
@@ -60,11 +60,15 @@ class Predictions:
     unreadable: tuple[str, ...]
 
     def take(self, rows: Rows) -> Predictions:
-        """Return the predictions of some rows, in the order of `rows`."""
+        """Return the predictions in the given rows, in the order of `rows`."""
         return replace(self, photos=tuple(self.photos[row] for row in rows.tolist()), scores=self.scores[rows])
 
     def evaluation(self, labels: tuple[str, ...]) -> Evaluation:
-        """Return accuracy, recall and confusion matrix. Raises DatasetError if a photo's class is not in `labels`."""
+        """Return the accuracy, recall and confusion matrix.
+
+        Raises:
+            DatasetError: the class of a photo is missing from `labels` or occurs twice in it.
+        """
         known = set(map(composed, labels))
         unknown = [label for label in PhotoTable.of(self.photos).present if composed(label) not in known]
         if unknown:
@@ -96,7 +100,7 @@ class Predictions:
         return sorted(wrong, key=lambda mistake: -mistake.score)
 
     def agreement(self, reference: Predictions) -> float | None:
-        """Return the fraction of common photos with equal predictions, 0 to 1; None if there are no common photos."""
+        """Return the fraction of common photos with equal predicted labels, 0 to 1; None if no photos are common."""
         answers = dict(zip((photo.name for photo in reference.photos), reference.scores.argmax(axis=1), strict=True))
         same = [
             answers[photo.name] == answer
@@ -132,7 +136,7 @@ class ChosenPredictions:
 
     Attributes:
         predictions: scores of the chosen photos.
-        digests: SHA-256 of each of them, uint8 [photos, 32].
+        digests: SHA-256 of each chosen photo, uint8 [photos, 32].
         skipped: SHA-256 of each photo that was not chosen, uint8 [skipped photos, 32].
     """
 
@@ -152,7 +156,7 @@ def score_chosen(
     """Score photos like `score_photos`, but only the photos that a function chooses. Each photo is read once.
 
     Args:
-        choose: function of a photo and the SHA-256 of its contents.
+        choose: function that accepts a photo and the SHA-256 of its contents, and returns whether to score the photo.
     """
 
     def score(photo: Photo, scorer: Scorer) -> tuple[bytes, npt.NDArray[np.float32] | PhotoError | None]:
@@ -232,10 +236,10 @@ def score_models(
 def score_model(
     photos: Sequence[Photo], model: ModelSource, *, advance: Callable[[int], object] = lambda amount: None
 ) -> Predictions:
-    """Score photos with a `.tflite` on all cores."""
+    """Score photos with one `.tflite` file on all cores; see `score_models`."""
     return score_models(photos, {"": model}, advance=advance)[""]
 
 
 def _score_count(classifier: Classifier) -> int:
-    """Return the number of scores of a model, found by an inference, which also checks that the model can run."""
+    """Return the number of scores per photo, found by running the model once, which checks that it can run."""
     return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

@@ -1,4 +1,4 @@
-"""Detection of models that were exported from an earlier training than the graph next to them."""
+"""Detection of models that were exported from an earlier training run than that of the graph next to them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _RECORD_HEAD_BYTES = 4096
 
 
 def stale_line(classifier: Classifier) -> str | None:
-    """Return a warning if a model was exported from another graph than the one next to it, else None.
+    """Return a warning if a model was exported from a different graph than the one next to it; otherwise None.
 
-    Only the first 4 KB of the training record next to the model are read, which contain the checksum of its graph.
+    The result is None if the checksum of either graph is unknown. Only the first 4 KB of the training record next to
+    the model, which contain the checksum of its graph, are read.
     """
     training = classifier.metadata.facts.get("training") or {}
     stem = classifier.path.stem

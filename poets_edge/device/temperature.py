@@ -22,10 +22,10 @@ BINS = 15
 
 _MIN_SCORE = 1e-30
 _MIN_PROBABILITY = 1e-7
-"""Lower limit of scores in the cross entropy, which a score of 0 would make infinite."""
+"""Lower limit for scores in the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
-"""Standard deviation of the prior for the logarithm of the temperature: few photos cannot move it far from 1."""
+"""Standard deviation of the prior for the logarithm of the temperature, which keeps it near 0 for few photos."""
 _MAX_FITTED = 80_000
 """Maximum number of photos to which a temperature is fitted, to limit memory."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -64,10 +64,11 @@ def reliability(scores: Scores, truth: Truth, bins: int = BINS) -> list[Reliabil
 
 
 def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -> float:
-    """Return the expected calibration error: the mean distance between score and accuracy of the bins, 0 to 1.
+    """Return the expected calibration error: the mean difference between the bins' scores and accuracies.
 
-    Bins are weighted by their number of predictions. The error is nan without photos. Calibrated scores do not
-    reach 0 on few photos: at an accuracy of 87 % the expected value is about 0.03 for 1,000 photos and 0.02 for 3,000.
+    Bins are weighted by their numbers of predictions. The error is between 0 and 1, and nan if there are no photos.
+    Even calibrated scores do not reach 0 on few photos: at an accuracy of 87 %, the expected value is about 0.03 for
+    1,000 photos and 0.02 for 3,000.
     """
     found = reliability(scores, truth, bins)
     total = sum(part.count for part in found)
@@ -75,7 +76,7 @@ def expected_calibration_error(scores: Scores, truth: Truth, bins: int = BINS) -
 
 
 def cross_entropy(scores: Scores, truth: Truth) -> float:
-    """Return the mean of -ln(score of the true class), in nats; nan without photos."""
+    """Return the mean of -ln(score of the true class), in nats; nan if there are no photos."""
     if not len(truth):
         return math.nan
     of_truth = np.maximum(scores[np.arange(len(truth)), truth].astype(np.float64), _MIN_PROBABILITY)
@@ -83,16 +84,17 @@ def cross_entropy(scores: Scores, truth: Truth) -> float:
 
 
 def with_temperature(scores: Scores, temperature: float) -> Scores:
-    """Return scores, float32 [photos, classes], after dividing their logits by a temperature."""
+    """Divide the logits of scores by a temperature, and return the new scores, float32 [photos, classes]."""
     logits = np.log(np.maximum(scores.astype(np.float64), _MIN_SCORE)) / temperature
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
 
 
 def best_temperature(scores: Scores, truth: Truth) -> float:
-    """Return the temperature with the smallest cross entropy, between 0.2 and 5; 1 without photos.
+    """Return the temperature that minimises the cross entropy, between 0.2 and 5; 1 if there are no photos.
 
-    If there are more than 80,000 photos, an evenly spaced part of them is used.
+    A prior keeps the temperature near 1 if there are few photos. If there are more than 80,000 photos, an evenly spaced
+    subset of them is used.
 
     Args:
         scores: float32 [photos, classes], of photos that the model was not trained on.
@@ -115,12 +117,12 @@ def best_temperature(scores: Scores, truth: Truth) -> float:
 def temperature_spread(scores: Scores, truth: Truth, temperature: float, groups: Truth | None = None) -> float:
     """Return the standard error of the logarithm of the best temperature.
 
-    It is that of a maximum-likelihood estimate with clusters (White, "Maximum likelihood estimation of misspecified
-    models", 1982), so photos of one group do not count as independent.
+    It is computed as for a maximum-likelihood estimate with clusters (White, "Maximum likelihood estimation of
+    misspecified models", 1982), so that photos of one group do not count as independent.
 
     Args:
         temperature: result of `best_temperature` for these scores.
-        groups: number of each photo's group, int64 [photos]; by default photos are independent.
+        groups: group number of each photo, int64 [photos]; by default, photos are independent.
     """
     logits = np.log(np.maximum(scores.astype(np.float64), _MIN_SCORE)) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -134,9 +136,9 @@ def temperature_spread(scores: Scores, truth: Truth, temperature: float, groups:
 
 
 def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
-    """Return the lowest threshold, in hundredths, above which predictions reach a target accuracy.
+    """Return the lowest threshold, a multiple of 0.01, with which the accepted predictions reach a target accuracy.
 
-    If none does, return the one with the highest accuracy; 0 without photos.
+    If no threshold reaches it, return the threshold with the highest accuracy, or 0 if there are no photos.
 
     Args:
         scores: calibrated scores, float32 [photos, classes], of photos that the model was not trained on.
@@ -151,7 +153,7 @@ def threshold_for(scores: Scores, truth: Truth, target: float) -> float:
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return the position of the minimum of a unimodal function on an interval, by golden-section search."""
+    """Return the argument that minimises a unimodal function on an interval, found by golden-section search."""
     inner, outer = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_inner, at_outer = function(inner), function(outer)
     while high - low > 1e-4:

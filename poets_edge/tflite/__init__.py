@@ -1,1 +1,1 @@
-"""Reading, verification, metadata and interpreters of `.tflite` files."""
+"""Reading and verification of `.tflite` files, their metadata, and the interpreters that run them."""

@@ -1,7 +1,7 @@
-"""Range of a network's input, inferred from the arithmetic and the weights of its first layers.
+"""Inference of a network's input range from the arithmetic and the weights in its first layers.
 
-Networks with their own rescaling take pixels from 0 to 255 and map them to a small range around zero, with a leading
-multiplication and addition, or with these two folded into the first convolution. Both leave traces in the graph.
+Networks that rescale their input accept pixels from 0 to 255 and map them to a small range around zero, either with a
+multiplication and an addition or with both folded into the weights of the first convolution. The graph shows either.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from poets_edge.photos.normalization import BACKBONE, RAW, UNIT, Normalization
 _Array = npt.NDArray[np.float64]
 
 _PIXEL_SCALES = (0.003, 0.05)
-"""Factors between 1/333 and 1/20, by which networks rescale pixels: 1/255, 1/127.5, 1/57 (ImageNet's deviation)."""
+"""Range of factors, 1/333 to 1/20, by which networks rescale pixels: 1/255, 1/127.5, 1/57 (from ImageNet)."""
 _MAX_PIXEL_MEAN = 180.0
 _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
-"""Factors and means by which networks standardize inputs from 0 to 1: 2 and 0.5, or 1/0.226 and 0.45 (ImageNet's)."""
+"""Ranges of factors and means that standardize inputs from 0 to 1: 2 and 0.5, or 1/0.226 and 0.45 (ImageNet)."""
 _SUBTRACTED_PIXELS = (90.0, 140.0)
-"""Means that networks of Caffe subtract from pixels."""
+"""Range of the channel means that Caffe networks subtract from pixels."""
 _NEGLIGIBLE = 0.02
-"""Effect of inputs from -1 to 1 on the first convolution, as a fraction of its bias, below which they cannot be meant.
-It is 0.003 for a MobileNet whose rescaling is folded into its first convolution, and 0.6 and more without."""
+"""Effect of inputs from -1 to 1 on the first convolution, as a fraction of its bias, below which it is ruled out.
+The effect is 0.003 for a MobileNet with rescaling folded into its first convolution, and at least 0.6 for others."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A normalization, with the reason for it: a clause for messages."""
+    """A normalization, and the reason for inferring it, a clause for messages."""
 
     normalization: Normalization
     reason: str
 
 
 def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evidence | None:
-    """Return the input range of a network that starts with input * scale + offset; None if it is not clear.
+    """Infer the input range of a network that starts with input * scale + offset; return None if it is ambiguous.
 
     Args:
         scale, offset: one number, or one per channel.
@@ -60,7 +60,7 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
 
 
 def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
-    """Return the range 0 to 255 for a first convolution whose weights are too small for any other; otherwise None.
+    """Return the range 0 to 255 if the weights of the first convolution are too small for others; otherwise None.
 
     Args:
         weights: [outputs, ...].

@@ -45,7 +45,7 @@ def unpack_model(content: bytes) -> Any:
 
 
 def pack_model(model: Any) -> bytes:
-    """Convert a `ModelT` to the bytes of a `.tflite`, without data that were appended to the original file."""
+    """Convert a `ModelT` to the bytes of a `.tflite`, without any data that were appended to the original file."""
     weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = flatbuffers.Builder(_INITIAL_BYTES + weights)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -64,7 +64,7 @@ def new_model(description: str) -> Any:
 
 
 def operator_code(model: Any, operator: Any) -> int:
-    """Return the kind of an operator, a value of `schema().BuiltinOperator`."""
+    """Return the type of an operator, a value of `schema().BuiltinOperator`."""
     return int(model.operatorCodes[operator.opcodeIndex].builtinCode)
 
 
@@ -73,7 +73,7 @@ def add_tensor(graph: Any, name: bytes, shape: Sequence[int], dtype: int, quanti
 
     Args:
         dtype: a value of `schema().TensorType`.
-        quantization: made by `quant_params`; None for a tensor that is not quantized.
+        quantization: parameters from `quant_params`; None for a tensor that is not quantized.
     """
     tensor = schema().TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.hasRank = name, list(shape), dtype, True
@@ -109,11 +109,11 @@ def quant_params(scales: npt.ArrayLike, zero_point: int = 0, axis: int = 0) -> A
 
 
 def new_operator(model: Any, code: int, version: int, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
-    """Return a new operator, after adding its code to the model's list of codes. The caller adds it to a subgraph.
+    """Return a new operator and register its code in the model. The caller adds the operator to a subgraph.
 
     Args:
         code: a value of `schema().BuiltinOperator`.
-        version: first version of the operator that accepts its inputs' types; older interpreters refuse the model.
+        version: lowest version of the operator that accepts the types of its inputs; older interpreters reject it.
         inputs, outputs: indices of tensors.
     """
     key = (code, version)

@@ -1,7 +1,7 @@
 """Recognition of model files by content: the first bytes of a file, or the names of the files in a folder or zip.
 
-A model is read whatever its file is called. A model of another format is named before anything is labelled, with the
-program that converts it.
+The name of a model file does not matter. A model in a format other than TensorFlow Lite is rejected with a message that
+names the format and says how to convert the model.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from poets_edge.photos.names import PHOTO_SUFFIXES
 MODEL_SUFFIXES = frozenset(
     {".tflite", ".lite", ".pb", ".onnx", ".keras", ".h5", ".hdf5", ".task", ".pt", ".pth", ".mlmodel", ".mlpackage"}
 )
-"""Suffixes of arguments that are models even if the file is missing."""
+"""File name suffixes of arguments that are treated as models even if the file is missing."""
 
 _DOCS = "docs/other-formats.md"
 _HEAD = 4096
 _MOST_MEMBERS = 1000
+"""Maximum number of members in a zip that is searched for a model; a zip of photos usually has more."""
 LARGEST_DIRECTORY = 1 << 20
-"""Largest directory of a zip with a model, in bytes."""
-"""Maximum number of members of a zip that is searched for a model; a zip of photos usually has more."""
+"""Maximum size of the central directory in a zip that contains a model, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class ModelFormat:
     """Format of a model.
 
     Attributes:
-        name: name with an article, for messages.
-        way_out: what to do with a model that cannot be read, a sentence with `{path}`; "" if it can be read.
+        name: name of the format with an article, such as "a Keras model".
+        way_out: advice for a format that cannot be read, a sentence with the placeholder `{path}`; "" if it can be.
     """
 
     name: str
@@ -88,10 +88,9 @@ _SEVERAL = ModelFormat("a zip with several models", "Unpack it, and name the one
 
 
 def model_format(path: Path) -> ModelFormat | None:
-    """Return the format of a model; None for anything else, such as a photo, and for a file that cannot be read.
+    """Return the format of a model file or folder; None if it is not a model, such as a photo, or cannot be read.
 
-    Nothing but the first bytes of a file is read, or the directory of a zip. A file with the suffix of a photo is not
-    opened.
+    Only the first bytes of a file or the directory of a zip are read. A file with the suffix of a photo is not opened.
     """
     if path.suffix.lower() in PHOTO_SUFFIXES:
         return None
@@ -114,7 +113,7 @@ def tflite_members(names: Sequence[str]) -> list[str]:
 
 
 def labels_member(names: Sequence[str], model: str) -> str | None:
-    """Return the labels file that belongs to a model in a zip: the only text file next to it that is about labels."""
+    """Return the name of the only `*label*.txt` in the same folder of a zip as a model; None unless there is one."""
     folder = PurePosixPath(model).parent
     found = [
         name
@@ -144,7 +143,7 @@ def _zip_format(path: Path, head: bytes) -> ModelFormat | None:
 
 
 def format_of_members(names: Sequence[str]) -> ModelFormat | None:
-    """Return the format of the model in a zip by the names of its members; None without a model, or with photos."""
+    """Return the format of the model in a zip from the names of its members; None if it has no model or has photos."""
     parts = [PurePosixPath(name) for name in _visible(names)]
     bases = {part.name for part in parts}
     suffixes = {part.suffix.lower() for part in parts}
@@ -184,7 +183,7 @@ def _has(pattern: bytes) -> Callable[[bytes, Path], bool]:
 
 
 _LENGTH = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
-"""A length in a protocol buffer."""
+"""Pattern for a length in a protocol buffer, a variable-length integer of up to 5 bytes."""
 
 _TESTS: tuple[tuple[Callable[[bytes, Path], bool], ModelFormat], ...] = (
     (_has(rb"....TFL3"), TFLITE),

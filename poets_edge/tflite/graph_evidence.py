@@ -1,4 +1,4 @@
-"""Evidence in the graph of a `.tflite` for the range of its input and for the kind of its output."""
+"""Evidence in the graph of a `.tflite` model for the range of its input and the meaning of its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PASSING = frozenset(
         *("RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "EXPAND_DIMS"),
     )
 )
-"""Operators that do not change the range of values."""
+"""Operators whose output has the same range of values as their input."""
 _ARITHMETIC = frozenset(("MUL", "ADD", "SUB", "DIV"))
 _WEIGHTED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D"))
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "<u1", 9: "<i1"}
@@ -40,7 +40,7 @@ class Graph:
         self.names = tuple(str(self._tensors[index]["name"]) for index in (self.inputs[0], self.outputs[0]))
 
     def input_evidence(self) -> Evidence | None:
-        """Return the range of the first input, from the layers that read it; None if they do not tell it."""
+        """Infer the range of the first input from the layers that read it; return None if they do not determine it."""
         tensor = self.inputs[0]
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
@@ -70,7 +70,7 @@ class Graph:
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
 
     def last_operator(self, output: int) -> str:
-        """Return the name of the operator that computes an output, without conversions and reshapes behind it."""
+        """Return the name of the operator that computes an output, ignoring conversions and reshapes that follow it."""
         tensor = self.outputs[output]
         name = ""
         for operator in reversed(self._operators):
@@ -89,7 +89,7 @@ class Graph:
         return readers[0] if len(readers) == 1 else None
 
     def _constant(self, index: int) -> npt.NDArray[np.float64] | None:
-        """Return the values of a constant as real numbers; None if the tensor is computed from the input."""
+        """Return the values of a constant tensor as real numbers; None if it is computed or has an unsupported type."""
         if index < 0:
             return None
         tensor = self._tensors[index]

@@ -1,16 +1,16 @@
-"""Normalization of a model's input, with the evidence for it.
+"""Normalization of a model's input, and how it is determined.
 
-`decide_input_range` is the only place where the normalization of a `.tflite` is decided. It never assumes one: without
-evidence it raises ModelError with the option to give.
+Only `decide_input_range` determines the normalization of a `.tflite` model. It never guesses: if the model does not
+specify its normalization, it raises a ModelError that names the option to set.
 
 | model | normalization |
 |---|---|
 | written by poets_edge | its metadata |
-| uint8, or int8 with a scale | pixels unchanged, or minus 128, so that all 256 values are used; MediaPipe, the Task library and ML Kit ignore metadata here, too |
+| uint8, or int8 with a scale | pixels unchanged, or minus 128, so that all 256 values are used; MediaPipe, the Task library and ML Kit also ignore metadata for these models |
 | with standard metadata | its metadata |
 | given by `input_range` | as given; models of the kinds above must agree with it |
-| of the codelab or Ultralytics | known from the program that wrote it |
-| any other | inferred from its first layers, or refused |
+| from the codelab or Ultralytics | as these programs define it |
+| any other | inferred from its first layers; ModelError if that fails |
 """  # noqa: E501 - a table
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from poets_edge.tflite.session import TensorInfo
 
 _CODELAB_NAMES = ("input", "final_result")
 _QUANTIZATION_STEPS = 2
-"""Accepted difference of a given range from a quantized input's own, in steps of the quantization."""
+"""Maximum difference between a given range and the range of a quantized input, in quantization steps."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class InputRange:
     """Normalization of a model's input.
 
     Attributes:
-        evidence: the reason for the normalization, a clause: "its metadata", "`input_range`".
-        inferred: whether the normalization was inferred from the graph, so that users should be told.
+        evidence: how the normalization was determined, a phrase for messages such as "its metadata" or "as given".
+        inferred: whether the normalization was inferred rather than specified, so that users should be informed.
     """
 
     normalization: Normalization
@@ -50,14 +50,14 @@ class InputRange:
 def decide_input_range(
     file: ModelFile, metadata: Metadata, tensor: TensorInfo, given: Normalization | None = None
 ) -> InputRange:
-    """Decide the normalization of a model's input.
+    """Determine the normalization of a model's input.
 
     Args:
         tensor: the input.
-        given: the user's normalization.
+        given: normalization that the user has specified; None if there is none.
 
     Raises:
-        ModelError: nothing tells the normalization, and none is given.
+        ModelError: the model does not specify the normalization, and none is given.
         UsageError: the given normalization contradicts the model.
     """
     known = _known(metadata, tensor)
@@ -77,7 +77,7 @@ def decide_input_range(
 
 
 def _known(metadata: Metadata, tensor: TensorInfo) -> InputRange | None:
-    """Return the normalization that the model's metadata or its input tensor tell; None if they do not."""
+    """Return the normalization specified by the model's metadata or its input tensor; None if neither has one."""
     stored = Normalization(metadata.mean, metadata.std) if metadata.mean else None
     if metadata.facts:
         return InputRange(stored or BACKBONE, "its metadata" if stored else "written by poets_edge")
@@ -125,6 +125,6 @@ def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: Ten
 
 
 def _ends(one: Normalization, other: Normalization) -> list[tuple[float, float]]:
-    """Return pairs of corresponding ends of the ranges of two normalizations, for each channel."""
+    """Return pairs of corresponding limits in the ranges of two normalizations: two pairs for each channel."""
     first, second = (3 // len(item.ranges) * item.ranges for item in (one, other))
     return [pair for a, b in zip(first, second, strict=True) for pair in zip(a, b, strict=True)]

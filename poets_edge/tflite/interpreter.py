@@ -23,10 +23,10 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import RUNTIMES
 
 _DELEGATE = "DELEGATE"
-"""Name of the operator that replaces operators run by XNNPACK."""
+"""Name of the operator by which the interpreter replaces the operators that XNNPACK runs."""
 _DEQUANTIZE = "DEQUANTIZE"
 _LAST_FOR_NUMPY_1 = ("2", "14")
-"""Last version of tflite-runtime, of October 2023."""
+"""Last version of tflite-runtime that requires numpy 1, from October 2023, as (major, minor)."""
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
@@ -44,7 +44,7 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Version of the package. Determining the version takes as long as an inference."""
+        """Version of the package, or "unknown". Looking it up takes as long as an inference."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -81,7 +81,7 @@ def find_runtime() -> Runtime:
 
 
 def _check_numpy(runtime: Runtime) -> None:
-    """Raise RuntimeMissingError for tflite-runtime with numpy 2, for which it was never built: no model would run."""
+    """Raise RuntimeMissingError if this is a tflite-runtime built for numpy 1, but numpy 2 is installed."""
     if runtime.name != "tflite_runtime" or int(numpy.__version__.partition(".")[0]) < 2:
         return
     version = runtime.version
@@ -97,7 +97,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
 
     Args:
         threads: CPU threads for one inference.
-        accelerate: whether to use XNNPACK; without it, the interpreter lists the operators in the model's file.
+        accelerate: whether to use XNNPACK; without it, the interpreter lists the operators as in the model's file.
 
     Raises:
         ModelError: the model is damaged, or needs operators that the interpreter lacks.
@@ -123,7 +123,7 @@ def open_model(file: ModelFile, threads: int = 1, *, accelerate: bool = True) ->
 
 
 def _newer_runtime(runtime: Runtime) -> str:
-    """Return the way out for a model that needs a newer interpreter."""
+    """Return advice, a sentence, for a model that requires an interpreter newer than the installed one."""
     from poets_edge.tflite.runtimes import support, this_system
 
     if runtime.name == "ai_edge_litert":
@@ -134,14 +134,14 @@ def _newer_runtime(runtime: Runtime) -> str:
 
 
 def operator_names(interpreter: Any) -> list[str]:
-    """Return the names of a model's operators, in order, without those that XNNPACK adds."""
+    """Return the names of a model's operators, in order, excluding those that XNNPACK adds."""
     return [details["op_name"] for details in interpreter._get_ops_details() if details["op_name"] != _DELEGATE]
 
 
 def is_accelerated(interpreter: Any) -> bool:
     """Return whether XNNPACK runs most of a model's convolutions, or any part of a model without convolutions.
 
-    A few operators do not count: old interpreters delegate only the float input and output of an int8 model.
+    Other operators do not count, because old interpreters delegate only the float input and output of an int8 model.
     """
     operators = interpreter._get_ops_details()
     delegated = {index for details in operators if details["op_name"] == _DELEGATE for index in details["inputs"]}
@@ -157,7 +157,7 @@ def is_accelerated(interpreter: Any) -> bool:
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Context manager that suppresses the log lines of native libraries, which they write to file descriptor 2."""
+    """Context manager that discards the log lines that native libraries write to file descriptor 2."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)

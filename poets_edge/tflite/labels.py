@@ -1,4 +1,4 @@
-"""Labels files: one label per line, and the forms in which other programs write them."""
+"""Labels files: one label per line, or the formats in which other programs write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poets_edge.errors import ModelError
 
 # Compiled when they are used: files of poets_edge need none of them.
 _NUMBERED = r"(\d+)\s*[\s:,;=]\s*(.*\S)"
-"""A line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
+"""Pattern for a line that starts with the number of an output: `0 daisy`, `0: daisy`, `0,daisy`."""
 _HEADING = r"(?i)names:|#.*|[^,;\t]*(id|index|number|class|label|name)[^,;\t]*([,;\t].*)?"
 _ITEM = r"item\s*\{([^{}]*)\}"
 _ITEM_ID = r"\bid\s*:\s*(\d+)"
@@ -24,22 +24,22 @@ def split_labels(text: str) -> tuple[str, ...]:
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """Return the text of a labels file with the given labels; the inverse of `split_labels`."""
+    """Return the text of a labels file that contains the given labels; the inverse of `split_labels`."""
     return "".join(f"{label}\n" for label in labels)
 
 
 def parse_labels(text: str, source: str) -> tuple[str, ...]:
-    """Return the labels in a labels file of any program, in the order of the outputs.
+    """Parse a labels file from any program, and return the labels in the order of the outputs.
 
-    Spaces around labels, empty lines and a byte-order mark are not part of them. If every line starts with a number,
-    and the numbers are those of the outputs (0, 1, ...), the number gives the output, in whatever order the lines are,
-    and is not part of the label. A label map (`item { id: 1 name: "daisy" }`) may count from 1.
+    Spaces around labels, empty lines and a byte-order mark are ignored. If every line starts with a number, and the
+    numbers are 0, 1, ... in any order, they are the numbers of the outputs and not part of the labels. In a label map
+    (`item { id: 1 name: "daisy" }`), the numbers may start from 1.
 
     Args:
         source: name of the file, for messages.
 
     Raises:
-        ModelError: the lines are numbered from 0, but a number is missing or there twice.
+        ModelError: the labels are numbered, but a number is missing or occurs twice, or an item has no id or name.
     """
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if items := re.findall(_ITEM, plain):
@@ -52,7 +52,7 @@ def parse_labels(text: str, source: str) -> tuple[str, ...]:
 
 
 def _numbered(lines: list[str]) -> list[tuple[int, str]] | None:
-    """Return numbers and labels if every line is numbered, from 0; otherwise None."""
+    """Return pairs of number and label if all lines are numbered and the lowest number is 0; otherwise None."""
     found = [(int(match[1]), str(match[2]).strip("\"'")) for line in lines if (match := re.fullmatch(_NUMBERED, line))]
     if len(found) < len(lines) or not found or min(number for number, _ in found) != 0:
         return None

@@ -32,14 +32,14 @@ from poets_edge.tflite.model_file import ModelFile
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
-"""Author and appended file of models that Ultralytics exports: class names and training arguments, as JSON."""
+"""Author and appended JSON file, with class names and training arguments, of models that Ultralytics exports."""
 NORMALIZATION_OPTIONS = 1
-"""Tag of NormalizationOptions in the union ProcessUnitOptions."""
+"""Type number of NormalizationOptions in the FlatBuffer union ProcessUnitOptions."""
 TENSOR_AXIS_LABELS = 2
 """AssociatedFileType of a file with one label per line, in the order of the output tensor."""
 
 _MAX_MEMBER_BYTES = 16 << 20
-"""Maximum size of a file in the archive, and of the archive's directory, in bytes."""
+"""Maximum size of each file in the archive appended to a model, and of the archive's directory, in bytes."""
 _MAX_MEMBERS = 1000
 
 _PERCENT = Check(int, "a whole number from 0 to 100", lambda value: 0 <= value <= 100)
@@ -48,7 +48,7 @@ SPLIT_SIZES = Check(
     "shares that leave something to train on",
     lambda sizes: sizes["testing"] + sizes["validation"] < 100,
 )
-"""Expected JSON structure of the percentages of test and validation photos."""
+"""Expected JSON structure of split sizes: the percentages of test and validation photos."""
 EVALUATION = Optional(
     {
         "photos": COUNT,
@@ -59,7 +59,7 @@ EVALUATION = Optional(
         "confusion": [[COUNT]],
     }
 )
-"""Expected JSON structure of the result of `poets_edge.device.metrics.Evaluation.to_json`."""
+"""Expected JSON structure of an evaluation, as returned by `poets_edge.device.metrics.Evaluation.to_json`."""
 _FACTS = {
     "sha256": Optional(SHA256),
     "quantization": Optional(str),
@@ -89,9 +89,9 @@ class Metadata:
     Attributes:
         mean, std: normalization of the input, in pixel units: (pixel - mean) / std.
         labels: class names, in the order of the output.
-        facts: content of `poets_edge.json`; empty for models of other programs.
+        facts: content of `poets_edge.json`; empty for models from other programs.
         author: author of the model.
-        score_output: position of the output that the labels belong to; None if the file has no labels.
+        score_output: index of the output that the labels belong to; None if the metadata name no labels file.
     """
 
     name: str = ""
@@ -105,7 +105,7 @@ class Metadata:
 
 
 def read_metadata(file: ModelFile) -> Metadata:
-    """Read labels, normalization and facts of a model.
+    """Read the labels, normalization and facts from a model.
 
     Raises:
         ModelError: the file is damaged: its checksum does not match, or a value is not valid.
@@ -129,7 +129,7 @@ def read_metadata(file: ModelFile) -> Metadata:
 
 
 def _names(path: Path, text: bytes) -> tuple[str, ...]:
-    """Return the class names in the `metadata.json` of a model that Ultralytics exported: {number: name}."""
+    """Return the class names, by number, from the `metadata.json` in a model that Ultralytics exported."""
     try:
         names = check(parse_json(text), {"names": Optional(object)})["names"] or {}
         numbered = check(names, DictOf(str)) if isinstance(names, dict) else dict(enumerate(check(names, [str])))
@@ -147,7 +147,7 @@ def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, 
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """Return the wanted files in the archive appended to a model, by name, and the archive's offset in bytes."""
+    """Return the wanted files, {name: content}, in the archive appended to a model; and its offset in bytes."""
     # Not read from the file again, which may have been replaced.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):
@@ -196,7 +196,7 @@ def _parse_facts(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _read_flatbuffer(data: bytes) -> tuple[Metadata, str]:
-    """Return the standard metadata without labels, and the name of the label file."""
+    """Return the standard metadata without labels, and the name of the label file, "" if there is none."""
     model = _root(data)
     buffers = list(_tables(model, 4))
     for entry in _tables(model, 6):

@@ -11,13 +11,13 @@ class ModelFile:
     """A `.tflite` in memory.
 
     Labels, weights and checksum of a model are consistent only if its file, which may be replaced at any time, is read
-    once. Functions that need more than one of them therefore take a `ModelFile` instead of a path.
+    once. Functions that need more than one of them therefore accept a `ModelFile` instead of a path.
 
     Attributes:
         path: the file's path, or a description of a model that is not in a file; used in messages.
         content: the bytes of the file.
         verified: whether `content` has been verified on this machine.
-        labels_file: labels file that lies next to the model in a zip; empty if there is none.
+        labels_file: content of the labels file next to the model in a zip; empty if there is none.
     """
 
     path: Path

@@ -25,18 +25,18 @@ from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import is_known, remember
 
 LARGEST_MODEL = 512 << 20
-"""Maximum size of a model file, in bytes. Inception V3, the largest network here, has 95 MB."""
+"""Maximum size of a model file, in bytes. Inception V3, the largest backbone, has 95 MB."""
 
 ModelSource: TypeAlias = "ModelFile | str | os.PathLike[str]"
-"""Path of a TensorFlow Lite file, or of a zip that holds one; or a model in memory."""
+"""Path of a TensorFlow Lite file or of a zip that contains one, or a model in memory."""
 
 _LARGEST_LABELS = 16 << 20
 
 
 def read_model(model: ModelSource) -> ModelFile:
-    """Read and verify a model, whatever its file is called; return a `ModelFile` unchanged.
+    """Read and verify a model, regardless of its file name; return a `ModelFile` unchanged.
 
-    A zip with one TensorFlow Lite model, as Teachable Machine exports, is opened; its labels file is the model's.
+    From a zip with one TensorFlow Lite model, as exported by Teachable Machine, the model and its labels file are read.
 
     Raises:
         ModelError: the file is missing, unreadable, not a regular file, too large, not a `.tflite`, damaged, or unsafe
@@ -72,7 +72,11 @@ def read_model(model: ModelSource) -> ModelFile:
 
 
 def _inside(path: Path) -> tuple[bytes, bytes]:
-    """Return the model in a zip and the labels file next to it. Raises ModelError: the file is not such a zip."""
+    """Return the content of the model in a zip, and of the labels file next to it, b"" if there is none.
+
+    Raises:
+        ModelError: the file is not a zip with exactly one TensorFlow Lite model, or cannot be unpacked.
+    """
     found = model_format(path)
     if found is not MODEL_ZIP:
         is_graph = found is FROZEN_GRAPH or (found is None and path.suffix.lower() == ".pb")
@@ -94,7 +98,7 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """Return a member of a zip. Raises OSError: it has more than `most` bytes."""
+    """Return the content of a member of a zip. Raises OSError if it has more than `most` bytes."""
     with archive.open(name) as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -1,6 +1,6 @@
 """Choice of the interpreter package for a machine, and advice if there is none.
 
-The wheels of an interpreter are made for a processor, a range of Python versions and a minimum version of the C
+The wheels of an interpreter are built for a processor, a range of Python versions and a minimum version of the C
 library. If none fits, pip only reports "no matching distribution"; this module determines the reason.
 """
 
@@ -47,7 +47,7 @@ class Support:
     Attributes:
         runtimes: names of the packages on PyPI, in order of preference.
         problem: reason why no package can be installed; empty if one can.
-        way_out: advice if no package can be installed.
+        way_out: advice if no package can be installed; otherwise empty.
     """
 
     runtimes: tuple[str, ...]
@@ -105,7 +105,7 @@ def userland(kernel: str, bits: int) -> str:
 
 
 def support(system: System) -> Support:
-    """Return the interpreter packages for a system; if there are none, the reason and advice."""
+    """Return the interpreter packages that a system supports, or the reason why there are none, with advice."""
     if system.name != "Linux":
         return Support(("ai-edge-litert",))  # not known; it may exist for this system
     runtimes = tuple(wheels.package for wheels in _WHEELS if _fits(wheels, system))

@@ -1,6 +1,6 @@
-"""Operators at the ends of a model that other readers need: a softmax, and uint8 instead of int8.
+"""Addition of operators that other programs need to a model's input and output: a softmax, and uint8 instead of int8.
 
-MediaPipe, the web page and the Android app show a model's output as it is, and MediaPipe refuses int8.
+MediaPipe, the web page and the Android app display a model's output unchanged, and MediaPipe rejects int8.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from poets_edge.tflite.scores import ScoreKind
 
 
 def add_scores(model: Any, output: int, kind: ScoreKind, labels: int) -> str:
-    """Append operators after which an output holds one score from 0 to 1 for each label.
+    """Append operators to a model so that an output holds one score, from 0 to 1, for each label.
 
     Args:
         model: a `ModelT`, changed in place.
-        output: position of the output.
+        output: index of the output in the model's list of outputs.
+        kind: meaning of the values in the output before the change.
+        labels: number of labels.
 
     Returns:
-        A description of the operators; "" if none are needed.
+        A phrase that describes the operators, such as "a softmax"; "" if none are needed.
     """
     graph = model.subgraphs[0]
     size = int(np.prod(graph.tensors[graph.outputs[output]].shape))
@@ -48,7 +50,15 @@ def add_scores(model: Any, output: int, kind: ScoreKind, labels: int) -> str:
 
 
 def use_uint8(model: Any, output: int) -> str:
-    """Convert an int8 input and an int8 output to uint8, without changing scores; return what was converted."""
+    """Convert the int8 input and the int8 output of a model to uint8, without changing its scores.
+
+    Args:
+        model: a `ModelT`, changed in place.
+        output: index of the output in the model's list of outputs.
+
+    Returns:
+        A phrase that describes the change; "" if neither tensor was int8.
+    """
     graph, parts = model.subgraphs[0], schema()
     changed = []
     source = graph.tensors[graph.inputs[0]]
@@ -67,14 +77,14 @@ def use_uint8(model: Any, output: int) -> str:
 
 
 def _shifted(graph: Any, index: int, name: bytes) -> int:
-    """Add a uint8 tensor with the values of an int8 tensor, plus 128."""
+    """Add a uint8 tensor for the values of an int8 tensor plus 128, and return the new tensor's index."""
     tensor = graph.tensors[index]
     quantization = quant_params(tensor.quantization.scale, int(tensor.quantization.zeroPoint[0]) + 128)
     return add_tensor(graph, name, list(tensor.shape), schema().TensorType.UINT8, quantization)
 
 
 def _as_float(model: Any, index: int) -> int:
-    """Return a tensor [1, values] of type float32 with the values of a tensor, after adding the operators for it."""
+    """Convert a tensor to float32 [1, values] by appending operators, and return the index of the result."""
     parts, graph = schema(), model.subgraphs[0]
     size = int(np.prod(graph.tensors[index].shape))
     if graph.tensors[index].type != parts.TensorType.FLOAT32:
@@ -85,7 +95,7 @@ def _as_float(model: Any, index: int) -> int:
 
 
 def _append(model: Any, code: int, version: int, inputs: list[int], size: int, options: str = "", **fields: Any) -> int:
-    """Append an operator with a float32 output [1, size], and return the index of the output."""
+    """Append an operator that returns a float32 tensor [1, size], and return the index of this tensor."""
     parts, graph = schema(), model.subgraphs[0]
     shape = list(graph.tensors[inputs[0]].shape) if code == parts.BuiltinOperator.DEQUANTIZE else [1, size]
     found = add_tensor(graph, f"scores_{len(graph.tensors)}".encode(), shape, parts.TensorType.FLOAT32)

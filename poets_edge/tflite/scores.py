@@ -1,7 +1,7 @@
 """Conversion of a model's output to scores from 0 to 1.
 
-Most classifiers end with a softmax. Others give logits, logarithms of probabilities, or one sigmoid per label; the last
-operator of the graph tells which.
+Most classifiers end with a softmax. Others return logits, logarithms of probabilities, or one sigmoid per label; the
+last operator of the graph determines which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poets_edge.tflite.metadata import Metadata
 from poets_edge.tflite.model_file import ModelFile
 
 ScoreKind: TypeAlias = Literal["probabilities", "logits", "log probabilities", "sigmoids"]
-"""Meaning of a model's output values."""
+"""Meaning of a model's output values; "sigmoids" are independent scores from 0 to 1."""
 
 _Values = npt.NDArray[np.float32]
 
@@ -28,11 +28,11 @@ _KINDS: dict[str, ScoreKind] = {
     **dict.fromkeys(_LOGITS, "logits"),
 }
 _TOLERANCE = 0.02
-"""Accepted distance of a quantized probability from the range from 0 to 1, and of their sum from 1."""
+"""Maximum distance of quantized probabilities from the range 0 to 1, and of their sum from 1."""
 
 
 def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | None:
-    """Return the meaning of an output's values, from the operator that computes it; None if it does not tell.
+    """Return the meaning of an output's values, from the operator that computes it; None if it is unclear.
 
     Models that poets_edge wrote end with a softmax.
     """
@@ -45,19 +45,22 @@ def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | 
 
 
 def kind_of_values(values: _Values) -> ScoreKind:
-    """Return the meaning of an output's values, from one answer: logits unless they are between 0 and 1."""
+    """Infer the meaning of an output's values, float32 [outputs], for one photo.
+
+    Values outside 0 to 1 are logits; values that add up to 1 are probabilities; others are sigmoids.
+    """
     if values.min() < -_TOLERANCE or values.max() > 1 + _TOLERANCE:
         return "logits"
     return "probabilities" if values.size > 1 and abs(float(values.sum()) - 1) <= _TOLERANCE else "sigmoids"
 
 
 def to_scores(kind: ScoreKind, values: _Values, labels: int) -> _Values:
-    """Convert an answer to scores from 0 to 1.
+    """Convert the output for one photo to scores from 0 to 1.
 
     Args:
         values: float32 [outputs].
-        labels: number of labels: that of the outputs, or two for a single output, which is then the score of the
-            second label.
+        labels: number of labels. It equals the number of outputs; or it is two for a single output, which is then the
+            score of the second label.
 
     Returns:
         float32 [labels].
@@ -74,7 +77,7 @@ def to_scores(kind: ScoreKind, values: _Values, labels: int) -> _Values:
 
 
 def remark(kind: ScoreKind, outputs: int) -> str:
-    """Return a sentence about answers that were converted or need explanation; "" for probabilities."""
+    """Return a clause that explains how scores follow from the output; "" if no explanation is needed."""
     if kind == "logits":
         return f"it ends without a softmax: scores are the {'softmax' if outputs > 1 else 'sigmoid'} of its output"
     if kind == "log probabilities":

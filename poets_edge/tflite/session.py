@@ -1,4 +1,4 @@
-"""Inference with a model loaded into an interpreter, on numpy arrays."""
+"""Inference on numpy arrays with a model loaded into an interpreter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TensorInfo:
     zero_point: int
 
     def dequantize(self, values: Array) -> npt.NDArray[np.float32]:
-        """Convert values of this tensor to real numbers, float32 of equal shape."""
+        """Convert values of this tensor to real numbers, float32 with the same shape."""
         real = values.astype(np.float32)
         if self.scale:
             real = (real - np.float32(self.zero_point)) * np.float32(self.scale)
@@ -42,7 +42,7 @@ class Session:
     """A model loaded into an interpreter, for one thread at a time.
 
     Attributes:
-        interpreter: interpreter object of the runtime, for functions that Session lacks.
+        interpreter: interpreter object of the runtime package, for functions that `Session` does not offer.
         inputs, outputs: input and output tensors of the model; usually one each.
     """
 
@@ -66,7 +66,7 @@ class Session:
 
         Args:
             values: array for the first input, with its shape and dtype.
-            output: position of the output in `outputs`.
+            output: index of the output in `outputs`.
         """
         self._invoke(values)
         return np.asarray(self.interpreter.get_tensor(self.outputs[output].index))
@@ -74,7 +74,7 @@ class Session:
     def run_all(self, values: Array) -> list[Array]:
         """Run one inference and return all outputs without copying them.
 
-        The arrays are views of the interpreter's memory; the next inference fails unless they are deleted before it.
+        The arrays are views of the interpreter's memory. Delete them before the next inference, which otherwise fails.
 
         Args:
             values: array for the first input, with its shape and dtype.

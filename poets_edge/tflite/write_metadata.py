@@ -1,7 +1,8 @@
 """Writing of the metadata inside a `.tflite`, which `poets_edge.tflite.metadata` reads.
 
-Standard TFLite metadata (normalization, label file) is written into the model's FlatBuffer, the label file and
-`poets_edge.json` into a zip archive appended to it, where MediaPipe, the TFLite Task Library and Android Studio look.
+Standard TFLite metadata (normalization, name of the label file) are written into the model's FlatBuffer. The label file
+and `poets_edge.json` are written into a zip archive that is appended to the model, where MediaPipe, the TFLite Task
+Library and Android Studio look for them.
 Field numbers are those of TensorFlow's `metadata_schema.fbs`.
 """
 
@@ -38,7 +39,7 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Name, description and labels of a model, for its metadata."""
+    """Name, description and labels that are written into a model's metadata."""
 
     name: str
     description: str
@@ -53,13 +54,14 @@ def with_metadata(
     outputs: int = 1,
     score_output: int = 0,
 ) -> bytes:
-    """Return a model with a metadata buffer added; `with_files` then appends the archive with the labels.
+    """Return the bytes of a model with metadata added. `with_files` must then append the archive with the labels.
 
     Args:
-        content: a `.tflite`.
-        normalization: normalization of the input; by default that of the backbones here.
+        content: bytes of a `.tflite` file.
+        normalization: normalization of the input; by default, PIXELS for an input that accepts uint8 pixels unchanged,
+            else BACKBONE.
         outputs: number of outputs of the model.
-        score_output: position of the output that the labels belong to.
+        score_output: index of the output that the labels belong to.
     """
     model = unpack_model(content)
     entry, buffer = schema().MetadataT(), schema().BufferT()
@@ -76,12 +78,12 @@ def with_metadata(
 
 
 def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None) -> bytes:
-    """Return a model with the label file and `poets_edge.json` appended.
+    """Return the bytes of a model with the label file and `poets_edge.json` appended.
 
     Args:
-        content: a `.tflite` with metadata.
-        facts: content of `poets_edge.json`, to which a checksum of the model is added; None for a model of another
-            program, which gets no such file.
+        content: bytes of a `.tflite` file with metadata.
+        facts: content of `poets_edge.json`, to which a checksum of the model is added; None to omit this file, for a
+            model from another program.
     """
     archive = io.BytesIO()
     # In mode "a" the archive's offsets count from the start of the buffer, which holds the model.
@@ -96,7 +98,7 @@ def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None)
 
 
 def _takes_pixels(model: Any) -> bool:
-    """Return whether the model's input takes uint8 pixels unchanged, with the scale and zero point of PIXELS."""
+    """Return whether the model's input accepts uint8 pixels unchanged, with the scale and zero point of PIXELS."""
     graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
     if photo.type != schema().TensorType.UINT8 or photo.quantization is None:
@@ -149,7 +151,7 @@ def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int
 
 
 class _Writer:
-    """Writer of FlatBuffer tables, which are given as {field number: value}. Children precede their table."""
+    """Writer of FlatBuffer tables, specified as {field number: value}. Nested tables must be written first."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1024)
@@ -167,7 +169,7 @@ class _Writer:
         return int(self.builder.EndVector())
 
     def small(self, value: int) -> Callable[[int], None]:
-        """Return a function that writes a one-byte number into a table."""
+        """Return a function that writes a one-byte number into the current table, given a field number."""
         return lambda field: self.builder.PrependUint8Slot(field, value, 0)
 
     def table(self, fields: Mapping[int, int | Callable[[int], None]]) -> int:
