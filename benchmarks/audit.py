@@ -102,14 +102,14 @@ def wrong_labels(photos: AuditPhotos) -> None:
 
 
 def folds_of(photos: AuditPhotos, labels: Indices) -> Indices:
-    """Return the folds of photos with other labels."""
+    """Assign the photos to folds as if they had the given labels; return the fold number of each photo."""
     named = [replace(item.photo, label=photos.labels[label]) for item, label in zip(photos.photos, labels, strict=True)]
     [folds] = assign_folds(HashedPhotos(PhotoTable.of(named), photos.photos.digests))
     return folds.assignment
 
 
 def cleanlab_orders(labels: Indices, logits: npt.NDArray[np.float32]) -> list[Indices]:
-    """Return the photos by descending suspicion for cleanlab's two scores; empty if it is not installed."""
+    """Return photo indices, most suspicious first, for each of cleanlab's two scores; [] without cleanlab."""
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:
@@ -153,7 +153,7 @@ def near_duplicates(photos: AuditPhotos, options: AuditOptions) -> None:
 
 
 def altered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a photo after one or two of four changes."""
+    """Return a near-duplicate of a photo, made by one or two of four random changes."""
     for way in rng.choice(4, rng.integers(1, 3), replace=False):
         width, height = image.size
         if way == 0:
@@ -204,7 +204,7 @@ def curve(photos: AuditPhotos, draws: int) -> None:
 
 
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
-    """Return the cross-validated accuracy of some photos, their numbers of correct predictions, and their folds."""
+    """Return accuracy, fraction of correct predictions per photo, and fold numbers from a cross-validation."""
     some = [photos.photos[row] for row in rows]
     folds, assignments = fit_folds(some, photos.vectors[rows], photos.labels, HeadOptions())
     found = evaluate_folds(some, photos.vectors[rows], photos.labels, folds, assignments)
@@ -236,7 +236,7 @@ def calibration(photos: AuditPhotos) -> None:
 
 
 def exported(photos: AuditPhotos, options: AuditOptions) -> None:
-    """Return the results on the photos outside of the training data, combined from three assignments."""
+    """Print the calibration error of exported files on photos outside the training data, over three random splits."""
     pooled: dict[str, list[tuple[npt.NDArray[np.float32], Indices]]] = {}
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(photos))

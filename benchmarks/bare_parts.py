@@ -2,10 +2,10 @@
 
     python -m benchmarks.bare_parts GRID_DIR BOTTLENECK_DIR
 
-1. Forward passes of the float backbones over all photos on all cores: photos decoded and resized beforehand, one
-   interpreter a thread.
-2. The converter calls: float and int8 of each retrained graph, the calibration photos decoded beforehand, TensorFlow
-   loaded beforehand.
+1. Forward passes of the float backbones over all photos on all cores, with one interpreter per thread. The photos are
+   decoded and resized beforehand.
+2. Conversions of each retrained graph to float and int8. The calibration photos are decoded, and TensorFlow is
+   loaded, beforehand.
 
 Prints JSON: wall time and processor time of each part, in seconds.
 """

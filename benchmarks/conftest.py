@@ -1,4 +1,4 @@
-"""Fixtures of the tests for benchmarks: shared photos and weights, and a trained model."""
+"""Fixtures for the benchmarks: shared photos and weights, and a trained model."""
 
 from tests.conftest import flowers, keras_home, shared, trained
 

@@ -33,7 +33,7 @@ from poets_edge.training.train import train
 FOLDS = 5
 
 Right: TypeAlias = "npt.NDArray[np.bool_]"
-"""Whether each photo of a fold is classified correctly, bool [photos]."""
+"""Whether each test photo in a fold is classified correctly, bool [photos]."""
 
 KERAS_RECIPE = """
 import sys
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def accuracy(options: argparse.Namespace) -> None:
-    """Print the accuracies of each fold and of all photos, for each seed."""
+    """Print the accuracies in each fold and over all folds, for each seed."""
     photos = sorted(scan(options.folder).photos, key=lambda photo: photo.name)
     order = np.random.default_rng(0).permutation(len(photos))
     parts: list[tuple[Right, Right, Right]] = []
@@ -104,7 +104,7 @@ def accuracy(options: argparse.Namespace) -> None:
 
 
 def speed(options: argparse.Namespace) -> None:
-    """Print time in seconds and peak memory of both."""
+    """Print the time in seconds and the peak memory in MiB of poets-edge and of the Keras program."""
     entry = architecture(options.architecture)
     first = f"conv_pw_{14 - options.blocks}"
     folder, epochs = options.folder.resolve(), str(FineTuning(epochs=options.epochs).resolved(entry).epochs)
@@ -123,7 +123,7 @@ def speed(options: argparse.Namespace) -> None:
 
 
 def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
-    """Link the photos into `train` and `test` split folders."""
+    """Create symbolic links to the photos in the split folders `train` and `test`."""
     for photo in photos:
         link = folder / ("test" if photo.name in judged else "train") / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _divide(photos: list[Photo], judged: set[str], folder: Path) -> None:
 def _right(
     options: argparse.Namespace, work: Path, seed: int, blocks: int, *quantizations: Quantization
 ) -> list[Right]:
-    """Train with fine-tuning, and evaluate the files on the test photos."""
+    """Train with fine-tuning, export, and return the correct test photos for each exported file."""
     train(
         TrainOptions(
             image_dir=work / "photos",

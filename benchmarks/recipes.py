@@ -23,7 +23,7 @@ def keras_recipe(photos: Path, model: Any, size: tuple[int, int]) -> Any:
 
 
 def bare_loop(paths: Sequence[Path], model: Path, size: tuple[int, int], threads: int) -> dict[Path, Any]:
-    """Compute bottlenecks with Pillow and one interpreter per thread only."""
+    """Compute bottlenecks with nothing but Pillow and one interpreter per thread; return them by photo."""
     from ai_edge_litert.interpreter import Interpreter
 
     todo: SimpleQueue[Path] = SimpleQueue()

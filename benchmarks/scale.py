@@ -63,7 +63,7 @@ def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) 
 
 
 def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs with nothing cached. Required at the last size: 1.2 times the memory, 0.95 of the rate."""
+    """Measure runs with nothing cached. From the first to the last size, memory may rise by 20 %, speed fall by 5 %."""
     runs = []
     for count in counts:
         run, _ = train(_photos(folder, count), folder / "work")
@@ -84,7 +84,7 @@ def cold(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> No
 
 
 def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Compare two processes with the threads of one. Required: 0.9 of the rate."""
+    """Compare two processes with the threads of one process. Required: at least 0.9 times its photos per second."""
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)  # from here on, checksums are cached
@@ -108,7 +108,7 @@ def cluster(folder: Path, counts: Sequence[int], options: argparse.Namespace) ->
 
 
 def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Kill workers. Required: equal bits, and only photos of interrupted tasks computed twice."""
+    """Kill workers during training. Required: an identical graph, and only interrupted tasks repeat photos."""
     for count in counts:
         photos = _photos(folder, count)
         alone, _ = train(photos, folder / "alone")
@@ -123,7 +123,7 @@ def killed(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> 
 
 
 def cached(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure runs from a full cache. Required: 60 s and 1 GB at 1,000,000 photos, 10 s and 400 MB at 100,000."""
+    """Measure fully cached runs. Limits: 60 s and 1 GB for 1,000,000 photos, 10 s and 400 MB for 100,000."""
     for count in counts:
         photos = _photos(folder, count)
         fill_cache(photos, folder / "tf_files/bottlenecks")
@@ -165,7 +165,7 @@ def _say(what: str, text: str) -> None:
 
 
 def main() -> None:
-    """Run the parts on the command line, by default all."""
+    """Run the parts named on the command line; by default, all parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
     parser.add_argument("--photos", nargs="+", type=int, metavar="N", help="how many, in place of the sizes above")

@@ -39,11 +39,11 @@ _SIDE = 16
 _COUNTED = "POETS_EDGE_SCALE_COUNTED"
 """Environment variable with the file to which workers append their pid for each photo that they compute."""
 NOTE = 8
-"""Bytes per pid in that file."""
+"""Length of a record in the file of computed photos: a pid padded to 8 bytes."""
 
 
 def make_photos(folder: Path, count: int) -> None:
-    """Write JPEGs of a few hundred bytes, each different by a number in a comment."""
+    """Write JPEGs of a few hundred bytes, made distinct by a number in a JPEG comment."""
     rng = np.random.default_rng(0)
     pictures = []
     for label in CLASSES:
@@ -76,7 +76,7 @@ def _vector(digest: Digest, centre: Vector) -> Vector:
 
 
 def forget_bottlenecks(folder: Path) -> None:
-    """Remove the bottlenecks in a folder of runs, but not the checksums of photos."""
+    """Remove the cached bottlenecks from a folder of runs, and keep the checksums of the photos."""
     for path in (folder / "tf_files/bottlenecks").glob("mobilenet*"):
         for file in path.iterdir() if path.is_dir() else [path]:
             file.unlink()
@@ -163,7 +163,7 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
 
 
 class _CountingExtractor(Extractor):
-    """An extractor that appends its pid to a file of all workers for each photo."""
+    """Extractor that, for each photo, appends its process id to a file shared by all workers."""
 
     def __call__(self, pixels: Pixels) -> Vector:
         vector = super().__call__(pixels)
@@ -175,7 +175,7 @@ class _CountingExtractor(Extractor):
 def compute_counted(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute a worker's task as `poets_edge.training.vector_task` does, and count its photos."""
+    """Compute a worker's task as `poets_edge.training.vector_task` does, and record each computed photo."""
     setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
     return vector_task.compute_vectors(photos, models, sizes)
 

@@ -18,12 +18,12 @@ STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_
 
 
 def accuracy(architecture: str, share: float) -> str:
-    """Return percent, or a dash if the weights are stand-ins."""
+    """Return an accuracy as text in percent, or a dash if the weights are stand-ins."""
     return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
 
 
 def machine() -> str:
-    """Return the kind of machine."""
+    """Return a description of this machine for the results."""
     try:
         facts = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -34,12 +34,12 @@ def machine() -> str:
 
 
 def load() -> float:
-    """Return the average load of the last minute."""
+    """Return the load average of this machine over the last minute."""
     return os.getloadavg()[0]
 
 
 def commit() -> str:
-    """Return the short hash of the commit, with "and changes" if the working tree differs from it."""
+    """Return the short hash of the checked-out commit, with "and changes" if the working tree differs from it."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -51,7 +51,7 @@ def commit() -> str:
 
 
 def origin(command: str) -> str:
-    """Return the line that says how figures were made: command, commit, date, machine."""
+    """Return a line that states how results were measured: command, commit, date and machine."""
     made = f"commit {commit()}, {datetime.date.today().isoformat()}, {machine()}, Python {platform.python_version()}"
     return f"`{command}`, {made}"
 

@@ -29,7 +29,7 @@ _RUNS = int(os.environ.get("POETS_EDGE_RUNS", "6"))
 _PAUSE_SECONDS = float(os.environ.get("POETS_EDGE_PAUSE", "60"))
 
 Runs = Mapping[str, Sequence[Sequence[float]]]
-"""Fastest inference of each process, in the order of the measurement, of each run, by model."""
+"""For each model, its runs; each run lists the fastest inference time of each process, in order of measurement."""
 
 
 @pytest.mark.benchmark(group="compare")
@@ -62,7 +62,7 @@ def test_separate_runs(benchmark: Any, trained: Trained) -> None:
 
 
 def rates(runs: Sequence[Sequence[float]]) -> tuple[int, int, int]:
-    """Return the number of pairs that differ, of slowdowns that were found, and of slowdowns called faster."""
+    """Return three counts: pairs of runs called different, slowdowns detected, and slowdowns called faster."""
     pairs = list(itertools.combinations(runs, 2))
     slowed = [compare_runs([_SLOWDOWN * value for value in other], one).verdict for one, other in pairs]
     different = sum(not compare_runs(other, one).could_be_equal for one, other in pairs)
@@ -70,7 +70,7 @@ def rates(runs: Sequence[Sequence[float]]) -> tuple[int, int, int]:
 
 
 def report(kept: Runs) -> None:
-    """Write the result of all comparisons."""
+    """Write the table of comparison results to `results/compare.md`."""
     rows = [["model", "runs", "runs differ by (sd)", "pairs", "called different", "5 % slower found", "called faster"]]
     for name, runs in kept.items():
         centres = np.log([np.median(run) for run in runs])
@@ -92,7 +92,7 @@ def report(kept: Runs) -> None:
 
 
 def replay(path: Path = RESULTS / "compare_runs.json") -> None:
-    """Repeat the comparisons with recorded times: `python -m benchmarks.test_compare`."""
+    """Repeat the comparisons with the times recorded in a file: `python -m benchmarks.test_compare`."""
     report(json.loads(path.read_text()))
 
 

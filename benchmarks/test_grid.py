@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def _run(*arguments: str | Path, cwd: Path) -> tuple[str, float, float]:
-    """Return the output of a Python process, its wall time and its processor time in seconds."""
+    """Run a Python process; return its output, and its wall time and processor time in seconds."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     ended = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],

@@ -29,7 +29,7 @@ _COMMAND = "python -m pytest benchmarks/test_main_job.py --benchmark-only -s"
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
-    """Results of the benchmarks of this file; published when all have run."""
+    """Yield the table to which the benchmarks in this file add rows; publish it when all have run."""
     found = [["what", "ratio", "poets-edge", "the other"]]
     yield found
     if len(found) == 9:
@@ -44,7 +44,7 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
 
 
 def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
-    """Bottlenecks of 1,000 photos at 0.50_224 with empty caches, in comparison with Keras and a bare loop."""
+    """Compute bottlenecks of 1,000 photos for 0.50_224 with empty caches; compare with Keras and a bare loop."""
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size
@@ -78,7 +78,7 @@ def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp
 
 
 def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -> None:
-    """`poets-edge train` with cached bottlenecks: 1,000 photos, 4,000 steps."""
+    """Time `poets-edge train` with cached bottlenecks, for 1,000 photos and 4,000 steps."""
 
     def run() -> None:
         poets_edge("train", "--image_dir", flowers, "--quiet", cwd=trained.folder).ok()
@@ -89,7 +89,7 @@ def test_warm_run(benchmark: Any, flowers: Path, trained: Trained, rows: Rows) -
 
 
 def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path, rows: Rows) -> None:
-    """Labelling of one photo as a process, in comparison with a minimal script; time and peak memory."""
+    """Compare time and peak memory of labelling one photo in a new process with those of a minimal script."""
     script = tmp_path / "bare.py"
     script.write_text(BARE_LABEL_SCRIPT)
     photo, labels = flowers / DAISY, trained.folder / "tf_files/retrained_labels.txt"
@@ -107,7 +107,7 @@ def test_label_as_a_process(benchmark: Any, flowers: Path, trained: Trained, tmp
 
 
 def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Training and float export with empty caches, in comparison with the Keras program; wall time and peak memory."""
+    """Compare wall time and peak memory of training and float export, with empty caches, with a Keras program."""
     script, folders = tmp_path / "recipe.py", iter(range(1000))
     script.write_text(KERAS_SCRIPT)
     peaks: list[float] = []
@@ -139,7 +139,7 @@ def test_train_and_export(benchmark: Any, flowers: Path, keras_home: Path, tmp_p
 
 
 def test_memory_of_a_cold_run(benchmark: Any, flowers: Path, keras_home: Path, tmp_path: Path, rows: Rows) -> None:
-    """Peak memory of training on 200 and 1,000 photos with a prepared backbone; only the vectors may add to it."""
+    """Compare peak memory of training on 200 and 1,000 photos; it may grow only by the size of the vectors."""
     peaks = []
     for count in (40, 200):
         folder = tmp_path / f"photos-{count}"

@@ -21,7 +21,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _TEST_PERCENTAGE = 50
-"""Half of the photos are test photos, so that a difference of one point can be detected."""
+"""Percentage of test photos; half of all photos are needed to detect a difference of one percentage point."""
 
 _COMMAND = "python -m pytest benchmarks/test_quantization.py --benchmark-only -s"
 
@@ -30,7 +30,7 @@ Files = dict[str, ExportedFile]
 
 @pytest.fixture(scope="module")
 def files(flowers: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Architecture, Files]:
-    """All sixteen MobileNets, trained and exported."""
+    """Train and export all sixteen MobileNets; return the exported files by architecture."""
     work = tmp_path_factory.mktemp("quantization")
     return {architecture: _train_and_export(architecture, flowers, work) for architecture in MOBILENETS}
 

@@ -1,4 +1,4 @@
-"""Comparison of `benchmark` with LiteRT's benchmark tool, and with itself."""
+"""Comparison of `benchmark` with LiteRT's benchmark tool, and of repeated runs of `benchmark`."""
 
 from __future__ import annotations
 

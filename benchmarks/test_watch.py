@@ -21,7 +21,7 @@ _FRAMES = 1000
 
 
 def test_frames_through_watch(benchmark: Any, flowers: Path, trained: Trained, tmp_path: Path) -> None:
-    """0.50_224 int8: reading, decoding and resizing on one core, inference on the other."""
+    """Time the int8 model of 0.50_224, with reading, decoding and resizing on one core and inference on another."""
     frames = [jpeg(photo) for photo in photos_of(flowers, _FRAMES // 5)]
     folder = frame_folder(tmp_path / "frames", frames)
     classifier = Classifier(trained.model("int8"), threads=1)

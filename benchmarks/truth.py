@@ -1,21 +1,22 @@
-"""Figures against the truth: what the program says about photos, and what photos that it never saw say.
+"""Compare the program's estimates with the truth, measured on photos that it has never used.
 
     python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--curve-draws 6]
 
-Four sets, each divided at random into photos for the program and photos for the truth, by group:
+Four sets of photos are split at random, by group, into photos for the program and held-out photos. The program gets:
 
-- flowers: 1,000 photos; 60 a class for the program
-- defects: 360 pictures of steel surfaces; 15 a class
-- bursts: drawn flowers, every photo a burst of six frames; 12 bursts a class
-- persons: drawn hands, eight photos of each person and class; 12 persons
+- flowers: 60 photos per class, of 1,000 photos
+- defects: 15 photos per class, of 360 pictures of steel surfaces
+- bursts: 12 bursts per class, of drawn flowers in bursts of six frames
+- persons: the photos of 12 persons, of drawn hands with eight photos per person and class
 
-For each draw: whether the accuracy on the photos for the truth, of the head that `train` would write, lies in the 95 %
-interval of the headline (cross-validation); whether `train` would warn; and the cross entropy of these photos without
-and with temperature scaling. For the learning curve, the sets have no groups (a frame of each burst, one photo of each
-person): whether the 90 % interval for twice as many photos covers the accuracy of a head of twice as many.
+Each draw records whether the 95 % interval from cross-validation contains the accuracy on the held-out photos of the
+head that `train` would write, whether `train` would warn, and the cross entropy on the held-out photos without and
+with temperature scaling. For the learning curve, the sets have no groups (one frame of each burst, one photo of each
+person). Each draw records whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a
+head trained on twice as many.
 
-Names of photos say nothing about groups. Vectors are those of mobilenet_0.25_128, kept in DIR. A line a draw goes to
-standard output, and the tables of `results/truth.md` at the end.
+The names of photos do not reveal their groups. The vectors are computed by mobilenet_0.25_128 and saved in DIR. The
+program prints one line per draw, and at the end the tables for `results/truth.md`.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 SCENES, FRAMES = 100, 6
 PERSONS, OF_PERSON, ALONE = 60, 8, 400
 SETS = {"flowers": 60, "defects": 15, "bursts": 12, "persons": 12}
-"""Sets, each with the number of groups for the program: of each class, or of persons."""
+"""Number of groups that the program gets from each set: per class, or in total for persons."""
 CURVES = {"flowers": (30, 70), "defects": (15, 20), "bursts": (15, 30), "alone": (30, 100)}
-"""Sets of the learning curve, each with numbers of photos a class."""
+"""Numbers of photos per class at which the learning curve is tested, by set."""
 
 Labelled = Iterator[tuple[Image.Image, str, str]]
-"""Picture, class and group of each photo."""
+"""Iterator over photos, each as (picture, class name, group name)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class PhotoSet:
         return tuple(f"class{number}" for number in range(int(self.classes.max()) + 1))
 
     def hashed(self, rows: Indices) -> HashedPhotos:
-        """Return some photos under names without meaning."""
+        """Return the photos in some rows, under names that do not reveal their groups."""
         labels = [self.labels[number] for number in self.classes[rows]]
         names = [f"{label}/{7919 * (row + 1) % 1_000_003:06}.jpg" for label, row in zip(labels, rows, strict=True)]
         return HashedPhotos.of(
@@ -87,7 +88,7 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class Draw:
-    """Result of one draw: headline, interval, truth, warning, and cross entropy of new photos."""
+    """Result of one draw: estimated accuracy with interval, true accuracy, warning, and cross entropies."""
 
     headline: float
     interval: tuple[float, float]
@@ -137,7 +138,7 @@ def main() -> None:
 
 
 def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) -> Draw:
-    """Do what `train` does with a random part of the groups, and evaluate its head on all other photos."""
+    """Train on a random selection of groups as `train` does, and evaluate the head on all other photos."""
     rng = np.random.default_rng([seed, 1])
     known = np.flatnonzero(np.isin(photos.groups, chosen_groups(photos, groups, rng)))
     unseen = np.setdiff1d(np.arange(len(photos.classes)), known)
@@ -161,7 +162,11 @@ def one_draw(photos: PhotoSet, name: str, groups: int, seed: int, work: Path) ->
 
 
 def one_curve(photos: PhotoSet, name: str, size: int, seed: int) -> tuple[bool, float, float]:
-    """Return whether the truth is covered, the error of the forecast, and the width of its interval."""
+    """Forecast the accuracy for twice as many photos.
+
+    Returns:
+        Whether the interval covers the true accuracy, the error of the forecast, and the width of the interval.
+    """
     rng = np.random.default_rng([seed, size])
     order = [rng.permutation(np.flatnonzero(photos.classes == number)) for number in range(len(photos.labels))]
     known, twice = (np.sort(np.concatenate([of[: size * factor] for of in order])) for factor in (1, 2))
@@ -185,7 +190,7 @@ def head_of(training: LabelledVectors, class_count: int, options: HeadOptions) -
 
 
 def chosen_groups(photos: PhotoSet, count: int, rng: np.random.Generator) -> Indices:
-    """Return random groups: `count` of each class, or of all where groups have photos of several classes."""
+    """Return random group numbers: `count` per class, or `count` in total if groups span several classes."""
     if len(np.unique(photos.classes[photos.groups == photos.groups[0]])) > 1:
         return rng.permutation(np.unique(photos.groups))[:count]
     of_class = [np.unique(photos.groups[photos.classes == number]) for number in range(len(photos.labels))]
@@ -198,7 +203,7 @@ def one_of_each_group(photos: PhotoSet) -> PhotoSet:
 
 
 def read(name: str, shared: Path, work: Path) -> PhotoSet:
-    """Return a set, from the file of an earlier run or computed."""
+    """Return a photo set; compute its vectors unless an earlier run has saved them in `work`."""
     file = work / f"{name}.npz"
     if not file.exists():
         weights = find_weights(ARCHITECTURE, work / "models")
@@ -215,7 +220,7 @@ def read(name: str, shared: Path, work: Path) -> PhotoSet:
 
 
 def pictures(name: str, shared: Path, work: Path) -> Labelled:
-    """Yield the photos of a set."""
+    """Yield picture, class name and group name of each photo in a set."""
     if name in ("flowers", "defects"):
         folder = shared / "data" / {"flowers": "flower_photos", "defects": "surface_defects"}[name]
         for path in sorted(folder.glob("*/*")):
@@ -238,7 +243,7 @@ def pictures(name: str, shared: Path, work: Path) -> Labelled:
 
 
 def frame(scene: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a frame of a burst: the scene with a little motion and another exposure."""
+    """Return a frame of a burst: the scene with a small random motion and change of exposure."""
     width, height = scene.size
     part = rng.uniform(0.8, 0.95)
     left, top = rng.uniform(0, width * (1 - part)), rng.uniform(0, height * (1 - part))

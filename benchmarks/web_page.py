@@ -68,7 +68,7 @@ _PAGE_RUN = """async ([runs, whole]) => {
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the benchmark of the command line and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("photo", type=Path)
@@ -142,7 +142,7 @@ def _frames(browser: Any, page: Any) -> None:
 
 
 def _cpu_seconds(browser: Any) -> float:
-    """Return the processor time of all processes of the browser, in seconds."""
+    """Return the processor time used by all processes of the browser, in seconds."""
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     return sum(float(process["cpuTime"]) for process in processes)
 

@@ -37,7 +37,7 @@ _QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 
 
 def some_photos(photos: Path, folder: Path, count: int) -> Path:
-    """Create a folder of links to the first photos of each class."""
+    """Create a folder of symbolic links to the first `count` photos of each class."""
     for class_folder in sorted(path for path in photos.iterdir() if path.is_dir()):
         (folder / class_folder.name).mkdir(parents=True, exist_ok=True)
         for photo in sorted(class_folder.iterdir())[:count]:
@@ -48,7 +48,7 @@ def some_photos(photos: Path, folder: Path, count: int) -> Path:
 
 
 def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
-    """Return a row of the table."""
+    """Train one architecture, convert it with both converters, and return its row of the table."""
     graph = work / architecture.name / "graph.pb"
     train(
         TrainOptions(
@@ -99,7 +99,7 @@ def compared(architecture: Architecture, photos: Path, work: Path) -> list[str]:
 
 
 def main(photos: Path, work: Path, count: int = 80) -> None:
-    """Write the table."""
+    """Compare all architectures and write the table of results."""
     load_tensorflow("the yardstick")
     few = some_photos(photos, work / "photos", count)
     rows = []

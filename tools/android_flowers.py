@@ -22,11 +22,11 @@ from poets_edge.training.train import train
 _ARCHITECTURE = "mobilenet_0.25_128"  # the smallest: the app's tests need a real model, not a good one
 _PHOTOS_A_MODEL = 60
 _MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": "_int8"}
-"""Suffixes of the files of `export`, by name of the quantization."""
+"""Suffixes of the file names that `export` writes, by quantization."""
 
 
 def make_models(photos: Path, out: Path) -> dict[str, Path]:
-    """Train and export, unless the models exist."""
+    """Train a network and export it unless the models exist; return their paths by quantization."""
     models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"
@@ -44,7 +44,7 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
 
 
 def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
-    """Write test vectors of a uniform sample of photos, portrait and landscape."""
+    """Write test vectors for each model, from an evenly spaced sample of portrait and landscape photos."""
     found = sorted(photo.file for photo in scan(photos).photos)
     chosen = found[:: max(1, len(found) // _PHOTOS_A_MODEL)][:_PHOTOS_A_MODEL]
     for name, model in models.items():

@@ -44,7 +44,7 @@ _FIXTURES = {fixture.name: fixture for fixture in FIXTURES}
 
 @dataclass(frozen=True)
 class Comparison:
-    """The folders of one comparison.
+    """The files of one comparison.
 
     Attributes:
         base: tree of the base revision.
@@ -61,7 +61,7 @@ class Comparison:
     shared: Path
 
     def lacking(self, case: Case) -> list[str]:
-        """Return the shared folders that a case or its fixtures need and that are missing."""
+        """Return the names of missing shared folders that a case or its fixtures require."""
         lacking = [name for name in case.shared if not (self.shared / name).is_dir()]
         for name in case.inputs:
             lacking += self.lacking(_FIXTURES[name])

@@ -1,9 +1,9 @@
-"""Print the branches that the suite takes in each package, and fail below a package's floor.
+"""Print the branch coverage of each package, and fail if a package is below its minimum.
 
     python -m tools.coverage_floors build/coverage.json
 
-The file is what `coverage json` writes. A branch is counted where it is taken in the process that is measured: code
-that commands run in processes of their own needs tests of its functions.
+The file is written by `coverage json`. Only branches taken in the measured process are counted, so code that commands
+run in separate processes also needs tests that call its functions directly.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 TARGET = 90
-"""Percent of branches that each package of FLOORS should reach."""
+"""Branch coverage, in percent, that each package in FLOORS should reach."""
 FLOORS: Mapping[str, int] = {"tflite": 90, "device": 69, "quantize": 75, "training": 61, "bench": 35}
-"""Percent of branches below which a package fails: what its fast tests, and a few others, take by themselves."""
+"""Minimum branch coverage of each package, in percent: the coverage by its fast tests and a few others alone."""
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return (branches taken, branches) of each package of poets_edge, by name.
+    """Return (number of branches taken, number of branches) for each package in poets_edge, by name.
 
     Args:
-        report: content of a file of `coverage json`, with branches.
+        report: content of a file written by `coverage json` with branch coverage.
     """
     found: dict[str, tuple[int, int]] = {}
     for name, file in report["files"].items():
@@ -40,7 +40,7 @@ def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def below_floor(found: Mapping[str, tuple[int, int]], floors: Mapping[str, int] = FLOORS) -> list[str]:
-    """Return the packages that take fewer branches than their floor, or are missing."""
+    """Return the names of packages whose branch coverage is below their minimum or was not measured."""
     return [
         package
         for package, floor in floors.items()

@@ -43,7 +43,7 @@ from tools.crash_commands import COMMANDS, Command, Line, files, names, train, w
 from tools.crash_points import Point, When, environment
 
 _A_CHECK = 5
-"""Number of successive kills of a command before an undisturbed run and a check."""
+"""Number of times a command is killed before it is run to completion and its results are checked."""
 _LARGE = 30 << 20
 """Minimum size of the archive in bytes, so that its download can be interrupted."""
 
@@ -57,7 +57,7 @@ class Ground:
     archive: str
 
     def start(self, line: Line, cwd: Path, point: Point | None = None) -> subprocess.Popen[bytes]:
-        """Start `poets-edge LINE`."""
+        """Start `poets-edge LINE` in a folder, and return its process."""
         return subprocess.Popen(
             [sys.executable, "-m", "poets_edge", *words(line, self.photos, cwd)],
             cwd=cwd,
@@ -68,14 +68,14 @@ class Ground:
         )
 
     def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
-        """Run `poets-edge LINE`; return its status and its last line."""
+        """Run `poets-edge LINE`; return its exit status and the last line of its output."""
         process = self.start(line, cwd, point)
         _, said = process.communicate()
         return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 class Trial:
-    """Trial of one command: the previous files, the files of an undisturbed run, and the detected faults."""
+    """Trial of one command: its previous files, the outputs of an undisturbed run, and checks after a kill."""
 
     def __init__(self, command: Command, ground: Ground) -> None:
         self.command, self.ground = command, ground
@@ -114,7 +114,7 @@ class Trial:
         return self.torn
 
     def after_kill(self) -> list[str]:
-        """Return the faults after a kill."""
+        """Return descriptions of the faults in the files that a killed command has left."""
         there = files(self.torn)
         changed = {name for name, content in self.wanted.items() if self.before.get(name) != content}
         wrong = [f"{name} is lost" for name in self.before if name in self.wanted and name not in there]
@@ -126,7 +126,7 @@ class Trial:
         return wrong + _mixed(self.torn) + self._touched()
 
     def after_next(self) -> list[str]:
-        """Run the command undisturbed; return the faults afterwards."""
+        """Run the command to completion after a kill; return descriptions of the faults in its outputs."""
         done = self.command.once and self.wanted.keys() <= files(self.torn).keys()
         status, said = self.ground.run(self.command.after or self.command.line, self.torn)
         if status and not done:
@@ -137,7 +137,7 @@ class Trial:
         return wrong + [f"{name} was left behind" for name in extra] + self._touched()
 
     def _touched(self) -> list[str]:
-        """Which files of the user are not as they were."""
+        """Return a fault for each file of the user that was changed or removed."""
         return [
             f"{path} is the user's, and was touched" for path in self._decoys.moved(self._ready, self.torn).changed()
         ]
@@ -148,7 +148,7 @@ class Trial:
 
 
 def _make_device(cwd: Path) -> None:
-    """A device with the packages of the program, which are large: a stand-in for them, since those here are found."""
+    """Create a device with an empty wheel installed in place of the program's large packages."""
     (cwd / "pi").mkdir()
 
     @contextmanager
@@ -167,7 +167,7 @@ def _make_device(cwd: Path) -> None:
 
 
 def _mixed(cwd: Path) -> list[str]:
-    """Return whether a reader finds graph, labels and record of different trainings."""
+    """Return a fault if the graph, labels and record in a folder cannot be read or are from different trainings."""
     graph = cwd / "tf_files/retrained_graph.pb"
     try:
         if graph.exists():
@@ -181,7 +181,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
     """Kill a command before and after its renames and commits; return the numbers of points and kills, and the faults.
 
     Args:
-        most: maximum number of kills; by default the command's.
+        most: maximum number of kills; 0 for the maximum in `trial.command`.
     """
     command = trial.command
     counter = trial.place / "points"
@@ -203,7 +203,7 @@ def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
 
 
 def random_kills(trials: list[Trial], count: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Kill commands at random moments; return the number of kills of each running command, and the faults."""
+    """Kill commands at random moments; return the number of kills by command name, and the faults."""
     rng, wrong = Random(seed), []
     killed: Counter[str] = Counter()
     since = dict.fromkeys([trial.command.name for trial in trials], 0)
@@ -240,7 +240,7 @@ def writers(count: int, ground: Ground) -> tuple[int, list[str]]:
     """Run two or three commands concurrently in one folder: of six rounds, four train, one exports, one downloads.
 
     Returns:
-        The number of rounds, and the faults.
+        The number of completed rounds, and the faults.
     """
     done, wrong = 0, []
     place = ground.work / "writers"
@@ -287,7 +287,7 @@ def _at_once(kind: str, many: int, ground: Ground, place: Path) -> list[str]:
 
 
 def _exports_of_another(place: Path) -> list[str]:
-    """Return the exported files whose labels differ from the labels of the graph next to them."""
+    """Return a fault for each exported file whose labels differ from the labels of the graph next to it."""
     from poets_edge.device.classifier import Classifier
 
     labels = read_trained(place / "tf_files/retrained_graph.pb").labels

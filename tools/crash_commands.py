@@ -1,4 +1,4 @@
-"""Commands for `tools.crash`: their command lines, previous files and outputs."""
+"""Commands that `tools.crash` kills: their command lines, previous files and outputs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _INT8 = "tf_files/retrained_graph_int8.tflite"
 
 @dataclass(frozen=True)
 class Command:
-    """A command to kill.
+    """A command that is killed in tests.
 
     Attributes:
         line: arguments; `{photos-0}` is a folder of photos.
-        first: command that runs before, undisturbed, to write previous files.
+        first: arguments of a command that is run to completion first, to write previous files.
         share: number of kills per hundred random kills.
         most: maximum number of kills at renames and commits, evenly spaced; 0 for all.
-        after: command to run after a kill instead of this one.
-        once: whether the next run refuses an existing complete output, which then counts as its own.
-        removals: whether removing a file counts as a point.
+        after: arguments to run after a kill instead of `line`.
+        once: whether the command refuses to run again once its output is complete; such a refusal is not a fault.
+        removals: whether removing a file counts as a point at which the command is killed.
         device: whether the command needs a device called `pi`, whose home folder is `pi`.
     """
 
@@ -103,11 +103,11 @@ COMMANDS = (
     Command("deploy", _DEPLOY, (train(_EARLIER), _EXPORT), share=4, most=24, removals=True, device=True),
     Command("undeploy", _UNDEPLOY, (train(_EARLIER), _EXPORT, _DEPLOY), share=4, most=32, removals=True, device=True),
 )
-"""`grid` needs Keras's weights of its architecture; its report contains times, which change in every run."""
+"""Commands to kill. `grid` needs Keras's weights, and its report contains times that change in every run."""
 
 
 def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
-    """Return the arguments of a line, with the placeholders replaced for a folder."""
+    """Return the arguments of a command line, with the placeholders replaced by photo folders and cache names."""
     found: list[str] = []
     for word in line:
         if word == "{caches}":
@@ -119,7 +119,7 @@ def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
 
 
 def files(cwd: Path) -> dict[str, bytes]:
-    """Return the outputs of a command, without caches and hidden files."""
+    """Return the contents of a command's output files by name, without caches and hidden files."""
     found = {}
     for path in sorted(cwd.rglob("*")):
         name = path.relative_to(cwd).as_posix()
@@ -129,7 +129,7 @@ def files(cwd: Path) -> dict[str, bytes]:
 
 
 def names(cwd: Path) -> Counter[str]:
-    """Return the names of all files, including hidden files and caches, without parts that change in every run."""
+    """Count all files, including hidden files and caches, by name without the parts that change in every run."""
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
         for path in cwd.rglob("*")
@@ -139,5 +139,5 @@ def names(cwd: Path) -> Counter[str]:
 
 
 def _without_folder(name: str) -> str:
-    """A name without the digest of the folder in that of a service."""
+    """Replace the digest in the name of a service by "#", since it depends on the device's folder."""
     return re.sub(r"(poets-edge-watch-)[0-9a-f]{8}", r"\1#", name)

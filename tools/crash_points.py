@@ -30,12 +30,12 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True)
 class Point:
-    """Point at which a command is killed.
+    """Rename, commit or removal at which a command is killed.
 
     Attributes:
-        counter: file in which all processes of the command count.
-        number: number of the rename or commit, from 1; 0 for none.
-        removals: whether removals count.
+        counter: file in which all processes of the command count the points that they pass.
+        number: number of the point, from 1; 0 to count without a kill.
+        removals: whether removals of files are points, too.
     """
 
     counter: Path
@@ -44,7 +44,7 @@ class Point:
     removals: bool = False
 
     def passed(self) -> int:
-        """Number of points passed."""
+        """Return the number of points that the command's processes have passed."""
         return int(self.counter.read_bytes() or b"0")
 
 
@@ -70,7 +70,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counter of points, which kills the process and its helpers at one of them."""
+    """Counter of points that kills the process and its helpers at a chosen point."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
@@ -100,7 +100,7 @@ class _Points:
 
 
 def install() -> None:
-    """Install the counter in a Python process of a command, as set in its environment."""
+    """Install the counter of points in a command's Python process, as its environment variables specify."""
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

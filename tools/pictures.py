@@ -33,7 +33,7 @@ IMAGES = ROOT / "docs/images"
 RESULTS = ROOT / "benchmarks/results"
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 TEST_PHOTOS = 500
-"""Number of test photos of the accuracies in benchmarks/results/quantization_accuracy.md."""
+"""Number of test photos with which the accuracies in benchmarks/results/quantization_accuracy.md were measured."""
 
 _PHOTO = "daisy/21652746_cc379e0eea_m.jpg"
 _ROW, _LETTER, _MARGIN = 19, 8.4, 18
@@ -94,7 +94,7 @@ def terminal(photos: Path) -> None:
 
 
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
-    """Save a PNG with few colours."""
+    """Scale an image, and save it as a PNG with a small palette."""
     size = (round(image.width * scale), round(image.height * scale))
     image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
         path, optimize=True
@@ -102,7 +102,7 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
 
 
 def recorded_points() -> Iterator[GridPoint]:
-    """Return the float32 and int8 points of each architecture with a recorded accuracy."""
+    """Yield a float32 and an int8 grid point for each architecture with a recorded accuracy."""
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":
@@ -133,7 +133,7 @@ def recorded_points() -> Iterator[GridPoint]:
 
 
 def table(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Return the rows of a Markdown table that begin with an architecture."""
+    """Yield (architecture name, other cells) for each row of a Markdown table that begins with an architecture."""
     for line in page.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| mobilenet_", line):
             name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))

@@ -36,7 +36,7 @@ from poets_edge.progress import Silent
 
 MODEL = Path(__file__).resolve().parents[1] / "tests/corpus/seeds/seed_graph.tflite"
 MOST_GROWTH = 4.0
-"""Maximum growth in MB after the first tenth: allows for allocator pools, and reveals a leak of 10 bytes per frame."""
+"""Maximum memory growth in MB after the first tenth: allows for allocator pools, reveals leaks of 10 bytes a frame."""
 _PICTURES = 1000
 _FRAMES_A_LOSS = 5
 _SAMPLES = 50
@@ -44,7 +44,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """State of this process after a number of frames: resident MB, open files, threads, children."""
+    """State of this process after a number of frames: resident memory in MB, open files, threads, children."""
 
     frames: int
     megabytes: float
@@ -87,7 +87,7 @@ def sample(frames: int) -> Sample:
 
 
 def pictures(rng: Random) -> list[bytes]:
-    """Return small JPEGs, a quarter of them truncated, changed or replaced by other bytes."""
+    """Return small JPEGs, a quarter of them truncated, damaged or replaced by random bytes."""
     found = []
     for number in range(_PICTURES):
         file = io.BytesIO()
@@ -121,7 +121,7 @@ def stream(rng: Random) -> FrameSource:
 
 
 class LostCamera:
-    """Camera that is unplugged after a few pictures, and every second time cannot be opened at first."""
+    """Camera that is unplugged after a few pictures; every third attempt to open it fails."""
 
     opened = 0
 
@@ -150,7 +150,7 @@ def camera() -> FrameSource:
 
 
 def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
-    """Watch a number of frames; return the detected faults."""
+    """Watch a number of frames; return descriptions of the detected faults."""
     classifier = Classifier(MODEL, threads=1)
     sampler = Sampler(frames)
     trigger = Trigger(classifier.labels[0], Command("true"), 1, Silent())
@@ -176,7 +176,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Return the faults in a comparison of the last sample with the sample after the first tenth."""
+    """Compare the last sample with the one after the first tenth; return descriptions of what has grown."""
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes

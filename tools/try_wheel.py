@@ -31,7 +31,7 @@ def main(wheel: Path) -> None:
 
 
 def installed(home: Path, requirement: str) -> Path:
-    """Return the `poets-edge` command of a new environment."""
+    """Install a requirement in a new environment; return the path of its `poets-edge` command."""
     venv.create(home, with_pip=True)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", requirement], check=True, env=_bare())

@@ -2,8 +2,8 @@
 
     python -m tools.web_runtime
 
-28 MB are packed into one archive of 2.5 MB, since its three builds have most bytes in common. `poets-edge web` unpacks
-it, so that neither building nor using a wheel requires Node.
+The archive has 2.5 MB for 28 MB of content, since the three builds have most of their bytes in common. `poets-edge web`
+unpacks it, so that neither building nor using a wheel requires Node.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _save(page: Any, name: str) -> None:
 
 
 def make_video(photo: Path, path: Path) -> Path:
-    """Write a video of the photo, 640 x 480, as motion JPEG."""
+    """Write the photo as a motion JPEG video of 640 x 480 pixels; return its path."""
     with Image.open(photo) as picture:
         scale = max(640 / picture.width, 480 / picture.height)
         large = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))

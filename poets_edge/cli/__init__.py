@@ -70,7 +70,7 @@ _EXTRAS = {
     **dict.fromkeys(("google", "google_crc32c", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
 }
-"""Extra that installs a package, by package. A plain install, as on a Raspberry Pi, has none of these packages."""
+"""Name of the extra that installs each package. A plain install, as on a Raspberry Pi, has none of these packages."""
 
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Environment variables that limit OpenBLAS's threads."""
@@ -157,7 +157,7 @@ def _quick_start() -> Iterator[None]:
 
 
 def main() -> None:
-    """Run the command line: every error is one line, with the exit status that shells expect."""
+    """Run the command line; report every error in one line, and exit with the status that shells expect."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:

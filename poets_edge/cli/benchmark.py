@@ -183,7 +183,7 @@ def command(
 def _sustained_options(
     models: tuple[Path, ...], duration: str, threads: tuple[int, ...], rate: float | None, chart: Path | None
 ) -> SustainedOptions:
-    """Return the options of a sustained load. Raises UsageError, before the load starts."""
+    """Return the options of a sustained load. Raises UsageError if the options are invalid."""
     if len(threads) > 1:
         raise UsageError("--sustained takes one number of --threads.")
     if chart is not None:
@@ -229,7 +229,7 @@ def _as_version_0_1(models: tuple[Path, ...], output: Path | None) -> tuple[tupl
     """Accept `--json FILE` and `--json -` of version 0.1, where FILE is among the arguments.
 
     Returns:
-        The models, the file to write, and whether to print the JSON.
+        The models, the file to write (None for no file), and whether to print the JSON.
     """
     files = [path for path in models if path.suffix == ".json" or path == _STDOUT]
     if not files:

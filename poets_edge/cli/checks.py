@@ -95,7 +95,7 @@ def examine() -> Diagnosis:
 
 
 def _runtime() -> tuple[str | None, str | None]:
-    """Return the interpreter, or the reason for its absence."""
+    """Return the interpreter and its version, or None; and the remedy if there is no interpreter, or None."""
     try:
         runtime = find_runtime()
     except RuntimeMissingError as error:

@@ -17,11 +17,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _WORDS = ("input_size", "input_height", "input_width", "input_mean", "input_std", "input_layer", "output_layer")
 _TOLERANCE = 0.5
-"""Accepted difference of mean and standard deviation: the codelab passed 128; training used 127.5."""
+"""Accepted difference in mean and standard deviation, since the codelab passed 128 but training used 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:
-    """Declare the options, each under its own name."""
+    """Declare the options of `label_image.py` on a command; each becomes a parameter of that name."""
     for word in reversed(_WORDS):
         kind = str if word.endswith("layer") else NUMBERS if word in ("input_mean", "input_std") else int
         flag, meaning = word.replace("_", "-"), word.replace("_", " ")
@@ -30,7 +30,7 @@ def codelab_options(function: _Function) -> _Function:
 
 
 def check_codelab_options(scorer: Scorer, given: dict[str, Any]) -> None:
-    """Compare the given options with the model. Raises UsageError: they differ."""
+    """Compare the given options with the model. Raises UsageError if an option contradicts the model."""
     height, width = scorer.size
     known: dict[str, Any] = {"input_size": height, "input_height": height, "input_width": width}
     known |= {f"{end}_layer": name for end, name in scorer.nodes.items()}

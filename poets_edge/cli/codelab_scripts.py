@@ -1,4 +1,4 @@
-"""Scripts of the codelab without a command: `evaluate`, `count_ops` and `graph_pb2tb`."""
+"""The codelab's scripts that have no command of their own: `evaluate`, `count_ops` and `graph_pb2tb`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poets_edge.nets.frozen import read_frozen_graph
 from poets_edge.reports.tensorboard import write_tensorboard_graph
 
 _PHOTOS = WORK / "flower_photos"
-"""Photo folder in the codelab's instructions, and of its `evaluate` script."""
+"""Photo folder that the codelab's instructions and its `evaluate` script use."""
 
 _USAGE = {"evaluate": "GRAPH", "count_ops": "GRAPH [NAME]", "graph_pb2tb": "FOLDER GRAPH"}
 

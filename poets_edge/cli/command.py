@@ -31,7 +31,7 @@ class Argument(click.Argument):
     """Argument with an explanation in the help.
 
     Args:
-        explained: explanations, by the words of the usage line.
+        explained: explanation of each word that the argument has in the usage line.
     """
 
     def __init__(self, *args: Any, explained: Mapping[str, str], **settings: Any) -> None:
@@ -40,7 +40,7 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """Option in a section of the help.
+    """Option that is listed in a section of the help.
 
     Args:
         section: heading of the section.

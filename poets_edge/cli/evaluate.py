@@ -145,7 +145,7 @@ def _print_several(names: Sequence[str], results: Sequence[EvaluateResult], pair
 
 
 def _what(result: EvaluateResult) -> str:
-    """Return which photos were evaluated, and how many were not."""
+    """Return a phrase that states which photos were evaluated and how many were skipped."""
     if result.split == "all":
         return "accuracy on all photos"
     which = "photos that the model has not learned from" if result.split == "unseen" else f"the {result.split} set"
@@ -154,7 +154,7 @@ def _what(result: EvaluateResult) -> str:
 
 
 def _overlap_lines(result: EvaluateResult) -> list[str]:
-    """Return how many of the photos the model has learned from, and its accuracy on the others."""
+    """Return a line that states how many photos the model was trained on and its accuracy on others; [] if none."""
     if not result.overlap:
         return []
     line = f"the model was {result.overlap}"

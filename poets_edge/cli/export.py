@@ -163,7 +163,7 @@ def command(
 
 
 def _graph(argument: Path | None, graph: Path | None) -> Path:
-    """Return the graph on the command line, or the default output of `train`. Raises UsageError: neither exists."""
+    """Return the graph named on the command line, or `train`'s default output. Raises UsageError if there is none."""
     named = graph or argument
     if named is None and not GRAPH.is_file():
         raise UsageError(
@@ -189,7 +189,7 @@ def _print(result: ExportResult, *, as_json: bool, output: Path | None) -> None:
 
 
 def result_cells(file: ExportedFile) -> list[str]:
-    """Return the cells of a file under `RESULT_HEADING`."""
+    """Return the table row of an exported file, with the columns of `RESULT_HEADING`."""
     size = f"{file.size / 1e6:.2f}"
     if file.evaluation is None or not file.evaluation.count or file.agreement is None:
         return [size, "-", "-", "-"]

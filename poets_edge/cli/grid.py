@@ -237,7 +237,7 @@ def command(
 
 
 def _note_absent(options: GridOptions, terminal: Terminal) -> None:
-    """Name the architectures that are excluded from the default grid because their weights are not installed."""
+    """Print which architectures are excluded from the default grid because their weights are not installed."""
     absent = [entry for family in families() for entry in family.grid if entry not in options.architectures]
     if absent:
         names = ", ".join(entry.name for entry in absent)

@@ -33,7 +33,7 @@ _COMMANDS = {
     "val": "evaluate MODEL FOLDER",
     "validate": "evaluate MODEL FOLDER",
 }
-"""Command lines of poets-edge, by the corresponding command of another program."""
+"""Corresponding command lines of poets-edge, by the name of a command in other programs."""
 
 _STEPS = "Training counts batches, not epochs: --steps N (a batch has --train-batch-size photos)."
 _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
@@ -62,7 +62,7 @@ _OPTIONS = {
     },
     "size": {"train": "The size is part of --architecture: mobilenet_0.50_224 takes pictures of 224 pixels."},
 }
-"""Hints, by option of another program and command."""
+"""Hints, by the name of an option in other programs and by the poets-edge command that was called."""
 
 
 def with_flags(text: str, command: click.Command) -> str:
@@ -92,7 +92,7 @@ def command_hint(name: str, commands: Iterable[str]) -> str | None:
 
 
 def option_hint(command: str, option: str) -> str | None:
-    """Return a hint for an unknown option that other programs have, or None."""
+    """Return a hint for an unknown option that other programs have, or None if there is no hint for it."""
     return _OPTIONS.get(option.lstrip("-").replace("_", "-"), {}).get(command)
 
 

@@ -34,7 +34,7 @@ class Lines:
             self._descriptor = -1
 
     def put(self, line: str) -> None:
-        """Write a line, or keep it while the pipe is full. Raises BrokenPipeError: the reader has closed the pipe."""
+        """Write a line, or keep it while the pipe is full. Raises BrokenPipeError if the reader has closed the pipe."""
         if self._descriptor < 0:
             click.echo(line)
             return

@@ -191,9 +191,9 @@ def cluster_options(function: _Function) -> _Function:
 
 
 def input_options(function: _Function) -> _Function:
-    """Declare `--input-range`, and `--input-mean` with `--input-std`, which give it in units of pixels.
+    """Declare `--input-range`, and `--input-mean` with `--input-std`, which specify the range in units of pixels.
 
-    The function receives `input_range`, as `parse_input_range` reads it; None if none of the options is given.
+    The function receives `input_range` as text for `parse_input_range`, or None if none of the options is given.
     """
 
     @functools.wraps(function)
@@ -223,7 +223,7 @@ def input_options(function: _Function) -> _Function:
 
 
 def merged_range(input_range: str | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> str | None:
-    """Return the input range that the options give. Raises UsageError: they give two."""
+    """Return the input range from the options, None without any. Raises UsageError if they specify two ranges."""
     if mean is None or std is None:
         return input_range
     if input_range is not None:
@@ -306,7 +306,7 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
         graph: value of `--graph`; if given, no argument is a model.
 
     Returns:
-        The models, by default the default graph of `train`; and the other arguments.
+        The models, or `train`'s default graph if no argument is a model; and the other arguments.
 
     Raises:
         ModelError: a model has a format that cannot be read.
@@ -327,7 +327,7 @@ def models_and_rest(arguments: Sequence[Path], graph: Path | None) -> tuple[tupl
 
 
 def _is_model(path: Path) -> bool:
-    """Return whether an argument is a model. Raises ModelError: it is one of a format that cannot be read."""
+    """Return whether an argument is a model. Raises ModelError if its format is known but cannot be read."""
     if not isinstance(path, Path):  # an address
         return path.suffix.lower() in MODEL_SUFFIXES
     found = model_format(path)
@@ -337,7 +337,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _check_photo(path: Path) -> None:
-    """Raise UsageError unless a file is a photo or an archive: its neighbours would be labelled by another model."""
+    """Raise UsageError unless a file is a photo or an archive of photos."""
     from poets_edge.photos.sources import is_archive_or_address  # 4 % of `label`, where everything is in order
 
     if path.suffix.lower() in PHOTO_SUFFIXES or is_archive_or_address(str(path)):
@@ -352,7 +352,7 @@ def one_folder(arguments: Sequence[Path], image_dir: Path | None, zip_encoding: 
     """Return the folder of photos, given as an argument or by `--image-dir`.
 
     Raises:
-        UsageError: not exactly one is given, or it is not a zip and `zip_encoding` is given.
+        UsageError: none or several are given, or `zip_encoding` is given but the folder is not a zip.
     """
     named = [*([image_dir] if image_dir else []), *arguments]
     if not named:
@@ -371,7 +371,7 @@ def one_folder(arguments: Sequence[Path], image_dir: Path | None, zip_encoding: 
 
 
 def thread_list(text: str) -> tuple[int, ...]:
-    """Parse `1,2,4`. Raises UsageError."""
+    """Parse numbers of threads such as `1,2,4`. Raises UsageError if the text is invalid."""
     try:
         return tuple(int(word) for word in text.split(",")) if text.strip() else ()
     except ValueError:

@@ -66,7 +66,7 @@ class _Screen(io.TextIOWrapper):
 class _ErrorScreen(_Screen):
     """Stream that passes the control characters of progress bars; `Terminal` has escaped all others.
 
-    User names and passwords are cut off addresses, since a message may repeat any argument.
+    User names and passwords are removed from addresses, since a message may repeat any argument.
     """
 
     def write(self, text: str) -> int:
@@ -91,7 +91,7 @@ def _wrapped(stream: TextIO, kind: type[_Screen]) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open the null device in place of closed standard descriptors, which the next opened file would get."""
+    """Open the null device in place of closed standard streams, since opened files would get their descriptors."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -31,9 +31,9 @@ LINE_SECONDS = 5.0
 
 
 class Terminal:
-    """Reporter of the command line.
+    """Reporter that prints progress, warnings and notes on stderr.
 
-    A terminal gets progress bars and a status line that is overwritten. A file or pipe gets lines, one every few
+    A terminal gets progress bars and a status line that is overwritten. A file or pipe gets one line every few
     seconds.
     """
 
@@ -53,7 +53,7 @@ class Terminal:
             self._print(escaped(text))
 
     def status(self, text: str) -> None:
-        """Show the current activity: a line that the next output overwrites, or one every few seconds."""
+        """Show the current activity: in a terminal as a line that is overwritten, else as a line every few seconds."""
         if self._quiet:
             return
         text = escaped(text, line=True)
@@ -183,7 +183,7 @@ def open_page(path: Path) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Align rows, of which the first is the heading, in columns: `left` columns of text, then columns of numbers."""
+    """Return rows as aligned text; the first row is the heading, the first `left` columns are flush left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -379,7 +379,7 @@ def command(
 
 
 def _architecture(network: str | None, name: str | None) -> Architecture:
-    """Return the architecture that is named, or recommended. Raises UsageError for two that differ."""
+    """Return the architecture for `--network` or `--architecture`. Raises UsageError if the two differ."""
     recommended = find_architecture(RECOMMENDED[network]) if network else None
     chosen = find_architecture(name) if name else None
     if recommended and chosen and recommended != chosen:
@@ -388,7 +388,7 @@ def _architecture(network: str | None, name: str | None) -> Architecture:
 
 
 def _recall(result: TrainResult) -> str:
-    """Return a table of the photos and the recall of each class, on the test set and in cross-validation."""
+    """Return a table with the number of photos and the recall of each class, on the test set and cross-validated."""
     judged = {"test recall": result.test}
     if result.cross_validated:
         judged["cross-validated recall"] = result.cross_validated.scored.evaluation(result.labels)

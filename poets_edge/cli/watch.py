@@ -220,7 +220,7 @@ class _Stop:
 
 
 class _Printer:
-    """Display that prints a line for each change, or for each frame."""
+    """Display that prints a line for each changed label, or for each frame."""
 
     def __init__(self, lines: Lines, *, every_frame: bool, as_json: bool) -> None:
         self._lines = lines

@@ -18,18 +18,18 @@ class Respelled:
 Line = str | Respelled
 """A command line, split as a shell splits it.
 
-It holds the arguments of `poets-edge`. A line that begins with "python" runs the interpreter instead. "!" in front
-marks a line that exits with an error, and "< FILE" at its end names its standard input.
+It holds the arguments of `poets-edge`; if it begins with "python", Python runs instead. "!" in front marks a line that
+must exit with an error, and "< FILE" at the end names the file for its standard input.
 """
 
 
 @dataclass(frozen=True)
 class Case:
-    """Command lines, and the folder that they run in.
+    """Command lines that run in a fresh folder, and the inputs in that folder.
 
     Attributes:
-        name: unique, in letters, digits, "-" and ".".
-        lines: run in order; later lines run even if an earlier one fails.
+        name: unique name of letters, digits, "-" and ".".
+        lines: command lines in order; later lines run even if an earlier one fails.
         inputs: names of the fixtures that are copied into the folder first.
         prepare: function that writes further inputs, called with the case's folder and the shared folder.
         shared: required folders in the shared folder; without them, the case is skipped. "keras" is its KERAS_HOME.

@@ -1,4 +1,4 @@
-"""List of cases, and their fixtures.
+"""List of the cases to compare, and of their fixtures.
 
 To add a case, add a line. Most cases use drawn photos and the embedded weights, which is fast and needs no data.
 `fetch-flowers`, `deploy` and `--on` are not included, since they need a server.

@@ -27,7 +27,7 @@ class Difference:
 
     Attributes:
         file: name of the output.
-        place: path inside a JSON document, or line of a text; empty for whole files.
+        place: path inside a JSON document, or line number in a text; empty for whole files.
         old: shortened value in the base revision.
         new: shortened value in the other tree.
     """
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a comparison; `used` collects the intended rules that had an effect."""
+    """Rules for a comparison; `used` collects the intended rules that had an effect."""
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]
@@ -128,7 +128,7 @@ def _any(_: Any) -> str:
 
 
 def _map(value: Any, pattern: str, change: Any, path: rules.Path = ()) -> Any:
-    """Return the content with a function applied to the values at a path."""
+    """Return a JSON value in which a function is applied to all values whose paths match a pattern."""
     if at_path(pattern, path):
         return change(value)
     if isinstance(value, dict):
@@ -167,7 +167,7 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
 
 
 def _translated(content: Content, rule: Intended) -> Content:
-    """Return the output of the base revision after an intended change."""
+    """Apply an intended change to an output of the base revision; return the content itself if nothing changes."""
     before, after = rule.replaced
     if before:
         if isinstance(content, Document):
@@ -231,14 +231,14 @@ def _line_differences(name: str, old: list[str], new: list[str]) -> Iterator[Dif
 
 
 def _apart(old: str, new: str) -> tuple[str, str]:
-    """Return two lines, starting shortly before their first difference."""
+    """Shorten two lines so that both start just before their first difference."""
     same = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
     start = max(0, same - _SHOWN // 3)
     return tuple(("…" if start else "") + _short(line[start:]) for line in (old, new))  # type: ignore[return-value]
 
 
 def _figures(lines: list[str]) -> list[str]:
-    """Return the numbers in a text, or in the visible text of a page."""
+    """Return all numbers in a text, or in the visible text of an HTML page, as they are spelled."""
     shown, styles = [], False
     for line in lines:
         if line.startswith("<"):

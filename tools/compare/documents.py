@@ -9,14 +9,14 @@ from typing import Any
 
 
 class Number(str):
-    """A JSON number with its spelling, so that 1.0 differs from 1 and no digit is lost."""
+    """A JSON number that preserves its spelling, so that 1.0 differs from 1 and no digit is lost."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 class Document:
-    """A parsed JSON document. JSON lines are one list."""
+    """A parsed JSON document. A file of JSON lines is parsed as one list."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -27,7 +27,7 @@ Content = Document | list[str] | bytes
 
 
 def read_content(path: Path) -> Content:
-    """Read an output; pages have one tag with the following text per line, event files one event per line."""
+    """Read an output file. Pages are split into lines of one tag and its text, event files into lines of one event."""
     content = path.read_bytes()
     if "tfevents" in path.name:
         return _events(content)
@@ -58,7 +58,7 @@ def _parse(text: str) -> Any:
 
 
 def _events(content: bytes) -> list[str]:
-    """Return TensorBoard's events without times: one line per event, and per node of a graph."""
+    """Return TensorBoard events as text without times: one line per event, and one per node of a graph."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -77,7 +77,7 @@ def _events(content: bytes) -> list[str]:
 
 
 def nodes(graph: bytes) -> dict[str, str] | None:
-    """Return the nodes of a frozen graph by name; None if the bytes are not a graph."""
+    """Return the nodes of a frozen graph as text, by name, or None if the bytes are not a graph."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

@@ -1,4 +1,4 @@
-"""Inputs of cases: archives, split folders, damaged photos, lists, frames, latencies."""
+"""Functions that write the input files of cases: archives, split folders, damaged photos, lists, frames, latencies."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def flowers(folder: Path, shared: Path) -> None:
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each surface defect, which are gray and unlike ImageNet's."""
+    """Copy the first ten pictures of each surface defect; they are gray and differ from ImageNet's photos."""
     for source in _classes(shared / "data/surface_defects"):
         _copy(sorted(path for path in source.iterdir() if path.is_file())[:10], folder / "defects" / source.name)
 
 
 def foreign_models(folder: Path, shared: Path) -> None:
-    """Copy models of other programs."""
+    """Copy models that other programs have written."""
     shutil.copytree(shared / "cases/models", folder / "models")
 
 
@@ -117,7 +117,7 @@ def copies(folder: Path, _: Path) -> None:
 
 
 def frames(folder: Path, shared: Path) -> None:
-    """Write thirty drawn photos as frames of one size, in a folder and an MJPEG file, and a file of other labels."""
+    """Write thirty drawn photos as frames, in a folder and in an MJPEG file, and a file with new label names."""
     other_labels(folder, shared)
     (folder / "frames").mkdir()
     stream = b""
@@ -130,7 +130,7 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def fixed_graph(folder: Path, _: Path) -> None:
-    """Copy a small graph without its record, and its int8 model; write new labels, and draw pictures by integers."""
+    """Copy a small graph without its record, and its int8 model; write new labels and pictures from exact integers."""
     names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
     _copy([_SEEDS / name for name in names], folder / "seeds")
     (folder / "words.txt").write_text("daisy=marguerite\nroses=rose\ntulips=tulip\n")
@@ -142,7 +142,7 @@ def fixed_graph(folder: Path, _: Path) -> None:
 
 
 def fixed_benchmarks(folder: Path, _: Path) -> None:
-    """Write two results of `benchmark`: the second is 6 % slower for the float model, and equal for the int8 model."""
+    """Write two results of `benchmark`; in the second, the float model is 6 % slower, the int8 model unchanged."""
     for name, factors in (("first", (1.0, 1.0)), ("second", (1.06, 1.0))):
         results = [
             {
@@ -177,12 +177,12 @@ def without_record(folder: Path, _: Path) -> None:
 
 
 def other_labels(folder: Path, _: Path) -> None:
-    """Write a file of other labels."""
+    """Write a labels file whose names differ from those in the model."""
     (folder / "words.txt").write_text("Gänseblümchen\nLöwenzahn\nRosen\nSonnenblumen\nTulpen\n", "utf-8")
 
 
 def app(folder: Path, _: Path) -> None:
-    """Create a folder that passes for the Android app's."""
+    """Create a folder that `poets-edge android` accepts as the Android app."""
     (folder / "app/app/src/main").mkdir(parents=True)
     (folder / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
 

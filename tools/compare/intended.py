@@ -9,7 +9,7 @@ An entry is as narrow as possible: the case, the output and, in JSON, the path. 
         renamed="agreement_with_float",
     )
 
-If a value must not change elsewhere, some case must be without an entry for it.
+If a value must not change otherwise, at least one case must have no entry for the value.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _NAMES = (
     # collected-<date>-<time>-<number>.jpg
     (re.compile(r"(?<=/collected-)\d{8}-\d{6}-"), "TIME-"),
 )
-"""Patterns of parts of file names that change in every run, with their replacements."""
+"""Patterns that match the parts of file names that change in every run, with their replacements."""
 
 
 def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
@@ -23,7 +23,7 @@ def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, name
 
     Args:
         before: contents of the files before the commands ran.
-        names: absolute paths, with their replacements in texts.
+        names: absolute paths in texts, with the names that replace them.
     """
     found = {path for path in folder.rglob("*") if path.is_file()}
     for path in sorted(found):
@@ -48,7 +48,7 @@ def _stable(name: str) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """Number files whose names differ only in the time."""
+    """Return an unused path: the given path with a number, if another file's name differed only in the time."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -68,7 +68,7 @@ def _replace_paths(path: Path, names: Mapping[str, str]) -> None:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Rename a finished folder to its destination; a folder created there meanwhile by another process is kept."""
+    """Rename a finished folder to its destination, unless another process has created the destination meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         made.rename(target)

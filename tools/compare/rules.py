@@ -25,7 +25,7 @@ class Volatile:
             are left out.
         shown: replacement for `text`.
         numbers: replace every number in a text by "#", and every run of spaces by one space.
-        skipped: leave the file out, in content and in presence.
+        skipped: ignore the file, even if it exists in one run only.
     """
 
     reason: str
@@ -43,18 +43,18 @@ class Volatile:
 class Intended:
     """Intended difference from the base revision.
 
-    With `json` alone, any difference at or below that path is accepted; with neither `json` nor one of the fields below
-    it, any difference of the file, a missing or an additional file included.
+    With `json` alone, any difference at or below that path is accepted. With neither `json` nor a later field, any
+    difference in the file is accepted, including a missing or an additional file.
 
     Attributes:
         reason: the change and its purpose.
         case: pattern of case names, as `fnmatch` reads it.
         file: pattern of output names, as the comparison prints them.
         json: pattern of a path inside a JSON document, as in `Volatile`.
-        renamed: the new key of the value at `json`; without `json`, the new name of the file. Where `file` holds
-            one "*", a "*" in the new name stands for what it matched.
-        replaced: old and new text; the first is replaced by the second in the base revision's text or JSON strings.
-            The widths of columns may then differ.
+        renamed: the new key of the value at `json`; without `json`, the new name of the file. If `file` contains one
+            "*", a "*" in the new name stands for the text that it matched.
+        replaced: old and new text; the old text is replaced in the base revision's text or JSON strings. The widths
+            of columns may then differ.
         figures: compare only the numbers in a text, or in the visible text of a page, in order.
     """
 

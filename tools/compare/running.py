@@ -1,4 +1,4 @@
-"""Trees of the two revisions, and execution of cases with them.
+"""Check out the two revisions as trees of files, and run cases with them.
 
 A tree is a copy, so that edits during a run have no effect. Its version number is set to a constant, since models
 contain it.
@@ -35,7 +35,7 @@ _HIDDEN = (".home", ".cache")
 
 
 class ComparisonError(Exception):
-    """The comparison is not possible."""
+    """Raised if the revisions cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Tree:
     """Files of one revision.
 
     Attributes:
-        folder: holds `poets_edge`, for PYTHONPATH.
+        folder: folder that contains the package `poets_edge`, for PYTHONPATH.
         base: whether command lines are spelled as in the base revision.
     """
 
@@ -58,7 +58,7 @@ class Tree:
 
 
 def revision_name(revision: str) -> str:
-    """Return the hash of a revision. Raises ComparisonError: git does not know it."""
+    """Return the first 12 digits of a revision's hash. Raises ComparisonError if git does not know the revision."""
     found = subprocess.run(
         ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"], cwd=ROOT, capture_output=True, text=True
     )

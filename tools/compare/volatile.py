@@ -1,4 +1,4 @@
-"""Differences between two runs of one revision; see `rules.Volatile` for the fields."""
+"""Values that differ between two runs of one revision; see `rules.Volatile` for the fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python imports this before anything else where its folder is on PYTHONPATH: `tools.crash_points` asks for it."""
+"""Install `tools.crash_points` in every Python process with this folder in PYTHONPATH; Python imports this first."""
 
 from tools.crash_points import install
 

@@ -123,14 +123,17 @@ def _rate(progress: float) -> float:
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Return parameter groups; depthwise filters and norms are not decayed, since that costs accuracy."""
+    """Return parameter groups for the optimizer, without weight decay for depthwise filters and norms."""
     full = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
     rest = [p for p in parameters if not (p.ndim == 4 and p.shape[1] > 1)]
     return [{"params": full, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Return crops, answers, and variances of maps and pooled features of a round; rounds repeat."""
+    """Return crops, teacher's feature maps, and the variances (of maps, of pooled features) in round `number`.
+
+    After the last round, numbers continue with the first.
+    """
     ready = sorted(run.glob("answers-*.npy"))
     answers = np.load(ready[number % len(ready)], mmap_mode="r")
     crops = np.load(str(ready[number % len(ready)]).replace("answers-", "crops-"), mmap_mode="r")
@@ -144,7 +147,7 @@ def _distorted(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return images [N, 3, size, size] in -1..1 with changed colours, and targets [N, 256, size / 32, size / 32].
 
-    Half of both are flipped.
+    A random half of the images is flipped, together with their targets.
     """
     count = len(crops)
     flip = rng.random(count) < 0.5
@@ -160,7 +163,7 @@ def _distorted(
 
 
 def _colours(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return matrix [3, 3] and offset [1, 3] of a change of hue, saturation and so on for each image."""
+    """Return a random colour change for each image, as matrices [count, 3, 3] and offsets [count, 1, 3]."""
     grey = np.full((3, 3), 1 / 3)
     turn = rng.normal(0, 0.12 * strength, (count, 1, 1))
     spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)

@@ -13,7 +13,7 @@ def package(student: Path, out: Path) -> int:
     """Write the packaged file from `student.npz`; return its size in bytes.
 
     Raises:
-        ValueError: a weight does not fit into float16.
+        ValueError: a weight is not finite in float16.
     """
     with np.load(student) as stored:
         arrays = [stored[f"arr_{index}"] for index in range(len(stored.files))]

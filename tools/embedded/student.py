@@ -40,7 +40,7 @@ class _NormRelu(torch.autograd.Function):  # type: ignore[misc]
 
 
 class NormRelu(nn.Module):  # type: ignore[misc]
-    """Batch normalization with moving averages like Keras's, followed by ReLU6."""
+    """Batch normalization followed by ReLU6, with the moving averages that Keras uses."""
 
     mean: torch.Tensor
     variance: torch.Tensor
@@ -67,7 +67,7 @@ class NormRelu(nn.Module):  # type: ignore[misc]
 
 
 class Convolution(nn.Module):  # type: ignore[misc]
-    """Convolution without bias, with Keras's padding (stride 2: one row and column, below and right)."""
+    """Convolution without bias, padded as in Keras (for stride 2 by one row below and one column on the right)."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, depthwise: bool = False) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def student() -> nn.Sequential:
 
 
 def keras_weights(network: nn.Sequential) -> list[np.ndarray]:
-    """Return the weights in the order and layout of the Keras model's `get_weights()`, float32."""
+    """Return the weights as float32 arrays, in the order and layout of the Keras model's `get_weights()`."""
     arrays = []
     for layer in network:
         if isinstance(layer, Convolution):

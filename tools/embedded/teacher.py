@@ -62,7 +62,7 @@ def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers
 
 
 def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, float, float, float]:
-    """Return a random box in a picture: 30 to 100 % of its area, aspect ratio 3:4 to 4:3."""
+    """Return a random box (left, top, right, bottom) with 30 to 100 % of a picture's area and aspect 3:4 to 4:3."""
     while True:
         area = width * height * rng.uniform(0.3, 1.0)
         ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
@@ -81,7 +81,7 @@ def area_weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def _converted(teacher: Teacher, out: Path) -> Path:
-    """Return the teacher as a .tflite with its last feature map as output; the interpreter runs it fastest."""
+    """Convert the teacher to a .tflite, which runs fastest; return its path. Its output is the last feature map."""
     path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
     if not path.exists():
         import keras
@@ -103,7 +103,7 @@ def _converted(teacher: Teacher, out: Path) -> Path:
 
 
 def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
-    """Return mean, standard deviation and principal axes of the pooled features of the first photos, uncropped."""
+    """Return mean, standard deviation and principal axes of pooled features, over the first photos without crops."""
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]

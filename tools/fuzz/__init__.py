@@ -1,1 +1,1 @@
-"""Hostile files of every kind that the program reads, and what it makes of them. See `python -m tools.fuzz --help`."""
+"""Fuzzing with hostile files of every kind that the program reads. See `python -m tools.fuzz --help`."""

@@ -46,10 +46,10 @@ _LATE = (
     "PIL.PngImagePlugin",
     "PIL.JpegImagePlugin",
 )
-"""Modules that are imported lazily."""
+"""Modules that the program imports lazily, and that are imported here before forking."""
 _TRIES_A_REPORT = 100
 Case = tuple[list[str], list[Path]]
-"""A command, and its input files."""
+"""The arguments of a command, and its hostile input files."""
 
 
 def _model(seeds: Path, work: Path, rng: Random) -> Case:
@@ -94,7 +94,7 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """Return a command on a graph; graphs of other networks load TensorFlow, which takes some seconds."""
+    """Return a command that runs a mutated graph; if it is not a known network, this loads TensorFlow for seconds."""
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
@@ -203,7 +203,7 @@ _TRAIN = [
     *("train", "folder", "--weights", "embedded", "--architecture", "mobilenet_0.25_128"),
     *("--how_many_training_steps", "1", "--folds", "0"),
 ]
-"""Arguments of a training that fills caches, and reads them after damage."""
+"""Arguments of a training run that fills the caches, and reads them after they have been damaged."""
 
 
 def _cache(seeds: Path, work: Path, rng: Random) -> Case:
@@ -221,7 +221,7 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _of_folder(seeds: Path, place: str, rng: Random) -> list[str]:
-    """Return a command that reads all photos of a folder, an archive or an address."""
+    """Return a command that reads all photos in a folder, in an archive or at an address."""
     chance = rng.random()
     if chance < 0.3:
         return [*_TRAIN[:1], place, *_TRAIN[2:], "--quiet"]
@@ -330,7 +330,7 @@ def main() -> int:
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """Prepare seeds that are not stored because they are large or depend on the machine: caches, and a benchmark."""
+    """Prepare seeds that depend on the machine or are too large to store, such as caches; return their folder."""
     import os
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -366,7 +366,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
 
 
 def _draw_folder(work: Path) -> None:
-    """Two photos of each of two classes."""
+    """Write two photos in each of two class folders."""
     for label in ("daisy", "roses"):
         (work / "folder" / label).mkdir(parents=True)
         for index in range(2):
@@ -392,7 +392,7 @@ def _load_all() -> None:
 
 
 def _draw_photos(seeds: Path) -> None:
-    """Draw the photos in the record of the seeds, so that an export can be evaluated."""
+    """Draw the photos that the record of the seed graph lists, so that exports can be evaluated on them."""
     record = json.loads((seeds / "seed_graph.json").read_bytes())
     for number, name in enumerate(record["photos"]):
         path = seeds / "photos" / name
@@ -403,7 +403,7 @@ def _draw_photos(seeds: Path) -> None:
 
 
 def table(outcomes: dict[str, list[Outcome]], seed: int) -> str:
-    """Return a table of the outcomes of each kind."""
+    """Return a Markdown table that counts the outcomes for each kind of file."""
     kinds = ("answered", "one line", "signal", "hang", "traceback", "memory", "no number", "silent", "touched")
     lines = [
         f"| files (seed {seed}) | tries | {' | '.join(kinds)} | largest MB | slowest s |",

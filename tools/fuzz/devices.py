@@ -1,4 +1,4 @@
-"""Devices that lie: what they are asked to answer, and where they depart from it."""
+"""Hostile devices for `--on`: plans of wrong answers, which `fake_device.py` carries out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAKE = Path(__file__).with_name("fake_device.py")
 _LIMITS = connection.Limits(
     login=6.0, silence=3.0, taking=6.0, answer=4.0, work=6.0, fetch=6.0, program=4.0, measuring=5.0
 )
-"""Short, so that a thousand devices that say nothing take less than a day."""
+"""Short time limits, so that a thousand silent devices can be tried in less than a day."""
 _GARBAGE: tuple[bytes, ...] = (
     b"",
     b"\n",
@@ -75,7 +75,7 @@ _LINES: tuple[bytes, ...] = (
 
 
 def prepare(seeds: Path, folder: Path) -> None:
-    """Write what an honest device would answer, and shorten the time that one may take."""
+    """Write the answers of a correct device to `seeds/device.json`, and shorten the time limits of connections."""
     connection.LIMITS = _LIMITS
     model = seeds / "seed_graph.tflite"
     agent = Agent(io.BytesIO(), io.StringIO())
@@ -114,7 +114,7 @@ def prepare(seeds: Path, folder: Path) -> None:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
-    """Make the plan of a lying device; return a command that meets it, and the file of the plan."""
+    """Write a random plan for a hostile device; return a command that connects to it, and the path of the plan."""
     honest = json.loads((seeds / "device.json").read_bytes())
     plan: dict[str, Any] = {**honest, "deployed": rng.random() < 0.5, "status": rng.choice((0, 1, 97, 127, 255))}
     plan |= {
@@ -160,7 +160,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
 
 
 def _mutated(value: Any, rng: Random) -> Any:
-    """A value changed in one to three places, which can still be written as JSON."""
+    """Return a JSON value changed in one to three places; it can still be written as JSON."""
     for _ in range(20):
         try:
             return json.loads(records.mutate(json.dumps(value).encode(), rng))

@@ -1,9 +1,9 @@
-"""A device that lies: run in place of ssh, it answers as the agent does, and departs from that at one line.
+"""Hostile device: run in place of ssh, it answers like the agent except at one line.
 
     python -S -E fake_device.py PLAN
 
-The plan is JSON: the honest facts, and what happens at which line of the answer. Standard library only, and nothing
-imported that takes long, because one is started for each try.
+The plan is a JSON file with the correct answers, the number of the line to change, and the action at that line. This
+script imports only fast modules of the standard library, since it is started for every try.
 """
 
 import base64
@@ -19,7 +19,7 @@ MARKER = b"poets-edge agent 1"
 
 
 class Device:
-    """Answers requests, line by line; the plan's action replaces one line."""
+    """Device that answers requests line by line, and carries out the plan's action in place of one line."""
 
     def __init__(self, plan: dict) -> None:  # type: ignore[type-arg]
         self.plan = plan
@@ -28,7 +28,7 @@ class Device:
         self.lock = threading.Lock()
 
     def send(self, message: object) -> None:
-        """Send a line, or do what the plan says at this line."""
+        """Send a message as a line of JSON, or carry out the plan's action at this line."""
         self.send_bytes(json.dumps(message).encode() + b"\n")
 
     def send_bytes(self, line: bytes) -> None:
@@ -49,7 +49,7 @@ class Device:
             self.write(b'{"beat": true}\n')
 
     def act(self, line: bytes) -> None:
-        """Depart from what an honest device does."""
+        """Carry out the plan's action, such as replacing, repeating or dropping a line."""
         action, data = self.plan["action"], base64.b64decode(self.plan["data"])
         if action == "replace":
             self.write(data)
@@ -78,7 +78,7 @@ class Device:
             time.sleep(1000)
 
     def answer(self, request: dict) -> None:  # type: ignore[type-arg]
-        """Answer one request as the agent does."""
+        """Answer a request in the format of the agent, with the facts from the plan."""
         number, do = request.get("id"), request["do"]
         if number is None:
             return
@@ -99,7 +99,7 @@ class Device:
             self.send({"id": number, "done": True, **known.get(do, {})})
 
     def send_line(self, number: int, line: dict | str) -> None:  # type: ignore[type-arg]
-        """Send a line of a program; the plan may be about the text in it instead of about the message."""
+        """Send a line of a program's output; the plan may replace the text instead of the whole message."""
         text = line if isinstance(line, str) else json.dumps(line)
         if self.count + 1 == self.plan["at"] and self.plan["inner"]:
             self.count += 1
@@ -112,7 +112,7 @@ class Device:
         self.send({"id": number, "line": text})
 
     def lines(self, request: dict) -> list:  # type: ignore[type-arg]
-        """The standard output of a program."""
+        """Return the lines of standard output of the program in a request."""
         command = request["command"]
         if "poets_edge.bench.remote.measure" in command:
             return self.measure(json.loads(request["input"]))
@@ -123,7 +123,7 @@ class Device:
         return []
 
     def measure(self, asked: dict) -> list:  # type: ignore[type-arg]
-        """The messages of a measurement."""
+        """Return the messages that a measurement prints."""
         machine = self.plan["machine"]
         lines = [{"kind": "Machine", **machine}, {"kind": "Note", "text": "measuring"}]
         if asked["task"] == "rounds":

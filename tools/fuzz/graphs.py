@@ -1,4 +1,4 @@
-"""Mutated frozen graphs: nodes, attributes and tensors by the protocol buffer's own fields, and its bytes."""
+"""Mutated frozen graphs: changed nodes, attributes and tensors in a valid protocol buffer, and changed bytes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OPERATIONS = (
 
 
 def mutate(graph: bytes, rng: Random) -> bytes:
-    """Return a graph with one to three changes, or damaged bytes."""
+    """Return a frozen graph with one to three changed nodes, or with damaged bytes."""
     return break_bytes(graph, rng) if rng.random() < 0.4 else mutate_nodes(graph, rng)
 
 
 def mutate_nodes(graph: bytes, rng: Random) -> bytes:
-    """Return a valid protocol buffer with one to three changes."""
+    """Return a frozen graph with one to three changes in its nodes, as a valid protocol buffer."""
     changed = GraphDef.FromString(graph)
     for _ in range(rng.randint(1, 3)):
         node = rng.choice(changed.node)

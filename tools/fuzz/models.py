@@ -111,7 +111,7 @@ def _set(changed: bytearray, place: int, code: str, rng: Random) -> None:
 
 
 def _by_tree(body: bytes, rng: Random) -> bytes:
-    """Return a valid FlatBuffer of an inconsistent model, from changed objects."""
+    """Change objects of a model at random; return them as a valid FlatBuffer of an inconsistent model."""
     from ai_edge_litert import schema_py_generated as generated
 
     tree = generated.ModelT.InitFromPackedBuf(body, 0)
@@ -213,7 +213,7 @@ def _archive(body: bytes, rest: bytes, rng: Random) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def _bomb(body: bytes, rest: bytes, method: int) -> bytes:
-    """Return a model whose labels are 64 MB of zeros; cached, since it takes seconds."""
+    """Return a model with a labels file of 64 MB of zeros. Results are cached, since compression takes seconds."""
     target = io.BytesIO()
     target.write(body)
     with zipfile.ZipFile(io.BytesIO(rest)) as archive, zipfile.ZipFile(target, "a", method) as written:

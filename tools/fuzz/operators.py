@@ -1,4 +1,4 @@
-"""Small random classifiers with the operators that foreign models may hold, as seeds for mutation."""
+"""Small random classifiers with operators that models from other programs may contain, as seeds for mutation."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Builder:
     def then(
         self, name: str, shape: Sequence[int], *more: int, options: str = "", first: bool = True, **fields: Any
     ) -> None:
-        """Append an operator on the last tensor, which is its first input, or its last."""
+        """Append an operator whose first input (or, without `first`, last input) is the last tensor."""
         found = self.tensor(shape)
         self.add(name, [self.last, *more] if first else [*more, self.last], [found], options, **fields)
         self.last, self.shape = found, tuple(shape)
@@ -86,7 +86,7 @@ class _Builder:
         )  # fmt: skip
 
     def grow(self) -> None:
-        """Append one random operator, or a few that belong together, to the last tensor, an image."""
+        """Append a random operator, or a few that belong together, to the last tensor, which must be an image."""
         _, height, width, channels = self.shape
         kind = self.rng.choice(
             ("unary", "binary", "split", "split_v", "strided_slice", "slice", "resize", "depth", "pad", "mirror",
@@ -176,7 +176,7 @@ class _Builder:
             self.last = found
 
     def end(self) -> None:
-        """Append a mean, or a flattening of a free batch as Keras writes it, and a softmax layer."""
+        """Append a mean, or a flattening with a variable batch size as Keras writes it, and a softmax layer."""
         channels = self.shape[3]
         if self.rng.random() < 0.5:
             size = int(np.prod(self.shape))

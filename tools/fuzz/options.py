@@ -33,14 +33,14 @@ _PATHS = (
     "model.tflite", "cut.tflite", "seed_graph.pb", "/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "nul\0name",
 )  # fmt: skip
 _SYSTEM = ("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem")
-"""Files of the system, which a fuzzer that runs as root must not replace."""
+"""System files, which must not be passed to options that write files, since root would replace them."""
 _READING = frozenset({"", "--labels", "--graph", "--image", "--image-dir", "--exclude", "--source", "--latency"})
 """Options whose files are only read."""
 _LASTING = frozenset({
     "--steps", "--how-many-training-steps", "--fine-tune-epochs", "--distorted-variants", "--min-seconds", "--min-runs",
     "--rounds", "--per-class", "--sustained", "--camera", "--serve", "--phone", "--https", "--folds",
 })  # fmt: skip
-"""Options that may take long with a large value."""
+"""Options whose large numbers would make a run long; their numbers are truncated to two characters."""
 _QUIET = {"BROWSER": "true", "POETS_EDGE_SSH": "false", "NO_PROXY": "*"}
 
 _TRAIN = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--steps", "1", "--folds", "0", "--quiet")
@@ -97,7 +97,7 @@ def options(command: str) -> tuple[tuple[str, str], ...]:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
-    """Return a command with one or two hostile values."""
+    """Return the arguments of a command with one or two hostile values, and an empty list of input files."""
     _draw(seeds, work)
     os.environ.update(_QUIET)
     name = rng.choice(sorted(_COMMANDS))

@@ -1,4 +1,4 @@
-"""PyTorch's weights files, valid and invalid ones, written without PyTorch; tests use them too."""
+"""Valid and invalid weights files in PyTorch's format, written without PyTorch, for fuzzing and tests."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def tensor(
     key: str, count: int, offset: int, shape: Sequence[int], strides: Sequence[int], kind: str = "FloatStorage",
     function: tuple[str, str] = FUNCTION,
 ) -> bytes:  # fmt: skip
-    """Return the operations that describe a view of a storage."""
+    """Return the pickle operations that describe a tensor as a view of a storage."""
     storage = several(text("storage"), name("torch", kind), text(key), text("cpu"), number(count), b"N") + b"Q"
     lengths = [several(*map(number, values)) for values in (shape, strides)]
     return name(*function) + several(storage, number(offset), *lengths, b"\x89", b")") + b"R"
 
 
 def file(tensors: Mapping[str, bytes], storages: Mapping[str, Array], facts: bytes | None = None) -> bytes:
-    """Return the bytes of a file.
+    """Return the bytes of a weights file.
 
     Args:
-        tensors: operations of each tensor, by name.
-        storages: values by key.
+        tensors: pickle operations of each tensor, by name.
+        storages: values of each storage, by key.
     """
     entries = b"".join(text(key) + operations for key, operations in tensors.items())
     dictionary = b"\x80\x02" + name("collections", "OrderedDict") + b")R(" + entries + b"u."
@@ -66,7 +66,7 @@ def file(tensors: Mapping[str, bytes], storages: Mapping[str, Array], facts: byt
 
 
 def weights(arrays: Mapping[str, Array]) -> bytes:
-    """Return a file with a float32 storage for each array, its axes stored in reverse order."""
+    """Return a valid weights file with one float32 storage per array, with the axes stored in reverse order."""
     tensors, storages = {}, {}
     for key, array in arrays.items():
         stored = np.ascontiguousarray(array.transpose(), np.float32)
@@ -77,7 +77,7 @@ def weights(arrays: Mapping[str, Array]) -> bytes:
 
 
 def mutate(rng: Random) -> bytes:
-    """Return a file with wrong views, names or bytes."""
+    """Return a weights file with invalid tensor views, names or bytes."""
     values = np.arange(864, dtype=np.float32)
     view = {"count": 864, "offset": 0, "shape": (32, 3, 3, 3), "strides": (1, 32, 288, 96)}
     action = rng.randrange(6)

@@ -1,7 +1,7 @@
 """Small valid files for mutations: `python -m tools.fuzz.seeds` writes tests/corpus/seeds.
 
-A network of three convolutions with random weights on pictures of 32 x 32 pixels: its frozen graph with labels and
-record, and its exports in all quantizations. Each has some kilobytes, so that mutations are fast.
+The seeds are a frozen graph with its labels and record, and its exports in all quantizations. The network has three
+convolutions with random weights and an input of 32 x 32 pixels. Each file has a few kilobytes, for fast mutations.
 """
 
 from __future__ import annotations

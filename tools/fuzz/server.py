@@ -25,20 +25,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of seconds and bytes of memory, beyond which a run is a fault."""
+    """Limits of a run, of time in seconds and of memory in bytes; exceeding either is a fault."""
 
     seconds: float
     memory: int
 
 
 USUAL, STRICT = Limits(120.0, 1 << 30), Limits(20.0, 300 << 20)
-"""Limits, without the time of waiting for a core on a busy machine."""
+"""Limits of usual runs and of strict kinds; time spent waiting for a core on a busy machine does not count."""
 _LONGEST = 3600.0
-"""Maximum seconds of a run, including waiting."""
+"""Maximum duration of a run in seconds, including time spent waiting for a core."""
 _LOOK_SECONDS = 1.0
 _NO_NUMBER = re.compile(r"\b(NaN|nan|Infinity|inf)\b")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
-"""Text in JSON, which may contain any word."""
+"""Pattern of a JSON string, which may contain words such as NaN and is therefore ignored."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
 
 
 def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struct_rusage]:
-    """Return the status of a child; after the time limit, the child is killed and the status is -SIGXCPU."""
+    """Wait for a child; return its exit status and resource usage. After the time limit, kill it: status -SIGXCPU."""
     descriptor = os.pidfd_open(child)
     starved: dict[str, float] = {}
     try:

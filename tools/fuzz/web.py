@@ -1,4 +1,4 @@
-"""Web server with faulty answers, which are determined by the number in the address of a site."""
+"""Web server with faulty answers; the number in a request's path is the random seed of the faults."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _photos() -> dict[str, bytes]:
 
 
 def _content(name: str, seed: int) -> bytes | None:
-    """Return the answer of a correct server to a path below a site."""
+    """Return the content that a correct server sends for a path, or None if there is none."""
     photos = _photos()
     if name in photos:
         return photos[name]
@@ -197,7 +197,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @cache
 def address() -> str:
-    """Start the server, once, and return its address.
+    """Return the address of the server, which is started by the first call.
 
     The server is a separate process, so that its memory does not count for forks; it ends with this process.
     """

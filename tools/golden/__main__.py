@@ -16,7 +16,7 @@ FOLDER = ROOT / "tests/golden"
 
 
 def main(names: list[str]) -> None:
-    """Rewrite the golden outputs of cases; without names, of all cases, and remove those of former cases."""
+    """Rewrite the golden outputs of the named cases; without names, of all cases, and remove obsolete outputs."""
     chosen = [case for case in GOLDEN if not names or case.name in names]
     if unknown := set(names) - {case.name for case in GOLDEN}:
         known = ", ".join(case.name for case in GOLDEN)

@@ -1,7 +1,7 @@
-"""Arithmetic of a machine: what determines the last bits of trained weights and float scores.
+"""Description of a machine's floating-point arithmetic, which determines the last bits of weights and float scores.
 
-Sums of floats depend on the order of their terms. Libraries choose the order by the processor's instructions and the
-number of its cores, and change it between versions.
+Sums of floats depend on the order of their terms. Libraries choose this order by the processor's instructions and
+number of cores, and may change it between versions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 def arithmetic() -> dict[str, str]:
-    """Return versions of the libraries, the number of cores, and hashes of products and scores by name."""
+    """Return library versions, the number of cores, and hashes of matrix products and of model scores, by name."""
     return {
         **{name: version(name) for name in ("numpy", "pillow", "ai-edge-litert")},
         "cores": str(os.cpu_count()),
@@ -42,7 +42,7 @@ def _scores() -> Array:
 
 
 def _values(*shape: int) -> Array:
-    """Return values between -1 and 1."""
+    """Return an array of fixed values between -1 and 1, float32 [*shape]."""
     return (np.arange(np.prod(shape)) * 37 % 199 / 99.5 - 1).astype(np.float32).reshape(shape)
 
 

@@ -28,7 +28,7 @@ _LINES = {
     "watch": 1,
     "codelab": 1,
 }
-"""Number of lines by case."""
+"""Number of command lines that have golden outputs, by the name of the case."""
 
 NOT_GOLDEN = {
     "deploy": "needs a server",
@@ -36,7 +36,7 @@ NOT_GOLDEN = {
     "doctor": "describes the machine",
     "quickstart": "runs commands that have golden outputs",
 }
-"""Reasons by command."""
+"""Commands without golden outputs, with the reasons."""
 
 FIXTURES_BY_NAME = {fixture.name: fixture for fixture in FIXTURES}
 
@@ -45,9 +45,9 @@ _BY_NAME = {case.name: case for case in (*FIXTURES, *CASES)}
 GOLDEN = tuple(replace(_BY_NAME[name], lines=_BY_NAME[name].lines[:count]) for name, count in _LINES.items())
 
 EXACT_EVERYWHERE = frozenset({"fixed-graph"})
-"""Cases with values that do not depend on the machine: the weights in a float32, float16 or dynamic `.tflite` are
-functions of its graph, and an int8 model gives equal scores on every 64-bit machine. Trained weights, float scores and
-the ranges of int8 depend on `tools.golden.arithmetic`, and the metadata in a file name versions."""
+"""Cases whose values are the same on every machine: the weights in a float32, float16 or dynamic `.tflite` depend only
+on its graph, and an int8 model gives equal scores on every 64-bit machine. Trained weights, float scores and int8
+ranges depend on the machine's arithmetic (`tools.golden.arithmetic`), and a file's metadata contain versions."""
 
 GOLDEN_VOLATILE = (
     *(
@@ -65,4 +65,4 @@ GOLDEN_VOLATILE = (
     Volatile(reason="The runtime of another project.", case="web", file="*/runtime/*", skipped=True),
     *VOLATILE,
 )
-"""Values that the golden text leaves out."""
+"""Rules for the values that golden texts omit, since they differ between runs, versions or machines."""

@@ -1,4 +1,4 @@
-"""Comparison of golden texts."""
+"""Comparison of golden texts, exactly or within the differences allowed between machines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import Enum
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
 _HASH = re.compile(r"\b[0-9a-f]{12,64}\b")
 _FILE = re.compile(r'^\d+ bytes, sha256 .*|"size": \d+')
-"""Facts about a whole file, which depend on the versions in its metadata."""
+"""Pattern of a file's size and hash in a golden text; they depend on the versions in the file's metadata."""
 _TOLERANCE = 0.02
 """Maximum difference of two numbers, absolute or relative: five steps of an int8 score."""
 
@@ -24,7 +24,7 @@ class Promise(Enum):
 
 
 def golden_differences(stored: str, made: str, promise: Promise) -> list[str]:
-    """Return the lines of a unified diff; an empty list if the texts agree as promised."""
+    """Return the lines of a unified diff, or an empty list if the texts agree to the promised extent."""
     old, new = stored.splitlines(), made.splitlines()
     if len(old) == len(new):
         new = [one if _agree(one, other, promise) else other for one, other in zip(old, new, strict=True)]

@@ -12,10 +12,10 @@ from tools.golden.text import golden_text
 
 
 class Project:
-    """A copy of the working tree, stand-ins for Keras's weights, and fixtures, each made when a case first needs it."""
+    """A copy of the working tree with substitute weights, and fixtures that are made when a case first needs them."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the project in an empty folder."""
+        """Copy the working tree and create the substitute weights in an empty folder."""
         self._folder = folder
         self._tree = Tree(folder / "tree", base=False)
         copy_working_tree(self._tree.folder)

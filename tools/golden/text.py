@@ -1,7 +1,7 @@
 """Golden text of a case: exit statuses, outputs and written files, without volatile values.
 
-JSON is shown with short values on one line, a page by its visible text, and a model by its tensors. Of other files the
-text gives the size and SHA-256.
+JSON is shown with short values on one line, a page by its visible text, and a model by its tensors. Other files are
+shown by their size and SHA-256.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from tools.compare.documents import Document, Number, read_content
 from tools.compare.rules import Volatile, applies
 
 _WIDTH, _ROW_WIDTH = 140, 280
-"""Maximum number of characters of a JSON value on one line, and of an entry of a list."""
+"""Maximum number of characters in a line with a JSON value under a key, and in a line with an entry of a list."""
 _DIGITS, _PER_LINE = 7, 5
-"""Significant digits of fractions, and scalars of a long list on one line."""
+"""Number of significant digits in fractions, and number of scalars per line in long lists."""
 _FRACTION = re.compile(r"\d+\.\d+(e-\d+)?")
 _LONGEST_TEXT = 5000
 """Number of bytes above which a text is represented by its hash."""
 _COPY = "model.tflite"
-"""File name of copies of an exported model, whose tensors are not shown again."""
+"""File name of copies of an exported model; their tensors are not shown, since the original's are."""
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
-    """Return the text of a case.
+    """Return the golden text of a case.
 
     Args:
         outputs: folder written by `tools.compare.running.run_case`.
@@ -61,7 +61,7 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
 
 
 def _unless_shown(shown: dict[str, str], name: str, lines: Iterable[str]) -> list[str]:
-    """Return the lines, or a reference to equal lines that were shown before."""
+    """Return the lines, or a single line that refers to an earlier output or file with equal lines."""
     listed = list(lines)
     before = shown.setdefault("\n".join(listed), name)
     return listed if before == name else [f"equals {before}"]
@@ -87,7 +87,7 @@ def _file(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) -> It
 
 
 def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) -> list[str]:
-    """Return the settled content of a JSON document, a page or a text."""
+    """Return the lines of a JSON document, a page or a text, with volatile values replaced."""
     content = settle(read_content(path), [rule for rule in volatile if applies(rule, case.name, name)])
     if isinstance(content, Document):
         return list(json_lines(content.value))
@@ -97,7 +97,7 @@ def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) ->
 
 
 def _visible(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the visible texts of a page whose tags have lines of their own."""
+    """Yield the visible texts of an HTML page that is split into lines with one tag or text each."""
     hidden = False
     for line in lines:
         if line.startswith("<"):
@@ -107,7 +107,7 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 
 
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a JSON value: one if it fits; otherwise one for each entry, or for some scalars of a list."""
+    """Yield the lines of a JSON value: one line if it fits, otherwise one per entry or per five scalars of a list."""
     short = f"{indent}{before}{_compact(value)}{after}"
     if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
         yield short
@@ -130,7 +130,7 @@ def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") 
 
 
 def _width(line: str) -> int:
-    """Return the length of a line, with each fraction counted as one of the maximum number of digits."""
+    """Return the length of a line, with each fraction counted as if it had the maximum number of digits."""
     return len(_FRACTION.sub("0." + "0" * _DIGITS, line))
 
 
@@ -145,7 +145,7 @@ def _compact(value: Any) -> str:
 
 
 def model_summary(content: bytes) -> Iterator[str]:
-    """Yield a line for each operator of a `.tflite` and one for each of its constants, with hashes of the values."""
+    """Yield a line for each operator in a `.tflite`, each followed by lines for its constants with their hashes."""
     model = unpack_model(content)
     (graph,) = model.subgraphs
     operators = _names(schema().BuiltinOperator)

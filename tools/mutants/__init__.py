@@ -1,1 +1,1 @@
-"""Mutation testing: small faults planted in modules one at a time, each of which a test must notice."""
+"""Mutation testing: small faults are inserted into modules one at a time, and a test must detect each of them."""

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> None:
-    """Run the mutants of a module; keep the results of all of them, unless the time ended first."""
+    """Run the mutants of a module (those with `line`, if given); save the results only if all mutants were run."""
     all_mutants = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
     chosen = [mutant for mutant in all_mutants if line is None or line in mutant.before]
     results = _run(module, chosen, stop_at, jobs)
@@ -68,7 +68,7 @@ def _run_module(module: str, stop_at: float, jobs: int, line: str | None) -> Non
 
 
 def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
-    """Run the mutants of a module that survived the last time, and keep the results with the others."""
+    """Run the mutants of a module that survived the previous run, and update their saved results."""
     last = {(result.before, result.after): result for result in load(module, fresh=False) or ()}
     alive = {key for key, result in last.items() if not result.killed}
     all_mutants = mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8"))
@@ -79,7 +79,7 @@ def _run_survivors(module: str, stop_at: float, jobs: int) -> None:
 
 
 def _run_changed(base: str, most: int, stop_at: float, jobs: int) -> None:
-    """Run a sample of the mutants in changed lines, drawn with a fixed seed, and list the survivors."""
+    """Run at most `most` mutants in lines changed since a commit, sampled with a fixed seed; print the survivors."""
     chosen: list[tuple[str, Mutant]] = []
     for module in MODULES:
         lines = _changed_lines(base, f"poets_edge/{module}")

@@ -1,4 +1,4 @@
-"""Mutants that no test can kill, because the program does the same with them."""
+"""Mutants that no test can kill, because they do not change the program's specified behaviour."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A surviving mutant that has been reviewed.
+    """A surviving mutant that was reviewed and found equivalent to the original.
 
     Attributes:
         module: path under `poets_edge`.
         before, after: the changed source lines, as in the report.
-        reason: why the behaviour is the same, or why the difference is not part of what is promised.
+        reason: why the behaviour is the same, or why the difference does not matter.
     """
 
     module: str
@@ -86,6 +86,6 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
 
 
 def equivalent(module: str, before: str, after: str) -> Equivalent | None:
-    """Return the entry of a mutant, None where it has not been reviewed."""
+    """Return the entry of a mutant in the list of equivalents, or None if the mutant is not listed."""
     found = (one for one in EQUIVALENTS if (one.module, one.before, one.after) == (module, before, after))
     return next(found, None)

@@ -1,4 +1,4 @@
-"""The modules with mathematics and guards, and the test files that must notice faults in them."""
+"""Modules to mutate (those with mathematics and input checks), and the test files that must detect their faults."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ PARTS: tuple[dict[str, tuple[str, ...]], ...] = (
         "bench/remote/own_folder.py": ("bench/remote/test_agent.py",),
     },
 )
-"""Modules under `poets_edge`, each with test files under `tests`, in parts of up to 20 minutes on two free cores."""
+"""Modules under `poets_edge` with their test files under `tests`, in parts of up to 20 minutes on two free cores."""
 
 MODULES = {module: tests for part in PARTS for module, tests in part.items()}
 
 
 def module_name(module: str) -> str:
-    """Return the dotted name of a module of the list."""
+    """Return the dotted name of a module, such as "poets_edge.device.metrics" for "device/metrics.py"."""
     return f"poets_edge.{module.removesuffix('.py').replace('/', '.')}"

@@ -1,4 +1,4 @@
-"""The mutants of a module, and the statements that hold their faults."""
+"""Generation of the mutants of a module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Mutant:
 
     Attributes:
         operator: name of the mutation operator.
-        lines: first and last line of the statement that holds the fault, without the body of a compound statement.
+        lines: first and last line of the statement with the fault, without the body of a compound statement.
         before, after: the changed source lines, stripped and joined.
         source: the source of the whole mutated module.
         on_import: whether the statement runs when the module is imported.
@@ -33,7 +33,7 @@ class Mutant:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Yield the mutants of a module that compile, each distinct source once."""
+    """Yield the mutants of a module that compile, without duplicates."""
     statements, skipped = _statements(source), _skipped(source)
     original, seen, start = source.splitlines(), set[str](), 0
     for block in get_ast(source).children:
@@ -57,7 +57,10 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
-    """Yield operator, position and mutated code of every mutation of a top-level block, which is left unchanged."""
+    """Yield (operator, (line, column), mutated code) for every mutation of a top-level block.
+
+    The block itself is restored after each mutation.
+    """
     for node in list(ast_nodes(block)):
         for name, operator in operators().items():
             for index, (position, _) in enumerate(list(operator.mutation_positions(node))):
@@ -77,7 +80,7 @@ def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
 
 
 def _snapshot(node: Any, depth: int = 4) -> list[tuple[Any, str, Any]]:
-    """Return what an operator may change in a node, as (node, attribute, value)."""
+    """Return the attributes that an operator may change in a node and below, as (node, attribute name, value)."""
     found = [(node, "value", node.value)] if hasattr(node, "value") else []
     if hasattr(node, "children"):
         found.append((node, "children", list(node.children)))
@@ -94,7 +97,7 @@ class _Statement:
 
 
 def _statements(source: str) -> list[_Statement]:
-    """Return the statements of a module, each without the statements inside it and without decorators."""
+    """Return the line ranges of a module's statements, without nested statements and decorators."""
     found = []
 
     def walk(node: ast.AST, on_import: bool) -> None:
@@ -122,7 +125,7 @@ _Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _skipped(source: str) -> list[_Span]:
-    """Return the spans where a fault changes nothing: annotations, and what only type checkers read."""
+    """Return the spans in which faults have no effect: annotations, and blocks for type checkers only."""
     spans: list[ast.expr | ast.stmt | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg | ast.AnnAssign):
@@ -151,7 +154,7 @@ def _compiles(code: str) -> bool:
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """Return the lines that differ between two sources, which differ in one place."""
+    """Return the changed lines of two sources that differ in one place, before and after, each joined into one line."""
     first = next(index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
     tail = 0
     while before[-1 - tail] == after[-1 - tail] and min(len(before), len(after)) - tail > first + 1:

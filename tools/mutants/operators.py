@@ -1,4 +1,4 @@
-"""Mutation operators: those of cosmic-ray that stand for plausible slips, and two for guards."""
+"""Mutation operators: those of cosmic-ray that imitate plausible mistakes, and operators for input checks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NeverTrue(Operator):  # type: ignore[misc]
 
 
 class Increment(NumberReplacer):  # type: ignore[misc]
-    """Add one to a number, without the subtraction that cosmic-ray also makes."""
+    """Add one to a number; unlike cosmic-ray's operator, do not also subtract one."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         yield from list(super().mutation_positions(node))[:1]

@@ -1,4 +1,4 @@
-"""Results of mutants, kept per module, and the report over all modules."""
+"""Results of running mutants, saved per module, and the report on all modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT = ROOT / "benchmarks/results/mutants.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A mutant and how it ended: "killed", "timeout", "survived" or "not reached" (by any test)."""
+    """A mutant and its outcome: "killed", "timeout", "survived", or "not reached" if no test executes its lines."""
 
     operator: str
     line: int
@@ -36,7 +36,7 @@ class Result:
 
 
 def key(module: str) -> str:
-    """Return a digest of a module and its tests; a result is kept while it stays."""
+    """Return a digest of a module and its tests; saved results are up to date while the digest is unchanged."""
     digest = hashlib.sha256()
     for path in (ROOT / "poets_edge" / module, *(ROOT / "tests" / test for test in MODULES[module])):
         digest.update(path.read_bytes())
@@ -52,7 +52,7 @@ def save(module: str, results: Iterable[Result]) -> None:
 
 
 def load(module: str, *, fresh: bool) -> list[Result] | None:
-    """Return the results of a module; with `fresh`, None after its source or its tests have changed."""
+    """Return the saved results of a module, or None if there are none or, with `fresh`, if they are out of date."""
     path = FOLDER / f"{module}.json"
     if not path.exists():
         return None
@@ -63,7 +63,7 @@ def load(module: str, *, fresh: bool) -> list[Result] | None:
 
 
 def report() -> str:
-    """Return the report as Markdown: a row per module, then the survivors, reviewed and not."""
+    """Return the report as Markdown: a table with a row per module, and lists of reviewed and other survivors."""
     rows, reviewed, open_ones = [], [], []
     total = killed = equivalents = run = 0
     for module in MODULES:
@@ -108,7 +108,7 @@ def report() -> str:
 
 
 def _origin() -> str:
-    """Return command, commit, date and machine, as every page of results has them."""
+    """Return the line with command, commit, date and machine that every page of results has."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
     status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout

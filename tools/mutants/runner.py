@@ -1,4 +1,4 @@
-"""One process per mutant, forked from a pytest that has collected the tests and imported what they need."""
+"""Run each mutant in a process forked from a pytest process that has already collected and imported the tests."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from tools.mutants.swap import Swap
 
 ROOT = Path(__file__).resolve().parents[2]
 _MEMORY = 4 << 30
-"""Bytes that a mutant may take beyond what the tests had taken when they were collected."""
+"""Memory in bytes that a mutant may allocate in addition to the memory in use after test collection."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The tests of a module on the module as it is.
+    """Results of running a module's tests on the unchanged module.
 
     Attributes:
         seconds: processor time of each test that passed, by node ID.
-        tests_by_line: IDs of the tests that executed a line.
+        tests_by_line: node IDs of the tests that executed a line, by line number.
     """
 
     seconds: dict[str, float]
     tests_by_line: dict[int, list[str]]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that can notice a mutant, fastest first."""
+        """Return the node IDs of the tests that execute a mutant's lines, fastest first."""
         if mutant.on_import:
             reached = set(self.seconds)
         else:
@@ -59,9 +59,10 @@ class ForkingRunner:
     Attributes:
         module: dotted name of the mutated module.
         mutants: mutants to run.
-        report: called with each mutant and how it ended: "killed", "survived", "timeout" or "not reached".
-        stop_at: `time.monotonic()` after which no mutant is started.
-        jobs: processes at a time.
+        report: function that is called with each mutant, its outcome ("killed", "survived", "timeout" or "not
+            reached") and the test that killed it.
+        stop_at: value of `time.monotonic()` after which no mutant is started.
+        jobs: number of concurrent processes.
     """
 
     module: str
@@ -72,7 +73,7 @@ class ForkingRunner:
     problems: list[str] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
-        """Make the examples of hypothesis independent of chance and load, and do not make a failing one smaller."""
+        """Make Hypothesis's examples independent of chance and load, and do not shrink failing examples."""
         from hypothesis import HealthCheck, Phase, settings  # pytest must import it first
 
         settings.register_profile(
@@ -116,7 +117,7 @@ class ForkingRunner:
         return True
 
     def _collect(self, running: dict[int, tuple[Mutant, Path, float]]) -> None:
-        """Wait until a process has ended, or is past its time."""
+        """Wait until a process has ended or exceeded its time limit, and report the outcome of its mutant."""
         while True:
             for process, (mutant, scratch, deadline) in list(running.items()):
                 ended, status = os.waitpid(process, os.WNOHANG)
@@ -141,7 +142,7 @@ def _end_group(process: int) -> None:
 
 
 def _fork(work: Callable[[], int], scratch: Path, seconds: float) -> int:
-    """Run a function in a process group of its own, with limits of processor time and memory; return its ID."""
+    """Run a function in a forked process group with limits on processor time and memory; return the process ID."""
     process = os.fork()
     if process:
         return process
@@ -162,7 +163,7 @@ def _fork(work: Callable[[], int], scratch: Path, seconds: float) -> int:
 
 
 def _in_child(work: Callable[[], Any], seconds: float) -> Any:
-    """Return what a function returns in a process of its own; None where that process fails."""
+    """Run a function in a forked process; return its result, or None if the process fails."""
     scratch = Path(tempfile.mkdtemp(prefix="mutant-"))
 
     def run() -> int:
@@ -179,7 +180,7 @@ def _in_child(work: Callable[[], Any], seconds: float) -> Any:
 
 
 class _Outcome:
-    """A pytest plugin that notes whether a test, its setup or its teardown fails."""
+    """A pytest plugin that records whether a test, its setup or its teardown fails."""
 
     failed = False
 
@@ -196,7 +197,7 @@ def _passes(item: pytest.Item) -> bool:
 
 
 def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline, list[str]]:
-    """Run the tests on the module as it is; return what is known of them, and the tests that fail."""
+    """Run the tests on the unchanged module; return their baseline, and the node IDs of the tests that fail."""
     seconds, failed = {}, []
     measured = coverage.Coverage(data_file=None, config_file=False, include=[str(path)])
     measured.start()
@@ -213,7 +214,7 @@ def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline,
 
 
 def _run(swap: Swap, mutant: Mutant, items: Sequence[pytest.Item], scratch: Path) -> int:
-    """Return 1 when a test fails on the mutant, 0 when all pass."""
+    """Run tests on a mutant; return 1 after the first failure, or 0 if all tests pass."""
     try:
         swap.apply(mutant.source, on_import=mutant.on_import)
     except Exception as error:  # a module that cannot be imported is noticed by every test
@@ -227,7 +228,7 @@ def _run(swap: Swap, mutant: Mutant, items: Sequence[pytest.Item], scratch: Path
 
 
 def run_mutants(runner: ForkingRunner, tests: Sequence[str]) -> list[str]:
-    """Run mutants with the tests of the given files; return what stood in the way."""
+    """Run mutants with the tests in the given files; return descriptions of problems that prevented a run."""
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     with contextlib.redirect_stdout(io.StringIO()):

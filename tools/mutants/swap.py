@@ -1,4 +1,4 @@
-"""Changing a module that has been imported, so that what refers to it runs a mutant."""
+"""Replacement of an imported module by a mutant, in place, so that existing references to its functions run it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 class Swap:
     """A loaded module whose functions and values can be replaced in place.
 
-    A forked process takes over every import; a function gets another code object, so that modules that imported it by
-    name, classes that inherit it and decorators that wrap it all call the mutant.
+    A forked process keeps all imported modules. Functions get new code objects, so that modules that have imported them
+    by name, classes that inherit them and decorators that wrap them all call the mutant.
     """
 
     def __init__(self, module: types.ModuleType) -> None:
@@ -29,7 +29,7 @@ class Swap:
                 self._functions.setdefault(function.__code__, []).append(function)
 
     def apply(self, source: str, *, on_import: bool) -> None:
-        """Make the module behave as `source`; `on_import` if statements outside functions differ."""
+        """Make the module behave like `source`; with `on_import`, statements outside functions are run, too."""
         mutated = compile(source, self._path, "exec", dont_inherit=True)
         codes = dict(_codes(mutated))
         for key, before in self._original.items():
@@ -67,7 +67,10 @@ class Swap:
 
 
 def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:
-    """Yield (path of names, code object) of what a code object defines; equal names are counted."""
+    """Yield (key, code object) for the functions and classes that a code object defines, including nested ones.
+
+    A key is the path of names; each name is followed by its count among equal names.
+    """
     counts: dict[str, int] = {}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 PYTHON = "3.11"
 VENV = "home/pi/poets"
 POETS_EDGE = (f"/{VENV}/bin/python", f"/{VENV}/bin/poets-edge")
-"""Command with which `emulate` runs the installed program."""
+"""Start of the command with which `emulate` runs the installed program."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Architecture:
         qemu: file name of the emulator.
         debs: Debian packages in addition to Python.
         install: arguments of `pip install`.
-        wheels: wheels that the host downloads; by default the dependencies of poets_edge's wheel.
+        wheels: packages whose wheels the host downloads; if empty, the dependencies of poets_edge's wheel.
         platforms: platform tags of the wheels.
-        features: the line in /proc/cpuinfo.
-        links: symbolic links that Debian's packages create when they are configured.
+        features: value of the line "Features" in /proc/cpuinfo.
+        links: symbolic links, as (path, target), that Debian's packages would create when they are configured.
     """
 
     qemu: str
@@ -56,4 +56,4 @@ ARCHITECTURES = {
 
 
 class ImpossibleError(Exception):
-    """This machine cannot create or run the system; the message has the reason."""
+    """Raised if this machine cannot create or run the emulated system; the message contains the reason."""

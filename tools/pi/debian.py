@@ -1,4 +1,4 @@
-"""Installation of Debian packages on the host and download for the emulated system."""
+"""Installation of Debian packages on the host, and download of packages for the emulated system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def prepare_host(architecture: Architecture) -> None:
-    """Install the host packages for creating and running a system. Raises ImpossibleError."""
+    """Install the host packages that are needed to create and run a system. Raises ImpossibleError on failure."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise ImpossibleError("it is made on Linux on x86-64 only")
     if os.geteuid() != 0:
@@ -39,14 +39,14 @@ def prepare_host(architecture: Architecture) -> None:
 
 @contextlib.contextmanager
 def _host_packages() -> Iterator[None]:
-    """Context manager for exclusive use of the host's apt, which concurrent builds use, too."""
+    """Context manager for exclusive use of the host's apt, since builds may run concurrently."""
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]:
-    """Download packages and their dependencies, with an apt configuration independent of the host."""
+    """Download packages and their dependencies with a separate apt configuration; return the paths of the files."""
     shutil.rmtree(apt, ignore_errors=True)
     for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (apt / folder).mkdir(parents=True)
@@ -77,7 +77,7 @@ def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]
 
 
 def _debian_mirror() -> str:
-    """Return the mirror of the host's packages."""
+    """Return the address of the Debian mirror that the host uses."""
     with _host_packages():
         listed = run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
     sites = [line.split()[0] for line in listed.splitlines() if line.endswith(" Debian") and "security" not in line]
@@ -87,10 +87,10 @@ def _debian_mirror() -> str:
 
 
 def run(*command: str) -> str:
-    """Return the output of a program of the host. Raises CalledProcessError."""
+    """Run a program on the host and return its output. Raises CalledProcessError if it fails."""
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
 
 
 def last_line(error: subprocess.CalledProcessError) -> str:
-    """Return the last line of a failed program's output, as the reason."""
+    """Return the last line of a failed program's output, which usually states the reason."""
     return (str(error.stderr).strip().splitlines() or ["no message"])[-1]

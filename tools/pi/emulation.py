@@ -13,11 +13,11 @@ from tools.pi.boards import ARCHITECTURES, PYTHON, Architecture
 
 REAL_PYTHON = f"usr/lib/emulated-python{PYTHON}"
 _PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex-a7": 0xC07}
-"""ARM's part number of each core, from which programs choose optimized code."""
+"""ARM's part number for each processor core; programs choose optimized code by it."""
 
 
 def pretend_cpu(root: Path, name: str, cpu: str) -> None:
-    """Write the /proc and /sys files that describe the processor; XNNPACK requires them."""
+    """Write the /proc and /sys files that describe the processor to programs; XNNPACK requires them."""
     features = ARCHITECTURES[name].features + (" asimdhp atomics asimddp" if cpu == "cortex-a76" else "")
     lines = [
         "processor\t: 0",
@@ -36,7 +36,7 @@ def pretend_cpu(root: Path, name: str, cpu: str) -> None:
 
 
 def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command in the root folder on a processor; return its status and output unchecked."""
+    """Run a command in the root folder on an emulated processor; return its status and output unchecked."""
     return subprocess.run(
         ["/usr/sbin/chroot", str(root), *command],
         env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},
@@ -48,7 +48,7 @@ def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subpro
 
 
 def usual_cpu(name: str) -> str:
-    """Return a processor for commands that do not depend on it."""
+    """Return the processor that is emulated for commands that run on any processor."""
     return "cortex-a7" if name == "armhf" else "cortex-a72"
 
 

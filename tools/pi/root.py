@@ -50,7 +50,7 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
 
 
 def system(name: str, folder: Path) -> Path:
-    """Create `folder/name`, a Raspberry Pi system without the wheel.
+    """Create `folder/name`, a Raspberry Pi system without poets_edge.
 
     Raises:
         ImpossibleError, subprocess.CalledProcessError: see `build`.
@@ -186,7 +186,7 @@ def _stamps(root: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Create one system."""
+    """Create the system that the command line specifies."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("folder", type=Path)
