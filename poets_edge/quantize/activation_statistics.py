@@ -27,13 +27,15 @@ from poets_edge.tflite.session import Session
 Activations = npt.NDArray[np.float32]
 
 _ROUNDING_PHOTOS = 50
-"""Maximum number of photos for the Hessians. More hardly change the result: each gives over 100 samples per layer."""
+"""Maximum number of photos for the Hessians. More photos hardly change the result, since each
+contributes up to 128 samples per layer."""
 _PHOTOS_PER_TASK = 5
-"""Number of photos whose samples are multiplied together. The last bits of the sums depend on this number."""
+"""Number of photos per task, whose samples enter one matrix product. The last bits of the Hessians depend on it."""
 _TASKS_AHEAD = 2
-"""Maximum number of unfinished tasks per worker. The Hessian summands of one task take up to 15 MB for a MobileNet."""
+"""Maximum number of tasks per worker that are running, or finished and not yet added to the Hessians. The result of one
+task takes up to 15 MB for a MobileNet."""
 _MIN_CONTRAST = 8
-"""Minimum difference between the darkest and the brightest value, of 255, of an image that is not blank."""
+"""Difference between the darkest and the brightest pixel value (0 to 255) below which an image is considered blank."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Int8Calibration:
     """Quantization ranges and rounded weights of a network.
 
     Attributes:
-        ranges: smallest and largest output of each layer except the softmax.
-        kernels: convolution kernels rounded to the 8-bit grid, float32, by layer.
+        ranges: smallest and largest output of each layer except the softmax, by layer name.
+        kernels: convolution kernels rounded to the 8-bit grid, float32, by layer name.
     """
 
     ranges: Mapping[str, Range]
@@ -52,14 +54,14 @@ class Int8Calibration:
 def calibration_pixels(
     photos: Sequence[Photo], size: tuple[int, int], images: ImageCache | None = None
 ) -> list[Pixels]:
-    """Read photos at a model's size, uint8 [height, width, 3]; unreadable photos are skipped.
+    """Read photos and resize them to a model's size, each uint8 [height, width, 3]; unreadable photos are skipped.
 
     Args:
-        size: (height, width).
+        size: (height, width) of the model's input.
         images: cache of decoded photos; by default, decoded photos are not cached.
 
     Raises:
-        DatasetError: no photo can be read, or all of them are blank.
+        DatasetError: no photo can be read, or all readable photos are blank.
     """
 
     source = images or ImageCache()
@@ -85,7 +87,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     """Collect the activation statistics of a network over images, on all cores.
 
     The result does not depend on the number of workers: Hessians are summed in the order of the images, in batches
-    of fixed size. (It depends on the number of BLAS threads of numpy, which the command line sets to one.)
+    of fixed size. (It depends on the number of BLAS threads that numpy uses, which the command line sets to one.)
 
     Args:
         pictures: images at the network's size, uint8 [height, width, 3].
@@ -104,7 +106,7 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
     ]
 
     def observe(task: range, session: Session) -> tuple[list[list[Range]], dict[str, Activations]]:
-        """Return the ranges of all layers for each image, and the summands of the Hessians."""
+        """Return the output ranges of all layers for each image, and the terms of the Hessians by layer name."""
         ranges: list[list[Range]] = []
         samples: dict[str, list[Activations]] = {name: [] for name in hessians}
         batch = np.empty((1, *pictures[0].shape), np.float32)
@@ -136,12 +138,12 @@ def calibrate(network: Network, pictures: Sequence[Pixels], *, workers: int | No
 
 
 def _range(layer: Layer, outputs: Activations) -> Range:
-    """Return smallest and largest output of a layer. After a ReLU the smallest is 0, which every range contains."""
+    """Return the smallest and the largest output of a layer; after a ReLU, 0 and the largest output."""
     return 0.0 if layer.activation != "none" else float(outputs.min()), float(outputs.max())
 
 
 def _hessians(network: Network) -> dict[str, Hessian]:
-    """Return Hessians without samples for the convolutions whose weights can be rounded, by layer."""
+    """Return a Hessian without samples for each convolution whose weights GPTQ can round, by layer name."""
     hessians = {}
     for layer in network.layers:
         if layer.kind in ("convolution", "depthwise"):

@@ -1,6 +1,7 @@
 """Conversion of frozen graphs with TensorFlow's converter.
 
-Networks that are made of the layers in `poets_edge.nets.layers` are written by `poets_edge.quantize.quantize`.
+Networks that consist of layers from `poets_edge.nets.layers` do not need it: `poets_edge.quantize.quantize` writes
+them.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def convert(
     Raises:
         ModelError: the graph cannot be converted.
         RuntimeMissingError: TensorFlow is not installed.
+        OutputError: a temporary file cannot be written.
     """
     tf = load_tensorflow("converting a graph")
     # The frozen-graph converter takes 0.1 s where from_keras_model takes 3 s, and unlike
@@ -94,7 +96,7 @@ def _set_quantization(
 
 
 def _normalised(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:
-    """Yield each image as the input of a backbone, float32 [1, height, width, 3]."""
+    """Yield each image, normalized for a backbone, as a batch of one: float32 [1, height, width, 3]."""
     normalise = normaliser(BACKBONE)
     for picture in pixels:
         batch = np.empty((1, *picture.shape), np.float32)

@@ -1,13 +1,14 @@
 """Float weights for the first convolution of an int8 model.
 
-An int8 model gives equal scores on every processor. Between its first convolution and its logits it uses integer
+An int8 model returns equal scores on every processor. Between its first convolution and its logits it uses integer
 arithmetic. Its first convolution and its softmax are computed in float:
 
-- Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64, of which the three
-  channels of an image fill little. With a float convolution a whole inference takes less time on x86 and about as long
-  on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever rounded.
+- Interpreters pad the channels of an 8-bit convolution to the width of their instructions, 4 to 64, and the
+  three channels of an image fill little of it. With a float convolution, a whole inference takes less time on x86 and
+  about as long on ARM (`benchmarks/README.md`). `exact_floats` chooses its weights so that no sum is ever rounded.
 - TensorFlow Lite's int8 softmax reads exponentials from a 16-bit table on 64-bit ARM and from a float table elsewhere,
-  so that one score in fifty differs by 1/256. Float softmaxes differ by some 1e-7, which the rounding to 8 bits hides.
+  so that one score in fifty differs by 1/256. The results of float softmaxes differ by about 1e-7,
+  which the rounding to 8 bits hides.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ Array = npt.NDArray[np.float64]
 _EXACT = 1 << 24
 """Largest number up to which float32 represents every whole number exactly."""
 _DIGITS = 7
-"""Number of fractional binary digits of the first layer's input, n / 128 with n from -128 to 127."""
+"""Number of fractional binary digits in the first layer's inputs, which are n / 128 with n from -128 to 127."""
 
 
 def exact_floats(weights: Array, bias: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Round a convolution's weights and bias so that float32 sums its products without rounding errors, in any order.
+    """Round a convolution's weights and bias so that float32 can sum its products exactly, in any order.
 
     Args:
-        weights: [outputs, height, width, channels], for inputs n / 128 with whole n from -128 to 127.
+        weights: [outputs, height, width, channels], for inputs n / 128 with integer n from -128 to 127.
         bias: [outputs].
 
     Returns:
-        Weights and bias as float32. The weights of an output are m / 2**k with whole m; its products and its bias are
-        then whole numbers over 2**(7 + k). k is the largest number for which no sum of them can exceed 2**24.
+        The weights and the bias as float32. The weights of an output are m / 2**k with integer m, so its products and
+        its bias are integers divided by 2**(7 + k). For each output, k is the largest integer for which no sum of these
+        integers can exceed 2**24.
     """
     exact_weights, exact_bias = np.empty(weights.shape, np.float32), np.empty(bias.shape, np.float32)
     for output, (kernel, offset) in enumerate(zip(weights, bias, strict=True)):

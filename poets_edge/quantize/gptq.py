@@ -6,8 +6,8 @@ calibration photos (Frantar et al., "Accurate Post-Training Quantization for Gen
 after Hassibi and Stork's Optimal Brain Surgeon, 1993). The rounded weights are float32 values on the 8-bit grid of
 their output channel.
 
-Effect on accuracy: `benchmarks/results/quantization_accuracy.md`. Without GPTQ, the int8 model of mobilenet_0.50_224
-agreed with the float32 model on 96 of 100 unseen flower photos.
+`benchmarks/results/quantization_accuracy.md` documents the effect on accuracy. Without GPTQ, the int8 model of
+mobilenet_0.50_224 agreed with the float32 model on 96 of 100 unseen flower photos.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ Positions = npt.NDArray[np.int64]
 _POSITIONS = 128
 """Maximum number of positions of a layer's output that are sampled per photo; more add little information."""
 _MAX_INPUTS = 1248
-"""Maximum number of inputs of a layer whose Hessian is inverted: those of EfficientNet-Lite2's last projection. Only
-Inception V3 has layers with more inputs."""
+"""Maximum number of inputs of a layer that is rounded, which bounds the size of the Hessian to invert.
+EfficientNet-Lite2's last projection has this number of inputs; only Inception V3 has layers with more."""
 _LEVELS = 127
 _DAMPING = 0.01
-"""Fraction of the mean diagonal added to the Hessian's diagonal, as in the paper, for inputs that hardly vary."""
+"""Fraction of the mean of the Hessian's diagonal that is added to the diagonal, as in the paper, so that the Hessian
+can be inverted even if some inputs hardly vary."""
 _BATCH = 64
-"""Number of inputs whose errors are passed on to the later inputs in one matrix product."""
+"""Number of inputs whose rounding errors are passed on to the later inputs in one matrix product."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class GptqLayer:
     """Description of a convolution for GPTQ.
 
     Attributes:
-        weights: float32 [height, width, input channels, outputs]; [height, width, channels, 1] where `depthwise`.
+        weights: float32 [height, width, input channels, outputs], or [height, width, channels, 1] if `depthwise`.
         depthwise: whether each output depends on one input channel only.
         strides: (vertical, horizontal).
         padding: "SAME" or "VALID".
@@ -56,15 +57,22 @@ class GptqLayer:
         return height, width
 
     def can_be_rounded(self) -> bool:
-        """Return whether the layer's Hessian is small enough to be inverted."""
+        """Return whether GPTQ can round the layer.
+
+        This is the case for a depthwise layer with one output per channel, and for any other layer whose Hessian is
+        small enough to be inverted.
+        """
         height, width, channels, multiplier = self.weights.shape
         return bool(multiplier == 1 if self.depthwise else height * width * channels <= _MAX_INPUTS)
 
 
 class Hessian:
-    """Hessian of a layer's squared error: sums of the products of every two inputs, float32 [groups, inputs, inputs].
+    """Hessian of a layer's squared error, accumulated from samples of the layer's input.
 
     A depthwise layer has one group per channel, whose inputs are the kernel's positions. Other layers have one group.
+
+    Attributes:
+        sums: sums of the products of every two inputs over the samples, float32 [groups, inputs, inputs].
     """
 
     def __init__(self, layer: GptqLayer) -> None:
@@ -74,11 +82,11 @@ class Hessian:
         self._layer = layer
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
-        """Add the input of the layer for one photo, float32 [height, width, channels]."""
+        """Add random samples of the layer's input for one photo, float32 [height, width, channels]."""
         self.sums += self.products([self.samples(pixels, self.positions(pixels.shape, rng))])
 
     def positions(self, shape: Sequence[int], rng: np.random.Generator) -> Positions:
-        """Draw positions in the layer's output, int64 [samples].
+        """Draw random positions in the layer's output, as indices into the flattened output, int64 [samples].
 
         Args:
             shape: (height, width, channels) of the layer's input.
@@ -87,19 +95,26 @@ class Hessian:
         return rng.permutation(rows * columns)[:_POSITIONS]
 
     def samples(self, pixels: Array, positions: Positions) -> Array:
-        """Return the samples of one photo's input, for `products`.
+        """Return samples of the layer's input for one photo, to be passed to `products`.
+
+        Args:
+            pixels: input of the layer, float32 [height, width, channels].
+            positions: result of `positions`.
 
         Returns:
-            The inputs at the positions, float32 [samples, inputs]. For a depthwise layer their products, which take
-            less memory: float32 [groups, inputs, inputs].
+            The inputs of the output positions, float32 [samples, inputs]. For a depthwise layer, the sums of their
+            products, which take less memory: float32 [groups, inputs, inputs].
         """
         patches = _patches(pixels, self._layer, positions)
         return _channel_products(patches) if self._layer.depthwise else patches.reshape(len(patches), -1)
 
     def products(self, samples: Sequence[Array]) -> Array:
-        """Return the contribution of several photos to the sums, float32 [groups, inputs, inputs].
+        """Return the contribution of several photos to `sums`, float32 [groups, inputs, inputs].
 
         One matrix product over the samples of several photos takes half the time of one product per photo.
+
+        Args:
+            samples: results of `samples`, one per photo.
         """
         if self._layer.depthwise:
             return np.asarray(sum(samples[1:], start=samples[0]))
@@ -107,7 +122,7 @@ class Hessian:
         return np.asarray(stacked.T @ stacked)[None]
 
     def round_weights(self) -> Array:
-        """Return the layer's weights, rounded to the 8-bit grid, in unchanged shape."""
+        """Return the layer's weights rounded to the 8-bit grid, float32 in their original shape."""
         weights = self._layer.weights
         if self._layer.depthwise:
             inputs, channels = weights.shape[0] * weights.shape[1], weights.shape[2]
@@ -117,7 +132,7 @@ class Hessian:
 
 
 def _round(weights: Array, hessian: Array) -> Array:
-    """Round weights with error feedback.
+    """Round weights to the 8-bit grid with error feedback.
 
     The largest weight of each output keeps its value, which is the end of the grid. The grid can therefore be derived
     from the rounded weights.
@@ -152,7 +167,7 @@ def _round(weights: Array, hessian: Array) -> Array:
 
 
 def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
-    """Return the inputs under the kernel at positions of the output: [samples, kernel positions, channels]."""
+    """Return the inputs of some output positions, float32 [samples, kernel positions, channels]; 0 for padding."""
     height, width = pixels.shape[:2]
     kernel_height, kernel_width = layer.kernel
     (_, above), (columns, before) = _outputs(pixels.shape, layer)
@@ -187,7 +202,7 @@ def _channel_products(patches: Array) -> Array:
 
 
 def _outputs(shape: Sequence[int], layer: GptqLayer) -> list[tuple[int, int]]:
-    """Return (number of outputs, leading zeros), vertically and horizontally, by TensorFlow's rules for padding."""
+    """Return (number of outputs, number of zeros padded in front), vertically and horizontally, as in TensorFlow."""
     found = []
     for length, inside, stride in zip(shape[:2], layer.kernel, layer.strides, strict=True):
         if layer.padding == "SAME":

@@ -1,4 +1,8 @@
-"""Classification with frozen graphs (`.pb`): graphs of `train` in the interpreter, others in TensorFlow."""
+"""Classification with frozen graphs (`.pb`).
+
+Graphs of known networks, such as those that `train` writes, run in the TensorFlow Lite interpreter. Other graphs run in
+TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,8 @@ class FrozenGraphScorer:
         labels: class names, in the order of the output.
         size: (height, width) of the input, pixels.
         nodes: names of the input and the output node.
-        facts: the training record; without one, the photos of the training run inside the graph, if any.
+        facts: the training record; without a record, a dictionary whose "photo_sets" lists the photos of the training
+            run as stored in the graph, or is None.
         input_range: normalization of the input, with the evidence for it.
     """
 
@@ -46,11 +51,12 @@ class FrozenGraphScorer:
 
         Args:
             labels: labels file; by default the one next to the graph, `retrained_labels.txt` for `retrained_graph.pb`.
-            input_range: input values of the pixels 0 and 255, such as "-1:1", for graphs that do not tell them.
-            threads: CPU threads for one inference; TensorFlow, which runs foreign graphs, chooses its own number.
+            input_range: input values for the pixel values 0 and 255, such as "-1:1", for graphs that do not specify
+                them.
+            threads: CPU threads for one inference; TensorFlow chooses its own number.
 
         Raises:
-            ModelError: the graph or its labels are missing or damaged, or do not fit each other.
+            ModelError: the graph or its labels are missing or damaged, or do not match each other.
             RuntimeMissingError: the graph needs TensorFlow, which is not installed.
         """
         trained = read_trained(path, labels)
@@ -69,16 +75,16 @@ class FrozenGraphScorer:
             raise ModelError(f"{labels or path}: {len(self.labels)} labels, but {path} has {outputs} outputs.")
 
     def clone(self) -> FrozenGraphScorer:
-        """Return a scorer of the same graph for another thread."""
+        """Load the graph again, and return a scorer for use by another thread."""
         return FrozenGraphScorer(self.path, **self._arguments)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences about what was inferred from the graph, for users."""
+        """Messages for users about properties that were inferred from the graph; empty if none was inferred."""
         return (f"{self.path}: pixels as {self.input_range}",) if self.input_range.inferred else ()
 
     def scores(self, photo: PhotoSource) -> Scores:
-        """Return the scores of one photo, float32 [labels]. Raises PhotoError."""
+        """Return the scores of one photo, float32 [labels]. Raises PhotoError if it cannot be read."""
         return self._run(fit(read_photo(photo), self.size))
 
     def _run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
@@ -116,7 +122,7 @@ def _in_tensorflow(frozen: FrozenGraph) -> Callable[[npt.NDArray[np.float32]], n
 
 @contextlib.contextmanager
 def _tensorflow_errors(path: Path, what: str) -> Iterator[None]:
-    """Context manager that converts errors of TensorFlow, caused by foreign graphs, to a ModelError of one line."""
+    """Context manager that converts exceptions from TensorFlow to a ModelError with a one-line message."""
     try:
         yield
     except Exception as error:
@@ -124,7 +130,7 @@ def _tensorflow_errors(path: Path, what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the message of an error without its traceback."""
+    """Return the message of a TensorFlow error as one line, without the stack trace that it contains."""
     lines = str(error).splitlines()
     said = [line for line in lines if line and not line[0].isspace() and not line.startswith(_TRACES)]
     return " ".join(" ".join(said or lines).split())[:200] or type(error).__name__

@@ -25,28 +25,29 @@ class LogitQuantization:
 
     @classmethod
     def spanning(cls, logits: npt.NDArray[np.float32]) -> LogitQuantization:
-        """Return the quantization that covers the range of the given logits, as calibration chooses it."""
+        """Return the quantization that covers the range of the given logits, as calibration would choose it."""
         low, high = min(float(logits.min()), 0.0), max(float(logits.max()), 0.0)
         scale = max(high - low, 1e-6) / 255
         return cls(scale, round(-128 - low / scale))
 
     def round(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Round logits to the values that 8 bits can represent, float32 of the same shape."""
+        """Return logits rounded to the nearest values that 8 bits can represent, float32 in the same shape."""
         integers = np.clip(np.rint(logits / self.scale) + self.zero_point, -128, 127)
         return np.asarray((integers - self.zero_point) * self.scale, np.float32)
 
 
 def int8_features(content: bytes) -> bytes:
-    """Remove the last layer of a model.
+    """Remove the last fully connected layer, and all layers after it, from an int8 model.
 
     Args:
         content: an int8 `.tflite` that `export` wrote.
 
     Returns:
-        A `.tflite` with unchanged input, whose output is the input of the last layer, int8 [1, bottleneck_size].
+        The bytes of a `.tflite` with the same input, whose output is the input of the removed layer, int8
+        [1, bottleneck_size].
 
     Raises:
-        ModelError: the model does not end in a fully connected layer of 8-bit integers.
+        ModelError: the model has no fully connected layer, or the input of the last one is not int8.
     """
     model = unpack_model(content)
     graph, codes = model.subgraphs[0], schema().BuiltinOperator
@@ -61,6 +62,6 @@ def int8_features(content: bytes) -> bytes:
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Round the weights of a last layer, float32 [inputs, classes], to 8 bits with one scale per class."""
+    """Return weights of a last layer, float32 [inputs, classes], rounded to 8 bits with one scale per class."""
     scale = np.maximum(np.abs(weights).max(axis=0, keepdims=True), np.finfo(np.float32).tiny) / _LEVELS
     return np.asarray(np.rint(weights / scale) * scale, np.float32)

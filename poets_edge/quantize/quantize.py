@@ -16,7 +16,7 @@ from poets_edge.quantize.write_model import write_float_model
 
 
 def network_of(frozen: FrozenGraph) -> Network | None:
-    """Return the network in a frozen graph; None if only TensorFlow's converter can convert the graph."""
+    """Return the network that a frozen graph contains; None if only TensorFlow's converter can convert the graph."""
     network = known_network(frozen.graph, frozen.input_name, frozen.output_name, frozen.size)
     return network if network and can_be_int8(network) else None
 
@@ -24,10 +24,10 @@ def network_of(frozen: FrozenGraph) -> Network | None:
 def quantize(
     network: Network, quantization: Quantization, calibration: Sequence[Pixels] = (), *, float_io: bool = False
 ) -> bytes:
-    """Return a network as a `.tflite` without metadata.
+    """Convert a network to the bytes of a `.tflite` without metadata.
 
     Args:
-        calibration: images at the network's size for int8, each uint8 [height, width, 3].
+        calibration: images for calibrating int8, at the network's size, each uint8 [height, width, 3].
         float_io: float32 input and output for int8, instead of uint8.
     """
     if quantization != "int8":

@@ -1,7 +1,7 @@
-"""Keras models (`.keras`, `.h5`) and SavedModels as frozen graphs that take the input range of our own graphs.
+"""Conversion of Keras models (`.keras`, `.h5`) and SavedModels to frozen graphs like those that `train` writes.
 
-The graph contains the conversion from this range, -1 to 1, to the range that the model takes, and a softmax if the
-model lacks one: so it is converted, calibrated, evaluated and labelled like a graph of `train`.
+A frozen graph accepts inputs from -1 to 1. It contains the conversion to the input range that the model requires, and a
+softmax if the model lacks one. It can therefore be converted, calibrated, evaluated and labelled like a trained graph.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from poets_edge.tflite.formats import HDF5, KERAS, SAVED_MODEL, model_format
 from poets_edge.tflite.interpreter import silent_stderr
 
 InputRange = Literal["-1:1", "0:1", "0:255"]
-"""Input values of the pixels 0 and 255."""
+"""Input values that represent the pixel values 0 and 255."""
 INPUT_RANGES: tuple[InputRange, ...] = get_args(InputRange)
 
 _PIXELS_OF: dict[InputRange, tuple[float, float]] = {"-1:1": (1.0, 0.0), "0:1": (0.5, 0.5), "0:255": (127.5, 127.5)}
-"""Factor and offset that convert values from -1 to 1 to each range."""
+"""Factor and offset that convert an input from the range -1 to 1 to each input range."""
 _SCALING_LAYERS = frozenset({"Rescaling", "Normalization"})
 _BATCH = 32
 _TOLERANCE = 1e-3
@@ -44,7 +44,8 @@ class TensorFlowModel:
     """A model that TensorFlow runs.
 
     Attributes:
-        run: the model, from float32 [batch, height, width, 3] to float32 [batch, outputs].
+        path: file or folder of the model.
+        run: function that runs the model: maps float32 [batch, height, width, 3] to float32 [batch, outputs].
         size: (height, width) of the input, pixels.
         outputs: number of outputs.
         scales_inside: whether the model begins with a layer that scales or normalizes pixels.
@@ -57,7 +58,7 @@ class TensorFlowModel:
     scales_inside: bool
 
     def scores(self, pixels: Sequence[Pixels], input_range: InputRange) -> Scores:
-        """Return the outputs for images at the model's size, float32 [images, outputs]."""
+        """Return the model's outputs for images at its input size, float32 [images, outputs]."""
         factor, offset = _PIXELS_OF[input_range]
         results = []
         for start in range(0, len(pixels), _BATCH):
@@ -68,7 +69,7 @@ class TensorFlowModel:
 
 
 def is_tensorflow_model(path: Path) -> bool:
-    """Return whether a path is a Keras model or a SavedModel, by its content."""
+    """Return whether a path is a Keras model or a SavedModel, according to its contents."""
     return model_format(path) in (KERAS, HDF5, SAVED_MODEL)
 
 
@@ -76,7 +77,7 @@ def load_model(path: Path) -> TensorFlowModel:
     """Load a Keras model or a SavedModel.
 
     Raises:
-        ModelError: it cannot be loaded, or is not a classifier of pictures of one size.
+        ModelError: the model cannot be loaded, or is not a classifier of RGB images with a fixed size.
         RuntimeMissingError: TensorFlow is not installed.
     """
     tf = load_tensorflow(f"{path}: reading a Keras model or SavedModel")
@@ -102,16 +103,17 @@ def load_model(path: Path) -> TensorFlowModel:
 def find_input_range(
     model: TensorFlowModel, pixels: Sequence[Pixels], classes: npt.NDArray[np.int64]
 ) -> tuple[InputRange, str]:
-    """Return the range of a model's input with the evidence for it.
+    """Return the input range of a model, and a phrase that states the evidence for it.
 
-    The evidence is a layer in the model that scales pixels, or a significantly higher accuracy than with the others.
+    The evidence is a layer in the model that scales pixels, or a significantly higher accuracy with one range
+    than with the others.
 
     Args:
         pixels: images at the model's size.
         classes: index of each image's class among the model's outputs, int64 [images].
 
     Raises:
-        ModelError: there is no evidence.
+        ModelError: there is no evidence for one of the ranges.
     """
     if model.scales_inside:
         return "0:255", "the model scales pixels itself"
@@ -130,14 +132,14 @@ def find_input_range(
 def freeze(
     model: TensorFlowModel, input_range: InputRange, labels: tuple[str, ...], pixels: Sequence[Pixels]
 ) -> FrozenGraph:
-    """Return a model as a frozen graph that takes values from -1 to 1 and answers with probabilities.
+    """Convert a model to a frozen graph that accepts values from -1 to 1 and returns probabilities.
 
     Args:
-        pixels: images at the model's size, which show whether the model's outputs are probabilities; without images
-            the answer to a gray image decides.
+        pixels: images at the model's size, for determining whether the model's outputs are probabilities; if there are
+            none, a gray image is used.
 
     Raises:
-        ModelError: the model cannot be frozen.
+        ModelError: the model cannot be frozen, or returns scores from 0 to 1 whose sum is not 1.
     """
     tf = load_tensorflow(f"{model.path}: converting a Keras model or SavedModel")
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -182,7 +184,7 @@ def _load_keras(tf: Any, path: Path) -> tuple[Callable[[Any], Any], list[Any], b
 
 
 def _first_layers(model: Any) -> list[Any]:
-    """Return the layers at the beginning of a model, also inside a model that is its first layer."""
+    """Return the first layers of a model, including those of a nested model that follows the input layer."""
     found = []
     waiting = list(model.layers[:3])
     while waiting:
@@ -194,7 +196,7 @@ def _first_layers(model: Any) -> list[Any]:
 
 
 def _check_no_code(path: Path) -> None:
-    """Raise ModelError if an HDF5 file has a layer with Python code, which Keras would run, or no model."""
+    """Raise ModelError if an HDF5 file contains no model, or a layer with Python code, which Keras would run."""
     import h5py
 
     with h5py.File(path) as file:

@@ -1,8 +1,9 @@
 """Writing of networks as int8 `.tflite` files.
 
-Between the first convolution's output and the logits the arithmetic is that of TensorFlow's converter: 8-bit
-activations with one scale, 8-bit weights with one scale per output, 32-bit biases. Scores are therefore equal on every
-processor. The first convolution and the softmax are computed in float: see `float_io`.
+Between the first convolution's output and the logits, the arithmetic is the same as in files from TensorFlow's
+converter: 8-bit activations with one scale per tensor, 8-bit weights with one scale per output, and 32-bit biases.
+Scores are therefore equal on every processor. The first convolution and the softmax are computed in float: see
+`float_io`.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ _VERSIONS = {
     "mean": 2,
     "dense": 4,
 }
-"""First version of each operator that accepts int8."""
+"""For each kind of layer, the first version of its operator that accepts int8."""
 _SHARED_QUANTIZATION = ("max_pool", "average_pool", "concatenate", "mean")
-"""Kinds of layers whose output has the quantization of their inputs."""
+"""Kinds of layers whose output must have the same quantization as their inputs."""
 _MAX_BIAS = 1 << 30
 
 
@@ -83,19 +84,19 @@ def can_be_int8(network: Network) -> bool:
 
 
 def weight_scales(layer: Layer, weights: Parameters, source_scale: np.float32) -> npt.NDArray[np.float32]:
-    """Return the scales of a layer's 8-bit weights, one per output, large enough for its bias to fit into 32 bits."""
+    """Return a layer's weight scales, float32 [outputs], each large enough for the bias to fit into 32 bits."""
     scales = kernel_scales(file_order(layer, weights.kernel), output_axis(layer))
     least = np.abs(weights.bias) / (source_scale * np.float32(_MAX_BIAS))
     return np.asarray(np.maximum(scales, least), np.float32)
 
 
 def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io: bool = False) -> bytes:
-    """Return a network as an int8 `.tflite`.
+    """Convert a network to the bytes of an int8 `.tflite`.
 
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
         ranges: smallest and largest output of each layer except the softmax.
-        float_io: float32 pixels (normalised by BACKBONE) and float32 scores, instead of uint8 for both.
+        float_io: accept float32 pixels (normalised by BACKBONE) and return float32 scores, instead of uint8 for both.
     """
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
@@ -149,7 +150,10 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
 
 
 def _layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
-    """Return the quantization of every layer's output; layers that share one get a range that covers theirs."""
+    """Return the output quantization of each layer except the softmax, by layer name.
+
+    Layers that must have the same quantization get one that covers the ranges of all of them.
+    """
     group = {layer.name: layer.name for layer in network.layers}
 
     def root(name: str) -> str:
@@ -172,7 +176,7 @@ def _layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, Qu
 def _first_layer(
     layer: Layer, weights: Parameters, float_io: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return kernel (in the layout of a `.tflite`) and bias of the first layer, float32, for sums without rounding."""
+    """Return the first layer's kernel, in the layout of a `.tflite`, and bias, both rounded by `exact_floats`."""
     integers = quantize_kernel(file_order(layer, weights.kernel), output_axis(layer))
     kernel = integers.values * integers.scales.astype(np.float64)[:, None, None, None]
     bias = weights.bias.astype(np.float64)

@@ -1,7 +1,8 @@
 """Writing of networks as `.tflite` files with float arithmetic: float32, float16 or dynamic.
 
-Operators and their versions are those that TensorFlow's converter writes. Every interpreter since tflite-runtime 2.14
-and TensorFlow Lite 2.16 therefore accepts the files, XNNPACK runs all of their operators, and scores are equal.
+The files have the same operators, in the same versions, as files from TensorFlow's converter. Every interpreter since
+tflite-runtime 2.14 and TensorFlow Lite 2.16 therefore accepts them, XNNPACK runs all of their operators, and their
+scores equal those of the converter's files.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ LEVELS = 127
 DESCRIPTION = "poets_edge"
 
 _MIN_DYNAMIC = 1024
-"""Minimum number of weights of a kernel that "dynamic" quantizes, as in TensorFlow's converter."""
+"""Minimum number of weights in a kernel for "dynamic" to quantize it, as in TensorFlow's converter."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class QuantizedKernel:
 def write_float_model(
     network: Network, quantization: FloatQuantization = "float32", *, also: Sequence[str] = ()
 ) -> bytes:
-    """Return a network as a `.tflite` with float arithmetic.
+    """Convert a network to the bytes of a `.tflite` with float arithmetic.
 
     Args:
         quantization: "float32"; "float16" for weights in half precision; "dynamic" for 8-bit kernels.
-        also: layers whose outputs are additional outputs of the model, in order.
+        also: names of the layers whose outputs are additional outputs of the model, in order.
     """
     model = new_model(DESCRIPTION)
     graph, types = model.subgraphs[0], schema().TensorType
@@ -72,7 +73,12 @@ def write_float_model(
 
 
 def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int], output: int) -> Any:
-    """Return the operator that computes a layer."""
+    """Return the `.tflite` operator that computes a layer.
+
+    Args:
+        version: version of the operator.
+        inputs, output: indices of the tensors that it reads and writes.
+    """
     parts, codes = schema(), schema().BuiltinOperator
     kind = {
         "convolution": codes.CONV_2D,
@@ -115,7 +121,11 @@ def layer_operator(model: Any, layer: Layer, version: int, inputs: Sequence[int]
 
 
 def axes_input(model: Any, layer: Layer) -> list[int]:
-    """Add the axes of a mean layer to a model and return [index of their tensor]; return [] for other layers."""
+    """Return the tensor indices of a layer's axes input.
+
+    For a mean layer, this adds a tensor with the axes to the model and returns a list with its index. Other layers have
+    no such input, so [] is returned.
+    """
     if layer.kind != "mean":
         return []
     return [add_constant(model, f"{layer.name}/axes".encode(), np.array([1, 2], np.int32))]
@@ -125,14 +135,14 @@ def file_order(layer: Layer, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a kernel in the layout of a `.tflite`.
 
     Returns:
-        [1, height, width, channels] of a depthwise layer, [outputs, height, width, inputs] of a convolution,
-        [outputs, inputs] of a dense layer.
+        [1, height, width, channels] for a depthwise layer, [outputs, height, width, inputs] for a convolution,
+        [outputs, inputs] for a dense layer.
     """
     return np.transpose(kernel, (1, 0) if layer.kind == "dense" else (3, 0, 1, 2))
 
 
 def kernel_scales(kernel: npt.NDArray[np.float32], axis: int | None) -> npt.NDArray[np.float32]:
-    """Return the scales of 8-bit weights, which map the largest magnitude to 127.
+    """Return the scales for rounding a kernel to 8 bits; each maps the largest magnitude to 127.
 
     Args:
         kernel: in the layout of a `.tflite`.
@@ -156,7 +166,7 @@ def quantize_kernel(kernel: npt.NDArray[np.float32], axis: int | None) -> Quanti
 
 
 def output_axis(layer: Layer) -> int:
-    """Return the axis of output channels in a kernel with the layout of a `.tflite`."""
+    """Return the index of the output channels' axis in a kernel with the layout of a `.tflite`."""
     return 3 if layer.kind == "depthwise" else 0
 
 
@@ -183,7 +193,7 @@ def _add_parameters(model: Any, layer: Layer, weights: Parameters, quantization:
 
 
 def _add_half(model: Any, name: bytes, values: npt.NDArray[np.float32]) -> int:
-    """Add a constant in half precision and the operator that converts it to float32; return the float32 tensor."""
+    """Add a constant in half precision and the operator that converts it to float32; return that tensor's index."""
     codes, types, graph = schema().BuiltinOperator, schema().TensorType, model.subgraphs[0]
     half = add_constant(model, name + b"16", values.astype(np.float16))
     wide = add_tensor(graph, name, values.shape, types.FLOAT32)
