@@ -1,1 +1,1 @@
-"""Architectures, weights files and frozen graphs: definition, reading, writing and inspection."""
+"""Definition of architectures, and reading, writing and inspection of weights files and frozen graphs."""

@@ -1,4 +1,4 @@
-"""Description of an architecture: everything that the program knows about a network."""
+"""Description of an architecture: its layers, input size, cost, weights and published figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from poets_edge.nets.layers import BOTTLENECK, Layer, NetworkCost, cost
 
 _IMAGENET_CLASSES = 1001
-"""Number of classes in the published figures: the 1,000 of ImageNet, and a background class."""
+"""Number of classes in the models with published figures: the 1,000 classes of ImageNet and a background class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Published:
         top1, top5: ImageNet accuracy of the float model, percent.
         quantized_top1, quantized_top5: ImageNet accuracy of the 8-bit model, percent.
         pixel3_ms, quantized_pixel3_ms: latency on a Pixel 3 (Android 10, CPU, 4 threads), milliseconds.
-        source: publication of the figures.
+        source: publication that contains the figures.
 
     Figures that were not published are None.
     """
@@ -40,14 +40,14 @@ class WeightsSource:
 
     Attributes:
         file: name of the weights file.
-        folder: function that returns the folder with `file`, which need not exist; None if a Python package that would
-            contain it is not installed.
-        suffixes: suffixes of the formats in which weights can be given; `read_weights` reads them.
-        names: function that returns the names of a layer's convolution and norm in PyTorch's files; None if the
-            weights are not PyTorch's.
-        also: names of other files that may be in the folder of models.
-        application: folder of `file` in Keras's store; empty if it is not downloaded from there.
-        install: command that installs the package with `file`; empty if it is downloaded.
+        folder: function that returns the folder for `file`, even if the file does not exist yet, or None if `file`
+            belongs to a Python package that is not installed.
+        suffixes: file name suffixes of the supported weights formats (see `poets_edge.nets.read_weights`).
+        names: function that returns the names of a layer's convolution and batch norm in PyTorch weights files; None
+            for other formats.
+        also: alternative file names that are accepted in the user's folder of models.
+        application: folder that contains `file` on Keras's download server; empty if the file is not downloaded.
+        install: command that installs the package that contains `file`; empty if the file is downloaded.
         md5, sha256: published checksum of `file`, hexadecimal; empty if there is none.
     """
 
@@ -64,12 +64,12 @@ class WeightsSource:
 
 @dataclass(frozen=True, kw_only=True)
 class TuningDefaults:
-    """Options of fine-tuning that suit an architecture.
+    """Default fine-tuning options for an architecture.
 
     Attributes:
-        learning_rate: highest learning rate of AdamW.
+        learning_rate: peak learning rate of the AdamW optimizer.
         epochs: number of epochs.
-        views: number of distorted copies of each photo.
+        views: number of augmented variants of each photo.
     """
 
     learning_rate: float
@@ -79,20 +79,20 @@ class TuningDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A backbone with the size of its input.
+    """A backbone with a fixed input size.
 
     Attributes:
         name: standard spelling of the name, as on the command line.
         family: name of the family, for example `MobileNet V1`.
-        series: name of the architectures that differ from this one in the size of the input only.
+        series: name shared by all architectures that differ only in their input size.
         resolution: height and width of the input, pixels.
         bottleneck_size: length of the feature vector.
-        mmacs: million multiply-accumulates per image with a classifier of ImageNet.
-        mparams: million parameters with a classifier of ImageNet.
+        mmacs: million multiply-accumulates per image, including an ImageNet classifier.
+        mparams: million parameters, including an ImageNet classifier.
         layers: function that returns the layers from INPUT to BOTTLENECK, each after its sources.
         weights: origin and format of the ImageNet weights.
-        published: published figures of the ImageNet model; None if there are none for this size.
-        tuning: options of fine-tuning; None if the network cannot be fine-tuned.
+        published: published figures of the ImageNet model; None if there are none for this input size.
+        tuning: default fine-tuning options; None if the network cannot be fine-tuned.
         quantized: whether the name ends in `_quantized`, so that the default export is int8.
     """
 
@@ -116,7 +116,7 @@ class Architecture:
 
     @property
     def backbone(self) -> str:
-        """The name without `_quantized`, which does not affect weights and bottlenecks."""
+        """Name of the architecture without `_quantized`, a suffix that does not affect weights and bottlenecks."""
         return self.name.removesuffix("_quantized")
 
     def imagenet_cost(self) -> NetworkCost:
@@ -127,15 +127,15 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Architectures of one kind.
+    """Family of architectures, such as MobileNet V1.
 
     Attributes:
         name: name in charts and messages.
         pattern: description of the architectures' names, for messages.
-        architectures: all sizes.
-        grid: architectures that `grid` compares by default.
-        standard_name: function that returns the standard spelling of a name in lower case, or the name unchanged if it
-            is not one of this family.
+        architectures: all architectures of the family.
+        grid: architectures of the family that `grid` compares by default.
+        standard_name: function that returns the standard spelling of a lower-case name, or the name unchanged if it
+            does not belong to this family.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Registry of the architectures that can be retrained.
 
-An architecture is added by a module that describes its family, and by an entry in FAMILIES.
+To add an architecture, add a module that describes its family, and add the family to FAMILIES.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ RECOMMENDED = {
     "balanced": DEFAULT_ARCHITECTURE,
     "accurate": "efficientnet_lite0_224",
 }
-"""Architectures for those who do not compare them: as int8 about 0.3, 1 and 4 MB, and 84, 86 and 89 % of flower photos
-(`benchmarks/results/efficientnet_lite.md`)."""
+"""Recommended architectures for users who do not run `grid`. As int8 models, they have about 0.3, 1 and 4 MB and
+classify 84, 86 and 89 % of flower photos correctly (`benchmarks/results/efficientnet_lite.md`)."""
 
 FAMILIES: tuple[Family, ...] = (MOBILENET_V1, EFFICIENTNET_LITE, INCEPTION_V3)
 
 
 def families() -> tuple[Family, ...]:
-    """Return all families, in the order of tables and charts."""
+    """Return all families, in the order in which tables and charts show them."""
     return FAMILIES
 
 
 def known_architectures() -> Iterator[Architecture]:
-    """Yield all architectures, without `_quantized`."""
+    """Yield all architectures, without their `_quantized` variants."""
     for family in FAMILIES:
         yield from family.architectures
 
 
 def architecture(name: str) -> Architecture:
-    """Return an architecture by its name; `mobilenet_0.5_224` means `mobilenet_0.50_224`, and `1` means `1.0`.
+    """Return an architecture by its name, including variant spellings such as `mobilenet_0.5_224` (for `0.50`).
 
     Raises:
-        UsageError: the name is unknown; the message suggests similar ones.
+        UsageError: the name is unknown; the message suggests similar names.
     """
     wanted = name.strip().lower()
     base = wanted.removesuffix("_quantized")
@@ -61,7 +61,7 @@ def architecture(name: str) -> Architecture:
 
 
 def name_patterns() -> str:
-    """Return a description of all names, as `mobilenet_<...>_<...> and inception_v3`."""
+    """Return a description of all names, such as `mobilenet_<...>_<...> and inception_v3`, for messages."""
     *first, last = (family.pattern for family in FAMILIES)
     return f"{', '.join(first)} and {last}"
 
@@ -72,7 +72,7 @@ def as_architecture(value: Any) -> Any:
 
 
 def as_architectures(values: Any) -> Any:
-    """Convert a list of names to a tuple of architectures, or a single name to an architecture."""
+    """Convert a list or tuple of names to a tuple of architectures, or a single name to an architecture."""
     if isinstance(values, (list, tuple)):
         return tuple(map(as_architecture, values))
     return as_architecture(values)

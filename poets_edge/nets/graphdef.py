@@ -26,19 +26,19 @@ from poets_edge.photos import known_photos
 from poets_edge.photos.known_photos import KnownPhotos
 
 LABELS = "poets_edge/labels"
-"""Name of an unused constant with the class names, in the order of the output."""
+"""Name of the constant that stores the class names, in the order of the output; no other node uses it."""
 PHOTO_SETS = "poets_edge/photo_sets"
-"""Name of an unused constant with the digests of the photos that the graph was trained on."""
+"""Name of the constant that stores the digests of the photos in the training run; no other node uses it."""
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
 _LARGE_CONSTANT = 1024
 _PRODUCER = 27
-"""GraphDef version of TensorFlow 1.14, which suffices here; older programs refuse newer versions."""
+"""GraphDef version in written graphs: that of TensorFlow 1.14, because older programs reject newer versions."""
 
 
 def parse_graph(data: bytes, source: str) -> Any:
-    """Parse the bytes of a frozen graph. Raises ModelError with `source` in its message."""
+    """Parse the bytes of a frozen graph. If they are damaged, raises ModelError with `source` in its message."""
     graph = GraphDef()
     try:
         graph.ParseFromString(data)
@@ -50,7 +50,7 @@ def parse_graph(data: bytes, source: str) -> Any:
 
 
 def serialize(graph: Any) -> bytes:
-    """Convert a GraphDef to bytes, which are equal for equal graphs."""
+    """Convert a GraphDef to bytes; equal graphs have equal bytes."""
     return bytes(graph.SerializeToString(deterministic=True))
 
 
@@ -77,7 +77,7 @@ def with_softmax_layer(backbone: Any, weights: Matrix, biases: Matrix, final_ten
 
 
 def with_labels(graph: Any, labels: Sequence[str]) -> Any:
-    """Return a copy of a graph with the class names in an unused constant."""
+    """Return a copy of a graph with the class names in an additional constant."""
     labelled = copy_of(graph)
     node = labelled.node.add(name=LABELS, op="Const")
     node.attr["dtype"].type = DT_STRING
@@ -89,7 +89,7 @@ def with_labels(graph: Any, labels: Sequence[str]) -> Any:
 
 
 def labels_of(graph: Any) -> tuple[str, ...]:
-    """Return the class names that `with_labels` stored in a graph; () if there are none."""
+    """Return the class names that `with_labels` stored in a graph, or () if there are none."""
     for node in graph.node:
         if node.name == LABELS and node.op == "Const":
             return tuple(label.decode("utf-8", errors="replace") for label in node.attr["value"].tensor.string_val)
@@ -97,7 +97,7 @@ def labels_of(graph: Any) -> tuple[str, ...]:
 
 
 def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
-    """Return a copy of a graph with the photos of its training run, by their contents, in an unused constant."""
+    """Return a copy of a graph with the digests of the photos in its training run in an additional constant."""
     marked = copy_of(graph)
     node = marked.node.add(name=PHOTO_SETS, op="Const")
     node.attr["dtype"].type = DT_STRING
@@ -109,10 +109,10 @@ def with_photo_sets(graph: Any, known: KnownPhotos) -> Any:
 
 
 def photo_sets_of(graph: Any, source: str) -> dict[str, Any] | None:
-    """Return the photos that `with_photo_sets` stored in a graph, as JSON-compatible values; None if there are none.
+    """Return the digests that `with_photo_sets` stored in a graph, as JSON-compatible values; None if there are none.
 
     Raises:
-        ModelError: they are damaged.
+        ModelError: the stored digests are damaged.
     """
     for node in graph.node:
         if node.name == PHOTO_SETS and node.op == "Const" and node.attr["value"].tensor.string_val:
@@ -134,7 +134,7 @@ def without_large_constants(graph: Any) -> Any:
 
 
 def constant_of(node: Any) -> npt.NDArray[Any]:
-    """Return the values of a float32 or int32 Const node. Raises ModelError for other types and missing values."""
+    """Return the values of a float32 or int32 Const node. Raises ModelError if it has another type or no values."""
     tensor = attribute(node, "value").tensor
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
     count = math.prod(shape)
@@ -149,7 +149,7 @@ def constant_of(node: Any) -> npt.NDArray[Any]:
 
 
 def not_finite(graph: Any) -> str | None:
-    """Return the name of a constant with NaN or infinity; None if there is none."""
+    """Return the name of the first constant that contains NaN or infinity, or None if there is none."""
     for node in graph.node:
         if node.op == "Const" and node.attr["dtype"].type == DT_FLOAT and not np.isfinite(constant_of(node)).all():
             return str(node.name)
@@ -164,18 +164,18 @@ def copy_of(graph: Any) -> Any:
 
 
 def placeholder_shape(graph: Any, name: str) -> list[int]:
-    """Return the shape of a placeholder, with -1 for unknown lengths; [] if it has no shape."""
+    """Return the shape of a placeholder, with -1 for unknown dimensions, or [] if it has no shape."""
     node = find_node(graph, name)
     return [dimension.size for dimension in attribute(node, "shape").shape.dim]
 
 
 def attribute(node: Any, name: str) -> Any:
-    """Return an attribute of a node, or an empty one. (`node.attr[name]` would add a missing attribute to the node.)"""
+    """Return an attribute of a node, or an empty attribute if it is missing (`node.attr[name]` would add it)."""
     return node.attr[name] if name in node.attr else AttrValue()
 
 
 def find_node(graph: Any, name: str) -> Any:
-    """Return a node by its name. Raises ModelError."""
+    """Return the node with a name. Raises ModelError if there is none."""
     for node in graph.node:
         if node.name == name:
             return node
@@ -212,12 +212,12 @@ def constant(name: str, values: npt.NDArray[Any]) -> Any:
 
 
 def set_index_type(node: Any, attribute: str) -> None:
-    """Set a node's attribute for the type of its axes to int32."""
+    """Set the attribute that specifies the data type of a node's axes to int32."""
     node.attr[attribute].type = DT_INT32
 
 
 def operation(name: str, op: str, inputs: list[str]) -> Any:
-    """Return a node for a float32 operation. The caller sets attributes other than its type."""
+    """Return a node for a float32 operation. The caller sets all attributes other than the data type."""
     node = NodeDef(name=name, op=op, input=inputs)
     node.attr["T"].type = DT_FLOAT
     return node

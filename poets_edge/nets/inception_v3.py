@@ -1,6 +1,6 @@
 """Inception V3: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015.
 
-The layers are those of Keras (`keras/src/applications/inception_v3.py`) without its classifier.
+The layers are the same as in Keras (`keras/src/applications/inception_v3.py`), without the classifier.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from poets_edge.nets.layers import BOTTLENECK, INPUT, Layer, Padding
 
 
 class _Builder:
-    """Builder of the layers; convolutions are numbered in the order of Keras's source."""
+    """Builder for the list of layers, which numbers the convolutions in the order of Keras's source code."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -29,13 +29,13 @@ class _Builder:
         )  # fmt: skip
 
     def chain(self, source: str, *steps: tuple[int, int, int]) -> str:
-        """Add consecutive convolutions, each given as (outputs, height, width)."""
+        """Add consecutive convolutions, each given as (outputs, height, width), and return the name of the last one."""
         for step in steps:
             source = self.conv(source, *step)
         return source
 
     def average(self, source: str, outputs: int) -> str:
-        """Add an average pool and a convolution of 1 x 1."""
+        """Add a 3 x 3 average pool followed by a 1 x 1 convolution, and return the name of the convolution."""
         pooled = self._add(Layer(f"average_{len(self.layers)}", "average_pool", (source,), 0, (3, 3), 1, "SAME"))
         return self.conv(pooled, outputs, 1, 1)
 

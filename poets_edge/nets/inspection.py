@@ -16,7 +16,11 @@ from poets_edge.tflite.session import TensorInfo
 
 
 def inspect_graph(model: Path) -> Inspection:
-    """Describe a frozen graph with its labels and its record. Raises ModelError, RuntimeMissingError."""
+    """Describe a frozen graph with its labels and training record.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the files come from different training runs.
+    """
     trained = read_trained(model, labels_needed=False)
     frozen, labels, record = trained.frozen, trained.labels, trained.record or {}
     float32 = np.dtype(np.float32)

@@ -1,4 +1,4 @@
-"""Weights that Keras offers for download, and the folder of its downloads."""
+"""Weights that Keras offers for download, and the folder into which they are downloaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from poets_edge.nets.architecture import WeightsSource
 
 
 def keras_folder() -> Path:
-    """Return the folder of Keras's downloaded weights: $KERAS_HOME/models, or ~/.keras/models."""
+    """Return the folder into which Keras downloads weights: $KERAS_HOME/models, or ~/.keras/models."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
@@ -20,11 +20,11 @@ def keras_source(
     """Return the source of weights that Keras offers for download.
 
     Args:
-        application: folder of the file in Keras's store.
-        file: name of the file without the classifier.
-        codelab: whether the codelab's frozen graphs can be given instead.
+        application: folder that contains the file on Keras's download server.
+        file: name of the file with the weights without the classifier.
+        codelab: whether the codelab's frozen graphs are accepted as an alternative.
         also: names of equivalent files.
-        md5: checksum in Keras's sources, if there is one.
+        md5: MD5 checksum in Keras's source code, hexadecimal; empty if there is none.
     """
     return WeightsSource(
         file=file,

@@ -1,6 +1,6 @@
-"""Reading of Keras's weights without the classifier: its HDF5 files, and their arrays in numpy's `.npz`.
+"""Reading of Keras's weights without the classifier, from Keras's HDF5 files or from the same arrays in `.npz` files.
 
-An error message says what a file holds and what was expected.
+Error messages state what a file contains and what was expected.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Array = npt.NDArray[Any]
 
 
 _LARGEST_DIRECTORY = 4 << 20
-"""Largest directory of an `.npz`, in bytes."""
+"""Maximum size of the zip directory of an `.npz` file, in bytes."""
 _ARRAY_NAME = re.compile(r"arr_(\d+)")
 _KERAS_FILE_NAME = re.compile(r"mobilenet_\d_\d_(\d+)_tf")
 _WIDTHS = {32: "1.0", 24: "0.75", 16: "0.50", 8: "0.25"}
-"""Width multiplier of a MobileNet, by the number of outputs of its first convolution."""
+"""Width multiplier of a MobileNet, by the number of output channels of its first convolution."""
 _SOURCE = "Keras's weights without the classifier"
 
 
@@ -49,10 +49,10 @@ class _Stored:
 
 
 def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a backbone from Keras's weights.
+    """Read a backbone from a file with Keras's weights.
 
     Raises:
-        WeightsError: the file is damaged, belongs to another architecture, or holds values that are not finite.
+        WeightsError: the file is damaged, belongs to another architecture, or contains values that are not finite.
         RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
     named = _KERAS_FILE_NAME.match(weights.path.name)
@@ -90,10 +90,10 @@ def _expected(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[
 def _folded(
     layers: Sequence[Layer], expected: Sequence[tuple[str, str, tuple[int, ...]]], arrays: Sequence[Array]
 ) -> dict[str, Parameters]:
-    """Return the weights of each layer, with its norm folded in.
+    """Return the weights of each layer, with its batch norm folded in.
 
     Args:
-        expected: (layer, kind, shape) of each array.
+        expected: (layer, kind, shape) of each array, in the order of `arrays`.
     """
     found: dict[str, dict[str, Array]] = {}
     for (name, what, _), array in zip(expected, arrays, strict=True):
@@ -115,7 +115,7 @@ def _norm(beta: Array, mean: Array, variance: Array, gamma: Array | None = None)
 
 @contextlib.contextmanager
 def _opened(path: Path, content: bytes) -> Iterator[list[_Stored]]:
-    """Context manager that opens a weights file and gives its arrays, not read yet, in Keras's order."""
+    """Context manager that opens a weights file and returns descriptions of its arrays, in Keras's order."""
     try:
         if path.suffix == ".npz" or content[:2] == b"PK":
             with opened_zip(io.BytesIO(content), _LARGEST_DIRECTORY) as archive:
@@ -143,7 +143,7 @@ def _h5py() -> Any:
 
 
 def _of_zip(path: Path, archive: zipfile.ZipFile) -> list[_Stored]:
-    """Return the arrays arr_0, arr_1, ... of an `.npz`, as `numpy.savez` names them."""
+    """Return descriptions of the arrays arr_0, arr_1, ... (named by `numpy.savez`) in an `.npz` file, by number."""
     entries = []
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -168,7 +168,11 @@ def _npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
 
 
 def _of_hdf5(path: Path, file: Any) -> Iterator[_Stored]:
-    """Yield the arrays of Keras's HDF5 format, of weights or a whole model. Raises WeightsError for other formats."""
+    """Yield descriptions of the arrays in an HDF5 file of Keras, which contains weights or a whole model.
+
+    Raises:
+        WeightsError: the file has another format.
+    """
     group = file
     if "layer_names" not in group.attrs and "model_weights" in group:
         group = group["model_weights"]
@@ -194,7 +198,7 @@ def _text(name: Any) -> str:
 
 
 def _foreign(name: str) -> str:
-    """Return a phrase about the probable origin of a file, guessed from a name inside it."""
+    """Return a phrase that states the probable origin of a file, guessed from the name of an entry in it."""
     if name.endswith(("data.pkl", ".weight", ".bias", "running_mean", "num_batches_tracked")) or "/data/" in name:
         return "so it is PyTorch's"
     return "which is none of Keras's arrays"

@@ -1,6 +1,6 @@
-"""Layers of networks, their shapes and their cost.
+"""Layers of networks, with the shapes of their outputs and their cost.
 
-A batch norm is part of the convolution before it, into whose kernel and bias it is folded.
+A batch norm is not a layer: it is folded into the kernel and bias of the preceding convolution.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Layer:
 
     Attributes:
         name: name of the layer and of its output.
-        sources: names of the layers whose outputs are its inputs, or INPUT.
-        outputs: output channels of a convolution or a dense layer; 0 for other layers.
-        kernel: (height, width) of a convolution or a pool.
-        stride: vertical and horizontal stride.
+        sources: names of the layers whose outputs are the inputs of this layer, or INPUT.
+        outputs: number of output channels of a convolution or dense layer; 0 for other layers.
+        kernel: (height, width) of the window of a convolution or pool.
+        stride: stride in both directions, vertical and horizontal.
         normalized: whether a batch norm follows, before the activation.
-        scaled: whether the batch norm has a gamma.
+        scaled: whether the batch norm has a gamma (scaling factor).
     """
 
     name: str
@@ -47,7 +47,7 @@ class Layer:
 
     @property
     def source(self) -> str:
-        """Name of the only source of a layer with one source."""
+        """Name of the source, for layers with a single source."""
         (name,) = self.sources
         return name
 
@@ -56,7 +56,7 @@ class Layer:
         return self.kind in ("convolution", "depthwise", "dense")
 
     def kernel_shape(self, channels: int) -> tuple[int, ...]:
-        """Return the shape of the kernel for a number of input channels, in TensorFlow's order: outputs last."""
+        """Return the shape of the kernel for a number of input channels, in TensorFlow's axis order (outputs last)."""
         if self.kind == "dense":
             return channels, self.outputs
         return (*self.kernel, channels, 1 if self.kind == "depthwise" else self.outputs)
@@ -64,17 +64,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """Number of multiply-accumulates per image, and of trained parameters with batch norms counted before folding."""
+    """Number of multiply-accumulates per image, and number of trainable parameters before folding of batch norms."""
 
     macs: int
     parameters: int
 
 
 def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
-    """Return the shapes of the outputs of all layers, and of INPUT.
+    """Return the shapes of INPUT and of the outputs of all layers, by name.
 
     Args:
-        layers: each after its sources.
+        layers: layers, each after its sources.
         size: (height, width) of the images, pixels.
     """
     found: dict[str, Shape] = {INPUT: (*size, 3)}
@@ -100,7 +100,7 @@ def shapes(layers: Iterable[Layer], size: tuple[int, int]) -> dict[str, Shape]:
 
 
 def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
-    """Return the total cost of layers for images of size (height, width), pixels."""
+    """Return the total cost of all layers for images of `size` (height, width), in pixels."""
     known = shapes(layers, size)
     macs = parameters = 0
     for layer in layers:
@@ -115,10 +115,13 @@ def cost(layers: Sequence[Layer], size: tuple[int, int]) -> NetworkCost:
 
 
 def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
-    """Return the layers with weights in the order of Keras's files, as pairs (layer, True for its norm).
+    """Return the layers with weights and their batch norms, in the order in which Keras's files contain them.
 
     Keras sorts layers by their distance from the output, then in the order of a depth-first search from the output
     (`map_graph` in `keras/src/ops/function.py`). A convolution, its norm and its activation are three layers in Keras.
+
+    Returns:
+        Pairs (layer, whether the entry is the batch norm of the layer).
     """
     by_name = {layer.name: layer for layer in layers}
     depth, order = _depths(layers), _walk(by_name, layers[-1].name)
@@ -132,7 +135,7 @@ def keras_order(layers: Sequence[Layer]) -> list[tuple[Layer, bool]]:
 
 
 def _depths(layers: Sequence[Layer]) -> dict[str, int]:
-    """Return the length of the longest path, in Keras's layers, from each layer to the output."""
+    """Return the length of the longest path from each layer to the output, counted in Keras's layers."""
     depth: dict[str, int] = {}
     for layer in reversed(layers):
         own = depth.setdefault(layer.name, 0)

@@ -12,10 +12,10 @@ from poets_edge.nets.layers import BOTTLENECK, INPUT, Kind, Layer
 _FAMILY = "MobileNet V1"
 _KERAS_WIDTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 _CHANNELS = 1024
-"""Number of channels of the last layer at width 1."""
+"""Number of channels of the last layer at width multiplier 1."""
 _LEARNING_RATE = 2.5e-4
-"""Learning rate of fine-tuning at width 1. Adam's rate is inverse to the width (Yang and Hu, "Tensor Programs V",
-2021)."""
+"""Learning rate for fine-tuning at width multiplier 1. The best rate for Adam is inversely proportional to the width
+(Yang and Hu, "Tensor Programs V", 2021)."""
 
 
 def _layers(width: float) -> tuple[Layer, ...]:

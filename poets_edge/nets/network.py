@@ -22,8 +22,8 @@ class Parameters:
     """Weights of one layer, with its batch norm folded in.
 
     Attributes:
-        kernel: float32; [height, width, inputs, outputs] of a convolution, [height, width, channels, 1] of a depthwise
-            convolution, [inputs, outputs] of a dense layer.
+        kernel: float32, with shape [height, width, inputs, outputs] for a convolution, [height, width, channels, 1] for
+            a depthwise convolution, and [inputs, outputs] for a dense layer.
         bias: float32 [outputs].
     """
 
@@ -31,7 +31,7 @@ class Parameters:
     bias: Array
 
     def scaled(self, factors: Array, depthwise: bool) -> Parameters:
-        """Return the weights with each output multiplied by a factor, float32 [outputs]."""
+        """Return the weights with each output multiplied by its factor in `factors`, float32 [outputs]."""
         columns = factors[:, None] if depthwise else factors
         return Parameters(self.kernel * columns, self.bias * factors)
 
@@ -42,7 +42,7 @@ class Norm:
 
     Attributes:
         beta, mean, variance: float32 [channels].
-        gamma: float32 [channels]; None if the norm has no factor.
+        gamma: float32 [channels]; None if the norm has no scaling factor.
     """
 
     beta: Array
@@ -52,10 +52,10 @@ class Norm:
     epsilon: np.float32 = NORM_EPSILON
 
     def factors_and_offsets(self) -> tuple[Array, Array]:
-        """Return the norm as factors and offsets: x * factor + offset, both float32 [channels].
+        """Return factors and offsets, both float32 [channels], with which the norm is x * factor + offset.
 
-        TensorFlow's converter computes them in the same way, except that it approximates the square root to one or two
-        units in the last place. Here it is rounded correctly and therefore equal on every processor.
+        TensorFlow's converter computes them in the same way, except that its square root has an error of one or two
+        units in the last place. Here the square root is rounded correctly, and is therefore equal on every processor.
         """
         root = np.sqrt((self.variance + self.epsilon).astype(np.float64))
         factors = np.asarray(1 / root, np.float32)
@@ -70,8 +70,8 @@ class Network:
 
     Attributes:
         size: (height, width) of the input, pixels.
-        layers: each after its sources; the output of the last layer is the output of the network.
-        parameters: weights of the layers that have any, by the layer's name.
+        layers: layers, each after its sources; the output of the last layer is the output of the network.
+        parameters: weights, by the name of the layer; only for layers that have weights.
     """
 
     size: tuple[int, int]
@@ -84,7 +84,7 @@ class Network:
         return self.layers[-1].name
 
     def shapes(self) -> dict[str, Shape]:
-        """Return the shapes of the outputs of all layers, and of the input."""
+        """Return the shapes of INPUT and of the outputs of all layers, by name."""
         return shapes(self.layers, self.size)
 
     def with_head(self, weights: Array, biases: Array, final_name: str) -> Network:
@@ -102,10 +102,11 @@ class Network:
 
 
 def checked(size: tuple[int, int], layers: Sequence[Layer], parameters: Mapping[str, Parameters]) -> Network:
-    """Return a network after checking the shapes and values of its weights.
+    """Return a network with the given layers and weights, after checking the shapes and values of the weights.
 
     Raises:
-        WeightsError: weights have another shape than their layer needs, or are not finite; the message names the layer.
+        WeightsError: weights do not have the shape that their layer requires, or are not finite; the message names the
+            layer.
     """
     known = shapes(layers, size)
     for layer in layers:

@@ -4,8 +4,9 @@ A file consists of five pickles (a magic number, the format's version, facts abo
 and the keys of the storages) and, for each storage, an int64 count and the values. A tensor is a view of a storage,
 with an offset and strides that need not be contiguous.
 
-Pickles can call any function. Here their operations are interpreted by a small machine that knows no functions: it
-builds tuples, lists and dictionaries, and descriptions of tensors for the four names that a file of weights needs.
+Unpickling is unsafe because a pickle can call any function. Here its operations are interpreted by a small stack
+machine that cannot call functions. It builds only tuples, lists, dictionaries and descriptions of tensors, and supports
+only the four global names that a weights file requires.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ _DTYPES: dict[str, np.dtype[Any]] = {"torch FloatStorage": np.dtype("<f4"), "tor
 _DICTIONARY, _TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
 _GLOBALS = frozenset({_DICTIONARY, _TENSOR, *_DTYPES})
 _MAX_OPERATIONS = 1_000_000
-"""Maximum number of operations of a pickle. EfficientNet-Lite2 has 15,000."""
+"""Maximum number of operations in a pickle. The weights file of EfficientNet-Lite2 has 15,000."""
 
 
 class PytorchFileError(Exception):
-    """Raised for a file that is damaged, or not a file of weights in this format; the message is a phrase."""
+    """Raised for a file that is damaged or is not a weights file in this format; the message is a phrase."""
 
 
 @dataclass(frozen=True)
 class PytorchTensor:
-    """A tensor in a file.
+    """A tensor in a PyTorch weights file.
 
     Attributes:
-        values: all values of its storage, [count].
-        offset: index of its first value.
+        values: all values in the tensor's storage, [count].
+        offset: index of the tensor's first value in `values`.
         shape: lengths of the axes.
-        strides: distance of neighbours along each axis, in values.
+        strides: distance between neighbours along each axis, as a number of values.
     """
 
     values: Array
@@ -52,7 +53,7 @@ class PytorchTensor:
     strides: tuple[int, ...]
 
     def read(self) -> Array:
-        """Return a contiguous copy."""
+        """Return the tensor as a contiguous array."""
         steps = [stride * self.values.itemsize for stride in self.strides]
         return np.array(np.lib.stride_tricks.as_strided(self.values[self.offset :], self.shape, steps))
 
@@ -78,10 +79,10 @@ class _View:
 
 
 def read_pytorch_file(content: bytes) -> dict[str, PytorchTensor]:
-    """Return the tensors of a file by name.
+    """Return the tensors in the bytes of a weights file, by name.
 
     Raises:
-        PytorchFileError: the file is damaged, has another format, or contains anything but tensors of float32 or int64.
+        PytorchFileError: the file is damaged, has another format, or contains anything but float32 or int64 tensors.
     """
     if content[:2] == b"PK":
         raise PytorchFileError(
@@ -123,7 +124,7 @@ def _storages(content: bytes, start: int, keys: list[Any], wanted: Mapping[str, 
 
 
 def _tensor(name: str, view: _View, values: Array) -> PytorchTensor:
-    """Return a tensor after checking that all of its values lie in its storage."""
+    """Return a tensor after checking that all of its values are inside its storage."""
     if len(view.shape) != len(view.strides) or min((view.offset, *view.shape, *view.strides)) < 0:
         raise PytorchFileError(f"{name[:60]} has a malformed shape")
     last = view.offset + sum((length - 1) * stride for length, stride in zip(view.shape, view.strides, strict=True))
@@ -133,7 +134,7 @@ def _tensor(name: str, view: _View, values: Array) -> PytorchTensor:
 
 
 def _load(file: io.BytesIO) -> Any:
-    """Interpret one pickle. Raises ValueError or PytorchFileError."""
+    """Interpret one pickle and return its value. Raises ValueError or PytorchFileError if it cannot be interpreted."""
     machine = _Machine()
     for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
         if number > _MAX_OPERATIONS:
@@ -148,7 +149,7 @@ def _load(file: io.BytesIO) -> Any:
 
 
 class _Machine:
-    """Stack machine of a pickle."""
+    """Stack machine that interprets the operations of a pickle."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -220,7 +221,7 @@ class _Machine:
         self.push(target)
 
     def build(self, _: Any) -> None:
-        """Ignore the attributes of a dictionary of tensors, which are versions of PyTorch's modules."""
+        """Discard the attributes of the dictionary of tensors, which contain only the versions of PyTorch modules."""
         self.pop()
 
 
@@ -257,7 +258,11 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def _storage(identity: Any) -> _Storage:
-    """Return the storage that ("storage", type, key, device, count, view) identifies."""
+    """Return the storage identified by a tuple ("storage", type, key, device, count, view).
+
+    Raises:
+        PytorchFileError: the tuple is malformed.
+    """
     if not isinstance(identity, tuple) or len(identity) != 6 or identity[0] != "storage" or identity[5] is not None:
         raise PytorchFileError("a malformed storage")
     _, kind, key, _, count, _ = identity
@@ -268,7 +273,11 @@ def _storage(identity: Any) -> _Storage:
 
 
 def _view(arguments: tuple[Any, ...]) -> _View:
-    """Return the tensor that (storage, offset, shape, strides, requires_grad, hooks) describes."""
+    """Return the tensor described by a tuple (storage, offset, shape, strides, requires_grad, hooks).
+
+    Raises:
+        PytorchFileError: the tuple is malformed.
+    """
     if len(arguments) != 6:
         raise PytorchFileError("a malformed tensor")
     storage, offset, shape, strides = arguments[:4]

@@ -18,14 +18,15 @@ from poets_edge.nets.weights_file import Weights
 Array = npt.NDArray[Any]
 
 _KERNEL_AXES = {"convolution": (2, 3, 1, 0), "depthwise": (2, 3, 0, 1)}
-"""Order of PyTorch's kernel axes (outputs, inputs, height, width) in TensorFlow's kernels."""
+"""Permutation that converts PyTorch's kernel axes (outputs, inputs, height, width) to TensorFlow's order, by kind of
+layer."""
 
 
 def read_pytorch_weights(architecture: Architecture, weights: Weights) -> Network:
-    """Read a backbone; tensors that it does not need, such as those of a classifier, are ignored.
+    """Read a backbone from a PyTorch weights file, ignoring tensors of other layers such as the classifier.
 
     Raises:
-        WeightsError: the file is damaged, belongs to another architecture, or holds values that are not finite.
+        WeightsError: the file is damaged, belongs to another architecture, or contains values that are not finite.
     """
     layers, path, names = architecture.layers(), weights.path, architecture.weights.names
     assert names is not None, "only files of the source's suffixes are read"
@@ -50,11 +51,11 @@ def read_pytorch_weights(architecture: Architecture, weights: Weights) -> Networ
 def _parameters(
     tensors: Mapping[str, PytorchTensor], layer: Layer, shape: tuple[int, ...], convolution: str, norm: str
 ) -> Parameters:
-    """Return the weights of a layer, with its norm folded in.
+    """Return the weights of a layer, with its batch norm folded in.
 
     Args:
-        shape: shape of the kernel in TensorFlow's order.
-        convolution, norm: names of the layer's parts in the file.
+        shape: shape of the kernel in TensorFlow's axis order.
+        convolution, norm: names of the layer's convolution and batch norm in the file.
     """
     axes = _KERNEL_AXES[layer.kind]
     stored = tuple(shape[axes.index(axis)] for axis in range(4))

@@ -1,8 +1,9 @@
 """Conversion of frozen GraphDefs to networks.
 
-Supported are graphs written by any version of `train`, and the codelab's backbones. Arithmetic on constants is
-computed. Factors and offsets of a convolution's outputs (a batch norm, in any of TensorFlow's forms) are folded into
-its kernel and bias, with the order and rounding of TensorFlow's converter. Other graphs need that converter.
+Graphs written by any version of `train` and the codelab's backbones are supported; other graphs require TensorFlow's
+converter. Arithmetic on constants is computed. Factors and offsets that are applied to the outputs of a convolution (a
+batch norm, in any of TensorFlow's forms) are folded into its kernel and bias, with the order of operations and the
+rounding of TensorFlow's converter.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ Array = npt.NDArray[Any]
 
 
 class UnknownNetworkError(Exception):
-    """Raised for a graph that contains other layers than `poets_edge.nets.layers`; the message names the first one."""
+    """Raised for a graph with a layer that `poets_edge.nets.layers` does not support; the message describes it."""
 
 
 @dataclass(frozen=True)
 class _Padded:
-    """A tensor with zeros around it, which only a convolution may read.
+    """A tensor padded with zeros, which can only be the input of a convolution.
 
     Attributes:
-        zeros: (top, bottom, left, right).
+        zeros: number of rows or columns of zeros, (top, bottom, left, right).
     """
 
     source: str
@@ -48,13 +49,13 @@ class _Window:
 
 
 def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network:
-    """Convert the part of a graph between its input and a node to a network.
+    """Convert the part of a graph from its input to the node `output` to a network.
 
     Args:
-        size: (height, width) of the input.
+        size: (height, width) of the input, pixels.
 
     Raises:
-        UnknownNetworkError: the graph contains other layers.
+        UnknownNetworkError: the graph contains unsupported layers.
     """
     reader = _Reader(graph, input_name, size)
     try:
@@ -68,7 +69,7 @@ def read_network(graph: Any, input_name: str, output: str, size: tuple[int, int]
 
 
 def known_network(graph: Any, input_name: str, output: str, size: tuple[int, int]) -> Network | None:
-    """Convert a graph as `read_network` does; return None if only TensorFlow can run and convert the graph."""
+    """Convert a graph as `read_network` does, or return None if it contains unsupported layers."""
     try:
         return read_network(graph, input_name, output, size)
     except UnknownNetworkError:
@@ -81,12 +82,12 @@ class _Reader:
         self._uses = Counter(_name(source) for node in graph.node for source in node.input)
         self._size = size
         self._found: dict[str, str | Array | _Padded] = {input_name: INPUT}
-        """Output of each node: the name of a layer, constant values, or a padded tensor."""
+        """Output of each node that was read: the name of a layer, constant values, or a padded tensor."""
         self.layers: dict[str, Layer] = {}
         self.parameters: dict[str, Parameters] = {}
 
     def read(self, output: str) -> None:
-        """Read a node and all nodes that it depends on; `layers` then has each layer after its sources."""
+        """Read a node and all nodes that it depends on, filling `layers` with each layer after its sources."""
         for name in self._in_order(output):
             node = self._nodes[name]
             handler = _HANDLERS.get(node.op)
@@ -247,7 +248,11 @@ class _Reader:
         return found
 
     def _open(self, name: str, node: Any) -> Layer:
-        """Return a layer into which a node can be folded: only the node reads it, and it has no activation yet."""
+        """Return the layer into which a node is folded.
+
+        Raises:
+            UnknownNetworkError: the layer has no weights, already has an activation, or is read by other nodes, too.
+        """
         layer = self.layers.get(name)
         if layer is None or not layer.has_weights() or layer.activation != "none":
             raise UnknownNetworkError(f"{node.op} behind something else than a convolution")
@@ -270,7 +275,11 @@ class _Reader:
         return name
 
     def _with_zeros(self, padded: _Padded, kernel: tuple[int, int], window: _Window) -> _Window:
-        """Return SAME padding for a VALID convolution after SAME zeros, as in Keras's MobileNet."""
+        """Return a window with SAME padding for a VALID convolution of a zero-padded tensor, as in Keras's MobileNet.
+
+        Raises:
+            UnknownNetworkError: the zeros are not those of SAME padding.
+        """
         known = shapes(self.layers.values(), self._size)[padded.source]
         wanted: list[int] = []
         for length, side in zip(known[:2], kernel, strict=True):

@@ -18,14 +18,15 @@ _READERS: Mapping[str, Callable[[Architecture, Weights], Network]] = {
     ".pb": read_codelab_weights,
     ".pth": read_pytorch_weights,
 }
-"""Functions that read a weights file, by its suffix. `WeightsSource.suffixes` are those of an architecture."""
+"""Functions that read weights files, by file name suffix. `WeightsSource.suffixes` lists the suffixes that are
+supported for an architecture."""
 
 
 def read_backbone(architecture: Architecture, weights: Weights) -> Network:
     """Read a backbone from a weights file.
 
     Raises:
-        WeightsError: the file is damaged, belongs to another architecture, or holds values that are not finite.
+        WeightsError: the file is damaged, belongs to another architecture, or contains values that are not finite.
         RuntimeMissingError: the file is HDF5 and h5py is not installed.
     """
     return _READERS[weights.path.suffix](architecture, weights)

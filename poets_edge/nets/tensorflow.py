@@ -13,7 +13,7 @@ from poets_edge.tflite.interpreter import silent_stderr
 
 
 def load_tensorflow(job: str) -> Any:
-    """Import TensorFlow without its start-up messages, which takes a few seconds the first time.
+    """Import and return TensorFlow without its start-up messages; the first import takes a few seconds.
 
     Args:
         job: the task that needs TensorFlow, for the error message.

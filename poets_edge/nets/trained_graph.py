@@ -1,7 +1,7 @@
 """A frozen graph with its labels file and its training record.
 
-`train` writes the three files together and also puts the labels into the graph, so that a file from another training is
-detected. Graphs of the codelab have their labels only in the file next to them.
+`train` writes the three files together and also stores the labels in the graph, so that a file from another training
+run is detected. For graphs written by the codelab, the labels are only in the file next to the graph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from poets_edge.nets.frozen import FrozenGraph, read_frozen_graph
 from poets_edge.nets.training_record import parse_training_record
 
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.1
-"""Number of attempts to read mismatched files, which may be in the middle of an update, and pause in seconds."""
+"""Maximum number of attempts to read files that do not match because they may just be being replaced, and pause between
+attempts in seconds."""
 _MAX_RECORD_BYTES = 256 << 20
 
 
@@ -38,18 +39,19 @@ class Trained:
 
 
 class _MismatchError(ModelError):
-    """Raised for a graph, labels and a record that come from different trainings."""
+    """Raised if a graph, its labels file and its record come from different training runs."""
 
 
 def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool = True) -> Trained:
     """Read a graph with its labels and its record.
 
     Args:
-        labels: labels file for a graph that has none, or with translations of its labels (see `renamed_labels`).
+        labels: labels file for a graph without labels, or file with translations of its labels (see `renamed_labels`);
+            by default the labels in the graph, else the labels file next to it.
         labels_needed: whether missing labels are an error.
 
     Raises:
-        ModelError: a file is damaged, or the files come from different trainings.
+        ModelError: a file is missing or damaged, or the files come from different training runs.
     """
     for attempt in range(_ATTEMPTS):
         finish_pending(graph.parent)
@@ -63,7 +65,7 @@ def read_trained(graph: Path, labels: Path | None = None, *, labels_needed: bool
 
 
 def labels_file(graph: Path) -> Path:
-    """Return the labels file of a graph: `retrained_labels.txt` for `retrained_graph.pb`, `x_labels.txt` for `x.pb`."""
+    """Return the path of the labels file next to a graph, for example `x_labels.txt` for `x.pb` or `x_graph.pb`."""
     return graph.with_name(f"{graph.stem.removesuffix('_graph')}_labels.txt")
 
 
@@ -83,7 +85,7 @@ _WAY_OUT = "Another training has written one of the two; train again."
 
 
 def _labels_of(frozen: FrozenGraph, given: Path | None) -> tuple[tuple[str, ...], Path]:
-    """Return the class names and the file that they come from."""
+    """Return the class names and the path of the file that contains them."""
     file = labels_file(frozen.path)
     if given is not None:
         return renamed_labels(frozen.labels, read_labels(given), source=str(given), model=frozen.path), given

@@ -36,6 +36,6 @@ _RECORD = {
 
 
 def parse_training_record(data: bytes) -> dict[str, Any]:
-    """Parse and check a training record. Raises RecordError."""
+    """Parse and validate a training record. Raises RecordError if it is damaged."""
     record: dict[str, Any] = check(parse_json(data), _RECORD)
     return record

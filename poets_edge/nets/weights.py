@@ -1,4 +1,4 @@
-"""Choice of weights for backbones: ImageNet's (the default), the embedded weights, or a file given by the user."""
+"""Selection of weights for backbones: ImageNet weights (the default), embedded weights, or a file given by the user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ EMBEDDED_ARCHITECTURE = "mobilenet_0.25_128"
 EMBEDDED_COST = (
     "on flower photos it is right on 73.5 %, where Google's weights reach 75 % in that size and 87 % as 0.50_224"
 )
-"""Phrase about the accuracy of the embedded weights, as measured in embedded/MODEL_CARD.md."""
+"""Phrase for messages that states the loss of accuracy with the embedded weights, measured in
+embedded/MODEL_CARD.md."""
 EMBEDDED_FILE = Path(__file__).with_name("embedded") / f"{EMBEDDED_ARCHITECTURE}.npz"
 
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -35,9 +36,9 @@ def find_weights(
     """Find the weights of a backbone, or download them.
 
     Args:
-        model_dir: folder that is searched for ImageNet weights before the folder of their source (Keras's cache, into
-            which they are downloaded, or a Python package).
-        source: "imagenet", "embedded", or a weights file.
+        model_dir: folder that is searched for ImageNet weights first, before Keras's download folder or the Python
+            package that contains them. Weights are downloaded into Keras's folder.
+        source: "imagenet", "embedded", or the path of a weights file.
 
     Raises:
         WeightsError: the weights are missing and cannot be downloaded; the message names the folders and alternatives.
@@ -57,7 +58,7 @@ def find_weights(
 
 
 def local_weights(architecture: Architecture, model_dir: Path) -> Path | None:
-    """Return the path of a local file with ImageNet weights; None if there is none."""
+    """Return the path of the local file with the ImageNet weights of an architecture, or None if there is none."""
     source, folder = architecture.weights, architecture.weights.folder()
     candidates = [model_dir / name for name in (source.file, *source.also)]
     candidates += [folder / source.file] if folder else []
@@ -65,13 +66,13 @@ def local_weights(architecture: Architecture, model_dir: Path) -> Path | None:
 
 
 def default_grid(model_dir: Path = MODELS) -> tuple[Architecture, ...]:
-    """Return the architectures that `grid` compares by default: those whose weights are here or can be downloaded."""
+    """Return the architectures that `grid` compares by default: those with weights that exist or can be downloaded."""
     wanted = (entry for family in families() for entry in family.grid)
     return tuple(entry for entry in wanted if entry.weights.application or local_weights(entry, model_dir))
 
 
 def _genuine(weights: Weights, source: WeightsSource) -> Weights:
-    """Return weights after comparing their checksum with the published one. Raises WeightsError."""
+    """Return weights unchanged. Raises WeightsError if their checksum differs from the published checksum."""
     if source.sha256 and weights.path.name == source.file and weights.digest != source.sha256:
         raise WeightsError(
             f"{weights.path}: another checksum (SHA-256) than published for this file, so it is damaged or changed."
@@ -81,7 +82,7 @@ def _genuine(weights: Weights, source: WeightsSource) -> Weights:
 
 
 def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | None) -> Path:
-    """Download the ImageNet weights into the folder of their source, and return the path of the file."""
+    """Download ImageNet weights into Keras's folder and return the path of the file. Raises WeightsError on failure."""
     source, folder = architecture.weights, architecture.weights.folder()
     if not source.application or folder is None:
         raise WeightsError(
@@ -104,7 +105,7 @@ def _fetch(architecture: Architecture, model_dir: Path, reporter: Reporter | Non
 
 
 def _fault(path: Path, md5: str) -> str | None:
-    """Return a phrase about the fault of a downloaded file that differs from Keras's; None if there is no fault."""
+    """Return a phrase that describes why a downloaded file is not the expected weights file, or None if it is."""
     content = path.read_bytes()
     if not content.startswith(_HDF5):  # for example a login page
         return "what arrived is no weights file, maybe from a proxy that answers in its place"

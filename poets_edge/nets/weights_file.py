@@ -1,4 +1,4 @@
-"""Bounded, checksummed reading of weights files."""
+"""Reading of weights files with a size limit and a checksum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from poets_edge.core.files import read_bytes
 from poets_edge.errors import WeightsError
 
 _MAX_BYTES = 512 << 20
-"""Maximum size of a weights file, packed and unpacked, in bytes. Inception V3, the largest, has 88 MB."""
+"""Maximum size of a weights file in bytes, both compressed and uncompressed. The largest, Inception V3, has 88 MB."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Weights:
     """A weights file.
 
     Attributes:
-        path: path of the file; its suffix tells the format.
-        digest: SHA-256 of its bytes, hexadecimal.
+        path: path of the file; its suffix specifies the format.
+        digest: SHA-256 of the file, hexadecimal.
     """
 
     path: Path
@@ -40,7 +40,11 @@ class Weights:
         return content
 
     def frozen_graph(self) -> bytes:
-        """Return the bytes of the GraphDef in one of the codelab's files. Raises WeightsError."""
+        """Return the bytes of the GraphDef in a `.tgz` or `.pb` file of the codelab.
+
+        Raises:
+            WeightsError: the file is damaged, contains no graph, or has changed since it was hashed.
+        """
         if self.path.suffix != ".tgz":
             return self.read()
         try:
@@ -58,7 +62,8 @@ class Weights:
 
 
 class _Unpacked:
-    """File object for the tar inside a `.tgz`, which is unpacked during reading, up to a maximum size."""
+    """File object for the tar archive in a `.tgz` file, decompressed while it is read. `read` raises ValueError if the
+    uncompressed size exceeds _MAX_BYTES."""
 
     def __init__(self, content: bytes) -> None:
         self._file = gzip.GzipFile(fileobj=io.BytesIO(content))

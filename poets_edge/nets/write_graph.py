@@ -25,7 +25,7 @@ _ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
 
 
 def graph_of(network: Network) -> Any:
-    """Return a GraphDef with a placeholder `input`, float32 [1, height, width, 3], and a node for each layer."""
+    """Convert a network to a GraphDef with a placeholder `input`, float32 [1, height, width, 3]."""
     graph = graphdef.empty_graph()
     graph.node.append(graphdef.placeholder(INPUT, (1, *network.size, 3)))
     for layer in network.layers:
