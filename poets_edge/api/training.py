@@ -59,22 +59,23 @@ def train(
     """Retrain the last layer of a network on a folder of photos.
 
     Args:
-        photos: a folder with one folder of photos per class, an archive of one, or an address; or a `TrainOptions`,
-            whose fields the other arguments replace.
-        architecture: for example "mobilenet_0.50_224", the default.
+        photos: a folder with one folder of photos per class, an archive of such a folder, or an address; or a
+            `TrainOptions`, whose fields the other arguments replace.
+        architecture: name of the network; "mobilenet_0.50_224" by default.
         weights: "imagenet" (the default), "embedded", or a weights file.
-        output_dir: folder for the graph, its record and report, the bottlenecks and the runs; by default "tf_files".
-        steps: training steps; 4,000 by default.
+        output_dir: folder for the graph, its record and report, the cached features and the records of runs; by
+            default "tf_files".
+        steps: number of training steps; 4,000 by default.
         fine_tune: number of last blocks of the network that are trained together with the head; 0 by default.
         exclude: path of a list of photos to exclude, as saved from the report of `audit`.
         seed: seed of the random numbers; 0 by default.
         reporter: receives progress and warnings, for example `poets_edge.Progress()`.
 
     Returns:
-        The result: `run.test.accuracy`, `run.cross_validated.accuracy`, `run.export("int8")`.
+        The result, with for example `run.test.accuracy`, `run.cross_validated.accuracy` and `run.export("int8")`.
 
     Raises:
-        DatasetError: the folder cannot be trained on.
+        DatasetError: the photos cannot be read or are not sufficient for training.
         UsageError: an argument is out of range.
         WeightsError: the weights are missing or damaged.
         RuntimeMissingError: a required package is not installed.
@@ -111,23 +112,23 @@ def export(
     """Export a frozen graph as `.tflite` files, each evaluated on the test photos before it is written.
 
     Args:
-        graph: path of a graph written by `train` or by the original codelab, or the result of `train`; or an
+        graph: path of a frozen graph from `train` or the original codelab, or a result of `train`; or an
             `ExportOptions`, whose fields the other arguments replace.
-        quantizations: "float32", "float16", "dynamic" or "int8"; by default "float32", or "int8" for an architecture
-            named `_quantized`.
+        quantizations: "float32", "float16", "dynamic" or "int8"; by default "int8" if the name of the architecture ends
+            in `_quantized`, otherwise "float32".
         output_dir: folder for the files; by default the folder of the graph.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
-        labels: labels file; by default the file next to the graph.
+        labels: labels file; by default the labels in the graph or, if there are none, the labels file next to it.
         float_io: whether int8 files have float32 inputs and outputs.
         max_accuracy_drop: maximum loss of accuracy of a quantized file, in percentage points.
         reporter: receives progress and warnings.
 
     Returns:
-        The files by quantization: `files["int8"].path`.
+        The exported files by quantization, for example `files["int8"].path`.
 
     Raises:
         ModelError: the graph, its labels or its record are damaged or inconsistent.
-        AccuracyDropError: a file loses more than `max_accuracy_drop`; nothing was written.
+        AccuracyDropError: a quantized file loses more accuracy than `max_accuracy_drop`; no file is written.
         DatasetError: required photos are missing.
         UsageError: an argument is out of range.
         RuntimeMissingError: a required package is not installed.
@@ -149,7 +150,7 @@ def export(
 
 
 def _outputs(folder: Path) -> dict[str, Any]:
-    """Return the options of `train` that write every output into one folder."""
+    """Return the fields of `TrainOptions` with which `train` writes all outputs into one folder."""
     return {
         "output_graph": folder / GRAPH.name,
         "output_labels": folder / LABELS.name,

@@ -1,4 +1,4 @@
-"""Accuracy of the models of a benchmark, measured on the same photos."""
+"""Accuracy of the models in a benchmark, measured on the same photos for all models."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from poets_edge.tflite.read_model import read_model
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCheck:
-    """Comparison of the scores of a model on a device with its scores on this machine.
+    """Comparison of a model's scores on another device with its scores on this machine.
 
     Attributes:
         photos: number of photos that both machines could read.
-        agreement: fraction of these photos with equal labels, 0 to 1.
-        difference: maximum absolute difference of the scores.
+        agreement: fraction of these photos, 0 to 1, for which both machines predict the same label.
+        difference: maximum absolute difference between the scores.
     """
 
     photos: int
@@ -37,13 +37,13 @@ class ScoreCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAccuracy:
-    """Accuracy of a model.
+    """Accuracy of one model in a benchmark.
 
     Attributes:
-        evaluation: evaluation on the photos.
-        agreement: fraction of the photos, 0 to 1, to which the float32 file of the same graph assigns the same label;
-            None without a float32 file.
-        overlap: number of photos that the model has learned from, among the photos of the folder.
+        evaluation: accuracy and related measures on the evaluated photos.
+        agreement: fraction of the photos, 0 to 1, for which the model predicts the same label as the float32 file that
+            was exported from the same graph; None if there is no such file in the benchmark.
+        overlap: number of photos in the folder that the model has learned from.
         check: comparison with the scores on this machine; None unless another device was measured.
     """
 
@@ -60,12 +60,12 @@ class ModelAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedPhotos:
-    """The photos on which the accuracies of a benchmark were measured, equal for all models.
+    """Photos on which the accuracies in a benchmark were measured, the same for all models.
 
     Attributes:
-        image_dir: the folder, archive or address.
-        split: their split; "unseen" for photos that none of the models has learned from.
-        names: their names, relative to the folder.
+        image_dir: folder, archive or address that contains the photos.
+        split: split that the photos belong to; "unseen" for photos that none of the models has learned from.
+        names: names of the photos, relative to `image_dir`.
     """
 
     image_dir: Location
@@ -74,7 +74,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Describe the photos of results of `evaluate_together`; None without results."""
+        """Return the photos for which `evaluate_together` returned `results`; None without a folder or results."""
         if image_dir is None or not results:
             return None
         splits = {result.split for result in results}
@@ -85,7 +85,7 @@ class EvaluatedPhotos:
         )
 
     def __str__(self) -> str:
-        """Return, for example, `the test set of flower_photos, N = 87`."""
+        """Return a phrase such as `the test set of flower_photos, N = 87`."""
         which = {
             "all": "all photos",
             "unseen": "photos that no model has learned from",
@@ -93,7 +93,7 @@ class EvaluatedPhotos:
         return f"{which} of {without_user_info(str(self.image_dir))}, N = {len(self.names)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the description as JSON-compatible values."""
+        """Return the folder, the split and the names of the photos as JSON-compatible values."""
         return {
             "image_dir": without_user_info(str(self.image_dir)),
             "set": self.split,
@@ -110,7 +110,7 @@ def evaluate_models(
     input_range: str | None,
     reporter: Reporter,
 ) -> dict[Path, EvaluateResult]:
-    """Evaluate models on the same photos, as `evaluate_together` does; empty without `image_dir`."""
+    """Evaluate models with `evaluate_together`; return an empty dictionary if `image_dir` is None."""
     if image_dir is None:
         return {}
     distinct = tuple(dict.fromkeys(models))
@@ -125,8 +125,8 @@ def accuracy_of(
     """Return the accuracy of each model, computed from its predictions.
 
     Args:
-        predictions: predictions of the models on the device.
-        evaluations: result of `evaluate_models`.
+        predictions: predictions of each model on the measured device.
+        evaluations: result of `evaluate_models` on this machine.
     """
     found = {}
     for model, scores in predictions.items():
@@ -141,7 +141,7 @@ def accuracy_of(
 
 
 def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
-    """Return the float32 file that was exported from the same graph as `model`; None without one."""
+    """Return the float32 file that was exported from the same graph as `model`; None if there is none."""
     facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
     graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
     twins = (path for path, found in facts.items() if found.get("quantization") == "float32")

@@ -26,9 +26,9 @@ from poets_edge.photos.folder import Photo
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-benchmark-1"
-"""Value of `format` in a file with the results of one device."""
+"""Value of the key `format` in a result file for one device."""
 DEVICES_FORMAT = "poets_edge-benchmarks-1"
-"""Value of `format` in a file with the results of several devices, which are in the list `devices`."""
+"""Value of the key `format` in a result file for several devices, which has the results in the list `devices`."""
 
 _DEFAULT_THREADS = (1, 2, 4)
 _STAGE_PHOTOS = 20
@@ -41,11 +41,11 @@ class BenchmarkOptions:
     Attributes:
         models: `.tflite` files.
         threads: numbers of CPU threads per inference; by default 1, 2 and 4, up to the number of cores.
-        timing: duration and number of measurements.
+        timing: duration and number of the measurements.
         image_dir: folder of labelled photos, for the accuracy and for the times of decoding and resizing.
-        split: split of the photos on which the accuracy is measured; see `evaluate`.
-        labels: labels file that replaces the labels of the models.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
+        split: split of the photos on which the accuracy is measured; None for the default of `evaluate`.
+        labels: labels file for models without labels, or with translations of their labels; see `Classifier`.
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
     """
 
     models: tuple[Path, ...]
@@ -71,9 +71,9 @@ class BenchmarkResult(Tabular):
     Attributes:
         machine: facts about the device; see `machine_facts`.
         measurements: one measurement per model and number of threads, in the order of the models.
-        accuracy: accuracy of each model; empty without photos.
-        photos: the photos on which it was measured; None without photos.
-        host: the device that was measured; "" for this machine.
+        accuracy: accuracy of each model; empty if no photos were given.
+        photos: photos on which the accuracy was measured; None if no photos were given.
+        host: SSH destination of the measured device; "" for this machine.
     """
 
     machine: dict[str, Any]
@@ -85,13 +85,13 @@ class BenchmarkResult(Tabular):
 
     @property
     def latency(self) -> Distribution:
-        """Latency of the first model in milliseconds, with the fastest number of threads."""
+        """Latency of the first model in milliseconds, with the number of threads that has the lowest median."""
         first = self.measurements[0].variant.model
         own = (measurement for measurement in self.measurements if measurement.variant.model == first)
         return min((measurement.latency for measurement in own), key=lambda latency: latency.median)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return latency, size and accuracy of each model and number of threads, for `pandas.DataFrame`."""
+        """Return one row per model and number of threads, with latency, size and accuracy, for `pandas.DataFrame`."""
         names = self.names
         return [
             {
@@ -114,11 +114,11 @@ class BenchmarkResult(Tabular):
 
     @property
     def names(self) -> dict[Path, str]:
-        """Distinct name of each model."""
+        """Name of each model for tables; the names are distinct."""
         return {measurement.variant.model: measurement.model.name for measurement in self.measurements}
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-compatible values, in the format that `read_benchmark` reads."""
+        """Return the result as JSON-compatible values, in the format that `read_benchmark` reads."""
         results = []
         for measurement in self.measurements:
             entry = measurement.to_json()
@@ -182,23 +182,23 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
 
 
 def check_models(options: BenchmarkOptions) -> None:
-    """Raise ModelError if one of the models is not an image classification model."""
+    """Raise ModelError if any of the files is not an image classification model."""
     for model in options.models:
         Classifier(model, labels=options.labels, unlabelled=True)
 
 
 def model_names(models: Sequence[Path]) -> dict[Path, str]:
-    """Return a distinct name for each model."""
+    """Return a distinct name for each model: its file name, preceded by parent folders if necessary."""
     return dict(zip(models, distinct_names(models), strict=True))
 
 
 def thread_counts(wanted: Sequence[int], machine: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the numbers of threads to measure: `wanted`, by default 1, 2 and 4 up to the number of cores."""
+    """Return the numbers of threads to measure: `wanted` or, if it is empty, 1, 2 and 4 up to the number of cores."""
     return tuple(wanted) or tuple(n for n in _DEFAULT_THREADS if n <= machine["cores"]) or (1,)
 
 
 def stage_photos(predictions: Mapping[Path, Predictions]) -> Sequence[Photo]:
-    """Return the photos for timing decoding and resizing; empty without predictions."""
+    """Return up to 20 photos for timing decoding and resizing; empty if there are no predictions."""
     return next(iter(predictions.values())).photos[:_STAGE_PHOTOS] if predictions else ()
 
 

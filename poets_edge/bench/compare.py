@@ -1,4 +1,4 @@
-"""The command `compare`: table of several results of `benchmark --output`, with ratios of latencies."""
+"""The command `compare`: table of results from several files of `benchmark --output`, with latency ratios."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from poets_edge.errors import UsageError
 
 @dataclass(frozen=True)
 class Cell:
-    """Results of one variant in one file.
+    """Results of one variant (model and number of threads) on one device.
 
     Attributes:
         median: median latency in milliseconds.
-        ratio: latency relative to the first file, with an interval; None if the first file lacks the variant.
+        ratio: latency relative to the first device, with a confidence interval; None if the first device has no
+            results for the variant.
         size: file size of the model in bytes.
         accuracy: accuracy, 0 to 1; None if it was not measured.
     """
@@ -43,10 +44,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """Results of one variant (model and number of threads) in all files.
+    """Results of one variant (model and number of threads) on all devices.
 
     Attributes:
-        cells: one cell per file; None if the file lacks the variant.
+        cells: one cell per device; None for a device without results for the variant.
     """
 
     model: str
@@ -56,12 +57,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of result files.
+    """Comparison of the results from several devices or files.
 
     Attributes:
-        names: names of the files or devices.
-        machines: descriptions of the machines, in the order of `names`.
-        warnings: warnings in the files, in the order of `names`.
+        names: file name of each result, or the host if a file contains several devices.
+        machines: descriptions of the measured machines, in the order of `names`.
+        warnings: warnings of the measurements, in the order of `names`.
         rows: one row per variant.
     """
 
@@ -88,10 +89,10 @@ class Comparison:
 
 
 def compare(files: Sequence[Path]) -> Comparison:
-    """Compare result files of `benchmark` with the first of them.
+    """Compare the results in files of `benchmark --output` with the first result.
 
     Raises:
-        UsageError: there are fewer than two devices in the files.
+        UsageError: the files contain the results of fewer than two devices.
         RecordError: a file was not written by `benchmark --output`.
     """
     titles = [name.removesuffix(".json") for name in distinct_names(files)]
@@ -122,9 +123,10 @@ def compare(files: Sequence[Path]) -> Comparison:
 
 
 def _by_variant(device: DeviceResults) -> dict[tuple[str, int], VariantResult]:
-    """Return results by model name and number of threads.
+    """Return the results from a device by model name and number of threads.
 
-    The name of a model is its architecture and quantization if the file contains them, otherwise the file name.
+    The name of a model consists of its architecture and quantization if the results contain them; otherwise it is the
+    file name. Equal names are made distinct.
     """
     found: dict[tuple[str, int], VariantResult] = {}
     for result in device.results:

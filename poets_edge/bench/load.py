@@ -1,4 +1,4 @@
-"""Inference of a model under sustained load in a helper process, measured in windows of time."""
+"""Repeated inference with a model under sustained load in a helper process, measured in time windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poets_edge.photos.image import fit, read_photo
 from poets_edge.tflite.interpreter import find_runtime
 
 _MAX_SAMPLES = 1000
-"""Maximum number of samples that a window stores; of more, evenly spaced samples are stored."""
+"""Maximum number of samples that a window stores. If there are more, every n-th sample is stored."""
 
 _SHAPE = {
     "seconds": POSITIVE,
@@ -33,13 +33,13 @@ _SHAPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class LoadWindow:
-    """Measurements of the inferences in one window of time.
+    """Measurements of the inferences in one time window.
 
     Attributes:
         seconds: length of the window in seconds.
         runs: number of inferences.
         late: number of inferences that were skipped because the model was too slow for the rate.
-        median_ms, p90_ms: percentiles of the inference times, in milliseconds.
+        median_ms, p90_ms: median and 90th percentile of the inference times, in milliseconds.
         samples_ms: up to 1000 inference times, in milliseconds.
         state: state of the machine at the end of the window.
     """
@@ -54,7 +54,7 @@ class LoadWindow:
 
     @classmethod
     def from_json(cls, value: Any) -> LoadWindow:
-        """Return the window from the JSON values of `to_json`. Raises RecordError."""
+        """Return the window from the JSON values of `to_json`. Raises RecordError if they are invalid."""
         found = check(value, _SHAPE)
         named = {name: found[name] for name in _SHAPE}
         state = MachineState.from_json(found["state"])

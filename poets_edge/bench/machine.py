@@ -1,6 +1,6 @@
-"""Facts about the measuring machine, and its state during a measurement.
+"""Facts about the machine that measures, and its state during a measurement.
 
-Values are read from /proc and /sys; unavailable values are None.
+The values are read from /proc and /sys; values that are not available are None.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _PI_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 _PI_NOW = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
-"""Meaning of the low bits of `get_throttled` of the Raspberry Pi's firmware, which describe the current state."""
+"""Meanings of the low bits of `get_throttled` in the Raspberry Pi's firmware, which describe the current state."""
 _PI_SINCE_START = 16
-"""Offset of the bits of `get_throttled` that describe the time since the start."""
+"""Offset of the bits of `get_throttled` that have the same meanings for any time since the Raspberry Pi started."""
 _HOT = 80
-"""Temperature in °C from which the result of a measurement contains a warning."""
+"""Temperature in °C at or above which the result of a measurement contains a warning."""
 
 
 _STATE = {
@@ -46,11 +46,11 @@ class MachineState:
     Attributes:
         temperature: temperature of the hottest thermal zone, in °C.
         frequency: clock frequency of the first core, in MHz.
-        throttled: current limits of the CPU, in the terms of the Raspberry Pi's firmware.
-        throttled_since_start: limits of the CPU at any time since the Raspberry Pi started.
-        throttle_count: number of thermal throttling events since the start, summed over the cores (x86).
-        busy: CPU time of all programs on all cores since the start, in seconds.
-        stolen: CPU time that the hypervisor gave to other machines, in seconds.
+        throttled: current CPU limits that the Raspberry Pi's firmware reports, such as "under-voltage".
+        throttled_since_start: CPU limits that the firmware has reported since the Raspberry Pi started.
+        throttle_count: number of thermal throttling events since the start, summed over the cores (x86 only).
+        busy: CPU time of all programs on all cores since the machine started, in seconds.
+        stolen: CPU time that the hypervisor gave to other virtual machines, in seconds.
         ours: CPU time of this process and its finished child processes, in seconds.
     """
 
@@ -65,7 +65,11 @@ class MachineState:
 
     @classmethod
     def from_json(cls, value: Any) -> MachineState:
-        """Return the state from the JSON values of `to_json`, which lack some attributes. Raises RecordError."""
+        """Return the state from the JSON values of `to_json`; attributes that they lack get their defaults.
+
+        Raises:
+            RecordError: the values are invalid.
+        """
         found = check(value, _STATE)
         throttled = found.get("throttled")
         return cls(
@@ -85,7 +89,7 @@ class MachineState:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Return constant facts about this machine, such as its CPU, number of cores and interpreter.
+    """Return facts about this machine that do not change, such as its CPU, number of cores and interpreter.
 
     Raises:
         RuntimeMissingError: no interpreter is installed.
@@ -126,7 +130,7 @@ def machine_state() -> MachineState:
 
 
 def resident_peak_mb() -> float | None:
-    """Return the peak resident memory of this process in MB, or None where the system does not report it.
+    """Return the peak resident memory of this process in MB, or None if the system does not report it.
 
     `getrusage` is not used, because its maximum is inherited from the parent process.
     """
@@ -143,9 +147,9 @@ def disturbances_between(
 
     Args:
         before, after: states at the start and at the end of the measurement.
-        seconds: time between `before` and `after`, in seconds.
+        seconds: time from `before` to `after`, in seconds.
         used: maximum number of cores that the measurement used concurrently.
-        during: states during the measurement.
+        during: further states, recorded during the measurement.
     """
     found = []
     if before.busy is not None and after.busy is not None:
@@ -173,7 +177,7 @@ def disturbances_between(
 
 
 def machine_name(facts: dict[str, Any]) -> str:
-    """Return a short name of a machine for tables: the board or the CPU, the number of cores, and the host, if any."""
+    """Return a short machine name for tables: the board or CPU, the number of cores, and the host if it is known."""
     emulated = "emulated " if facts.get("emulated") else ""
     name = facts.get("board") or facts.get("cpu") or facts.get("architecture")
     where = f" ({facts['host']})" if facts.get("host") else ""
@@ -181,7 +185,7 @@ def machine_name(facts: dict[str, Any]) -> str:
 
 
 def _is_emulated() -> bool:
-    """Return whether the processor is emulated by QEMU's user mode, so that times do not apply to a real device."""
+    """Return whether QEMU emulates the processor in user mode, so that times do not apply to a real device."""
     if any(name.startswith("QEMU_") for name in os.environ):
         return True
     # QEMU passes the host's /proc/cpuinfo to programs; only x86 processors have a line with the vendor.
@@ -223,7 +227,7 @@ def _throttle_count() -> int | None:
 
 
 def _throttled() -> int | None:
-    """Return the throttling flags of the Raspberry Pi's firmware; None on other machines."""
+    """Return the throttling flags from the Raspberry Pi's firmware; None if they are not available."""
     text = _text(_PI_THROTTLED) or _vcgencmd()
     try:
         return int((text or "").strip().removeprefix("throttled=").removeprefix("0x"), 16)

@@ -1,7 +1,8 @@
-"""Comparative timing of variants, which are models with a number of threads.
+"""Comparative timing of variants, each of which is a model with a number of threads.
 
-Every variant is timed in several rounds, each in a new process, and in random order within a round. A disturbance of
-the machine therefore affects all variants, and appears as a difference between rounds. Raw samples are stored.
+Every variant is timed in several rounds, each time in a new process. The variants are in random order within a round.
+A disturbance of the machine therefore affects all variants, and appears as a difference between rounds. All samples are
+stored.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
 _ROUNDS_DIFFER = 0.05
-"""Minimum relative difference of the medians of rounds for a warning."""
+"""Relative difference between the medians of the rounds above which a warning is issued."""
 _WIDE_SPREAD = 0.15
-"""Minimum interquartile range, relative to the median, for a warning."""
+"""Interquartile range, relative to the median, above which a warning is issued."""
 _PATIENCE_SECONDS = 60.0
-"""Time per variant after which a measurement may end early, in seconds."""
+"""Time per variant, in seconds, after which a measurement may end before all rounds are complete."""
 _PROCESS_SECONDS = 600.0
-"""Time limit of a process in seconds, in addition to a multiple of the measuring time."""
+"""Time limit for a measuring process in seconds, to which a multiple of the measuring time is added."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class ModelFacts:
     """Facts about a model file.
 
     Attributes:
-        name: distinct name for tables.
+        name: name of the model for tables, distinct within a benchmark.
         size: file size in bytes.
         sha256: hexadecimal SHA-256 of the file.
-        architecture, quantization: values from the metadata; "" if the file was not exported by poets_edge.
+        architecture, quantization: values from the metadata in the file; "" if poets_edge did not export the file.
     """
 
     name: str
@@ -57,7 +58,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Timings of the rounds of one variant, and statistics of these timings."""
+    """Timings of one variant in all rounds, and statistics of these timings."""
 
     variant: Variant
     model: ModelFacts
@@ -65,27 +66,27 @@ class Measurement:
 
     @cached_property
     def latency(self) -> Distribution:
-        """Distribution of the inference times of all rounds, in milliseconds."""
+        """Distribution of the inference times from all rounds, in milliseconds."""
         return describe([sample for timing in self.timings for sample in timing.samples_ms])
 
     @property
     def load(self) -> float:
-        """Time to load the model in milliseconds, median of the rounds."""
+        """Median over the rounds of the time to load the model, in milliseconds."""
         return float(statistics.median(timing.load_ms for timing in self.timings))
 
     @property
     def first(self) -> float:
-        """Time of the first inference in milliseconds, median of the rounds."""
+        """Median over the rounds of the time of the first inference, in milliseconds."""
         return float(statistics.median(timing.first_ms for timing in self.timings))
 
     @property
     def stages(self) -> dict[str, float]:
-        """Median times of decoding, resizing and scoring a photo, in milliseconds, by name of the stage."""
+        """Median times to decode, resize and score a photo, in ms; the keys are "decode", "resize" and "inference"."""
         return {name: statistics.median(samples) for name, samples in self._stage_samples.items()}
 
     @property
     def photos_per_second(self) -> float | None:
-        """Number of photos per second from file to scores, sequentially; None if only inferences were timed."""
+        """Number of photos per second that can be decoded, resized and scored sequentially; None if not measured."""
         if not all(timing.decode_ms for timing in self.timings):
             return None
         photos = zip(*self._stage_samples.values(), strict=True)
@@ -93,7 +94,7 @@ class Measurement:
 
     @property
     def peak_memory(self) -> float | None:
-        """Peak memory of the process in MB, maximum of the rounds; None if unknown."""
+        """Maximum over the rounds of the peak memory of the process, in MB; None if it is unknown."""
         return max((t.peak_memory_mb for t in self.timings if t.peak_memory_mb is not None), default=None)
 
     @property
@@ -103,7 +104,7 @@ class Measurement:
 
     @property
     def rounds_differ(self) -> float:
-        """Ratio of the largest to the smallest median of a round, minus 1."""
+        """Ratio of the largest to the smallest median inference time among the rounds, minus 1."""
         return max(self.process_medians) / min(self.process_medians) - 1
 
     @property
@@ -120,7 +121,7 @@ class Measurement:
         }
 
     def warnings(self) -> list[str]:
-        """Return warnings about properties of the times that make them unreliable."""
+        """Return warnings if the times are unreliable: they vary widely, or had not settled after the warm-up."""
         name = f"{self.model.name}, {self.variant.threads} thread{'s' if self.variant.threads > 1 else ''}"
         found = []
         if self.rounds_differ > _ROUNDS_DIFFER:
@@ -161,12 +162,12 @@ def measure_variants(
     log: RoundLog | None = None,
     stamp: str = "",
 ) -> list[str]:
-    """Time variants in rounds of fresh processes, in random order within each round.
+    """Time variants in rounds, each in a new process, in random order within each round.
 
     Args:
         photos: photos for timing decoding and resizing; by default a generated photo.
-        log: receives each finished round. Rounds with this stamp that the log already contains are not measured again.
-        stamp: conditions of the measurement; see `round_stamp`.
+        log: receives each finished round; rounds with the given stamp that it already contains are not measured again.
+        stamp: digest of the measurement conditions; see `round_stamp`.
 
     Returns:
         Descriptions of disturbances of the machine during the rounds.
@@ -213,7 +214,8 @@ def measurements_of(
     """Return the measurements of variants from the rounds in a log.
 
     Args:
-        names: names of the models of the variants, for tables.
+        names: names of the models for tables, in the order of `variants`.
+        stamp: digest of the measurement conditions; rounds with another stamp are ignored.
     """
     return tuple(
         Measurement(variant, model_facts(variant, name), tuple(log.timings(stamp, variant, config.rounds).values()))
@@ -222,7 +224,7 @@ def measurements_of(
 
 
 def model_facts(variant: Variant, name: str = "") -> ModelFacts:
-    """Return facts about the model of a variant; `name` defaults to the file name. Raises ModelError."""
+    """Return facts about a variant's model; `name` defaults to the file name. Raises ModelError if it is damaged."""
     facts = read_metadata(read_model(variant.model)).facts
     training = facts.get("training") or {}
     return ModelFacts(

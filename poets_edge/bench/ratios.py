@@ -4,9 +4,10 @@ Inferences within one process are not independent, because they share its memory
 load of the machine at that time. Differences between processes are larger than differences within a process, so the
 comparison uses one value per process.
 
-This value is the time of the fastest inference of the process, which is the least disturbed one. The comparison uses
-ranks, so the magnitude of a disturbance that lasts for a complete process has no influence. On the recorded processes
-of `benchmarks/results/compare.md` it detects a slowdown of 5 % several times as often as a comparison of mean medians.
+This value is the time of the fastest inference in the process, which was disturbed least. The comparison uses ranks, so
+the magnitude of a disturbance that lasts for a complete process has no influence. With the recorded processes in
+`benchmarks/results/compare.md` this method detects a slowdown of 5 % several times as often as a comparison of mean
+medians.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ import numpy as np
 import numpy.typing as npt
 
 NO_DIFFERENCE = 0.05
-"""Maximum relative difference of two times that are reported as equal."""
+"""Maximum relative difference between two times that are reported as equal."""
 
 CONFIDENCE = 98
-"""Confidence level in percent. At 95 %, 5 % of the comparisons of a model with itself would report a difference on
-average, and more in half of all series of comparisons."""
+"""Confidence level in percent. With 95 %, comparing a model with itself would report a difference in 5 % of the
+comparisons on average, and in more than that in about half of all series of comparisons."""
 _TAIL = (100 - CONFIDENCE) / 2
 NORMAL = 2.326348
-"""Quantile of the standard normal distribution for a tail of _TAIL percent."""
+"""Quantile of the standard normal distribution for an upper tail of _TAIL percent."""
 _LARGEST_EXACT = 40
-"""Maximum number of processes for the exact distribution of ranks; the normal approximation is used for more."""
+"""Maximum number of processes for which the exact rank distribution is used, instead of the normal approximation."""
 
 
 @dataclass(frozen=True)
 class TimeRatio:
-    """Ratio of two times.
+    """Ratio of a time to a reference time, with a confidence interval.
 
     Attributes:
-        ratio: ratio of the times; 2 means twice as slow.
-        low, high: 98 % confidence interval; 0 and infinity if one of the series has a single process.
+        ratio: time divided by the reference time; 2 means half the speed.
+        low, high: bounds of the 98 % confidence interval; 0 and infinity if a series contains a single process.
     """
 
     ratio: float
@@ -48,12 +49,12 @@ class TimeRatio:
 
     @property
     def could_be_equal(self) -> bool:
-        """Whether the interval contains 1: the difference is not statistically significant."""
+        """Whether the confidence interval contains 1, so that the difference is not statistically significant."""
         return self.low <= 1 <= self.high
 
     @property
     def is_equal(self) -> bool:
-        """Whether the interval contains 1 and differences of less than NO_DIFFERENCE only."""
+        """Whether the confidence interval contains 1, and differs from 1 by less than NO_DIFFERENCE at both bounds."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property
@@ -66,7 +67,7 @@ class TimeRatio:
         return "slower" if self.ratio > 1 else "faster"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ratio, the interval (null if it is infinite) and the verdict."""
+        """Return the ratio, the interval (None for both bounds if it is infinite) and the verdict."""
         known = math.isfinite(self.high)
         return {**asdict(self), "low": self.low if known else None, "high": self.high if known else None,
                 "verdict": self.verdict}  # fmt: skip
@@ -78,8 +79,8 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
     The ratio is the median of the ratios of all pairs of processes, and the interval contains the ratios that the exact
     Mann-Whitney test does not reject (Hodges and Lehmann, "Estimates of location based on rank tests", 1963; the bounds
     in Lehmann, "Nonparametric confidence intervals for a shift parameter", 1963). With fewer than five processes the
-    rank test cannot reject any ratio at this confidence level; the interval is then Welch's, for the mean of the
-    logarithms.
+    rank test cannot reject any ratio at this confidence level; ratio and interval are then those of Welch's test for
+    the mean logarithms.
 
     Args:
         times: at least one positive time.
@@ -101,10 +102,10 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the number of the pairwise difference, from each end, that limits the interval; 0 if there is no interval.
+    """Return the rank of the pairwise difference, counted from each end, that bounds the interval; 0 if none does.
 
-    It is the largest k for which the Mann-Whitney statistic of two equal distributions is below k with a probability of
-    at most 1 %.
+    The rank is the largest k such that the Mann-Whitney statistic of samples from equal distributions is below k with a
+    probability of at most 1 %.
 
     Args:
         one, other: sizes of the two samples.
@@ -125,16 +126,17 @@ def _outside(one: int, other: int) -> int:
 
 
 def _freedom(logs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
-    """Return the degrees of freedom of Welch's test for a difference of means."""
+    """Return the degrees of freedom for Welch's test of the difference between two means."""
     parts = [float(values.var(ddof=1)) / len(values) for values in (logs, others)]
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (logs, others), strict=True))
     return sum(parts) ** 2 / below if below else float(len(logs) + len(others) - 2)
 
 
 def _student(freedom: float) -> float:
-    """Return the quantile of Student's t distribution for a tail of 1 %; exact to 1 % from 4 degrees of freedom on.
+    """Return the quantile of Student's t distribution for an upper tail of 1 %.
 
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
+    The relative error is at most 1 % for 4 or more degrees of freedom. Source: Abramowitz and Stegun, Handbook of
+    Mathematical Functions, 26.7.5.
     """
     z, n = NORMAL, max(freedom, 2.0)
     terms = (

@@ -46,9 +46,10 @@ class VariantResult:
         size: file size of the model in bytes.
         sha256, architecture, quantization: facts about the model; "" if the result file lacks them.
         median: median inference time in milliseconds.
-        fastest: time of the fastest inference of each process in milliseconds; `median` if there are no raw samples.
+        fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
+            no samples.
         accuracy: accuracy, 0 to 1; None if it was not measured.
-        timings: timings of the rounds; empty if the result file lacks them.
+        timings: timings of the rounds; empty if the result file lacks any of their fields.
     """
 
     name: str
@@ -64,7 +65,7 @@ class VariantResult:
 
     @classmethod
     def from_json(cls, value: Any) -> VariantResult:
-        """Return the results from an entry of `results` in the JSON. Raises RecordError."""
+        """Return the results from an entry of the list `results` in the file. Raises RecordError if it is invalid."""
         found = check(value, _RESULT)
         median = found["latency_ms"]["median"]
         samples = [entry.get("samples_ms") for entry in found.get("rounds") or ()]
@@ -90,7 +91,7 @@ class DeviceResults:
     Attributes:
         machine: facts about the device; see `machine_facts`.
         host: SSH destination of the device; "" if the file lacks it.
-        warnings: warnings of the measurement.
+        warnings: warnings about the measurement.
         results: results of the variants.
     """
 
@@ -101,7 +102,7 @@ class DeviceResults:
 
     @classmethod
     def from_json(cls, value: Any) -> DeviceResults:
-        """Return the results of one device from JSON values. Raises RecordError."""
+        """Return the results of one device from JSON values. Raises RecordError if they are invalid."""
         found = check(value, _DEVICE)
         if found["format"] != FORMAT:
             raise RecordError(f"format is not {FORMAT}")
@@ -114,7 +115,7 @@ class DeviceResults:
 
 
 def read_benchmark(file: Path) -> list[DeviceResults]:
-    """Return the results of each device in a result file. Raises RecordError."""
+    """Return the results of each device in a result file. Raises RecordError if the file is missing or invalid."""
     try:
         value = parse_json(read_bytes(file))
         several = isinstance(value, dict) and value.get("format") == DEVICES_FORMAT
@@ -132,7 +133,7 @@ def read_benchmark(file: Path) -> list[DeviceResults]:
 
 
 def _timings(rounds: Any) -> tuple[Timing, ...]:
-    """Return the timings of rounds; an empty tuple if one of them lacks fields."""
+    """Return the timings from the JSON values of rounds; an empty tuple if any of them is incomplete."""
     try:
         return tuple(map(Timing.from_json, rounds))
     except RecordError:

@@ -1,8 +1,8 @@
-"""Rounds of a benchmark: their configuration, and the log with which an interrupted run continues.
+"""Rounds of a benchmark: their configuration, and the log that allows an interrupted run to be continued.
 
 `benchmark`, `benchmark --on`, `grid` and `grid --latency` use these classes. A round is identified by the conditions
-of the measurement, the content of the model, the number of threads and the number of the round. Rounds in the log are
-not measured again.
+of the measurement, the content of the model, the number of threads and the number of the round. Rounds that the log
+contains are not measured again.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _ROUND = {"stamp": str, "sha256": str, "threads": int, "copy": Optional(COUNT), 
 
 @dataclass(frozen=True, kw_only=True)
 class TimingConfig:
-    """Duration and number of the measurements of a benchmark.
+    """Duration and number of the measurements in a benchmark.
 
     Attributes:
-        seconds: minimum duration of the timed inferences of a variant, over all rounds, in seconds.
-        runs: minimum number of timed inferences of a variant, over all rounds.
+        seconds: minimum total duration of the timed inferences of a variant in all rounds, in seconds.
+        runs: minimum total number of timed inferences of a variant in all rounds.
         rounds: number of processes per variant. 30 processes detect a slowdown of 5 % even if other programs run; 10
             detect it on an idle machine, where processes differ by 2 % (see `benchmarks/results/compare.md`).
-        enough: number of rounds after which a measurement that takes longer than a minute per variant ends, for slow
-            devices.
+        enough: number of rounds after which a measurement ends if it has taken more than a minute per variant, as on
+            slow devices.
     """
 
     seconds: float = 12.0
@@ -55,11 +55,11 @@ class TimingConfig:
 
 @dataclass(frozen=True)
 class Variant:
-    """Model and number of threads, the unit of a benchmark.
+    """Combination of a model and a number of threads, which a benchmark measures.
 
     Attributes:
         sha256: hexadecimal SHA-256 of the model file.
-        copy: number of earlier models with identical content, which distinguishes copies.
+        copy: number of earlier models in the benchmark with identical content, to distinguish copies of a file.
     """
 
     model: Path
@@ -69,7 +69,7 @@ class Variant:
 
 
 def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]:
-    """Return the variants for all combinations of models and numbers of threads, without duplicates."""
+    """Return a variant for each combination of a model and a number of threads, without duplicates."""
     digests: list[str] = []
     found = []
     for model in dict.fromkeys(models):
@@ -80,7 +80,7 @@ def variants_of(models: Iterable[Path], threads: Iterable[int]) -> list[Variant]
 
 
 class RoundKey(NamedTuple):
-    """Identification of a round; see `Round` for the fields."""
+    """Key that identifies a round; the fields have the same meanings as in `Round`."""
 
     stamp: str
     sha256: str
@@ -91,10 +91,10 @@ class RoundKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Finished round of one variant.
+    """Finished round of measurements for one variant.
 
     Attributes:
-        stamp: digest of the conditions; see `round_stamp`.
+        stamp: digest of the measurement conditions; see `round_stamp`.
         sha256, threads, copy: attributes of the `Variant`.
         number: number of the round, starting at 0.
         timing: times that the process of the round measured.
@@ -113,7 +113,7 @@ class Round:
 
     @classmethod
     def from_json(cls, value: Any) -> Round:
-        """Return the round from the JSON values of `to_json`. Raises RecordError."""
+        """Return the round from the JSON values of `to_json`. Raises RecordError if they are invalid."""
         found = check(value, _ROUND)
         try:
             timing = Timing.from_json(found["entry"])
@@ -140,7 +140,7 @@ class Round:
 
 
 def round_stamp(machine: Mapping[str, Any], config: TimingConfig) -> str:
-    """Return a digest of the conditions of a measurement, the machine and the configuration; 16 hexadecimal digits."""
+    """Return a digest of the measurement conditions (machine and configuration) as 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps([machine, asdict(config)], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -149,8 +149,8 @@ class RoundLog:
     """Log of finished rounds.
 
     Attributes:
-        rounds: rounds by key, possibly of different conditions.
-        keep: function that is called with each new round to save it.
+        rounds: finished rounds by key; their measurement conditions may differ.
+        keep: function that saves a round; it is called with each new round.
     """
 
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
@@ -162,17 +162,17 @@ class RoundLog:
         return cls({round.key: round for round in rounds}, keep)
 
     def add(self, round: Round) -> None:
-        """Add a new round and save it with `keep`. Raises OutputError."""
+        """Add a new round and save it with `keep`. Raises OutputError if it cannot be saved."""
         self.rounds[round.key] = round
         self.keep(round)
 
     def timings(self, stamp: str, variant: Variant, count: int) -> dict[int, Timing]:
-        """Return the timings of the finished rounds of a variant among the first `count` rounds, by number."""
+        """Return the timings of a variant by round number, for those of the first `count` rounds that are finished."""
         keys = (RoundKey(stamp, variant.sha256, variant.threads, variant.copy, number) for number in range(count))
         return {key.number: self.rounds[key].timing for key in keys if key in self.rounds}
 
     def of_models(self, digests: Sequence[str]) -> list[Round]:
-        """Return the rounds of models with the given SHA-256 digests."""
+        """Return the rounds of all models whose SHA-256 digest is in `digests`."""
         return [round for round in self.rounds.values() if round.sha256 in digests]
 
 
@@ -180,7 +180,8 @@ def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
     """Read a file of rounds, one JSON object per line; return an empty list if the file is missing.
 
     Args:
-        reporter: receives a warning for each damaged line, which is skipped. Truncated lines are skipped silently.
+        reporter: receives a warning for each damaged line; such lines are skipped. Truncated lines are skipped without
+            a warning.
     """
     try:
         lines = read_bytes(file).decode("utf-8", errors="replace").splitlines()
@@ -197,7 +198,11 @@ def read_rounds(file: Path, reporter: Reporter | None = None) -> list[Round]:
 
 
 def append_round(file: Path, round: Round) -> None:
-    """Append a round to a file, after a line break if a crash has truncated the last line. Raises OutputError."""
+    """Append a round to a file, after a line break if a crash has truncated the last line.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     line = json.dumps(round.to_json())
     try:
         with file.open("ab+") as opened:

@@ -1,9 +1,9 @@
-"""Comparison of separate runs of `benchmark`, which differ by more than the processes within one run.
+"""Comparison of separate runs of `benchmark`, which vary more than the processes within one run.
 
-Two runs of one file on one quiet machine differ by 1 % (ratios of 0.98 to 1.02 between six runs): the machine has
-another clock frequency, another layout of its memory or other neighbours. The interval of `compare_times` has only the
-differences within a run. Here it is widened by the variation between runs, which is estimated from the drift within
-each run and is at least the variation of runs on a quiet machine.
+Two runs that measure the same file on the same quiet machine differ by about 1 % (six runs had ratios of 0.98 to 1.02),
+because the clock frequency, the memory layout and the load from other virtual machines differ between runs. The
+interval from `compare_times` covers only the differences within a run. This module widens the interval by the variation
+between runs, which is estimated from the drift within each run and is at least the variation on a quiet machine.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ import numpy as np
 from poets_edge.bench.ratios import NORMAL, TimeRatio, compare_times
 
 QUIET_VARIATION = 0.007
-"""Standard deviation of the logarithm of the times of separate runs on a quiet machine; pairs differ by 1.4 times as
-much."""
+"""Standard deviation of the logarithms of times from separate runs on a quiet machine. The difference between two runs
+has a standard deviation that is 1.4 times as large."""
 _PARTS = 5
-"""Number of parts of a run, which are compared to estimate its drift."""
+"""Number of parts into which a run is divided, to estimate the drift between them."""
 _SMALLEST_PART = 3
 _SIGNIFICANT = 2.37
-"""Ratio of variances that parts of a run without drift exceed with a probability of 5 % (chi-squared, 4 degrees)."""
+"""Ratio of the observed to the expected variance that 5 % of runs without drift exceed (chi-squared, 4 degrees)."""
 _FEW_PARTS = 1.245
-"""Quantile of Student's t distribution for the parts of two runs (8 degrees of freedom) relative to the normal one."""
+"""Quantile of Student's t distribution with 8 degrees of freedom (two runs), divided by the normal quantile."""
 _MEDIAN_VARIANCE = math.pi / 2
 """Variance of a median relative to the variance of a mean, for normally distributed values."""
 
 
 def run_variation(times: Sequence[float]) -> float:
-    """Return the standard deviation of the logarithm of a run's times between runs, with a margin for its estimate.
+    """Return an estimate of the standard deviation between runs of the logarithm of a time.
 
-    The run is divided into parts of successive processes. The variance of the medians of the parts, beyond the variance
-    that the differences between successive processes explain, is the drift of the machine (an analysis of variance with
-    random effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3).
+    The estimate includes a margin for its uncertainty, and is at least QUIET_VARIATION. To compute it, the run is
+    divided into parts of successive processes. The variance of the medians of the parts, beyond the variance that the
+    differences between successive processes explain, is the drift of the machine (an analysis of variance with random
+    effects; Searle, Casella and McCulloch, "Variance Components", 1992, chapter 3).
 
     Args:
         times: one time per process, in the order of the measurement.
@@ -57,11 +58,11 @@ _NORMAL_QUARTILE = 0.674490
 
 
 def compare_runs(times: Sequence[float], reference: Sequence[float]) -> TimeRatio:
-    """Compare two runs like `compare_times`, with an interval that includes the variation between runs.
+    """Compare two runs as `compare_times` does, with an interval that includes the variation between runs.
 
     Args:
         times: one time per process, in the order of the measurement.
-        reference: likewise, of the other run.
+        reference: one time per process of the reference run, in the order of the measurement.
     """
     found = compare_times(times, reference)
     if not math.isfinite(found.high):

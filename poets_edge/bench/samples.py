@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 _WINDOW = 10
-"""Number of calls in a window; the medians of successive windows are compared."""
+"""Number of calls in a warm-up window; the medians of successive windows are compared."""
 
 _STEADY = 0.03
-"""Maximum relative difference of the medians of two windows for settled times."""
+"""Maximum relative difference between the medians of two successive windows at which times count as settled."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Distribution:
     """Summary statistics of samples, in the unit of the samples; outliers are included.
 
     Attributes:
+        count: number of samples.
+        p90, p99: 90th and 99th percentiles.
         spread: interquartile range divided by the median; 0 for identical samples.
     """
 
@@ -35,7 +37,7 @@ class Distribution:
 
 
 def describe(samples: Sequence[float]) -> Distribution:
-    """Return the summary statistics of at least one sample."""
+    """Return summary statistics of `samples`, which must not be empty."""
     ordered = sorted(samples)
     median = percentile(ordered, 50)
     spread = (percentile(ordered, 75) - percentile(ordered, 25)) / median if median else 0.0
@@ -45,7 +47,7 @@ def describe(samples: Sequence[float]) -> Distribution:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return a percentile of sorted samples, interpolated linearly (Hyndman and Fan's type 7, the default of NumPy)."""
+    """Return a percentile of sorted samples by linear interpolation (type 7 of Hyndman and Fan, NumPy's default)."""
     position = (len(ordered) - 1) * percent / 100
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
@@ -63,7 +65,7 @@ def warm_up(call: Callable[[], object], clock: Callable[[], float], longest: flo
         longest: time limit in seconds.
 
     Returns:
-        The number of calls, and whether the last two windows of calls agree.
+        The number of calls, and whether the times settled before the limit.
     """
     times: list[float] = []
     begin = clock()

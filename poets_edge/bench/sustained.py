@@ -1,7 +1,7 @@
-"""The command `benchmark --sustained`: latency of models under load for minutes.
+"""The command `benchmark --sustained`: latency of models under load for several minutes.
 
 A small board without a fan heats up and slows down, so the fastest model at the start may not be the fastest model
-under sustained load. Each model runs in one process, and its running time is divided into windows.
+under sustained load. Each model runs in its own process, and the running time is divided into windows.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from poets_edge.errors import UsageError
 from poets_edge.progress import Reporter, Silent
 
 FORMAT = "poets_edge-sustained-1"
-"""Value of `format` in the JSON of a `SustainedResult`."""
+"""Value of the key `format` in the JSON form of a `SustainedResult`."""
 
 _SHORTEST_WINDOW = 0.25
 _LONGEST_WINDOW = 5.0
 _FEWEST_WINDOWS = 20
 _SLOWER = 1.05
-"""Minimum ratio of the times after and before a step for a slowdown."""
+"""Minimum ratio of the median times after and before a step for the step to count as a slowdown."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -65,7 +65,7 @@ class SustainedOptions:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """Lasting increase of the latency.
+    """Lasting increase in the latency of a model under load.
 
     Attributes:
         after: time of the increase, in seconds from the start of the load.
@@ -96,7 +96,7 @@ class Sustained:
 
     @property
     def ends(self) -> list[float]:
-        """End of each window, seconds from the start of the load."""
+        """Time at which each window ends, in seconds from the start of the load."""
         total, found = 0.0, []
         for window in self.windows:
             total += window.seconds
@@ -105,12 +105,12 @@ class Sustained:
 
     @property
     def medians(self) -> list[float]:
-        """Median latency of each window, milliseconds."""
+        """Median latency in each window, in milliseconds."""
         return [window.median_ms for window in self.windows]
 
     @property
     def slowdown(self) -> Slowdown | None:
-        """Slowdown at the best-fitting step of the latencies; None if the step is smaller than 5 %."""
+        """Slowdown at the step that fits the latencies best; None if there is no step up of at least 5 %."""
         place = step_up(self.medians)
         if place is None:
             return None
@@ -119,17 +119,17 @@ class Sustained:
 
     @property
     def late(self) -> int:
-        """Number of inferences that were skipped because the model was too slow for the rate; 0 without a rate."""
+        """Number of inferences that were skipped because the model was too slow for the rate; 0 at full load."""
         return sum(window.late for window in self.windows)
 
     @property
     def hottest(self) -> float | None:
-        """Highest temperature, °C; None if the system does not report it."""
+        """Highest temperature in any window, in °C; None if the system does not report it."""
         return max((t for w in self.windows if (t := w.state.temperature) is not None), default=None)
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """Limits of the CPU in any window, in the terms of the Raspberry Pi's firmware."""
+        """CPU limits in any window, as reported by the Raspberry Pi's firmware, such as "under-voltage"."""
         return tuple(sorted({limit for window in self.windows for limit in window.state.throttled or ()}))
 
     def to_json(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class SustainedResult:
     Attributes:
         machine: facts about the device; see `machine_facts`.
         models: measurements of the models, in the order of the options.
-        host: the device that was measured; "" for this machine.
+        host: SSH destination of the measured device; "" for this machine.
     """
 
     machine: dict[str, Any]
@@ -163,7 +163,7 @@ class SustainedResult:
     host: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value as JSON-compatible dictionaries, lists, strings and numbers."""
+        """Return the result as JSON-compatible values."""
         return {
             **({"host": self.host} if self.host else {}),
             "format": FORMAT,
@@ -178,10 +178,10 @@ class SustainedResult:
 
 
 def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> SustainedResult:
-    """Measure the latency of models under load.
+    """Measure the latency of models under sustained load, one after the other.
 
     Raises:
-        ModelError: a file is not an image classification model, or its process ended early.
+        ModelError: a file is not an image classification model, or the process that runs the model ended early.
         RuntimeMissingError: no interpreter is installed.
     """
     reporter = reporter or Silent()
@@ -201,8 +201,8 @@ def sustain(options: SustainedOptions, reporter: Reporter | None = None) -> Sust
 def step_up(values: Sequence[float]) -> int | None:
     """Return the index of the upward step that fits the values best; None if there is no upward step.
 
-    The index minimizes the sum of absolute deviations from the medians before and after; a single outlier is therefore
-    not reported as a step.
+    The index is that of the first value after the step. It minimizes the sum of absolute deviations from the medians
+    before and after the step, so that a single outlier in a long series does not count as a step.
     """
     best, place = float("inf"), None
     for candidate in range(1, len(values)):
@@ -215,7 +215,11 @@ def step_up(values: Sequence[float]) -> int | None:
 
 
 def parse_duration(text: str) -> float:
-    """Return the duration in seconds for a text such as `10m`, `90s`, `1h` or `30`. Raises UsageError."""
+    """Return the duration in seconds from a text such as `10m`, `90s`, `1h` or `30`.
+
+    Raises:
+        UsageError: the text is not a duration.
+    """
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _UNITS:
         raise UsageError(f"`sustained` {text}: wanted something like 10m, 90s or 1h.")
@@ -223,12 +227,12 @@ def parse_duration(text: str) -> float:
 
 
 def most_windows(options: SustainedOptions) -> int:
-    """Return an upper limit of the number of windows that `sustain` measures for one model."""
+    """Return an upper limit for the number of windows that `sustain` measures per model."""
     return int(options.seconds / _window_length(options)) + 2
 
 
 def _window_length(options: SustainedOptions) -> float:
-    """Return the length of a window in seconds."""
+    """Return the length of a window in seconds, which depends on the duration and the rate."""
     length = min(max(options.seconds / _FEWEST_WINDOWS / 6, _SHORTEST_WINDOW), _LONGEST_WINDOW)
     return max(length, min(10 / options.rate, options.seconds)) if options.rate else length  # several inferences each
 
@@ -251,6 +255,6 @@ def _load(options: SustainedOptions, model: Path, name: str, reporter: Reporter)
 
 
 def _disturbances(name: str, before: MachineState, seconds: float, options: SustainedOptions) -> list[str]:
-    """Return descriptions of disturbances by other programs; heat and throttling are part of the result."""
+    """Return descriptions of disturbances by other programs, without heat and throttling, which are results."""
     found = disturbances_between(before, machine_state(), seconds, options.threads)
     return [f"{name}: {text}" for text in found if "other programs" in text or "hypervisor" in text]

@@ -18,13 +18,13 @@ _LATENCY, _HEAT, _THROTTLED = "#932667", "#d47c00", "#f3dede"
 
 
 def check_chart(path: Path) -> None:
-    """Raise UsageError if the name of the file does not end in `.svg`."""
+    """Raise UsageError if the file name does not end in `.svg`."""
     if path.suffix.lower() != ".svg":
         raise UsageError(f"`chart` {path}: the chart is an SVG; give a name that ends in .svg.")
 
 
 def draw_sustained(result: SustainedResult, path: Path) -> None:
-    """Write a chart with one panel per model. Raises OutputError."""
+    """Write a chart with one panel per model as an SVG file. Raises OutputError if the file cannot be written."""
     height = 46 + len(result.models) * (_HEIGHT + _TOP + _BOTTOM)
     load = f"{result.options.rate:g} a second" if result.options.rate else "full load"
     subtitle = f"{machine_name(result.machine)}, threads: {result.options.threads}, {load}"
@@ -93,6 +93,6 @@ def _line(places: Sequence[float], shares: Sequence[float], colour: str, more: s
 
 
 def _nice(value: float) -> float:
-    """Return the smallest round number that is not below `value`, for the end of a scale."""
+    """Return the smallest round number that is at least `value`, as the upper end of an axis."""
     power = 10 ** math.floor(math.log10(value))
     return float(next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value))

@@ -1,4 +1,4 @@
-"""Times that one process measured; a small module, because every measuring process imports it."""
+"""Times that one process measured. The module is small, because every measuring process imports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poets_edge.core.json_checks import COUNT, Check, Optional, check
 from poets_edge.errors import RecordError
 
 POSITIVE = Check(float, "a positive number", lambda value: 1e-12 <= value <= 1e12)
-"""Shape of a positive number; its limits keep sums and ratios finite."""
+"""Check for a positive number in JSON; the limits keep sums and ratios finite."""
 NOT_NEGATIVE = Check(float, "a number, 0 or more", lambda value: 0 <= value <= 1e12)
 _MILLISECONDS = Optional(Check([NOT_NEGATIVE], "at least one time", bool))
 _TIMING = {
@@ -30,17 +30,17 @@ _TIMING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Times of one variant that one process measured, in milliseconds.
+    """Times, in milliseconds, that one process measured for one model with one number of threads.
 
     Attributes:
         load_ms: time to load the model.
         first_ms: time of the first inference.
         warm_up_runs: number of inferences in the warm-up.
         steady: whether the times had settled after the warm-up.
-        samples_ms: times of the inferences.
-        decode_ms, resize_ms, inference_ms: times of decoding, resizing and scoring photos; None if not measured.
+        samples_ms: times of the inferences after the warm-up.
+        decode_ms, resize_ms, inference_ms: times to decode, resize and score photos; None if not measured.
         peak_memory_mb: peak memory of the process in MB; None if the system does not report it.
-        accelerated: whether XNNPACK runs the model; None if unknown.
+        accelerated: whether XNNPACK ran the model; None if unknown.
         state: state of the machine after the measurement.
     """
 
@@ -58,7 +58,11 @@ class Timing:
 
     @classmethod
     def from_json(cls, value: Any) -> Timing:
-        """Return the timing from JSON values of `to_json`, the Android app or the web page. Raises RecordError."""
+        """Return the timing from JSON values written by `to_json`, the Android app or the web page.
+
+        Raises:
+            RecordError: the values are invalid.
+        """
         found = check(value, _TIMING)
         try:
             state = MachineState.from_json(found["state"])

@@ -1,6 +1,7 @@
 """Measurement of the times of one model with one number of threads.
 
-Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads of another one.
+Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads
+from an earlier measurement.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SAMPLE_SIZE = (500, 375)
 
 @dataclass(frozen=True)
 class Request:
-    """Request for one measurement.
+    """Request for the measurement of one model.
 
     Attributes:
         model: path of a `.tflite` file.
@@ -88,7 +89,7 @@ def measure(request: Request) -> Timing:
 
 
 def sample_photo() -> bytes:
-    """Return the content of a JPEG file of 500 x 375 pixels, generated with the size and detail of a typical photo."""
+    """Return the content of a generated JPEG file with 500 x 375 pixels and about the detail of a typical photo."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize(_SAMPLE_SIZE, Image.Resampling.BICUBIC), np.int16)
@@ -112,12 +113,12 @@ def _timed(call: Callable[[], object], seconds: float, runs: int) -> list[float]
 
 
 def _photo(path: str) -> Path | bytes:
-    """Return the path of a photo, or the content of a photo in an archive or at an address."""
+    """Return the path of a photo that is a file, or the content of a photo in an archive or at an address."""
     return Path(path) if Path(path).is_file() else contents_at(photo_path(path))
 
 
 def _time_stages(classifier: Classifier, photos: Sequence[Path | bytes]) -> Iterator[tuple[float, ...]]:
-    """Return the times of decoding, resizing and scoring photos, in milliseconds: three tuples of equal length."""
+    """Return three tuples of equal length: times to decode, to resize and to score photos, in milliseconds."""
     rows = []
     for turn in range(_STAGE_RUNS):
         start = time.perf_counter()

@@ -1,1 +1,1 @@
-"""Demonstrations: generated photos of flowers, the codelab's scripts, and `quickstart`."""
+"""Demonstrations: generated photos of flowers, scripts for the codelab, and the command `quickstart`."""

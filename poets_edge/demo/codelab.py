@@ -29,7 +29,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
     """Write `scripts/` and an empty `tf_files/` into a folder, and return the paths of the scripts.
 
     Raises:
-        OutputError: the folder cannot be written, or has foreign scripts of these names.
+        OutputError: the folder cannot be written, or contains scripts of the same names from another source.
     """
     scripts = [folder / "scripts" / f"{name}.py" for name in SCRIPTS]
     package = folder / "scripts/__init__.py"
@@ -47,7 +47,7 @@ def write_codelab(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_own(script: Path) -> bool:
-    """Return whether `write_codelab` has written a script, or it is empty."""
+    """Return whether a script was written by `write_codelab` or is empty, so that it may be replaced."""
     with contextlib.suppress(OSError):
         return read_head(script, len(_HEAD.encode())) in (b"", _HEAD.encode())
     return False

@@ -1,8 +1,8 @@
-"""Generation of photos of the codelab's five flowers, as a replacement for real photos.
+"""Drawing of photos of the codelab's five flowers, as a replacement for real photos.
 
 An image has a background (grass, sky, soil, a wall, lights out of focus), one to four flower heads of one kind with
 stems and leaves, sometimes an object in the foreground, and the lighting, blur and noise of a small camera. Equal seeds
-give identical files with equal versions of Pillow.
+result in identical files if the versions of Pillow are equal.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _GROUNDS: tuple[Colour, ...] = (
 def draw_photos(
     folder: Path, *, per_class: int = PER_CLASS, seed: int = 0, reporter: Reporter | None = None
 ) -> PhotoFolder:
-    """Draw `per_class` photos of each flower into a new or empty folder.
+    """Draw `per_class` photos of each of the five flowers into a new or empty folder.
 
     Raises:
         UsageError: `per_class` is below 1 or `seed` below 0.
-        OutputError: the folder is not empty or not writable; it is written completely or not at all.
+        OutputError: the folder is not empty or not writable. No photos are left in it after an error.
     """
     if per_class < 1 or seed < 0:
         raise UsageError(f"photos a class must be 1 or more and the seed 0 or more, not {per_class} and {seed}.")
@@ -78,7 +78,7 @@ def drawn_names(per_class: int = PER_CLASS) -> set[str]:
 
 
 def draw_photo(label: str, number: int, seed: int = 0) -> bytes:
-    """Return the content of a JPEG file with a drawn photo of the class `label`, 180 to 320 pixels per side."""
+    """Return the content of a JPEG file with a drawn photo of the class `label`; its sides have 180 to 320 pixels."""
     rng = Random(f"{seed}/{label}/{number}")
     width, height = rng.choice(_SIZES)
     picture = _ground(rng, (width * _FINE, height * _FINE))
@@ -96,7 +96,7 @@ def _name(label: str, number: int) -> str:
 
 
 def _ground(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """Draw a blurred background: a gradient of two tones, colored patches, and sometimes blades of grass."""
+    """Return a blurred background: a gradient of two tones, colored patches, and sometimes blades of grass."""
     width, height = size
     top, bottom = rng.choice(_GROUNDS), rng.choice(_GROUNDS)
     if rng.random() < 0.4:
@@ -203,7 +203,7 @@ def _blade(rng: Random, pen: ImageDraw.ImageDraw, size: tuple[int, int], colour:
 
 
 def _camera(rng: Random, picture: Image.Image) -> Image.Image:
-    """Apply light from one side, color temperature, exposure, mirroring, blur and noise."""
+    """Return the image with random lighting from one side, color temperature, exposure, mirroring, blur and noise."""
     if rng.random() < 0.6:
         side = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(picture.size)
         light = side.point(lambda value: 255 - value * 0.45)

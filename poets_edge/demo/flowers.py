@@ -1,7 +1,7 @@
 """Drawing of five kinds of flower heads with Pillow.
 
-Each public function returns a square RGBA image of one head on a transparent background, `size` pixels per side, with
-random variations from `rng`. The kinds differ in shape and share most of their colors.
+Each function in HEADS returns a square RGBA image with `size` pixels per side, which shows one head on a transparent
+background, with random variations from `rng`. The kinds differ in shape and share most of their colors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GREEN, BROWN, DARK = (90, 130, 50), (95, 60, 30), (50, 32, 22)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Return a color lightened by a factor above 1 or darkened by a factor below 1."""
+    """Return a color, lightened if `factor` is above 1 and darkened if it is below 1."""
     if factor <= 1:
         red, green, blue = (round(channel * factor) for channel in colour)
     else:
@@ -159,7 +159,7 @@ HEADS: dict[str, Callable[[Random, int], Image.Image]] = {
 
 
 def _blank(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Point, float]:
-    """Return a transparent square image, its drawing context, its center, and the radius for a head."""
+    """Return a transparent square image, its drawing context, its center, and the radius of a flower head in it."""
     image = Image.new("RGBA", (size, size))
     return image, ImageDraw.Draw(image), (size / 2, size / 2), size * 0.48
 
@@ -188,7 +188,7 @@ def _petal(
 
     Args:
         belly: position of the widest part; above 1 it is near the tip.
-        power: exponent of the outline; low values give blunt ends.
+        power: exponent of the outline; low values result in blunt ends.
         edge: brightness of the outline relative to `fill`.
     """
     steps = 9
@@ -217,7 +217,7 @@ def _lobe(pen: ImageDraw.ImageDraw, rng: Random, centre: Point, radius: float, a
 
 
 def _disk(pen: ImageDraw.ImageDraw, rng: Random, middle: Point, radius: float, colour: Colour, seeds: int) -> None:
-    """Draw a disk of `seeds` seeds that are arranged in spirals."""
+    """Draw a disk with `seeds` seeds in spirals."""
     pen.ellipse(_box(middle, radius), fill=shade(colour, 0.75))
     for index in range(seeds):
         share = math.sqrt((index + 0.5) / seeds)

@@ -1,4 +1,4 @@
-"""The command `quickstart`: training, export, labelling and timing with generated photos, without a network."""
+"""The command `quickstart`: training, export, labelling and timing with generated photos, without internet access."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
 
 _SETS = SplitConfig(testing=30, validation=10)
-"""Split sizes with more test photos than by default, for a narrower confidence interval of the accuracy."""
+"""Split percentages with more test photos than by default, for a narrower confidence interval for the accuracy."""
 _TIMED_RUNS = 100
 
 
@@ -38,13 +38,13 @@ class TimedFile:
 
 @dataclass(frozen=True)
 class QuickstartResult:
-    """The result of `quickstart`.
+    """Result of `quickstart`.
 
     Attributes:
         photos: generated photos.
-        files: exported files: float32, float16, dynamic and int8.
-        photo: a test photo.
-        labels: the three best labels of the int8 file for `photo`, best first.
+        files: exported files, in the order float32, float16, dynamic and int8.
+        photo: a photo from the test set.
+        labels: the three labels with the highest scores that the int8 file predicts for `photo`, best first.
     """
 
     photos: PhotoFolder
@@ -54,7 +54,7 @@ class QuickstartResult:
 
 
 def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResult:
-    """Draw photos into `folder`/photos unless they exist, retrain the embedded backbone, and export four files.
+    """Draw photos into `folder/photos` unless they exist, retrain the embedded backbone, and export four files.
 
     Raises:
         RuntimeMissingError: TensorFlow or the interpreter is not installed.
@@ -88,7 +88,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
 
 
 def _drawn_before(folder: Path) -> PhotoFolder:
-    """Return the photos of an earlier run. Raises OutputError if the folder contains other photos."""
+    """Return the photos that an earlier run has drawn. Raises OutputError if the folder contains different photos."""
     photos = scan(folder)
     if {photo.name for photo in photos.photos} != drawn_names():
         raise OutputError(

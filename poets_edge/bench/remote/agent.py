@@ -36,7 +36,7 @@ SILENCE = 60.0
 """Seconds without a message after which the connection counts as lost."""
 
 BEAT = b'{"beat": true}\n'
-"""Heartbeat message, which the agent sends every 3 s, also between answers."""
+"""Heartbeat message, which the agent sends every 3 s, including during requests."""
 _BEAT_SECONDS = 3.0
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 1000

@@ -43,7 +43,7 @@ class DeployOptions:
     Attributes:
         model: a `.tflite` file.
         on: SSH destination of the device.
-        labels: labels file to use instead of the labels in the model.
+        labels: labels file for a model without labels, or with translations of its labels; see `Classifier`.
         input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
         watch: additional arguments of `poets-edge watch`, such as ("--on-label", "daisy", "--run", "aplay bell.wav").
         remote_dir: parent of the program's folder `poets-edge`; by default the user's data folder on the device.

@@ -93,7 +93,7 @@ Request = FactsRequest | RoundsRequest | LoadRequest
 
 
 def read_request(value: dict[str, Any]) -> Request:
-    """Return the request from JSON values. Raises KeyError if a value is missing; equal versions prevent this."""
+    """Return the request from JSON values. Raises KeyError if another program version wrote them."""
     if value["task"] == "rounds":
         return RoundsRequest.from_json(value)
     return LoadRequest.from_json(value) if value["task"] == "sustained" else FactsRequest()

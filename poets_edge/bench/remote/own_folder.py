@@ -299,7 +299,7 @@ class OwnFolder:
 
     @contextlib.contextmanager
     def _uses(self) -> Iterator[State]:
-        """Yield the record of uses and save it afterwards. If it is damaged, all items count as used now."""
+        """Yield the record of uses, then save it. If it is damaged, all items count as used in this session."""
         path = os.path.join(self.path, _USES)
         descriptor = _locked(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
         try:

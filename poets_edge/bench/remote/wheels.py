@@ -43,7 +43,7 @@ class Needs:
     Attributes:
         requirements: requirement specifiers for pip.
         alone: whether to download the packages without their dependencies.
-        system: packages that the system of the device provides, which are not downloaded.
+        system: packages that the system of the device provides, which are not sent to it.
     """
 
     requirements: tuple[str, ...]
