@@ -49,16 +49,16 @@ class Backbone:
 
     @property
     def cache_file(self) -> Path:
-        """Path of the cache of its bottlenecks."""
+        """Path of the cache file for the backbone's bottlenecks."""
         return self.model.with_suffix(".sqlite")
 
     def read_graph(self) -> Any:
-        """Read the frozen graph, a GraphDef."""
+        """Read the frozen graph from its file, and return it as a GraphDef."""
         return parse_graph(self.graph.read_bytes(), str(self.graph))
 
 
 def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path) -> Backbone:
-    """Return the backbone in `folder`; build it if it is absent or damaged.
+    """Return the backbone whose files are in `folder`; build the files if they are missing or damaged.
 
     Raises:
         WeightsError: the weights file is damaged or belongs to another architecture.
@@ -71,7 +71,11 @@ def prepare_backbone(architecture: Architecture, weights: Weights, folder: Path)
 
 
 def write_backbone(network: Network, backbone: Backbone) -> Backbone:
-    """Write a network to the files of a backbone, and return the backbone. Raises OutputError."""
+    """Write a network to the files of a backbone, and return the backbone.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     write_bytes(backbone.graph, serialize(graph_of(network)))
     write_bytes(backbone.model, write_float_model(network))
     # Written last, as a sign that the other files are complete.

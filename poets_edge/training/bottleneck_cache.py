@@ -16,7 +16,7 @@ Vector = npt.NDArray[np.float32]
 
 
 def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
-    """Return the key of a vector within one backbone's file.
+    """Return the key of a photo's vector in the cache of a backbone, 32 bytes.
 
     Args:
         photo_digest: SHA-256 of the photo's bytes.
@@ -26,7 +26,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 
 
 class BottleneckCache:
-    """The cached vectors of one backbone; made by `open_cache`."""
+    """Cache of vectors from one backbone, opened by `open_cache`."""
 
     def __init__(self, rows: RowStore) -> None:
         self._rows = rows
@@ -40,15 +40,15 @@ class BottleneckCache:
         return [None if data is None else np.frombuffer(data, np.float32) for data in self._rows.read_many(keys)]
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the absent keys, in order. Damage of other rows is detected when they are read."""
+        """Return the keys without a cached vector, in order. Damage to a cached vector is detected when it is read."""
         return self._rows.missing(keys)
 
     def put(self, key: bytes, vector: Vector) -> None:
-        """Store a vector; it is safe after the next `commit`. Raises OutputError: the disk is full or damaged."""
+        """Store a vector; `commit` writes it to the disk. Raises OutputError if the disk is full or damaged."""
         self._rows.write(key, np.ascontiguousarray(vector, np.float32).tobytes())
 
     def take_damage(self) -> list[str]:
-        """Return warnings about damage detected since the last call."""
+        """Return messages about damage that was detected since the last call."""
         found = [
             f"the bottleneck cache was damaged; it was moved to {path} and is computed anew."
             for path in self._rows.set_aside
@@ -60,7 +60,7 @@ class BottleneckCache:
         return found
 
     def commit(self) -> None:
-        """Write stored vectors to the disk. Raises OutputError: the disk is full or damaged."""
+        """Write stored vectors to the disk. Raises OutputError if the disk is full or damaged."""
         self._rows.commit()
 
 
@@ -69,10 +69,10 @@ def open_cache(path: Path) -> Iterator[tuple[BottleneckCache, Path | None]]:
     """Open a cache file, or create it.
 
     Yields:
-        The cache, and where a damaged file was moved, or None.
+        The cache, and the path to which a damaged file was moved, or None if the file was intact.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the file cannot be opened, created or written.
     """
     with open_row_store(path, "bottlenecks") as (rows, damaged):
         yield BottleneckCache(rows), damaged

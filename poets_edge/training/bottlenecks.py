@@ -32,16 +32,16 @@ from poets_edge.training.backbone import Backbone
 from poets_edge.training.bottleneck_cache import BottleneckCache, Vector, cache_key
 
 _MAX_INTERPRETERS = 256
-"""Maximum number of interpreters of all threads: each holds its model's weights, up to 17 MB for a MobileNet."""
+"""Maximum number of interpreters in all threads: each holds its model's weights, up to 17 MB for a MobileNet."""
 
 _THREADS_PER_CORE_REMOTE = 4
-"""Threads per core for photos at addresses, since most threads wait for the network."""
+"""Threads per core for photos on a server, since most threads wait for the network."""
 
 _VECTORS_PER_BATCH = 4096
-"""Number of photos, or vectors of photos, per batch: bounds memory."""
+"""Maximum number of vectors, or of photos to hash, per batch. It limits the use of memory."""
 
 _HASHED_PER_HANDOVER = 16
-"""Number of photos that a thread hashes per task: returning results takes as long as hashing a small photo."""
+"""Number of photos that a thread hashes per task: returning a result takes as long as hashing a small photo."""
 
 _PHOTOS_PER_GROUP = 8
 """Number of photos that a thread decodes before it runs several networks on them in turn."""
@@ -51,24 +51,24 @@ PLAIN = ""
 
 
 Render = Callable[[Image.Image, tuple[int, int], str, bytes], Pixels]
-"""(image, (height, width), variant, photo digest) -> uint8 pixels of that size."""
+"""Function (image, (height, width), variant, photo digest) -> pixels of the variant, uint8 [height, width, 3]."""
 
 
 def vector_key(digest: bytes, variant: str = PLAIN) -> bytes:
-    """Return the key of a photo's bottleneck in the cache of a backbone."""
+    """Return the key for a photo's bottleneck in the cache of a backbone."""
     return cache_key(digest, f"{PREPROCESSING} {variant}")
 
 
 class VectorSource(Protocol):
-    """A function from pixels to vectors, with the cache for its results."""
+    """A function that computes vectors from pixels, and the cache for its results."""
 
     @property
     def cache(self) -> BottleneckCache:
-        """Cache of the vectors."""
+        """Cache for the vectors."""
 
     @property
     def name(self) -> str:
-        """Name on a progress bar."""
+        """Name that a progress bar shows."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -78,12 +78,12 @@ class VectorSource(Protocol):
         """Return the cache key of a photo's vector, which includes everything that determines the vector."""
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """Return the function, for use by one thread."""
+        """Return the function from pixels to a vector, for use by one thread."""
 
 
 @dataclass(frozen=True)
 class BackboneCache:
-    """A backbone with the cache of its vectors, a `VectorSource`."""
+    """A backbone and the cache for its bottlenecks, as a `VectorSource`."""
 
     backbone: Backbone
     cache: BottleneckCache
@@ -99,22 +99,23 @@ class BackboneCache:
         return self.backbone.architecture.size
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Return the key of a photo's bottleneck."""
+        """Return the cache key for a photo's bottleneck."""
         return vector_key(digest, variant)
 
     def extractor(self) -> Extractor:
-        """Return the backbone in an interpreter, for use by one thread."""
+        """Return an interpreter that runs the backbone, for use by one thread."""
         return Extractor(self.backbone.model)
 
 
 class Hashed(Sequence["HashedPhoto | PhotoError"]):
-    """Result of `hash_photos`, a sequence of hashed photos and errors.
+    """Result of `hash_photos`: a sequence that has, for each photo, a HashedPhoto or a PhotoError.
 
     Attributes:
         photos: all photos.
-        digests: SHA-256 of each, uint8 [photos, 32]; zeros if a file cannot be read.
-        sizes: number of bytes of each, int64 [photos]; UNKNOWN_SIZE if the server does not say, or after an error.
-        errors: errors of files that cannot be read, by row number.
+        digests: SHA-256 of each photo, uint8 [photos, 32]; zeros if a photo cannot be read.
+        sizes: size of each photo in bytes, int64 [photos]; UNKNOWN_SIZE if the server does not report it, or after an
+            error.
+        errors: errors for photos that cannot be read, by row number.
     """
 
     def __init__(self, photos: PhotoTable, digests: Digest, sizes: Rows, errors: dict[int, PhotoError]) -> None:
@@ -152,9 +153,9 @@ def hash_photos(
     """Return the digest or the read error of each photo, in order.
 
     Args:
-        bottleneck_dir: folder of the digest cache; without one, all photos are read.
+        bottleneck_dir: folder of the digest cache; None to read all photos.
         reporter: receives a warning if the digest cache is damaged.
-        rehash: read all photos, even if the cache has their digests.
+        rehash: read all photos, even if the cache contains their digests.
     """
     table = PhotoTable.of(photos)
     digests = np.zeros((len(table), hashlib.sha256().digest_size), np.uint8)
@@ -186,7 +187,10 @@ def hash_photos(
 
 
 def _hash(photo: Photo) -> tuple[Known | PhotoError, FileStamp | None, float]:
-    """Return digest and size, or an error; the file's stamp from before it was read, and the time of the stamp."""
+    """Read a photo, and return its digest and size or an error.
+
+    The second value is the file's stamp before it was read, or None if it has none; the third is the time of the stamp.
+    """
     at, stamp = time.time(), current_stamp(str(photo.path))
     try:
         contents = read_contents(photo)
@@ -202,7 +206,8 @@ class Batch:
 
     Attributes:
         photos: the photos, with their digests.
-        vectors: for each photo, its vectors by source and variant, or the decoding error.
+        vectors: for each photo, a list of its vectors (the variants for the first source, then those for the second,
+            and so on), or the error if it cannot be read.
         changed: new digests of photos whose files have changed since they were hashed, by their index in `photos`.
     """
 
@@ -219,7 +224,7 @@ def bottlenecks(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[tuple[HashedPhoto, list[Vector] | PhotoError]]:
-    """Yield each photo, with the digest that it had when it was decoded, and its vectors or an error.
+    """Yield each photo, with the digest of the contents that were decoded, and its vectors or an error.
 
     For the arguments see `bottleneck_batches`.
     """
@@ -236,19 +241,19 @@ def bottleneck_batches(
     render: Render | None = None,
     what: str = "bottlenecks",
 ) -> Iterator[Batch]:
-    """Yield the vectors of all photos in order, in batches of some thousands.
+    """Yield the vectors of all photos in order, in batches of up to a few thousand.
 
     Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
     its file has changed since it was hashed, the new contents are used, and stored under the new digest.
 
     Args:
-        sources: networks, with their caches.
-        variants: names of the variants of a photo.
+        sources: networks with their caches.
+        variants: names of the variants to compute for each photo.
         render: function that draws a variant; by default the whole image, resized.
-        what: name of the vectors on a progress bar.
+        what: name of the vectors that the progress bar shows.
 
     Raises:
-        OutputError: a cache cannot be written; its contents are kept.
+        OutputError: a cache cannot be written; vectors that it already contains are kept.
     """
     draw = render or (lambda image, size, variant, digest: fit(image, size))
     wanted = [(source, variant) for source in sources for variant in variants]
@@ -318,7 +323,7 @@ class _Rendered:
     """A decoded photo at the required sizes and in the required variants.
 
     Attributes:
-        digest: SHA-256 of the contents.
+        digest: SHA-256 of the contents that were decoded.
         changed: whether the contents have changed since the photo was hashed.
         images: pixels by (height, width) and variant.
     """
@@ -331,7 +336,7 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Read a photo, and draw the variants without cached vectors."""
+    """Read a photo and draw its variants that have no cached vector; return the error if it cannot be read."""
     # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
         contents = read_contents(photo.photo)
@@ -348,7 +353,7 @@ def _render(
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Estimate the number of photos to decode, as the number of photos without the first vector."""
+    """Estimate the number of photos to decode: count those without a cached vector for the first source and variant."""
     source, variant = wanted[0]
     return sum(
         len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))
@@ -357,10 +362,10 @@ def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], 
 
 
 class Extractor:
-    """A backbone, or its layers below a cut, in an interpreter for one thread.
+    """Interpreter that runs a backbone, or its layers below a cut, for use by one thread.
 
     Attributes:
-        shape: shape of the output.
+        shape: shape of the output for one image.
     """
 
     def __init__(self, model: ModelSource) -> None:
@@ -373,6 +378,6 @@ class Extractor:
         self._normalise = normaliser(BACKBONE)
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """Return the bottleneck (float32 [bottleneck_size]) or activations of pixels (uint8 [height, width, 3])."""
+        """Return the bottleneck (float32 [bottleneck_size]) or the activations for pixels, uint8 [height, width, 3]."""
         self._normalise(pixels, self._pixels[0])
         return np.asarray(self._session.run(self._pixels)[0], np.float32)

@@ -1,10 +1,11 @@
-"""Bottlenecks computed by several processes or machines, and stored by this one.
+"""Computation of bottlenecks by several processes or machines; the training process stores the results.
 
-`local:N` starts N processes here; any other address is that of a Dask scheduler, whose workers must see the photos
-under the same paths. Vectors are reproducible to the bit with equal interpreters on equal kinds of processors, and
-so are heads trained on them.
+The address `local:N` starts N processes on this machine. Any other address is that of a Dask scheduler, whose workers
+must be able to read the photos under the same paths. Vectors, and heads trained on them, are bit-identical if the
+interpreters have the same version and the processors are of the same kind.
 
-Photos that cannot be decoded, or that change meanwhile, are processed and reported by the training process.
+Photos that cannot be decoded, or that change during the computation, are processed and reported by the training
+process.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ _DIGESTS_PER_QUERY = 4096
 def compute_on_cluster(
     address: str, photos: HashedPhotos, sources: Sequence[BackboneCache], reporter: Reporter
 ) -> None:
-    """Compute the missing vectors in the caches of some backbones, and store them.
+    """Compute the bottlenecks that are missing from the caches of some backbones, and store them there.
 
     Args:
-        address: `local:N` for N processes here, or a Dask scheduler's address.
+        address: `local:N` for N processes on this machine, or a Dask scheduler's address.
+        sources: backbones with their caches.
 
     Raises:
         RuntimeMissingError: Dask is not installed.
@@ -59,7 +61,7 @@ def compute_on_cluster(
 
 
 def _missing_rows(photos: HashedPhotos, sources: Sequence[BackboneCache]) -> list[int]:
-    """Return the rows of photos that lack a vector in one of the caches."""
+    """Return the row numbers of the photos for which at least one cache lacks a vector."""
     rows = []
     for start in range(0, len(photos), _DIGESTS_PER_QUERY):
         keys = [vector_key(digest.tobytes()) for digest in photos.digests[start : start + _DIGESTS_PER_QUERY]]
@@ -79,7 +81,7 @@ def _store(
     address: str,
     reporter: Reporter,
 ) -> None:
-    """Write results to the caches as they arrive, and commit each one."""
+    """Write the results of tasks to the caches as they arrive, and commit after each task."""
     with reporter.progress(f"bottlenecks on {address}", photo_count) as advance:
         for result in results:
             for source, vectors in zip(sources, result.vectors, strict=True):

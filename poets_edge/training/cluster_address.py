@@ -1,4 +1,4 @@
-"""Addresses of clusters: processes of this machine, or a Dask scheduler."""
+"""Addresses of clusters: processes on this machine, or a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
 _ENCRYPTED = frozenset({"tls", "wss"})
-"""Dask's protocols with certificates of both ends."""
+"""Dask's encrypted protocols, which use certificates for both ends of a connection."""
 
 
 def local_workers(address: str) -> int:
-    """Return N of `local:N`; 0 for a scheduler's address."""
+    """Return the number of processes N in an address `local:N`; 0 for any other address."""
     number = address.removeprefix(_LOCAL)
     return int(number) if address.startswith(_LOCAL) and number.isdecimal() else 0
 
 
 def check_cluster(address: str, *, insecure: bool) -> None:
-    """Check an address: its syntax, and encryption if it is on another machine.
+    """Check the syntax of a cluster's address, and that connections to another machine are encrypted.
 
     Args:
         address: `local:N`, a Dask scheduler's address, or "" for no cluster.
-        insecure: allow plain connections to other machines.
+        insecure: allow unencrypted connections to other machines.
 
     Raises:
-        UsageError: the address is invalid, has a password, or is unencrypted and on another machine.
+        UsageError: the address is invalid, contains a user name or password, or is on another machine and not
+            encrypted.
     """
     if not address or local_workers(address):
         return
@@ -45,7 +46,7 @@ def check_cluster(address: str, *, insecure: bool) -> None:
 
 
 def _is_protected(address: str) -> bool:
-    """Return whether a connection is encrypted or within this machine."""
+    """Return whether a connection to an address is encrypted or stays on this machine."""
     import ipaddress  # as slow to load as the rest of the options
 
     try:

@@ -1,8 +1,9 @@
-"""Distorted copies of training photos: cropped, scaled, mirrored, brighter or darker.
+"""Distorted variants of training photos (data augmentation): cropped, scaled, mirrored, brighter or darker.
 
 `retrain.py` distorted photos anew at every step, which made training hundreds of times slower. Here each photo has a
-fixed number of copies, whose bottlenecks are computed once and cached. The distortion of a copy depends only on the
-photo's contents and the copy's number, so other runs and seeds find it in the cache.
+fixed number of distorted variants, whose bottlenecks are computed once and cached. A variant depends only on the
+photo's contents, the settings and the variant's number, so later runs, also with other seeds, find its bottleneck in
+the cache.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ DEFAULT_VARIANTS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Distortions:
-    """Distortion flags of `retrain.py`, and the number of copies.
+    """Distortion flags of `retrain.py`, and the number of distorted variants.
 
     Attributes:
-        flip_left_right: mirror half of the copies.
-        random_crop: maximum margin to cut off, in percent, before scaling.
+        flip_left_right: mirror half of the variants, chosen at random.
+        random_crop: maximum margin to cut off before scaling, in percent.
         random_scale: maximum enlargement, in percent.
-        random_brightness: maximum change of the pixel values up or down, in percent.
-        variants: number of distorted copies per photo; by default 8 for a head, and more for fine-tuning.
+        random_brightness: maximum increase or decrease of the pixel values, in percent.
+        variants: number of distorted variants per photo; None for the default, which is 8 for a head and larger for
+            fine-tuning.
     """
 
     flip_left_right: bool = False
@@ -48,11 +50,11 @@ class Distortions:
 
     @property
     def active(self) -> bool:
-        """Whether any distortion is set."""
+        """Whether at least one distortion is enabled."""
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
     def names(self) -> list[str]:
-        """Return a name for each copy, from the settings and its number; part of the cache key."""
+        """Return a name for each variant, which contains the settings and its number, and is part of its cache key."""
         settings = {name: value for name, value in asdict(self).items() if name != "variants"}
         return [
             f"distorted-1 {sorted(settings.items())} {number}" for number in range(self.variants or DEFAULT_VARIANTS)
@@ -60,16 +62,16 @@ class Distortions:
 
 
 def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
-    """Return one distorted copy of a photo at the model's input size.
+    """Return one distorted variant of a photo at the model's input size.
 
     In `retrain.py` (add_input_distortions) the image is enlarged by (1 + crop) * uniform(1, 1 + scale), and a window of
     the model's size is cut out at random. Here that window is cut from the photo and resized once.
 
     Args:
         image: RGB image.
-        size: (height, width) of the copy.
+        size: (height, width) of the variant.
         settings: the distortions.
-        name: one of `settings.names()`.
+        name: name of the variant, one of `settings.names()`.
         photo_digest: SHA-256 of the photo's bytes.
 
     Returns:

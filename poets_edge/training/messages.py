@@ -1,4 +1,4 @@
-"""Messages of `train`: the splits, each step, and advice on the finished run."""
+"""Messages that `train` prints about the splits, each evaluation, and the finished run."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from poets_edge.training.record import Duplicate
 from poets_edge.training.results import TrainResult
 
 _CLEARLY_WORSE = 1.05
-"""Minimum ratio of the final to the lowest validation cross entropy for advice."""
+"""Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference of the accuracies with groups held out and divided for a warning."""
+"""Minimum difference, for a warning, between the accuracy with groups divided among folds and with groups held out."""
 _SMALL = 4
-"""Minimum ratio of the photos of the largest class to those of a small class."""
+"""Minimum ratio of the photos in the largest class to the photos in a class for the latter to be considered small."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
 
 @dataclass(frozen=True)
 class EvaluatedHead:
-    """A head after a step of the training."""
+    """A head as it was after a training step, and the number of that step."""
 
     step: int
     head: Head
 
 
 def step_line(step: Step) -> str:
-    """Return a line about one evaluation."""
+    """Return a line with the step, accuracies and cross entropies of one evaluation."""
     line = f"step {step.step:>5}   train {step.train_accuracy:6.1%}   cross entropy {step.train_cross_entropy:.4f}"
     if step.validation_accuracy is not None:
         line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
@@ -55,7 +55,10 @@ def step_line(step: Step) -> str:
 def report_sets(
     reporter: Reporter, table: dict[str, dict[SplitName, int]], duplicates: Sequence[Duplicate], *, tested: bool
 ) -> None:
-    """Report the number of photos by class and split, and identical photos."""
+    """Report the number of photos by class and split, and warn about identical photos.
+
+    If `tested`, it also warns about classes without test photos.
+    """
     width = max(len("class"), *(len(label) for label in table))
     reporter.note(f"{'class':<{width}}  training  validation  test")
     for label, counts in table.items():
@@ -76,7 +79,7 @@ def report_run(
     table: Mapping[str, Mapping[SplitName, int]],
     reporter: Reporter,
 ) -> None:
-    """Report the validation curve, advice on a better step, and small classes."""
+    """Report the validation curve and the advice from `better_step`, and warn about small classes."""
     validated = [step.validation_accuracy for step in steps if step.validation_accuracy is not None]
     if validated:
         reporter.note(f"validation accuracy {curve(validated)} {validated[0]:.0%} to {validated[-1]:.0%}")
@@ -89,7 +92,8 @@ def report_run(
 def better_step(
     best: EvaluatedHead, last: EvaluatedHead, validation: LabelledVectors, *, early_stop: bool
 ) -> str | None:
-    """Return a line about the step with the lowest validation cross entropy; None unless the last one is really worse.
+    """Return a line about the step with the lowest validation cross entropy, if the last step is clearly worse; else
+    None.
 
     Because `best` is the best of many steps on these photos, the difference must be significant at a tenth of the usual
     level in a paired test on all validation photos.
@@ -106,7 +110,7 @@ def better_step(
 
 
 def paired_p_value(differences: npt.NDArray[np.float32]) -> float:
-    """Return the two-sided p-value of a mean difference of 0 (normal approximation of the paired t-test)."""
+    """Return the two-sided p-value for a mean difference of 0 (normal approximation of the paired t-test)."""
     deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if deviation == 0:
         return 1.0
@@ -125,7 +129,7 @@ def small_classes(table: Mapping[str, Mapping[SplitName, int]]) -> str | None:
 
 
 def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -> None:
-    """Report the number of groups of photos that stay together, if there are any."""
+    """Report the number of groups whose photos stay together in splits and folds; nothing if `groups` is None."""
     if groups is not None:
         reporter.note(
             f"{photos} photos in {groups.count} groups: copies, bursts, sequences and look-alikes stay together in sets"
@@ -134,11 +138,13 @@ def report_groups(reporter: Reporter, groups: PhotoGroups | None, photos: int) -
 
 
 def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divided: float | None) -> str | None:
-    """Return a line about photos that are not independent, if the accuracy on new ones is uncertain; else None.
+    """Return a warning that photos are not independent, so that the accuracy on new photos is uncertain.
+
+    None is returned if few photos look alike, or if holding out groups hardly changes the accuracy.
 
     Args:
         found: cross-validation with groups held out; None if it was not possible.
-        divided: cross-validated accuracy with photos of one group in several folds.
+        divided: cross-validated accuracy with photos of one group in several folds; None if it was not computed.
     """
     if groups is None or not groups.are_dependent:
         return None
@@ -160,7 +166,7 @@ def dependence(groups: PhotoGroups | None, found: CrossValidation | None, divide
 
 
 def disagreement(result: TrainResult) -> str | None:
-    """Return a line about test accuracy and cross-validation if their 95 % intervals do not overlap; else None."""
+    """Return a warning if the 95 % intervals of test accuracy and cross-validation do not overlap; else None."""
     if result.cross_validated is None or not result.test.count:
         return None
     (low, high), (cv_low, cv_high) = result.test.interval, result.cross_validated.interval
@@ -182,7 +188,7 @@ def disagreement(result: TrainResult) -> str | None:
 
 
 def report_stale_exports(graph: Path, reporter: Reporter) -> None:
-    """Warn of `.tflite` files next to a graph that were exported from an earlier one."""
+    """Warn about `.tflite` files next to a graph that were exported from an earlier graph."""
     stale = stale_exports(graph, sha256_of(graph))
     if stale:
         names = ", ".join(path.name for path in stale)
@@ -203,7 +209,7 @@ def stale_exports(graph: Path, graph_sha256: str) -> list[Path]:
 
 
 def curve(values: Sequence[float]) -> str:
-    """Return values from 0 to 1 as a row of at most 40 bars, each the mean of consecutive values."""
+    """Draw values from 0 to 1 as a string of at most 40 bars, each for the mean of consecutive values."""
     length = min(len(values), _CURVE_LENGTH)
     edges = [round(index * len(values) / length) for index in range(length + 1)] if length else []
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

@@ -15,10 +15,10 @@ from poets_edge.training.vectors import Matrix, Vectors, VectorTable
 
 _MAX_COMPONENTS = 64
 _SAMPLE = 4096
-"""Approximate number of photos for computing the principal components."""
+"""Approximate number of photos from which the principal components are computed."""
 _ROWS_AT_ONCE = 8192
 _BLOCK, _TILE = 2048, 512
-"""Numbers of rows and columns of the part of the similarity matrix that is computed at once, 4 MB as float32."""
+"""Rows and columns in the part of the similarity matrix that is computed at once; the part takes 4 MB in float32."""
 
 
 def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
@@ -42,10 +42,10 @@ def pca_projection(vectors: Vectors, folder: Path) -> Vectors:
 
 
 def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder: Path) -> Vectors:
-    """Return the values of a function of row numbers as a table, float32 [rows, width].
+    """Call a function with parts of the row numbers, and return its results as one table, float32 [rows, width].
 
     Args:
-        function: function from at most 8192 row numbers to their values.
+        function: function that returns the values, float32 [rows, width], for at most 8192 row numbers.
         rows: row numbers.
         width: number of values per row.
         folder: folder for a large table.
@@ -65,12 +65,12 @@ def unit(rows: Matrix) -> Matrix:
 
 
 def blocks(count: int) -> Iterator[slice]:
-    """Yield slices of the rows of the matrix of all pairs of photos."""
+    """Yield slices that divide the rows of the matrix of all pairs of `count` photos."""
     return spans(0, count, _BLOCK)
 
 
 def tiles(start: int, count: int) -> Iterator[slice]:
-    """Yield slices of the columns of the matrix of all pairs of photos, beginning at column `start`."""
+    """Yield slices that divide the columns, from `start` on, of the matrix of all pairs of `count` photos."""
     return spans(start, count, _TILE)
 
 

@@ -27,7 +27,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Names of identical photos in different splits or classes."""
+    """Photos with identical bytes that are in different splits or classes.
+
+    Attributes:
+        names: names of the photos.
+        sets: split of each photo.
+        labels: class of each photo.
+    """
 
     names: tuple[str, ...]
     sets: tuple[SplitName, ...]
@@ -39,7 +45,7 @@ class Duplicate:
 
 
 def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]:
-    """Return photos with identical bytes in different splits (they inflate the test score) or classes."""
+    """Return groups of photos with identical bytes in different splits (they inflate the test score) or classes."""
     groups = [rows for rows in _same(photos.digests) if _differ(sets[rows]) or _differ(photos.photos.classes[rows])]
     found = []
     for rows in groups:
@@ -55,7 +61,7 @@ def find_duplicates(photos: HashedPhotos, sets: SplitNumbers) -> list[Duplicate]
 
 
 def _same(digests: Digest) -> list[Rows]:
-    """Return the rows of each digest that occurs more than once, ordered by the first row."""
+    """Return the row numbers of the photos for each digest that occurs more than once, ordered by the first row."""
     order = np.lexsort(digests.view(">u8").T) if len(digests) else np.zeros(0, np.int64)  # stable
     ordered = digests[order]
     ends = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
@@ -70,7 +76,7 @@ def _differ(numbers: npt.NDArray[Any]) -> bool:
 
 
 def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitName, int]]:
-    """Return the number of photos by class and split."""
+    """Return the number of photos, by class and then by split."""
     wide = photos.classes.astype(np.int64) * len(SPLIT_NAMES) + sets
     counts = np.bincount(wide, minlength=len(photos.labels) * len(SPLIT_NAMES)).reshape(-1, len(SPLIT_NAMES)).tolist()
     of = dict(zip(photos.labels, counts, strict=True))
@@ -78,14 +84,15 @@ def class_table(photos: PhotoTable, sets: SplitNumbers) -> dict[str, dict[SplitN
 
 
 MOST_LISTED = 100_000
-"""Maximum number of photos named in a record. For more, readers repeat the split with the recorded options."""
+"""Maximum number of photos that a record lists by name. If there are more, readers of the record compute the
+splits again from the recorded options."""
 
 
 def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
-    """Return the fields of a record about single photos: `sets` (names by split) and `photos` (digests by name).
+    """Return the fields of a record that list photos: `sets` (names by split) and `photos` (digests by name).
 
-    For more than MOST_LISTED photos both are null; then `photos_sha256` is one checksum of all photos, and
-    `photo_sets` are their digests by split, of seven bytes each.
+    For more than MOST_LISTED photos, both are None; `photos_sha256` is then a checksum of all photos, and `photo_sets`
+    contains their digests by split, shortened to seven bytes each.
     """
     if len(photos) > MOST_LISTED:
         known = KnownPhotos.of(photos.digests, sets)
@@ -108,7 +115,7 @@ def photo_fields(photos: HashedPhotos, sets: SplitNumbers) -> dict[str, Any]:
 
 
 def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
-    """Return the SHA-256 over name, split and digest of each photo, hexadecimal."""
+    """Return one SHA-256 of the names, splits and digests of all photos, hexadecimal."""
     whole = hashlib.sha256()
     for name, number, digest in zip(photos.photos.names, sets.tolist(), photos.digests, strict=True):
         whole.update(f"{name}\0{SPLIT_NAMES[number]}\0".encode("utf-8", "surrogatepass") + digest.tobytes())
@@ -116,7 +123,7 @@ def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages used by training and exporting."""
+    """Return the versions of Python, the preprocessing and the packages used in training and exporting, by name."""
     runtime = find_runtime()
     found = {
         "poets_edge": poets_edge.__version__,
@@ -132,10 +139,11 @@ def versions() -> dict[str, str]:
 
 
 def record_of(graph_sha256: str, fields: Mapping[str, Any]) -> bytes:
-    """Return the record of a graph as JSON text.
+    """Return the training record for a graph as JSON, encoded in UTF-8.
 
     Args:
         graph_sha256: SHA-256 of the graph's file, hexadecimal.
+        fields: options and results of the training run.
     """
     record = {"format": FORMAT, "graph_sha256": graph_sha256, "versions": versions(), **fields}
     return json_bytes(record)

@@ -1,4 +1,4 @@
-"""Report page of a training run: curves, confusion matrices, mistakes, skipped photos, next commands."""
+"""Report page of a training run: curves, confusion matrices, misclassified and skipped photos, suggested commands."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write_report(
 
 
 def _accuracy(evaluation: Any) -> dict[str, Any] | None:
-    """Return accuracy, interval and count of an Evaluation or a CrossValidation; None if there are no photos."""
+    """Return the accuracy, interval and count from an Evaluation or a CrossValidation; None if it has no photos."""
     if not evaluation.count:
         return None
     return {"accuracy": evaluation.accuracy, "interval": evaluation.interval, "count": evaluation.count}
@@ -107,7 +107,7 @@ def _classes(result: TrainResult) -> list[dict[str, Any]]:
 
 
 def _correct_examples(test: Predictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the correctly classified photos with the highest and the lowest score of each class."""
+    """Return, for each class, the correctly classified photos with the highest and the lowest score; at most 18."""
     found = []
     answers, truth = test.scores.argmax(axis=1), class_numbers(test.photos, labels)
     for number, label in enumerate(labels):
@@ -155,14 +155,14 @@ def _chart(
 
 
 def _thinned(points: Sequence[Point], most: int = 120) -> list[Point]:
-    """Return at most `most` points, each the mean of consecutive ones: accuracies of single batches are noisy."""
+    """Return at most `most` points, each the mean of consecutive ones, since accuracies on single batches are noisy."""
     size = max(1, -(-len(points) // most))
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(a for a, _ in part) / len(part), sum(b for _, b in part) / len(part)) for part in parts]
 
 
 def _next(options: TrainOptions, result: TrainResult) -> list[tuple[str, str]]:
-    """Return (purpose, command) of each suggested next step."""
+    """Return a (purpose, command) pair for each suggested next step."""
     named = "" if result.graph == GRAPH else f" {result.graph}"
     model = result.graph.with_name(f"{result.graph.stem}_int8.tflite")
     weights = f" --weights {options.weights}" if options.weights != "imagenet" else ""

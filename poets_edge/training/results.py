@@ -25,21 +25,21 @@ class TrainResult(Tabular):
     """Result of `train`.
 
     Attributes:
-        graph, labels_file, record, report: the files written; `report` is None if no report was requested.
+        graph, labels_file, record, report: paths of the written files; `report` is None if no report was requested.
         labels: class names, in the order of the model's outputs.
-        table: number of photos by class and split.
+        table: number of photos, by class and then by split.
         test, validation: evaluation of the finished head on all photos of the test and the validation split.
-        steps: evaluations during the training.
+        steps: results of the evaluations during training.
         misclassified: misclassified test photos, the most confident mistakes first.
-        unreadable: one line for each photo that could not be read and was skipped.
-        duplicates: identical photos in different splits or classes.
+        unreadable: error message for each photo that could not be read and was skipped.
+        duplicates: groups of identical photos in different splits or classes.
         digests: SHA-256 (hexadecimal) of each photo that was used, by name.
         cross_validated: out-of-fold evaluation: each photo is scored by a head that did not learn from it. None if it
             was not requested or is not possible.
         calibration: temperature scaling of the head; None if it was not requested or is not possible.
         fine_tuned: result of fine-tuning; None if only the head was trained.
-        has_own_test: whether the user chose the test photos, by a folder for them; cross-validation is then within the
-            training and validation photos.
+        has_own_test: whether the user chose the test photos by putting them into a separate folder; cross-validation
+            then uses only the training and validation photos.
         groups: photos that stay together in splits and folds; None if each photo is a group.
     """
 
@@ -63,7 +63,7 @@ class TrainResult(Tabular):
     groups: PhotoGroups | None = None
 
     def outcome(self) -> dict[str, Any]:
-        """Return all results except file paths as JSON-compatible values; equal for equal runs."""
+        """Return the results, without paths of files, as JSON-compatible values, which are equal for equal runs."""
         return {
             "labels": list(self.labels),
             "classes": self.table,
@@ -81,7 +81,7 @@ class TrainResult(Tabular):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON-compatible values, with the paths of the files written."""
+        """Return the result as JSON-compatible values, including the paths of the written files."""
         return {
             "graph": str(self.graph),
             "labels_file": str(self.labels_file),
@@ -91,7 +91,7 @@ class TrainResult(Tabular):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the number of photos by split and the recall of each class, for `pandas.DataFrame(run.rows())`."""
+        """Return a dictionary for each class with its photo counts and recalls, for `pandas.DataFrame(run.rows())`."""
         return [
             {
                 "class": label,

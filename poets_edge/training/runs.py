@@ -35,11 +35,12 @@ class Run:
     """One training run.
 
     Attributes:
-        name: name of its folder.
-        date: local time with UTC offset, ISO 8601.
+        name: name of the run's folder.
+        date: local time when the run was saved, with UTC offset, ISO 8601.
         options: the options that determine the result, flattened: `{"head.steps": 4000, ...}`.
         photos: number of photos by class.
-        accuracies: for "validation", "test" and "cross_validation": `accuracy`, 0 to 1, and `photos`; or None.
+        accuracies: for each of "validation", "test" and "cross_validation", a dictionary with the `accuracy` (0 to 1;
+            None without photos) and the number of `photos`; None if this evaluation was not done.
         recall: recall by class on the test photos, 0 to 1; None for a class without test photos.
     """
 
@@ -59,9 +60,9 @@ def save_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
     """Save the note and the event files of a finished run, and return the new folder.
 
     Args:
-        folder: folder of all runs.
+        folder: folder that contains all runs.
         record: fields of the training record.
-        summaries: folder of the event files.
+        summaries: folder with the event files of this run.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -93,7 +94,7 @@ def save_run(folder: Path, record: Mapping[str, Any], summaries: Path) -> Path:
 
 
 def _copy(curves: Path, folder: Path) -> None:
-    """Copy the complete event files of a folder."""
+    """Copy the finished event files from the folder `curves` to `folder`."""
     for path in sorted(curves.glob("events.*")):
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # replaced meanwhile by another training
@@ -101,12 +102,15 @@ def _copy(curves: Path, folder: Path) -> None:
 
 
 def list_runs(folder: Path) -> tuple[Run, ...]:
-    """Return the runs in a folder, oldest first. Raises RecordError: a note is damaged."""
+    """Return the runs in a folder, oldest first. Raises RecordError if a note is damaged."""
     return tuple(_read(path) for path in sorted(folder.glob(f"*/{_NOTE}")))
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Return the options in which runs differ, with the value of each run; None where a run lacks the option."""
+    """Return the options in which runs differ, and the number of photos if it differs.
+
+    The value for an option is a list with the setting in each run, or None for a run that lacks the option.
+    """
     names = dict.fromkeys(name for run in runs for name in run.options)
     values = {name: [run.options.get(name) for run in runs] for name in names}
     counts: dict[str, list[Any]] = {"photos": [sum(run.photos.values()) for run in runs]}
