@@ -22,9 +22,9 @@ VARIABLE = "POETS_EDGE_CREDENTIALS"
 
 _SCHEME = r"(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20}:/{1,2})"
 """Pattern for the scheme of an address, followed by two slashes, or by one if a path object has merged them."""
-_USER_INFO = re.compile(_SCHEME + r"([^/?#]*)@", re.IGNORECASE)
-_USER_INFO_IN_TEXT = re.compile(_SCHEME + r"[^/?#\s]*@", re.IGNORECASE)
-_UNQUOTED = re.compile(_SCHEME + r"[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{0,1000}@", re.IGNORECASE)
+_USER_INFO = rf"(?i){_SCHEME}([^/?#]*)@"
+_USER_INFO_IN_TEXT = rf"(?i){_SCHEME}[^/?#\s]*@"
+_UNQUOTED = rf"(?i){_SCHEME}[^/?#\s\[\]:]*:(?!\d*(?:[/?#\s]|$))\S{{0,1000}}@"
 """Pattern for an address with an unescaped `/`, `?` or `#` in its password. These characters end the host, so that the
 beginning of the password stands where the port should be."""
 _PORTS = {"http": 80, "https": 443}
@@ -35,7 +35,7 @@ def without_user_info(text: str) -> str:
     """Return a text without the user names and passwords in the addresses that it contains."""
     if "@" not in text:
         return text
-    return _UNQUOTED.sub(r"\1", _USER_INFO_IN_TEXT.sub(r"\1", text))
+    return re.sub(_UNQUOTED, r"\1", re.sub(_USER_INFO_IN_TEXT, r"\1", text))
 
 
 def split_user_info(address: str) -> str:
@@ -44,9 +44,11 @@ def split_user_info(address: str) -> str:
     Raises:
         UsageError: the password contains an unescaped `/`, `?` or `#`.
     """
-    match = _USER_INFO.match(address)
+    if "@" not in address:  # the patterns take a millisecond to compile
+        return address
+    match = re.match(_USER_INFO, address)
     if match is None:
-        if _UNQUOTED.match(address):
+        if re.match(_UNQUOTED, address):
             raise UsageError(
                 f"{without_user_info(address)}: write /, ? and # in the password of an address as %2F, %3F and %23."
             )

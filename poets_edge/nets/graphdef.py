@@ -22,7 +22,7 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_INT32, DT_STRING
 from poets_edge.core.json_checks import check, parse_json
 from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.layers import BOTTLENECK
-from poets_edge.photos import known_photos
+from poets_edge.photos import photo_sets
 from poets_edge.photos.known_photos import KnownPhotos
 
 LABELS = "poets_edge/labels"
@@ -117,7 +117,7 @@ def photo_sets_of(graph: Any, source: str) -> dict[str, Any] | None:
     for node in graph.node:
         if node.name == PHOTO_SETS and node.op == "Const" and node.attr["value"].tensor.string_val:
             try:
-                value = check(parse_json(node.attr["value"].tensor.string_val[0]), known_photos.PHOTO_SETS)
+                value = check(parse_json(node.attr["value"].tensor.string_val[0]), photo_sets.PHOTO_SETS)
             except RecordError as error:
                 raise ModelError(f"{source}: damaged ({PHOTO_SETS}: {error}).") from None
             return dict(value) if value else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poets_edge.core.json_checks import COUNT, SHA256, Check, DictOf, Optional, check, parse_json
-from poets_edge.photos.known_photos import PHOTO_SETS
+from poets_edge.photos.photo_sets import PHOTO_SETS
 from poets_edge.tflite.metadata import EVALUATION, SPLIT_SIZES
 
 _PHOTO_NAME = Check(

@@ -16,16 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poets_edge.core.json_checks import COUNT, Check
 from poets_edge.errors import RecordError
 from poets_edge.photos.table import Digest
 
 Keys = npt.NDArray[np.uint64]
-
-MAX_BITS = 63
-DIGEST_SET = {"count": COUNT, "data": str}
-"""Expected JSON structure of a set."""
-BITS = Check(int, f"a whole number from 1 to {MAX_BITS}", lambda value: 1 <= value <= MAX_BITS)
 
 
 def keys_of(digests: Digest) -> Keys:

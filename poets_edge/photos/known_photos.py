@@ -13,12 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from poets_edge.core.json_checks import COUNT, Optional
-from poets_edge.photos.digest_set import BITS, DIGEST_SET, MAX_BITS, DigestSet, Keys, keys_of
+from poets_edge.photos.digest_set import DigestSet, Keys, keys_of
+from poets_edge.photos.photo_sets import MAX_BITS
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, SplitName, SplitNumbers
-
-PHOTO_SETS = Optional({"bits": BITS, "sample_bits": COUNT, **{str(name): DIGEST_SET for name in SPLIT_NAMES}})
-"""Expected JSON structure of `KnownPhotos`."""
 
 UNCHECKED = -2
 """Split number of a photo outside the sample: it may or may not be a photo of the training run."""

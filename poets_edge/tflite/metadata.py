@@ -24,8 +24,8 @@ from flatbuffers.table import Table
 from poets_edge.core.archive_reads import opened_zip
 from poets_edge.core.json_checks import COUNT, SHA256, SHARE, Check, DictOf, Optional, check, parse_json
 from poets_edge.errors import ModelError, RecordError
-from poets_edge.photos.known_photos import PHOTO_SETS
 from poets_edge.photos.normalization import is_sound
+from poets_edge.photos.photo_sets import PHOTO_SETS
 from poets_edge.tflite.labels import parse_labels, split_labels
 from poets_edge.tflite.model_file import ModelFile
 

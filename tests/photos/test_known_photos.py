@@ -11,7 +11,8 @@ import pytest
 
 from poets_edge.core.json_checks import check
 from poets_edge.errors import RecordError
-from poets_edge.photos.known_photos import PHOTO_SETS, UNCHECKED, KnownPhotos, known_photos
+from poets_edge.photos.known_photos import UNCHECKED, KnownPhotos, known_photos
+from poets_edge.photos.photo_sets import PHOTO_SETS
 
 
 def drawn(count: int, seed: int = 0) -> tuple[Any, Any]:
