@@ -1,1 +1,1 @@
-"""Labelling of the frames of a camera, a video, a folder or a stream as they arrive."""
+"""Labelling of frames from a camera, a video, a folder or a stream as they arrive."""

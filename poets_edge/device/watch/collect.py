@@ -30,14 +30,14 @@ _MAX_SIZE = (1024, 1024)
 _QUALITY = 90
 _SIDE = 16
 _SAME_SCENE = 6.0
-"""Mean absolute difference of 16 x 16 gray pixels, of 255, below which two frames show the same scene. Camera noise
-causes differences of 1 to 2, a person who enters the scene 10 or more."""
+"""Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
+noise causes differences of 1 to 2; a person who enters the scene causes 10 or more."""
 _MAX_NAME = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectOptions:
-    """Options of the collection: save at most `most` frames, whose best score is below `below`, in `folder`."""
+    """Options for collecting frames: save up to `most` frames whose highest score is below `below` in `folder`."""
 
     folder: Path
     below: float = 0.6
@@ -52,10 +52,10 @@ class CollectOptions:
 
 
 class Collector:
-    """Saves frames with low scores. If a frame cannot be written, a collector warns and saves no further frames.
+    """Collector of frames with low scores, which warns and stops saving frames if one cannot be written.
 
     Attributes:
-        kept: number of frames that were saved.
+        kept: number of frames that this collector has saved.
     """
 
     def __init__(self, options: CollectOptions, labels: Sequence[str], reporter: Reporter) -> None:
@@ -73,7 +73,7 @@ class Collector:
         self.kept = 0
 
     def add(self, photo: PhotoSource, scores: Scores) -> None:
-        """Save a frame if its highest score is low and its scene differs from the last saved frame's.
+        """Save a frame if its highest score is low and it shows a different scene than the last saved frame.
 
         Args:
             scores: float32 [labels].
@@ -110,7 +110,7 @@ class Collector:
 
 
 def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Return a gray image of 16 x 16 pixels with mean 0, so that a change of brightness is not a new scene."""
+    """Return a gray image, float32 [16, 16], with mean 0, so that a change of brightness is not a new scene."""
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
@@ -125,6 +125,6 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _folder_name(label: str) -> str:
-    """Convert a label to a folder name; separators are replaced, because a foreign model's label could be a path."""
+    """Convert a label to a folder name; separators are replaced, because a label in any model may look like a path."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
     return name[:_MAX_NAME] or "unlabelled"

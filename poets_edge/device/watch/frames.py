@@ -29,7 +29,7 @@ class Frame:
         name: name of the frame's file; empty if it has none.
         photo: the image; None if it could not be read.
         problem: reason why the image could not be read; empty if there is an image.
-        taken: time of receipt, as returned by `time.perf_counter()`, seconds.
+        taken: time at which the frame was received, in seconds, as returned by `time.perf_counter()`.
     """
 
     name: str = ""
@@ -46,7 +46,7 @@ class FrameSource:
         name: name of the source in messages.
         live: whether frames arrive in real time, as from a camera, and are lost if they are not read.
         frames: function that starts the source and returns an iterator of its frames, which yields None while no frame
-            is available. Raises SourceError.
+            is available. The iterator raises SourceError if the source cannot be read.
         still: whether the frames are images that are independent of each other.
     """
 
@@ -57,7 +57,11 @@ class FrameSource:
 
 
 def folder_source(folder: Path) -> FrameSource:
-    """Return a folder of images as a source of frames, in natural order of the file names. Raises DatasetError."""
+    """Return a folder of images as a source of frames, in natural order of the file names.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
     files = sorted(photo_files(folder)[0], key=_by_number)
     return FrameSource(str(folder), False, lambda: (Frame(path.name, path) for path in files), still=True)
 
@@ -80,10 +84,10 @@ def standard_input() -> FrameSource:
 
 
 def split_jpegs(chunks: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    """Split a stream into its JPEGs; None (no data yet) is yielded unchanged, and bytes between pictures are skipped.
+    """Split a stream of chunks of bytes into JPEGs; yield None for a chunk that is None, which means no data yet.
 
-    A picture without an end marker is yielded up to the start of the next one, or after 32 MB, so that it is counted as
-    a bad frame.
+    Bytes between images are skipped. An image without an end marker is yielded up to the start of the next image, or
+    after 32 MB, so that it is counted as a bad frame.
     """
     data = bytearray()
     after = 0  # position from which the next marker is searched; 0 outside an image

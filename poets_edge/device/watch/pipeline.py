@@ -1,8 +1,8 @@
-"""Labelling of frames, one after the other, in a pipeline of threads.
+"""Labelling of consecutive frames in a pipeline of threads.
 
     source -> [thread: decode, resize, quantize] -> [thread: infer] -> smooth, yield, start commands
 
-Decoding and inference overlap. A live source has an additional thread, which reads its frames as they arrive. All
+Decoding and inference run at the same time. A live source has an additional thread, which reads its frames as they arrive. All
 queues are bounded, so memory use does not depend on the running time.
 """
 
@@ -32,19 +32,19 @@ from poets_edge.progress import Reporter
 UNKNOWN = "unknown"
 
 _BLACK = 16
-"""Black level of video signals, of 255. An image without a brighter pixel is regarded as black."""
+"""Black level of video signals, on a scale of 0 to 255. An image without a brighter pixel is regarded as black."""
 _RECENT = 1000
-"""Maximum number of latencies in a summary, those of the last frames."""
+"""Maximum number of latencies in a summary, which are those of the most recent frames."""
 _RECENT_FOR_RATE = 30
 _NO_FRAME_SECONDS = 10.0
 _MODEL_CHECK_SECONDS = 1.0
 _MAX_CLOSE_SECONDS = 2.0
-"""Maximum wait for a thread at the end, in seconds. A thread that a device blocks for longer is abandoned."""
+"""Maximum time, in seconds, to wait for a thread to end. A thread that a device blocks for longer is abandoned."""
 
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """Options of the conversion of scores to labels.
+    """Options for converting scores to labels.
 
     Attributes:
         smooth: number of frames whose scores are averaged.
@@ -71,9 +71,9 @@ class Prediction:
         label: the most probable class or "unknown"; empty if the frame could not be labelled.
         score: score of the most probable class, 0 to 1.
         problem: reason why the frame could not be labelled; empty if it was labelled.
-        changed: whether the label differs from the previous frame's.
+        changed: whether the label differs from that of the previous frame.
         latency: time from the receipt of the frame to its label, seconds.
-        rate: labelled frames per second, over the last 30 of them; 0 for the first frame.
+        rate: labelled frames per second, over the last 30 labelled frames; 0 for the first frame.
     """
 
     frame: int
@@ -94,7 +94,7 @@ class WatchSummary:
         labelled: number of frames that were labelled.
         bad: number of frames that could not be labelled.
         dropped: number of frames that were skipped because newer frames had arrived.
-        seconds: time from the first frame to the last.
+        seconds: time from the receipt of the first frame to the last label.
         latencies: latencies of the last 1,000 labelled frames, seconds.
     """
 
@@ -106,18 +106,18 @@ class WatchSummary:
 
     @property
     def rate(self) -> float:
-        """Labelled frames per second."""
+        """Labelled frames per second; 0 if no frame was labelled."""
         return self.labelled / self.seconds if self.seconds else 0.0
 
 
 class Display(Protocol):
-    """Protocol of receivers of predictions."""
+    """Protocol for receivers of predictions, such as a console display."""
 
     def show(self, prediction: Prediction) -> None:
         """Receive the prediction for one frame."""
 
     def idle(self) -> None:
-        """Do pending work; called while the source has no frame."""
+        """Do pending work; called while no frame is available."""
 
 
 class Smoother:
@@ -127,18 +127,18 @@ class Smoother:
         self._recent: deque[Scores] = deque(maxlen=frames)
 
     def add(self, scores: Scores) -> Scores:
-        """Add the scores of a frame and return the mean over the last frames, both float32 [labels]."""
+        """Add the scores of a frame, float32 [labels], and return the mean over the last frames."""
         self._recent.append(scores)
         mean: Scores = np.mean(np.asarray(self._recent), axis=0, dtype=np.float32)
         return mean if len(self._recent) > 1 else scores
 
     def reset(self) -> None:
-        """Discard all frames, at a gap in the sequence."""
+        """Discard the scores of all frames; call this at a gap in the sequence."""
         self._recent.clear()
 
 
 PredictionStream: TypeAlias = Generator["Prediction | None", None, WatchSummary]
-"""Generator that yields predictions, and None while no frame is available; returns the totals."""
+"""Generator that yields predictions, and None while no frame is available; returns a WatchSummary."""
 
 
 def predict_frames(
@@ -162,7 +162,7 @@ def predict_frames(
         A prediction for each frame, and None while no frame is available.
 
     Returns:
-        The totals.
+        Totals of the run.
 
     Raises:
         SourceError: the source cannot be opened, or none of its frames can be labelled.
@@ -200,7 +200,7 @@ def predict_frames(
 
 
 def show_predictions(predictions: PredictionStream, display: Display) -> WatchSummary:
-    """Pass predictions to a display as they are made, and return the totals."""
+    """Pass predictions to a display as they are made, and return the totals of the run."""
     with contextlib.closing(predictions):
         while True:
             try:
@@ -216,7 +216,7 @@ def show_predictions(predictions: PredictionStream, display: Display) -> WatchSu
 
 @dataclass(frozen=True)
 class _PreparedFrame:
-    """A frame with the input tensor for the model; `values` is None if `problem` gives a reason."""
+    """A frame and its model input; if it cannot be labelled, `values` is None and `problem` contains the reason."""
 
     number: int
     frame: Frame
@@ -226,7 +226,7 @@ class _PreparedFrame:
 
 @dataclass(frozen=True)
 class _ScoredFrame:
-    """A frame with its scores, float32 [labels]; `scores` is None if `problem` gives a reason."""
+    """A frame and its scores; if it cannot be labelled, `scores` is None and `problem` contains the reason."""
 
     number: int
     frame: Frame
@@ -279,7 +279,7 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
 
 
 class _Watcher:
-    """Turns scored frames into predictions, starts the commands for their labels and collects frames."""
+    """Converter of scored frames to predictions, which also passes labels to triggers and frames to a collector."""
 
     def __init__(
         self,
@@ -327,13 +327,13 @@ class _Watcher:
             self._collector.add(item.frame.photo, item.scores)
 
     def interrupt(self) -> None:
-        """Reset smoothing and triggers at a gap, so that labels do not continue across it."""
+        """Reset smoothing and triggers at a gap in the frames, so that neither combines frames before and after it."""
         self._smoother.reset()
         for trigger in self._triggers:
             trigger.observe("", 0.0)
 
     def check_labelled(self, source: str) -> None:
-        """Raise SourceError if no frame was labelled."""
+        """Raise SourceError if the source, named for messages, has no frame that was labelled."""
         if not self._labelled and not self._bad:
             raise SourceError(f"{source}: there are no frames in it.")
         if not self._labelled:
@@ -375,7 +375,7 @@ class _Watcher:
 
 
 class _ModelMonitor:
-    """Warns when a model's file is replaced while its earlier content is in use."""
+    """Monitor that warns when a model's file is changed or deleted while the loaded model is in use."""
 
     def __init__(self, path: Path, reporter: Reporter) -> None:
         self._path = path

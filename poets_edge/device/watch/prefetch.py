@@ -1,7 +1,7 @@
-"""Iteration in a separate thread, so that the work of an iterator and of its reader overlap.
+"""Iteration in a separate thread, so that the work of an iterator overlaps with the work of its reader.
 
-Items of a file wait for the reader. Of a live source, only the newest item is kept: a slow reader skips items instead
-of falling behind.
+Items from a file wait for the reader. From a live source, only the newest item is kept: a slow reader skips items
+instead of falling behind.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ TICK_SECONDS = 0.2
 """Maximum wait for an item, in seconds, after which the reader receives None and can do other work."""
 
 _DEPTH = 2
-"""Maximum number of items that wait for the reader; more items would only be older when they are read."""
+"""Maximum number of items that wait for the reader; a longer queue would only delay the items."""
 
 
 class Prefetch(Iterator["Item | None"], Generic[Item]):
-    """Iterator of the items of another iterator, which runs in a thread; yields None if no item arrives in 0.2 s.
+    """Iterator over the items of another iterator, which runs in a thread; yields None if no item arrives in 0.2 s.
 
-    An exception of the other iterator is raised after the items before it. The other iterator may also yield None for
-    "no item". It must do so regularly if it can wait for long, so that `close` returns soon.
+    An exception in the other iterator is raised after all items that precede it. The other iterator may also yield None
+    for "no item". It must do so regularly if it can wait for a long time, so that `close` returns soon.
 
     Attributes:
         dropped: number of items that were skipped.
@@ -63,7 +63,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
             raise StopIteration
 
     def close(self) -> None:
-        """End the thread after its current item, and close the other iterator."""
+        """End the thread after its current item, which also closes the wrapped iterator."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -84,7 +84,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
                 self._changed.notify_all()
 
     def _put(self, item: Item | None) -> bool:
-        """Pass an item to the reader, and return whether to continue: False after `close`."""
+        """Pass an item to the reader, and return whether to continue, which is False after `close`."""
         with self._changed:
             if item is not None:
                 while self._newest_only and self._ready:

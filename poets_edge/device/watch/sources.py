@@ -19,7 +19,7 @@ def open_source(source: Path) -> FrameSource:
     """Open a folder of images, an image, a video, or MJPEG in a file or (`-`) on standard input.
 
     Raises:
-        SourceError: the file does not exist.
+        SourceError: the file does not exist, or standard input is closed.
         DatasetError: the folder cannot be read.
     """
     if str(source) == "-":
@@ -36,7 +36,7 @@ def open_source(source: Path) -> FrameSource:
 
 
 def open_camera(camera: str) -> FrameSource:
-    """Return a camera as a source, with picamera2 if it knows the camera, else with OpenCV and V4L2.
+    """Return a camera as a source of frames, read with picamera2 if it detects the camera, otherwise with OpenCV.
 
     Args:
         camera: number of a camera, or path of a video device.

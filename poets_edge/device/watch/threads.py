@@ -1,7 +1,7 @@
 """Choice of the number of threads for one inference, by measurement.
 
-More threads are not always faster: hyperthreads, cores that another program uses and small models can each make an
-inference slower. The effect depends on the machine, so it is measured there.
+More threads are not always faster: with hyperthreads, with cores that another program uses, or with small models, an
+inference can become slower. The effect depends on the machine, so it is measured there.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Maximum ratio of inference times at which more threads are used; otherwise the cores remain free for decoding."""
+"""Maximum ratio of new to previous inference time at which twice as many threads are used, to spare other cores."""
 
 
 def fastest_threads(model: ModelSource) -> int:
     """Return the fastest number of threads among 1, 2, 4, ..., up to the number of cores.
 
-    The numbers are tried in ascending order, with 10 inferences each, until one is less than 5 % faster than the last.
+    The numbers are tried in ascending order, with 10 inferences each, until one is less than 5 % faster than the one
+    before it.
 
     Raises:
         ModelError, RuntimeMissingError: as raised by `Classifier`.

@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.02
 _STDERR = 2
 _SETPRIV = shutil.which("setpriv")
 _END_WITH_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
-"""Prefix of a command line (util-linux `setpriv`) that ends the command when this program ends, even by SIGKILL."""
+"""Prefix of a command line (util-linux `setpriv`) that ends a command when this program ends, even by SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Command:
         check_fields(self)
 
     def arguments(self) -> list[str]:
-        """Return program and arguments. Raises UsageError for an open quote, an empty text or a missing program."""
+        """Return the program and its arguments. Raises UsageError if a quote is unclosed or the program is missing."""
         if self.shell:
             return (
                 [os.environ.get("COMSPEC", "cmd.exe"), "/c", self.text]
@@ -82,13 +82,13 @@ class Trigger:
         self._ending = False
 
     def observe(self, label: str, score: float) -> None:
-        """Count the label of a frame; start the command after `hold` consecutive matches."""
+        """Process the label of a frame; start the command after `hold` consecutive frames with the trigger's label."""
         self._held = self._held + 1 if label == self.label else 0
         if self._held == self._hold:
             self._start(score)
 
     def poll(self) -> None:
-        """Report a failed command, and end a command that exceeds its limit. Call this often; it returns at once."""
+        """Report a failed command, and end a command that exceeds its time limit. Call this often; it does not wait."""
         if self._process is None:
             return
         status = self._process.poll()
@@ -109,7 +109,7 @@ class Trigger:
             self._stop()
 
     def close(self, stopped: Callable[[], bool]) -> None:
-        """Wait until the command ends or reaches its limit; end it within two seconds once `stopped` returns True."""
+        """Wait until the command ends or reaches its time limit; end it within 2 s once `stopped` returns True."""
         try:
             self.poll()
             while self._process is not None and not stopped():

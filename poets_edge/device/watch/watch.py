@@ -1,4 +1,4 @@
-"""Labelling of the frames of a camera, a video, a folder or a stream: `watch` and its options."""
+"""Labelling of frames from a camera, a video, a folder or a stream: `watch` and its options."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class WatchOptions:
         source: a video, a folder of images, an image, or MJPEG in a file or (`-`) on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
         labels: path of a labels file that replaces the model's labels.
-        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not tell them.
-        smooth: number of frames whose scores are averaged; by default 5, and 1 for the images of a folder, which are
+        input_range: input values of the pixels 0 and 255, such as "-1:1", for models that do not specify them.
+        smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder, which are
             independent of each other.
         threshold: score below which the label is "unknown".
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
@@ -94,26 +94,26 @@ def watch(
     keep_all: bool | None = None,
     reporter: Reporter | None = None,
 ) -> Iterator[Prediction]:
-    """Label the frames of a camera, a video, a folder or a stream as they arrive.
+    """Label the frames from a camera, a video, a folder or a stream as they arrive.
 
         for prediction in watch("retrained_graph_int8.tflite", camera=0):
             print(prediction.label, prediction.score)
 
-    The source is released at its end, when the loop is left, or by the iterator's `close`. While a camera is unplugged,
-    the iterator waits for it.
+    The source is released when it ends, when the loop ends, or when the iterator's `close` is called. While a camera is
+    unplugged, the iterator waits for it.
 
     Args:
         model: path of a `.tflite` file, or a classifier; or a `WatchOptions`, whose fields other arguments override.
         source: a video, a folder of images, an image, or MJPEG in a file or ("-") on standard input.
         camera: number of a camera, or path of a video device; by default camera 0 if there is no `source`.
-        smooth: number of frames whose scores are averaged; by default 5, and 1 for the images of a folder.
+        smooth: number of frames whose scores are averaged; by default 5, or 1 for the images of a folder.
         threshold: score below which the label is "unknown".
         keep_all: label every frame of a camera or pipe, even if the labels are then delayed.
         reporter: receives warnings.
 
     Returns:
-        Iterator of predictions, one per frame. If a frame cannot be labelled, `label` is empty and `problem` gives the
-        reason.
+        Iterator of predictions, one per frame. If a frame cannot be labelled, `label` is empty and `problem` contains
+        the reason.
 
     Raises:
         SourceError: the source cannot be opened, or (in the loop) none of its frames can be labelled.
@@ -138,7 +138,7 @@ def run_watch(
     """Label frames until the source ends or `stopped` returns True, and show each prediction.
 
     Args:
-        display: function that takes the opened source and returns the receiver of its predictions.
+        display: function that accepts the opened source and returns the receiver of its predictions.
         stopped: called after every frame, and five times a second while no frame is available.
 
     Raises:
@@ -151,7 +151,7 @@ def run_watch(
 def _open(
     options: WatchOptions, reporter: Reporter, stopped: Callable[[], bool] = lambda: False
 ) -> tuple[FrameSource, PredictionStream]:
-    """Open the source and the model; return the source and the predictions for its frames."""
+    """Open the source and the model; return the source and a generator of predictions for its frames."""
     triggers = [Trigger(wanted.label, wanted.command, wanted.hold, reporter) for wanted in options.triggers]
     camera = "0" if options.camera is None else str(options.camera)
     source = open_source(options.source) if options.source is not None else open_camera(camera)

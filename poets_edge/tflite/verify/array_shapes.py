@@ -1,6 +1,6 @@
 """Shapes of the outputs of operators that slice, join, repeat and resize arrays.
 
-The functions complement `shapes`; a function for an operator with several outputs returns a list.
+The functions complement those in `shapes`. A function for an operator with several outputs returns a list of shapes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from poets_edge.tflite.verify.shapes import Call, Shape, axis_of, check_bias, el
 from poets_edge.tflite.verify.tables import FlawError
 
 _MAX_SIDE = 1 << 13
-"""Maximum side of a resized image, in pixels."""
+"""Maximum height or width of a resized image, in pixels; also the maximum step of a slice, padding and cropping."""
 _MAX_PARTS = 1 << 10
-"""Maximum number of parts, repeats or items."""
+"""Maximum number of parts of a split array, repeats of an array, or pixels along a block."""
 _BROADCAST_RANK = 4
-"""Maximum rank of arrays that are broadcast; kernels of some operators read beyond arrays of higher rank."""
+"""Maximum rank of broadcast arrays; the kernels of some operators read out of bounds for higher ranks."""
 
 
 def low_rank(call: Call) -> Shape:
-    """Return the shape to which inputs of at most four dimensions are broadcast."""
+    """Return the shape of inputs after broadcasting. Raises FlawError if several inputs have more than 4 dimensions."""
     result = elementwise(call)
     if len(result) > _BROADCAST_RANK and len(call.shapes) > 1:
         raise FlawError(f"inputs of rank {len(result)}")
@@ -27,7 +27,7 @@ def low_rank(call: Call) -> Shape:
 
 
 def prelu(call: Call) -> Shape:
-    """Return the shape of a PReLU's output, which is that of its input."""
+    """Return the output shape of a PReLU, which equals its input shape."""
     shape = call.shape(0)
     if low_rank(call) != shape:
         raise FlawError("slopes that do not fit the input")
@@ -42,7 +42,7 @@ def equal_shapes(call: Call) -> Shape:
 
 
 def select(call: Call) -> Shape:
-    """Return the shape of a selection between two inputs of equal shape."""
+    """Return the output shape of an elementwise selection between two inputs of equal shape."""
     shape = call.shape(1)
     if call.shape(2) != shape or call.shape(0) != shape:
         raise FlawError("inputs of different shapes")
@@ -50,7 +50,7 @@ def select(call: Call) -> Shape:
 
 
 def expand_dims(call: Call) -> Shape:
-    """Return the shape of an input with one more dimension."""
+    """Return the shape of an input after the insertion of a dimension of length 1."""
     shape = call.shape(0)
     [axis] = _integers(call, 1, 1)
     place = axis_of(axis, len(shape) + 1)
@@ -58,7 +58,7 @@ def expand_dims(call: Call) -> Shape:
 
 
 def pack(call: Call) -> Shape:
-    """Return the shape of inputs stacked along a new dimension."""
+    """Return the output shape of inputs that are stacked along a new dimension."""
     shape = equal_shapes(call)
     if call.options["values_count"] != len(call.shapes):
         raise FlawError(f"{call.options['values_count']} inputs declared, and {len(call.shapes)} there")
@@ -67,7 +67,7 @@ def pack(call: Call) -> Shape:
 
 
 def unpack(call: Call) -> list[Shape]:
-    """Return the shapes of the parts of an input along a dimension, which is removed."""
+    """Return the output shapes if an input is unstacked along a dimension, which is removed."""
     shape = call.shape(0)
     place = axis_of(call.options["axis"], len(shape))
     if call.options["num"] != shape[place] or shape[place] > _MAX_PARTS:
@@ -76,7 +76,7 @@ def unpack(call: Call) -> list[Shape]:
 
 
 def split(call: Call) -> list[Shape]:
-    """Return the shapes of equal parts of an input along a dimension; the dimension is the first input."""
+    """Return the output shapes if the second input is split equally along a dimension, given by the first input."""
     shape = call.shape(1)
     [axis] = _integers(call, 0, 1)
     place, parts = axis_of(axis, len(shape)), call.options["num_splits"]
@@ -86,7 +86,7 @@ def split(call: Call) -> list[Shape]:
 
 
 def split_v(call: Call) -> list[Shape]:
-    """Return the shapes of parts of given lengths of an input along a dimension."""
+    """Return the output shapes if an input is split along a dimension into parts with given lengths."""
     shape, lengths = call.shape(0), list(call.constant(1))
     [axis] = _integers(call, 2, 1)
     place = axis_of(axis, len(shape))
@@ -98,7 +98,7 @@ def split_v(call: Call) -> list[Shape]:
 
 
 def take(call: Call) -> Shape:
-    """Return the shape of slices of an input, chosen by constant indices along a dimension."""
+    """Return the output shape if slices of an input are taken at constant indices along a dimension."""
     shape, indices = call.shape(0), call.constant(1)
     if call.options["batch_dims"]:
         raise FlawError("indices for each batch")
@@ -109,7 +109,7 @@ def take(call: Call) -> Shape:
 
 
 def slice_of(call: Call) -> Shape:
-    """Return the shape of a block of an input, given by its start and its size."""
+    """Return the shape of a block of an input, which other inputs specify by its start and size."""
     shape = call.shape(0)
     begins, sizes = _integers(call, 1, len(shape)), _integers(call, 2, len(shape))
     result = []
@@ -122,7 +122,7 @@ def slice_of(call: Call) -> Shape:
 
 
 def strided_slice(call: Call) -> Shape:
-    """Return the shape of a slice with steps; positions may be left open or removed by bit masks."""
+    """Return the shape of a strided slice. Bit masks can leave its limits open or remove dimensions."""
     shape, options = call.shape(0), call.options
     if options["ellipsis_mask"] or options["new_axis_mask"] or options["offset"]:
         raise FlawError("a slice with new axes")
@@ -146,7 +146,7 @@ def strided_slice(call: Call) -> Shape:
 
 
 def slice_positions(call: Call, place: int, length: int) -> range:
-    """Return the positions that a slice with steps takes along one dimension."""
+    """Return the positions that a strided slice selects along one dimension."""
     options, step = call.options, call.constant(3)[place]
     if not 1 <= abs(step) <= _MAX_SIDE:
         raise FlawError(f"a step of {step}")
@@ -162,7 +162,7 @@ def slice_positions(call: Call, place: int, length: int) -> range:
 
 
 def tile(call: Call) -> Shape:
-    """Return the shape of a repeated input."""
+    """Return the output shape if an input is repeated along its dimensions."""
     shape = call.shape(0)
     repeats = _integers(call, 1, len(shape))
     if not all(1 <= count <= _MAX_PARTS for count in repeats):
@@ -180,14 +180,14 @@ def broadcast_to(call: Call) -> Shape:
 
 
 def fill(call: Call) -> Shape:
-    """Return the shape of an array of one value."""
+    """Return the shape of an array that is filled with one value."""
     if call.shape(1) not in ((), (1,)):
         raise FlawError("several values to fill an array with")
     return _positive(tuple(int(length) for length in call.constant(0)))
 
 
 def shape_of(call: Call) -> Shape:
-    """Return the shape of a shape."""
+    """Return the output shape of the SHAPE operator, (rank of the input,)."""
     return (len(call.shape(0)),)
 
 
@@ -201,7 +201,7 @@ def resize(call: Call) -> Shape:
 
 
 def space_to_depth(call: Call) -> Shape:
-    """Return the shape of an image whose blocks of pixels have become channels."""
+    """Return the shape of an image after blocks of pixels are moved to the channels."""
     batch, height, width, channels = call.shape(0, 4)
     block = _block(call)
     if height % block or width % block:
@@ -210,7 +210,7 @@ def space_to_depth(call: Call) -> Shape:
 
 
 def depth_to_space(call: Call) -> Shape:
-    """Return the shape of an image whose channels have become blocks of pixels."""
+    """Return the shape of an image after channels are moved to blocks of pixels; the inverse of `space_to_depth`."""
     batch, height, width, channels = call.shape(0, 4)
     block = _block(call)
     if channels % (block * block):
@@ -219,7 +219,7 @@ def depth_to_space(call: Call) -> Shape:
 
 
 def space_to_batch(call: Call) -> Shape:
-    """Return the shape of an image whose blocks of pixels have become batches, as for a dilated convolution."""
+    """Return the shape of an image after blocks of pixels are moved to the batch, as for a dilated convolution."""
     batch, height, width, channels = call.shape(0, 4)
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height + top + bottom, width + left + right
@@ -229,7 +229,7 @@ def space_to_batch(call: Call) -> Shape:
 
 
 def batch_to_space(call: Call) -> Shape:
-    """Return the shape of an image whose batches have become blocks of pixels; the inverse of `space_to_batch`."""
+    """Return the shape of an image after the batch is moved to blocks of pixels; the inverse of `space_to_batch`."""
     batch, height, width, channels = call.shape(0, 4)
     (rows, columns), (top, bottom, left, right) = _blocks(call)
     height, width = height * rows - top - bottom, width * columns - left - right
@@ -239,7 +239,7 @@ def batch_to_space(call: Call) -> Shape:
 
 
 def batch_matmul(call: Call) -> Shape:
-    """Return the shape of a product of matrices, in the last two dimensions."""
+    """Return the output shape of a matrix product over the last two dimensions."""
     left, right = call.shape(0), call.shape(1)
     if not 2 <= len(left) <= _BROADCAST_RANK or not 2 <= len(right) <= _BROADCAST_RANK:
         raise FlawError("matrices of other ranks")
@@ -252,7 +252,7 @@ def batch_matmul(call: Call) -> Shape:
 
 
 def transpose_convolution(call: Call) -> Shape:
-    """Return the shape of a transposed convolution's output, which is its first input."""
+    """Return the output shape of a transposed convolution, which is the value of its first input."""
     wanted = _integers(call, 0, 4)
     outputs, kernel_height, kernel_width, channels = call.shape(1, 4)
     batch, height, width, input_channels = call.shape(2, 4)
@@ -265,7 +265,7 @@ def transpose_convolution(call: Call) -> Shape:
 
 
 def arg_max(call: Call) -> Shape:
-    """Return the shape of the positions of largest values along a dimension, which is removed."""
+    """Return the output shape of an argmax along a dimension, which is removed."""
     shape = call.shape(0)
     [axis] = _integers(call, 1, 1)
     place = axis_of(axis, len(shape))
@@ -273,7 +273,7 @@ def arg_max(call: Call) -> Shape:
 
 
 def along_axis(call: Call) -> Shape:
-    """Return the shape of an input, for operators along a dimension that is the second input."""
+    """Return the unchanged input shape of an operator that works along dimensions given by its second input."""
     shape = call.shape(0)
     for axis in call.constant(1):
         axis_of(axis, len(shape))
@@ -281,7 +281,7 @@ def along_axis(call: Call) -> Shape:
 
 
 def mirror_pad(call: Call) -> Shape:
-    """Return the shape of an input padded with its own values."""
+    """Return the output shape of a mirror padding, which repeats values of the input at its edges."""
     shape, amounts = call.shape(0), call.constant(1)
     offset = 0 if call.options["mode"] else 1
     if call.shape(1) != (len(shape), 2) or call.options["mode"] not in (0, 1):

@@ -1,4 +1,4 @@
-"""Operators that models may hold: builtin operators without state, control flow, resources and random numbers."""
+"""Operators that models may contain: builtin operators without state, control flow, resources or random numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from poets_edge.tflite.verify.shapes import Infer
 Kind: TypeAlias = Literal[
     "same", "weights", "quantize", "dequantize", "compare", "logical", "select", "integers", "any"
 ]
-"""Rule for the types of an operator's tensors: all equal; those of a layer with weights; a conversion to or from
-quantized values; a comparison of equal types with Boolean result; Boolean; a Boolean and equal types; an integer
-result; any types."""
+"""Rule for the types of an operator's tensors, in order: all types are equal; the types of a layer with weights; a
+conversion to quantized values; a conversion from them; a comparison of equal types with a Boolean result; all Boolean;
+a Boolean followed by equal types; an integer result; any types."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Rule:
 
     Attributes:
         name: name in TensorFlow Lite's `BuiltinOperator`.
-        infer: function that returns the shape of the output, or of all outputs.
+        infer: function that returns the shape of the only output, or a list of the shapes of all outputs.
         inputs: (minimum, maximum) number of inputs.
         options: name of the operator's table of options; "" if it has none.
         bare: whether the table of options may be missing.
         kind: rule for the types of tensors.
         integers: positions of the inputs that must be int32.
-        wide: whether these may also be int64.
-        image: position of the input of a layer with weights; the weights follow, then the bias.
+        wide: whether the inputs in `integers` may also be int64.
+        image: position of the data among the inputs of a layer with weights, whose weights are input 1.
     """
 
     name: str
@@ -152,7 +152,7 @@ _RULES = (
 )
 
 RULES: Mapping[int, Rule] = {NAMES.index(rule.name): rule for rule in _RULES}
-"""Rules for the allowed operators, by their number in `BuiltinOperator`."""
+"""Rules for the allowed operators, by operator number in `BuiltinOperator`."""
 
 _STATE = "Its variables are not constants. Freeze them, or convert it again from the trained model."
 _RANDOM = "Random numbers belong to training. Convert it in inference mode, without dropout and augmentation."
@@ -163,4 +163,4 @@ WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"), _RANDOM),
     **dict.fromkeys(("IF", "WHILE", "CALL"), _CONTROL),
 }
-"""Reasons and ways out for operators that are refused, by name."""
+"""Reasons why operators are refused, with advice, by operator name."""

@@ -1,7 +1,7 @@
-"""Values of integers that a model computes from shapes.
+"""Computation of the integers that a model derives from shapes.
 
-Keras flattens an image whose batch dimension is free by SHAPE, STRIDED_SLICE, PACK and RESHAPE. The values of such
-integers are known before an inference, because the shape of the input is.
+If the batch dimension is free, Keras flattens an image with SHAPE, STRIDED_SLICE, PACK and RESHAPE. The integers that
+these operators return are known before an inference, because the shape of the input is known.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from poets_edge.tflite.verify.shapes import Call, axis_of
 Integers = npt.NDArray[np.int64]
 
 _MOST = 64
-"""Maximum number of values that are followed."""
+"""Maximum number of values in a tensor whose integers are computed."""
 
 
 def fold(name: str, call: Call, values: Sequence[Integers | None], result: tuple[int, ...]) -> Integers | None:
-    """Return the integers that an operator computes; None if they are not known.
+    """Return the integers that an operator computes; None if they are unknown before an inference.
 
     Args:
-        values: values of the inputs; None for an input that is not known.
+        name: name of the operator.
+        call: shapes of the inputs, and options.
+        values: values of the inputs; None for an input whose values are unknown.
         result: shape of the output.
     """
     if name == "SHAPE":

@@ -1,4 +1,4 @@
-"""Record of the models that were verified on this machine, by checksum and interpreter.
+"""Record of the models that were verified on this machine, by their checksums and the interpreter.
 
 Each entry is an empty file in the user's cache folder ($XDG_CACHE_HOME/poets_edge/verified, by default under ~/.cache).
 If the folder is not writable, or is deleted, models are verified again.
@@ -43,10 +43,10 @@ def _note(content: bytes) -> Path:
 
 
 def _interpreter() -> str:
-    """Return text that identifies the installed interpreter.
+    """Return text that identifies the installed interpreter; "" if there is none.
 
-    The text contains size and modification time of the interpreter's file, which an upgrade changes. Determining the
-    version would take as long as an inference.
+    The text contains the size and modification time of the package's `interpreter.py`, which change with an upgrade.
+    Looking up the version would take as long as an inference.
     """
     for package in RUNTIMES:
         spec = PathFinder.find_spec(package)
@@ -58,5 +58,5 @@ def _interpreter() -> str:
 
 
 def _machine() -> str:
-    """Return the machine's architecture, by which machines that share a home folder are distinguished."""
+    """Return the machine's architecture, which distinguishes machines that share a home folder; "" on Windows."""
     return os.uname().machine if hasattr(os, "uname") else ""

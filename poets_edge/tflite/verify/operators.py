@@ -35,17 +35,17 @@ NAMES: tuple[str, ...] = tuple(
     STABLEHLO_CBRT STABLEHLO_CASE
     """.split()  # noqa: SIM905 - 210 quoted words would fill two screens
 )
-"""Names by their number in `BuiltinOperator`, from TensorFlow's `schema.fbs` (version 3c)."""
+"""Operator names, by number in `BuiltinOperator`, from TensorFlow's `schema.fbs` (version 3c)."""
 
 
 def operator_number(code: Mapping[str, Any]) -> int:
-    """Return the number of an operator code that `tables.parse` returned."""
+    """Return the number, in `BuiltinOperator`, of an operator code that `tables.parse` returned."""
     # The deprecated field holds numbers below 127; the new one, if written, is equal or larger.
     return int(max(code["code"], code["deprecated_code"]))
 
 
 def operator_name(code: Mapping[str, Any]) -> str:
-    """Return the name of an operator code that `tables.parse` returned; of a custom operator, its own name."""
+    """Return the name of an operator code that `tables.parse` returned, builtin or custom."""
     number = operator_number(code)
     if code["custom_code"]:
         return str(code["custom_code"])

@@ -46,19 +46,19 @@ _UNSCALED = frozenset(
         *("SPLIT_V", "PACK", "UNPACK", "SHAPE", "REVERSE_V2"),
     )
 )
-"""Operators that take 8-bit tensors without a scale."""
+"""Operators that accept 8-bit tensors without a scale."""
 
 
 @dataclass(frozen=True)
 class InferenceCost:
-    """Cost of one inference: bytes of memory, and multiplications."""
+    """Cost of one inference: memory in bytes, and number of multiplications."""
 
     memory: int
     multiplications: int
 
 
 def check_model(model: Mapping[str, Any]) -> InferenceCost:
-    """Check a model that `tables.parse` returned, and return the cost of an inference. Raises FlawError."""
+    """Check a model that `tables.parse` returned, and return its cost. Raises FlawError if it violates a rule."""
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
@@ -87,7 +87,7 @@ def _check_signatures(model: Mapping[str, Any]) -> None:
 
 
 def _check_operators(model: Mapping[str, Any]) -> None:
-    """Raise OtherNetworkError for operators that image classifiers do not have, naming the kind of network if known."""
+    """Raise OtherNetworkError if an operator is not allowed; the message names the kind of network if it is known."""
     unknown = [operator_name(code) for code in model["operator_codes"] if not _is_known(code)]
     if not unknown:
         return
@@ -103,7 +103,7 @@ def _check_operators(model: Mapping[str, Any]) -> None:
 
 
 def output_shapes(model: Mapping[str, Any]) -> list[Sequence[int]]:
-    """Return the shapes of a model's outputs, without outputs that refer to missing tensors."""
+    """Return the shapes of a model's outputs, omitting outputs that refer to missing tensors."""
     graph = model["subgraphs"][0] if model["subgraphs"] else {"outputs": ()}
     return [graph["tensors"][index]["shape"] for index in graph["outputs"] if 0 <= index < len(graph["tensors"])]
 
@@ -119,7 +119,7 @@ class _Graph:
         self._shapes = [_shape(tensor) for tensor in self._tensors]
         self._constant = [self._is_constant(index) for index in range(len(self._tensors))]
         self._known: dict[int, Integers] = {}
-        """Values of integer tensors that are computed from shapes."""
+        """Values of integer tensors that are computed from shapes, by tensor index."""
         self._ready = set(self._inputs)
         self._memory = self._multiplications = 0
 
@@ -146,7 +146,7 @@ class _Graph:
         return InferenceCost(self._memory, self._multiplications)
 
     def _check_size(self, index: int) -> None:
-        """Raise UnsupportedError for an input whose size is free."""
+        """Raise UnsupportedError if the size of an input tensor is not fixed."""
         signature = [int(length) for length in self._tensors[index]["shape_signature"]]
         if -1 in signature[1:]:
             raise UnsupportedError(
@@ -239,7 +239,7 @@ class _Graph:
         return self._known.get(index)
 
     def _set_outputs(self, rule: Rule, call: Call, inputs: list[int], outputs: list[int]) -> None:
-        """Check the shapes of an operator's outputs; those that are declared as free are set."""
+        """Infer the shapes of an operator's outputs, check the declared shapes against them, and store them."""
         inferred = rule.infer(call)
         results = inferred if isinstance(inferred, list) else [inferred]
         if len(results) != len(outputs):
@@ -303,12 +303,12 @@ class _Graph:
 
 
 def _bias(rule: Rule) -> int:
-    """Return the position of a layer's bias among its inputs."""
+    """Return the index of the bias among the inputs of a layer with weights."""
     return 3 if rule.image == 2 else 2
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether a tensor's declared shape leaves lengths free, and the other lengths are those of a shape."""
+    """Return whether a tensor's shape signature equals a shape, apart from lengths that it does not fix."""
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)
@@ -323,7 +323,7 @@ _OTHER_NETWORKS = {
     "edgetpu-custom-op": "compiled for a Coral Edge TPU, which is not used here. Use the .tflite it was compiled from.",
     "TFLite_Detection_PostProcess": "an object detector. Only image classifiers are run here.",
 }
-"""Sentences that describe other networks, by a custom operator that only they have."""
+"""Descriptions of networks other than classifiers, by the custom operator that identifies them."""
 
 
 def _is_known(code: Mapping[str, Any]) -> bool:

@@ -85,7 +85,7 @@ OPTIONS = {
     116: "GeluOptions",
     123: "SignOptions",
 }
-"""Names of the options tables, by their number in the union `BuiltinOptions`."""
+"""Names of the tables with operators' options, by type number in the union `BuiltinOptions`."""
 
 MODEL: Schema = {
     "Model": [
@@ -284,4 +284,4 @@ METADATA: Schema = {
     "NormalizationOptions": [("mean", "[f]"), ("std", "[f]")],
     "AssociatedFile": [("name", "text"), ("description", "text"), ("type", "b")],
 }
-"""Schema of the standard TFLite metadata, reduced to the fields in use, from TensorFlow's `metadata_schema.fbs`."""
+"""Schema of the standard TFLite metadata, limited to the fields in use, from TensorFlow's `metadata_schema.fbs`."""

@@ -1,4 +1,4 @@
-"""Shapes of operators' outputs, computed from the shapes of their inputs.
+"""Inference of the output shapes of operators from their input shapes.
 
 An interpreter computes these shapes itself and allocates memory for them, regardless of the shapes in the model's
 file. A file that declares other shapes is therefore refused. Shapes are tuples of ints; images are [batch, height,
@@ -35,14 +35,14 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def shape(self, index: int = 0, rank: int | None = None) -> Shape:
-        """Return the shape of an input. Raises FlawError if the input is omitted or has another rank."""
+        """Return the shape of an input. Raises FlawError if the input is omitted or does not have the given rank."""
         shape = self.shapes[index]
         if shape is None or (rank is not None and len(shape) != rank):
             raise FlawError(f"an input of rank {rank} is wanted, and there is {shape}")
         return shape
 
     def constant(self, index: int) -> Sequence[int]:
-        """Return the values of an input. Raises UnsupportedError if they are not known before an inference."""
+        """Return the integers in an input. Raises UnsupportedError if they are unknown before an inference."""
         if index not in self.constants:
             raise UnsupportedError(
                 "a shape that depends on the photo. Convert the model with a fixed batch of 1 and a fixed size."
@@ -51,7 +51,7 @@ class Call:
 
 
 def convolution(call: Call) -> Shape:
-    """Return the shape of a convolution's output."""
+    """Return the output shape of a convolution."""
     batch, height, width, channels = call.shape(0, 4)
     outputs, kernel_height, kernel_width, filter_channels = call.shape(1, 4)
     if channels % filter_channels or outputs % (channels // filter_channels):
@@ -61,7 +61,7 @@ def convolution(call: Call) -> Shape:
 
 
 def depthwise_convolution(call: Call) -> Shape:
-    """Return the shape of a depthwise convolution's output."""
+    """Return the output shape of a depthwise convolution."""
     batch, height, width, channels = call.shape(0, 4)
     one, kernel_height, kernel_width, outputs = call.shape(1, 4)
     if one != 1 or outputs % channels or call.options["depth_multiplier"] not in (0, outputs // channels):
@@ -71,7 +71,7 @@ def depthwise_convolution(call: Call) -> Shape:
 
 
 def pooling(call: Call) -> Shape:
-    """Return the shape of a pool's output."""
+    """Return the output shape of a pooling layer."""
     batch, height, width, channels = call.shape(0, 4)
     kernel = call.options["filter_height"], call.options["filter_width"]
     if not all(1 <= length <= _MAX_PIXELS for length in kernel):
@@ -80,7 +80,7 @@ def pooling(call: Call) -> Shape:
 
 
 def fully_connected(call: Call) -> Shape:
-    """Return the shape of a fully connected layer's output."""
+    """Return the output shape of a fully connected layer."""
     outputs, inputs = call.shape(1, 2)
     shape = call.shape(0)
     if call.options["weights_format"] or not shape or math.prod(shape) % inputs:
@@ -94,7 +94,7 @@ def fully_connected(call: Call) -> Shape:
 
 
 def elementwise(call: Call) -> Shape:
-    """Return the shape to which the inputs are broadcast."""
+    """Return the output shape of an elementwise operator, to which the inputs are broadcast."""
     result: Shape = ()
     for index in range(len(call.shapes)):
         shape = call.shape(index)
@@ -107,7 +107,7 @@ def elementwise(call: Call) -> Shape:
 
 
 def concatenation(call: Call) -> Shape:
-    """Return the shape of a concatenation's output."""
+    """Return the output shape of a concatenation."""
     first = call.shape(0)
     axis = axis_of(call.options["axis"], len(first))
     total = 0
@@ -122,7 +122,7 @@ def concatenation(call: Call) -> Shape:
 
 
 def reshape(call: Call) -> Shape:
-    """Return the shape of a reshape's output."""
+    """Return the output shape of a reshape."""
     given = call.constant(1) if len(call.shapes) > 1 else call.options.get("new_shape", ())
     wanted = [int(length) for length in given]  # not int32, whose products overflow
     count = math.prod(call.shape(0))
@@ -135,7 +135,7 @@ def reshape(call: Call) -> Shape:
 
 
 def pad(call: Call) -> Shape:
-    """Return the shape of a pad's output."""
+    """Return the output shape of a padding."""
     shape, amounts = call.shape(0), call.constant(1)
     if call.shape(1) != (len(shape), 2) or not all(0 <= amount <= _MAX_PIXELS for amount in amounts):
         raise FlawError("padding that makes no sense")
@@ -143,7 +143,7 @@ def pad(call: Call) -> Shape:
 
 
 def mean(call: Call) -> Shape:
-    """Return the shape of a mean's output."""
+    """Return the output shape of a mean or another reduction."""
     shape = call.shape(0)
     axes = {axis_of(axis, len(shape)) for axis in call.constant(1)}
     if call.options["keep_dims"]:
@@ -152,7 +152,7 @@ def mean(call: Call) -> Shape:
 
 
 def squeeze(call: Call) -> Shape:
-    """Return the shape of a squeeze's output."""
+    """Return the output shape of a squeeze, which removes dimensions of length 1."""
     shape = call.shape(0)
     given = {axis_of(axis, len(shape)) for axis in call.options["squeeze_dims"]}
     if any(shape[axis] != 1 for axis in given):
@@ -162,7 +162,7 @@ def squeeze(call: Call) -> Shape:
 
 
 def transpose(call: Call) -> Shape:
-    """Return the shape of a transpose's output."""
+    """Return the output shape of a transposition."""
     shape, order = call.shape(0), list(call.constant(1))
     if sorted(order) != list(range(len(shape))):
         raise FlawError("axes in an order that makes no sense")
@@ -170,11 +170,11 @@ def transpose(call: Call) -> Shape:
 
 
 Infer = Callable[[Call], "Shape | list[Shape]"]
-"""Function that returns the shape of the only output, or a list of the shapes of all outputs."""
+"""Function that returns the shape of an operator's only output, or a list of the shapes of all its outputs."""
 
 
 def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-    """Return the numbers of rows and columns of windows in an image."""
+    """Return the numbers of rows and columns of positions at which a kernel is applied to an image."""
     found = []
     for length, window, side in zip(size, kernel, "hw", strict=True):
         stride, dilation = options[f"stride_{side}"], options.get(f"dilation_{side}", 1)
@@ -188,13 +188,13 @@ def windows(options: Mapping[str, Any], size: tuple[int, int], kernel: tuple[int
 
 
 def check_bias(call: Call, outputs: int, index: int = 2) -> None:
-    """Raise FlawError unless the bias, an input that may be missing, has one value for each output."""
+    """Raise FlawError if the bias, an optional input, does not have one value for each output channel."""
     if len(call.shapes) > index and call.shapes[index] is not None and call.shapes[index] != (outputs,):
         raise FlawError("a bias that does not fit the weights")
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """Return the position of an axis, which may count from the end. Raises FlawError."""
+    """Convert an axis, which may be negative, to a non-negative index. Raises FlawError if it is out of range."""
     if not -rank <= axis < rank:
         raise FlawError(f"axis {axis} of {rank}")
     return int(axis) % rank

@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 MAX_TABLES = 100_000
-"""Maximum number of tables in a buffer, counted once per reference. Inception V3 has about 1,500."""
+"""Maximum number of tables in a buffer; each reference to a table counts. Inception V3 has about 1,500."""
 MAX_DEPTH = 16
 
 
 class FlawError(ValueError):
-    """Raised for a faulty model. The message is a phrase that another message gives in parentheses."""
+    """Raised for a faulty model. The message is a phrase that another message quotes in parentheses."""
 
 
 class OtherNetworkError(FlawError):
@@ -29,16 +29,16 @@ class OtherNetworkError(FlawError):
 
 
 class UnsupportedError(OtherNetworkError):
-    """Raised for a sound model with a feature that is not supported here. The message names it and a way out."""
+    """Raised for a valid model with a feature that is not supported. The message names the feature and a solution."""
 
 
 @dataclass(frozen=True)
 class Union:
-    """Kind of a field: a table whose type is given by the value of the previous field.
+    """Kind of a field that holds a table, whose type is given by the value of the previous field.
 
     Attributes:
-        kinds: names of tables, by the value of the previous field.
-        lenient: whether a table of another type is skipped and read as None.
+        kinds: names of table types, by the value of the previous field.
+        lenient: whether a table of a type that `kinds` lacks is skipped and read as None.
     """
 
     kinds: Mapping[int, str]
@@ -48,7 +48,7 @@ class Union:
 SKIPPED = "Skipped"
 Kind: TypeAlias = "str | Union"
 """Kind of a field: a scalar ("b B i I q Q f ?", with a default after it: "i=1"), "text", a vector of scalars ("[i]"), a
-table by its name ("Tensor") or a vector of them ("[Tensor]"); SKIPPED for a field that is not needed."""
+table by its name ("Tensor") or a vector of tables ("[Tensor]"); SKIPPED for a field that is not needed."""
 Schema: TypeAlias = "Mapping[str, Sequence[tuple[str, Kind]]]"
 
 _SCALARS = {"b": 1, "B": 1, "?": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
@@ -60,11 +60,13 @@ def parse(
     """Parse a FlatBuffer.
 
     Args:
-        lenient: skip fields that the schema lacks; for buffers that interpreters do not read.
+        root: name of the root table in the schema.
+        identifier: file identifier, 4 bytes.
+        lenient: whether to skip fields that the schema lacks, for buffers that interpreters do not read.
 
     Returns:
-        The root table: {field: value}. A missing scalar has its default, a missing text is "", a missing vector is
-        empty, a missing table is None. Vectors of numbers are arrays that share the buffer's memory.
+        The root table, {field: value}. A missing scalar has its default value, a missing text is "", a missing vector
+        is empty, and a missing table is None. Vectors of numbers are arrays that share the buffer's memory.
 
     Raises:
         FlawError: the buffer is not a valid FlatBuffer of this schema.
@@ -107,7 +109,7 @@ class _Parser:
         return values
 
     def _field(self, values: dict[str, Any], kind: Kind, position: int, depth: int) -> Any:
-        """Return the value at a position, or the default of a missing value if the position is 0."""
+        """Return the value of a field at a position in the buffer, or its default value if the position is 0."""
         if isinstance(kind, Union):
             return self._union(values, kind, position, depth)
         if SKIPPED in kind:
@@ -160,7 +162,7 @@ class _Parser:
         return np.frombuffer(self._view, dtype, count, first) if count else np.zeros(0, dtype)
 
     def _vector(self, position: int, size: int) -> tuple[int, int]:
-        """Return the position of a vector's first element, and the number of its elements."""
+        """Follow the offset of a vector; return the position of its first element, and the number of its elements."""
         start = self._follow(position)
         _aligned(start, 4)
         count, first = _read(self._view, "I", start), start + 4

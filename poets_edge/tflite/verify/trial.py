@@ -1,4 +1,4 @@
-"""One inference of a model in a helper process with limits on memory and time.
+"""Trial inference of a model in a helper process with limits on memory and time.
 
 The process runs the model both with and without XNNPACK, because programs may use either mode.
 """
@@ -22,14 +22,14 @@ _SPARE_BYTES = 512 << 20
 """Memory for an interpreter's threads, tables and code, in bytes, in addition to the model's memory."""
 _SECONDS = 60.0
 _NOT_LOADED = "cannot be loaded"
-"""Start of the message of `open_model` about a model that the interpreter refuses."""
+"""Start of the error message from `open_model` for a model that the interpreter rejects."""
 _MULTIPLICATIONS_PER_SECOND = 50e6
-"""Speed assumed for the time limit: a third of a Raspberry Pi Zero's."""
+"""Speed assumed for the time limit, a third of that of a Raspberry Pi Zero."""
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """Request to the helper process: a model, and its need of memory.
+    """Request to the helper process to run a model within a memory limit.
 
     Attributes:
         content: bytes of a `.tflite`.
@@ -45,7 +45,7 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
 
     Raises:
         FlawError: the process crashed, the inference took too long, or an output contains NaN or infinity.
-        OtherNetworkError: the interpreter refuses the model; the message has the way out.
+        OtherNetworkError: the interpreter rejects the model; the message says what to do.
     """
     seconds = _SECONDS + cost.multiplications / _MULTIPLICATIONS_PER_SECOND
     try:
@@ -66,7 +66,7 @@ def run_trial(content: bytes, cost: InferenceCost) -> None:
 
 
 def _try(trial: _Trial) -> str:
-    """Run a model with and without XNNPACK and return a description of its fault; "" if there is none."""
+    """Run a model with and without XNNPACK, and return a description of what fails; "" if nothing does."""
     find_runtime()
     _limit(trial.memory)
     for accelerate in (True, False):

@@ -1,4 +1,4 @@
-"""Types of tensors, and their combinations that operators accept."""
+"""Types of tensors, and the combinations of types that operators accept."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DTYPES = {
     INT16: "<i2",
     INT8: "<i1",
 }
-"""numpy types of the values of constants, by number in `TensorType`."""
+"""numpy dtypes of the values in a tensor, by type number in `TensorType`."""
 TYPE_NAMES = {5: "STRING", 8: "COMPLEX64", 10: "FLOAT64", 13: "RESOURCE", 14: "VARIANT", 17: "INT4"}
-"""Names of types that are refused."""
+"""Names of the types that are refused, by type number in `TensorType`."""
 ZERO_POINTS = {UINT8: (0, 255), INT8: (-128, 127)}
-"""Lowest and highest zero point of the types that need a scale."""
+"""Lowest and highest zero points for the types that require a scale."""
 DATA = (FLOAT32, INT8, UINT8, INT16)
 INTEGERS = (INT32, INT64)
 
@@ -31,7 +31,7 @@ _WHOLE = frozenset(
         *("TRANSPOSE", "TILE", "BROADCAST_TO", "FILL", "PAD", "PADV2", "REVERSE_V2", "SELECT", "SELECT_V2"),
     )
 )
-"""Operators that also take int32 and int64, as for shapes."""
+"""Operators that also accept int32 and int64, for computations with shapes."""
 
 WEIGHT_TYPES = {
     (FLOAT32, FLOAT32, FLOAT32, FLOAT32),
@@ -41,7 +41,7 @@ WEIGHT_TYPES = {
     (INT16, INT8, INT32, INT16),
     (INT16, INT8, INT64, INT16),
 }
-"""Allowed types of (input, weights, bias, output)."""
+"""Allowed combinations of types for a layer with weights: (input, weights, bias, output)."""
 _CONVERSIONS = {
     "dequantize": {(source, FLOAT32) for source in (FLOAT16, INT8, UINT8, INT16)},
     "quantize": {(source, target) for source in (FLOAT32, INT8, UINT8, INT16) for target in (INT8, UINT8, INT16)},
@@ -54,6 +54,7 @@ def types_fit(rule: Rule, types: list[int], data: set[int], result: int) -> bool
     Args:
         types: types of all inputs.
         data: types of the inputs that are not shapes, axes or positions.
+        result: type of the output.
     """
     if rule.kind in _CONVERSIONS:
         return (types[0], result) in _CONVERSIONS[rule.kind]

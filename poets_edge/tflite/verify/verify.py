@@ -32,7 +32,7 @@ def verify(path: Path, content: bytes) -> None:
 
 
 def _sentence(content: bytes, flaw: FlawError) -> str:
-    """Return a sentence about a refused model, with a way out."""
+    """Return a sentence that says why a model is refused, and what to do about it."""
     if isinstance(flaw, OtherNetworkError) and not isinstance(flaw, UnsupportedError):
         return str(flaw)
     with contextlib.suppress(FlawError):
@@ -45,7 +45,7 @@ def _sentence(content: bytes, flaw: FlawError) -> str:
 
 
 def check(content: bytes) -> InferenceCost:
-    """Check a model by rules, without an inference, and return the cost of an inference. Raises FlawError."""
+    """Check a model by rules, without running it, and return its cost. Raises FlawError if it violates a rule."""
     model = parse(content, MODEL, "Model", b"TFL3")
     cost = check_model(model)
     for entry in model["metadata"]:

@@ -1,1 +1,1 @@
-"""Reading of frames from cameras and video files with picamera2 or OpenCV, which no other package imports."""
+"""Reading of frames from cameras and video files with picamera2 or OpenCV, which only this package imports."""

@@ -19,7 +19,7 @@ _RETRY_SECONDS = 1.0
 
 
 class CameraDevice(Protocol):
-    """Protocol of open cameras."""
+    """Protocol for open cameras."""
 
     def read(self) -> Image.Image | None:
         """Return the next frame, an RGB image; None if it is damaged. Raises SourceError if the camera is unplugged."""
@@ -29,7 +29,7 @@ class CameraDevice(Protocol):
 
 
 def camera_frames(name: str, open_device: Callable[[], CameraDevice]) -> Iterator[Frame | None]:
-    """Yield the frames of a camera without end, and None while the camera is unplugged.
+    """Yield the frames of a camera indefinitely, and None while the camera is unplugged.
 
     Args:
         name: name of the camera in messages.
@@ -69,7 +69,7 @@ def _frames_until_gone(name: str, device: CameraDevice) -> Iterator[Frame]:
 
 
 def _reopened(open_device: Callable[[], CameraDevice]) -> Iterator[CameraDevice | None]:
-    """Try to open a camera once per second; yield None while it is unavailable, and finally the open camera."""
+    """Try to open a camera once per second; yield None while it is unavailable, and then the opened camera."""
     while True:
         for _ in range(round(_RETRY_SECONDS / TICK_SECONDS)):
             time.sleep(TICK_SECONDS)

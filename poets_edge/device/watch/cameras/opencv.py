@@ -14,7 +14,12 @@ from poets_edge.errors import RuntimeMissingError, SourceError
 
 
 def video_frames(path: Path) -> Iterator[Frame | None]:
-    """Yield the frames of a video file. Raises SourceError, RuntimeMissingError."""
+    """Yield the frames of a video file.
+
+    Raises:
+        SourceError: OpenCV cannot read the file.
+        RuntimeMissingError: OpenCV is not installed.
+    """
     cv2 = load_opencv("reading a video")
     capture = cv2.VideoCapture(str(path))
     try:
@@ -36,7 +41,7 @@ class OpenCvCamera:
         """Open a camera.
 
         Args:
-            camera: number of a /dev/video device, or path of a device (/dev/v4l/by-id/... is unchanged by replugging).
+            camera: number of a /dev/video device, or path of a device (paths in /dev/v4l/by-id/ survive replugging).
 
         Raises:
             SourceError: the camera is missing or in use, or the user lacks permission to open it.
@@ -62,7 +67,7 @@ class OpenCvCamera:
 
 
 def load_opencv(purpose: str) -> Any:
-    """Import cv2, and suppress the log messages of its libraries.
+    """Import cv2, suppress the log messages of its libraries, and return the module.
 
     Args:
         purpose: the task that needs OpenCV, for the error message.
@@ -92,7 +97,7 @@ def _check(path: Path) -> None:
 
 
 def _to_image(cv2: Any, pixels: Any) -> Image.Image | None:
-    """Convert OpenCV's BGR array to an image; return None if it is empty or has another shape."""
+    """Convert a BGR array from OpenCV to an image; return None if it is empty or not [height, width, 3]."""
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         return None
     return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

@@ -14,7 +14,7 @@ from PIL import Image
 from poets_edge.errors import SourceError
 
 _SIZE = (640, 480)
-"""Size of the frames, (width, height) in pixels: larger than the input of all models, and fast to copy and resize."""
+"""Size of the frames, (width, height) in pixels: larger than the inputs of most models, and fast to copy and resize."""
 _SILENCE_SECONDS = 5.0
 """Time without a frame, in seconds, after which a camera is regarded as unplugged."""
 
@@ -23,7 +23,7 @@ class PiCamera:
     """libcamera camera opened with picamera2; implements `CameraDevice`."""
 
     def __init__(self, module: Any, number: int) -> None:
-        """Open a camera by its number. Raises SourceError if it is in use or does not start."""
+        """Open the camera with a given number. Raises SourceError if it is in use or does not start."""
         self._camera: Any = None
         try:
             self._camera = module.Picamera2(number)
@@ -52,7 +52,7 @@ class PiCamera:
 
 
 def find_picamera2(number: int) -> Any | None:
-    """Return the picamera2 module if it can be imported and detects camera `number`, else None."""
+    """Return the picamera2 module if it can be imported and detects camera `number`; otherwise None."""
     if not is_installed() or picamera2_problem() is not None:
         return None
     import picamera2
