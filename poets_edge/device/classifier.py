@@ -67,7 +67,7 @@ class Scorer(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored with the model; empty if poets_edge did not write it."""
+        """Facts about training and export that are stored with a model; empty if poets_edge did not write the model."""
 
     @property
     def nodes(self) -> Mapping[str, str]:
@@ -214,12 +214,12 @@ class Classifier:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Facts about training and export that are stored in the model; empty if poets_edge did not write it."""
+        """Facts about training and export that are stored in the model; empty if poets_edge did not write the model."""
         return self.metadata.facts
 
     @property
     def nodes(self) -> Mapping[str, str]:
-        """Names of the input and the output tensor, under the keys "input" and "output"."""
+        """Names of the input and output tensors, under the keys "input" and "output"."""
         return {"input": self.input.name, "output": self.output.name}
 
     @property

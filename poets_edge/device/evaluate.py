@@ -222,7 +222,7 @@ def _candidates(
 
     Returns:
         The photos, and a mapping from photo names to splits, for photos that the model has no record of. The mapping is
-        empty if it is not needed, because all returned photos are in the split.
+        empty if `wanted` is "unseen" or "all", or if the returned photos are exactly the photos in the split.
     """
     if wanted not in SPLIT_NAMES:
         return photos, {}
@@ -235,7 +235,7 @@ def _candidates(
 def _unseen(
     splits: SplitNumbers, wanted: EvaluatedSplit, overlap: TrainingOverlap
 ) -> tuple[npt.NDArray[np.int64], EvaluatedSplit]:
-    """Return the rows of the unseen photos, or of the validation photos if none are unseen; and their split's name."""
+    """Return the rows of the unseen photos, or of the validation photos if all were seen, and their split's name."""
     unseen = ~is_learned(splits)
     if overlap:
         unseen &= splits != UNCHECKED

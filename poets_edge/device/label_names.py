@@ -15,7 +15,7 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
     the wrong order would go unnoticed.
 
     Args:
-        own: labels inside the model; if it has none, (), any labels are accepted.
+        own: labels inside the model; () if it has none, in which case any labels are accepted.
         given: labels from the user, or translations, as `old=new`. Labels without a translation keep their names.
         source: where `given` comes from, for messages.
         model: path of the model, for messages.
@@ -44,7 +44,7 @@ def renamed_labels(own: tuple[str, ...], given: tuple[str, ...], *, source: str,
 
 
 def renaming(own: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the `given` with which `renamed_labels` returns `names`; None if `names` is empty or equal to `own`."""
+    """Return the labels with which `renamed_labels` returns `names`; None if `names` is empty or equal to `own`."""
     if names == own or not names:
         return None
     return tuple(f"{old}={new}" for old, new in zip(own, names, strict=True)) if own else names

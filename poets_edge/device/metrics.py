@@ -18,7 +18,7 @@ _MIN_PROBABILITY = 1e-7
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Evaluation of a classifier on photos of known class.
+    """Evaluation of a classifier on photos whose classes are known.
 
     Attributes:
         labels: class names, in the order of the rows and columns of `confusion`.
@@ -76,7 +76,7 @@ class Evaluation:
 
 
 _ALMOST_ALL = 0.9
-"""Ratio of groups to photos from which all photos count as independent, so that a few pairs have no effect."""
+"""Minimum ratio of groups to photos at which all photos count as independent, so that a few pairs have no effect."""
 
 
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:

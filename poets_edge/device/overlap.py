@@ -40,7 +40,7 @@ class TrainingOverlap:
 
     @staticmethod
     def of(splits: SplitNumbers, known: KnownPhotos | None, facts: Mapping[str, Any]) -> TrainingOverlap:
-        """Count the training and validation photos.
+        """Count the training and validation photos in an evaluation.
 
         Args:
             splits: result of `splits_of`.

@@ -91,7 +91,7 @@ class Predictions:
         return np.asarray(self.scores.argmax(axis=1) == truth)
 
     def misclassified(self, labels: tuple[str, ...]) -> list[Mistake]:
-        """Return the misclassified photos, the most confident mistakes first."""
+        """Return the misclassified photos, sorted by the score of the predicted label, highest first."""
         answers = self.scores.argmax(axis=1)
         wrong = [
             Mistake(self.photos[row], labels[answers[row]], float(self.scores[row, answers[row]]))
@@ -241,5 +241,5 @@ def score_model(
 
 
 def _score_count(classifier: Classifier) -> int:
-    """Return the number of scores per photo, found by running the model once, which checks that it can run."""
+    """Run the model once, which checks that it can run, and return the number of scores per photo."""
     return len(classifier.score_pixels(np.zeros((*classifier.size, 3), np.uint8)))

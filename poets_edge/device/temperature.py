@@ -2,7 +2,7 @@
 
 Scores are calibrated if, for example, nine of ten predictions with a score of 0.9 are correct. Temperature scaling
 divides the logits of a softmax by one number, the temperature. Guo, Pleiss, Sun and Weinberger ("On Calibration of
-Modern Neural Networks", 2017) found it as good as methods with more parameters. The order of the classes is unchanged.
+Modern Neural Networks", 2017) found it to be as good as more complex methods. The order of the classes is unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MIN_PROBABILITY = 1e-7
 """Lower limit for scores in the cross entropy, which a score of 0 would make infinite."""
 _MAX_LOGARITHM = math.log(5.0)
 _PRIOR_WIDTH = 0.5
-"""Standard deviation of the prior for the logarithm of the temperature, which keeps it near 0 for few photos."""
+"""Standard deviation of the prior for the logarithm of the temperature, which keeps it near 0 if photos are few."""
 _MAX_FITTED = 80_000
 """Maximum number of photos to which a temperature is fitted, to limit memory."""
 _GOLDEN = (math.sqrt(5) - 1) / 2

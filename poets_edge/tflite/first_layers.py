@@ -1,7 +1,7 @@
 """Inference of a network's input range from the arithmetic and the weights in its first layers.
 
 Networks that rescale their input accept pixels from 0 to 255 and map them to a small range around zero, either with a
-multiplication and an addition or with both folded into the weights of the first convolution. The graph shows either.
+multiplication and an addition or with both folded into the weights of the first convolution. The graph shows both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNIT_SCALES, _UNIT_MEANS = (0.8, 12.0), (0.2, 0.8)
 _SUBTRACTED_PIXELS = (90.0, 140.0)
 """Range of the channel means that Caffe networks subtract from pixels."""
 _NEGLIGIBLE = 0.02
-"""Effect of inputs from -1 to 1 on the first convolution, as a fraction of its bias, below which it is ruled out.
+"""Effect of inputs from -1 to 1 on the first convolution, relative to its bias, below which that range is ruled out.
 The effect is 0.003 for a MobileNet with rescaling folded into its first convolution, and at least 0.6 for others."""
 
 

@@ -35,7 +35,7 @@ class ModelFormat:
 
     Attributes:
         name: name of the format with an article, such as "a Keras model".
-        way_out: advice for a format that cannot be read, a sentence with the placeholder `{path}`; "" if it can be.
+        way_out: sentence, with the placeholder `{path}`, that says what to do; "" for formats that can be read.
     """
 
     name: str
@@ -88,7 +88,7 @@ _SEVERAL = ModelFormat("a zip with several models", "Unpack it, and name the one
 
 
 def model_format(path: Path) -> ModelFormat | None:
-    """Return the format of a model file or folder; None if it is not a model, such as a photo, or cannot be read.
+    """Return the format of a model file or folder; None if it is unreadable or not a model (for example, a photo).
 
     Only the first bytes of a file or the directory of a zip are read. A file with the suffix of a photo is not opened.
     """
@@ -113,7 +113,7 @@ def tflite_members(names: Sequence[str]) -> list[str]:
 
 
 def labels_member(names: Sequence[str], model: str) -> str | None:
-    """Return the name of the only `*label*.txt` in the same folder of a zip as a model; None unless there is one."""
+    """Return the name of the `*label*.txt` file next to a model in a zip; None unless there is exactly one."""
     folder = PurePosixPath(model).parent
     found = [
         name

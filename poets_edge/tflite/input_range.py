@@ -111,7 +111,7 @@ def _inferred(file: ModelFile, metadata: Metadata) -> InputRange | None:
 
 
 def _check(known: InputRange, given: Normalization, file: ModelFile, tensor: TensorInfo) -> None:
-    """Raise UsageError if a given normalization contradicts the model's own."""
+    """Raise UsageError if a given normalization contradicts the normalization of the model."""
     if known.normalization.is_close(given):
         return
     if tensor.scale:

@@ -2,7 +2,7 @@
 
 A `.tflite` is a FlatBuffer. Standard TFLite metadata are a second FlatBuffer inside one of its buffers, and the label
 file is in a zip archive that is appended to it. poets_edge adds `poets_edge.json` to the archive, with a checksum of
-the bytes before the archive. Field numbers are those of TensorFlow's `schema.fbs` and `metadata_schema.fbs`.
+the bytes before the archive. Field numbers follow TensorFlow's `schema.fbs` and `metadata_schema.fbs`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from poets_edge.tflite.model_file import ModelFile
 METADATA_NAME = "TFLITE_METADATA"
 FACTS_FILE = "poets_edge.json"
 ULTRALYTICS, ULTRALYTICS_FILE = "Ultralytics", "metadata.json"
-"""Author and appended JSON file, with class names and training arguments, of models that Ultralytics exports."""
+"""Author in models that Ultralytics exports, and name of the appended JSON file with class names and arguments."""
 NORMALIZATION_OPTIONS = 1
 """Type number of NormalizationOptions in the FlatBuffer union ProcessUnitOptions."""
 TENSOR_AXIS_LABELS = 2
@@ -129,7 +129,7 @@ def read_metadata(file: ModelFile) -> Metadata:
 
 
 def _names(path: Path, text: bytes) -> tuple[str, ...]:
-    """Return the class names, by number, from the `metadata.json` in a model that Ultralytics exported."""
+    """Return the class names, ordered by class number, from the `metadata.json` in a model from Ultralytics."""
     try:
         names = check(parse_json(text), {"names": Optional(object)})["names"] or {}
         numbered = check(names, DictOf(str)) if isinstance(names, dict) else dict(enumerate(check(names, [str])))
@@ -147,7 +147,7 @@ def _check_normalization(path: Path, mean: tuple[float, ...], std: tuple[float, 
 
 
 def _appended_files(path: Path, data: bytes, wanted: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """Return the wanted files, {name: content}, in the archive appended to a model; and its offset in bytes."""
+    """Return wanted files in the archive appended to a model, {name: content}, and the archive's offset in bytes."""
     # Not read from the file again, which may have been replaced.
     stream = io.BytesIO(data)
     if not zipfile.is_zipfile(stream):

@@ -1,4 +1,4 @@
-"""Addition of operators that other programs need to a model's input and output: a softmax, and uint8 instead of int8.
+"""Operators that are added to a model's input and output for other programs: a softmax, and conversion to uint8.
 
 MediaPipe, the web page and the Android app display a model's output unchanged, and MediaPipe rejects int8.
 """

@@ -32,9 +32,9 @@ _TOLERANCE = 0.02
 
 
 def known_kind(file: ModelFile, metadata: Metadata, output: int) -> ScoreKind | None:
-    """Return the meaning of an output's values, from the operator that computes it; None if it is unclear.
+    """Return the meaning of an output's values, based on the operator that computes it; None if it is unknown.
 
-    Models that poets_edge wrote end with a softmax.
+    Models that poets_edge wrote always return probabilities.
     """
     if metadata.facts:
         return "probabilities"

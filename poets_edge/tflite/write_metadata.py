@@ -2,8 +2,7 @@
 
 Standard TFLite metadata (normalization, name of the label file) are written into the model's FlatBuffer. The label file
 and `poets_edge.json` are written into a zip archive that is appended to the model, where MediaPipe, the TFLite Task
-Library and Android Studio look for them.
-Field numbers are those of TensorFlow's `metadata_schema.fbs`.
+Library and Android Studio look for them. Field numbers follow TensorFlow's `metadata_schema.fbs`.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Collector:
         self.kept = 0
 
     def add(self, photo: PhotoSource, scores: Scores) -> None:
-        """Save a frame if its highest score is low and it shows a different scene than the last saved frame.
+        """Save a frame if its highest score is below the limit and its scene differs from that of the last saved frame.
 
         Args:
             scores: float32 [labels].
@@ -125,6 +125,6 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _folder_name(label: str) -> str:
-    """Convert a label to a folder name; separators are replaced, because a label in any model may look like a path."""
+    """Convert a label to a folder name; separators are replaced, because untrusted labels could be paths."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).strip(" .")
     return name[:_MAX_NAME] or "unlabelled"

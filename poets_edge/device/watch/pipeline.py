@@ -2,8 +2,8 @@
 
     source -> [thread: decode, resize, quantize] -> [thread: infer] -> smooth, yield, start commands
 
-Decoding and inference run at the same time. A live source has an additional thread, which reads its frames as they arrive. All
-queues are bounded, so memory use does not depend on the running time.
+Decoding and inference run at the same time. A live source has an additional thread, which reads its frames as they
+arrive. All queues are bounded, so that memory use does not depend on the running time.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ class _Watcher:
             trigger.observe("", 0.0)
 
     def check_labelled(self, source: str) -> None:
-        """Raise SourceError if the source, named for messages, has no frame that was labelled."""
+        """Raise SourceError, with the name of the source, if no frame was labelled."""
         if not self._labelled and not self._bad:
             raise SourceError(f"{source}: there are no frames in it.")
         if not self._labelled:

@@ -63,7 +63,7 @@ class Prefetch(Iterator["Item | None"], Generic[Item]):
             raise StopIteration
 
     def close(self) -> None:
-        """End the thread after its current item, which also closes the wrapped iterator."""
+        """End the thread after its current item, and wait for it. The thread closes the wrapped iterator."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

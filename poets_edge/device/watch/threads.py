@@ -16,7 +16,7 @@ from poets_edge.tflite.read_model import ModelSource, read_model
 
 _WARM_UP, _RUNS = 2, 8
 _WORTH_IT = 0.95
-"""Maximum ratio of new to previous inference time at which twice as many threads are used, to spare other cores."""
+"""Ratio to which twice as many threads must reduce the inference time; otherwise the cores are left for decoding."""
 
 
 def fastest_threads(model: ModelSource) -> int:

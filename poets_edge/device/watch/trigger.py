@@ -1,4 +1,4 @@
-"""Start and supervision of commands that are triggered by labels."""
+"""Starting and supervision of commands that are triggered by labels."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ from poets_edge.tflite.verify.types import (
 )
 
 MAX_BYTES = 700 << 20
-"""Maximum memory of constants, computed tensors and the interpreter's copies, in bytes. Inception V3 needs 350 MB."""
+"""Maximum memory for constants, computed tensors and the interpreter's copies, in bytes. Inception V3 needs 350 MB."""
 MAX_MULTIPLICATIONS = 20 * 10**9
-"""Maximum number of multiplications of one inference. Inception V3 needs 5.7 billion."""
+"""Maximum number of multiplications in one inference. Inception V3 needs 5.7 billion."""
 _MAX_LENGTH = 1 << 20
 _MAX_RANK = 6
 _SCALES = (1e-20, 1e20)
@@ -58,7 +58,7 @@ class InferenceCost:
 
 
 def check_model(model: Mapping[str, Any]) -> InferenceCost:
-    """Check a model that `tables.parse` returned, and return its cost. Raises FlawError if it violates a rule."""
+    """Check a model from `tables.parse` and return the cost of an inference. Raises FlawError if a rule is violated."""
     if model["version"] != 3:
         raise FlawError(f"version {model['version']} of the format, not 3")
     if len(model["subgraphs"]) != 1:
@@ -308,7 +308,7 @@ def _bias(rule: Rule) -> int:
 
 
 def _is_free(tensor: Mapping[str, Any], shape: Shape) -> bool:
-    """Return whether a tensor's shape signature equals a shape, apart from lengths that it does not fix."""
+    """Return whether a tensor's shape signature matches a shape; a length of -1 in the signature matches any length."""
     signature = tensor["shape_signature"]
     return len(signature) == len(shape) and all(
         declared in (-1, length) for declared, length in zip(signature, shape, strict=True)

@@ -1,6 +1,6 @@
 """Schema of the tables of a `.tflite` that image classifiers use.
 
-Order and numbers of the fields are those of TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
+The order and numbers of the fields follow TensorFlow's `tensorflow/compiler/mlir/lite/schema/schema.fbs` (version
 3c). Fields that image classifiers do not use (sparsity, variants, custom options, buffers beyond 2 GB) are parsed, so
 that `rules` can refuse them.
 """
@@ -85,7 +85,7 @@ OPTIONS = {
     116: "GeluOptions",
     123: "SignOptions",
 }
-"""Names of the tables with operators' options, by type number in the union `BuiltinOptions`."""
+"""Names of the tables that hold operator options, by type number in the union `BuiltinOptions`."""
 
 MODEL: Schema = {
     "Model": [

@@ -1,9 +1,9 @@
 """Parser of FlatBuffers that checks every offset before following it.
 
-The parser converts bytes to nested dicts, lists, strings and arrays according to a schema. Offsets that lead outside,
-values that are not aligned, tables that are nested too deeply or shared too often, and fields that the schema lacks
-raise FlawError. The flatbuffers package for Python has no verifier, and the one for C++ does not check the meaning of a
-model.
+The parser converts bytes to nested dicts, lists, strings and arrays according to a schema. FlawError is raised for
+offsets that lead out of the buffer, values that are not aligned, tables that are nested too deeply or shared too often,
+and fields that the schema lacks. The flatbuffers package for Python has no verifier, and the one for C++ does not check
+the meaning of a model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OtherNetworkError(FlawError):
 
 
 class UnsupportedError(OtherNetworkError):
-    """Raised for a valid model with a feature that is not supported. The message names the feature and a solution."""
+    """Raised for a valid model with a feature that is not supported. The message names the feature and gives advice."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def _sentence(content: bytes, flaw: FlawError) -> str:
 
 
 def check(content: bytes) -> InferenceCost:
-    """Check a model by rules, without running it, and return its cost. Raises FlawError if it violates a rule."""
+    """Check a model without running it, and return the cost of an inference. Raises FlawError if a rule is violated."""
     model = parse(content, MODEL, "Model", b"TFL3")
     cost = check_model(model)
     for entry in model["metadata"]:
