@@ -1,4 +1,4 @@
-"""Entry points for the analysis of data sets and the comparison of models: `audit` and `grid`."""
+"""Entry points for analyzing data sets and comparing models: `audit` and `grid`."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class EvaluatedPhotos:
 
     @staticmethod
     def of(image_dir: Location | None, results: Sequence[EvaluateResult]) -> EvaluatedPhotos | None:
-        """Return the photos for which `evaluate_together` returned `results`; None without a folder or results."""
+        """Return the photos on which `results` were evaluated together; None if no folder or no results are given."""
         if image_dir is None or not results:
             return None
         splits = {result.split for result in results}
@@ -141,7 +141,7 @@ def accuracy_of(
 
 
 def _float_twin(model: Path, evaluations: Mapping[Path, EvaluateResult]) -> Path | None:
-    """Return the float32 file that was exported from the same graph as `model`; None if there is none."""
+    """Return the float32 file that was exported from the same graph as `model`; None if there is no such file."""
     facts = {path: read_metadata(read_model(path)).facts for path in evaluations}
     graphs = {path: (found.get("training") or {}).get("graph_sha256") for path, found in facts.items()}
     twins = (path for path, found in facts.items() if found.get("quantization") == "float32")

@@ -60,7 +60,7 @@ class Comparison:
     """Comparison of the results from several devices or files.
 
     Attributes:
-        names: file name of each result, or the host if a file contains several devices.
+        names: name of each result: the file name, or the host if the file contains several devices.
         machines: descriptions of the measured machines, in the order of `names`.
         warnings: warnings of the measurements, in the order of `names`.
         rows: one row per variant.

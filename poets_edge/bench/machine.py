@@ -48,9 +48,9 @@ class MachineState:
         frequency: clock frequency of the first core, in MHz.
         throttled: current CPU limits that the Raspberry Pi's firmware reports, such as "under-voltage".
         throttled_since_start: CPU limits that the firmware has reported since the Raspberry Pi started.
-        throttle_count: number of thermal throttling events since the start, summed over the cores (x86 only).
+        throttle_count: number of thermal throttling events since the machine started, summed over the cores (x86 only).
         busy: CPU time of all programs on all cores since the machine started, in seconds.
-        stolen: CPU time that the hypervisor gave to other virtual machines, in seconds.
+        stolen: CPU time that the hypervisor gave to other virtual machines since the start, in seconds.
         ours: CPU time of this process and its finished child processes, in seconds.
     """
 

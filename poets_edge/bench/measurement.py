@@ -35,7 +35,7 @@ _WIDE_SPREAD = 0.15
 _PATIENCE_SECONDS = 60.0
 """Time per variant, in seconds, after which a measurement may end before all rounds are complete."""
 _PROCESS_SECONDS = 600.0
-"""Time limit for a measuring process in seconds, to which a multiple of the measuring time is added."""
+"""Time limit for a measuring process, in seconds, to which ten times the measuring time is added."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Measurement:
         }
 
     def warnings(self) -> list[str]:
-        """Return warnings if the times are unreliable: they vary widely, or had not settled after the warm-up."""
+        """Return warnings about unreliable times, which vary widely or had not settled after the warm-up."""
         name = f"{self.model.name}, {self.variant.threads} thread{'s' if self.variant.threads > 1 else ''}"
         found = []
         if self.rounds_differ > _ROUNDS_DIFFER:

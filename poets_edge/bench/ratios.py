@@ -31,7 +31,7 @@ _TAIL = (100 - CONFIDENCE) / 2
 NORMAL = 2.326348
 """Quantile of the standard normal distribution for an upper tail of _TAIL percent."""
 _LARGEST_EXACT = 40
-"""Maximum number of processes for which the exact rank distribution is used, instead of the normal approximation."""
+"""Maximum length of a series for which the exact rank distribution is used instead of a normal approximation."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def compare_times(times: Sequence[float], reference: Sequence[float]) -> TimeRat
 
 @functools.cache
 def _outside(one: int, other: int) -> int:
-    """Return the rank of the pairwise difference, counted from each end, that bounds the interval; 0 if none does.
+    """Return the rank of the pairwise difference, counted from each end, that bounds the interval; 0 if no pair does.
 
     The rank is the largest k such that the Mann-Whitney statistic of samples from equal distributions is below k with a
     probability of at most 1 %.

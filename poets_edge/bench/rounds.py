@@ -58,8 +58,9 @@ class Variant:
     """Combination of a model and a number of threads, which a benchmark measures.
 
     Attributes:
+        model: path of the model file.
         sha256: hexadecimal SHA-256 of the model file.
-        copy: number of earlier models in the benchmark with identical content, to distinguish copies of a file.
+        copy: number of earlier models in the benchmark with identical content, which distinguishes copies of a file.
     """
 
     model: Path

@@ -22,7 +22,7 @@ _PARTS = 5
 """Number of parts into which a run is divided, to estimate the drift between them."""
 _SMALLEST_PART = 3
 _SIGNIFICANT = 2.37
-"""Ratio of the observed to the expected variance that 5 % of runs without drift exceed (chi-squared, 4 degrees)."""
+"""Ratio of observed to expected variance that 5 % of runs without drift exceed (chi-squared, 4 degrees of freedom)."""
 _FEW_PARTS = 1.245
 """Quantile of Student's t distribution with 8 degrees of freedom (two runs), divided by the normal quantile."""
 _MEDIAN_VARIANCE = math.pi / 2

@@ -62,7 +62,7 @@ def warm_up(call: Callable[[], object], clock: Callable[[], float], longest: flo
     Args:
         call: function to call.
         clock: function that returns the time in seconds.
-        longest: time limit in seconds.
+        longest: time limit for the warm-up in seconds.
 
     Returns:
         The number of calls, and whether the times settled before the limit.

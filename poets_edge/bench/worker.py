@@ -1,7 +1,7 @@
 """Measurement of the times of one model with one number of threads.
 
-Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads
-from an earlier measurement.
+Each measurement runs in a new helper process, so that it does not inherit memory, caches or threads from an
+earlier measurement.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Request:
         threads: CPU threads per inference.
         seconds: minimum duration of the timed inferences, in seconds.
         runs: minimum number of timed inferences.
-        photos: photos for timing decoding and resizing; by default a generated photo of 500 x 375 pixels.
+        photos: paths of photos for timing decoding and resizing; by default a generated photo of 500 x 375 pixels.
     """
 
     model: Path

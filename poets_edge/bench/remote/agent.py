@@ -33,7 +33,7 @@ from poets_edge.bench.remote.own_folder import NAME, OwnFolder, Staging, older_d
 
 MARKER = "poets-edge agent 1"
 SILENCE = 60.0
-"""Seconds without a message after which the connection counts as lost."""
+"""Time without a message, in seconds, after which the agent treats the connection as lost."""
 
 BEAT = b'{"beat": true}\n'
 """Heartbeat message, which the agent sends every 3 s, including during requests."""
@@ -73,7 +73,7 @@ class Payload:
         return data
 
     def drain(self) -> None:
-        """Skip the remaining bytes, so that the next request can be read."""
+        """Read and discard the remaining bytes, so that the next request can be read."""
         while self.read():
             pass
 
@@ -114,7 +114,7 @@ class Agent:
             self.end()
 
     def end(self) -> None:
-        """Kill child processes, remove partial items, and exit."""
+        """Kill child processes, remove partially received items, and exit."""
         for child in list(self._children):
             _kill(child)
         for staging in list(self._staging):
@@ -192,12 +192,12 @@ class Agent:
         }
 
     def do_open(self, request: Message) -> Message:
-        """Open the program's folder for this session, and create it if needed."""
+        """Open the program's folder for this session, and create it if needed; see `OwnFolder.open`."""
         self._folder = OwnFolder(request["folder"])
         return {"left": _few(self._folder.open(adopt=request["adopt"], alone=request["alone"]))}
 
     def do_have(self, request: Message) -> Message:
-        """Return which of the given items are complete, and record that this session has used them."""
+        """Return which of the items (`<kind>/<key>`) are complete, and record that this session has used them."""
         return {"items": self._own.have(request["items"])}
 
     def do_receive(self, request: Message) -> None:
@@ -234,12 +234,12 @@ class Agent:
         return {"note": self._own.service() or None}
 
     def do_set_service(self, request: Message) -> Message:
-        """Write the unit file of a service, and record the deployment."""
+        """Write the unit file of a service, record the deployment, and return the path of the unit file."""
         self._own.set_service(request["note"], request["text"])
         return {"path": self._own.unit_path(request["note"]["unit"])}
 
     def do_links(self, request: Message) -> Message:
-        """Return the path of a unit in systemd's folder, whether it is foreign, and folders of other deployments."""
+        """Return the path of a unit's link, whether another file has this path, and folders of other deployments."""
         path = os.path.join(request["folder"], f"{request['unit']}.service")
         others = []
         for entry in os.scandir(request["folder"]) if os.path.isdir(request["folder"]) else ():
@@ -251,7 +251,7 @@ class Agent:
         return {"foreign": os.path.lexists(path) and not own, "path": path, "others": _few(others)}
 
     def do_unlink(self, request: Message) -> None:
-        """Remove the remaining links to a unit in systemd's folders."""
+        """Remove the links to a unit file from systemd's folders, as far as they still exist."""
         target = self._own.unit_path(request["unit"])
         for folder in (request["folder"], os.path.join(request["folder"], "default.target.wants")):
             path = os.path.join(folder, f"{request['unit']}.service")
@@ -352,7 +352,7 @@ def _unpack_wheel(wheel: str, staging: Staging) -> None:
 
 
 def _in_home(folder: str) -> str:
-    """Return an absolute path. A relative path is resolved against the home folder, as by scp."""
+    """Return an absolute path; a relative path is resolved against the home folder, as scp does."""
     return os.path.normpath(os.path.join(os.path.expanduser("~"), os.path.expanduser(folder)))
 
 

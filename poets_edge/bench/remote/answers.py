@@ -1,4 +1,4 @@
-"""Answers of the agent on a device, as frozen dataclasses with limits on every value.
+"""Answers from the agent on a device, as frozen dataclasses with limits on every value.
 
 A device is not trusted: an answer that does not match these classes ends the connection with a one-line error. The
 agent (`agent.py`) runs without this package, so it writes plain JSON.
@@ -99,14 +99,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Items:
-    """Those of the requested items of the program's folder that are complete on the device."""
+    """Answer with those of the requested items in the program's folder that are complete."""
 
     items: Texts
 
 
 @dataclass(frozen=True)
 class Left:
-    """Paths on the device that were not removed, because the program did not create them."""
+    """Answer with paths on the device that were not removed, because the program did not create them."""
 
     left: Texts
 
@@ -161,7 +161,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Failure of a request: the reason, and the path of the file that caused it, if any."""
+    """Answer to a request that failed: the reason, and the path of the file that caused it, if any."""
 
     error: str
     path: str | None

@@ -38,10 +38,10 @@ from poets_edge.photos.sources import is_archive_or_address
 from poets_edge.progress import Reporter, Silent
 
 _SAME_SCORES = 1e-4
-"""Maximum difference of float scores between processors that sum in different orders; 1e-5 was measured."""
+"""Maximum difference between float scores from processors that sum in different orders; 1e-5 was measured."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOG_SECONDS = 86400.0
-"""Maximum age, in seconds, at which rounds from an interrupted run are reused; devices change with time."""
+"""Maximum age, in seconds, at which rounds from an interrupted run are reused, since devices change over time."""
 
 
 def benchmark_on(
@@ -56,7 +56,7 @@ def benchmark_on(
         folder: parent of the program's folder on the device; by default the user's cache folder.
 
     Returns:
-        Results of the devices, and errors of devices that failed during the measurement.
+        The results from the devices, and the errors from devices that failed during the measurement.
 
     Raises:
         UsageError: a host is named twice, or the photos are in an archive or at an address.

@@ -2,7 +2,7 @@
 
 One ssh process transmits all requests, files and progress messages, so that the user logs in only once. (ControlMaster
 would have the same effect, but ssh for Windows lacks it.) Since ssh reads ~/.ssh/config, the ssh agent, ports and
-ProxyJump work. When the ssh process ends, the programs that it started on the device end, too (`agent.py`).
+ProxyJump work. When the ssh process ends, `agent.py` ends the programs that it started on the device.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ class Connection:
         Args:
             item: path of the item in the program's folder, `<kind>/<key>`.
             members: paths of the local files by their paths in the item.
-            wheels: whether the files are wheels, which the device unpacks.
+            wheels: whether the files are wheels, to be unpacked on the device.
             advance: called with the number of bytes sent since the last call.
 
         Raises:

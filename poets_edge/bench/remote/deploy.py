@@ -69,7 +69,7 @@ class Deployed:
         service: name of the service, which also identifies its lines in the journal.
         model: path of the model on the device.
         unit: path of the unit file on the device.
-        undo: command that removes the service.
+        undo: shell command that removes the service.
         lines: first lines of the output of the service.
     """
 

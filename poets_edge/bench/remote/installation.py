@@ -45,7 +45,7 @@ Kind = Literal["cache", "data"]
 
 @dataclass(frozen=True)
 class Installation:
-    """The program as installed on a device.
+    """Installation of the program on a device.
 
     Attributes:
         folder: the program's folder on the device.

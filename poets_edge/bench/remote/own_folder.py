@@ -464,9 +464,9 @@ def _discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths that a journal entry names: one file, or the wheels in a folder; empty if outside `folder`.
+    """Return the paths that a journal entry names: one file, or the wheels in a folder.
 
-    Symbolic links are not followed.
+    The result is empty for an entry outside `folder`. Symbolic links are not followed.
     """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
@@ -511,7 +511,7 @@ def _remove_item(place: str) -> list[str]:
 
 
 def _is_bytecode(relative: str, sums: State) -> bool:
-    """Return whether a file is bytecode that Python has written for a source file in the list `sums`."""
+    """Return whether a file is bytecode that Python has written for a source file that `sums` lists."""
     folder, name = os.path.split(relative)
     parent, cache = os.path.split(folder)
     match = _BYTECODE.fullmatch(name) if cache == "__pycache__" else None
