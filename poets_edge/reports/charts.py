@@ -23,9 +23,9 @@ class Line:
         name: label in the legend; empty for none.
         points: (x, y) pairs in data coordinates.
         style: class in the style sheet: "main", "second", "faint" or "dashed".
-        band: (x, low, high) of a shaded area behind the line.
-        dots: draw a dot at each point, with its values as a tooltip.
-        notes: text of each dot's tooltip after its values, such as a number of photos; empty for none.
+        band: triples (x, low, high) that bound a shaded area behind the line; empty for none.
+        dots: whether to draw a dot at each point, with its values as a tooltip.
+        notes: text that the tooltip of each dot shows after its values, such as a number of photos; empty for none.
     """
 
     name: str
@@ -41,9 +41,11 @@ class Axis:
     """An axis of a chart.
 
     Attributes:
-        text: returns the label of a tick.
-        logarithmic: logarithmic scale; values must be above 0.
-        ticks: positions of the ticks; empty for round numbers.
+        name: name of the axis, shown in the chart.
+        low, high: values at the ends of the axis.
+        text: function that returns the label of a tick from its value.
+        logarithmic: whether the scale is logarithmic; values must be above 0 then.
+        ticks: values at which ticks are drawn; by default at round numbers.
     """
 
     name: str
@@ -54,7 +56,7 @@ class Axis:
     ticks: Sequence[float] = ()
 
     def place(self, value: float) -> float:
-        """Return the position of a value on the axis, 0 to 1."""
+        """Return the position of a value as a fraction of the length of the axis, 0 to 1."""
         low, high = self.low, self.high
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -70,7 +72,7 @@ class Axis:
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a chart as an SVG element; screen readers read `title`."""
+    """Return a line chart as an SVG element, with `title` as its text for screen readers."""
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
         *axis_lines(x, y),
@@ -94,7 +96,7 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
 
 
 def axis_lines(x: Axis, y: Axis) -> list[str]:
-    """Return grid lines, ticks and names of the axes, as SVG elements."""
+    """Return the grid lines, tick labels and names of two axes, as SVG elements."""
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for value in y.tick_values():
@@ -115,7 +117,7 @@ def axis_lines(x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend below the chart, so that it covers no line."""
+    """Return a legend as SVG elements, placed below the chart; empty if fewer than two lines have names."""
     parts = []
     named = [line for line in lines if line.name]
     top = HEIGHT - 12
@@ -127,7 +129,7 @@ def _legend(lines: Sequence[Line]) -> list[str]:
 
 
 def position(a: float, b: float, x: Axis, y: Axis) -> Point:
-    """Return the position (left, top) of data coordinates in the picture."""
+    """Return the position (left, top) in the SVG image, in SVG units, of a point with the data coordinates (a, b)."""
     left = LEFT + x.place(a) * (WIDTH - LEFT - RIGHT)
     return left, TOP + (1 - y.place(b)) * (HEIGHT - TOP - BOTTOM)
 

@@ -1,6 +1,7 @@
 """TensorBoard event files: curves, histograms and the graph of one training run.
 
-Events are TensorBoard's own protocol buffers. Its writer for them takes 0.2 s to import, since it loads every plugin.
+Events are protocol buffers defined by TensorBoard. TensorBoard's own writer is not used, because importing it takes
+0.2 s: it loads every plugin.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
 
 _OURS = "poets_edge"
 _HISTOGRAM_BINS = 30
-"""Maximum number of bins; fewer values than this get one bin each."""
+"""Maximum number of bins of a histogram. A histogram of fewer values has as many bins as values."""
 
 
 class EventFile:
-    """An open event file; see `event_file`."""
+    """Open event file, to which scalars, histograms and a graph can be written; see `event_file`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -40,7 +41,7 @@ class EventFile:
         scalars: dict[str, float],
         histograms: dict[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
-        """Write the scalars and histograms of one step."""
+        """Write scalars and histograms, by tag, as the values at a training step."""
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         for tag, data in (histograms or {}).items():
             values.append(Summary.Value(tag=tag, histo=_histogram(data)))
@@ -56,13 +57,13 @@ class EventFile:
 
 
 def write_record(file: BinaryIO, data: bytes) -> None:
-    """Write a TFRecord: length, its checksum, data, its checksum; integers are little-endian."""
+    """Write a TFRecord: length, checksum of the length, data, checksum of the data. Integers are little-endian."""
     length = struct.pack("<Q", len(data))
     file.write(length + _masked_crc32c(length) + data + _masked_crc32c(data))
 
 
 def _masked_crc32c(data: bytes) -> bytes:
-    """Return TFRecord's checksum: CRC-32C rotated right by 15 bits, plus 0xA282EAD8, modulo 2**32."""
+    """Return the checksum of a TFRecord: CRC-32C rotated right by 15 bits, plus 0xA282EAD8, modulo 2**32."""
     crc = crc32c(data)
     rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
@@ -70,9 +71,10 @@ def _masked_crc32c(data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def event_file(folder: Path) -> Iterator[EventFile]:
-    """Open a new event file, which replaces poets_edge's earlier ones in `folder` once it is complete.
+    """Context manager that opens a new event file, which replaces poets_edge's earlier event files when complete.
 
-    TensorBoard would draw two runs in one folder as one zigzag curve. Event files of other programs are kept.
+    If a folder contained event files of two runs, TensorBoard would draw both runs as one zigzag curve. Event files
+    that other programs wrote are kept.
 
     Raises:
         OutputError: the file cannot be written.
@@ -87,7 +89,7 @@ def event_file(folder: Path) -> Iterator[EventFile]:
 
 
 def remove_event_files(folder: Path) -> None:
-    """Remove poets_edge's event files from `folder`, and the folder if that leaves it empty."""
+    """Remove all event files that poets_edge wrote to `folder`, and then the folder if it is empty."""
     for old in _event_files(folder):
         old.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

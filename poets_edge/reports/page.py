@@ -55,7 +55,7 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
 
 
 def _bytecode_cache() -> BytecodeCache | None:
-    """Return a cache of compiled templates in the user's cache folder; None if there is no such folder."""
+    """Return a cache for compiled templates in the user's cache folder, or None if the folder cannot be created."""
     from jinja2 import FileSystemBytecodeCache
 
     try:

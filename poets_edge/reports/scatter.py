@@ -16,13 +16,13 @@ class Dot:
 
     Attributes:
         x, y: data coordinates.
-        low, high: ends of the vertical bar through the point.
+        low, high: y coordinates of the ends of the vertical bar through the point.
         radius: radius, pixels.
-        hue: colour, in degrees of the colour circle.
-        hollow: draw the outline only.
-        faint: draw the point pale, as one that is out of question.
+        hue: hue of the colour, in degrees on the colour wheel.
+        hollow: whether to draw the outline only.
+        faint: whether to draw the point pale, for example because it is outside a limit.
         tip: text that is shown while the pointer is over the point.
-        target: identifier of the element that a click leads to.
+        target: identifier of the element on the page that a click on the point leads to.
         label: text next to the point; empty for none.
     """
 
@@ -41,12 +41,12 @@ class Dot:
 
 @dataclass(frozen=True)
 class Limit:
-    """A line across a chart at a limit.
+    """Line across a chart that marks a limit.
 
     Attributes:
-        value: position on its axis.
-        text: name of the limit, drawn at the line.
-        on_x: whether `value` is on the horizontal axis.
+        value: value of the limit, in data coordinates.
+        text: name of the limit, drawn next to the line.
+        on_x: whether the limit applies to the horizontal axis instead of the vertical axis.
     """
 
     value: float
@@ -55,7 +55,7 @@ class Limit:
 
 
 def scatter_chart(dots: Sequence[Dot], limits: Sequence[Limit], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a chart as an SVG element; screen readers read `title` and the tips of the points."""
+    """Return a scatter chart as an SVG element, with `title` and the tips of the points as text for screen readers."""
     parts = [
         f'<svg class="chart live" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="group" aria-label="{escape(title)}">',
         *axis_lines(x, y),

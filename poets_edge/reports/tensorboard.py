@@ -1,4 +1,4 @@
-"""Frozen graphs as TensorBoard event files."""
+"""Writing of frozen graphs as TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write_tensorboard_graph(model: Path, folder: Path) -> None:
     """Write a frozen graph as an event file into `folder`, for TensorBoard's Graphs page.
 
     Raises:
-        ModelError: the model is not a frozen graph.
+        ModelError: the model is missing or is not a frozen graph.
     """
     if model.suffix.lower() != ".pb":
         raise ModelError(f"{model}: TensorBoard draws frozen graphs only. Give the .pb it was exported from.")

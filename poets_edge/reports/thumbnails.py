@@ -1,4 +1,4 @@
-"""Thumbnails that are embedded in a page."""
+"""Thumbnails of photos, embedded in an HTML page as `data:` URLs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from poets_edge.photos.folder import contents_at
 from poets_edge.photos.image import read_photo
 
 _SIDE = 220
-"""Longest side in pixels; twice the displayed size, for high-density screens."""
+"""Length of a thumbnail's longer side in pixels: twice the displayed size, for high-density screens."""
 _QUALITY = 72
 
 
 def thumbnails(photos: Iterable[Location]) -> dict[Location, str]:
-    """Return each photo as a JPEG in a `data:` URL; an empty string if it cannot be read."""
+    """Return the thumbnail of each photo as a JPEG in a `data:` URL, or an empty string if the photo cannot be read."""
     return dict(run_parallel(dict.fromkeys(photos), lambda: None, lambda path, _: _thumbnail(path)))
 
 

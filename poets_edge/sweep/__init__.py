@@ -1,1 +1,1 @@
-"""Comparison of architectures by accuracy and latency, and choice of the model to ship (the `grid` command)."""
+"""Comparison of architectures by accuracy and latency, and choice of a model to ship (the `grid` command)."""

@@ -1,4 +1,4 @@
-"""Saved results of one architecture: its exported models and their evaluations, so that a stopped grid can continue.
+"""Saved result for one architecture (exported models and their evaluations), so that a stopped grid can be continued.
 
 The user can edit the result file, so `read_result` validates all fields and the checksums of the models. An
 architecture whose result is missing, damaged or computed from different inputs is trained again.
@@ -23,7 +23,7 @@ from poets_edge.quantize.convert import Quantization
 FILE = "result.json"
 """File name of the saved result in an architecture's folder."""
 INT8_BACKBONE = "int8_features.tflite"
-"""File name of the int8 model without its last layer in an architecture's folder."""
+"""File name, in an architecture's folder, of the int8 model without its last layer."""
 QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
 """Quantizations exported for each architecture of a grid."""
 
@@ -69,7 +69,7 @@ class MistakeRecord:
 
 
 def record_mistakes(mistakes: Iterable[Mistake]) -> tuple[MistakeRecord, ...]:
-    """Convert mistakes to records, which store the names of the photos instead of their paths."""
+    """Convert misclassified photos to records, which store the photos' names instead of their paths."""
     return tuple(MistakeRecord(mistake.photo.name, mistake.answer, mistake.score) for mistake in mistakes)
 
 
@@ -79,11 +79,11 @@ class EvaluationResult:
 
     Attributes:
         correct: number of correct predictions for each photo, 0 to `repeats`.
-        repeats: predictions per photo; more than 1 after repeated cross-validation.
-        confusion: number of photos by true class (row) and predicted class (column), by scores averaged over repeats,
-            so that it agrees with `mistakes`.
+        repeats: number of predictions per photo; more than 1 after repeated cross-validation.
+        confusion: number of photos by true class (row) and predicted class (column), where predictions are made from
+            scores averaged over the repeats, as for `mistakes`.
         mistakes: misclassified photos, most confident first.
-        agreement: fraction of predictions equal to the float32 model's; None if not known.
+        agreement: fraction of predictions equal to those of the float32 model; None if not known.
     """
 
     correct: tuple[int, ...]
@@ -94,7 +94,7 @@ class EvaluationResult:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> EvaluationResult:
-        """Return the evaluation in validated JSON values written by `dataclasses.asdict`."""
+        """Convert JSON values that `dataclasses.asdict` wrote, and that were validated, to an evaluation."""
         return EvaluationResult(
             correct=tuple(value["correct"]),
             repeats=value["repeats"],
@@ -109,9 +109,9 @@ class Evaluations:
     """Evaluations of all models of one architecture on one list of photos.
 
     Attributes:
-        photos: paths relative to the photo folder.
+        photos: paths of the evaluated photos relative to the photo folder.
         folds: number of cross-validation folds; 0 if the photos are the test set.
-        requested_folds: number of folds in the options; `folds` is smaller if a class has few photos.
+        requested_folds: number of folds specified in the options; `folds` is smaller if a class has too few photos.
         warnings: warnings of the cross-validation, one sentence each.
         models: evaluation of the model at each quantization.
     """
@@ -124,7 +124,7 @@ class Evaluations:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Evaluations:
-        """Return the evaluations in validated JSON values written by `dataclasses.asdict`."""
+        """Convert JSON values that `dataclasses.asdict` wrote, and that were validated, to evaluations."""
         return Evaluations(
             photos=tuple(value["photos"]),
             folds=value["folds"],
@@ -153,14 +153,14 @@ class GridModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureResult:
-    """Models and evaluations of one architecture.
+    """Exported models of one architecture, with their evaluations.
 
     Attributes:
-        key: SHA-256 of all inputs of training and export, hexadecimal.
+        key: SHA-256 of all inputs to training and export, hexadecimal.
         labels: class names, sorted.
         models: one model for each of QUANTIZATIONS.
         int8_backbone_sha256: SHA-256 of the int8 model without its last layer, hexadecimal.
-        warnings: warnings of training and export, one sentence each.
+        warnings: warnings from training and export, one sentence each.
         test: evaluations on the test set; None if no test photo can be read.
         cross_validation: evaluations on all photos; None before cross-validation.
     """
@@ -195,10 +195,10 @@ class ArchitectureResult:
 
     @staticmethod
     def from_json(value: Any, architecture: Architecture, folder: Path) -> ArchitectureResult:
-        """Validate JSON values and return the result.
+        """Validate JSON values and convert them to a result.
 
         Args:
-            folder: folder of the models.
+            folder: folder that contains the models.
 
         Raises:
             RecordError: a field is missing or has the wrong type; the message names it.
@@ -235,11 +235,12 @@ def read_result(
 
     Args:
         folder: the architecture's folder.
-        key: required `ArchitectureResult.key`.
+        key: required value of `ArchitectureResult.key`.
         reporter: receives a warning if the result file is damaged.
 
     Returns:
-        None if the result file is missing or damaged, has a different key, or if a model file was changed or removed.
+        The saved result; None if the result file is missing, damaged or has a different key, or if a model file was
+        changed or removed.
     """
     path = folder / FILE
     try:

@@ -13,12 +13,12 @@ _LATENCY_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _SIZE_UNITS = {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 1024.0, "mib": 1024.0**2}
 _SHARE_UNITS = {"": 1.0, "%": 0.01}
 _SMALLEST_SIZE = 10_000
-"""Smallest accepted size without a unit, in bytes. No model is smaller, so a unit such as MB must have been omitted."""
+"""Smallest size limit accepted without a unit, in bytes. No model is smaller, so a lower number lacks its unit."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits for a point of a grid; None for no limit.
+    """Limits that a point of a grid must satisfy; each is None for no limit.
 
     Attributes:
         latency: maximum median latency, milliseconds.
@@ -34,7 +34,7 @@ class Budget:
         check_fields(self)
 
     def excess(self, point: GridPoint) -> dict[str, float]:
-        """Return the violated limits by name, each with the relative excess (0.1 for 10 % above the limit)."""
+        """Return the names of the violated limits, each with its relative violation (0.1 for 10 % over the limit)."""
         found = {}
         if self.latency is not None and point.latency.median > self.latency:
             found["latency"] = point.latency.median / self.latency - 1
@@ -56,7 +56,7 @@ class Budget:
 
 
 def parse_budget(latency: str | None, size: str | None, accuracy: str | None) -> Budget:
-    """Parse a budget from texts such as `20ms`, `1MB` and `0.9` or `90%`. Raises UsageError."""
+    """Parse a budget from texts such as `20ms`, `1MB` and `0.9` or `90%`. Raises UsageError if a text is invalid."""
     share = _parse_quantity("min_accuracy", accuracy, _SHARE_UNITS, "0.9 or 90%")
     if share is not None and share > 1:
         raise UsageError(f"`min_accuracy` {accuracy}: more than 100 %. Write 0.9 or 90%.")
@@ -74,8 +74,8 @@ def _parse_quantity(name: str, text: str | None, units: dict[str, float], exampl
 
     Args:
         name: parameter name for the error message.
-        text: text to parse; None returns None.
-        units: size of each unit in base units.
+        text: text to parse; if it is None, None is returned.
+        units: number of base units in each unit, by the name of the unit.
         example: valid text for the error message.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Chart of a grid: accuracy against latency and against multiply-accumulates, with float32 above int8.
+"""Chart of a grid: accuracy against latency and against multiply-accumulates, with float32 panels above int8 panels.
 
-Families differ in colour and marker. The series of a family, which differ in their width or depth, differ in shade and
-line style, so that the chart is readable in grayscale. Marker areas show file sizes.
+Families are distinguished by colour and marker. The series within a family (networks of different width or depth) are
+distinguished by shade and line style, so that the chart is readable in grayscale. Marker areas show file sizes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _AREA_OF_MB = 40.0
 
 @dataclass(frozen=True)
 class _Style:
-    """Look of the points and the line of a series.
+    """Appearance of the points and the line of a series.
 
     Attributes:
-        colour: colour of matplotlib.
-        line: line style of matplotlib.
-        marker: marker of matplotlib, one for each family.
+        colour: colour, as for matplotlib.
+        line: line style, as for matplotlib.
+        marker: marker, as for matplotlib; each family has its own.
     """
 
     colour: str
@@ -50,8 +50,8 @@ _PALETTES = (
     ("#000000", "#333333", "#666666", "#999999"),
     ("#7fb069", "#4f8a3c", "#33691e", "#1b3a10"),
 )
-"""Colours of a family's series, smallest network first, for each family. Lightness changes uniformly, so that series
-can be told apart in grayscale; those of the first family are from matplotlib's inferno map."""
+"""Colours for the series of each family, smallest network first. The lightness changes uniformly within a family, so
+that series can be told apart in grayscale. The first family's colours are from matplotlib's inferno colour map."""
 _MARKERS = ("o", "s", "D", "^")
 _LINES = (":", "-.", "--", "-")
 
@@ -69,8 +69,9 @@ class _Axis:
     Attributes:
         label: text below the axis.
         of_point: function that returns the value of a point.
-        limit: value and name of a limit on this axis; None for none.
-        published: function that returns the published value of an architecture at a quantization, or None.
+        limit: value and name of the limit on this axis; None if there is no limit.
+        published: function that returns the published value on this axis for an architecture and a quantization, or
+            None if there is none.
         published_label: label of the right vertical axis, which shows published accuracies.
     """
 
@@ -110,19 +111,19 @@ def draw_chart(result: GridResult, *paths: Path) -> None:
 
 
 def _families(result: GridResult) -> str:
-    """Return the names of the families of all points, in the order of the registry."""
+    """Return a phrase with the names of the families of all points, in the order of the registry."""
     present = {point.architecture.family for point in result.points}
     *first, last = (family.name for family in families() if family.name in present)
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _device(result: GridResult) -> str:
-    """Return the name of the measured device."""
+    """Return the name of the measured device, or "this device"."""
     return str(result.machine.get("host") or "this device")
 
 
 def compose_chart(figure: Any, result: GridResult) -> None:
-    """Draw the chart of a grid on an empty figure of matplotlib. Labels of bubbles have the group id `bubble label`."""
+    """Draw the chart of a grid on an empty matplotlib figure. Labels of bubbles have the group id `bubble label`."""
     budget = result.budget
     columns = (
         _Axis(
@@ -176,7 +177,7 @@ def compose_chart(figure: Any, result: GridResult) -> None:
 
 
 Series = tuple[str, str]
-"""Names of a family and of a series in it."""
+"""Pair (name of a family, name of a series in the family)."""
 
 
 def _series(architecture: Architecture) -> Series:
@@ -184,7 +185,7 @@ def _series(architecture: Architecture) -> Series:
 
 
 def _styles() -> dict[Series, _Style]:
-    """Return the style of each series of all families, smallest network of a family first."""
+    """Return the style of each series in all families, ordered by family and then by network size."""
     styles = {}
     for index, family in enumerate(families()):
         palette, marker = _PALETTES[index % len(_PALETTES)], _MARKERS[index % len(_MARKERS)]
@@ -242,12 +243,12 @@ def _draw_panel(panel: Any, axis: _Axis, points: Sequence[GridPoint], quantizati
 
 
 def _opacity(point: GridPoint, result: GridResult) -> float:
-    """Return the opacity of a point, which is pale outside the limits."""
+    """Return the opacity of a point, 0 to 1; points that violate the budget are pale."""
     return _PALE if result.budget.excess(point) else 1.0
 
 
 def _draw_limits(panel: Any, axis: _Axis, budget: Budget) -> None:
-    """Draw and name the limits on latency and accuracy; a limit on the file size has no axis."""
+    """Draw and name the limits on latency and accuracy. A limit on the file size is not drawn: it has no axis."""
     look = {"color": _LIMIT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 2.5}
     text = {"color": _LIMIT, "fontsize": 8.5}
     if axis.limit is not None:
@@ -298,7 +299,7 @@ def _published_ms(architecture: Architecture, quantization: str) -> float | None
 
 
 def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
-    """Return the limits of the vertical axis, percent."""
+    """Return the lower and upper end of the vertical axis, percent."""
     lowest = 100 * min(point.interval[0] for point in points)
     highest = 100 * max(point.interval[1] for point in points)
     margin = max(0.06 * (highest - lowest), 1.0)
@@ -307,13 +308,13 @@ def _accuracy_range(points: Sequence[GridPoint]) -> tuple[float, float]:
 
 
 def _range_text(low: float, high: float) -> str:
-    """Format a range in whole numbers as `2` or `2 to 3`, or with one decimal if both values are below 1."""
+    """Format a range as `2` or `2 to 3`, in whole numbers, or with one decimal place if both values are below 1."""
     texts = [f"{value:.0f}" if high >= 1 else f"{value:.1f}" for value in (low, high)]
     return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
 
 def _plain_ticks(panel: Any) -> None:
-    """Label the horizontal axis with 1, 2, 5, 10 instead of powers of ten."""
+    """Label the logarithmic horizontal axis with plain numbers such as 1, 2, 5 and 10 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     panel.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
@@ -322,7 +323,7 @@ def _plain_ticks(panel: Any) -> None:
 
 
 def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult) -> None:
-    """Label each bubble with its resolution, and the chosen one with its name."""
+    """Label each bubble with its resolution, and the bubble of the chosen point with its name."""
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -341,9 +342,9 @@ def _write_labels(figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoi
 def _label_boxes(
     figure: Any, panel: Any, axis: _Axis, points: Sequence[GridPoint], result: GridResult
 ) -> list[tuple[GridPoint, str, Box]]:
-    """Return the labels of bubbles with their boxes, which overlap neither each other nor a bubble.
+    """Return triples (point, label, box of the label), where boxes overlap neither each other nor a bubble.
 
-    A bubble without room for its label has none, unless it is the chosen one.
+    A bubble without room for a label has none, unless it is the bubble of the chosen point.
     """
     pixels = figure.dpi / 72
     centres = {p: panel.transData.transform((axis.of_point(p), 100 * p.accuracy)) for p in points}
@@ -366,7 +367,7 @@ def _label_boxes(
 
 
 def _strokes(points: Sequence[GridPoint], centres: dict[GridPoint, Any]) -> list[tuple[float, float]]:
-    """Return positions (x, y) along the lines that connect the points of each series, in pixels."""
+    """Return positions (x, y), in pixels, along the lines that connect the points in each series."""
     positions = []
     for series in dict.fromkeys(_series(point.architecture) for point in points):
         members = [point for point in points if _series(point.architecture) == series]
@@ -423,6 +424,6 @@ def _draw_legend(figure: Any, result: GridResult) -> None:
 
 
 def _round_sizes(points: Sequence[GridPoint]) -> list[float]:
-    """Return round file sizes within the range of the points, in MB, for the legend."""
+    """Return round file sizes for the legend, in MB, within the range of the file sizes of the points."""
     smallest, largest = (f(point.size for point in points) / 1e6 for f in (min, max))
     return [mb for mb in (0.1, 0.3, 1, 3, 10, 30, 100) if 0.7 * smallest <= mb <= 1.2 * largest] or [largest]

@@ -1,9 +1,9 @@
 """Choice of the point of a grid to ship, with a reason in plain English.
 
-Differences that are not statistically significant are ignored: of the points that are not significantly less accurate
-than the best point, the fastest is chosen; of the points that are not significantly slower than the fastest, the one
-with the smallest file. Where the user divided the photos, accuracies are those on the user's test set, and
-cross-validation within the other photos only decides between points that the test set cannot tell apart.
+Differences that are not statistically significant are ignored. From the points that are not significantly less accurate
+than the most accurate point, those that are not significantly slower than the fastest are selected, and the one with
+the smallest file is chosen. If the user provides a test set, accuracies are measured on it, and cross-validation on the
+remaining photos is used only to choose between points that the test set cannot tell apart.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from poets_edge.sweep.budget import Budget
 from poets_edge.sweep.points import GridPoint
 
 _EQUAL_SIZES = 1.05
-"""Maximum ratio of two file sizes that count as equal."""
+"""Maximum ratio of two file sizes that are considered equal."""
 _CLEARLY_FASTER = 1.05
-"""Minimum ratio of latencies for which the reason states the speed-up; below it, only the file size."""
+"""Minimum ratio of latencies that is stated in the reason for a choice; below it, the file size is stated."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def choose(points: Sequence[GridPoint], budget: Budget) -> Choice:
 
 
 def most_accurate(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the point with the highest accuracy; of equally accurate points, the fastest."""
+    """Return the point with the highest accuracy, or the fastest of these points if several are equally accurate."""
     return max(points, key=lambda point: (point.accuracy, -point.latency.median))
 
 
 def fastest(points: Sequence[GridPoint]) -> GridPoint:
-    """Return the point with the smallest file among points not significantly slower than the fastest.
+    """Return the point with the smallest file among the points that are not significantly slower than the fastest.
 
-    Of points whose files are equally large, return the fastest.
+    If several files are considered equally small, return the fastest of these points.
     """
     first = min(points, key=lambda point: (point.latency.median, point.size))
     tied = [point for point in points if point == first or point.is_as_fast_as(first)]
@@ -84,16 +84,16 @@ def indistinguishable(points: Sequence[GridPoint]) -> list[GridPoint]:
 
 
 def not_worse_in_cross_validation(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Return the points that are not significantly worse in cross-validation than the best of them there.
+    """Return the points that are not significantly worse in cross-validation than the point that is best in it.
 
-    Points without cross-validation results are all returned.
+    If there are no cross-validation results, all points are returned.
     """
     best = max(points, key=lambda point: (sum(point.cross_validated), -point.latency.median))
     return [point for point in points if point is best or point.compare_cross_validated(best).could_be_chance]
 
 
 def _tie_reason(equals: Sequence[GridPoint], contenders: Sequence[GridPoint]) -> str:
-    """Return a sentence on the use of cross-validation; empty if it excluded no point."""
+    """Return a sentence that explains how cross-validation decided; empty if it excluded no point."""
     if len(contenders) == len(equals):
         return ""
     return (

@@ -1,6 +1,6 @@
 """`grid`: train, export and measure many architectures on one photo folder, and choose one to ship.
 
-Finished work is saved, so that the next run continues one that was stopped or killed.
+Finished work is saved, so that a run continues where an earlier run was stopped or killed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def grid(options: GridOptions, reporter: Reporter | None = None) -> GridResult:
         WeightsError: weights of an architecture are missing; raised before training.
         OutputError: a file cannot be written; finished architectures remain saved.
         RuntimeMissingError: TensorFlow or an interpreter is not installed.
-        RemoteError: the device for the latencies cannot be reached.
-        RecordError: a file with latencies cannot be read.
+        RemoteError: the device whose latencies are measured cannot be reached.
+        RecordError: a file with latencies cannot be used.
     """
     reporter = reporter or Silent()
     with open_latency_source(options, reporter) as source:
@@ -95,7 +95,7 @@ def _run(options: GridOptions, source: LatencySource, reporter: Reporter) -> Gri
 
 
 def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
-    """Report each distinct warning once, although several architectures may have it."""
+    """Report each distinct warning once, even if several architectures caused it."""
     for warning in dict.fromkeys(warnings):
         reporter.warn(warning)
 
@@ -103,10 +103,10 @@ def _warn_once(warnings: Iterable[str], reporter: Reporter) -> None:
 def _evaluations(
     options: GridOptions, results: Mapping[Architecture, ArchitectureResult], *, use_folds: bool
 ) -> dict[Architecture, Evaluations]:
-    """Return each architecture's evaluations for comparing the points.
+    """Return the evaluations of each architecture that are used to compare the points.
 
     Args:
-        use_folds: whether to return cross-validations instead of test set evaluations.
+        use_folds: whether to return the evaluations by cross-validation instead of those on the test set.
 
     Raises:
         DatasetError: no photo was evaluated, or the architectures were evaluated on different photos.
@@ -154,7 +154,7 @@ def _point(
 
 
 def _write(options: GridOptions, result: GridResult, evaluations: Mapping[Architecture, Evaluations]) -> None:
-    """Write the JSON file, the charts, the report and, if requested, the files to ship."""
+    """Write the JSON file, the charts, the HTML report and, if requested, the model and labels to ship."""
     folder = options.output_dir
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(folder / "grid.json", text + "\n")

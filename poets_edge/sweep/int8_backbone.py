@@ -33,12 +33,14 @@ class Int8Backbone:
     cache: BottleneckCache
 
     def key(self, digest: bytes, variant: str) -> bytes:
-        """Return the cache key of a photo's features, which includes the model's checksum, because models of one
-        architecture differ in calibration."""
+        """Return the cache key of a photo's features. It includes the model's checksum, because int8 models of one
+        architecture differ if they were calibrated differently."""
         return int8_vector_key(digest, self.sha256)
 
     def extractor(self) -> Callable[[Pixels], Vector]:
-        """Return a function, for one thread only, from uint8 [height, width, 3] to features, float32 [bottleneck_size].
+        """Return a function that computes features, float32 [bottleneck_size], from pixels, uint8 [height, width, 3].
+
+        The returned function must be called from one thread only.
 
         Raises:
             ModelError: the model's input is not uint8.
@@ -51,5 +53,5 @@ class Int8Backbone:
 
 
 def int8_vector_key(photo_digest: bytes, model_sha256: str) -> bytes:
-    """Return the cache key of the int8 features of a photo, given by its SHA-256, for a model."""
+    """Return the cache key for the int8 features of a photo, from the SHA-256 of the photo and of the int8 model."""
     return cache_key(photo_digest, f"{PREPROCESSING} int8 {model_sha256}")

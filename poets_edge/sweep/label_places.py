@@ -1,4 +1,4 @@
-"""Placement of texts next to the bubbles of a chart."""
+"""Placement of text labels next to the bubbles in a chart."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def place_text(
     centre: tuple[float, float], radius: float, size: tuple[float, float], taken: Sequence[Box],
     strokes: Sequence[tuple[float, float]], frame: Any, pixels: float,
 ) -> Box:  # fmt: skip
-    """Return the box next to a bubble where a text overlaps least; boxes below and above are preferred.
+    """Return the box next to a bubble in which a text overlaps least; boxes below and above the bubble are preferred.
 
     Args:
         centre: position of the bubble, pixels.
         radius: radius of the bubble, pixels.
         size: width and height of the text, pixels.
         taken: boxes of bubbles and previously placed texts.
-        strokes: positions along the lines, pixels.
+        strokes: positions (x, y) along the lines of the chart, pixels.
         frame: extent of the panel, pixels.
         pixels: pixels per typographic point.
     """

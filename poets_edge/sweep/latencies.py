@@ -1,4 +1,4 @@
-"""Measurement of the latencies of a grid, with a log of rounds so that a stopped measurement can continue."""
+"""Measurement of the latencies in a grid, with a log of rounds so that a stopped measurement can be continued."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from poets_edge.sweep.options import GridOptions
 _LOG = "latency.jsonl"
 
 Measure = Callable[[Sequence[Variant], RoundLog], tuple[str, list[str]]]
-"""Function that measures the latency of variants, adds the rounds to a log, and returns the stamp of the rounds and
-warnings about disturbances."""
+"""Function that measures the latency of variants, adds the rounds to a log, and returns the stamp (fingerprint of the
+measuring conditions) of the rounds and warnings about disturbances."""
 
 
 def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Reporter) -> Measure:
@@ -38,13 +38,13 @@ def measure_here(options: GridOptions, machine: Mapping[str, Any], reporter: Rep
 def measure_all(
     options: GridOptions, models: Sequence[GridModel], reporter: Reporter, measure: Measure
 ) -> tuple[dict[Path, Measurement], list[str]]:
-    """Measure the latency of every model; rounds already logged under equal conditions are reused.
+    """Measure the latency of every model, reusing rounds that were already logged under the same conditions.
 
     Args:
         measure: function that measures the missing rounds.
 
     Returns:
-        Measurements by model file, and warnings.
+        Measurements by the path of the model, and warnings, one sentence each.
 
     Raises:
         OutputError: a round cannot be saved.

@@ -34,7 +34,8 @@ class LatencySource:
 
     Attributes:
         machine: facts about the measured device; includes `host` if it is not this machine.
-        measure: function that returns the measurements of models by path, omitting unmeasured models, and warnings.
+        measure: function that returns measurements by the path of the model, without models that have none, and a list
+            of warnings.
     """
 
     machine: dict[str, Any]
@@ -48,7 +49,7 @@ def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[La
     Raises:
         RemoteError: the device cannot be reached or set up.
         RecordError: a file was not written by `benchmark`, or the files come from different devices.
-        UsageError: the device is an emulator.
+        UsageError: the device is an emulator, or a file contains measurements on an emulator.
     """
     if options.latency:
         machine, results = _read(options.latency)
@@ -66,7 +67,7 @@ def open_latency_source(options: GridOptions, reporter: Reporter) -> Iterator[La
 
 
 class _Device:
-    """Device connected by ssh. The connection is opened before training, and reopened for measuring if it was lost."""
+    """Device connected by ssh; the connection is opened before training, and reopened for measuring if it was lost."""
 
     def __init__(self, options: GridOptions, reporter: Reporter) -> None:
         self._options = options
@@ -105,7 +106,7 @@ class _Device:
 
 
 def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
-    """Read result files of `benchmark`; return facts about their common device, and all results."""
+    """Read result files of `benchmark`, and return facts about the device that they have in common, and all results."""
     machine: dict[str, Any] = {}
     results: list[VariantResult] = []
     for file in files:
@@ -126,9 +127,13 @@ def _read(files: Sequence[Path]) -> tuple[dict[str, Any], list[VariantResult]]:
 
 
 def _from_files(options: GridOptions, models: Models, results: Sequence[VariantResult]) -> Measured:
-    """Return the measurement of each model, and warnings.
+    """Return measurements by the path of the model, and warnings about models without a measurement.
 
-    The results are matched by checksum, or else by architecture and quantization.
+    Results are matched with models by checksum or, failing that, by architecture and quantization.
+
+    Raises:
+        UsageError: the results were measured with a different number of threads.
+        RecordError: no result matches a model.
     """
     fitting = [result for result in results if result.threads == options.threads]
     if not fitting:

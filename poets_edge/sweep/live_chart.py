@@ -1,4 +1,4 @@
-"""Chart on the report page of a grid: accuracy over latency, with a link from each point to its row in the table."""
+"""Interactive chart in the HTML report of a grid: accuracy against latency, where each point links to its table row."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _STEPS = (1.0, 2.0, 5.0)
 
 
 def row_id(point: GridPoint) -> str:
-    """Return the identifier of a point's row in the table."""
+    """Return the HTML identifier of the table row for a point."""
     return f"point-{point.name.replace(' ', '-')}"
 
 
 def series_hues(result: GridResult) -> dict[tuple[str, str], int]:
-    """Return the colour of each series (family and width or depth), in degrees of the colour circle."""
+    """Return the hue of each (family, series) pair in a grid, in degrees on the colour wheel."""
     series = sorted({(point.architecture.family, point.architecture.series) for point in result.points})
     return {one: round(265 + 360 * number / len(series)) % 360 for number, one in enumerate(series)}
 
 
 def live_chart(result: GridResult) -> Markup:
-    """Return the chart as an SVG element."""
+    """Return the interactive chart of a grid as an SVG element."""
     latencies = [point.latency.median for point in result.points]
     lows, highs = zip(*(point.interval for point in result.points), strict=True)
     budget = result.budget
@@ -64,7 +64,7 @@ def live_chart(result: GridResult) -> Markup:
 
 
 def tip(point: GridPoint) -> str:
-    """Return name, accuracy with interval, latency and size of a point."""
+    """Return a text with the name, accuracy with interval, latency and file size of a point."""
     low, high = point.interval
     return (
         f"{point.name}: {percent(point.accuracy)} ({100 * low:.0f} to {100 * high:.0f}),"
@@ -73,6 +73,6 @@ def tip(point: GridPoint) -> str:
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
-    """Return the values 1, 2 and 5 times a power of ten between two numbers."""
+    """Return all values between two numbers that are 1, 2 or 5 times a power of ten."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [step * 10.0**power for power in powers for step in _STEPS if low <= step * 10.0**power <= high]

@@ -35,14 +35,14 @@ class GridOptions:
         calibration_count: number of training photos for calibrating the int8 quantization.
         folds: number of cross-validation folds for evaluating every point on all photos; 0 to use the test set.
         group_by: which photos stay together in splits and folds, as for `train`.
-        threads: number of CPU threads of an inference.
-        timing: duration and repetition of the latency measurement of each model.
-        budget: limits for the point to ship.
-        fine_tuning: training of the last blocks; by default only the head is trained.
-        ship: whether to copy the model and labels of the chosen point to `ship` in the output folder.
-        on: host name for ssh of a device whose latencies are measured instead of this machine's; empty for none.
-        remote_dir: folder for the program on the device; by default under the user's cache folder.
-        latency: result files that `benchmark` wrote on a device, which replace the latency measurement.
+        threads: number of CPU threads for each inference.
+        timing: duration and repetition of the latency measurement for each model.
+        budget: limits that the point to ship must satisfy.
+        fine_tuning: options for training the last blocks of the backbone; by default only the head is trained.
+        ship: whether to copy the model and labels of the chosen point to the subfolder `ship` of the output folder.
+        on: ssh host name of a device on which latencies are measured; empty to measure them on this machine.
+        remote_dir: folder on the device in which the program is installed; by default under the user's cache folder.
+        latency: result files that `benchmark` wrote on a device; if given, no latencies are measured.
     """
 
     image_dir: Location
@@ -90,8 +90,8 @@ class GridOptions:
     def uses_folds(self) -> bool:
         """Whether points are evaluated by cross-validation instead of on the test set.
 
-        False with fine-tuning, because fine-tuned blocks are trained on all training photos, so that only the test set
-        is unseen.
+        It is False with fine-tuning: the fine-tuned blocks are trained on all training photos, so that only the test
+        set is unseen.
         """
         return self.folds > 0 and not self.fine_tuning.blocks
 

@@ -1,4 +1,4 @@
-"""Snapshot of the photos of a grid, taken at its start."""
+"""Snapshot of the photos for a grid, taken when the grid starts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from poets_edge.training.bottlenecks import Hashed, hash_photos
 
 @dataclass(frozen=True)
 class PhotoSnapshot:
-    """Names and SHA-256 digests of the photos in a folder at one time.
+    """Names and SHA-256 digests of the photos in a folder at one point in time.
 
     All architectures of a grid are trained and evaluated on one snapshot, so that their predictions can be compared
     photo by photo even if files are added during the run.
 
     Attributes:
         folder: the scanned folder.
-        hashed: digests of `folder.photos`, and the errors of unreadable files.
+        hashed: digests of `folder.photos`, and the errors for unreadable files.
     """
 
     folder: PhotoFolder
@@ -37,12 +37,12 @@ class PhotoSnapshot:
 
     @property
     def has_own_test(self) -> bool:
-        """Whether the user chose the test photos, by a folder for them."""
+        """Whether the user chose the test photos, by putting them into a separate folder."""
         return self.folder.photos.has_folder("test")
 
     @property
     def cross_validated_rows(self) -> Rows:
-        """Rows of the readable photos for cross-validation: all, or those outside of the user's own test set."""
+        """Row numbers of the readable photos to cross-validate: all photos except those in the user's own test set."""
         readable = self.readable
         if not self.has_own_test:
             return np.arange(len(readable))

@@ -20,7 +20,7 @@ from poets_edge.quantize.convert import Quantization
 
 _IMAGENET_CLASSES = 1001
 _MAX_RATIO_OF_EQUALS = 1.25
-"""Maximum ratio of two latencies that can count as equal; between adjacent architectures it is about 1.4."""
+"""Maximum ratio of two latencies that can be considered equal. Between adjacent architectures, it is about 1.4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +32,16 @@ class GridPoint:
         model: exported `.tflite` file.
         size: file size, bytes.
         classes: number of classes.
-        correct: number of correct predictions for each photo, in the same order of photos for all points of a grid.
-        repeats: predictions per photo; more than 1 after repeated cross-validation.
-        agreement: fraction of predictions equal to the float32 model's; None if not known.
+        correct: number of correct predictions for each photo; the order of photos is equal for all points of a grid.
+        repeats: number of predictions per photo; more than 1 after repeated cross-validation.
+        agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
         photos_per_second: throughput from photo file to scores; None if it was not measured.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.
-        cross_validated: if `correct` is of the user's own test set, the number of correct out-of-fold predictions for
-            each training and validation photo, which decides between points that the test set cannot tell apart; else
-            empty.
-        cross_validated_repeats: out-of-fold predictions per photo.
+        cross_validated: number of correct out-of-fold predictions for each training and validation photo, if `correct`
+            refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty
+            otherwise.
+        cross_validated_repeats: number of out-of-fold predictions per photo.
     """
 
     architecture: Architecture
@@ -60,7 +60,7 @@ class GridPoint:
 
     @property
     def name(self) -> str:
-        """Names of the architecture and the quantization, for example `mobilenet_0.50_160 int8`."""
+        """Name of the point: architecture and quantization, for example `mobilenet_0.50_160 int8`."""
         return f"{self.architecture.name} {self.quantization}"
 
     @property
@@ -93,15 +93,15 @@ class GridPoint:
     def is_as_fast_as(self, other: GridPoint) -> bool:
         """Return whether the latencies of two points differ by at most 25 % and not significantly.
 
-        With a single process, or a few disturbed ones, no difference is statistically significant; then only the ratio
-        counts.
+        If there was only a single process, or a few disturbed processes, no difference is statistically significant,
+        and only the ratio of the latencies is decisive.
         """
         ratio = compare_times(self.process_medians, other.process_medians)
         return ratio.could_be_equal and 1 / _MAX_RATIO_OF_EQUALS <= ratio.ratio <= _MAX_RATIO_OF_EQUALS
 
     @property
     def mmacs(self) -> float:
-        """Million multiply-accumulates per inference of the ImageNet model; the retrained one has up to 1 % fewer."""
+        """Million multiply-accumulates per inference of the ImageNet model; the retrained model has up to 1 % fewer."""
         return self.architecture.mmacs
 
     @property
@@ -150,7 +150,7 @@ class GridPoint:
 
 
 def published_texts(point: GridPoint) -> tuple[str, str]:
-    """Return the published top-1 accuracy and latency of a point for a table; a dash for an unpublished figure."""
+    """Format the published top-1 accuracy and latency of a point for a table, with a dash for an unpublished figure."""
     top1, latency = point.published_top1, point.published_ms
     return percent(None if top1 is None else top1 / 100), "-" if latency is None else f"{latency:g}"
 

@@ -30,7 +30,7 @@ def write_report(
     """Write the HTML report of a grid.
 
     Args:
-        shown: point whose confusion matrix and misclassified photos are shown.
+        shown: point for which the confusion matrix and the misclassified photos are shown.
         evaluation: evaluation of `shown`.
         image_dir: photo folder, for thumbnails of the misclassified photos.
         path: output file.
@@ -74,12 +74,12 @@ def write_report(
 
 
 def _label(name: str, labels: Sequence[str]) -> str:
-    """Return the class of a photo, given by its path: `daisy` for `daisy/1.jpg` and for `train/daisy/1.jpg`."""
+    """Return the class of a photo from its relative path: `daisy` for `daisy/1.jpg` and for `train/daisy/1.jpg`."""
     return next((part for part in name.split("/")[:-1] if part in labels), name.partition("/")[0])
 
 
 def _circumstances(result: GridResult) -> str:
-    """Return two sentences: the models and photos, and the device."""
+    """Return two sentences that describe the models and photos, and the device and interpreter."""
     machine = result.machine
     return (
         f"{len(result.points)} models for {len(result.labels)} classes ({', '.join(result.labels)}), evaluated on"
@@ -94,7 +94,7 @@ def _verdict(result: GridResult) -> str:
 
 
 def _style(point: GridPoint, result: GridResult) -> str:
-    """Return the CSS classes of a point's table row, separated by spaces."""
+    """Return the CSS classes for the table row of a point, separated by spaces."""
     classes = {"front": point in result.front, "chosen": point == result.choice.point}
     return " ".join(name for name, applies in classes.items() if applies)
 

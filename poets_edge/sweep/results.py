@@ -22,12 +22,12 @@ class GridResult(Tabular):
         front: Pareto front of accuracy and latency, fastest first.
         choice: point to ship, with the reason.
         machine: facts about the measured device.
-        threads: number of CPU threads of an inference.
+        threads: number of CPU threads for each inference.
         folds: number of cross-validation folds; 0 if the points were evaluated on the test set.
-        has_own_test: whether the points were evaluated on a test set that the user chose, by a folder for it.
+        has_own_test: whether the user provided a separate folder of test photos.
         seconds: duration of each part of this run, in seconds; near 0 for parts finished by an earlier run.
         warnings: warnings about the latencies, one sentence each.
-        budget: limits for the point to ship.
+        budget: limits that the point to ship must satisfy.
     """
 
     points: tuple[GridPoint, ...]
@@ -49,12 +49,12 @@ class GridResult(Tabular):
 
     @property
     def most_accurate(self) -> GridPoint:
-        """Point with the highest accuracy; the reference for comparisons."""
+        """Point with the highest accuracy, with which other points are compared."""
         return most_accurate(self.points)
 
     def comparison_text(self, point: GridPoint) -> str:
-        """Return a point's comparison with the most accurate one: `best`, `could be equal` or, for example,
-        `-2.3 points` (percentage points of accuracy)."""
+        """Return a text that compares a point with the most accurate point: `best`, `could be equal` or a difference
+        in accuracy, for example `-2.3 points` (percentage points)."""
         if point == self.most_accurate:
             return "best"
         paired = point.compare(self.most_accurate)
@@ -62,7 +62,7 @@ class GridResult(Tabular):
 
     @property
     def photos_text(self) -> str:
-        """Number and kind of evaluated photos: `1000 photos (5-fold cross-validation)` or `87 test photos`."""
+        """Number and kind of evaluated photos as text: `1000 photos (5-fold cross-validation)` or `87 test photos`."""
         photos = self.points[0].photos
         if not self.folds:
             return f"{photos} photos of your test set" if self.has_own_test else f"{photos} test photos"

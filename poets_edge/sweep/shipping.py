@@ -1,4 +1,4 @@
-"""The model that `grid --ship` chooses, with its labels, in a folder."""
+"""Copying of the model that `grid --ship` chooses, with its labels, to a folder."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def ship(point: GridPoint, labels: Sequence[str], folder: Path) -> Path:
 
 
 def remove_shipped(folder: Path) -> None:
-    """Remove the model and labels of an earlier run: an old model next to new labels would give wrong predictions.
+    """Remove the model and labels that an earlier run has copied, so that no old model is used with new labels.
 
-    A model is removed if its name is that of the architecture and quantization that its metadata state, and the labels
-    if they are those in the model. Other files stay.
+    A model is removed if its file name consists of the architecture and quantization stated in its metadata. The labels
+    file is removed if its labels are those in the removed model. Other files are kept.
     """
     for file in folder.glob("*.tflite"):
         with contextlib.suppress(OSError, ModelError):  # not a model that `ship` has copied

@@ -1,7 +1,7 @@
 """Training and export of many architectures on one snapshot of photos.
 
-Each photo is decoded once for all architectures. The result of an architecture is saved as soon as it is finished, with
-a checksum of its inputs, and reused by later runs with equal inputs.
+Each photo is decoded once for all architectures. The result for an architecture is saved as soon as it is finished,
+with a checksum of its inputs, and is reused by later runs with equal inputs.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from poets_edge.training.record import versions
 from poets_edge.training.vectors import VectorTable
 
 _FORMAT = 4
-"""Version of saved results, part of their keys; to be incremented when the format of a file in an architecture's folder
-changes."""
+"""Version of saved results, which is part of their keys. Must be incremented when the format of a file in an
+architecture's folder changes."""
 
 _Helper = Helper[BackboneTask | TrainingTask, ArchitectureResult | None]
 _HelperPool = HelperPool[BackboneTask | TrainingTask, ArchitectureResult | None]
@@ -85,12 +85,12 @@ def train_architectures(
 
 
 def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Reporter) -> PhotoGroups:
-    """Return the groups of the readable photos, found with the first architecture, for all architectures.
+    """Return the groups of the readable photos, found from the bottlenecks of the first architecture.
 
-    Photos that cannot be decoded are groups of their own.
+    The groups are used for all architectures. Each photo that cannot be decoded forms its own group.
 
     Raises:
-        UsageError, DatasetError: `group_by` is not applicable.
+        UsageError, DatasetError: `options.group_by` cannot be applied to the photos.
         WeightsError, OutputError: as for `train`.
     """
     readable = photos.readable
@@ -118,7 +118,7 @@ def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Rep
 
 
 def _start_helpers(options: GridOptions, photos: PhotoSnapshot) -> _HelperPool:
-    """Return the helper processes for training; imports the packages `training` and `exporting` entirely."""
+    """Return a pool of helper processes for training. This imports the packages `training` and `exporting` entirely."""
     from poets_edge.sweep.training_worker import TrainingWorker
 
     return HelperPool(TrainingWorker(options, photos))
@@ -169,7 +169,7 @@ def _fill_caches(
 
 
 def _key(options: GridOptions, photos: PhotoSnapshot, weights: Weights) -> str:
-    """Return the SHA-256, hexadecimal, of all inputs of an architecture's training and export."""
+    """Return the SHA-256, hexadecimal, of all inputs to the training and export of an architecture."""
     contents = [
         (item.photo.name, item.digest.hex()) if isinstance(item, HashedPhoto) else str(item) for item in photos.hashed
     ]

@@ -1,7 +1,7 @@
 """Requests to the helper processes that train architectures.
 
-This module is separate from the worker, which imports the packages `training` and `exporting` entirely; a grid whose
-results are all saved does not need to load them.
+This module is separate from the worker module, which imports the packages `training` and `exporting` entirely; a grid
+with saved results for all architectures does not need to load these packages.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class TrainingTask:
     """Request to train and export an architecture.
 
     Attributes:
-        key: SHA-256 of the inputs, hexadecimal; copied to the result.
-        groups: groups of the readable photos, which all architectures have in common.
+        key: SHA-256 of the inputs to training and export, hexadecimal; it is copied to the result.
+        groups: groups of the readable photos, shared by all architectures.
     """
 
     architecture: Architecture

@@ -31,13 +31,13 @@ from poets_edge.training.results import TrainResult
 from poets_edge.training.train import train_photos
 
 _LARGEST_CACHE = 100_000_000
-"""Maximum size of the pixel cache of a process, in bytes; enough for 260 photos at the four input sizes."""
+"""Maximum size of the pixel cache in each process, in bytes; enough for 260 photos at four input sizes each."""
 
 
 class TrainingWorker:
-    """Executes the training tasks of one grid.
+    """Callable that executes the training tasks for one grid.
 
-    Decoded photos for calibration and evaluation are cached, because all architectures share them.
+    Decoded photos for calibration and evaluation are cached, because all architectures use them.
     """
 
     def __init__(self, options: GridOptions, photos: PhotoSnapshot) -> None:
@@ -49,7 +49,7 @@ class TrainingWorker:
         """Execute a task.
 
         Returns:
-            The result of a TrainingTask; None for a BackboneTask.
+            The result for a TrainingTask, or None for a BackboneTask.
 
         Raises:
             DatasetError: a photo has changed since the snapshot.
@@ -101,7 +101,7 @@ class TrainingWorker:
 
 
 class _Warnings(Silent):
-    """Reporter that collects warnings, so that the parent process can report each distinct warning once."""
+    """Reporter that collects warnings instead of showing them, so that the parent process can report each one once."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -111,7 +111,7 @@ class _Warnings(Silent):
 
 
 def _check_unchanged(photos: PhotoSnapshot, trained: TrainResult) -> None:
-    """Raise DatasetError if the contents of a photo used for training differ from the snapshot."""
+    """Raise DatasetError if the digest of a photo used for training differs from its digest in the snapshot."""
     for name, digest in zip(photos.folder.photos.names, photos.hashed.digests, strict=True):
         if name in trained.digests and trained.digests[name] != digest.tobytes().hex():
             raise DatasetError(

@@ -1,10 +1,10 @@
-"""Cross-validation of all architectures of a grid on one snapshot of photos, float32 and int8.
+"""Cross-validation of all architectures in a grid, float32 and int8, on one snapshot of photos.
 
-float32 is evaluated from the bottlenecks cached by training. int8 is evaluated from the features of the exported int8
-model without its last layer, which are computed once per photo and cached. The heads are fitted to the float32
-bottlenecks, like the head of the exported model; for int8, their weights and logits are rounded to 8 bits as by the
-converter. `poets_edge.training.cross_validation` documents the estimate. It has one bias for int8: the evaluated photos
-include those that calibrated the quantization (without their classes).
+The float32 models are evaluated from the bottlenecks that training has cached. The int8 models are evaluated from the
+features of the exported int8 model without its last layer, which are computed once per photo and cached. The heads are
+fitted to the float32 bottlenecks, like the head of the exported model; for int8, their weights and logits are rounded
+to 8 bits as by the converter. The estimate is documented in `poets_edge.training.cross_validation`. For int8, it has a
+bias: the evaluated photos include those that were used (without their classes) to calibrate the quantization.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def validate_architectures(
     results: Mapping[Architecture, ArchitectureResult],
     reporter: Reporter,
 ) -> dict[Architecture, ArchitectureResult]:
-    """Cross-validate all architectures without a saved cross-validation for the requested folds; return all results.
+    """Cross-validate all architectures, reusing saved cross-validations with the requested number of folds.
+
+    Returns:
+        The results of all architectures, including their cross-validations.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.
@@ -109,7 +112,11 @@ def _fill_int8_caches(
 def _fill_float_cache(
     options: GridOptions, architecture: Architecture, photos: HashedPhotos, reporter: Reporter
 ) -> Path:
-    """Compute float32 bottlenecks that are missing in the cache, for example deleted ones; return the cache file."""
+    """Compute float32 bottlenecks that are missing from the cache, for example because it was deleted.
+
+    Returns:
+        The path of the cache file.
+    """
     weights = find_weights(architecture, options.model_dir, reporter=reporter)
     backbone = prepare_backbone(architecture, weights, options.bottleneck_dir)
     with open_cache(backbone.cache_file) as (cache, damaged):

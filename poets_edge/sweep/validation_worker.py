@@ -35,12 +35,12 @@ class ValidationTask:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationWorker:
-    """Executes the cross-validation tasks of one grid.
+    """Callable that executes the cross-validation tasks for one grid.
 
     Attributes:
         photos: readable photos of the grid.
-        groups: number of each photo's group, int64 [photos].
-        head: options of the fitted heads.
+        groups: group number of each photo, int64 [photos].
+        head: options for fitting the heads.
         folds: requested number of folds.
     """
 
@@ -50,7 +50,7 @@ class ValidationWorker:
     folds: int
 
     def __call__(self, task: ValidationTask) -> Evaluations:
-        """Cross-validate an architecture, float32 and int8, on all photos with cached vectors.
+        """Cross-validate the float32 and int8 models of an architecture on all photos whose vectors are cached.
 
         Raises:
             DatasetError: no class has two photos that are not copies or variants of each other.
@@ -72,7 +72,10 @@ class ValidationWorker:
         )
 
     def _read_vectors(self, task: ValidationTask) -> tuple[HashedPhotos, Rows, Matrix, Matrix]:
-        """Return the photos in both caches, their groups, bottlenecks and int8 features (float32 [photos, size])."""
+        """Return the photos that are in both caches, with their group numbers, bottlenecks and int8 features.
+
+        Bottlenecks and features are float32 [photos, bottleneck_size].
+        """
         digests = [digest.tobytes() for digest in self.photos.digests]
         with open_cache(task.float_cache) as (cache, _):
             floats = cache.get_many([vector_key(digest) for digest in digests])
@@ -93,7 +96,7 @@ class Int8Head(Head):
     """Head of an int8 model, with weights and logits rounded to 8 bits.
 
     Attributes:
-        steps: quantization of the logits.
+        steps: parameters for quantizing the logits.
     """
 
     steps: LogitQuantization
@@ -104,10 +107,11 @@ class Int8Head(Head):
 
 
 def _quantized(assignment: FoldAssignment, features: Matrix) -> FoldAssignment:
-    """Return a copy of a fold assignment with heads quantized to 8 bits.
+    """Return a copy of a fold assignment in which the heads are quantized to 8 bits.
 
     Args:
-        features: int8 features, float32 [photos, size], whose logits determine the range of the quantization.
+        features: features from the int8 backbone, float32 [photos, bottleneck_size]; the range of their logits is the
+            range of the quantization.
     """
     heads = []
     for head in assignment.heads:
