@@ -42,7 +42,7 @@ class QuickstartResult:
 
     Attributes:
         photos: generated photos.
-        files: exported files, in the order float32, float16, dynamic and int8.
+        files: exported files, one per quantization: float32, dynamic, float16 and int8.
         photo: a photo from the test set.
         labels: the three labels with the highest scores that the int8 file predicts for `photo`, best first.
     """
