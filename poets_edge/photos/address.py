@@ -1,6 +1,6 @@
-"""Addresses of photos that are not files of this machine: `s3://bucket/photos`, `https://host/photos.tar`.
+"""Addresses of photos that are not files on this machine, such as `s3://bucket/photos` or `https://host/photos.tar`.
 
-`poets_edge.photos.remote` reads them.
+`poets_edge.photos.remote` reads the files at these addresses.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from poets_edge.core.credentials import split_user_info
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """An address, which is joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
+    """An address, which can be joined like a path: `Address("s3://bucket/photos") / "daisy/1.jpg"`.
 
-    A name and password before the host are kept for requests to that host (`poets_edge.core.credentials`) and are not
-    part of the text.
+    A user name and password before the host are stored for requests to that host (`poets_edge.core.credentials`) and
+    are not part of the text.
 
     Attributes:
         text: the address without a slash at its end.
@@ -38,16 +38,16 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The part behind the last slash."""
+        """The part of the address after the last slash."""
         return self.text.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """The suffix of `name` with its point; empty if there is none."""
+        """The suffix of `name`, including its dot; "" if there is none."""
         return os.path.splitext(self.name)[1]  # noqa: PTH122
 
     def absolute(self) -> Address:
-        """Return the address itself."""
+        """Return the address itself, which is always absolute."""
         return self
 
     def resolve(self) -> Address:
@@ -56,24 +56,24 @@ class Address:
 
 
 Location: TypeAlias = Path | Address
-"""Where a photo, or a folder or archive of photos, is."""
+"""Path or address of a photo, or of a folder or archive of photos."""
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is an address and not a path of this machine."""
+    """Return whether a text is an address, rather than a path on this machine."""
     return "://" in text
 
 
 def photo_path(text: str) -> Location:
-    """Return a text as a path or, if it is one, as an address."""
+    """Return an Address if `text` is an address, else a Path."""
     return Address(text) if is_address(text) else Path(text)
 
 
 def as_photo_path(value: Any) -> Any:
-    """Return text as a path or an address; any other value unchanged."""
+    """Return a string as a path or an address, and any other value unchanged."""
     return photo_path(value) if isinstance(value, str) else value
 
 
 def joined(folder: str, name: str) -> str:
-    """Join a folder, archive or address with the name of a photo in it, which has `/` between its parts."""
+    """Join the path or address of a folder or archive with the name of a photo in it, whose separator is `/`."""
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.join(folder, name)  # noqa: PTH118

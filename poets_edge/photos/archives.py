@@ -1,8 +1,8 @@
-"""Index of the photos in a `.zip` or `.tar`. Photos are read one by one; nothing is unpacked onto the disk.
+"""Index of the photos in a `.zip` or `.tar` file. Photos are read one by one; nothing is extracted to the disk.
 
-An archive contains class folders, optionally inside one top folder; a tar may also be a WebDataset shard, with the
-class of `name.jpg` in `name.cls`. The index has the offset and the packed and unpacked sizes of each photo, so a size
-is checked before anything is unpacked.
+An archive contains class folders, optionally inside one top folder; a tar may also be a WebDataset shard, in which
+`name.cls` contains the class of `name.jpg`. The index contains the offset and the compressed and uncompressed sizes of
+each photo, so the size is checked before a photo is decompressed.
 """
 
 from __future__ import annotations
@@ -36,36 +36,37 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _NO_CRC = -1
 _LARGEST_CLASS = 1024
-"""Largest .cls file in bytes."""
+"""Maximum size of a .cls file in bytes."""
 _LARGEST_HEADER = 1 << 20
-"""Largest extended header of a tar in bytes."""
+"""Maximum size of an extended header in a tar, in bytes."""
 _LARGEST_DIRECTORY = 256 << 20
-"""Largest central directory of a zip in bytes."""
+"""Maximum size of the central directory of a local zip, in bytes."""
 MOST_REMOTE_MEMBERS = 1 << 18
 _BYTES_A_MEMBER = 128
-"""Average bytes of an entry in the central directory of a zip."""
+"""Assumed average size of an entry in the central directory of a zip, in bytes."""
 _BLOCK = 512
-"""Bytes of a tar block."""
+"""Size of a tar block in bytes."""
 _ZIP_HEADER = 30
 _SNIFFED = 1024
-"""Packed bytes of a member that are read to learn what it is."""
+"""Number of compressed bytes that are read from a zip member to determine whether it is a photo."""
 _PARTS_OF_SAMPLES = frozenset({".json", ".txt"})
-"""Kinds of files that usually accompany photos in a WebDataset shard."""
+"""Suffixes of files that usually accompany photos in a WebDataset shard, and are not reported as other files."""
 _PART = 4 << 20
-"""Packed bytes of a zip member that are held in memory at a time."""
+"""Maximum number of compressed bytes of a zip member that are in memory at a time."""
 _NAME_AND_MORE = 1024
-"""Typical number of bytes between the header of a zip member and its data."""
+"""Number of bytes that are read for the name and extra field of a zip member together with its data; longer fields
+cost a second read."""
 
 
 class Member(NamedTuple):
     """A photo in an archive.
 
     Attributes:
-        start: offset of the photo's bytes; in a zip, offset of the header before them.
-        stored: bytes in the archive.
-        length: bytes when unpacked.
-        method: compression, by the numbers of the zip format.
-        crc: CRC-32 of the unpacked bytes; -1 in a tar, which has none.
+        start: offset of the photo's bytes in a tar, or of the header before them in a zip.
+        stored: number of bytes in the archive, usually compressed.
+        length: number of bytes after decompression.
+        method: compression method, as numbered by the zip format.
+        crc: CRC-32 of the decompressed bytes; -1 in a tar, which does not contain any.
     """
 
     start: int
@@ -76,13 +77,13 @@ class Member(NamedTuple):
 
 
 class Archive:
-    """The photos of an archive.
+    """The photos in an archive.
 
     Attributes:
-        names: sorted names, without a common top folder.
-        labels: the class of each photo of a WebDataset shard; None for class folders.
+        names: names of the photos, sorted, without a common top folder.
+        labels: class of each photo if the archive is a WebDataset shard; None if it has class folders.
         others: number of files that are not photos, by folder and kind.
-        notes: lines about the archive.
+        notes: messages about the archive, one line each.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Archive:
         self._rows: npt.NDArray[np.int64] = rows.reshape(len(self.names), len(Member._fields))
 
     def find(self, name: str) -> Member | None:
-        """Return a photo by its name; None if there is none."""
+        """Return the photo with a name; None if the archive does not contain it."""
         row = bisect_left(self.names, name)
         found = row < len(self.names) and self.names[row] == name
         return Member(*self._rows[row].tolist()) if found else None
@@ -110,9 +111,9 @@ class _File(NamedTuple):
     """A file in an archive.
 
     Attributes:
-        name: name in its shortest form.
-        member: where a photo is; None for any other file.
-        label: the class in a .cls file; None for any other file.
+        name: normalized path; for a .cls file, the key of its sample.
+        member: position and size of a photo; None for a file that is not a photo.
+        label: class that a .cls file contains; None for a file of another kind.
         guessed: whether the name was decoded without evidence of its encoding.
     """
 
@@ -125,19 +126,20 @@ class _File(NamedTuple):
 def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: str = "") -> Archive:
     """List the photos of an archive.
 
-    A file without the suffix of a photo is a photo if its first bytes say so; in a zip at an address they are not read.
+    A file without the suffix of a photo is recognized by its first bytes, except in a zip at an address, where such a
+    file is not a photo.
 
     Args:
-        file: seekable.
-        place: path or address, for its suffix and for messages.
-        most: maximum number of members; None for a file of this machine.
-        encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if they are valid, else
-            cp437, which the format prescribes.
+        file: the archive, seekable.
+        place: path or address of the archive, for its suffix and for messages.
+        most: maximum number of members of an archive at an address; None for an archive on this machine.
+        encoding: encoding of names in a zip that are not marked as UTF-8; by default UTF-8 if a name is valid UTF-8,
+            else cp437, which the format prescribes.
 
     Raises:
-        DatasetError: it is damaged, cut short or encrypted, has more than `most` members, or a photo in it lies
-            outside, is a link, is there twice, or has no class.
-        OSError: it cannot be read.
+        DatasetError: the archive is damaged, truncated or encrypted, or has more than `most` members; or a photo has a
+            path outside the archive, is a link, occurs twice, or has no class.
+        OSError: the archive cannot be read.
     """
     import tarfile
     import zipfile
@@ -199,14 +201,14 @@ def read_archive(file: BinaryIO, place: str, most: int | None = None, encoding: 
 
 
 def read_member(member: Member, read: Callable[[int, int], bytes], most: int) -> bytes:
-    """Return a photo's bytes.
+    """Return the decompressed bytes of a photo in an archive.
 
     Args:
-        read: returns the archive's bytes from one offset up to another, or fewer at its end.
+        read: function that returns the bytes of the archive from one offset up to another, or fewer at its end.
         most: maximum number of bytes.
 
     Raises:
-        OSError: the photo is larger, or damaged.
+        OSError: the photo is damaged or has more than `most` bytes.
     """
     if member.length > most or member.stored > most:
         raise OSError(errno.EFBIG, f"larger than {most / 1e6:,.0f} MB")
@@ -220,7 +222,7 @@ def read_member(member: Member, read: Callable[[int, int], bytes], most: int) ->
 
 
 def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield the packed bytes of a zip member in parts of at most _PART bytes. Raises OSError."""
+    """Yield the compressed bytes of a zip member in parts of at most about _PART bytes. Raises OSError if damaged."""
     part = read(member.start, member.start + _ZIP_HEADER + _NAME_AND_MORE + min(member.stored, _PART))
     if len(part) < _ZIP_HEADER or part[:4] != b"PK\3\4":
         raise _damaged()
@@ -234,7 +236,10 @@ def _packed(member: Member, read: Callable[[int, int], bytes]) -> Iterator[bytes
 
 
 def _unpacked(member: Member, parts: Iterator[bytes]) -> bytes:
-    """Return the bytes of a zip member, at most one more than its stated size, which reveals a wrong size."""
+    """Return the decompressed bytes of a zip member, at most one more than its declared size.
+
+    An additional byte shows that the declared size is wrong.
+    """
     unpack = zlib.decompressobj(-15).decompress if member.method == _DEFLATED else None
     data = io.BytesIO()
     for part in parts:
@@ -284,7 +289,7 @@ def _zip_files(file: BinaryIO, place: str, most: int | None, encoding: str) -> I
 
 
 def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
-    """Return whether a member of a zip is a photo by its first bytes."""
+    """Return whether a zip member is a photo, according to its first bytes."""
     if info.compress_type not in (_STORED, _DEFLATED) or info.flag_bits & _ENCRYPTED or info.header_offset < 0:
         return False
     file.seek(info.header_offset)
@@ -301,7 +306,7 @@ def _is_zipped_photo(file: BinaryIO, info: zipfile.ZipInfo) -> bool:
 
 
 def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
-    """Yield the files of a tar. The name of a .cls file is the key of its sample."""
+    """Yield the files in a tar; a .cls file has the key of its sample as its name."""
     import tarfile
 
     count, offset = 0, -1
@@ -331,7 +336,7 @@ def _tar_files(file: BinaryIO, place: str, most: int | None) -> Iterator[_File]:
 
 
 def _is_tarred_photo(file: BinaryIO, info: tarfile.TarInfo) -> bool:
-    """Return whether a member of a tar is a photo by its first bytes."""
+    """Return whether a tar member is a photo, according to its first bytes."""
     if not info.isfile() or info.issparse():
         return False
     file.seek(info.offset_data)
@@ -373,13 +378,13 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """Return the key of a sample in a shard: the name up to its first point."""
+    """Return the key of a file's sample in a WebDataset shard: its path up to the first dot in the file name."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 
 
 def _common_folder(names: Collection[str]) -> str:
-    """Return the folder, with a slash at its end, that contains all class folders; "" if there is none."""
+    """Return the folder that contains all class folders, with a trailing slash; "" if there is no common folder."""
     common = ""
     while len(tops := {name[len(common) :].partition("/")[0] for name in names}) == 1:
         if any(name.count("/", len(common)) < 2 for name in names):

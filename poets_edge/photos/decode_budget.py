@@ -1,7 +1,7 @@
-"""Memory that decoding a photo needs, estimated from its header.
+"""Estimate, from the header of a photo, of the memory that decoding it needs.
 
-A file of 281 bytes may declare 169 million pixels. The memory follows from size, format and pixel mode; a photo that
-needs more than `BUDGET` is refused before it is decoded.
+A file of 281 bytes may declare 169 million pixels. The memory follows from the size, format and pixel mode; a photo
+that needs more than `BUDGET` is refused before it is decoded.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from PIL import Image, UnidentifiedImageError
 from poets_edge.photos.formats import photo_format
 
 BUDGET = 400 << 20
-"""Maximum bytes for one photo; suffices for 100 megapixels as an RGB PNG, or 800 as a JPEG, which is decoded at 1/8."""
+"""Maximum memory for decoding one photo, in bytes. It suffices for an RGB PNG of 100 megapixels, or a JPEG of 800
+megapixels, which is decoded at 1/8 of its size."""
 
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
 """Plugins for HEIF, which Pillow does not decode. The first one is preferred, since it contains no GPL code."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-"""Bytes per pixel in Pillow's memory by mode; 4 in other modes."""
+"""Number of bytes per pixel that Pillow uses in memory, by image mode; 4 for other modes."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}
-"""Number of copies of the image that a decoder holds, by format; 1 for other formats."""
+"""Number of copies of the image that a decoder holds in memory, by format; 1 for other formats."""
 _COEFFICIENTS = 6
-"""Bytes per pixel of the full image that a decoder of progressive JPEGs holds, whatever size it decodes to."""
+"""Number of bytes per pixel of the full image that the decoder of a progressive JPEG holds in memory, regardless of the
+size it decodes to."""
 _RGB = 4
 
 
@@ -36,17 +38,17 @@ _WAYS_OUT = {
 
 
 class MissingDecoderError(UnidentifiedImageError):
-    """Photo format without an installed decoder; the message says how to install one."""
+    """No decoder for the format of a photo is installed; the message explains how to install one."""
 
 
 def format_of(header: bytes) -> str:
-    """Return the format of a photo by the first bytes of its file, and load its decoder.
+    """Return Pillow's name for the format of a photo, given the first bytes of its file, and load the decoder.
 
-    Only formats of photos are accepted. Decoders of other formats may run programs: EPS starts Ghostscript.
+    Only photo formats are accepted, because decoders for other formats may run programs: EPS starts Ghostscript.
 
     Raises:
-        MissingDecoderError: no decoder of the format is installed.
-        PIL.UnidentifiedImageError: the bytes are not of a photo format.
+        MissingDecoderError: no decoder for the format is installed.
+        PIL.UnidentifiedImageError: the bytes do not belong to a photo format.
     """
     name = photo_format(header)
     if name is None:
@@ -69,10 +71,10 @@ def _register_heif() -> None:
 
 
 def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
-    """Return the bytes of memory that decoding and converting an image takes.
+    """Return the estimated memory for decoding an image and converting it to RGB, in bytes.
 
     Args:
-        image: opened and not yet decoded; its size is the size after decoding.
+        image: image that is opened but not yet decoded; its size is the size after decoding.
         full: (width, height) of the image in the file.
     """
     pixels = image.width * image.height
@@ -82,7 +84,12 @@ def bytes_needed(image: Image.Image, full: tuple[int, int]) -> int:
 
 
 def most_megapixels(image: Image.Image, full: tuple[int, int]) -> float:
-    """Return the largest number of megapixels of an image of this format and mode."""
+    """Return the maximum number of megapixels, within BUDGET, for an image with the format and mode of `image`.
+
+    Args:
+        image: image that is opened but not yet decoded.
+        full: (width, height) of the image in the file.
+    """
     return BUDGET / bytes_needed(image, full) * full[0] * full[1] / 1e6
 
 

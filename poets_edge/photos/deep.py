@@ -1,9 +1,9 @@
 """Gray images with more than 8 bits per pixel, such as 16-bit PNGs and TIFFs with 32-bit or float values.
 
-The type of the values determines their range, never the values of one photo: 0 is black, and white is 1 for floats and
-the largest value of the type for integers (65535 for 16 bits, also what browsers and phones take). So all photos of a
-folder are read alike, and a photo is read alike alone and in a folder. A photo that cannot have that range is refused:
-one with values outside it, or one that would be almost black.
+The data type determines the range of the values: 0 is black, and white is 1 for floats and the largest value of the
+type for integers (65535 for 16 bits, as in browsers and on phones). The values in a particular photo do not influence
+the range, so photos are converted consistently, whether alone or in a folder. A photo that evidently has another range
+is refused: one with float values outside the range, or one that would be almost black.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from PIL import Image
 from poets_edge.errors import PhotoError
 
 DEEP_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
-"""Pillow's modes with more than 8 bits per pixel."""
+"""Pillow's image modes for gray images with more than 8 bits per pixel."""
 
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
-"""Tags of TIFF."""
+"""Numbers of the TIFF tags BitsPerSample and SampleFormat."""
 _SIGNED = 2
 _DARK = 1 / 16
 """Fraction of the range that the brightest pixel must exceed, unless all pixels are 0."""
 _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
-"""Smallest and largest value of a float image with the range 0 to 1; sharpening exceeds it a little."""
+"""Smallest and largest accepted value in a float image with the nominal range 0 to 1, which sharpening may exceed."""
 
 
 def white_of(image: Image.Image) -> float:
-    """Return the value that is white in an opened gray image with more than 8 bits."""
+    """Return the pixel value that represents white in an opened gray image with more than 8 bits per pixel."""
     if image.mode == "F":
         return 1.0
     tags = getattr(image, "tag_v2", None)
@@ -38,7 +38,10 @@ def white_of(image: Image.Image) -> float:
 
 
 def check_range(image: Image.Image, white: float) -> None:
-    """Raise PhotoError if the values of a decoded gray image do not have the range 0 to `white`."""
+    """Raise PhotoError if the values in a decoded gray image evidently do not have the range 0 to `white`.
+
+    This is the case if float values are far outside the range, or if the brightest pixel is almost black.
+    """
     lowest, highest = (_unsigned(value, white) for value in image.getextrema())  # type: ignore[arg-type]
     text = f"{highest:.4g}" if white == 1 else f"{highest:.0f}"
     if white == 1 and not _FLOAT_LOWEST <= lowest <= highest <= _FLOAT_HIGHEST:
@@ -54,10 +57,10 @@ def check_range(image: Image.Image, white: float) -> None:
 
 
 def to_gray(image: Image.Image, white: float) -> Image.Image:
-    """Convert gray values from 0 to `white` to 8 bits: integers lose their lower bits, floats are rounded.
+    """Convert gray values from 0 to `white` to 8 bits: integers lose their lower bits, and floats are rounded.
 
     Raises:
-        PhotoError: a value is NaN or infinite.
+        PhotoError: a float value is NaN or infinite.
     """
     values = np.asarray(image)
     if white == 1:
@@ -70,5 +73,5 @@ def to_gray(image: Image.Image, white: float) -> Image.Image:
 
 
 def _unsigned(value: float, white: float) -> float:
-    """Return a value of a 32-bit image, which Pillow stores as signed."""
+    """Return a pixel value, converted to unsigned if `white` exceeds 2**31: Pillow reads 32-bit values as signed."""
     return value + 2**32 if white > 2**31 and value < 0 else value

@@ -1,8 +1,8 @@
 """Compact sets of SHA-256 digests, which answer whether a photo is among the photos of a training run.
 
-A set holds the first bits of each digest as an Elias-Fano code (Elias, "Efficient storage and retrieval by content and
-address of static files", 1974): values are sorted, their upper bits are written in unary, their lower bytes as they
-are. A photo outside the set is taken for one of it with a probability of `count / 2**bits`.
+A set stores the first bits of each digest in the Elias-Fano encoding (Elias, "Efficient storage and retrieval by
+content and address of static files", 1974): values are sorted, their upper bits are written in unary, and their lower
+bytes unchanged. A photo outside a set is mistaken for a member with a probability of `count / 2**bits`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Keys = npt.NDArray[np.uint64]
 
 
 def keys_of(digests: Digest) -> Keys:
-    """Return the first 64 bits of each digest.
+    """Return the first 64 bits of each digest, uint64 [photos].
 
     Args:
         digests: uint8 [photos, 32].
@@ -33,11 +33,11 @@ def keys_of(digests: Digest) -> Keys:
 
 @dataclass(frozen=True, eq=False)
 class DigestSet:
-    """A set of digests.
+    """A set of truncated SHA-256 digests.
 
     Attributes:
-        bits: number of bits of each digest that are kept, 1 to MAX_BITS.
-        values: these bits of each digest as an integer, ascending, without repetitions, uint64 [photos].
+        bits: number of leading bits that are stored for each digest, 1 to MAX_BITS.
+        values: leading bits of each digest as an integer, ascending, without duplicates, uint64 [photos].
     """
 
     bits: int
@@ -45,7 +45,7 @@ class DigestSet:
 
     @staticmethod
     def of(keys: Keys, bits: int) -> DigestSet:
-        """Construct from the result of `keys_of`."""
+        """Construct a set that stores `bits` bits of each digest, from the result of `keys_of`."""
         return DigestSet(bits, np.unique(keys >> np.uint64(64 - bits)))
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class DigestSet:
         """Return whether each photo is in the set, bool [photos].
 
         Args:
-            keys: result of `keys_of`.
+            keys: result of `keys_of` for the photos.
         """
         if not len(self.values):
             return np.zeros(len(keys), np.bool_)
@@ -64,7 +64,7 @@ class DigestSet:
         return np.asarray(self.values[places] == wanted)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the code of the set; `bits` is not part of it."""
+        """Return the number of digests, and their compact encoding as base64; `bits` is not included."""
         count, low = len(self.values), _low_bytes(len(self.values), self.bits)
         unary = np.zeros(_unary_length(count, self.bits), np.uint8)
         unary[(self.values >> np.uint64(8 * low)).astype(np.int64) + np.arange(count)] = 1
@@ -74,7 +74,7 @@ class DigestSet:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any], bits: int) -> DigestSet:
-        """Construct from the result of `to_json`. Raises RecordError: the code is damaged."""
+        """Construct from the result of `to_json`. Raises RecordError if the encoding is damaged."""
         count, low = fields["count"], _low_bytes(fields["count"], bits)
         try:
             code = np.frombuffer(base64.b64decode(fields["data"], validate=True), np.uint8)
@@ -93,10 +93,13 @@ class DigestSet:
 
 
 def _low_bytes(count: int, bits: int) -> int:
-    """Return the number of bytes of each value that are not written in unary: all but about log2(count) bits."""
+    """Return the number of lower bytes of each value that are not written in unary.
+
+    The unary part has about log2(count) bits of each value.
+    """
     return -(-max(0, bits - max(0, count.bit_length() - 1)) // 8)
 
 
 def _unary_length(count: int, bits: int) -> int:
-    """Return the number of bits of the unary code: one for each value, and one for each value of the upper bits."""
+    """Return the length of the unary part in bits: one bit per stored digest, and one per possible upper part."""
     return count + (1 << max(0, bits - 8 * _low_bytes(count, bits))) if count else 0

@@ -1,10 +1,10 @@
-"""A cache of photos' SHA-256 digests, so that an unchanged photo is not read again.
+"""A cache for the SHA-256 digests of photos, so that an unchanged photo is not read again.
 
 A digest is valid while the file's size, modification time, change time and inode are unchanged, as in git's index. A
 file that was changed just before it was hashed could change again within one tick of the file system's clock, so its
-digest is not stored ("racily clean" in git's documentation), and it is hashed again next time.
-Other changes are not detected: bit errors of the disk, or changes on a network drive whose server and client differ in
-time by more than `RACY_SECONDS`. `rehash` detects them.
+digest is not stored ("racily clean" in git's documentation), and the file is hashed again next time.
+Some changes are not detected: bit errors on the disk, or changes on a network drive whose server and client clocks
+differ by more than `RACY_SECONDS`. The option `rehash` detects them, because it ignores the cached digests.
 
 The stamp of a photo in an archive consists of the archive's stamp and the photo's position; the stamp of a photo at an
 address comes from its server (`poets_edge.photos.remote`).
@@ -34,7 +34,7 @@ from poets_edge.progress import Reporter
 Result = TypeVar("Result")
 
 FILE = "photos.sqlite"
-"""Name of the cache's file in the bottleneck folder."""
+"""Name of the cache file in the bottleneck folder."""
 TABLE = "digests"
 _COLUMNS = "(folder BLOB, name BLOB, seen TEXT, digest BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID"
 
@@ -47,11 +47,11 @@ _UNKNOWN = (None, None)
 
 
 class Known(NamedTuple):
-    """Cached digest and size of a photo.
+    """Cached digest and current size of a photo.
 
     Attributes:
-        digest: SHA-256 of the contents.
-        size: number of bytes; UNKNOWN_SIZE where the server does not say.
+        digest: SHA-256 of the contents, 32 bytes.
+        size: number of bytes; UNKNOWN_SIZE if the server does not report it.
     """
 
     digest: bytes
@@ -59,7 +59,7 @@ class Known(NamedTuple):
 
 
 class Digests:
-    """Digests stored in one file; made by `open_digests`. Not for use by two threads at once."""
+    """Cache of digests in one file, created by `open_digests`. Two threads must not use it at the same time."""
 
     def __init__(self, database: Database | None, *, rehash: bool = False) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class Digests:
         self._folders: dict[str, bytes] = {}
 
     def find(self, paths: Sequence[str]) -> list[Known | None]:
-        """Return digest and size of each unchanged photo, in order; None for the others."""
+        """Return the digest and size of each photo, in order; None for a photo that is new or has changed."""
         found: list[Known | None] = []
         for folder, entries in groupby(map(self._folder_and_name, paths), key=itemgetter(0)):
             names = [name for _, name in entries]
@@ -81,11 +81,11 @@ class Digests:
         return found
 
     def store(self, path: Location, stamp: FileStamp, at: float, digest: bytes) -> None:
-        """Store a digest, unless the file was changed less than RACY_SECONDS before it was read, or in the future.
+        """Store a digest, unless the file changed less than RACY_SECONDS before it was read, or has a future time.
 
         Args:
             stamp: result of `current_stamp` from before the photo was read.
-            at: time of that stamp, in seconds since the epoch.
+            at: time at which the stamp was obtained, in seconds since the epoch.
         """
         if stamp.changed < at - RACY_SECONDS:
             values = (*self._folder_and_name(str(path)), stamp.identity, digest)
@@ -93,7 +93,7 @@ class Digests:
             self._attempt(lambda database: database.change(statement, values))
 
     def commit(self) -> None:
-        """Write stored digests to the disk."""
+        """Write the stored digests to the disk."""
         self._attempt(Database.commit)
 
     def _folder_and_name(self, path: str) -> tuple[bytes, bytes]:
@@ -113,7 +113,7 @@ class Digests:
         return found
 
     def _attempt(self, action: Callable[[Database], Result]) -> Result | None:
-        """Return action(database), or None after an error: photos are read then."""
+        """Return action(database); None after an error or without a database, in which case photos are read."""
         if self._database is None:
             return None
         try:
@@ -131,11 +131,12 @@ class Digests:
 
 @contextlib.contextmanager
 def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = False) -> Iterator[Digests]:
-    """Open the digests in a bottleneck folder, or create them. Without a folder, no digest is found or stored.
+    """Context manager that opens or creates the cache of digests in a bottleneck folder.
 
     Args:
+        folder: the bottleneck folder; None for a cache that neither finds nor stores digests.
         reporter: receives a warning if the cache is damaged.
-        rehash: find no digests, but store new ones.
+        rehash: whether to ignore cached digests and only store new ones.
     """
     database = None
     with contextlib.suppress(OSError, sqlite3.Error):
@@ -155,7 +156,7 @@ def open_digests(folder: Path | None, reporter: Reporter, *, rehash: bool = Fals
 
 
 def current_stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if no stamp would reveal a change."""
+    """Return the current stamp of a photo; None if it is missing or nothing would reveal a change."""
     try:
         now = os.stat(path)  # noqa: PTH116 - a million times
     except OSError:

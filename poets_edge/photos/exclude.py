@@ -1,8 +1,8 @@
-"""Lists of photos to exclude from training, or to count as another class.
+"""Lists of photos to exclude from training, or to assign to another class.
 
 The audit page saves a list as JSON, `{"leave_out": ["roses/1.jpg"], "belongs_to": {"roses/2.jpg": "tulips"}}`; a list
-written by hand has one photo to exclude per line, and comments after #. Names are relative to the photo folder. No file
-is moved or deleted: a list is applied to the result of a scan.
+written by hand has the name of one photo to exclude per line, and comment lines that begin with #. Names are relative
+to the photo folder. No file is moved or deleted: a list is applied to the result of a scan.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from poets_edge.photos.names import check_distinct, has_controls
 FORMAT = "poets_edge-exclude-1"
 _LARGEST_LIST = 256 << 20
 _LONGEST_CLASS = 255
-"""Maximum number of characters of a class; the limit of file systems for names."""
+"""Maximum number of characters in a class name, the usual limit of file systems."""
 
 
 def _is_file_name(name: str) -> bool:
@@ -56,11 +56,11 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class Exclusions:
-    """Photos to exclude or to move to another class, by name.
+    """Photos to exclude or to assign to another class.
 
     Attributes:
-        leave_out: photos to exclude.
-        belongs_to: the corrected class of photos, by name.
+        leave_out: names of the photos to exclude.
+        belongs_to: corrected class of each photo to reassign, by the name of the photo.
     """
 
     leave_out: frozenset[str] = frozenset()
@@ -70,10 +70,10 @@ class Exclusions:
         return bool(self.leave_out or self.belongs_to)
 
     def apply(self, folder: PhotoFolder) -> PhotoFolder:
-        """Return the folder without the excluded photos, and with the others in their classes.
+        """Return the folder without the excluded photos, and with the reassigned photos in their corrected classes.
 
         Raises:
-            DatasetError: a class differs from another one only in case or Unicode normalization.
+            DatasetError: two class names differ only in case or Unicode normalization.
         """
         remaining = [row for row, name in enumerate(folder.photos.names) if name not in self.leave_out]
         photos = folder.photos.take(np.array(remaining, np.int64))
@@ -83,20 +83,20 @@ class Exclusions:
         return replace(folder, photos=photos.in_classes(labels, moved))
 
     def unknown(self, folder: PhotoFolder) -> list[str]:
-        """Return the names in the list without a photo in the folder, sorted."""
+        """Return the listed names for which the folder contains no photo, sorted."""
         return sorted((self.leave_out | set(self.belongs_to)).difference(folder.photos.names))
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields of a list or a training record."""
+        """Return the fields to write to a list file or a training record."""
         return {"leave_out": sorted(self.leave_out), "belongs_to": dict(sorted(self.belongs_to.items()))}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Exclusions:
-        """Construct from checked fields of a list or a training record."""
+        """Construct from validated fields of a list file or a training record."""
         return Exclusions(frozenset(value.get("leave_out") or ()), value.get("belongs_to") or {})
 
     def to_facts(self) -> dict[str, object]:
-        """Return the list for a published model, with hashes instead of file names."""
+        """Return the fields to store in a model for publication, with hashes instead of file names."""
         return {
             "leave_out": sorted(map(_hash, self.leave_out)),
             "belongs_to": {_hash(name): label for name, label in sorted(self.belongs_to.items())},
@@ -104,10 +104,10 @@ class Exclusions:
 
 
 def exclusions_of_training(training: Mapping[str, Any], names: Iterable[str]) -> Exclusions:
-    """Return the exclusions of a training, limited to some photos.
+    """Return the exclusions that a training run applied, limited to the given photos.
 
     Args:
-        training: a training record, with names, or the `training` facts of a model, with hashes.
+        training: a training record, which contains names, or the `training` facts in a model, which contain hashes.
         names: names of the photos.
     """
     listed = training.get("exclude") or training.get("exclude_hashes") or {}
@@ -126,7 +126,7 @@ def _hash(name: str) -> str:
 
 
 def read_exclusions(path: Path) -> Exclusions:
-    """Read a list. Raises DatasetError: the file is missing, or is not a list of photos."""
+    """Read a list file. Raises DatasetError if it is missing or is not a list of photos."""
     try:
         text = read_bytes(path, _LARGEST_LIST).decode("utf-8-sig")
     except OSError as error:
@@ -146,6 +146,6 @@ def read_exclusions(path: Path) -> Exclusions:
 
 
 def write_exclusions(path: Path, leave_out: Sequence[str]) -> None:
-    """Write a list of photos to exclude. Raises OutputError."""
+    """Write a list file with the names of photos to exclude. Raises OutputError if it cannot be written."""
     listed = {"format": FORMAT, **Exclusions(frozenset(leave_out)).to_json()}
     write_text(path, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Download of the codelab's flower photos: checked, and unpacked completely or not at all."""
+"""Download of the codelab's flower photos, which are verified and extracted completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poets_edge.progress import Reporter, Silent
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.tgz` of one folder: its URL, size in bytes and SHA-256."""
+    """A `.tgz` file that contains one folder: its URL, size in bytes and SHA-256."""
 
     url: str
     size: int
@@ -29,16 +29,17 @@ FLOWERS = Archive(
     228_813_984,
     "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",
 )
-"""3,670 photos of five kinds of flowers, with their license (CC-BY 2.0) and photographers."""
+"""Archive with 3,670 photos of five kinds of flowers, their license (CC-BY 2.0) and the names of the photographers."""
 
 
 def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporter | None = None) -> PhotoFolder:
     """Download the flower photos into a new or empty folder.
 
-    The archive is stored next to `folder` under a hidden name until it is unpacked; the next call resumes a download.
+    The archive is stored next to `folder` under a hidden name until it has been extracted. If the download is
+    interrupted, the next call resumes it.
 
     Raises:
-        DownloadError: the archive cannot be downloaded, or has a member that must not be unpacked.
+        DownloadError: the archive cannot be downloaded, is damaged, or has a member that must not be extracted.
         OutputError: `folder` is not empty, or is not writable.
     """
     reporter = reporter or Silent()
@@ -59,7 +60,14 @@ def fetch_flowers(folder: Path, *, archive: Archive = FLOWERS, reporter: Reporte
 
 
 def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
-    """Write the files of an archive into `folder`, without the name of their top folder."""
+    """Extract the files in an archive to `folder`, without the archive's top folder.
+
+    Args:
+        advance: function to call with numbers of compressed bytes as they are read.
+
+    Raises:
+        DownloadError: the archive is damaged, or has a member that must not be extracted.
+    """
     read = 0
     try:
         with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as packed:
@@ -77,7 +85,11 @@ def _unpack(file: Path, folder: Path, advance: Callable[[int], object]) -> None:
 
 
 def _target(member: tarfile.TarInfo, folder: Path) -> Path | None:
-    """Return the destination of a member; None for a folder. Raises DownloadError: a link, or outside `folder`."""
+    """Return the path to extract a member to; None for a folder.
+
+    Raises:
+        DownloadError: the member is a link, or is outside the archive's top folder.
+    """
     path = PurePosixPath(member.name)
     safe = not path.is_absolute() and not any(part == ".." or "\\" in part or ":" in part for part in path.parts)
     if not safe or not (member.isdir() or (member.isfile() and len(path.parts) > 1)):

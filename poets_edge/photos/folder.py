@@ -1,4 +1,4 @@
-"""Scan of a folder, archive or address with one folder of photos per class.
+"""Scan of a folder, archive or address that contains one folder of photos per class.
 
 flower_photos/
     daisy/      21652746_cc379e0eea_m.jpg ...     the folder's name, unchanged, is the label
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from poets_edge.photos.tree import Folder
 
 LARGEST_PHOTO = 256 << 20
-"""Largest photo file in bytes. A JPEG of 200 megapixels has a third of that."""
+"""Maximum size of a photo file in bytes, about three times that of a JPEG of 200 megapixels."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class PhotoFolder:
     """The result of a scan: photos sorted by name.
 
     Attributes:
-        empty_classes: class folders without photos.
+        empty_classes: names of class folders without photos.
         set_folders: names of the split folders, such as `train` and `val`; empty if there are none.
-        notes: lines about excluded files and folders, and about what is not in the usual place.
+        notes: messages about excluded files and folders and about unusual locations, one line each.
     """
 
     path: Location
@@ -54,11 +54,11 @@ class PhotoFolder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes that have a photo, sorted."""
+        """Names of the classes that have a photo, sorted."""
         return self.photos.present
 
     def warnings(self) -> list[str]:
-        """Return warnings about empty classes and excluded files, one line each."""
+        """Return one-line warnings about empty classes and excluded files."""
         return [*(f"class {label}: no photos in its folder; left out." for label in self.empty_classes), *self.notes]
 
 
@@ -66,15 +66,16 @@ def scan(folder: Location, *, recursive: bool = False) -> PhotoFolder:
     """Find the photos of each class folder.
 
     Args:
-        folder: contains one folder per class, or split folders (`train`, `val`, `test` and similar names) with one
-            folder per class; `poets_edge.photos.layout` has the rules. Other files are counted by kind. It may be an
-            archive or an address; see `poets_edge.photos.sources`.
-        recursive: include folders inside class folders; link loops are followed once.
+        folder: folder with one subfolder per class, or with split folders (`train`, `val`, `test` and similar names)
+            that have one subfolder per class; `poets_edge.photos.layout` describes the rules. Files that are not photos
+            are counted by kind. An archive or an address is also accepted; see `poets_edge.photos.sources`.
+        recursive: whether to include folders inside class folders; links to a parent folder are not followed.
 
     Raises:
-        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; its arrangement
-            has two meanings; or the name of a class is not a line of text, or differs from another one only in case.
-        RemoteError, RuntimeMissingError: it is an address that cannot be reached, or fsspec is not installed.
+        DatasetError: the folder is missing, is a file, cannot be read, or has no class with a photo; its arrangement is
+            ambiguous; or a class name is not a single line of text, or differs from another one only in case.
+        RemoteError: an address cannot be reached.
+        RuntimeMissingError: fsspec, which the address requires, is not installed.
     """
     from poets_edge.photos.sources import is_archive_or_address
     from poets_edge.photos.tree import DEEPEST, read_tree
@@ -117,11 +118,14 @@ def _scan_source(folder: Location, *, recursive: bool) -> PhotoFolder:
 
 
 def _arranged(folder: Location, root: str, tree: Folder, *, recursive: bool) -> PhotoFolder:
-    """Return the photos of a tree.
+    """Find the classes and splits in a tree of folders, and return its photos.
 
     Args:
-        folder: place that was scanned.
+        folder: path or address that was scanned.
         root: folder, archive or address that the names in the tree are relative to.
+
+    Raises:
+        DatasetError: the tree has no class with a photo, or is ambiguous.
     """
     from poets_edge.photos.layout import arrange
 
@@ -169,8 +173,8 @@ def read_contents(photo: Photo) -> bytes:
     """Return the bytes of a photo.
 
     Raises:
-        PhotoError: it cannot be read, is not a regular file, is larger than LARGEST_PHOTO, or has another checksum than
-            required.
+        PhotoError: the photo cannot be read, is not a regular file, is larger than LARGEST_PHOTO, or does not have the
+            checksum that `photo.sha256` requires.
     """
     contents = contents_at(photo.path)
     if photo.sha256 and hashlib.sha256(contents).hexdigest() != photo.sha256:
@@ -179,10 +183,10 @@ def read_contents(photo: Photo) -> bytes:
 
 
 def contents_at(path: Location) -> bytes:
-    """Return the bytes of a photo, given by its path, also in an archive (`photos.zip/daisy/1.jpg`), or by its address.
+    """Return the bytes of a photo, given its address or path; `photos.zip/daisy/1.jpg` is a path in an archive.
 
     Raises:
-        PhotoError: it cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
+        PhotoError: the photo cannot be read, is not a regular file, or is larger than LARGEST_PHOTO.
     """
     try:
         return _read(path)
@@ -205,9 +209,12 @@ def _read(path: Location) -> bytes:
 
 
 def photo_files(folder: Path, *, recursive: bool = False) -> tuple[list[Path], Counter[str]]:
-    """Return the photo files of a folder, sorted, and the number of its other files by kind.
+    """Return the photo files in a folder, sorted, and the number of files that are not photos by kind.
 
-    A file is a photo by its suffix or its content; hidden files are skipped. Raises DatasetError.
+    Photos are recognized by suffix or content; hidden files are skipped.
+
+    Raises:
+        DatasetError: the folder cannot be read.
     """
     from poets_edge.photos.tree import read_tree
 

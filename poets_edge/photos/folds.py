@@ -1,9 +1,9 @@
 """Assignment of photos to folds for cross-validation.
 
-Photos whose names agree up to `_nohash_`, photos with the same contents, and groups that the caller states are in one
-fold, even if they are in different classes: otherwise a head would be evaluated on photos that it has learned from.
-Each class is spread over the folds as evenly as that allows. The assignment is deterministic; unlike the splits of
-`poets_edge.photos.split`, it changes when photos are added, since evenness depends on all of them.
+Photos whose names agree up to `_nohash_`, photos with the same contents, and groups that the caller specifies stay in
+one fold, even if they are in different classes: otherwise a head would be evaluated on photos that it was trained on.
+Each class is spread over the folds as evenly as this allows. The assignment is deterministic; unlike the splits from
+`poets_edge.photos.split`, it changes when photos are added, because an even spread depends on all photos.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ DEFAULT_FOLDS = 5
 _MIN_FOLDS = 2
 
 NO_FOLD = -1
-"""Fold of a photo that trains every head."""
+"""Fold number of a photo that is in the training set of every head."""
 
 Group = tuple[int, ...]
-"""Row numbers of photos that must stay together, ascending."""
+"""Row numbers of photos that must stay in one fold, ascending."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ class Folds:
     """Photos assigned to folds.
 
     Attributes:
-        assignment: fold of each photo, 0 to `count - 1`, or NO_FOLD if its class is always trained, int64 [photos].
+        assignment: fold of each photo, 0 to `count - 1`, or NO_FOLD if its class is in `always_trained`, int64
+            [photos].
         count: number of folds.
         requested: requested number of folds; larger than `count` if a class has too few groups of photos.
-        smallest: class that limits `count`.
-        always_trained: classes with a single group; they train every head and are not evaluated.
+        smallest: class that limits `count`: the one with the fewest groups, at least two.
+        always_trained: classes with a single group; every head is trained on them, and they are not evaluated.
     """
 
     assignment: Rows
@@ -52,7 +53,7 @@ class Folds:
     always_trained: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """Return a warning for each difference between the folds and the request."""
+        """Return warnings about fewer folds than requested and about classes that are not evaluated."""
         found = []
         if self.count < self.requested:
             found.append(
@@ -68,7 +69,7 @@ class Folds:
 
 
 def check_folds(requested: int) -> None:
-    """Raise UsageError for an impossible number of folds; 0 means no cross-validation."""
+    """Raise UsageError unless `requested` is 2 or more, or 0 for no cross-validation."""
     if requested and requested < _MIN_FOLDS:
         raise UsageError(f"`folds` must be {_MIN_FOLDS} or more, or 0 for no cross-validation, not {requested}.")
 
@@ -76,16 +77,16 @@ def check_folds(requested: int) -> None:
 def assign_folds(
     photos: Sequence[HashedPhoto], requested: int = DEFAULT_FOLDS, *, repeats: int = 1, groups: Rows | None = None
 ) -> tuple[Folds, ...]:
-    """Assign photos to folds, once or several times in different ways.
+    """Assign photos to folds, once or repeatedly in different ways.
 
     Args:
         requested: number of folds, 2 or more (see `check_folds`).
         repeats: number of assignments.
-        groups: number of each photo's group, int64 [photos]; photos of a group are in one fold.
+        groups: group number of each photo, int64 [photos]; photos in a group stay in one fold.
 
     Returns:
-        One assignment per repeat, with the requested number of folds, or with as many as the smallest class of two or
-        more groups has groups.
+        One assignment per repeat. The number of folds is the requested one, or the number of groups in the smallest
+        class with two or more groups if that is less.
 
     Raises:
         DatasetError: no class has two groups, so nothing can be evaluated.
@@ -117,7 +118,7 @@ def assign_folds(
 
 
 def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
-    """Return the groups of two or more that chains of pairs connect (union-find), sorted by their first member."""
+    """Return the groups of two or more rows that are connected by pairs (union-find), sorted by first member."""
     parents: dict[int, int] = {}
 
     def root(row: int) -> int:
@@ -137,7 +138,7 @@ def join(pairs: Iterable[tuple[int, int]]) -> list[Group]:
 
 
 def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Return (first row, later row) for each row whose value occurs in an earlier row."""
+    """Return (first row with this value, row) for each row whose value also occurs in an earlier row."""
     _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     first_of = first[which.reshape(-1)]
     again = np.flatnonzero(first_of != np.arange(len(marks)))
@@ -145,7 +146,10 @@ def copies(marks: npt.NDArray[Any]) -> list[tuple[int, int]]:
 
 
 def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Rows]:
-    """Return groups joined by name, contents or number, or by chains of these, and the rows of all other photos."""
+    """Return the groups of photos that must stay together, and the rows of all photos that are in none of them.
+
+    Photos are connected, possibly through other photos, by name, contents or group number.
+    """
     names = (group_name(name).encode("utf-8", "surrogatepass") for name in photos.photos.names)
     checksums = np.array([hashlib.blake2b(name, digest_size=16).digest() for name in names], "S16")
     joined = join([*copies(checksums), *copies(photos.marks), *(copies(groups) if groups is not None else [])])
@@ -155,19 +159,23 @@ def _groups(photos: HashedPhotos, groups: Rows | None) -> tuple[list[Group], Row
 
 
 def _in_order(table: PhotoTable, joined: Sequence[Group], single: Rows, repeat: int) -> Iterator[Group]:
-    """Yield all groups, large ones first, then by a hash of the name."""
+    """Yield all groups, sorted by descending size and then by a hash of the name that depends on `repeat`."""
     yield from sorted(joined, key=lambda group: (-len(group), _order_key(table, group, repeat)))
     keys = np.fromiter((_order_key(table, (row,), repeat) for row in single.tolist()), "S20", len(single))
     yield from ((row,) for row in single[np.argsort(keys)].tolist())
 
 
 def _spread(groups: Iterable[Group], labels: Sequence[str], sizes: Mapping[str, int], count: int) -> Rows:
-    """Greedily assign each group to the fold with the fewest photos of its classes so far.
+    """Greedily assign each group to the fold with the fewest photos of the group's classes so far.
 
     Args:
+        groups: groups of rows, in order of assignment.
         labels: class of each photo.
         sizes: number of photos of each class in all groups.
         count: number of folds.
+
+    Returns:
+        Fold of each photo, NO_FOLD for photos in no group, int64 [photos].
     """
     assignment = np.full(len(labels), NO_FOLD, np.int64)
     counts = [dict.fromkeys(sizes, 0) for _ in range(count)]

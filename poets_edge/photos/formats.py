@@ -1,4 +1,4 @@
-"""Formats of photo files, recognised by content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
+"""Recognition of photo formats by file content: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIF."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 HEADER_BYTES = 16
-"""Number of bytes at the beginning of a file that determine its format."""
+"""Number of bytes at the beginning of a file that suffice to determine its format."""
 
 _MAGIC = {
     "JPEG": rb"\xff\xd8\xff",
@@ -20,7 +20,8 @@ _MAGIC = {
     "HEIF": rb"....ftyp(hei[csxm]|hev[cmsx]|mif1|msf1)",
 }
 _BMP = rb"BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00"
-"""A BMP with its reserved fields and the size of its second header: text may begin with BM, too."""
+"""Pattern for a BMP header, with its reserved fields and the size of its second header, because text may also begin
+with "BM"."""
 
 RAW_SUFFIXES = frozenset(
     {
@@ -28,16 +29,21 @@ RAW_SUFFIXES = frozenset(
         ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
     }
 )  # fmt: skip
-"""Suffixes of raw files of cameras. Most are TIFFs whose first image is a thumbnail, so they are not read."""
+"""Suffixes of raw files from cameras. Most are TIFFs whose first image is a thumbnail, so they are not read."""
 
 
 def photo_format(header: bytes) -> str | None:
-    """Return Pillow's name of a photo format by the first `HEADER_BYTES` of a file; None for anything else."""
+    """Return Pillow's name for a photo format, given the first HEADER_BYTES of a file; None if it is not a photo."""
     return next((name for name, pattern in _MAGIC.items() if re.match(pattern, header, re.DOTALL)), None)
 
 
 def is_photo_content(header: bytes, name: str) -> bool:
-    """Return whether a file whose suffix says nothing is a photo, by its first `HEADER_BYTES` and its name."""
+    """Return whether a file without the suffix of a photo is one, but not a raw file from a camera.
+
+    Args:
+        header: first HEADER_BYTES of the file.
+        name: name of the file.
+    """
     found = photo_format(header)
     if found == "BMP" and not re.match(_BMP, header, re.DOTALL):
         return False
@@ -45,7 +51,7 @@ def is_photo_content(header: bytes, name: str) -> bool:
 
 
 def is_photo_file(path: Path | str) -> bool:
-    """Return whether a regular file is a photo by its content; False if it cannot be read."""
+    """Return whether a file is a photo, according to its content; False if it is not regular or cannot be read."""
     if not os.path.isfile(path):  # noqa: PTH113 - a pipe would block
         return False
     try:

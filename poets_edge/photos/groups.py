@@ -1,8 +1,8 @@
 """Groups of photos that belong together, such as frames of a video or photos of one person.
 
-A group is never divided: all its photos are in one split and in one fold, because a model that has learned from one of
-them knows the others. Groups are found by names (`name_groups`) or stated by the user (`stated_groups`); photos that
-look alike are grouped in `poets_edge.training.look_alikes`.
+All photos in a group are assigned to the same split and the same fold, because a model that was trained on one of them
+recognizes the others too easily. Groups are inferred from file names (`name_pairs`) or specified by the user
+(`stated_groups`); photos that look alike are grouped in `poets_edge.training.look_alikes`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _LARGEST_CSV = 1 << 28
 _COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
 _SEQUENCE_WORD = re.compile(r"frame|video|burst|clip", re.IGNORECASE)
 _SUBJECT = re.compile(r"\d[^0-9]+$|\d{1,4}$")
-"""A number that is not the last one in a name: in `rock01-042`, 01 is the person and 042 the frame."""
+"""Pattern for the number of a person or object, searched before the counter that ends a name: in `rock01-042`, 01 is
+the person and 042 the frame."""
 
 
 def check_group_by(group_by: str) -> None:
-    """Raise UsageError if a value of `group_by` is neither "parent", a CSV file nor a regular expression."""
+    """Raise UsageError unless `group_by` is empty, "parent", the name of a CSV file, or a valid regular expression."""
     if group_by in ("", PARENT) or group_by.lower().endswith(".csv"):
         return
     try:
@@ -47,13 +48,13 @@ def check_group_by(group_by: str) -> None:
 
 
 def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
-    """Return the groups that the user states, as the row number of the first photo of each photo's group.
+    """Return, for each photo, the row number of the first photo in its group as specified by the user, int64 [photos].
 
     Args:
-        group_by: "parent" for one group per folder inside the class folders (folders of one name in several classes
-            are one group); or a CSV file with the columns photo (path relative to the photo folder) and group; or a
-            regular expression, whose first group, or whole match, in a photo's path is the name of its group. Photos
-            without a group are groups of their own.
+        group_by: "parent" for one group per folder inside the class folders (folders with the same name in several
+            classes form one group); or the path of a CSV file with the columns photo (path relative to the photo
+            folder) and group; or a regular expression, whose first capturing group, or else whole match, in a photo's
+            path is the name of the photo's group. A photo without a group forms its own group.
 
     Raises:
         UsageError: no photo has a group, or the expression is invalid.
@@ -75,11 +76,11 @@ def stated_groups(photos: PhotoTable, group_by: str) -> Rows:
 
 
 def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
-    """Return pairs of photos whose names say that they belong together.
+    """Return pairs of row numbers of photos that belong together according to their names.
 
-    These are names that agree up to `_nohash_`; frames, such as `frame_000123`, of one folder; and names with the
-    number of a person or object before a counter, such as `rock01-042`, where 01 in other classes is the same one. A
-    class whose names all have one such number is not grouped by it.
+    These are photos whose names agree up to `_nohash_`; frames in one folder, such as `frame_000123`; and photos whose
+    names have the same number of a person or object before a counter, such as 01 in `rock01-042`, in any class. A class
+    in which all these names have the same prefix is not grouped by it.
     """
     keys = [group_name(name) if "_nohash_" in name else None for name in photos.names]
     pairs = _pairs_of_keys(keys)
@@ -96,7 +97,10 @@ def name_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
-    """Return pairs of photos of one folder whose counters, as in `IMG_0001`, differ by up to `most`."""
+    """Return pairs of row numbers of photos in one folder with successive counters that differ by at most `most`.
+
+    The counter is the number at the end of a name, as in `IMG_0001`.
+    """
     runs: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for row, name in enumerate(photos.names):
         path = PurePosixPath(name)
@@ -110,7 +114,11 @@ def successors(photos: PhotoTable, most: int = 3) -> list[tuple[int, int]]:
 
 
 def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
-    """Return the row number of the first photo of each photo's group, int64 [count], from pairs in one group."""
+    """Return, for each of `count` photos, the row number of the first photo in its group, int64 [count].
+
+    Args:
+        pairs: row numbers of photos in the same group; a photo in no pair forms its own group.
+    """
     first = np.arange(count)
     for group in join(pairs):
         first[list(group)] = group[0]
@@ -118,7 +126,7 @@ def grouped_rows(count: int, pairs: Iterable[tuple[int, int]]) -> Rows:
 
 
 def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
-    """Return a pair for each photo whose key occurs in an earlier row."""
+    """Return (first row with this key, row) for each row whose key also occurs in an earlier row; None is not a key."""
     first: dict[str, int] = {}
     pairs = []
     for row, key in enumerate(keys):
@@ -128,7 +136,7 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _sequence(photos: PhotoTable, row: int) -> str | None:
-    """Return the part of a name that all photos of a video or a person have in common; None if there is none."""
+    """Return the part of a name that all photos of one video, person or object share; None if it has no such part."""
     path = PurePosixPath(photos.names[row])
     match = _COUNTER.match(path.stem)
     if match is None or not match[1]:
@@ -141,7 +149,7 @@ def _sequence(photos: PhotoTable, row: int) -> str | None:
 
 
 def _parent(photos: PhotoTable, row: int) -> str | None:
-    """Return the name of the folder between class folder and photo; None for a photo directly in a class folder."""
+    """Return the name of the folder that contains a photo; None if this is the class folder."""
     depth = 1 if photos.given[row] < 0 else 2
     folders = photos.names[row].split("/")[:-1]
     return folders[-1] if len(folders) > depth else None

@@ -1,8 +1,7 @@
-"""A bounded HTTP client, for servers that may send anything: files, parts of files, and listings of folders.
+"""An HTTP client for files, parts of files and folder listings from untrusted servers.
 
-Every answer has limits of bytes and of time. Compressed bodies are refused, so what arrives is as large as what was
-sent. Passwords and redirects: a password goes only to the server that it was given for, and `https` leads only to
-`https`.
+Every response is limited in size and time. Compressed bodies are refused, so a small response cannot expand to a large
+one. A password is sent only to the server that it was given for, and redirects from `https` lead only to `https`.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from poets_edge.core.credentials import authorization, origin
 from poets_edge.errors import DatasetError
 
 SECONDS = 15.0
-"""Time limit for an answer, in seconds, extended by one second for each `_SLOWEST` received bytes."""
+"""Time limit for a response, in seconds, which is extended by one second for every `_SLOWEST` bytes received."""
 _SLOWEST = 16 << 10
 _HEADERS = 1 << 20
-"""Maximum bytes of status, headers and the framing of chunks."""
+"""Maximum number of bytes for the status line, the headers and the framing of chunks."""
 _UNANNOUNCED = 64 << 20
-"""Maximum bytes of a body without a Content-Length."""
+"""Maximum number of bytes in a body without a Content-Length header."""
 _BLOCK = 1 << 18
 _REDIRECTS = 5
 _NO_HEAD = (405, 501)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEEPEST, _MOST_PAGES, _MOST_LISTED = 8, 10_000, 32 << 20
-"""Limits of a listing: depth of folders, number of folders, and total bytes of their pages and of the folders' names,
-which precede each name on a page."""
+"""Limits for a listing: depth of folders, number of folders, and total number of bytes in the pages and in the folder
+names that are prepended to each name on a page."""
 _LINK = re.compile(rb"<a\s[^<>]{0,1000}?href\s*=\s*[\"']([^\"'<>]{1,4096})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: its address after redirects, and its body."""
+    """Response from a server: the requested address, status, headers and body."""
 
     url: str
     status: int
@@ -53,7 +52,7 @@ class Response:
 
 
 class _Pool(dict[str, http.client.HTTPConnection]):
-    """Idle connections of one thread by origin."""
+    """Idle connections of one thread, by origin (scheme, host and port)."""
 
     def __del__(self) -> None:
         for connection in self.values():
@@ -61,7 +60,7 @@ class _Pool(dict[str, http.client.HTTPConnection]):
 
 
 class _Idle(threading.local):
-    """The pool of the current thread, and the process that opened its connections."""
+    """Pool of connections for the current thread, and the id of the process that opened them."""
 
     def __init__(self) -> None:
         self.process, self.pool = os.getpid(), _Pool()
@@ -71,12 +70,14 @@ _idle = _Idle()
 
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
-    """Return a file's bytes, or those from `start` up to `end`; fewer at the end of the file.
+    """Return the bytes of a file, or only those from `start` up to `end` (fewer at the end of the file).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        OSError: it is larger than `most`, or the server breaks off, is too slow, or cannot be reached.
-        DatasetError: the server does not give parts of files.
+        FileNotFoundError: the file does not exist.
+        OSError: the file has more than `most` bytes, the connection is lost, or the server is too slow or cannot be
+            reached.
+        http.client.HTTPException: the server reports an error or sends an invalid response.
+        DatasetError: the server does not support range requests.
     """
     if start is None or end is None:
         return _fetch("GET", address, most).body
@@ -92,17 +93,23 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 
 def facts(address: str) -> dict[str, str]:
-    """Return the headers of a file; empty if the server does not support HEAD. Raises OSError: see `read`."""
+    """Return the HTTP headers that a server sends for a file; empty if it does not support HEAD requests.
+
+    Raises:
+        OSError, http.client.HTTPException: see `read`.
+    """
     answer = _fetch("HEAD", address, 0)
     return {} if answer.status in _NO_HEAD else dict(answer.headers.items())
 
 
 def listing(address: str) -> list[str]:
-    """Return the names of all files below a folder, as its pages link to them: percent-encoded, relative, with `/`.
+    """Return the names of all files in a folder and its subfolders, as found in the links on the folders' pages.
+
+    The names are percent-encoded and relative to the folder, with `/` as the separator.
 
     Raises:
-        DatasetError: the listing exceeds the limits of folders, depth or bytes.
-        OSError: see `read`.
+        DatasetError: the listing exceeds the limit on folders, depth or bytes.
+        OSError, http.client.HTTPException: see `read`.
     """
     endless = DatasetError(
         f"{address}: more than {_MOST_PAGES:,} folders, {_DEEPEST} levels or {_MOST_LISTED >> 20} MB of listings below"
@@ -139,7 +146,7 @@ def listing(address: str) -> list[str]:
 
 
 def _links(page: Response) -> list[str]:
-    """Return the names that a page links to directly below its own address."""
+    """Return the names of the files and folders directly below the address of a page that the page links to."""
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):
@@ -152,7 +159,7 @@ def _links(page: Response) -> list[str]:
 
 
 def is_allowed(address: str) -> bool:
-    """Return whether an address has a host and a valid port, and is https, or http to this machine."""
+    """Return whether an address has a host and a valid port, and uses https, or http on this machine."""
     try:
         parts = urlsplit(address)
         origin(address)
@@ -162,7 +169,11 @@ def is_allowed(address: str) -> bool:
 
 
 def _fetch(method: str, address: str, most: int, headers: dict[str, str] | None = None) -> Response:
-    """Send a request, and follow redirects. Raises OSError or HTTPException for anything else than an answer."""
+    """Send a request, follow redirects, and return the final response.
+
+    Raises:
+        OSError, http.client.HTTPException: the request fails, or the server reports an error.
+    """
     url, end = address, time.monotonic() + SECONDS
     for _ in range(_REDIRECTS + 1):
         answer = _ask(method, url, most, headers or {}, end)
@@ -184,10 +195,10 @@ def _fetch(method: str, address: str, most: int, headers: dict[str, str] | None 
 
 
 def _ask(method: str, url: str, most: int, headers: dict[str, str], end: float) -> Response:
-    """Send one request, over an idle connection if there is one.
+    """Send one request, over an idle connection if there is one, and return the response.
 
     Args:
-        end: time limit for the answer by the monotonic clock; extended for long bodies.
+        end: time on the monotonic clock by which the response must have arrived; extended for long bodies.
     """
     server, parts = origin(url), urlsplit(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
@@ -263,20 +274,21 @@ def _too_large(limit: int) -> OSError:
 
 
 class _BoundedFile(io.RawIOBase):
-    """The bytes that a socket receives: no more than allowed, and until `end`, which `_SLOWEST` bytes put off by 1 s.
+    """File that reads from a socket, with limits on the number of bytes and on time.
 
-    At first `_HEADERS` bytes are allowed.
+    The limits are `_HEADERS` bytes, which `allow` increases, and the time `end` on the monotonic clock, which is
+    extended by one second for every `_SLOWEST` bytes received.
     """
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._sock, self._raw, self._left, self._end = sock, sock.makefile("rb", buffering=0), _HEADERS, end
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return the file with a buffer; HTTPResponse takes this object for its socket."""
+        """Return this file with a buffer; HTTPResponse calls this method because it uses the object as its socket."""
         return io.BufferedReader(self, 1 << 16)
 
     def allow(self, count: int) -> None:
-        """Increase the limit of bytes."""
+        """Increase the limit on received bytes by `count`."""
         self._left += count
 
     def readable(self) -> bool:
@@ -284,7 +296,7 @@ class _BoundedFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive into a buffer. Raises TimeoutError or OSError beyond the limits."""
+        """Receive bytes into a buffer and return their number. Raises TimeoutError or OSError beyond the limits."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("the server is too slow")

@@ -1,7 +1,7 @@
 """Decoding and preprocessing of photos: orientation, RGB, resize, normalization.
 
-Training, calibration, evaluation and labelling call these functions, so that a model is given photos preprocessed like
-the photos it was trained on (no train/serve skew).
+Training, calibration, evaluation and labelling call these functions, so a model always receives photos that are
+preprocessed like those it was trained on (no train/serve skew).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PhotoSource: TypeAlias = "Path | str | bytes | BinaryIO | Image.Image"
 _Result = TypeVar("_Result")
 
 PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
-"""Version of everything in this module that determines pixels; part of every cache key."""
+"""Version of the code that determines pixel values (this module and Pillow); part of every cache key."""
 
 # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time, as long as both sides stay at least
 # twice the largest MobileNet input, so that the resize below averages over several pixels. The limit does not depend
@@ -46,7 +46,7 @@ PREPROCESSING = f"poets_edge-2/pillow-{PIL.__version__}"
 _SMALLEST_DECODE = (448, 448)
 
 _LONGEST_SIDE = 100_000
-"""Largest width or height in pixels. Resizing a strip of 1 x 17 million pixels would take gigabytes."""
+"""Maximum width or height in pixels. Resizing a strip of 1 x 17 million pixels would need gigabytes of memory."""
 _LARGE = 1 << 24
 """Number of pixels above which an image is converted in strips."""
 
@@ -54,13 +54,13 @@ _LARGE = 1 << 24
 def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
     """Decode a photo to an upright 8-bit RGB image.
 
-    EXIF orientation is applied, transparency is composited over white, gray with more bits is scaled by the range of
-    its type (`poets_edge.photos.deep`), CMYK is converted, and the first frame of an animation is taken. Large JPEGs
-    are decoded at reduced size.
+    EXIF orientation is applied, transparency is composited over white, gray with more than 8 bits is scaled by the
+    range of its data type (`poets_edge.photos.deep`), CMYK is converted, and the first frame of an animation is used.
+    Large JPEGs are decoded at reduced size.
 
     Args:
         source: a path, the bytes of a file, an open binary file, or a decoded image.
-        name: name for messages, if the source has none.
+        name: name of the photo in error messages; by default the path or file name of the source.
 
     Raises:
         PhotoError: the photo is missing, unreadable, not an image, truncated, or too large to decode safely.
@@ -88,7 +88,11 @@ def read_photo(source: PhotoSource, *, name: str = "") -> Image.Image:
 
 
 def photo_size(contents: bytes) -> tuple[int, int]:
-    """Return (width, height) in a photo file, before it is turned upright. Raises OSError, ValueError: not a photo."""
+    """Return (width, height) as stored in a photo file, before EXIF orientation is applied.
+
+    Raises:
+        OSError, ValueError: the contents are not a photo.
+    """
 
     def size_of(file: BinaryIO | bytes) -> tuple[int, int]:
         with _open(file) as image:
@@ -98,7 +102,7 @@ def photo_size(contents: bytes) -> tuple[int, int]:
 
 
 def _without_text_limit(read: Callable[[BinaryIO | bytes], _Result], source: BinaryIO | bytes) -> _Result:
-    """Call a function with a photo; if Pillow refuses the size of the texts in a PNG, again without them."""
+    """Return `read(source)`; if Pillow refuses a PNG because of the size of its text chunks, repeat without them."""
     start = 0 if isinstance(source, bytes) else source.tell()
     try:
         return read(source)
@@ -144,7 +148,11 @@ def _open(source: BinaryIO | bytes) -> Image.Image:
 
 
 def open_photo(photo: Photo) -> Image.Image:
-    """Decode a photo of a folder with `read_photo`. Raises PhotoError, also if the bytes have another checksum."""
+    """Decode a photo in a photo folder with `read_photo`.
+
+    Raises:
+        PhotoError: the photo cannot be read or decoded, or does not have the checksum that `photo.sha256` requires.
+    """
     return read_photo(read_contents(photo), name=str(photo.path))
 
 
@@ -152,9 +160,10 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
     """Resize an image to a model's input size without keeping the aspect ratio, as the codelab does.
 
     Args:
-        image: RGB.
+        image: RGB image.
         size: (height, width) in pixels.
-        crop: optional (left, top, right, bottom) in pixels of `image`, fractions allowed.
+        crop: (left, top, right, bottom) of the part to resize, in pixels of `image`, not necessarily whole numbers; by
+            default the whole image.
 
     Returns:
         uint8 array of shape [height, width, 3].
@@ -170,9 +179,9 @@ def fit(image: Image.Image, size: tuple[int, int], crop: tuple[float, float, flo
 
 
 def normaliser(normalization: Normalization) -> Callable[[Pixels, npt.NDArray[np.float32]], None]:
-    """Return a function that writes (pixels - mean) / std into a float32 array of equal shape.
+    """Return a function that writes (pixels - mean) / std into a float32 array with the shape of `pixels`.
 
-    It computes pixels * (1 / std) - mean / std, which needs no temporary array.
+    The function computes pixels * (1 / std) - mean / std, which does not need a temporary array.
     """
     mean, std = np.asarray(normalization.mean, np.float64), np.asarray(normalization.std, np.float64)
     scale, offset = _scalar_if_one(1.0 / std), _scalar_if_one(mean / std)
@@ -196,7 +205,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, white: float) -> Image.Image:
-    """Convert a decoded image to RGB; `white` is the value of white in an image of one of DEEP_MODES."""
+    """Convert a decoded image to RGB; `white` is the pixel value of white if its mode is in DEEP_MODES."""
     if image.mode == "RGB":
         image.load()
         return image
@@ -219,7 +228,7 @@ def _strip_to_rgb(image: Image.Image, white: float) -> Image.Image:
 
 
 def _in_strips(image: Image.Image, white: float) -> Image.Image:
-    """Convert a large image to RGB some rows at a time, to limit the memory of intermediate images."""
+    """Convert a large image to RGB a few rows at a time, to limit the memory that intermediate images need."""
     image.load()
     whole = Image.new("RGB", image.size)
     rows = max(1, _LARGE // 16 // image.width)

@@ -1,4 +1,4 @@
-"""A cache of photos at the input sizes of models."""
+"""A cache of decoded photos, resized to the input sizes of models."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from poets_edge.photos.image import Pixels, fit, open_photo
 from poets_edge.photos.table import Photo
 
 Size = tuple[int, int]
-"""(height, width)."""
+"""(height, width) in pixels."""
 
 
 class ImageCache:
-    """Decoder of photos at several sizes, which caches the first photos in memory."""
+    """Decoder that resizes photos to several sizes, and caches results in memory until its limit is reached."""
 
     def __init__(self, most_bytes: int = 0) -> None:
         """Create an empty cache.
 
         Args:
-            most_bytes: maximum bytes of cached pixels; photos beyond it are decoded each time.
+            most_bytes: maximum number of bytes of cached pixels; photos beyond this limit are decoded each time.
         """
         self._free_bytes = most_bytes
         self._images: dict[tuple[Photo, Size], Pixels] = {}
 
     def at(self, photo: Photo, sizes: Iterable[Size]) -> dict[Size, Pixels]:
-        """Return a photo at several sizes, each uint8 [height, width, 3], decoding it at most once.
+        """Return the pixels of a photo at each size, uint8 [height, width, 3], after decoding it at most once.
 
         Raises:
             PhotoError: the photo cannot be read, or has changed since it was hashed.

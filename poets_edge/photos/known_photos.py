@@ -1,8 +1,8 @@
-"""The photos of a training run by their contents: which were for training, for validation and for testing.
+"""Recognition, by file contents, of the photos that a training run used for training, validation and testing.
 
-A record lists the digests of its photos, or holds all of them as compact sets if there are many. A model holds compact
-sets of at most about 128 KiB. The digest is that of the file: a copy under another name is recognised, a photo that
-was saved again, resized or stripped of its EXIF data is not.
+A training record lists the digests of its photos, or stores them as compact sets if there are many. A model stores
+compact sets of at most about 128 KiB. Digests are computed from the file: a copy under another name is recognised, but
+a photo that was saved again, resized or stripped of its EXIF data is not.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ from poets_edge.photos.photo_sets import MAX_BITS
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, SplitName, SplitNumbers
 
 UNCHECKED = -2
-"""Split number of a photo outside the sample: it may or may not be a photo of the training run."""
+"""Split number of a photo whose digest is outside the stored sample, so that it cannot be said whether the training
+run used it."""
 
 _MOST_IN_MODEL = 32_000
-"""Maximum number of photos in the sets of a model, of 4 to 5 bytes each as base64."""
+"""Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
 _MODEL_BITS = 19
-"""Bits of a digest beyond those that number the photos: one other photo in 2**19 (half a million) is recognised."""
+"""Number of bits per digest in a model, in addition to those needed to count the photos. At most one in 2**19 (half a
+million) photos from outside the training run is recognised by mistake."""
 _RECORD_BITS = 32
-"""As `_MODEL_BITS`, for a record: one other photo in four billion."""
+"""Number of bits per digest in a training record, in addition to those needed to count the photos. At most one in 2**32
+(four billion) photos from outside the training run is recognised by mistake."""
 
 
 @dataclass(frozen=True)
 class KnownPhotos:
-    """The photos of a training run by split.
+    """Digests of the photos in each split of a training run.
 
     Attributes:
-        sets: set of each split.
-        sample_bits: only photos whose digest begins with this number of zero bits are in the sets, 1 in 2**sample_bits;
-            0 if the sets are complete.
+        sets: set of digests for each split.
+        sample_bits: number of zero bits with which a digest must begin to be in the sets, which therefore contain one
+            in 2**sample_bits photos; 0 if the sets are complete.
     """
 
     sets: Mapping[SplitName, DigestSet]
@@ -46,8 +49,8 @@ class KnownPhotos:
         """Construct from all photos of a training run.
 
         Args:
-            digests: uint8 [photos, 32].
-            splits: indices into SPLIT_NAMES, int8 [photos].
+            digests: SHA-256 of each photo, uint8 [photos, 32].
+            splits: split of each photo as an index into SPLIT_NAMES, int8 [photos].
         """
         keys = keys_of(digests)
         bits = min(MAX_BITS, len(keys).bit_length() + _RECORD_BITS)
@@ -56,7 +59,7 @@ class KnownPhotos:
         )
 
     def for_model(self) -> KnownPhotos:
-        """Return smaller sets, for storing inside a model: of a sample of the photos if there are many."""
+        """Return smaller sets to store in a model, with fewer bits per digest and, for many photos, only a sample."""
         sampled, bits = self.sample_bits, self.bits
 
         def count() -> int:
@@ -77,16 +80,16 @@ class KnownPhotos:
 
     @property
     def bits(self) -> int:
-        """Number of bits of each digest in the sets."""
+        """Number of leading bits of each digest that the sets contain."""
         return self.sets["training"].bits
 
     def splits(self, digests: Digest) -> SplitNumbers:
         """Return the split of each photo, int8 [photos]: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED.
 
-        A photo in several splits, as a duplicate, counts as one of the first of training, validation and test.
+        A photo with duplicates in several splits is assigned to the first of training, validation and test.
 
         Args:
-            digests: uint8 [photos, 32].
+            digests: SHA-256 of each photo, uint8 [photos, 32].
         """
         keys = keys_of(digests)
         found = np.where(self._is_sampled(keys), NO_SPLIT, UNCHECKED).astype(np.int8)
@@ -95,7 +98,7 @@ class KnownPhotos:
         return found
 
     def split(self, digest: bytes) -> int:
-        """Return the split of one photo, given by its SHA-256, like `splits`."""
+        """Return the split of the photo with a SHA-256: an index into SPLIT_NAMES, NO_SPLIT or UNCHECKED."""
         return int(self.splits(np.frombuffer(digest, np.uint8)[None])[0])
 
     def _is_sampled(self, keys: Keys) -> Any:
@@ -109,7 +112,7 @@ class KnownPhotos:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> KnownPhotos:
-        """Construct from the result of `to_json`. Raises RecordError: a set is damaged."""
+        """Construct from the result of `to_json`. Raises RecordError if a set is damaged."""
         bits, sampled = fields["bits"], min(fields["sample_bits"], fields["bits"] - 1)
         return KnownPhotos(
             {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES},
@@ -118,10 +121,10 @@ class KnownPhotos:
 
 
 def known_photos(facts: Mapping[str, Any]) -> KnownPhotos | None:
-    """Return the photos that a model knows by their contents; None if it does not know them.
+    """Return the photos of a model's training run, for recognition by contents; None if their digests were not stored.
 
     Args:
-        facts: a training record, or the facts inside a model.
+        facts: a training record, or the facts stored in a model.
 
     Raises:
         RecordError: the sets are damaged.

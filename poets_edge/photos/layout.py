@@ -1,9 +1,9 @@
-"""Arrangement of folders as classes and splits.
+"""Interpretation of folders as classes and splits.
 
-Understood are class folders, directly or inside one more folder (`flowers/flowers/daisy`), and split folders that
-contain class folders: `train` and `test`, `training_set` and `test_set`, `seg_train/seg_train`, or `train` alone.
-Folders and photos that have no class are excluded and named; an arrangement with two meanings is refused with the line
-to type.
+Supported arrangements are class folders, directly or inside another folder (`flowers/flowers/daisy`), and split folders
+that contain class folders: `train` and `test`, `training_set` and `test_set`, `seg_train/seg_train`, or `train` alone.
+Folders and photos without a class are excluded and reported. An ambiguous arrangement raises an error that states how
+to resolve it.
 """
 
 from __future__ import annotations
@@ -33,23 +33,25 @@ _SPLITS: dict[str, SplitName] = {
     "eval": "test",
     "evaluation": "test",
 }
-"""Usual names of split folders, in lower case and without words such as `set`."""
+"""Usual names of split folders, in lower case and without words such as `set`, with the split that each denotes."""
 _FILLERS = frozenset({"set", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "seg", "split"})
 _ENDING = re.compile(r"(?:set|data|images|imgs|photos)$")
 _UNLABELLED = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "infer", "inference", "submission"}
 )
-"""Words in names of folders with photos whose class is unknown."""
+"""Words in folder names which show that the class of the photos inside is unknown."""
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolder:
-    """A folder whose photos are of one class.
+    """A folder whose photos belong to one class.
 
     Attributes:
-        folders: the folder and, with `recursive`, the folders below it.
-        split: split of the folder above it; None without split folders.
+        folder: the class folder.
+        folders: the class folder and, with `recursive`, the folders below it.
+        label: name of the class.
+        split: split of the parent folder; None without split folders.
     """
 
     folder: Folder
@@ -60,12 +62,13 @@ class ClassFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Classes and splits of a tree of folders.
+    """Classes and splits in a tree of folders.
 
     Attributes:
+        classes: class folders with photos.
         empty: labels of class folders without photos.
         set_folders: names of the split folders.
-        notes: lines about what is excluded, and about what is not in the usual place.
+        notes: messages about excluded files and folders and about unusual locations, one line each.
     """
 
     classes: Sequence[ClassFolder]
@@ -75,21 +78,21 @@ class Layout:
 
 
 def split_of(name: str) -> SplitName | None:
-    """Return the split that a folder is usually named after; None for any other name."""
+    """Return the split that a folder name such as `train` or `test_set` denotes; None for any other name."""
     meant = [word for word in _words(name) if word not in _FILLERS]
     return _SPLITS.get(_ENDING.sub("", meant[0]), _SPLITS.get(meant[0])) if len(meant) == 1 else None
 
 
 def arrange(tree: Folder, place: str, *, recursive: bool = False, decode: Callable[[str], str] = str) -> Layout:
-    """Find the classes and splits of a tree of folders.
+    """Find the classes and splits in a tree of folders.
 
     Args:
         place: path or address of the root, for messages.
         recursive: whether folders inside a class folder belong to the class.
-        decode: converts the name of a folder to text, such as `urllib.parse.unquote` for addresses.
+        decode: function that converts a folder name to text, such as `urllib.parse.unquote` for addresses.
 
     Raises:
-        DatasetError: the arrangement has two meanings, or two class folders have names that differ in case only.
+        DatasetError: the arrangement is ambiguous, or the names of two class folders differ only in case.
     """
     return _Arrangement(place, recursive, decode).arrange(tree)
 
@@ -139,7 +142,7 @@ class _Arrangement:
         return f"{self._place}/{folder.path}" if folder.path else self._place
 
     def _inner(self, root: Folder) -> Folder:
-        """Return the folder with the classes or splits, inside folders that contain nothing else."""
+        """Return the folder that contains the classes or splits, skipping outer folders that contain nothing else."""
         outer = root
         while len(inside := root.with_photos) == 1 and not root.photos:
             [only] = inside
@@ -151,7 +154,11 @@ class _Arrangement:
         return root
 
     def _splits(self, root: Folder) -> list[Folder]:
-        """Return the split folders of a folder, and exclude folders of photos without a class next to them."""
+        """Return the split folders in a folder; folders next to them whose photos have no class are excluded.
+
+        Raises:
+            DatasetError: the arrangement is ambiguous.
+        """
         inside = root.with_photos
         splits = [folder for folder in inside if split_of(folder.name) and _holds_classes(_inside_copies(folder))]
         flat = [folder for folder in inside if folder not in splits]
@@ -213,7 +220,11 @@ class _Arrangement:
         return None
 
     def _exclude_nested(self, folder: Folder, inside: Sequence[Folder], parent: Folder) -> None:
-        """Exclude a copy of the class folders inside one of them. Raises DatasetError: anything else is inside."""
+        """Exclude the folders inside a class folder if they are copies of the class folders next to it.
+
+        Raises:
+            DatasetError: the class folder contains other folders with photos.
+        """
         others = {folded(one.name) for one in parent.folders if one.photos}
         if {folded(one.name) for one in inside} <= others:
             self._notes.append(
@@ -232,17 +243,17 @@ class _Arrangement:
         )
 
     def _move(self, source: Folder, target: Folder) -> str:
-        """Return how to move the photos of a folder into another one."""
+        """Return instructions, for an error message, for moving the photos in `source` to `target`."""
         if not Path(self._place).is_dir():
             return f"make the archive anew, with their photos in {target.name}."
         here, there = (shlex.quote(self._at(folder)) for folder in (source, target))
         return f"move the photos: mv {here}/* {there}/ && rmdir {here}"
 
     def _one_spelling(self, classes: Sequence[ClassFolder]) -> list[ClassFolder]:
-        """Return class folders with one spelling of each label, that of its training photos.
+        """Return the class folders with a uniform spelling of each label, that of the training photos if there are any.
 
         Raises:
-            DatasetError: folders next to each other differ in case only.
+            DatasetError: the names of two folders in the same split differ only in case.
         """
         spellings: dict[str, str] = {}
         for one in sorted(classes, key=lambda one: one.split != "training"):
@@ -263,7 +274,7 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder with the contents of a split: `seg_train/seg_train` or `train/images` for the outer one."""
+    """Return the folder with the contents of a split folder: `train/images` for `train` if that contains no others."""
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
         generic = _FILLERS.issuperset(_words(only.name))
@@ -283,13 +294,13 @@ def _is_unlabelled(name: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name in lower case, without digits: train and set for `trainSet_2017`."""
+    """Return the words in a name in lower case, without digits: ["train", "set"] for `trainSet_2017`."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return [word for word in re.split(r"[\W_\d]+", parted.lower()) if word]
 
 
 def _names(folders: Sequence[Folder]) -> str:
-    """Return the names of folders as a list, shortened after five."""
+    """Return the names of folders for a message, separated by commas; those after the fifth are only counted."""
     names = [folder.name for folder in folders]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

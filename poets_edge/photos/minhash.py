@@ -1,9 +1,9 @@
-"""MinHash signatures that recognise the training folder of a model.
+"""MinHash signatures, by which a model recognises its training folder.
 
-A model is evaluated on the test split of its training folder, and on all photos of any other folder. The model may run
-far from that folder, on a Raspberry Pi, so it carries a signature of a few hundred bytes: the smallest hashes of the
-names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders with common
-photos have common hashes; other folders have none.
+A model is evaluated on the test split of its training folder, but on all photos of any other folder. The model may run
+on another device, such as a Raspberry Pi, so it contains a signature of the folder in a few hundred bytes: the smallest
+hashes of the names and sizes of its photos (Broder, "On the resemblance and containment of documents", 1997). Folders
+with many common photos have common hashes; folders without common photos have none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from poets_edge.photos import sources
 from poets_edge.photos.table import UNKNOWN_SIZE, Photo, PhotoTable
 
 _LENGTH = 128
-"""Number of hashes per signature. A folder with 1 in 25 of the training photos shares five of them on average."""
+"""Maximum number of hashes per signature. A folder with 1 in 25 of the training photos shares five hashes on
+average."""
 _AT_ONCE = 1 << 14
 
 
 def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
-    """Return the MinHash signature of a folder: at most 128 numbers of 48 bits, ascending.
+    """Return the MinHash signature of a folder: at most 128 integers of 48 bits, ascending.
 
     Args:
-        photos: path and size in bytes of each photo; photos of UNKNOWN_SIZE are skipped.
+        photos: (path, size in bytes) of each photo; photos with UNKNOWN_SIZE are skipped.
     """
     least: set[int] = set()
     for path, size in photos:
@@ -39,13 +40,13 @@ def sketch(photos: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def sketch_now(photos: Iterable[Photo]) -> list[int]:
-    """Return the MinHash signature of photos as they are now; missing photos are skipped."""
+    """Return the MinHash signature of photos from their current file sizes; missing photos are skipped."""
     paths = photos.paths() if isinstance(photos, PhotoTable) else (str(photo.path) for photo in photos)
     return sketch((path, _size_now(path)) for path in paths)
 
 
 def overlap(one: Collection[int], other: Collection[int]) -> bool:
-    """Return whether two signatures share a hash, so that their folders share photos."""
+    """Return whether two signatures share a hash, which means that their folders have photos in common."""
     return not set(one).isdisjoint(other)
 
 

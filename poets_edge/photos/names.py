@@ -1,4 +1,4 @@
-"""Names of photo files and of classes."""
+"""Names of photo files and classes: suffixes, Unicode normalization and validation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PHOTO_SUFFIXES = frozenset(
         ".gif", ".tif", ".tiff", ".heic", ".heif", ".heics", ".heifs", ".hif", ".avif", ".avifs",
     }
 )  # fmt: skip
-"""Suffixes of photos. A file with another suffix is a photo if its content is one (`poets_edge.photos.formats`)."""
+"""File suffixes of photos. A file without one of them is recognized by its content (`poets_edge.photos.formats`)."""
 
 
 def class_name(folder: str) -> str:
-    """Return the class of a folder: its name, decoded as UTF-8 in any locale, with accents composed (NFC).
+    """Return the class name for a folder: its name, decoded as UTF-8 in any locale and normalized to NFC.
 
     Raises:
         DatasetError: the name is not UTF-8, or has more than one line.
@@ -33,12 +33,12 @@ def class_name(folder: str) -> str:
 
 
 def composed(label: str) -> str:
-    """Return a class name with composed accents (NFC): macOS and zips of it may spell é as e and an accent."""
+    """Return a class name normalized to NFC, because macOS and its zips may store é as e and a combining accent."""
     return label if label.isascii() else unicodedata.normalize("NFC", label)
 
 
 def folded(label: str) -> str:
-    """Return a key that is equal for class names that denote one folder on macOS and Windows."""
+    """Return a key for comparing class names that ignores case and Unicode normalization, like macOS and Windows."""
     return composed(label).lower()
 
 
@@ -56,7 +56,7 @@ def check_distinct(labels: Iterable[str], place: object) -> None:
 
 
 def has_controls(text: str) -> bool:
-    """Return whether a text has control characters or line separators."""
+    """Return whether a text contains control characters or line separators."""
     return not text.isprintable() and any(
         ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029" for one in text
     )

@@ -1,4 +1,4 @@
-"""Normalization of pixels from 0 to 255 to the input values of a model: (pixel - mean) / std."""
+"""Normalization of pixel values (0 to 255) to the input values of a model: (pixel - mean) / std."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from poets_edge.errors import UsageError
 
 _MIN_STD, _MAX_STD = 1e-6, 1e6
 _PIXEL = 255.0
-"""Largest value of a pixel."""
+"""Largest pixel value."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation in pixel units: one number for all channels, or one per channel."""
+    """Mean and standard deviation, in units of pixel values: one number for all channels, or one per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
-        """Input values of the pixels 0 and 255: one pair for all channels, or one per channel."""
+        """Input values for the pixel values 0 and 255: one pair for all channels, or one pair per channel."""
         return tuple(((0 - mean) / std, (_PIXEL - mean) / std) for mean, std in zip(self.mean, self.std, strict=True))
 
     def __str__(self) -> str:
@@ -31,16 +31,16 @@ class Normalization:
 
     @property
     def text(self) -> str:
-        """The range as `parse_input_range` reads it, one for all channels or one per channel."""
+        """Input range as text for `parse_input_range`, such as "-1.0:1.0": one for all channels, or one per channel."""
         return ",".join(f"{float(low)!r}:{float(high)!r}" for low, high in self.ranges)
 
     @property
     def short(self) -> str:
-        """The range, rounded to four digits, for messages."""
+        """Input range as text for messages, with values rounded to four significant digits, such as "-1:1"."""
         return ",".join(dict.fromkeys(f"{low:.4g}:{high:.4g}" for low, high in self.ranges))
 
     def is_close(self, other: Normalization, tolerance: float = 0.5) -> bool:
-        """Return whether mean and standard deviation of each channel differ by at most `tolerance`, in pixel units."""
+        """Return whether means and standard deviations differ by at most `tolerance` (in pixel values) per channel."""
         pairs = zip((*self._channels(), *self._stds()), (*other._channels(), *other._stds()), strict=True)
         return all(abs(one - another) <= tolerance for one, another in pairs)
 
@@ -52,32 +52,32 @@ class Normalization:
 
 
 BACKBONE = Normalization((127.5,), (127.5,))
-"""Range [-1, 1], with which all backbones here and the codelab's were trained."""
+"""Input range [-1, 1], with which all backbones of poets_edge and of the codelab were trained."""
 
 PIXELS = Normalization((128.0,), (128.0,))
-"""Normalization under which a uint8 input of scale 1/128 and zero point 128 takes pixels unchanged."""
+"""Normalization for which a uint8 input with scale 1/128 and zero point 128 accepts pixels unchanged."""
 
 UNIT = Normalization((0.0,), (255.0,))
-"""Range [0, 1]."""
+"""Input range [0, 1]."""
 
 RAW = Normalization((0.0,), (1.0,))
-"""Range [0, 255]: pixels unchanged."""
+"""Input range [0, 255]: pixel values are unchanged."""
 
 
 def is_sound(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
-    """Return whether means and standard deviations are finite, the latter positive, and one or three each."""
+    """Return whether there are one or three finite means and as many standard deviations between 1e-6 and 1e6."""
     finite = len(mean) == len(std) and len(mean) in (1, 3) and all(map(math.isfinite, (*mean, *std)))
     return finite and all(_MIN_STD <= value <= _MAX_STD for value in std)
 
 
 def parse_input_range(text: str) -> Normalization:
-    """Return the normalization for the input values of the pixels 0 and 255.
+    """Return the normalization for an input range: the input values for the pixel values 0 and 255.
 
     Args:
-        text: a range such as "-1:1", "0:1" or "0:255"; or three, separated by commas, for red, green and blue.
+        text: a range such as "-1:1", "0:1" or "0:255"; or three ranges for red, green and blue, separated by commas.
 
     Raises:
-        UsageError: the text is not a range, or nothing that models take.
+        UsageError: the text is not a range, or the range is too small or too large.
     """
     try:
         ends = [tuple(float(word) for word in part.split(":")) for part in text.split(",")]
@@ -95,6 +95,6 @@ def parse_input_range(text: str) -> Normalization:
 
 
 def _common(values: tuple[float, ...]) -> str:
-    """Return one number if all values are equal, otherwise each of them."""
+    """Format values, rounded to four significant digits, as one number if they are equal, else separated by "/"."""
     texts = [f"{value:.4g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else "/".join(texts)

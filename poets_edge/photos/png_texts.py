@@ -1,4 +1,4 @@
-"""Removal of texts and color profiles from PNGs, whose size Pillow limits and which decoding does not need."""
+"""Removal of text chunks and color profiles from PNGs: Pillow limits their size, and decoding does not need them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DROPPED = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return the bytes of a PNG without its text and profile chunks; whatever follows a damaged chunk is kept."""
+    """Return the bytes of a PNG file without its text and color profile chunks."""
     kept = [data[:_SIGNATURE_BYTES]]
     at = _SIGNATURE_BYTES
     while at + 8 <= len(data):

@@ -1,8 +1,8 @@
-"""Files at addresses: `https://` with `poets_edge.photos.http`, `s3://` and `gs://` with fsspec.
+"""Files at addresses: `https://` is read by `poets_edge.photos.http`, and `s3://` and `gs://` by fsspec.
 
-A change of a file is detected by the ETag, size and time that its server reports, requested once per run. A missing
-file raises OSError, like a local one; any other failure ends the run, because photos skipped after a network failure
-would change the result of the training.
+A changed file is detected by the ETag, size and time that its server reports, which are requested once per run. A
+missing file raises OSError, like a local file. Any other failure ends the run, because skipping photos after a network
+failure would change the result of the training.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ CONNECTIONS = 16
 """Number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Schemes that fsspec reads, with the extra that installs the required packages."""
+"""Schemes that fsspec reads, each with the extra of poets_edge that installs the required packages."""
 _WEB = frozenset({"http", "https"})
 _MARKS = (
     "ETag", "etag", "Content-MD5", "md5Hash", "generation", "checksum", "Last-Modified", "LastModified",
     "last_modified", "updated", "mtime", "modified", "created",
 )  # fmt: skip
-"""Names of headers and fields that change with a file, for all kinds of stores."""
+"""Names of headers and metadata fields, in any kind of store, whose values change when a file changes."""
 _BLOCK = 1 << 22
-"""Bytes per request for the index of an archive."""
+"""Number of bytes per request when the index of an archive is read."""
 _UNRELIABLE = float("inf")
 
 
 class Facts(NamedTuple):
-    """Metadata of a file from its server.
+    """Metadata of a file as reported by its server.
 
     Attributes:
-        identity: text that changes with the file; None if the server does not provide one.
-        changed: time of the last change in seconds since the epoch, by this machine's clock; 0.0 if `identity` depends
-            on all contents, infinity if a change within one second would not be detected.
-        size: bytes; None if the server does not report it.
+        identity: text that changes with the file; None if the server reports nothing suitable.
+        changed: time of the last change in seconds since the epoch, by this machine's clock; 0.0 if the server does not
+            report a Last-Modified time, and infinity if this time cannot be converted to this machine's clock.
+        size: number of bytes; None if the server does not report it.
     """
 
     identity: str | None
@@ -52,7 +52,7 @@ class Facts(NamedTuple):
 
 
 def listed(address: str) -> list[str]:
-    """Return the names of the files below an address. Raises DatasetError: there are none."""
+    """Return the names of all files below an address. Raises DatasetError if there are none."""
     with readable_errors(address):
         if _is_web(address):
             names = _if_there(_web().listing, address)
@@ -67,7 +67,7 @@ def listed(address: str) -> list[str]:
 
 
 def matching(address: str) -> list[str]:
-    """Return the addresses that match a pattern with `*` or `?`, sorted."""
+    """Return the addresses of the files that match a pattern with `*` or `?`, sorted."""
     import fnmatch
 
     with readable_errors(address):
@@ -85,7 +85,7 @@ def matching(address: str) -> list[str]:
 
 
 def opened(address: str) -> BinaryIO:
-    """Open a file for random access. Raises DatasetError: its server does not support range requests."""
+    """Open a file at an address for random access. Raises DatasetError if its web server does not report its size."""
     with readable_errors(address):
         if _is_web(address):
             length = size(address)
@@ -97,7 +97,12 @@ def opened(address: str) -> BinaryIO:
 
 
 def read(address: str, start: int | None = None, end: int | None = None, *, most: int) -> bytes:
-    """Return a file's bytes, or those from `start` up to `end`. Raises OSError: it is missing, or too large."""
+    """Return the bytes of a file at an address, or only those from `start` up to `end`.
+
+    Raises:
+        OSError: the file is missing, or has more than `most` bytes.
+        RemoteError: the file cannot be read for another reason.
+    """
     with readable_errors(address):
         if _is_web(address):
             return bytes(_web().read(address, start, end, most=most))
@@ -110,7 +115,7 @@ def read(address: str, start: int | None = None, end: int | None = None, *, most
 
 @lru_cache(maxsize=1 << 17)
 def facts(address: str) -> Facts:
-    """Return the metadata of a file. Raises OSError: it is missing."""
+    """Return the metadata of a file at an address. Raises OSError if it is missing."""
     with readable_errors(address):
         if _is_web(address):
             said: dict[str, Any] = dict(_web().facts(address))
@@ -125,12 +130,12 @@ def facts(address: str) -> Facts:
 
 
 def size(address: str) -> int | None:
-    """Return the size of a file in bytes; None if its server does not report it. Raises OSError: it is missing."""
+    """Return the size of a file in bytes; None if its server does not report it. Raises OSError if it is missing."""
     return facts(address).size
 
 
 def prefetch_stamps(addresses: Sequence[str]) -> None:
-    """Request the metadata of files concurrently, and cache it for `facts`."""
+    """Request the metadata of files concurrently, so that later calls of `facts` return it from the cache."""
 
     from concurrent.futures import ThreadPoolExecutor
 
@@ -144,15 +149,15 @@ def prefetch_stamps(addresses: Sequence[str]) -> None:
 
 
 def forget() -> None:
-    """Clear the cache of `facts` at the beginning of a scan."""
+    """Clear the cache of `facts`; called at the beginning of a scan."""
     facts.cache_clear()
 
 
 def _changed(said: dict[str, Any]) -> float:
-    """Return the time of a file's last change, by this machine's clock; see `Facts`.
+    """Return the time of the last change to a file, by this machine's clock; see `Facts.changed`.
 
-    Last-Modified counts whole seconds, and the ETags of nginx and Apache are made from it: a file that is rewritten
-    within the second keeps both.
+    Last-Modified has a resolution of one second, and nginx and Apache derive ETags from it, so both stay the same if a
+    file is rewritten within a second.
     """
     modified = _seconds(said.get("Last-Modified"))
     if modified is None:
@@ -173,7 +178,7 @@ def _seconds(date: object) -> float | None:
 
 
 class _RangeFile(io.RawIOBase):
-    """A file at a web address that is read part by part."""
+    """File at a web address that is read with range requests."""
 
     def __init__(self, address: str, length: int) -> None:
         self._address, self._length, self._place = address, length, 0
@@ -187,7 +192,7 @@ class _RangeFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position and return it."""
+        """Set the position and return the new one, in bytes from the beginning of the file."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._length}[whence]
         if start + offset < 0:
             raise ValueError("before the beginning of the file")
@@ -204,14 +209,21 @@ class _RangeFile(io.RawIOBase):
 
 
 def _web() -> ModuleType:
-    """Return the HTTP client, imported on first use, since importing http.client takes as long as labelling a photo."""
+    """Return the module `poets_edge.photos.http`, imported on first use.
+
+    Importing http.client takes as long as labelling a photo.
+    """
     from poets_edge.photos import http
 
     return http
 
 
 def _is_web(address: str) -> bool:
-    """Return whether the scheme is http or https. Raises DatasetError: the scheme is not supported."""
+    """Return whether the scheme of an address is http or https, rather than that of an object store.
+
+    Raises:
+        DatasetError: the scheme is not supported, or the address uses http for another machine or has no host.
+    """
     scheme = address.partition(":")[0].lower()
     if scheme in _WEB:
         if not _web().is_allowed(address):
@@ -232,7 +244,7 @@ def _system(address: str) -> tuple[Any, str]:
 
 
 def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
-    """Return the files found, none if the file system raises FileNotFoundError."""
+    """Return the result of `find(path)` as a list; an empty list if it raises FileNotFoundError."""
     try:
         return list(find(path) or ())
     except FileNotFoundError:
@@ -241,7 +253,11 @@ def _if_there(find: Callable[[str], Iterable[str]], path: str) -> list[str]:
 
 @contextlib.contextmanager
 def readable_errors(address: str) -> Iterator[None]:
-    """Context manager that turns any failure to read an address into a RemoteError of one line."""
+    """Context manager that converts errors from reading an address to a RemoteError with a one-line message.
+
+    An OSError for a missing or too large file and exceptions of poets_edge propagate. An ImportError becomes a
+    RuntimeMissingError.
+    """
     try:
         yield
     except PoetsEdgeError:

@@ -28,26 +28,26 @@ from poets_edge.photos.tree import is_skipped, kind_of
 SUFFIXES = (".zip", ".tar")
 _THROUGH = re.compile(r"\.(?:zip(?:@[\w.-]+)?|tar)(?=[/\\])", re.IGNORECASE)
 _ENCODING = re.compile(r"(?<=\.zip)@([\w.-]+)$", re.IGNORECASE)
-"""Encoding of the names in a zip, behind its path: `photos.zip@gbk`."""
+"""Pattern for the encoding of the names in a zip, which may follow its path: `photos.zip@gbk`."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_ARCHIVES = 100_000
 _KEPT = 4096
-"""Number of archives whose indexes are cached."""
+"""Maximum number of archives whose indexes are cached."""
 _PACKED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
 class FoundPhotos:
-    """Photos of archives or of an address, in no order.
+    """Photos found in archives or at an address, in no particular order.
 
     Attributes:
         root: folder, archive or address that the names are relative to.
-        names: names with `/` between their parts.
-        labels: class of each photo of WebDataset shards; None if the class is the photo's folder.
-        depth: number of leading parts of the names that are not class folders.
-        others: number of files that are not photos, by folder (without these leading parts) and kind.
-        notes: lines about the archives.
+        names: names of the photos, with `/` as the separator.
+        labels: class of each photo in WebDataset shards; None if the class is the name of the photo's folder.
+        depth: number of leading folders in each name that are not class folders.
+        others: number of files that are not photos, by folder (without the `depth` leading ones) and kind.
+        notes: messages about the archives, one line each.
     """
 
     root: str
@@ -59,12 +59,13 @@ class FoundPhotos:
 
 
 class FileStamp(NamedTuple):
-    """Stamp of a photo, obtained without reading its contents. (A tuple, since a million are created.)
+    """Stamp that changes with a photo, obtained without reading its contents. (A tuple, since a million are created.)
 
     Attributes:
-        identity: value that changes with the photo.
-        changed: time of the last change in seconds since the epoch; 0 if only the server knows it.
-        size: bytes; UNKNOWN_SIZE if the server does not report it.
+        identity: text that changes when the photo changes.
+        changed: time of the last change in seconds since the epoch; for a photo at an address, see
+            `poets_edge.photos.remote.Facts`.
+        size: number of bytes; UNKNOWN_SIZE if the server does not report it.
     """
 
     identity: str
@@ -73,22 +74,22 @@ class FileStamp(NamedTuple):
 
     @staticmethod
     def of(status: os.stat_result) -> FileStamp:
-        """Return the stamp of a local file."""
+        """Return the stamp of a local file from the result of `os.stat`."""
         identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         return FileStamp(identity, max(status.st_mtime, status.st_ctime), status.st_size)
 
 
 def is_archive_or_address(path: str) -> bool:
-    """Return whether the path of a photo folder is an archive, a pattern of archives, or an address."""
+    """Return whether a path denotes an archive, a pattern for several archives, or an address, not a local folder."""
     archive = _without_encoding(path).lower().endswith((*SUFFIXES, *_PACKED))
     return is_address(path) or (archive and not os.path.isdir(path))  # noqa: PTH112
 
 
 def with_encoding(place: Location, encoding: str) -> Location:
-    """Return the place of a zip, or a pattern of zips, with the encoding of the names in it: `photos.zip@gbk`.
+    """Append the encoding of the names in a zip to its path, address or pattern: `photos.zip@gbk`.
 
     Raises:
-        UsageError: the place is not a zip, or there is no such encoding.
+        UsageError: `place` does not end in `.zip`, or Python does not support the encoding.
     """
     text = str(place)
     if not text.lower().endswith(".zip"):
@@ -110,12 +111,13 @@ def find_photos(place: str) -> FoundPhotos:
     """Return the photos of an archive, of several archives, or below an address.
 
     Args:
-        place: path or address; a pattern of archives contains `{000..011}`, `{a,b}`, `*` or `?`. Behind a zip may stand
-            the encoding of its names (`with_encoding`).
+        place: path or address. A pattern for several archives contains `{000..011}`, `{a,b}`, `*` or `?`. The path of a
+            zip may be followed by the encoding of the names in it (see `with_encoding`).
 
     Raises:
-        DatasetError: see `poets_edge.photos.archives.read_archive`; or nothing is found.
-        RemoteError, RuntimeMissingError: an address cannot be reached, or fsspec is not installed.
+        DatasetError: nothing is found, or an archive is not valid (see `poets_edge.photos.archives.read_archive`).
+        RemoteError: an address cannot be reached.
+        RuntimeMissingError: fsspec, which the address requires, is not installed.
     """
     remote.forget()
     _remote_archive.cache_clear()
@@ -147,7 +149,7 @@ def find_photos(place: str) -> FoundPhotos:
 
 
 def _listed(place: str) -> FoundPhotos:
-    """Return the photos below an address by their suffixes: nothing is requested to learn what a file is."""
+    """Return the photos below an address, recognized only by suffix, so that no file has to be requested."""
     names, others = [], Counter[tuple[str, str]]()
     for name in remote.listed(place):
         folder, _, base = name.rpartition("/")
@@ -161,7 +163,12 @@ def _listed(place: str) -> FoundPhotos:
 
 
 def photo_at(folder: Location, name: str) -> Location:
-    """Return the path of a photo by its name in a scanned folder, archive, pattern or address."""
+    """Return the path or address of a photo from its name.
+
+    Args:
+        folder: folder, archive, pattern or address that was scanned.
+        name: name of the photo in the result of the scan.
+    """
     pattern = _without_encoding(str(folder))
     several = pattern.lower().endswith(SUFFIXES) and ("{" in pattern or "*" in pattern or "?" in pattern)
     if not several or os.path.exists(pattern):  # noqa: PTH110
@@ -170,7 +177,7 @@ def photo_at(folder: Location, name: str) -> Location:
 
 
 def _root_of(pattern: str) -> str:
-    """Return the folder above the first part of a pattern with a wildcard."""
+    """Return the part of a pattern before the first path component that contains a wildcard."""
     return re.split(r"[*?{]", pattern)[0].replace(os.sep, "/").rpartition("/")[0]
 
 
@@ -202,7 +209,10 @@ def read(path: str, most: int) -> bytes:
 
 
 def stamp(path: str) -> FileStamp | None:
-    """Return the current stamp of a photo; None if it is missing or its server gives none."""
+    """Return the current stamp of a photo in an archive or at an address.
+
+    The result is None if the photo is missing, or if its server reports nothing that changes with it.
+    """
     try:
         container, name = _through(path)
         if container is None:
@@ -216,12 +226,15 @@ def stamp(path: str) -> FileStamp | None:
 
 
 def prefetch_stamps(paths: Sequence[str]) -> None:
-    """Request the stamps and sizes of photos at addresses concurrently, and store them for `stamp` and `size`."""
+    """Request the stamps and sizes of photos at addresses concurrently, and cache them for `stamp` and `size`."""
     remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
 def size(path: str) -> int:
-    """Return the size of a photo in bytes; UNKNOWN_SIZE if it is missing or its server does not report it."""
+    """Return the size in bytes of a photo in an archive or at an address.
+
+    The result is UNKNOWN_SIZE if the photo is missing or its server does not report the size.
+    """
     try:
         container, name = _through(path)
         if container is None:
@@ -234,7 +247,11 @@ def size(path: str) -> int:
 
 
 def _through(path: str) -> tuple[str | None, str]:
-    """Return the archive in a photo's path, None for an address, and the photo's name in it. Raises OSError."""
+    """Return (path of the archive, name in the archive) for a photo; (None, "") for a photo directly at an address.
+
+    Raises:
+        OSError: the path does not lead through an existing archive.
+    """
     for match in _THROUGH.finditer(path):
         container = path[: match.end()]
         if is_address(path) or os.path.isfile(_without_encoding(container)):  # noqa: PTH113
@@ -245,7 +262,7 @@ def _through(path: str) -> tuple[str | None, str]:
 
 
 def _archive_at(container: str) -> tuple[Archive, str, float]:
-    """Return an archive, its identity and the time of its last change. Raises OSError."""
+    """Return an archive, its identity and the time of its last change. Raises OSError if it cannot be read."""
     file = _without_encoding(container)
     if is_address(container):
         said = remote.facts(file)
@@ -269,13 +286,13 @@ def _remote_archive(container: str) -> Archive:
 
 
 def _parted(container: str) -> tuple[str, str]:
-    """Return the path of an archive and the encoding behind it, which may be empty."""
+    """Split the path of an archive into the path and the encoding that may follow it; "" if there is none."""
     match = _ENCODING.search(container)
     return _without_encoding(container), match[1] if match else ""
 
 
 def _archives(place: str) -> list[str]:
-    """Return the archives of a path, address or pattern, sorted. Raises DatasetError: there are none."""
+    """Return the archives that a path, address or pattern denotes, sorted. Raises DatasetError if there are none."""
     import glob
 
     whole, encoding = _parted(place)
@@ -299,7 +316,11 @@ def _archives(place: str) -> list[str]:
 
 
 def _expanded(place: str) -> list[str]:
-    """Return all expansions of `{000..011}` and `{a,b}` in a pattern."""
+    """Return the paths that result from expanding `{000..011}` and `{a,b}` in a pattern.
+
+    Raises:
+        DatasetError: there are no expansions, or too many.
+    """
     parts = _BRACES.split(place)
     choices: list[list[str]] = []
     count = 1

@@ -1,9 +1,9 @@
-"""Assignment of photos to the training, validation and test split.
+"""Assignment of photos to the training, validation and test splits.
 
-A photo's split is determined by a hash of its path relative to the photo folder, so it does not change when photos are
-added or the folder is moved. (The original `retrain.py` hashed the path as typed: `./photos` instead of `photos` moved
-a third of the photos to another split.) Photos of one group stay together: those whose names agree up to `_nohash_`,
-and groups that the caller states (see `poets_edge.photos.groups`).
+The split of a photo is determined by a hash of its path relative to the photo folder, so it does not change when photos
+are added or the folder is moved. (The original `retrain.py` hashed the path as typed, so entering `./photos` instead of
+`photos` moved a third of the photos to another split.) Photos in one group stay in the same split: those whose names
+agree up to `_nohash_`, and groups that the caller specifies (see `poets_edge.photos.groups`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from poets_edge.photos.table import SplitName as SplitName
 _TRAINING, _VALIDATION, _TEST = (SPLIT_NAMES.index(name) for name in ("training", "validation", "test"))
 
 _MIN_GROUPS = 3
-"""Minimum number of groups of a class with photos in every split."""
+"""Minimum number of groups that a class needs to be represented in every split."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """Percentages of the photos for testing and validation; the rest is for training."""
+    """Percentages of the photos for testing and validation; the other photos are for training."""
 
     testing: int = 10
     validation: int = 10
@@ -47,7 +47,7 @@ class SplitConfig:
 
 
 def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitName]:
-    """Return the split of each photo by its name (see `assign_splits`)."""
+    """Return a mapping from the name of each photo to its split (see `assign_splits`)."""
     table = PhotoTable.of(photos)
     numbers = assign_splits(table, percentages)
     return {name: SPLIT_NAMES[number] for name, number in zip(table.names, numbers, strict=True)}
@@ -56,13 +56,14 @@ def split(photos: Iterable[Photo], percentages: SplitConfig) -> dict[str, SplitN
 def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | None = None) -> SplitNumbers:
     """Return the split of each photo as an index into SPLIT_NAMES, int8 [photos].
 
-    A class of three groups or more has at least one group in each split whose percentage is not 0; all photos of a
-    smaller class are for training. Photos in folders of splits stay in these splits; a split without a folder gets its
-    percentage of the training photos.
+    A class with three or more groups has at least one group in each split whose percentage is not 0; all photos in a
+    smaller class are for training. Photos in split folders stay in the split of their folder, except that a split
+    without a folder receives its percentage of the training photos.
 
     Args:
-        groups: number of each photo's group, int64 [photos]: a group is in the split of its first photo, except photos
-            in folders of splits. By default only photos whose names agree up to `_nohash_` are a group.
+        groups: group number of each photo, int64 [photos]. All photos in a group are assigned to the split of the first
+            one, except those in a validation or test folder. By default, only photos whose names agree up to `_nohash_`
+            form a group.
     """
     numbers: SplitNumbers = photos.given.copy()
     given = {SPLIT_NAMES[number] for number in set(numbers.tolist()) if number != NO_SPLIT}
@@ -93,7 +94,7 @@ def assign_splits(photos: PhotoTable, percentages: SplitConfig, groups: Rows | N
 
 
 def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
-    """Return, for each of some rows, the first of these rows in its group, int64 [rows]."""
+    """Return, for each element of `rows`, the first element in the same group, int64 [rows]."""
     if groups is None:
         return rows
     _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
@@ -101,7 +102,10 @@ def _first_of_group(rows: Rows, groups: Rows | None) -> Rows:
 
 
 def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
-    """Return the splits that every class should have, each with the nearest position."""
+    """Return (index into SPLIT_NAMES, position) for each split that every class should have photos in.
+
+    If a class has no photos in a split, the group nearest to the position, from 0 to 100, is moved there.
+    """
     required = [(_TRAINING, 100.0)]
     if percentages.validation:
         required.append((_VALIDATION, 0.0))
@@ -111,7 +115,14 @@ def _required(percentages: SplitConfig) -> list[tuple[int, float]]:
 
 
 def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict[str, int]:
-    """Return the splits of a class's groups, corrected for a class with few groups or without a group in a split."""
+    """Correct and return the splits of the groups in one class.
+
+    A class with fewer than three groups is entirely for training; otherwise, one group is moved to each empty split.
+
+    Args:
+        chosen: split of each group, as an index into SPLIT_NAMES; modified in place.
+        required: result of `_required`.
+    """
     if len(chosen) < _MIN_GROUPS:
         return dict.fromkeys(chosen, _TRAINING)
     positions = {group: _position(group) for group in chosen}
@@ -125,12 +136,12 @@ def _fill(chosen: dict[str, int], required: Sequence[tuple[int, float]]) -> dict
 
 
 def group_name(name: str) -> str:
-    """Return the part of a name up to `_nohash_`, which photos of one group have in common."""
+    """Return the part of a name before `_nohash_`, which all photos in a group share; the whole name without it."""
     return re.sub(r"_nohash_.*$", "", name) if "_nohash_" in name else name
 
 
 def _position(group: str) -> float:
-    """Return the position of a group between 0 and 100, from a hash of its name."""
+    """Return the position of a group between 0 and 100, computed from a hash of its name."""
     # macOS stores é as e + accent; the same photo must not change splits on another machine.
     text = group if group.isascii() else unicodedata.normalize("NFC", group)
     digest = hashlib.sha1(text.encode("utf-8", errors="surrogateescape"), usedforsecurity=False).digest()

@@ -1,7 +1,7 @@
-"""Tables of photos, stored as columns: a million photos take some 100 MB.
+"""Tables of photos, stored as columns: a million photos need about 100 MB.
 
-A `PhotoTable` is a sequence of `Photo`s, which are created on access. Code that iterates over all photos uses the
-columns.
+A `PhotoTable` is a sequence of `Photo` objects, which are created on access. Code that iterates over all photos uses
+the columns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 NO_SPLIT = -1
 """Split number of a photo that is not in a split folder."""
 UNKNOWN_SIZE = -1
-"""Size of a photo whose number of bytes is not known."""
+"""Value for the size of a photo whose number of bytes is not known."""
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
@@ -36,9 +36,9 @@ class Photo:
     """One photo file.
 
     Attributes:
-        path: path of the file, also in an archive, or its address.
-        name: path relative to the photo folder, with `/`.
-        label: class.
+        path: path of the file, possibly inside an archive, or its address.
+        name: path relative to the photo folder, with `/` as the separator.
+        label: name of the class.
         given_split: split of the folder that contains the file; None without split folders.
         sha256: hexadecimal SHA-256 that the contents must have; empty to accept any contents.
     """
@@ -51,35 +51,40 @@ class Photo:
 
     @property
     def file(self) -> Path:
-        """Path of a local photo. Raises TypeError: it is an address."""
+        """Path of the photo. Raises TypeError if the photo has an address instead."""
         if isinstance(self.path, Path):
             return self.path
         raise TypeError(f"{self.path} is an address")
 
 
 class PhotoTable(Sequence[Photo]):
-    """Photos of one folder.
+    """Photos in one folder.
 
     Attributes:
         folder: path or address of the folder.
-        names: paths relative to the folder, with `/`.
-        labels: class names; not every class needs a photo.
-        classes: index into `labels` of each photo's class, int32 [photos].
-        given: split of the folder that contains the photo, as an index into SPLIT_NAMES, or NO_SPLIT, int8 [photos].
+        names: path of each photo relative to the folder, with `/` as the separator.
+        labels: class names; a class need not have a photo.
+        classes: class of each photo as an index into `labels`, int32 [photos].
+        given: split of the split folder that contains each photo, as an index into SPLIT_NAMES; NO_SPLIT for a photo
+            outside split folders, int8 [photos].
     """
 
     def __init__(
         self, *, folder: str, names: Sequence[str], labels: tuple[str, ...], classes: Numbers, given: SplitNumbers,
         paths: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
-        """Args: paths: path of each photo, if different from the name within the folder."""
+        """Create a table from its columns.
+
+        Args:
+            paths: path or address of each photo; by default `folder` joined with the name.
+        """
         self.folder, self.names, self.labels = folder, names, labels
         self.classes, self.given = classes, given
         self._paths = paths
 
     @staticmethod
     def of(photos: Iterable[Photo]) -> PhotoTable:
-        """Construct from photos; their required checksums are dropped."""
+        """Construct from photos; the checksums in their `sha256` attributes are dropped."""
         if isinstance(photos, PhotoTable):
             return photos
         listed = list(photos)
@@ -118,16 +123,16 @@ class PhotoTable(Sequence[Photo]):
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Classes that have a photo, sorted."""
+        """Names of the classes that have a photo, sorted."""
         counts = np.bincount(self.classes, minlength=len(self.labels))
         return tuple(sorted(label for label, count in zip(self.labels, counts, strict=True) if count))
 
     def has_folder(self, split: SplitName) -> bool:
-        """Return whether photos lie in a folder of a split, such as `test/`, so that the user chose its photos."""
+        """Return whether any photos are in a folder for a split, such as `test/`, which means the user chose them."""
         return bool((self.given == SPLIT_NAMES.index(split)).any())
 
     def paths(self) -> Iterator[str]:
-        """Iterate over the paths of the photos."""
+        """Iterate over the paths or addresses of the photos."""
         if self._paths is not None:
             return iter(self._paths)
         return (joined(self.folder, name) for name in self.names)
@@ -144,10 +149,10 @@ class PhotoTable(Sequence[Photo]):
         )
 
     def in_classes(self, labels: tuple[str, ...], of: dict[int, str] | None = None) -> PhotoTable:
-        """Return these photos with other `labels`, which must contain every class that has a photo.
+        """Return a table of the same photos with other `labels`, which must include every class that has a photo.
 
         Args:
-            of: rows of photos that count as another class, with the class.
+            of: new class for each photo that is assigned to another class, by row number.
         """
         numbers = {label: number for number, label in enumerate(labels)}
         of_old = np.array([numbers.get(label, -1) for label in self.labels], np.int32)
@@ -161,7 +166,7 @@ class PhotoTable(Sequence[Photo]):
 
 @dataclass(frozen=True)
 class HashedPhoto:
-    """A photo with the SHA-256 of its contents."""
+    """A photo with the SHA-256 digest of its contents, 32 bytes."""
 
     photo: Photo
     digest: bytes
@@ -173,9 +178,9 @@ def take_names(names: Sequence[str], rows: Rows) -> list[str]:
 
 
 def class_numbers(photos: Sequence[Photo], labels: tuple[str, ...]) -> Rows:
-    """Return the index into `labels` of each photo's class, int64 [photos]; -1 for unknown classes.
+    """Return the class of each photo as an index into `labels`, int64 [photos]; -1 for unknown classes.
 
-    Composed and decomposed accents are equal (models of earlier versions may have decomposed ones).
+    Composed and decomposed accents are considered equal, because models from earlier versions may have decomposed ones.
     """
     numbers = {composed(label): number for number, label in enumerate(labels)}
     if isinstance(photos, PhotoTable):
@@ -197,7 +202,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
 
     @staticmethod
     def of(photos: Sequence[HashedPhoto]) -> HashedPhotos:
-        """Construct from a sequence of photos."""
+        """Construct from a sequence of photos with digests."""
         if isinstance(photos, HashedPhotos):
             return photos
         digests = np.array([np.frombuffer(item.digest, np.uint8) for item in photos], np.uint8)
@@ -209,7 +214,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
 
     @property
     def marks(self) -> npt.NDArray[np.bytes_]:
-        """Digests as byte strings, which numpy can sort and compare, S32 [photos]."""
+        """Digests as byte strings, which numpy can sort and compare, dtype S32 [photos]."""
         return np.ascontiguousarray(self.digests).view(f"S{self.digests.shape[1]}").reshape(-1)
 
     @overload

@@ -1,4 +1,4 @@
-"""Times at which photos were taken, from the EXIF data of local JPEG files."""
+"""Times at which photos were taken, from the EXIF data in local JPEG files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pathlib import Path, PurePosixPath
 from poets_edge.photos.table import PhotoTable
 
 _HEADER_BYTES = 1 << 16
-"""EXIF data follow the start of a JPEG file, and have at most 64 kB."""
+"""Number of bytes to read from a JPEG file. EXIF data is at its beginning and has at most 64 KiB."""
 _DATE = re.compile(rb"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)\0")
 _SECONDS = 3.0
-"""Maximum time between two photos of a burst."""
+"""Maximum time between successive photos in a burst, in seconds."""
 _MAX_PER_SECOND = 30
-"""Photos with one time; of more, the time is that of a scan or a copy."""
+"""Maximum number of photos in a folder with an identical time. If more have it, it is the time of a scan or a copy, and
+is ignored."""
 
 
 def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
-    """Return pairs of photos of one folder that were taken within 3 seconds of each other."""
+    """Return pairs of row numbers of successive photos in one folder that were taken within 3 seconds of each other."""
     of_folder: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for row, (name, path) in enumerate(zip(photos.names, photos.paths(), strict=True)):
         taken = time_taken(Path(path)) if path.lower().endswith((".jpg", ".jpeg")) else None
@@ -35,9 +36,10 @@ def burst_pairs(photos: PhotoTable) -> list[tuple[int, int]]:
 
 
 def time_taken(path: Path) -> float | None:
-    """Return the time of a photo in seconds of its time zone, from its EXIF data; None if it has none.
+    """Return the time at which a photo was taken, from its EXIF data; None if it has none or cannot be read.
 
-    The time of taking a photo and that of digitizing it are equal; that of an edit, which comes first, differs.
+    The unit is seconds since the epoch, if the camera's local time is regarded as UTC. The most frequent date in the
+    EXIF data is used: those of taking and digitizing a photo are equal, and that of the last edit may differ.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Trees of folders with their photos, from a folder of this machine or from names in an archive or at an address."""
+"""Trees of folders and their photos, from a folder on this machine or from names in an archive or at an address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from poets_edge.photos.formats import is_photo_file
 from poets_edge.photos.names import PHOTO_SUFFIXES
 
 DEEPEST = 5
-"""Levels of folders that are listed without `recursive`: split, its copy, class, and two folders inside a class."""
+"""Number of levels of subfolders that are listed without `recursive`: a split folder, a second one inside it (as in
+`seg_train/seg_train`), a class folder, and two levels inside the class folder."""
 
 _SYSTEM_NAMES = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"})
-"""Files and folders that operating systems create; they are skipped like hidden ones."""
+"""Names of files and folders that operating systems create, which are skipped like hidden files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +25,9 @@ class Folder:
     """A folder with the names of its photos.
 
     Attributes:
-        path: path relative to the root of the tree, with `/`; "" for the root.
-        photos: names of the photos directly in the folder, relative to the place that was scanned.
-        others: number of other files directly in the folder by kind, such as ".txt".
+        path: path relative to the root of the tree, with `/` as the separator; "" for the root.
+        photos: names of the photos directly in the folder, relative to the folder, archive or address that was scanned.
+        others: number of files directly in the folder that are not photos, by kind, such as ".txt".
         folders: subfolders, sorted.
     """
 
@@ -37,7 +38,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """Last part of the path."""
+        """Last part of the path; "" for the root."""
         return self.path.rpartition("/")[2]
 
     def below(self) -> Iterator[Folder]:
@@ -55,31 +56,31 @@ class Folder:
 
     @property
     def with_photos(self) -> list[Folder]:
-        """Subfolders with photos, directly or below them."""
+        """Subfolders that contain photos, directly or in folders below them."""
         return [folder for folder in self.folders if any(one.photos for one in folder.below())]
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of a file by its name: the suffix in lower case, or "no suffix"."""
+    """Return the kind of a file, given its name: the suffix in lower case, or "no suffix"."""
     return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122 - a million times
 
 
 def is_skipped(name: str) -> bool:
-    """Return whether a file or folder is hidden, or created by an operating system."""
+    """Return whether a file or folder is to be skipped, because it is hidden or created by an operating system."""
     return name.startswith(".") or name in _SYSTEM_NAMES
 
 
 def others_line(others: Mapping[str, int]) -> str:
-    """Format numbers of files by kind: "3 files that are not photos: 2 .txt, 1 .mp4"."""
+    """Format the number of files that are not photos by kind: "3 files that are not photos: 2 .txt, 1 .mp4"."""
     count = sum(others.values())
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(others.items(), key=lambda item: (-item[1], item)))
     return f"{'1 file that is not a photo' if count == 1 else f'{count} files that are not photos'}: {kinds}"
 
 
 def read_tree(root: str | Path, *, deepest: int | None = DEEPEST) -> Folder:
-    """List a folder of this machine; a link to a folder above it is not followed.
+    """List a folder on this machine and its subfolders; a link to a parent folder is not followed.
 
-    A file with the suffix of a photo is a photo; of a file with another suffix the first bytes are read.
+    A file without the suffix of a photo is recognized by its first bytes.
 
     Args:
         deepest: number of levels of subfolders to list; None for all.
@@ -113,8 +114,9 @@ def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: 
     """Arrange the names of photos in an archive or at an address as a tree.
 
     Args:
-        others: number of other files by folder and kind.
-        depth: number of leading parts of the names that are not folders of the tree.
+        names: names of the photos, with `/` as the separator.
+        others: number of files that are not photos, by folder and kind.
+        depth: number of leading folders in each name that are not part of the tree.
     """
     folders = {"": Folder("")}
 
@@ -144,7 +146,11 @@ def tree_of(names: Iterable[str], others: Mapping[tuple[str, str], int], depth: 
 
 
 def _listed(path: str) -> tuple[tuple[int, int], list[str], list[str]]:
-    """Return the identity of a folder, and the names of its files and subfolders. Raises DatasetError."""
+    """Return the (device, inode) of a folder, and the names of its files and subfolders without skipped ones.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
     files: list[str] = []
     subfolders: list[str] = []
     try:

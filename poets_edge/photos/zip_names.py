@@ -1,8 +1,8 @@
-"""Names in zip archives, which may be in any encoding.
+"""Decoding of names in zip archives, which may be in any encoding.
 
-A name is UTF-8 if it is marked so, or has a field with its UTF-8 spelling. Many programs write UTF-8 without the mark
-(`zip -r` on Linux does), others the encoding of their system: GBK, Shift JIS, cp437. Windows programs write
-backslashes between the parts of a name.
+A name is UTF-8 if a flag marks it as such, or if an extra field contains its UTF-8 spelling. Many programs write UTF-8
+without the flag (such as `zip -r` on Linux), and others use the encoding of their system: GBK, Shift JIS or cp437.
+Windows programs may use backslashes as separators.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import zlib
 
 _MARKED_UTF8 = 0x800
 _UNICODE_PATH = 0x7075
-"""Tag of Info-ZIP's extra field with the UTF-8 spelling of a name."""
+"""Tag of the extra field, defined by Info-ZIP, that contains the UTF-8 spelling of a name."""
 
 
 def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
-    """Return the name of a member, with `/` between its parts.
+    """Return the name of a zip member, with `/` as the separator, and whether its encoding was guessed.
 
     Args:
-        encoding: encoding of a name that is not marked as UTF-8 and not ASCII; by default UTF-8 if it is valid, else
-            cp437.
+        encoding: encoding of a name that is neither ASCII nor marked as UTF-8; by default UTF-8 if the name is valid
+            UTF-8, else cp437.
 
     Returns:
-        The name, and whether its encoding was guessed to be cp437.
+        The name, and True if cp437 was assumed without evidence.
 
     Raises:
-        UnicodeError, LookupError: the name is not in the encoding, or there is no such encoding.
+        UnicodeError: the name is not valid in the encoding.
+        LookupError: Python does not support the encoding.
     """
     text, guessed = info.orig_filename, False
     if not info.flag_bits & _MARKED_UTF8 and not text.isascii():
@@ -46,7 +47,14 @@ def zip_name(info: zipfile.ZipInfo, encoding: str = "") -> tuple[str, bool]:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """Return the UTF-8 spelling of a name in its extra fields; None without one, or if it belongs to another name."""
+    """Return the UTF-8 spelling of a name from the extra fields of its member.
+
+    The result is None if there is no such field, or if it is invalid or was written for a different name.
+
+    Args:
+        extra: extra fields of the member.
+        raw: undecoded bytes of the name.
+    """
     while len(extra) >= 4:
         tag, length = struct.unpack("<HH", extra[:4])
         value, extra = extra[4 : 4 + length], extra[4 + length :]
