@@ -28,7 +28,7 @@ from poets_edge.training.temperature_scaling import HeadCalibration, calibrate_h
 
 
 def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResult:
-    """Audit a photo folder, and write the report if `options.report` is set.
+    """Audit a photo folder, and write an HTML report if `options.report` is set.
 
     Raises:
         DatasetError: the folder is missing, or fewer than two classes have readable photos.
@@ -61,7 +61,7 @@ def audit(options: AuditOptions, reporter: Reporter | None = None) -> AuditResul
 def _evaluate_labels(
     options: AuditOptions, photos: AuditPhotos, duplicates: NearDuplicates, warnings: list[str]
 ) -> LabelEvaluation | None:
-    """Compare out-of-fold predictions with the labels, and evaluate both.
+    """Evaluate the labels by comparing them with out-of-fold predictions.
 
     If the user provides a test set, it is evaluated with a head fitted to the training photos. Otherwise all photos are
     evaluated by cross-validation.

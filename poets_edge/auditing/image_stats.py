@@ -28,14 +28,14 @@ SIDE = 32
 """Width and height of a thumbnail, in pixels."""
 
 CACHE_FILE = "looks.sqlite"
-"""File name of the cache of image statistics in the bottleneck folder."""
+"""Name of the cache file for image statistics, in the bottleneck folder."""
 
 _VARIANT = f"look-1 {PREPROCESSING}"
 """Version of the statistics, which is part of the cache keys. Must be changed when their computation changes."""
 _SCALARS = 7
 _SHARPNESS_SIDE = 192
 _FILL_GRAYS = (126, 130)
-"""Minimum and maximum pixel value of the gray with which decoders fill missing parts of a JPEG."""
+"""Minimum and maximum pixel value of the gray colour with which decoders fill missing parts of a JPEG image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ Thumbnails: TypeAlias = "PackedThumbnails | npt.NDArray[np.uint8]"
 def read_stats(
     photos: Sequence[HashedPhoto], cache: BottleneckCache, reporter: Reporter
 ) -> Iterator[tuple[HashedPhoto, ImageStats | PhotoError]]:
-    """Yield each photo with its statistics from the cache, or newly computed ones, in order.
+    """Yield each photo with its statistics, cached or newly computed, in the order of the photos.
 
     If a photo cannot be read or has changed since it was hashed, a PhotoError is yielded in place of its statistics.
 

@@ -38,7 +38,7 @@ _FRACTIONS = (0.25, 0.4, 0.6, 0.8)
 fractions would hardly improve the extrapolation."""
 _REPEATS = 2
 _MANY = 700
-"""Minimum number of photos for which one sample per fraction suffices."""
+"""Minimum number of photos at which one random sample per fraction suffices; for fewer photos, _REPEATS are drawn."""
 _FACTORS = (1.5, 2.0, 3.0, 4.0)
 _DRAWS = 2000
 _QUANTILES = (0.05, 0.95)
@@ -258,7 +258,7 @@ def _fit_removable(measured: Measured) -> tuple[float, float]:
 def _extrapolate(
     measured: Measured, removable: float, spread: float, photos: int, independent: float, rng: np.random.Generator
 ) -> tuple[Forecast, ...]:
-    """Return the forecasts for larger numbers of photos.
+    """Extrapolate the learning curve, and return the forecasts for larger numbers of photos.
 
     Args:
         removable, spread: removable fraction of the errors, and its standard deviation.

@@ -179,8 +179,8 @@ def _select(
 
 
 _Rule = Callable[[AuditPhotos, int], tuple[Rows, list[str]]]
-"""Function from photos and the shorter side of the network's input, in pixels, to the row numbers of outliers, most
-extreme first, and a detail text for each."""
+"""Function that accepts photos and the length in pixels of the shorter side of the network's input, and returns the row
+numbers of outliers, most extreme first, and a detail text for each outlier."""
 
 _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ("cut short", "The lower part is plain gray: the file was cut off and repaired. Copy it again.", _truncated),

@@ -29,7 +29,7 @@ _STATS = ("width", "height", "brightness", "contrast", "colourfulness", "sharpne
 
 @dataclass(frozen=True, kw_only=True)
 class AuditPhotos:
-    """Readable photos of an audit, in columns; a photo has one row number in all columns.
+    """Table of the readable photos in an audit, with one row per photo in each column.
 
     Attributes:
         photos: photos with their digests, sorted by name.
@@ -76,11 +76,11 @@ class AuditPhotos:
         return LabelledVectors(self.vectors, self.classes)
 
     def name(self, row: int) -> str:
-        """Return a photo's path relative to the folder, with `/`."""
+        """Return the path of the photo in a row, relative to the folder and with `/` as separator."""
         return self.photos.photos.names[row]
 
     def label(self, row: int) -> str:
-        """Return the name of a photo's class."""
+        """Return the class name of the photo in a row."""
         return self.labels[int(self.classes[row])]
 
 

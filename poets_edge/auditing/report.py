@@ -36,7 +36,7 @@ class ShownPhoto:
 
     Attributes:
         path: file or address of the photo, for its thumbnail.
-        name: path relative to the folder, with `/`.
+        name: path relative to the folder, with `/` as separator.
         label: class of the photo; empty for outliers.
         likely: class that the photo may belong to instead; empty if none.
         score: evidence that the photo belongs to the class `likely`, 0 to 1.
@@ -64,7 +64,11 @@ class ShownOutliers:
 
 
 def write_report(result: AuditResult, path: Path) -> None:
-    """Write the HTML report of an audit to a path, reading only the photos it shows. Raises OutputError."""
+    """Write the HTML report of an audit to a path, reading only the photos it shows.
+
+    Raises:
+        OutputError: the report cannot be written.
+    """
     evaluation = result.evaluation
     suspects = _suspects(result)
     groups = _near_duplicates(result)

@@ -29,7 +29,7 @@ class Suspect:
     """A photo whose label may be wrong.
 
     Attributes:
-        photo: path relative to the folder, with `/`.
+        photo: path relative to the folder, with `/` as separator.
         label: class of the photo.
         likely: likeliest class other than `label`.
         score: p / (p + q), where p is the probability of the class `likely` and q is that of the class `label`.

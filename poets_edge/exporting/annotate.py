@@ -47,7 +47,7 @@ class AnnotatedModel:
     changes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the model's metadata as a JSON-compatible dictionary."""
+        """Return a description of the written model as a JSON-compatible dictionary."""
         normalization = self.input_range.normalization
         return {
             "path": str(self.path),
@@ -145,7 +145,7 @@ def _adapt(model: Any, classifier: Classifier) -> tuple[str, ...]:
     ]
     for tensor in graph.tensors:
         tensor.shapeSignature = None
-    model.signatureDefs = None  # they name the tensors of the original ends
+    model.signatureDefs = None  # they name the original inputs and outputs
     return tuple(change for change in changes if change)
 
 

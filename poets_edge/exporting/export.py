@@ -234,7 +234,7 @@ def _rescore(
 def _evaluated(
     path: Path, quantization: Quantization, scored: Mapping[Quantization, Predictions], labels: tuple[str, ...]
 ) -> ExportedFile:
-    """Return a file with its evaluation on the test photos and size 0; the caller sets the size."""
+    """Return an ExportedFile with its evaluation on the test photos, and with size 0 for the caller to replace."""
     file = ExportedFile(path=path, quantization=quantization, size=0, evaluation=None, agreement=None)
     if not scored:
         return file

@@ -109,7 +109,7 @@ class ExportResult(Mapping[str, ExportedFile], Tabular):
 
 
 class AccuracyDropError(ModelError):
-    """A quantized file loses more accuracy than allowed; no file was written.
+    """Raised if a quantized file loses significantly more accuracy than allowed; no files are written then.
 
     Attributes:
         result: evaluations of the files.

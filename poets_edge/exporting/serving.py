@@ -76,7 +76,7 @@ class PageServer(http.server.ThreadingHTTPServer):
 
         Args:
             folder: folder of the page.
-            names: paths of the served files inside the folder, with `/`; other files are not served.
+            names: paths of the served files in the folder, with `/` as separator; other files are not served.
             host: address of this machine.
             port: port number; 0 selects a free port.
             certificate: PEM file with a private key and a certificate, for HTTPS; by default HTTP is used.

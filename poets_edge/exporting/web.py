@@ -42,7 +42,7 @@ class WrittenPage:
     """Files of a web page that `write_page` has written.
 
     Attributes:
-        files: paths inside the folder, with `/`.
+        files: paths inside the folder, with `/` as separator.
         size: total size of the files in bytes.
         page_transfer, model_transfer: compressed size in bytes of the page and of the model, as downloaded on the first
             visit.

@@ -72,7 +72,7 @@ def _layers(number: int) -> tuple[Layer, ...]:
 
 
 def _rounded(channels: float) -> int:
-    """Round a number of channels to a multiple of 8 that is at most 10 % smaller."""
+    """Round a number of channels to the nearest multiple of 8, or up if that would reduce it by more than 10 %."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 

@@ -107,5 +107,5 @@ class _Evidence:
 
 
 def _name(source: str) -> str:
-    """Return the name of the node that an entry in a node's list of inputs refers to."""
+    """Return the name of the node that a string in a node's list of inputs refers to: `a` for `a`, `^a` and `a:0`."""
     return source.removeprefix("^").partition(":")[0]

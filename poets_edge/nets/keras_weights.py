@@ -77,7 +77,7 @@ def read_keras_weights(architecture: Architecture, weights: Weights) -> Network:
 
 
 def _expected(layers: Sequence[Layer], size: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yield (layer, kind, shape) of each array that a weights file must contain, in Keras's order."""
+    """Yield (layer name, kind, shape) of each array that a weights file must contain, in Keras's order."""
     known = shapes(layers, size)
     for layer, norm in keras_order(layers):
         if norm:

@@ -224,7 +224,7 @@ class ArchitectureResult:
         )
 
     def write(self, folder: Path) -> None:
-        """Write the result to FILE in the architecture's folder. Raises OutputError."""
+        """Write the result to FILE in the architecture's folder. Raises OutputError if it cannot be written."""
         write_text(folder / FILE, json.dumps(self.to_json(), ensure_ascii=True, allow_nan=False) + "\n")
 
 

@@ -36,7 +36,7 @@ class GridPoint:
         repeats: number of predictions per photo; more than 1 after repeated cross-validation.
         agreement: fraction of predictions equal to those of the float32 model; None if not known.
         latency: distribution of the latency of one inference, milliseconds.
-        photos_per_second: throughput from photo file to scores; None if it was not measured.
+        photos_per_second: end-to-end throughput, from photo file to scores; None if it was not measured.
         process_medians: median latency of each process, milliseconds; runs within a process are not independent.
         cross_validated: number of correct out-of-fold predictions for each training and validation photo, if `correct`
             refers to the user's own test set; used to choose between points that the test set cannot tell apart. Empty

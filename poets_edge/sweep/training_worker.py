@@ -31,7 +31,7 @@ from poets_edge.training.results import TrainResult
 from poets_edge.training.train import train_photos
 
 _LARGEST_CACHE = 100_000_000
-"""Maximum size of the pixel cache in each process, in bytes; enough for 260 photos at four input sizes each."""
+"""Maximum size of the pixel cache in each process, in bytes; enough for 260 photos, each in four input sizes."""
 
 
 class TrainingWorker:
