@@ -14,7 +14,7 @@ CORPUS = ROOT / "tests/corpus"
 
 
 @pytest.mark.parametrize("record", sorted((CORPUS / "records").iterdir()), ids=lambda path: path.name)
-def test_commands_answer_or_refuse_corpus_records(tmp_path: Path, record: Path) -> None:
+def test_commands_accept_or_reject_corpus_records(tmp_path: Path, record: Path) -> None:
     for name in ("seed_graph.pb", "seed_labels.txt"):
         shutil.copy(CORPUS / "seeds" / name, tmp_path / name)
     shutil.copy(record, tmp_path / "seed_graph.json")
@@ -31,6 +31,6 @@ def test_label_refuses_corpus_photos(photo: Path) -> None:
 
 
 @pytest.mark.parametrize("model", sorted((CORPUS / "models").iterdir()), ids=lambda path: path.name)
-def test_commands_answer_or_refuse_corpus_models(model: Path) -> None:
+def test_commands_accept_or_reject_corpus_models(model: Path) -> None:
     for command in (("inspect", model, "--json"), ("label", model, CORPUS / "photos/strip.tif"), ("benchmark", model)):
         poets_edge(*command).failed(str(model))

@@ -94,7 +94,7 @@ def test_pages_agree_with_the_results_they_cite(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
-def test_measured_figures_are_cited(page: str) -> None:
+def test_pages_cite_the_results_for_measured_figures(page: str) -> None:
     known = _NOT_MEASURED.get(page, {})
     uncited = [
         figure.strip()
@@ -118,7 +118,7 @@ def test_measured_figures_are_cited(page: str) -> None:
         ("It takes 64 MB. <!-- b.md: 64 MB -->", ["b.md does not say 64 MB"]),
     ],
 )
-def test_disagreements_are_found(paragraph: str, found: list[str]) -> None:
+def test_disagreements_lists_figures_that_contradict_the_results(paragraph: str, found: list[str]) -> None:
     assert list(disagreements(paragraph, {"a.md": "| 64 MB | 0.123 s | **7.15** |"})) == found
 
 
@@ -133,7 +133,7 @@ def test_commands_of_results_exist() -> None:
         assert any((ROOT / f"{name}{end}").is_file() for end in (".py", "/__main__.py")), command
 
 
-def test_chart_has_the_points_of_the_results() -> None:
+def test_recorded_points_agree_with_the_results() -> None:
     points = {(point.architecture.name, point.quantization): point for point in recorded_points()}
     assert len(points) == 2 * 13, "without the three stand-ins"
     rows = dict(re.findall(r"^\| (mobilenet_\S+) \| (.*) \|$", RESULTS["quantization_accuracy.md"], re.MULTILINE))

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux and its pidfd_open")
 
 
-def test_commands_answer_or_refuse_hostile_files(tmp_path: Path) -> None:
+def test_commands_accept_or_reject_hostile_files(tmp_path: Path) -> None:
     tries = "models=40,photos=40,records=30,weights=6,caches=2,servers=25,archives=25,exclude=20,devices=15"
     if not os.environ.get("CI"):  # in interactive runs
         tries = "models=20,photos=20,records=20,weights=3,caches=1,servers=15,archives=15,exclude=10,devices=8"

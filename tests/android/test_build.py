@@ -28,7 +28,7 @@ def test_java_scores_equal_python_scores(built: Built) -> None:
     assert (built.out / "screenshots/portrait.png").stat().st_size > 10_000
 
 
-def test_compare_reads_benchmark_of_the_app(built: Built, tmp_path: Path) -> None:
+def test_compare_reads_benchmarks_from_the_android_app(built: Built, tmp_path: Path) -> None:
     shared = built.out / "screenshots/benchmark.json"
     rows = json.loads(poets_edge("compare", shared, shared, "--json").ok().stdout)["rows"]
     assert rows and all(row["model"].startswith("mobilenet_0.50_224 ") for row in rows)

@@ -26,7 +26,7 @@ def java_sources(folder: Path) -> list[Path]:
     return found
 
 
-def test_gradle_scripts_use_the_version_catalog_only() -> None:
+def test_gradle_scripts_use_only_the_version_catalog() -> None:
     catalog = read("gradle/libs.versions.toml")
     known = {
         f"{prefix}{name.replace('-', '.')}"
@@ -58,7 +58,7 @@ def test_library_versions_come_from_the_catalog() -> None:
         assert used or f"libs.versions.{name.replace('-', '.')}" in users, f"{name} is without use"
 
 
-def test_gradle_uses_a_runtime_aligned_to_16_kb_pages() -> None:
+def test_gradle_uses_a_litert_runtime_aligned_to_16_kb_pages() -> None:
     version = read_project(DEMO, Path()).libraries["litert"].version
     assert tuple(map(int, version.split("."))) >= (1, 4)
     assert "implementation(libs.litert)" in read("app/build.gradle.kts")
@@ -75,7 +75,7 @@ def test_gradle_scripts_have_balanced_brackets(script: str) -> None:
     assert not depth
 
 
-def test_manifest_requires_camera_permission_only() -> None:
+def test_manifest_requires_only_camera_permission() -> None:
     root = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
     assert "package" not in root.attrib  # Gradle refuses the attribute; build.py adds it
     permissions = [element.get(f"{ANDROID}name") for element in root.iter("uses-permission")]

@@ -63,7 +63,7 @@ def test_forecasts_never_fall(errors: list[float]) -> None:
     assert [one.photos for one in found] == [180, 240, 360, 480]
 
 
-def test_forecasts_measure_growth_from_the_number_of_photos_learned_from() -> None:
+def test_forecasts_measure_growth_relative_to_the_number_of_training_photos() -> None:
     """Heads of 100 of 300 photos: twice as many photos are six times as many as they learned from."""
     curve = measured([0.24, 0.2, 0.18, 0.16, 0.15])
     found = module._extrapolate(curve, 0.4, 0.1, 300, 200.0, np.random.default_rng(0))
@@ -113,7 +113,7 @@ def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: Labelled
     assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_of_own_test_set_learns_from_training_photos_only(data: LabelledVectors) -> None:
+def test_learning_curve_uses_only_training_photos_with_a_separate_test_set(data: LabelledVectors) -> None:
     fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
     training = np.flatnonzero(np.arange(100) % 4 == 1)
     found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)

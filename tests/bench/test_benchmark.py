@@ -188,7 +188,7 @@ def test_compare_gives_no_verdict_for_single_processes(measured: Path, tmp_path:
     assert "cannot tell: the times of single processes differ too much. More --rounds" in printed
 
 
-def test_compare_refuses_files_of_another_format(measured: Path, tmp_path: Path) -> None:
+def test_compare_rejects_files_that_are_not_benchmark_results(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     poets_edge("compare", measured).failed("two files")
     poets_edge("compare", measured, tmp_path / "other.json").failed("other.json")

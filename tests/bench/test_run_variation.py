@@ -51,16 +51,16 @@ def test_compare_runs_calls_few_equal_runs_different_on_a_drifting_machine() -> 
 
 
 @pytest.mark.parametrize("count", [2, 14, 30])
-def test_run_variation_is_at_least_that_of_a_quiet_machine(count: int) -> None:
+def test_run_variation_is_at_least_the_variation_of_a_quiet_machine(count: int) -> None:
     assert run_variation([1.0] * count) == QUIET_VARIATION
 
 
-def test_run_variation_of_a_run_with_steps_is_their_size() -> None:
+def test_run_variation_measures_the_spread_between_steps_of_a_run() -> None:
     times = np.repeat(np.exp([0.0, 0.1, 0.2, 0.3, 0.4]), 6)
     assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
 
 
-def test_compare_runs_keeps_the_ratio_and_unknown_intervals() -> None:
+def test_compare_runs_preserves_the_ratio_and_infinite_bounds() -> None:
     rng = np.random.default_rng(3)
     one, other = quiet_run(rng), quiet_run(rng)
     narrow, wide = compare_times(one, other), compare_runs(one, other)

@@ -27,7 +27,7 @@ def test_every_command_has_json_and_output(name: str) -> None:
     assert isinstance(output, click.Option) and output.metavar == "FILE" and "as JSON" in str(output.help)
 
 
-def test_output_writes_what_json_prints(tmp_path: Path) -> None:
+def test_output_option_writes_the_json_that_json_option_prints(tmp_path: Path) -> None:
     ran = poets_edge("doctor", "--json", "--output", tmp_path / "doctor.json").ok()
     assert json.loads(ran.stdout) == json.loads((tmp_path / "doctor.json").read_text())
     shown = poets_edge("doctor", "--output", tmp_path / "again.json").ok()
@@ -35,7 +35,7 @@ def test_output_writes_what_json_prints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "again.json").read_text())["facts"]["cores"]
 
 
-def test_missing_model_is_one_line(tmp_path: Path) -> None:
+def test_missing_model_is_reported_in_one_line(tmp_path: Path) -> None:
     poets_edge("label", "photo.jpg", cwd=tmp_path).failed("no model named", "tf_files/retrained_graph.pb")
     poets_edge("evaluate", "--image_dir", "photos", cwd=tmp_path).failed("no model named")
 
@@ -63,12 +63,12 @@ def test_missing_model_is_one_line(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_name_of_another_program_is_answered_with_a_hint(typed: list[str], told: str, tmp_path: Path) -> None:
+def test_names_from_other_programs_get_a_hint(typed: list[str], told: str, tmp_path: Path) -> None:
     ran = poets_edge(*typed, cwd=tmp_path)
     assert ran.status not in (0, None) and told in ran.stderr
 
 
-def test_folder_is_an_argument(tmp_path: Path) -> None:
+def test_train_and_grid_accept_the_photo_folder_as_argument(tmp_path: Path) -> None:
     poets_edge("train", "nowhere", cwd=tmp_path).failed("nowhere")
     poets_edge("grid", "nowhere", cwd=tmp_path).failed("nowhere")
 
@@ -85,7 +85,7 @@ def test_with_flags_names_the_options_of_the_command() -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
-def test_options_that_take_a_number_refuse_values_that_are_not_finite(value: str) -> None:
+def test_number_options_reject_values_that_are_not_finite(value: str) -> None:
     numbers = [
         (name, option)
         for name in COMMANDS

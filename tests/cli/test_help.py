@@ -98,7 +98,7 @@ def test_help_all_shows_every_option(name: str) -> None:
         assert not [option for option in advanced if f"  {option}" not in shown]
 
 
-def test_help_of_train_fits_a_page() -> None:
+def test_train_help_fits_on_a_page() -> None:
     shown = poets_edge_process("train", "--help").ok().stdout
     assert len(shown.splitlines()) <= MOST_LINES
     assert sum(line.startswith(("  --", "  -q, --", "  -h, --")) for line in shown.splitlines()) <= MOST_VISIBLE
@@ -121,7 +121,7 @@ def test_every_renamed_option_is_tested_in_both_spellings() -> None:
 
 
 @pytest.mark.parametrize(("name", "present", "old", "told"), RENAMED)
-def test_old_spelling_of_an_option_acts_as_the_present_one(name: str, present: str, old: str, told: str) -> None:
+def test_old_spelling_of_an_option_acts_like_the_current_spelling(name: str, present: str, old: str, told: str) -> None:
     def refused(option: str) -> Ran:
         ran = poets_edge(name, "nowhere.tflite", option)
         assert ran.status not in (0, None) and told in ran.stderr and "No such option" not in ran.stderr
@@ -140,7 +140,7 @@ def test_web_accepts_output_as_old_name_of_output_dir(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
-def test_full_disk_behind_stdout_is_one_line() -> None:
+def test_full_disk_on_stdout_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "poets_edge", "--help"]
         ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -158,7 +158,7 @@ def test_flags_of_retrain_are_accepted_in_both_spellings(tmp_path: Path, flag: s
     assert "No such option" not in ran.stderr and ran.status == 1
 
 
-def test_unknown_command_is_answered_with_the_nearest() -> None:
+def test_unknown_command_gets_the_most_similar_command_as_hint() -> None:
     assert "Did you mean 'train'?" in poets_edge("trian").stderr
 
 

@@ -46,7 +46,7 @@ def test_label_reads_folders_several_photos_and_standard_input(trained: Trained,
     assert piped.stdout.startswith("roses (score = ")
 
 
-def test_label_requires_tensorflow_for_foreign_graphs_only(
+def test_label_requires_tensorflow_only_for_foreign_graphs(
     trained: Trained, flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = parse_graph(trained.graph.read_bytes(), "trained")
@@ -65,7 +65,7 @@ def test_label_requires_tensorflow_for_foreign_graphs_only(
     poets_edge("label", "--graph", foreign, flowers / DAISY).failed("pip install 'poets-edge[tensorflow]'")
 
 
-def test_label_without_an_interpreter_names_the_package(
+def test_label_without_an_interpreter_names_the_missing_package(
     trained: Trained, flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ai_edge_litert", "tflite_runtime", "tensorflow.lite.python"):

@@ -60,7 +60,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("what", ["raise ImportError('initialization failed')", "raise SystemError('odd')", "pass"])
-def test_interrupt_during_an_import_that_raises_another_error(foreign: Path, what: str) -> None:
+def test_interrupt_stops_with_one_line_even_if_the_import_raises_another_error(foreign: Path, what: str) -> None:
     (foreign / "fake").mkdir()
     (foreign / "fake/tensorflow.py").write_text(INTERRUPTED_IMPORT.format(what=what))
     ended = start("label", "it.pb", "photo.png", cwd=foreign, path=foreign / "fake")
@@ -68,7 +68,9 @@ def test_interrupt_during_an_import_that_raises_another_error(foreign: Path, wha
     assert (ended.returncode, out, err.strip()) == (130, "", "Stopped.")
 
 
-def test_broken_package_is_reported(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_tensorflow_reports_the_import_error_of_a_broken_package(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (foreign / "fake").mkdir()
     (foreign / "fake/tensorflow.py").write_text("raise ImportError('no such library')")
     monkeypatch.syspath_prepend(str(foreign / "fake"))
@@ -78,7 +80,7 @@ def test_broken_package_is_reported(foreign: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.tensorflow
-def test_interrupt_while_tensorflow_loads(foreign: Path) -> None:
+def test_interrupt_while_tensorflow_loads_stops_with_one_line(foreign: Path) -> None:
     process = start("label", "it.pb", "photo.png", cwd=foreign)
     _until(lambda: "_pywrap_tensorflow" in _maps(process.pid) or "libtensorflow" in _maps(process.pid))
     process.send_signal(signal.SIGINT)
@@ -87,7 +89,7 @@ def test_interrupt_while_tensorflow_loads(foreign: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_grid_ends_its_helpers(tmp_path: Path, keras_home: Path, number: signal.Signals) -> None:
+def test_interrupted_grid_ends_its_helper_processes(tmp_path: Path, keras_home: Path, number: signal.Signals) -> None:
     poets_edge("draw-photos", tmp_path / "photos", "--per_class", "3", "--quiet").ok()
     flags = ("--architecture", "mobilenet_0.25_128", "--architecture", "mobilenet_0.50_128", "--quiet")
     process = start("grid", "photos", *flags, cwd=tmp_path)
@@ -100,7 +102,7 @@ def test_grid_ends_its_helpers(tmp_path: Path, keras_home: Path, number: signal.
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_benchmark_ends_its_workers(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupted_benchmark_ends_its_worker_processes(tmp_path: Path, number: signal.Signals) -> None:
     model = ROOT / "tests/corpus/seeds/seed_graph.tflite"
     process = start("benchmark", model, "--min-seconds", "60", "--rounds", "1", "--quiet", cwd=tmp_path)
     _until(lambda: len(_children(process.pid, "poets_edge.bench.worker")) > 0)
@@ -113,7 +115,7 @@ def test_benchmark_ends_its_workers(tmp_path: Path, number: signal.Signals) -> N
 @pytest.mark.parametrize(
     "how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, "the terminal closes", "two signals"]
 )
-def test_watch_ends_its_commands(tmp_path: Path, how: signal.Signals | str) -> None:
+def test_interrupted_watch_ends_its_running_commands(tmp_path: Path, how: signal.Signals | str) -> None:
     """The children of a shell, too."""
     import fcntl
     import pty

@@ -55,7 +55,7 @@ def test_names_with_control_characters_or_invalid_encoding_are_escaped(tmp_path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="requires a POSIX shell")
-def test_closed_and_full_streams_are_one_line_or_none(tmp_path: Path) -> None:
+def test_closed_and_full_streams_cause_at_most_one_line(tmp_path: Path) -> None:
     photo(tmp_path / "photo.png")
     full = shell(f"poets-edge label {MODEL} photo.png > /dev/full", tmp_path)
     assert full.returncode == 1 and full.stderr == b"Error: standard output: No space left on device.\n"

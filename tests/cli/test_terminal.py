@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_status_in_a_file_is_a_line_every_few_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_prints_a_line_every_few_seconds_to_a_file(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Terminal() as reporter:
         for step in range(STEPS):
             reporter.status(f"step {step}")
@@ -40,7 +40,7 @@ def test_status_in_a_file_is_a_line_every_few_seconds(clock: Clock, capsys: pyte
     assert 10 * SECONDS <= len(lines) <= 10 * SECONDS + 2
 
 
-def test_progress_in_a_file_is_a_line_every_few_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_prints_a_line_every_few_seconds_to_a_file(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Terminal() as reporter, reporter.progress("bottlenecks", STEPS) as advance:
         for _ in range(STEPS):
             clock.now += terminal.LINE_SECONDS / 100
@@ -58,7 +58,7 @@ def test_status_is_shown_before_the_next_note(clock: Clock, capsys: pytest.Captu
     assert capsys.readouterr().err == "first\nsecond\nnote\n"
 
 
-def test_training_into_a_file_prints_few_lines(tmp_path: Path) -> None:
+def test_train_prints_few_progress_lines_to_a_file(tmp_path: Path) -> None:
     poets_edge_process("draw-photos", "photos", "--per-class", "4", cwd=tmp_path).ok()
     embedded = ("--weights", "embedded", "--architecture", "mobilenet_0.25_128")
     ran = poets_edge_process("train", "photos", *embedded, cwd=tmp_path).ok()

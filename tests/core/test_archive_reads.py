@@ -28,7 +28,7 @@ def _zip(count: int, *, zip64: bool) -> bytes:
     return directory + real + locator + last
 
 
-def test_opened_zip_reads_members_larger_than_the_limit_of_the_directory() -> None:
+def test_opened_zip_reads_members_larger_than_its_directory_limit() -> None:
     with opened_zip(io.BytesIO(_zip(3, zip64=False)), 1000) as archive:
         assert archive.read("0000002") == b"x" * 3000
 
@@ -42,7 +42,7 @@ def test_opened_zip_refuses_a_large_directory(zip64: bool) -> None:
         assert len(archive.namelist()) == 1000
 
 
-def test_bounded_reads_limits_a_read_to_the_end() -> None:
+def test_bounded_reads_rejects_an_unlimited_read_beyond_the_limit() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()

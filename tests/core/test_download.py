@@ -57,7 +57,7 @@ def test_download_resumes_partial_file_of_earlier_call(files: Files, tmp_path: P
     assert ranges(files) == ["bytes=300000-"]
 
 
-def test_download_discards_partial_file_of_another_file(files: Files, tmp_path: Path) -> None:
+def test_download_discards_a_partial_download_of_a_different_file(files: Files, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(b"something else")
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == ["bytes=14-", None]

@@ -135,7 +135,7 @@ def test_read_bytes_reads_files_that_grow() -> None:
 
 
 @pytest.mark.parametrize("write", [write_bytes, lambda path, data: write_together({path: data})])
-def test_writers_replace_regular_files_only(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
+def test_writers_do_not_replace_special_files_or_folders(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
     """Root could replace `/dev/null`, too."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
@@ -149,7 +149,7 @@ def test_writers_replace_regular_files_only(tmp_path: Path, write: Callable[[Pat
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link", "folder"}
 
 
-def test_writers_do_not_replace_the_file_of_standard_output(tmp_path: Path) -> None:
+def test_writers_do_not_replace_the_file_that_standard_output_writes_to(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
@@ -179,7 +179,7 @@ def test_write_together_does_not_create_the_target_of_a_linked_lock(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == [".poets_edge.lock"]
 
 
-def test_read_head_reads_regular_files_only(tmp_path: Path) -> None:
+def test_read_head_rejects_files_that_are_not_regular(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123")
     os.mkfifo(tmp_path / "pipe")
     assert read_head(tmp_path / "file", 2) == b"01" and read_head(tmp_path / "file", 9) == b"0123"

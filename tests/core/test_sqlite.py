@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_database_stores_committed_rows_only(file: Path) -> None:
+def test_database_stores_only_committed_rows(file: Path) -> None:
     assert count_rows(file, "numbers") == 1000
     with database(file) as opened:
         opened.change("DELETE FROM numbers", ())
@@ -86,11 +86,11 @@ def _connecting_modules() -> Iterator[str]:
                 yield path.relative_to(ROOT / "poets_edge").as_posix()
 
 
-def test_databases_are_opened_in_one_module_only() -> None:
+def test_only_one_module_opens_databases() -> None:
     assert set(_connecting_modules()) == {"core/sqlite.py"}
 
 
-def test_database_of_another_program_stays_unchanged(tmp_path: Path) -> None:
+def test_databases_from_other_programs_stay_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "numbers.sqlite"
     with contextlib.closing(sqlite3.connect(file)) as other:
         other.executescript("CREATE TABLE albums (name TEXT); INSERT INTO albums VALUES ('mine');")

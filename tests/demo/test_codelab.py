@@ -70,7 +70,7 @@ def test_write_codelab_refuses_foreign_scripts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "label_image.py"])
-def test_write_codelab_keeps_files_of_the_user(tmp_path: Path, name: str) -> None:
+def test_write_codelab_preserves_user_files(tmp_path: Path, name: str) -> None:
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (scripts / name).write_text("mine = True\n")
@@ -83,7 +83,7 @@ def test_write_codelab_keeps_files_of_the_user(tmp_path: Path, name: str) -> Non
         write_codelab(tmp_path)
 
 
-def test_write_codelab_writes_over_its_own_files(tmp_path: Path) -> None:
+def test_write_codelab_overwrites_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/__init__.py").touch()
     assert write_codelab(tmp_path) == write_codelab(tmp_path)

@@ -32,7 +32,7 @@ def test_draw_photos_draws_sixty_different_photos_per_class(drawn: PhotoFolder) 
             assert 180 <= min(image.size) <= max(image.size) <= 320
 
 
-def test_draw_photo_depends_on_the_seed_only(drawn: PhotoFolder) -> None:
+def test_draw_photo_is_determined_by_the_seed(drawn: PhotoFolder) -> None:
     files = {photo.name: photo.file for photo in drawn.photos}
     for label in HEADS:
         content = files[f"{label}/{label}-007.jpg"].read_bytes()

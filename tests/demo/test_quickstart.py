@@ -60,7 +60,7 @@ def test_docs_show_the_output_of_quickstart(quickstarted: Quickstarted) -> None:
     assert _form(shown) == _form(quickstarted.shown)
 
 
-def test_quickstart_refuses_other_photos(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
+def test_quickstart_rejects_a_folder_with_user_photos(few_flowers: Callable[[int], Path], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     few_flowers(2).rename(tmp_path / "mine/photos")
     ran = poets_edge("quickstart", "--output_dir", tmp_path / "mine")

@@ -42,7 +42,7 @@ def test_score_values_equals_score_pixels(quantization: str, trained: Trained, f
     ("dtype", "scale", "zero_point"),
     [("uint8", 1 / 127.5, 127), ("uint8", 1 / 64, 128), ("int8", 1 / 127.5, -1), ("uint8", 1 / 128, 128)],
 )
-def test_quantized_inputs_of_foreign_models_take_pixels_unchanged(
+def test_foreign_models_receive_pixels_unchanged_at_quantized_inputs(
     tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
     """Other readers use the whole range of a byte, whatever scale, zero point and metadata are."""
@@ -98,7 +98,7 @@ def test_classifier_returns_a_list_for_a_list(tmp_path: Path) -> None:
         (np.zeros((0, 8, 3), np.uint8), UsageError, r"`photo`.*\[0, 8, 3\]"),
     ],
 )
-def test_classifier_refuses_other_photos(photo: Any, error: type[Exception], message: str) -> None:
+def test_classifier_rejects_invalid_photo_arguments(photo: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Classifier(SEED)(photo)
 
@@ -113,7 +113,9 @@ def test_classifier_refuses_other_photos(photo: Any, error: type[Exception], mes
         (np.zeros((1, 32, 32, 3), np.uint8), UsageError, r"`pixels`.*\[1, 32, 32, 3\]"),
     ],
 )
-def test_score_pixels_refuses_other_shapes_and_types(pixels: Any, error: type[Exception], message: str) -> None:
+def test_score_pixels_rejects_arrays_with_wrong_shape_or_type(
+    pixels: Any, error: type[Exception], message: str
+) -> None:
     classifier = Classifier(SEED)
     for method in (classifier.score_pixels, classifier.raw_output, classifier.input_values):
         with pytest.raises(error, match=message):
@@ -129,7 +131,7 @@ def test_score_pixels_refuses_other_shapes_and_types(pixels: Any, error: type[Ex
         ({"labels": [1, 2, 3]}, WrongTypeError, "`labels`"),
     ],
 )
-def test_classifier_names_the_argument_it_refuses(
+def test_classifier_errors_name_the_invalid_argument(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -142,7 +144,7 @@ def test_classifier_refuses_a_model_that_is_not_a_path() -> None:
 
 
 @pytest.mark.parametrize(("top", "error"), [(0, UsageError), (-1, UsageError), ("2", WrongTypeError), (1.0, TypeError)])
-def test_classifier_refuses_other_values_of_top(top: Any, error: type[Exception]) -> None:
+def test_classifier_rejects_invalid_values_of_top(top: Any, error: type[Exception]) -> None:
     classifier = Classifier(SEED)
     with pytest.raises(error, match="`top`"):
         classifier(random_pixels(classifier), top=top)
@@ -154,12 +156,12 @@ def test_check_threshold_refuses_values_outside_0_to_1(threshold: Any) -> None:
         Classifier(SEED).check_threshold(threshold)
 
 
-def test_classifier_takes_labels_as_a_list() -> None:
+def test_classifier_accepts_labels_as_a_list() -> None:
     bare = ModelFile(Path("bare.tflite"), SEED.read_bytes()[: SEED.read_bytes().index(b"PK\x03\x04")])
     assert Classifier(bare, labels=["c", "a", "b"]).labels == ("c", "a", "b")
 
 
-def test_classifier_takes_new_names_of_labels() -> None:
+def test_classifier_accepts_new_names_for_its_labels() -> None:
     assert Classifier(SEED).labels == ("daisy", "roses", "tulips")
     renamed = Classifier(SEED, labels=["tulips=Tulpen", "roses=Rosen = 2"])
     assert renamed.labels == renamed.clone().labels == ("daisy", "Rosen = 2", "Tulpen")
@@ -181,7 +183,7 @@ def test_classifier_takes_new_names_of_labels() -> None:
         (["daisy=a", "violets=b"], "other labels than"),
     ],
 )
-def test_classifier_refuses_other_labels_than_the_model_carries(labels: list[str], message: str) -> None:
+def test_classifier_rejects_labels_that_contradict_the_model(labels: list[str], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Classifier(SEED, labels=labels)
 
@@ -196,7 +198,7 @@ def test_classifier_can_be_pickled(tmp_path: Path) -> None:
     assert copied(pixels) == classifier(pixels) and copied.labels == ("c", "a", "b")
 
 
-def test_classifier_gives_correct_scores_in_several_threads() -> None:
+def test_classifier_returns_correct_scores_in_several_threads() -> None:
     classifier = Classifier(SEED)
     pictures = [random_pixels(classifier, seed) for seed in range(40)]
     expected = [classifier.score_pixels(picture) for picture in pictures]
@@ -230,7 +232,7 @@ def test_classifier_repr_is_one_short_line() -> None:
     )
 
 
-def test_classifier_evaluate_gives_the_result_of_evaluate(tmp_path: Path) -> None:
+def test_classifier_evaluate_equals_the_function_evaluate(tmp_path: Path) -> None:
     for label in ("daisy", "roses", "tulips"):
         (tmp_path / label).mkdir()
         for number in range(3):
@@ -243,7 +245,7 @@ def test_classifier_evaluate_gives_the_result_of_evaluate(tmp_path: Path) -> Non
     assert repr(result) == "<EvaluateResult: 33.3 % of 9 photos (all)>"
 
 
-def test_best_keeps_the_order_of_labels_with_equal_scores() -> None:
+def test_best_preserves_the_order_of_labels_with_equal_scores() -> None:
     labels = best(("c", "a", "b", "d"), np.array([0.2, 0.3, 0.2, 0.3], np.float32))
     assert [label.name for label in labels] == ["a", "d", "c", "b"]
     assert [label.name for label in best(("c", "a", "b"), np.array([0.2, 0.3, 0.5], np.float32), 2)] == ["b", "a"]
@@ -398,7 +400,7 @@ def test_check_threshold_accepts_0_and_1() -> None:
             model.check_threshold(threshold)
 
 
-def test_read_labels_keeps_their_order_and_inner_lines(tmp_path: Path) -> None:
+def test_read_labels_preserves_order_and_unicode_line_separators(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfroses\r\ndaisy\r\nTulip \xe2\x80\xa8x\r\n\r\n")
     assert read_labels(tmp_path / "labels.txt") == ("roses", "daisy", "Tulip \u2028x")
     (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")

@@ -62,7 +62,7 @@ def accuracy(classifier: Classifier, pictures: dict[str, list[npt.NDArray[np.uin
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", RIGHT)
-def test_foreign_models_have_the_accuracy_of_their_maker(
+def test_foreign_models_reach_the_accuracy_measured_by_their_creators(
     name: str, pictures: dict[str, list[npt.NDArray[np.uint8]]]
 ) -> None:
     input_range, expected = RIGHT[name]
@@ -72,7 +72,7 @@ def test_foreign_models_have_the_accuracy_of_their_maker(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["f01.tflite", "logits.tflite", "codelab.lite", "elu.tflite", "int16_io.tflite"])
-def test_models_that_do_not_tell_their_input_range_are_refused_with_the_option(name: str) -> None:
+def test_models_without_a_known_input_range_are_rejected_with_a_hint(name: str) -> None:
     photo = next((SHARED / "data/flower_photos/daisy").iterdir())
     poets_edge("label", CASES / name, photo, "--labels", LABELS).failed(
         name, "--input-range -1:1, 0:1 or 0:255", "annotate"
@@ -81,7 +81,7 @@ def test_models_that_do_not_tell_their_input_range_are_refused_with_the_option(n
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", RUNS)
-def test_sound_models_with_other_operators_run(name: str) -> None:
+def test_valid_models_with_uncommon_operators_run(name: str) -> None:
     given = None if name == "cast_uint8" else "-1:1"
     scores = Classifier(CASES / f"{name}.tflite", labels=LABELS, input_range=given).score_pixels(
         random_pixels((128, 128))
@@ -90,20 +90,20 @@ def test_sound_models_with_other_operators_run(name: str) -> None:
 
 
 @pytest.mark.shared
-def test_model_without_a_fixed_size_is_refused_with_a_way_out() -> None:
+def test_model_without_a_fixed_input_size_is_rejected_with_a_remedy() -> None:
     with pytest.raises(ModelError, match=r"without a fixed size .*Input\(shape="):
         Classifier(CASES / "dyn_size.tflite", labels=LABELS)
 
 
 @pytest.mark.shared
-def test_single_sigmoid_scores_two_labels() -> None:
+def test_model_with_a_single_sigmoid_output_scores_two_labels() -> None:
     model = Classifier(CASES / "sigmoid1.tflite", labels=["no", "yes"], input_range="0:1")
     scores = model.score_pixels(random_pixels((128, 128)))
     assert scores.shape == (2,) and scores.sum() == pytest.approx(1) and 0 < scores[1] < 1
 
 
 @pytest.mark.shared
-def test_options_of_the_codelab_give_the_input_range(tmp_path: Path) -> None:
+def test_input_mean_and_std_options_specify_the_input_range(tmp_path: Path) -> None:
     photo = next((SHARED / "data/flower_photos/roses").iterdir())
     model = CASES / "f01.tflite"
     asked = ("label", model, photo, "--labels", LABELS, "--json")
@@ -113,7 +113,7 @@ def test_options_of_the_codelab_give_the_input_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_numbers_in_a_labels_file_are_those_of_outputs() -> None:
+def test_numbers_in_a_labels_file_are_output_indices() -> None:
     named = [
         Classifier(CASES / "frigate_uint8.tflite", labels=CASES / file).labels
         for file in ("labels.txt", "labels_tm.txt", "labels_tm_unordered.txt")
@@ -124,7 +124,7 @@ def test_numbers_in_a_labels_file_are_those_of_outputs() -> None:
 @pytest.mark.shared
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["hub_placeholder.pb", "keras_raw_input.pb"])
-def test_frozen_graphs_are_read_by_their_own_arithmetic(name: str) -> None:
+def test_frozen_graphs_determine_the_input_range_by_their_first_layers(name: str) -> None:
     """Both hold one network, once behind (input - 0.5) * 2 and once behind (input - 127.5) / 127.5."""
     need_tensorflow()
     scorers = [FrozenGraphScorer(CASES / file, LABELS) for file in (name, "keras_raw_input.pb")]
@@ -137,7 +137,7 @@ def test_frozen_graphs_are_read_by_their_own_arithmetic(name: str) -> None:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", [name for name in RIGHT if name != "codelab.lite"])
-def test_mediapipe_gives_equal_answers_for_annotated_models(name: str, tmp_path: Path) -> None:
+def test_mediapipe_predictions_are_equal_for_annotated_models(name: str, tmp_path: Path) -> None:
     mediapipe = need_module("mediapipe")
     written = annotate(CASES / name, labels=LABELS, input_range=RIGHT[name][0], output=tmp_path / "x.tflite")
     ours, vision = Classifier(written.path), mediapipe.tasks.vision
@@ -175,7 +175,7 @@ def without_softmax(graph: Any) -> None:
     graph.outputs = [int(last.inputs[0])]
 
 
-def test_logits_are_softmaxed_and_said_to_be(tmp_path: Path) -> None:
+def test_logits_get_a_softmax_and_a_remark(tmp_path: Path) -> None:
     names = ["a", "b", "c"]
     whole = Classifier(variant(tmp_path / "whole.tflite"), labels=names, input_range="-1:1")
     logits = Classifier(variant(tmp_path / "logits.tflite", without_softmax), labels=names, input_range="-1:1")
@@ -187,7 +187,7 @@ def test_logits_are_softmaxed_and_said_to_be(tmp_path: Path) -> None:
     np.testing.assert_allclose(Classifier(written.path).score_pixels(pixels), whole.score_pixels(pixels), atol=1e-6)
 
 
-def test_annotated_model_needs_no_options_and_is_replaced_by_later_ones(tmp_path: Path) -> None:
+def test_annotated_model_needs_no_options_and_can_be_annotated_again(tmp_path: Path) -> None:
     model = variant(tmp_path / "x.tflite")
     expected = Classifier(model, labels=["a", "b", "c"], input_range="0:1")
     first = annotate(model, labels=["x", "y", "z"], input_range="-1:1", output=tmp_path / "first.tflite")
@@ -200,7 +200,7 @@ def test_annotated_model_needs_no_options_and_is_replaced_by_later_ones(tmp_path
         Classifier(second.path, input_range="-1:1")
 
 
-def test_annotate_keeps_the_facts_of_own_models(tmp_path: Path) -> None:
+def test_annotate_preserves_the_facts_in_models_from_poets_edge(tmp_path: Path) -> None:
     own = Classifier(SEED)
     written = annotate(SEED, labels=[f"{own.labels[0]}=x"], output=tmp_path / "x.tflite")
     found = Classifier(written.path)
@@ -211,7 +211,7 @@ def test_annotate_keeps_the_facts_of_own_models(tmp_path: Path) -> None:
         annotate(SEED, input_range="0:1", output=tmp_path / "y.tflite")
 
 
-def test_second_output_is_told_from_the_scores_by_metadata_or_by_size(tmp_path: Path) -> None:
+def test_score_output_is_recognised_by_metadata_or_size(tmp_path: Path) -> None:
     def two(graph: Any) -> None:
         graph.outputs = [int(graph.operators[-3].outputs[0]), *graph.outputs]
 
@@ -241,7 +241,7 @@ def test_quantized_inputs_use_all_values_of_a_byte(dtype: str, scale: float, zer
     assert np.array_equal(model.input_values(ramp), ramp.astype(int) - shift)
 
 
-def test_page_and_app_get_a_model_that_tells_labels_and_normalization(tmp_path: Path) -> None:
+def test_page_and_app_receive_a_model_with_labels_and_normalization(tmp_path: Path) -> None:
     model, labels = variant(tmp_path / "x.tflite", without_softmax), tmp_path / "labels.txt"
     labels.write_text("1 b\n0 a\n2 c\n")
     options = ("--labels", labels, "--input-range", "0:1")

@@ -79,7 +79,7 @@ def _with_new_photos(photos: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("arrange", [_renamed, _divided, _subset, _zipped, _with_new_photos, shutil.copytree])
-def test_evaluate_leaves_out_photos_that_the_model_has_learned_from(
+def test_evaluate_excludes_photos_that_the_model_was_trained_on(
     drawn: Trained, tmp_path: Path, arrange: Callable[[Path, Path], object]
 ) -> None:
     arrange(drawn.folder / "photos", tmp_path / "arranged")
@@ -102,7 +102,7 @@ def test_evaluate_leaves_out_photos_that_the_model_has_learned_from(
         assert overlap["evidence"] == "contents" and overlap["training"] > overlap["validation"] > 0
 
 
-def test_evaluate_refuses_photos_that_are_all_learned_from(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_rejects_folders_with_only_training_photos(drawn: Trained, tmp_path: Path) -> None:
     for name in record(drawn)["sets"]["training"]:
         (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(drawn.folder / "photos" / name, tmp_path / "train" / name)
@@ -114,7 +114,7 @@ def test_evaluate_refuses_photos_that_are_all_learned_from(drawn: Trained, tmp_p
         assert f"trained on {count} of {count} photos: expect it to be less accurate on new ones" in shown
 
 
-def test_evaluate_scores_validation_photos_if_there_are_no_others(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_scores_validation_photos_if_no_unseen_photos_exist(drawn: Trained, tmp_path: Path) -> None:
     names = record(drawn)["sets"]["validation"]
     for name in names:
         (tmp_path / "val" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def test_evaluate_scores_validation_photos_if_there_are_no_others(drawn: Trained
     assert (found["learned_from"]["training"], found["learned_from"]["validation"]) == (0, len(names))
 
 
-def test_evaluate_of_all_photos_reports_the_accuracy_on_new_ones(drawn: Trained) -> None:
+def test_evaluate_of_all_photos_also_reports_the_accuracy_on_unseen_photos(drawn: Trained) -> None:
     photos = drawn.folder / "photos"
     everything, test = (evaluated(drawn.model("int8"), photos, "--split", split) for split in ("all", "test"))
     assert everything["photos"] == 60
@@ -135,14 +135,14 @@ def test_evaluate_of_all_photos_reports_the_accuracy_on_new_ones(drawn: Trained)
     assert f"of 60 photos; on the other {test['photos']}: " in shown
 
 
-def test_evaluate_uses_the_split_of_the_training_and_not_a_default(drawn: Trained) -> None:
+def test_evaluate_uses_the_split_from_training_instead_of_the_default(drawn: Trained) -> None:
     sets = record(drawn)["sets"]
     for model in models(drawn):
         for split in ("training", "validation", "test"):
             assert evaluated(model, drawn.folder / "photos", "--split", split)["photos"] == len(sets[split])
 
 
-def test_evaluate_says_that_photos_of_a_foreign_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_states_that_training_photos_of_a_foreign_model_are_unknown(drawn: Trained, tmp_path: Path) -> None:
     from poets_edge.tflite.metadata import read_metadata
     from poets_edge.tflite.read_model import read_model
     from poets_edge.tflite.write_metadata import ModelInfo, with_files

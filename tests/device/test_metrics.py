@@ -23,7 +23,7 @@ def test_wilson_interval_equals_published_values(correct: int, count: int, low: 
     assert wilson_interval(correct, count) == pytest.approx((low, high), abs=6e-5)
 
 
-def test_wilson_interval_contains_the_proportions_that_a_score_test_accepts() -> None:
+def test_wilson_interval_bounds_are_critical_values_of_the_score_test() -> None:
     low, high = wilson_interval(7, 10)
     for bound in (low, high):
         assert abs(0.7 - bound) / math.sqrt(bound * (1 - bound) / 10) == pytest.approx(1.959964, abs=1e-5)

@@ -33,7 +33,7 @@ def test_compare_paired_counts_photos_on_which_models_differ() -> None:
     # From tables of the binomial distribution with p = 1/2.
     [(0, 0, 1.0), (3, 1, 0.625), (5, 0, 0.0625), (0, 6, 0.03125), (5, 5, 1.0), (15, 5, 0.04139), (40, 20, 0.01349)],
 )
-def test_mcnemar_equals_tables_of_the_binomial_distribution(worse: int, better: int, p: float) -> None:
+def test_mcnemar_agrees_with_binomial_tables(worse: int, better: int, p: float) -> None:
     assert model(worse, better).p_value == pytest.approx(p, rel=1e-3)
     assert mcnemar(worse, better) == mcnemar(better, worse) == pytest.approx(p, rel=1e-3)
 

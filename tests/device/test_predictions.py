@@ -66,7 +66,7 @@ def names_of(result: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("percentages", [{"testing": 40, "validation": 5}, {"testing": 5, "validation": 40}, None])
-def test_evaluate_uses_the_percentages_that_the_model_was_trained_with(folder: Path, percentages: Any) -> None:
+def test_evaluate_uses_the_split_percentages_from_training(folder: Path, percentages: Any) -> None:
     photos = scan(folder).photos
     facts: dict[str, Any] = {"training": {"photos_sketch": sketch_now(photos)}}
     if percentages:
@@ -103,7 +103,7 @@ def test_evaluate_scores_all_photos_for_foreign_models_and_other_folders(folder:
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48
 
 
-def test_evaluate_counts_mistakes_in_the_order_of_the_model_s_labels(folder: Path) -> None:
+def test_evaluate_orders_the_confusion_matrix_by_the_models_labels(folder: Path) -> None:
     """A quarter of the daisies and tulips look like roses; the labels are not in alphabetical order."""
     result = evaluate(ColorScorer(), folder)
     assert result.evaluation.labels == LABELS
@@ -137,7 +137,7 @@ def test_evaluate_refuses_classes_that_the_model_lacks(folder: Path) -> None:
         evaluate(ColorScorer(), folder)
 
 
-def test_evaluate_refuses_labels_of_several_outputs(folder: Path) -> None:
+def test_evaluate_rejects_labels_shared_by_several_outputs(folder: Path) -> None:
     with pytest.raises(DatasetError, match="class roses: the label of several outputs"):
         evaluate(ColorScorer(labels=("daisy", "roses", "roses", "tulips")), folder)
 
@@ -191,7 +191,7 @@ def test_misclassified_lists_the_most_confident_mistakes_first() -> None:
     assert [mistake.score for mistake in found] == pytest.approx([0.9, 0.6, 0.5])
 
 
-def test_score_photos_keeps_scores_in_the_order_of_photos(folder: Path) -> None:
+def test_score_photos_returns_scores_in_the_order_of_photos(folder: Path) -> None:
     photos = [*scan(folder).photos]
     (folder / photos[1].name).write_bytes(b"")
     seen: list[int] = []

@@ -24,7 +24,9 @@ def pair(worse: int, better: int, photos: int = 200) -> Paired:
     ("allowed", "photos", "count"),
     [(1, 200, 2), (0.5, 200, 1), (0.4, 200, 0), (2, 49, 0), (2.1, 49, 1), (0, 200, 0), (100, 7, 7), (0.3, 1000, 3)],
 )
-def test_allowed_photos_are_points_of_accuracy_rounded_down(allowed: float, photos: int, count: int) -> None:
+def test_allowed_photos_converts_accuracy_points_to_photos_rounded_down(
+    allowed: float, photos: int, count: int
+) -> None:
     assert allowed_photos(pair(0, 0, photos), allowed) == count
 
 
@@ -64,7 +66,7 @@ def test_significant_drop_exceeds_the_limit(worse: int, better: int, allowed: fl
         assert drop_is_significant(paired, allowed / 2), "a stricter limit fails too"
 
 
-def test_verdict_names_points_and_photos() -> None:
+def test_verdict_states_lost_points_and_changed_photos() -> None:
     text = verdict({"int8": pair(8, 2), "dynamic": pair(3, 0)}, 1)
     assert text == (
         "int8 loses 3.0 points (8 photos worse and 2 better of 200 test photos); dynamic loses 1.5 points (3 photos"

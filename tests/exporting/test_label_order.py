@@ -117,7 +117,7 @@ def test_page_version_depends_on_contents(tmp_path: Path, monkeypatch: pytest.Mo
     assert page_of(tmp_path, "one") == versions[0]
 
 
-def test_calibration_photos_take_classes_in_turn() -> None:
+def test_calibration_photos_alternate_between_classes() -> None:
     photos = [Photo(Path(f"{label}{n}"), f"{label}/{n}.jpg", label) for label, count in
               (("tulips", 20), ("daisy", 3), ("roses", 6)) for n in range(count)]  # fmt: skip
     chosen = calibration_photos(photos, 10)
@@ -130,7 +130,7 @@ def test_calibration_photos_take_classes_in_turn() -> None:
     )
 
 
-def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -> None:
+def test_photos_of_record_counts_missing_photos_and_returns_digests(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for number in range(4):
         (tmp_path / f"a/{number}.jpg").write_bytes(b"x")
@@ -157,14 +157,14 @@ def test_photos_of_record_count_missing_ones_and_carry_digests(tmp_path: Path) -
         *("\\\\host\\share", "//host/share", "HTTPS://anna:secret@host/photos"),
     ],
 )
-def test_photos_of_record_are_not_fetched_from_other_machines(place: str) -> None:
+def test_photos_of_record_does_not_read_photos_from_other_machines(place: str) -> None:
     record = {"image_dir": place, "sets": {"training": ["a/0.jpg"], "validation": [], "test": []}}
     with pytest.raises(DatasetError, match=r"record of the graph names this address.*`image_dir`") as raised:
         photos_of_record(record, None)
     assert "secret" not in str(raised.value)
 
 
-def test_photos_of_folder_are_split_as_train_splits_them(tmp_path: Path) -> None:
+def test_photos_of_folder_splits_photos_like_train(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         for number in range(40):

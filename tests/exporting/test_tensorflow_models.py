@@ -77,7 +77,7 @@ def _write(model: Any, path: Path) -> Path:
         ("saved", True, False, "input range 0:255: accuracy on "),
     ],
 )
-def test_export_answers_as_the_model(
+def test_exported_files_agree_with_the_tensorflow_model(
     network: Callable[..., Any], drawn: Path, tmp_path: Path, name: str, rescale: bool, softmax: bool, evidence: str
 ) -> None:
     model = network(rescale=rescale, softmax=softmax)
@@ -109,7 +109,9 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_load_model_refuses_code_and_weights_alone(network: Callable[..., Any], tmp_path: Path) -> None:
+def test_load_model_rejects_models_with_code_and_files_with_only_weights(
+    network: Callable[..., Any], tmp_path: Path
+) -> None:
     import keras
 
     model = network(rescale=False, softmax=True)

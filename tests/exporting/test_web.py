@@ -210,7 +210,7 @@ def test_serve_replaces_certificate_with_damaged_or_exposed_key(tmp_path: Path) 
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_server_serves_the_files_of_the_page_only(model: Path, tmp_path: Path) -> None:
+def test_server_serves_only_the_files_of_the_page(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     (tmp_path / "secret.txt").write_text("secret")
     page = write_page(model, folder)
@@ -244,7 +244,7 @@ def test_server_answers_many_clients_at_once(server: PageServer) -> None:
 @pytest.mark.parametrize(
     "host", ["ex\xe4mple", "../../x", "a/b", "a\nb", "[::1]", " ", "", "a" * 254, "\udcff", "*", "https://x"]
 )
-def test_check_host_refuses_what_is_not_a_host(host: str) -> None:
+def test_check_host_rejects_text_that_is_not_a_host(host: str) -> None:
     with pytest.raises(UsageError, match="`host`"):
         check_host(host)
     with pytest.raises(UsageError, match="`host`"):

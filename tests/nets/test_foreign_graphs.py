@@ -78,7 +78,7 @@ def test_label_reports_tensorflow_errors_in_one_line(tmp_path: Path, photo: Path
 
 
 @pytest.mark.tensorflow
-def test_label_refuses_graphs_with_other_output_shapes(tmp_path: Path, photo: Path) -> None:
+def test_label_rejects_graphs_with_unsupported_output_shapes(tmp_path: Path, photo: Path) -> None:
     graph = small_graph(LABELS)
     reshape = operation("flat", "Reshape", ["head/logits", "length"])
     reshape.attr["Tshape"].type = DT_INT32

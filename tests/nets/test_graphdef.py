@@ -41,13 +41,13 @@ def listed(values: list[Any], shape: tuple[int, ...], dtype: int = DT_FLOAT) -> 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 4)])
-def test_constant_of_returns_what_constant_was_given(dtype: Any, shape: tuple[int, ...]) -> None:
+def test_constant_of_returns_the_values_passed_to_constant(dtype: Any, shape: tuple[int, ...]) -> None:
     values = (np.arange(np.prod(shape, dtype=int)).reshape(shape) * 3 - 4).astype(dtype)
     found = constant_of(constant("it", values))
     assert found.dtype == dtype and found.shape == shape and np.array_equal(found, values)
 
 
-def test_constant_of_repeats_the_last_listed_value() -> None:
+def test_constant_of_repeats_the_last_listed_value_to_fill_the_shape() -> None:
     assert constant_of(listed([1.5, -2.5], (2, 3))).tolist() == [[1.5, -2.5, -2.5], [-2.5, -2.5, -2.5]]
     assert constant_of(listed([7], (3,), DT_INT32)).tolist() == [7, 7, 7]
     assert constant_of(listed([1, 2, 3], (3,), DT_INT32)).tolist() == [1, 2, 3]
@@ -63,19 +63,19 @@ def test_constant_of_repeats_the_last_listed_value() -> None:
         operation("none", "Const", []),
     ],
 )
-def test_constant_of_refuses_other_numbers_of_values(node: Any) -> None:
+def test_constant_of_rejects_nodes_with_a_wrong_number_of_values(node: Any) -> None:
     with pytest.raises(ModelError, match="holds no numbers"):
         constant_of(node)
 
 
-def test_constant_of_refuses_content_of_another_length() -> None:
+def test_constant_of_rejects_content_whose_length_differs_from_the_shape() -> None:
     node = constant("short", np.arange(3, dtype=np.float32))
     node.attr["value"].tensor.tensor_content = node.attr["value"].tensor.tensor_content[:-4]
     with pytest.raises(ModelError, match="node short holds no numbers"):
         constant_of(node)
 
 
-def test_not_finite_names_the_constant() -> None:
+def test_not_finite_returns_the_name_of_a_constant_with_nan_or_infinity() -> None:
     graph = empty_graph()
     graph.node.extend([constant("good", np.ones(3, np.float32)), constant("axes", np.array([1, 2], np.int32))])
     assert not_finite(graph) is None
@@ -87,7 +87,7 @@ def test_not_finite_names_the_constant() -> None:
 
 
 @given(st.lists(st.text(min_size=1), max_size=8))
-def test_labels_keep_their_order_through_a_graph(labels: list[str]) -> None:
+def test_labels_preserve_their_order_in_a_graph(labels: list[str]) -> None:
     labels = [label.encode(errors="replace").decode() for label in labels]
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))
@@ -96,7 +96,7 @@ def test_labels_keep_their_order_through_a_graph(labels: list[str]) -> None:
     assert labels_of(graph) == () and len(graph.node) == 1, "the graph itself is not changed"
 
 
-def test_labels_of_reads_constants_only() -> None:
+def test_labels_of_ignores_nodes_that_are_not_constants() -> None:
     graph = empty_graph()
     graph.node.append(placeholder("input", (1, 4, 4, 3)))
     labelled = with_labels(graph, ["roses", "daisy"])
@@ -105,7 +105,7 @@ def test_labels_of_reads_constants_only() -> None:
     assert labels_of(labelled) == ()
 
 
-def test_without_large_constants_keeps_small_ones() -> None:
+def test_without_large_constants_preserves_small_constants() -> None:
     graph = empty_graph()
     graph.node.extend([constant("small", np.ones(256, np.float32)), constant("large", np.ones(257, np.float32))])
     small = without_large_constants(graph)
@@ -113,7 +113,7 @@ def test_without_large_constants_keeps_small_ones() -> None:
     assert len(graph.node[1].attr["value"].tensor.tensor_content) == 1028
 
 
-def test_placeholder_shape_and_missing_nodes() -> None:
+def test_placeholder_shape_returns_the_shape_and_find_node_reports_missing_nodes() -> None:
     graph = empty_graph()
     graph.node.append(placeholder("input", (-1, 7, 5, 3)))
     assert placeholder_shape(graph, "input") == [-1, 7, 5, 3]
@@ -125,6 +125,6 @@ def test_placeholder_shape_and_missing_nodes() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff\xff"])
-def test_parse_graph_refuses_other_bytes(data: bytes) -> None:
+def test_parse_graph_rejects_bytes_that_are_not_a_graph(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"it\.pb: not a frozen graph"):
         parse_graph(data, "it.pb")

@@ -18,7 +18,7 @@ def one(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, count
     return files.file({"a": files.tensor("0", count, offset, shape, strides)}, {"0": VALUES})
 
 
-def test_tensors_have_the_strides_and_offsets_of_the_file() -> None:
+def test_read_pytorch_file_applies_strides_and_offsets() -> None:
     content = files.file(
         {
             "plain": files.tensor("0", 24, 0, (4, 6), (6, 1)),
@@ -62,19 +62,19 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_read_pytorch_file_refuses(case: str) -> None:
+def test_read_pytorch_file_rejects_invalid_files(case: str) -> None:
     with pytest.raises(PytorchFileError):
         read_pytorch_file(WRONG[case])
 
 
-def test_read_pytorch_file_names_what_is_not_run() -> None:
+def test_read_pytorch_file_names_a_forbidden_function_and_an_unsupported_format() -> None:
     with pytest.raises(PytorchFileError, match="os system"):
         read_pytorch_file(WRONG["another function"])
     with pytest.raises(PytorchFileError, match="_use_new_zipfile_serialization=False"):
         read_pytorch_file(WRONG["a zip"])
 
 
-def test_mutated_files_are_read_or_refused() -> None:
+def test_mutated_pytorch_files_are_read_or_rejected() -> None:
     rng, whole = random.Random(0), one((4, 6), (1, 4))
     outcomes = set()
     for _ in range(2000):

@@ -67,7 +67,7 @@ def test_arithmetic_is_folded_into_the_weights(op: str, inputs: list[str], kerne
     np.testing.assert_array_equal(found.bias, bias)
 
 
-def test_factors_after_offsets_multiply_both() -> None:
+def test_factors_after_offsets_multiply_kernel_and_bias() -> None:
     graph = graph_of(
         numbers("factors", FACTORS),
         numbers("offsets", OFFSETS),
@@ -94,7 +94,7 @@ def test_scalar_offsets_apply_to_all_outputs() -> None:
     np.testing.assert_array_equal(weights_of(graph, "it").bias, [-0.5] * 4)
 
 
-def test_subtraction_from_a_number_is_refused() -> None:
+def test_subtraction_of_a_layer_from_a_constant_is_rejected() -> None:
     """1 - x would need the kernel negated."""
     graph = graph_of(numbers("ones", OFFSETS), operation("it", "Sub", ["ones", "conv"]))
     with pytest.raises(UnknownNetworkError, match="Sub of two pictures"):
@@ -124,7 +124,7 @@ def test_norm_without_gamma_divides_by_the_deviation() -> None:
     np.testing.assert_allclose(offsets, OFFSETS - MEAN / np.sqrt(VARIANCE + 1e-3), rtol=1e-6, atol=1e-6)
 
 
-def test_arithmetic_on_constants_is_computed() -> None:
+def test_arithmetic_between_constants_is_evaluated() -> None:
     """A batch norm as TensorFlow 1 writes it: rsqrt(variance + epsilon) * gamma, beta - mean * factor."""
     graph = graph_of(
         numbers("gamma", FACTORS),
@@ -147,12 +147,12 @@ def test_arithmetic_on_constants_is_computed() -> None:
 
 
 @pytest.mark.parametrize(("op", "activation"), [("Relu", "relu"), ("Relu6", "relu6")])
-def test_activation_is_read(op: str, activation: str) -> None:
+def test_activation_after_a_layer_is_read(op: str, activation: str) -> None:
     [layer] = read_network(graph_of(operation("it", op, ["conv"])), "input", "it", SIZE).layers
     assert (layer.name, layer.activation, layer.kernel, layer.outputs) == ("it", activation, (3, 2), 4)
 
 
-def test_nothing_is_folded_behind_an_activation() -> None:
+def test_arithmetic_after_an_activation_is_rejected() -> None:
     graph = graph_of(
         numbers("values", FACTORS), operation("relu", "Relu", ["conv"]), operation("it", "Add", ["relu", "values"])
     )
@@ -160,7 +160,7 @@ def test_nothing_is_folded_behind_an_activation() -> None:
         read_network(graph, "input", "it", SIZE)
 
 
-def test_nothing_is_folded_into_a_layer_that_others_read() -> None:
+def test_folding_into_a_layer_with_several_consumers_is_rejected() -> None:
     graph = graph_of(
         numbers("values", FACTORS),
         numbers("axis", 3, np.int32),
@@ -193,7 +193,7 @@ def test_zeros_before_a_valid_convolution_are_same_padding() -> None:
 
 
 @pytest.mark.parametrize("sides", [(1, 0, 1, 1), (1, 1, 0, 1), (0, 1, 0, 1), (1, 1, 1, 1), (0, 0, 0, 0)])
-def test_other_padding_is_refused(sides: tuple[int, ...]) -> None:
+def test_unsupported_padding_is_rejected(sides: tuple[int, ...]) -> None:
     with pytest.raises(UnknownNetworkError, match="padding that is not SAME"):
         read_network(graph_of(*pad(*sides)), "input", "it", SIZE)
 
@@ -216,7 +216,7 @@ def test_average_pool_over_the_picture_and_reshape_are_a_mean(shape: list[int]) 
 
 
 @pytest.mark.parametrize("graph", [reshaped((5, 6), [1, 4]), reshaped(SIZE, [4, 1]), reshaped(SIZE, [1, 4], "SAME")])
-def test_other_pools_before_a_reshape_are_refused(graph: Any) -> None:
+def test_partial_pools_before_a_reshape_are_rejected(graph: Any) -> None:
     with pytest.raises(UnknownNetworkError, match="operator Reshape"):
         read_network(graph, "input", "it", SIZE)
 
@@ -245,19 +245,19 @@ def _set(name: str, values: list[int]) -> Callable[[Any], None]:
         lambda node: setattr(node.attr["data_format"], "s", b"NCHW"),
     ],
 )
-def test_other_windows_of_a_convolution_are_refused(change: Callable[[Any], object]) -> None:
+def test_unsupported_convolution_windows_are_rejected(change: Callable[[Any], object]) -> None:
     with pytest.raises(UnknownNetworkError, match="strides, dilations, padding or a data format"):
         read_network(changed_conv(change), "input", "conv", SIZE)
 
 
 @pytest.mark.parametrize("axes", [[2, 3], [1], [0, 1]])
-def test_means_over_other_axes_are_refused(axes: list[int]) -> None:
+def test_means_over_axes_other_than_height_and_width_are_rejected(axes: list[int]) -> None:
     mean = operation("it", "Mean", ["conv", "axes"])
     with pytest.raises(UnknownNetworkError, match="a mean over something else"):
         read_network(graph_of(numbers("axes", axes, np.int32), mean), "input", "it", SIZE)
 
 
-def test_circles_and_multipliers_are_refused() -> None:
+def test_cyclic_graphs_and_depth_multipliers_are_rejected() -> None:
     circle = graph_of(operation("it", "Relu", ["other"]), operation("other", "Relu", ["it"]))
     with pytest.raises(UnknownNetworkError, match="a circle"):
         read_network(circle, "input", "it", SIZE)

@@ -62,7 +62,7 @@ def test_added_architecture_is_trained_exported_and_evaluated(added: Architectur
     assert NAME in shown
 
 
-def test_features_of_an_added_architecture_equal_those_of_keras(added: Architecture, tmp_path: Path) -> None:
+def test_features_of_an_added_architecture_equal_the_features_from_keras(added: Architecture, tmp_path: Path) -> None:
     from tests.nets.test_efficientnet_lite import features, pictures
 
     applications = yardstick.tensorflow().keras.applications
@@ -77,7 +77,7 @@ def test_features_of_an_added_architecture_equal_those_of_keras(added: Architect
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * float(np.abs(wanted).max()))
 
 
-def test_added_architecture_is_named_and_has_a_style_of_its_own(added: Architecture) -> None:
+def test_added_architectures_are_listed_and_have_distinct_chart_styles(added: Architecture) -> None:
     with pytest.raises(UsageError, match=r"mobilenet_v2_1\.0_224; each also with _quantized"):
         architecture("resnet")
     styles = _styles()
@@ -128,7 +128,7 @@ def test_recommended_architectures_are_known_and_ordered_by_cost() -> None:
     assert costs == sorted(costs) and RECOMMENDED["balanced"] == DEFAULT_ARCHITECTURE
 
 
-def test_architectures_with_blocks_have_defaults_of_fine_tuning() -> None:
+def test_architectures_with_blocks_have_fine_tuning_defaults() -> None:
     for entry in known_architectures():
         if entry.tuning is None:
             with pytest.raises(UsageError, match="no chain of blocks"):

@@ -66,7 +66,7 @@ def test_read_contents_checks_the_crc_of_a_zip_member(tmp_path: Path, method: in
     st.sampled_from(["stored", "deflated", "tar"]),
 )
 @settings(max_examples=40, deadline=None)
-def test_read_member_returns_what_was_put_in(members: dict[str, bytes], kind: str) -> None:
+def test_read_member_returns_the_archived_contents(members: dict[str, bytes], kind: str) -> None:
     methods = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}
     data = tar_of(members) if kind == "tar" else zip_of(members, methods[kind])
     archive = read_archive(io.BytesIO(data), "a.tar" if kind == "tar" else "a.zip")
@@ -101,7 +101,7 @@ def test_read_member_finds_data_behind_a_long_header() -> None:
         (Member(1, 5, 5), "damaged"),
     ],
 )
-def test_read_member_checks_lengths(member: Member, message: str) -> None:
+def test_read_member_checks_the_lengths_of_header_and_contents(member: Member, message: str) -> None:
     def read(start: int, end: int) -> bytes:
         return b"photo"[start:end]
 
@@ -112,7 +112,7 @@ def test_read_member_checks_lengths(member: Member, message: str) -> None:
         read_member(member, read, 5)
 
 
-def test_read_member_unpacks_one_byte_more_than_announced() -> None:
+def test_read_member_rejects_contents_with_a_wrong_declared_size() -> None:
     raw = zlib.compressobj(wbits=-15)
     packed = raw.compress(bytes(1000)) + raw.flush()
     name = b"a/1.jpg"
@@ -131,7 +131,7 @@ def test_read_member_unpacks_one_byte_more_than_announced() -> None:
                 read_member(member, read, 2000)
 
 
-def test_archive_drops_the_folder_that_all_photos_lie_in() -> None:
+def test_archive_omits_a_folder_that_contains_all_photos() -> None:
     inside = read_archive(io.BytesIO(zip_of({"x/y/a/1.jpg": b"1", "x/y/b/1.jpg": b"2"})), "a.zip")
     assert inside.names == ["a/1.jpg", "b/1.jpg"]
     one = read_archive(io.BytesIO(zip_of({"x/a/1.jpg": b"1", "x/a/2.jpg": b"2"})), "a.zip")
@@ -140,13 +140,13 @@ def test_archive_drops_the_folder_that_all_photos_lie_in() -> None:
     assert mixed.names == ["x/2.jpg", "x/a/1.jpg"]
 
 
-def test_archive_skips_hidden_files_and_files_of_macos() -> None:
+def test_archive_skips_hidden_files_and_macos_metadata() -> None:
     members = {"a/1.jpg": b"1", "a/.2.jpg": b"2", ".b/3.jpg": b"3", "__MACOSX/a/1.jpg": b"4", "a/notes.txt": b"5"}
     assert read_archive(io.BytesIO(zip_of(members)), "a.ZIP").names == ["a/1.jpg"]
     assert read_archive(io.BytesIO(tar_of(members)), "a.tar").names == ["a/1.jpg"]
 
 
-def test_labels_of_a_shard_are_those_of_each_photo() -> None:
+def test_read_archive_assigns_the_label_of_each_photo_in_a_shard() -> None:
     """Names are sorted; classes are not in the order of names."""
     members = {"2.jpg": b"x", "2.cls": b"tulips\n", "1.png": b"y", "1.seg.png": b"z", "1.cls": b" roses "}
     archive = read_archive(io.BytesIO(tar_of(members)), "a.tar")
@@ -162,7 +162,7 @@ def test_read_archive_limits_the_number_of_members(place: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../1.jpg", "a/../../1.jpg", "/a/1.jpg", "a/..", "..", "a/../1.jpg"])
-def test_read_archive_refuses_names_that_lead_out(name: str) -> None:
+def test_read_archive_rejects_names_that_lead_out_of_the_archive(name: str) -> None:
     for make, place in ((zip_of, "a.zip"), (tar_of, "a.tar")):
         whole = name if name.endswith(".jpg") else f"{name}/1.jpg"
         with pytest.raises(DatasetError, match="leads out of the archive"):
@@ -170,7 +170,7 @@ def test_read_archive_refuses_names_that_lead_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_read_member_holds_large_members_once(method: int) -> None:
+def test_read_member_holds_large_members_in_memory_once(method: int) -> None:
     content = np.random.default_rng(1).bytes(24 << 20)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:

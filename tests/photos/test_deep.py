@@ -38,13 +38,15 @@ def _gray(data: bytes) -> Any:
     ],
 )
 @pytest.mark.parametrize("strips", [False, True])
-def test_read_photo_takes_the_range_of_the_type(data: bytes, strips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_photo_scales_by_the_value_range_of_the_pixel_type(
+    data: bytes, strips: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if strips:
         monkeypatch.setattr(image_module, "_LARGE", 64)
     np.testing.assert_allclose(_gray(data), SHADES, atol=3)
 
 
-def test_read_photo_reads_unsigned_32_bits() -> None:
+def test_read_photo_reads_unsigned_32_bit_photos() -> None:
     signed = _file((SHADES.astype(np.uint32) << 24).view(np.int32))
     unsigned = signed.replace(b"\x53\x01\x03\x00\x01\x00\x00\x00\x02", b"\x53\x01\x03\x00\x01\x00\x00\x00\x01")
     assert unsigned != signed, "the tag of the sample format must be there"
@@ -52,7 +54,7 @@ def test_read_photo_reads_unsigned_32_bits() -> None:
 
 
 @pytest.mark.parametrize("highest", [255, 256, 4095])
-def test_read_photo_refuses_16_bits_that_would_be_almost_black(highest: int) -> None:
+def test_read_photo_rejects_16_bit_photos_that_would_be_almost_black(highest: int) -> None:
     """With 255 and 256 as the highest value, one photo was read with a mean of 127 and the other with 0."""
     values = (SHADES * highest / 255).astype(np.uint16)
     for kind in ("PNG", "TIFF"):
@@ -70,12 +72,12 @@ def test_read_photo_refuses_16_bits_that_would_be_almost_black(highest: int) -> 
         (lambda: SHADES.astype(np.int32), "almost black: its highest value is 255, and 2147483647 is white"),
     ],
 )
-def test_read_photo_refuses_values_of_another_range(make: Callable[[], Any], said: str) -> None:
+def test_read_photo_rejects_values_outside_the_supported_range(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(PhotoError, match=said):
         read_photo(_file(make()))
 
 
-def test_read_photo_reads_a_black_photo_of_16_bits() -> None:
+def test_read_photo_reads_a_black_16_bit_photo() -> None:
     assert not _gray(_file(np.zeros((4, 4), np.uint16), "PNG")).any()
 
 

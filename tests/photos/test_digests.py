@@ -70,7 +70,7 @@ def test_hash_photos_reads_unchanged_photo_once(folder: Folder) -> None:
     assert folder.hash() == []
 
 
-def test_known_sizes_give_the_signature_of_the_folder(folder: Folder) -> None:
+def test_signature_from_cached_sizes_equals_the_signature_of_the_folder(folder: Folder) -> None:
     folder.write("b/1.jpg", b"another size than that of a/1.jpg, whose name is the same")
     time.sleep(0.05)
     photos = scan(folder.path).photos
@@ -83,7 +83,7 @@ def test_known_sizes_give_the_signature_of_the_folder(folder: Folder) -> None:
     assert len(sketch_now(photos)) == len(ALL)
 
 
-def test_unreadable_photo_is_not_in_the_signature(folder: Folder) -> None:
+def test_signature_excludes_unreadable_photos(folder: Folder) -> None:
     photos = scan(folder.path).photos
     (folder.path / "a/1.jpg").unlink()
     hashed = hash_photos(photos, folder.bottlenecks_dir)
@@ -92,7 +92,7 @@ def test_unreadable_photo_is_not_in_the_signature(folder: Folder) -> None:
     assert len(sketch_now(photos)) == len(ALL) - 1
 
 
-def test_size_is_that_of_the_server(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hash_photos_returns_the_sizes_that_the_server_reports(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The MinHash signature of a folder uses that size, which may be unknown or that of compressed contents."""
     photos = scan(folder.path).photos
     sizes = {str(photo.file): size for photo, size in zip(photos, (UNKNOWN_SIZE, 7, 70), strict=True)}
@@ -151,7 +151,7 @@ def test_hash_photos_reads_recently_changed_photo_again(folder: Folder, monkeypa
     assert folder.hash() == ["a/1.jpg"], "a file with a modification time in the future must be read again"
 
 
-def test_hash_photos_accepts_names_of_arbitrary_bytes(folder: Folder) -> None:
+def test_hash_photos_accepts_file_names_with_arbitrary_bytes(folder: Folder) -> None:
     odd = Path(os.fsdecode(os.fsencode(folder.path) + b"/b/\xff.jpg"))
     odd.write_bytes(b"odd")
     time.sleep(0.05)

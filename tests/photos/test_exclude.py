@@ -52,13 +52,13 @@ def test_write_exclusions_preserves_arbitrary_file_names(tmp_path: Path) -> None
     assert read_exclusions(tmp_path / "list.json").leave_out == set(names)
 
 
-def test_exclusions_must_not_make_a_twin_of_a_class(photos: Path) -> None:
+def test_exclusions_reject_class_names_that_differ_only_in_case(photos: Path) -> None:
     folder = scan(photos)
     with pytest.raises(DatasetError, match="differ only in upper and lower case"):
         Exclusions(belongs_to={folder.photos[0].name: "Roses"}).apply(folder)
 
 
-def test_exclusions_in_a_model_have_no_file_names() -> None:
+def test_exclusions_are_stored_in_a_model_without_file_names() -> None:
     exclusions = Exclusions(frozenset({"roses/1.jpg"}), {"roses/2.jpg": "tulips"})
     facts = exclusions.to_facts()
     assert "roses" not in json.dumps(facts) and ".jpg" not in json.dumps(facts)

@@ -107,7 +107,7 @@ def test_concurrent_fetch_flowers_explains_a_removed_archive(
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "length"])
-def test_fetch_flowers_does_not_unpack_another_archive(server: Files, tmp_path: Path, lie: str) -> None:
+def test_fetch_flowers_does_not_unpack_an_unexpected_archive(server: Files, tmp_path: Path, lie: str) -> None:
     other = bytearray(GOOD)
     other[len(GOOD) // 2] ^= 1
     served = {"hash": bytes(other), "size": GOOD + b"more", "length": GOOD}[lie]

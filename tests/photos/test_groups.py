@@ -24,13 +24,13 @@ def by_name(photos: PhotoTable) -> list[int]:
     return [int(row) for row in grouped_rows(len(photos), name_pairs(photos))]
 
 
-def test_name_pairs_join_the_same_person_of_all_classes() -> None:
+def test_name_pairs_join_photos_of_one_person_across_classes() -> None:
     photos = table("rock/rock01-000.png", "rock/rock01-119.png", "rock/rock02-000.png", "paper/paper01-007.png",
                    "paper/paper02-007.png")  # fmt: skip
     assert by_name(photos) == [0, 0, 2, 0, 2]
 
 
-def test_name_pairs_join_frames_of_one_folder_only() -> None:
+def test_name_pairs_join_only_frames_in_the_same_folder() -> None:
     photos = table("a/x_frame_000123.jpg", "a/x_frame_000999.jpg", "a/y_frame_1.jpg", "b/x_frame_000124.jpg")
     assert by_name(photos) == [0, 0, 2, 3]
 
@@ -49,7 +49,7 @@ def test_name_pairs_are_empty_for_names_without_groups(names: tuple[str, ...]) -
     assert by_name(table(*names)) == list(range(len(names)))
 
 
-def test_successors_have_near_counters_in_one_folder() -> None:
+def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]
 
@@ -60,12 +60,12 @@ def test_stated_groups_by_pattern_uses_its_first_group() -> None:
     assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
 
 
-def test_stated_groups_by_parent_join_folders_of_one_name() -> None:
+def test_stated_groups_by_parent_joins_folders_with_equal_names() -> None:
     photos = table("a/anna/1.jpg", "b/anna/1.jpg", "a/ben/1.jpg", "a/1.jpg", "a/2.jpg")
     assert stated_groups(photos, "parent").tolist() == [0, 0, 2, 3, 4]
 
 
-def test_stated_groups_by_csv(tmp_path: Path) -> None:
+def test_stated_groups_by_csv_reads_photo_and_group_columns(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("photo,group\na/1.jpg,anna\nb/1.jpg,anna\na/2.jpg,ben\n")
     assert stated_groups(table("a/1.jpg", "a/2.jpg", "b/1.jpg"), str(path)).tolist() == [0, 1, 0]
@@ -76,7 +76,7 @@ def test_stated_groups_by_csv(tmp_path: Path) -> None:
         stated_groups(table("a/1.jpg"), str(tmp_path / "missing.csv"))
 
 
-def test_stated_groups_refuse_what_groups_nothing() -> None:
+def test_stated_groups_rejects_patterns_without_matches_and_invalid_patterns() -> None:
     with pytest.raises(UsageError, match="gives none of the 1 photos a group"):
         stated_groups(table("a/1.jpg"), "person")
     with pytest.raises(UsageError, match="not a regular expression"):

@@ -128,13 +128,13 @@ def test_error_messages_do_not_contain_the_password(arguments: tuple[str, ...], 
         ("ab:/x:y" * 10_000 + " @", "ab:/x:y" * 10_000 + " @"),
     ],
 )
-def test_without_user_info_removes_names_and_passwords_only(text: str, clean: str) -> None:
+def test_without_user_info_removes_only_names_and_passwords(text: str, clean: str) -> None:
     start = time.monotonic()
     assert without_user_info(text) == clean
     assert time.monotonic() - start < 2
 
 
-def test_password_with_a_backslash_is_sent() -> None:
+def test_password_with_a_backslash_is_sent_to_the_server() -> None:
     assert split_user_info("https://anna:a\\b@backslash.example/x") == "https://backslash.example/x"
     assert authorization("https://backslash.example/") == "Basic " + base64.b64encode(b"anna:a\\b").decode()
 

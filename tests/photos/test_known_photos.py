@@ -28,7 +28,7 @@ def stored(known: KnownPhotos) -> KnownPhotos:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 65, 1000, 5000])
-def test_known_photos_tells_splits_apart(count: int) -> None:
+def test_known_photos_returns_the_split_of_each_photo(count: int) -> None:
     digests, splits = drawn(count)
     others, _ = drawn(3000, seed=1)
     known = KnownPhotos.of(digests, splits)
@@ -37,14 +37,14 @@ def test_known_photos_tells_splits_apart(count: int) -> None:
         assert (one.splits(others) >= 0).sum() <= 1
 
 
-def test_known_photos_recognises_one_other_photo_in_half_a_million() -> None:
+def test_known_photos_has_a_false_positive_rate_of_one_in_half_a_million() -> None:
     digests, splits = drawn(2047)
     others, _ = drawn(1_000_000, seed=1)
     assert (KnownPhotos.of(digests, splits).for_model().splits(others) >= 0).sum() < 12
     assert (KnownPhotos.of(digests, splits).splits(others) >= 0).sum() == 0
 
 
-def test_known_photos_of_a_model_has_four_bytes_per_photo_up_to_a_limit() -> None:
+def test_known_photos_uses_four_bytes_per_photo_in_a_model_up_to_a_limit() -> None:
     sizes = {}
     for count in (1000, 30_000, 200_000):
         known = KnownPhotos.of(*drawn(count)).for_model()
@@ -53,7 +53,7 @@ def test_known_photos_of_a_model_has_four_bytes_per_photo_up_to_a_limit() -> Non
     assert sizes[200_000] < 140 << 10
 
 
-def test_known_photos_of_many_photos_is_a_sample() -> None:
+def test_known_photos_stores_a_sample_of_many_photos() -> None:
     digests, splits = drawn(70_000)
     known = stored(KnownPhotos.of(digests, splits).for_model())
     found = known.splits(digests)
@@ -70,7 +70,7 @@ def test_known_photos_counts_a_duplicate_as_training() -> None:
     assert KnownPhotos.of(digests[:2], np.array([2, 1], np.int8)).split(bytes(32)) == 1
 
 
-def test_known_photos_reads_a_record_with_names() -> None:
+def test_known_photos_reads_records_that_contain_photo_names() -> None:
     names = {"a/1.jpg": bytes([1] * 32).hex(), "b/2.jpg": bytes([2] * 32).hex(), "b/3.jpg": bytes([3] * 32).hex()}
     record = {"photos": names, "sets": {"training": ["a/1.jpg", "b/3.jpg"], "validation": [], "test": ["b/2.jpg"]}}
     known = known_photos(record)
@@ -79,7 +79,7 @@ def test_known_photos_reads_a_record_with_names() -> None:
     assert known_photos({}) is None and known_photos({"photos": None, "sets": None}) is None
 
 
-def test_known_photos_rejects_damaged_sets() -> None:
+def test_known_photos_rejects_damaged_encodings() -> None:
     good = KnownPhotos.of(*drawn(100)).to_json()
     code = base64.b64decode(good["training"]["data"])
     for training in (

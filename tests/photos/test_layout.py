@@ -80,7 +80,7 @@ both = pytest.mark.parametrize("kind", ["folder", "zip"])
         (_photos(*_CLASSES, "daisy/wild"), (None,), "x/daisy: left out 3 photos in wild; `recursive` takes them."),
     ],
 )
-def test_scan_takes_layouts_as_meant_and_says_so(
+def test_scan_interprets_folder_layouts_and_reports_the_interpretation(
     kind: str, names: list[str], splits: tuple[str | None, ...], said: str, tmp_path: Path
 ) -> None:
     place = _place(kind, tmp_path, names)
@@ -117,7 +117,7 @@ def test_scan_takes_layouts_as_meant_and_says_so(
         ),
     ],
 )
-def test_scan_refuses_ambiguous_layouts_with_the_line_to_type(
+def test_scan_rejects_ambiguous_layouts_with_a_command_line_to_use(
     kind: str, names: list[str], said: str, tmp_path: Path
 ) -> None:
     place = _place(kind, tmp_path, names)
@@ -127,7 +127,7 @@ def test_scan_refuses_ambiguous_layouts_with_the_line_to_type(
 
 
 @both
-def test_scan_takes_spellings_in_different_splits_as_one_class(kind: str, tmp_path: Path) -> None:
+def test_scan_merges_class_names_that_differ_in_case_between_splits(kind: str, tmp_path: Path) -> None:
     place = _place(kind, tmp_path, _photos("train/Daisy", "train/roses", "test/daisy", "test/roses"))
     found = scan(place)
     assert found.classes == ("Daisy", "roses") and _counts(found)["Daisy", "test"] == 3
@@ -135,13 +135,13 @@ def test_scan_takes_spellings_in_different_splits_as_one_class(kind: str, tmp_pa
 
 
 @both
-def test_scan_takes_composed_and_decomposed_accents_as_one_class(kind: str, tmp_path: Path) -> None:
+def test_scan_merges_class_names_with_composed_and_decomposed_accents(kind: str, tmp_path: Path) -> None:
     found = scan(_place(kind, tmp_path, _photos("café", "cafe\u0301", "roses")))
     assert _counts(found) == {("café", None): 6, ("roses", None): 3}
 
 
 @both
-def test_scan_recursive_takes_nested_photos(kind: str, tmp_path: Path) -> None:
+def test_scan_recursive_includes_nested_photos(kind: str, tmp_path: Path) -> None:
     place = _place(kind, tmp_path, [*_photos("animal/cat/2024", "animal/dog"), *_photos("plant")])
     assert _counts(scan(place, recursive=True)) == {("animal", None): 6, ("plant", None): 3}
 
@@ -170,7 +170,7 @@ def test_split_of_reads_usual_names(name: str, split: str | None) -> None:
 
 
 @both
-def test_scan_knows_photos_by_their_content(kind: str, tmp_path: Path) -> None:
+def test_scan_recognises_photos_by_content(kind: str, tmp_path: Path) -> None:
     jpeg, tiff, text = b"\xff\xd8\xff\xe0" + bytes(20), b"II*\0" + bytes(20), b"BM is not a bitmap here"
     files = {f"daisy/1{suffix}": jpeg for suffix in (".jpg", ".jfif", ".JPE", ".avif", ".data", "")}
     files |= {"daisy/scan": tiff, "daisy/raw.NEF": tiff, "daisy/notes": text, "roses/1.jpg": jpeg, "roses/pipe": b""}

@@ -29,7 +29,7 @@ def test_fit_returns_height_before_width() -> None:
     assert np.array_equal(fit(ramp(40, 24), (24, 40)), np.asarray(ramp(40, 24)))
 
 
-def test_fit_averages_the_pixels_that_it_joins() -> None:
+def test_fit_computes_weighted_averages_of_pixels() -> None:
     """Halving with a triangle filter weights four pixels 1, 3, 3, 1 (eighths)."""
     line = np.array([0, 80, 160, 0, 240, 40, 120, 200], np.uint8)
     row = Image.fromarray(np.stack([line[None]] * 3, axis=-1))
@@ -46,7 +46,7 @@ def test_fit_crops_left_top_right_bottom() -> None:
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(0, 255))
 @settings(max_examples=40, deadline=None)
-def test_fit_keeps_one_color_and_mirrors_with_its_image(
+def test_fit_preserves_solid_colors_and_commutes_with_flipping(
     width: int, height: int, columns: int, rows: int, shade: int
 ) -> None:
     plain = fit(Image.new("RGB", (width, height), (shade, 0, 255)), (rows, columns))
@@ -86,14 +86,14 @@ def test_read_photo_refuses_sides_of_more_than_100_000_pixels() -> None:
     # Bytes of the decoded pixel for each copy of the decoder, and 4 of the converted one.
     [("RGB", "PNG", 4), ("L", "PNG", 1 + 4), ("RGBA", "PNG", 4 + 4), ("I;16", "TIFF", 2 * 2 + 4), ("RGB", "WEBP", 12)],
 )
-def test_bytes_needed_counts_copies_of_the_decoder(mode: str, form: str, each: int) -> None:
+def test_bytes_needed_includes_copies_made_by_the_decoder(mode: str, form: str, each: int) -> None:
     image = Image.new(mode, (30, 20))
     image.format = form
     assert bytes_needed(image, (30, 20)) == 600 * each
     assert most_megapixels(image, (30, 20)) == pytest.approx(BUDGET / each / 1e6)
 
 
-def test_bytes_needed_counts_coefficients_of_progressive_jpegs_in_full_size() -> None:
+def test_bytes_needed_includes_full_size_coefficients_of_progressive_jpegs() -> None:
     image = Image.new("RGB", (30, 20))
     image.format = "JPEG"
     assert bytes_needed(image, (240, 160)) == 600 * 4
@@ -102,20 +102,20 @@ def test_bytes_needed_counts_coefficients_of_progressive_jpegs_in_full_size() ->
 
 
 @pytest.mark.parametrize("header", [b"%!PS-Adobe-3.0", b"GIF88a..........", b"", b"\x89PNG", b"RIFF....WAVEfmt "])
-def test_format_of_refuses_other_formats(header: bytes) -> None:
+def test_format_of_rejects_unsupported_formats(header: bytes) -> None:
     with pytest.raises(OSError, match="not a photo format"):
         format_of(header)
 
 
 @given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), st.integers(0, 9)), max_size=20))
-def test_sketch_does_not_depend_on_order_and_folders(photos: list[tuple[str, int]]) -> None:
+def test_sketch_is_independent_of_photo_order_and_folders(photos: list[tuple[str, int]]) -> None:
     found = sketch(photos)
     assert found == sorted(set(found)) == sketch(reversed(photos))
     assert found == sketch((f"/other/folder/{name}", size) for name, size in photos)
     assert overlap(found, found) is bool(photos)
 
 
-def test_sketch_tells_names_and_sizes_apart() -> None:
+def test_sketch_distinguishes_photo_names_and_sizes() -> None:
     one = sketch([("a.jpg", 10)])
     assert len(one) == 1 and 0 <= one[0] < 1 << 48
     for other in ([("a.jpg", 11)], [("b.jpg", 10)]):

@@ -31,7 +31,9 @@ def test_split_is_independent_of_folder(names: list[str]) -> None:
 
 
 @given(NAMES, st.integers(0, 40), st.integers(0, 40))
-def test_class_of_three_photos_has_one_in_each_split(names: list[str], testing: int, validation: int) -> None:
+def test_split_puts_a_photo_of_each_class_with_three_photos_in_each_split(
+    names: list[str], testing: int, validation: int
+) -> None:
     sets = split(photos(names), SplitConfig(testing=testing, validation=validation))
     counts = Counter(sets.values())
     assert counts["training"] >= 1
@@ -74,7 +76,7 @@ def test_split_follows_the_hash_of_the_name() -> None:
     assert found == expected and len(set(expected.values())) == 3
 
 
-def test_composed_and_decomposed_accents_give_one_split() -> None:
+def test_split_is_equal_for_composed_and_decomposed_accents() -> None:
     """Of 60 names, some are not for training, and some would change splits if the spelling counted."""
     composed, decomposed = ([f"{name}{number}" for number in range(60)] for name in ("caf\u00e9", "cafe\u0301"))
     first, second = ([*split(photos(names), SplitConfig()).values()] for names in (composed, decomposed))
@@ -83,12 +85,12 @@ def test_composed_and_decomposed_accents_give_one_split() -> None:
     assert validation[0] != validation[1]
 
 
-def test_group_is_the_name_up_to_nohash() -> None:
+def test_group_name_is_the_photo_name_before_nohash() -> None:
     assert group_name("daisy/a_nohash_1.jpg") == group_name("daisy/a_nohash_b_nohash_2.jpg") == "daisy/a"
     assert group_name("daisy/a_nohash.jpg") == "daisy/a_nohash.jpg"
 
 
-def test_small_classes_fill_splits_with_the_nearest_groups() -> None:
+def test_split_of_small_classes_fills_empty_splits_with_the_nearest_groups() -> None:
     """The nearest group from a split that has two or more moves to the split that is missing."""
     for start in range(0, 200, 4):
         sets = split(photos([str(number) for number in range(start, start + 4)]), SplitConfig(testing=1, validation=1))

@@ -32,7 +32,7 @@ def table(folder: Path) -> PhotoTable:
     return PhotoTable.of(Photo(file, file.relative_to(folder).as_posix(), file.parent.name) for file in files)
 
 
-def test_time_taken_is_not_the_time_of_an_edit(tmp_path: Path) -> None:
+def test_time_taken_ignores_the_time_of_an_edit(tmp_path: Path) -> None:
     first = photo(tmp_path / "a/1.jpg", "2024:05:01 12:00:00", edited="2025:01:01 09:00:00")
     second = photo(tmp_path / "a/2.jpg", "2024:05:01 12:00:02")
     times = time_taken(first), time_taken(second)
@@ -57,7 +57,7 @@ def test_burst_pairs_are_photos_of_one_folder_within_seconds(tmp_path: Path) -> 
     assert burst_pairs(table(tmp_path)) == [(0, 1)]
 
 
-def test_burst_pairs_ignore_one_time_of_many_photos(tmp_path: Path) -> None:
+def test_burst_pairs_ignore_a_time_shared_by_many_photos(tmp_path: Path) -> None:
     for number in range(31):
         photo(tmp_path / f"a/{number:02}.jpg", "2000:01:01 00:00:00")
     assert burst_pairs(table(tmp_path)) == []

@@ -39,7 +39,7 @@ def _read(place: Path) -> dict[str, bytes]:
     return {photo.label: read_contents(photo) for photo in scan(place).photos}
 
 
-def test_scan_reads_unmarked_utf8(tmp_path: Path) -> None:
+def test_scan_reads_unmarked_utf8_names(tmp_path: Path) -> None:
     """As `zip -r` writes on Linux."""
     name, other = "Gänseblümchen/1.jpg".encode(), b"roses/001.jpg"
     place = _zip(tmp_path / "a.zip", name, other)
@@ -47,7 +47,7 @@ def test_scan_reads_unmarked_utf8(tmp_path: Path) -> None:
     assert not scan(place).warnings()
 
 
-def test_scan_reads_cp437_and_says_so(tmp_path: Path) -> None:
+def test_scan_reads_cp437_names_and_reports_the_encoding(tmp_path: Path) -> None:
     name = "Gänseblümchen/1.jpg".encode("cp437")
     place = _zip(tmp_path / "a.zip", name, b"roses/001.jpg")
     assert _read(place)["Gänseblümchen"] == name
@@ -79,7 +79,7 @@ def test_scan_refuses_names_that_are_not_in_the_declared_encoding(tmp_path: Path
         with_encoding(tmp_path, "gbk")
 
 
-def test_scan_takes_backslashes_as_separators(tmp_path: Path) -> None:
+def test_scan_interprets_backslashes_as_separators(tmp_path: Path) -> None:
     place = _zip(tmp_path / "a.zip", rb"flowers\daisy\1.jpg", rb"flowers\roses\1.jpg")
     found = scan(place)
     assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "roses/1.jpg"]
@@ -92,7 +92,7 @@ def test_scan_refuses_backslashes_that_lead_out_of_the_archive(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("sound", [True, False])
-def test_scan_reads_the_utf8_field_of_a_name(sound: bool, tmp_path: Path) -> None:
+def test_scan_reads_names_from_the_utf8_extra_field(sound: bool, tmp_path: Path) -> None:
     name = "Gänse/1.jpg".encode("cp437")
     spelled = b"Enten/1.jpg"
     value = struct.pack("<BL", 1, zlib.crc32(name) ^ (not sound)) + spelled
@@ -100,7 +100,7 @@ def test_scan_reads_the_utf8_field_of_a_name(sound: bool, tmp_path: Path) -> Non
     assert scan(place).classes == ("Enten" if sound else "Gänse",)
 
 
-def test_commands_take_zip_encoding(tmp_path: Path) -> None:
+def test_commands_accept_the_zip_encoding_option(tmp_path: Path) -> None:
     place = _zip(tmp_path / "a.zip", "雏菊/1.jpg".encode("gbk"), "玫瑰/1.jpg".encode("gbk"))
     train = ("train", place, "--weights", "embedded", "--architecture", "mobilenet_0.25_128", "--zip-encoding")
     poets_edge(*train, "gbk", cwd=tmp_path).failed(f"{place}@gbk: two classes or more are needed")

@@ -43,7 +43,7 @@ def test_exact_floats_sums_do_not_depend_on_the_order(seed: int, weight: float, 
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_exact_floats_keeps_eleven_binary_digits(seed: int) -> None:
+def test_exact_floats_preserves_eleven_binary_digits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4)
     exact_weights, exact_bias = exact_floats(weights, bias)
@@ -52,13 +52,13 @@ def test_exact_floats_keeps_eleven_binary_digits(seed: int) -> None:
     assert np.abs(exact_bias - bias).max() < 1e-3
 
 
-def test_exact_floats_keeps_zero_weights() -> None:
+def test_exact_floats_preserves_zero_weights() -> None:
     exact_weights, exact_bias = exact_floats(np.zeros((1, 3, 3, 3)), np.zeros(1))
     assert not exact_weights.any() and not exact_bias.any()
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_for_pixels_keeps_the_output(seed: int) -> None:
+def test_for_pixels_preserves_the_output(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
     pixel_weights, pixel_bias = for_pixels(weights, bias)
@@ -91,7 +91,7 @@ def test_int8_model_has_float_first_layer_and_softmax(trained: Trained) -> None:
     assert {graph.tensors[index].type for index in inner} == {schema().TensorType.INT8}
 
 
-def test_int8_model_takes_unchanged_pixels(trained: Trained, flowers: Path) -> None:
+def test_int8_model_accepts_unchanged_pixels(trained: Trained, flowers: Path) -> None:
     """Programs may ignore the scale of the input."""
     model = Classifier(trained.model("int8"))
     pixels = fit(read_photo(flowers / DAISY), model.size)

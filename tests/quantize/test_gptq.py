@@ -121,7 +121,7 @@ def test_round_handles_zero_inputs_and_zero_weights() -> None:
 
 
 @pytest.mark.parametrize("depthwise", [False, True], ids=["ordinary", "depthwise"])
-def test_hessian_products_of_several_photos_are_the_sum_of_each(depthwise: bool) -> None:
+def test_hessian_of_several_photos_is_the_sum_over_photos(depthwise: bool) -> None:
     rng = np.random.default_rng(5)
     hessian = gptq.Hessian(gptq.GptqLayer(np.ones((3, 3, 4, 1), np.float32), depthwise, (1, 1), "SAME"))
     photos = rng.normal(size=(3, 20, 16, 4)).astype(np.float32)

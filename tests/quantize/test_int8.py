@@ -88,7 +88,7 @@ def test_quant_params_represent_both_ends_within_half_a_step(low: float, width: 
         assert abs((integer - found.zero_point) * float(found.scale) - end) <= 1.001 * found.scale / 2 + 1e-6 * abs(end)
 
 
-def test_layers_that_share_a_quantization_cover_the_ranges_of_all() -> None:
+def test_layers_with_shared_quantization_cover_all_their_ranges() -> None:
     """A pool and a mean have the scale of their source."""
     tree, _ = tensors(write_int8_model(network(), RANGES))
     found = {
@@ -106,7 +106,7 @@ def test_layers_that_share_a_quantization_cover_the_ranges_of_all() -> None:
     assert found == {name: ([params.scale], [params.zero_point]) for name, params in expected.items()}
 
 
-def test_weights_have_a_scale_for_each_output_and_biases_its_product() -> None:
+def test_int8_weights_have_scales_per_output_and_biases_have_product_scales() -> None:
     net = network()
     tree, found = tensors(write_int8_model(net, RANGES))
     for name, source, axis in (("depth", "first", 3), ("point", "depth", 0), ("logits", "mean", 0)):
@@ -139,7 +139,7 @@ def test_weight_scales_keep_biases_within_32_bits() -> None:
     assert found[1] == pytest.approx(1e-6 / 127, rel=1e-6)
 
 
-def test_input_and_output_of_an_int8_model() -> None:
+def test_int8_model_has_uint8_or_float_input_and_output() -> None:
     """Pixels are n / 128 - 1, scores n / 256; with float values at both ends the pixels are rounded first."""
     types = schema().TensorType
     tree, found = tensors(write_int8_model(network(), RANGES))
@@ -173,7 +173,7 @@ def test_first_layer_is_written_for_the_normalization_of_its_input() -> None:
 
 
 @pytest.mark.parametrize("float_io", [False, True])
-def test_int8_model_computes_the_network(float_io: bool) -> None:
+def test_int8_model_agrees_with_the_float_model_within_quantization_error(float_io: bool) -> None:
     """Against the float model, with ranges calibrated on the pictures themselves; a step of the logits is 1/255."""
     net = network()
     net.parameters["depth"].kernel[:] /= np.array([1, 10, 100, 1000], np.float32)[:, None]
@@ -221,7 +221,7 @@ def test_calibrate_returns_the_smallest_and_largest_output_of_each_layer() -> No
         ((LAYERS[0], Layer("depth", "convolution", (INPUT,), 4, (3, 3)), *LAYERS[2:]), False),
     ],
 )
-def test_can_be_int8_needs_one_convolution_of_the_picture(layers: tuple[Layer, ...], possible: bool) -> None:
+def test_can_be_int8_requires_a_single_convolution_of_the_input(layers: tuple[Layer, ...], possible: bool) -> None:
     assert can_be_int8(Network(SIZE, layers, {})) is possible
 
 
@@ -274,7 +274,7 @@ def test_dynamic_models_quantize_kernels_of_1024_weights_or_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
-def test_pools_have_the_height_and_width_of_their_window(kind: Any) -> None:
+def test_pools_apply_the_height_and_width_of_their_window(kind: Any) -> None:
     """A window of 3 x 2 pixels over the picture itself, against numpy."""
     layers = (Layer("pool", kind, (INPUT,), 0, (3, 2), 1, "VALID"),)
     session = Session(ModelFile(ROOT / "pool", write_float_model(Network((5, 4), layers, {}))))

@@ -124,7 +124,7 @@ def test_read_network_reads_a_codelab_backbone(keras_home: Path) -> None:
     assert sum(layer.has_weights() for layer in network.layers) == 27
 
 
-def test_read_network_refuses_other_layers() -> None:
+def test_read_network_rejects_unsupported_layers() -> None:
     network = with_head(read_backbone(EMBEDDED, find_weights(EMBEDDED, Path("none"), "embedded")))
     graph = graph_of(network)
     read_network(graph, "input", "x", EMBEDDED.size)

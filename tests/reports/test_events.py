@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
-def test_a_record_is_framed_as_tensorboard_frames_it(data: bytes) -> None:
+def test_write_record_frames_data_in_tensorboard_format(data: bytes) -> None:
     file = io.BytesIO()
     write_record(file, data)
     record = file.getvalue()
@@ -29,7 +29,7 @@ def test_a_record_is_framed_as_tensorboard_frames_it(data: bytes) -> None:
     assert int.from_bytes(record[data_end:], "little") == masked_crc32c(data)
 
 
-def test_tensorboards_reader_takes_every_event_and_notices_a_changed_one(tmp_path: Path) -> None:
+def test_event_files_are_accepted_by_tensorboard_unless_changed(tmp_path: Path) -> None:
     with event_file(tmp_path) as events:
         for step in range(3):
             events.add(step, {"accuracy": step / 3}, {"weights": np.linspace(-1, 1, 50, dtype=np.float32)})
@@ -42,7 +42,7 @@ def test_tensorboards_reader_takes_every_event_and_notices_a_changed_one(tmp_pat
         _events(path)
 
 
-def test_training_loads_no_plugins_of_tensorboard_and_no_template_engine_before_its_report() -> None:
+def test_train_module_does_not_import_tensorboard_plugins_or_template_engine() -> None:
     code = (
         "import sys, poets_edge.training.train\n"
         "slow = {'tensorboard.summary', 'tensorboard.plugins', 'asyncio', 'jinja2', 'absl', 'fsspec', 'h5py'}\n"

@@ -62,7 +62,7 @@ def test_chart_labels_overlap_no_other_label(budget: Budget) -> None:
     assert not overlapping
 
 
-def test_chart_names_its_limits() -> None:
+def test_chart_states_its_limits() -> None:
     texts = [text.get_text() for text in texts_of(figure_of(grid_result(LIMITED)))]
     assert texts.count("limit: 2 ms") == 2, "one in each panel of latencies"
     assert texts.count("limit: 80 %") == 4
@@ -71,7 +71,7 @@ def test_chart_names_its_limits() -> None:
     assert not any("imit" in text.get_text() for text in texts_of(figure_of(grid_result(Budget()))))
 
 
-def test_live_chart_names_limits_and_fades_points_outside() -> None:
+def test_live_chart_states_limits_and_fades_points_outside_them() -> None:
     result = grid_result(LIMITED)
     chart = str(live_chart(result))
     assert ">limit: 2 ms</text>" in chart and ">limit: 80 %</text>" in chart

@@ -18,7 +18,7 @@ NOISY = (0.8, 1.28, 1.0)
 @pytest.mark.parametrize(
     ("size", "text"), [(980_400, "86.0 % in 3.14 ms, 0.98 MB"), (20_000_000_000, "86.0 % in 3.14 ms, 20000.00 MB")]
 )
-def test_figures_give_accuracy_latency_and_size(size: int, text: str) -> None:
+def test_figures_state_accuracy_latency_and_size(size: int, text: str) -> None:
     assert figures(replace(point(SLIM, 3.14, range(14)), size=size)) == text
 
 
@@ -60,7 +60,7 @@ def test_choose_states_the_rank_of_the_chosen_point(others: list[GridPoint], bud
     assert choice.reason == f"{WIDE} int8: 95.0 % in 2.00 ms, 2.00 MB, {reason}"
 
 
-def test_choose_states_that_the_most_accurate_point_is_the_smaller_of_equally_fast_ones() -> None:
+def test_choose_states_that_the_chosen_point_is_smaller_than_an_equally_fast_point() -> None:
     quick = point(SLIM, 4.0, range(3), 3.0, NOISY)
     small = point(WIDE, 4.1, range(2), 1.0, NOISY)
     assert choose((quick, small), Budget()).reason.endswith(
@@ -107,7 +107,7 @@ def test_choose_counts_photos_of_repeated_evaluations() -> None:
         (Budget(1, 1e6, 0.99), "it takes 2.00 ms and it has 20000.00 MB and it reaches 95.0 %"),
     ],
 )
-def test_choose_states_what_the_nearest_point_misses(budget: Budget, misses: str) -> None:
+def test_choose_states_by_how_much_the_nearest_point_misses_the_budget(budget: Budget, misses: str) -> None:
     choice = choose((replace(BEST, size=20_000_000_000),), budget)
     assert choice.point is None
     assert choice.reason == f"none of the 1 points has {budget}. Nearest comes {WIDE} int8: {misses}."
@@ -136,7 +136,7 @@ def test_choose_states_that_cross_validation_decided() -> None:
     assert "cross-validation" not in choose((accurate, between), Budget()).reason
 
 
-def test_not_worse_in_cross_validation_compares_with_the_best_there_and_the_faster_of_equals() -> None:
+def test_not_worse_in_cross_validation_compares_with_the_most_accurate_point() -> None:
     slow, fast = validated(SLIM, 3.0, 5, 4), validated(WIDE, 2.0, 5, 4)
     assert not_worse_in_cross_validation((slow, fast)) == [slow, fast]
     worse = validated(SLIM, 1.0, 5, 10)

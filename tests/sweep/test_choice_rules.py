@@ -159,7 +159,7 @@ def test_indistinguishable_excludes_point_with_six_more_errors() -> None:
     assert indistinguishable((far, near, best)) == [near, best]
 
 
-def test_choose_returns_fastest_point_for_budget_of_accuracy_only() -> None:
+def test_choose_returns_fastest_point_for_budget_with_only_accuracy() -> None:
     exact = point(NAME, 3.0, range(20))
     accurate = point(NAME, 5.0, range(0))
     assert choose((accurate, exact), Budget(accuracy=0.8)).point == exact

@@ -35,7 +35,7 @@ def test_evidence_of_arithmetic_recognises_usual_rescalings(
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
-def test_evidence_of_arithmetic_is_none_if_it_is_not_clear(scale: float, offset: float) -> None:
+def test_evidence_of_arithmetic_is_none_for_ambiguous_arithmetic(scale: float, offset: float) -> None:
     assert evidence_of_arithmetic(scale, offset) is None
 
 
@@ -57,12 +57,12 @@ def test_parse_input_range_inverts_text(text: str, expected: Normalization) -> N
     assert parse_input_range(expected.text).is_close(expected, 1e-9)
 
 
-def test_parse_input_range_takes_a_range_for_each_channel() -> None:
+def test_parse_input_range_accepts_a_range_for_each_channel() -> None:
     mean, std = tuple(255 * IMAGENET_MEAN), tuple(255 * IMAGENET_STD)
     assert parse_input_range(Normalization(mean, std).text).is_close(Normalization(mean, std), 1e-9)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:0", "0:0", "a:b", "0:nan", "0:inf", "0:1:2", "0:1,0:1", "0:1e-9"])
-def test_parse_input_range_refuses_other_text(text: str) -> None:
+def test_parse_input_range_rejects_invalid_text(text: str) -> None:
     with pytest.raises(UsageError, match="`input_range`"):
         parse_input_range(text)

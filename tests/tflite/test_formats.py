@@ -76,7 +76,7 @@ _FOREIGN = {
 
 @pytest.mark.parametrize("name", _FOREIGN)
 @pytest.mark.parametrize("renamed", [False, True])
-def test_label_names_a_foreign_format_and_labels_nothing(
+def test_label_names_an_unsupported_model_format_and_labels_no_photo(
     trained: Trained, flowers: Path, tmp_path: Path, name: str, renamed: bool
 ) -> None:
     """With a trained graph in the folder, which would answer if the model were taken for a photo."""
@@ -120,7 +120,9 @@ def test_label_refuses_a_first_argument_that_is_neither_model_nor_photo(
     assert not ran.stdout
 
 
-def test_label_takes_the_graph_of_the_folder_for_photos(trained: Trained, flowers: Path, tmp_path: Path) -> None:
+def test_label_uses_the_trained_graph_in_the_folder_if_only_photos_are_given(
+    trained: Trained, flowers: Path, tmp_path: Path
+) -> None:
     photo = shutil.copy(flowers / ROSE, tmp_path / "photo")
     assert "photo:" in poets_edge("label", photo, flowers / ROSE, "--top", "1", cwd=trained.folder).ok().stdout
 
@@ -156,14 +158,14 @@ def test_zip_with_a_damaged_model_is_refused(tmp_path: Path) -> None:
         Classifier(_write(tmp_path / "cut.zip", whole[:100] + bytes(50) + whole[150:]))
 
 
-def test_model_format_leaves_photos_and_folders_of_photos_alone(flowers: Path, tmp_path: Path) -> None:
+def test_model_format_is_none_for_photos_and_photo_folders(flowers: Path, tmp_path: Path) -> None:
     assert model_format(flowers / ROSE) is None and model_format(flowers) is None
     photos = _zip(tmp_path / "photos.zip", **{"daisy/1.jpg": b"", "model.tflite": b""})
     assert model_format(photos) is None and model_format(tmp_path / "missing") is None
 
 
 @pytest.mark.shared
-def test_codelab_lite_answers_itself(flowers: Path) -> None:
+def test_classifier_runs_codelab_lite_model(flowers: Path) -> None:
     model = SHARED / "cases/models/codelab.lite"
     assert (
         Classifier(model, labels=model.with_name("labels.txt"), input_range="-1:1")(flowers / ROSE, top=1)[0].name

@@ -27,11 +27,11 @@ from poets_edge.tflite.labels import join_labels, parse_labels, split_labels
         'item { id: 2 display_name: "tulips" }',
     ],
 )
-def test_parse_labels_reads_the_files_of_other_programs(text: str) -> None:
+def test_parse_labels_reads_labels_files_from_other_programs(text: str) -> None:
     assert parse_labels(text, "labels.txt") == ("daisy", "roses", "tulips")
 
 
-def test_parse_labels_keeps_numbers_that_are_not_those_of_outputs() -> None:
+def test_parse_labels_keeps_numbers_that_are_not_output_indices() -> None:
     assert parse_labels("1 euro\n2 euro\n", "labels.txt") == ("1 euro", "2 euro")
     assert parse_labels("0 daisy\nroses\n", "labels.txt") == ("0 daisy", "roses")
     assert parse_labels("", "labels.txt") == ()
@@ -43,7 +43,7 @@ def test_parse_labels_refuses_missing_numbers_and_names(text: str) -> None:
         parse_labels(text, "labels.txt")
 
 
-def test_split_labels_keeps_lines_of_own_files_unchanged() -> None:
+def test_split_labels_keeps_lines_from_poets_edge_files_unchanged() -> None:
     labels = ("0 zero", " one", "1 two ")
     assert split_labels(join_labels(labels)) == labels
 

@@ -55,7 +55,7 @@ def metadata_of(content: bytes, generated: ModuleType) -> Any:
     return generated.ModelMetadataT.InitFromPackedBuf(bytes(tree.buffers[entry.buffer].data), 0)
 
 
-def test_written_metadata_are_those_of_the_standard_schema(mediapipe_schema: ModuleType) -> None:
+def test_written_metadata_follow_the_standard_schema(mediapipe_schema: ModuleType) -> None:
     found = metadata_of(CONTENT, mediapipe_schema)
     assert (found.name, found.description, found.minParserVersion) == (b"flowers", b"a classifier", b"1.0.0")
     (graph,) = found.subgraphMetadata
@@ -117,7 +117,7 @@ def test_written_files_are_read_back_and_signed() -> None:
     assert SIGNED.startswith(CONTENT)
 
 
-def test_read_metadata_of_a_model_without_any_is_empty() -> None:
+def test_read_metadata_of_a_model_without_metadata_is_empty() -> None:
     assert read(convolution()) == Metadata()
     assert read(CONTENT).labels == () and read(CONTENT).facts == {}
 
@@ -137,7 +137,7 @@ def test_read_metadata_refuses_truncated_models(content: bytes) -> None:
         read(content)
 
 
-def test_facts_of_version_0_1_name_float32_none() -> None:
+def test_read_metadata_converts_quantization_none_of_version_0_1_to_float32() -> None:
     assert read(with_files(CONTENT, INFO, {"quantization": "none"})).facts["quantization"] == "float32"
 
 
@@ -185,7 +185,7 @@ def test_read_metadata_limits_the_size_of_a_member() -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
-def test_read_metadata_refuses_other_methods_of_compression(method: int) -> None:
+def test_read_metadata_rejects_unsupported_compression_methods(method: int) -> None:
     with pytest.raises(ModelError, match="damaged"):
         read(archived({"labels.txt": b"roses"}, method))
 
@@ -265,12 +265,12 @@ def test_read_metadata_refuses_invalid_normalization(mean: list[float], std: lis
         ("\n\n", ()),
     ],
 )
-def test_split_labels_splits_at_line_ends_only(text: str, labels: tuple[str, ...]) -> None:
+def test_split_labels_splits_only_at_line_ends(text: str, labels: tuple[str, ...]) -> None:
     assert split_labels(text) == labels
     assert split_labels(join_labels(labels)) == labels
 
 
-def test_labels_are_those_of_the_file_that_the_metadata_name() -> None:
+def test_read_metadata_reads_labels_from_the_file_named_in_the_metadata() -> None:
     """Other text files in the archive are not labels; the first named file wins over labels next to the model."""
     content = archived({"a.txt": b"wrong\n", "labels.txt": b"b\na\n"})
     assert read(content).labels == ("b", "a")

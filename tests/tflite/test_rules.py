@@ -118,7 +118,7 @@ def convolution(**facts: Any) -> bytes:
         ("MEAN", [Tensor(), integers(1, 2)], (1, 3), "ReducerOptions", {"keepDims": False}),
     ],
 )
-def test_check_accepts_an_operator_with_its_output_shape_only(
+def test_check_requires_the_output_shape_computed_for_an_operator(
     operator: str, inputs: list[Tensor], output: tuple[int, ...], options: str, fields: Mapping[str, Any]
 ) -> None:
     assert check(model(operator, inputs, Tensor(output), options, fields)).multiplications == 0
@@ -255,7 +255,7 @@ def test_check_refuses_invalid_combinations_of_types(inputs: Sequence[Tensor], o
         check(convolution(inputs=inputs, output=output))
 
 
-def test_check_refuses_8_bit_weights_that_are_computed() -> None:
+def test_check_rejects_8_bit_weights_that_are_not_constant() -> None:
     weights = Tensor((4, 3, 2, 3), "INT8", [0.5])
     with pytest.raises(FlawError, match="weights that are computed"):
         check(
@@ -312,7 +312,7 @@ def _signature(tensor: int, name: bytes = b"x", key: bytes = b"serve", graph: in
     return signature
 
 
-def test_check_accepts_metadata_and_signatures_that_lead_somewhere() -> None:
+def test_check_accepts_metadata_and_signatures_with_valid_references() -> None:
     def change(tree: Any) -> None:
         tree.metadata = [_metadata(b"x", len(tree.buffers) - 1)]
         tree.metadataBuffer = [0, len(tree.buffers) - 1]
@@ -322,7 +322,7 @@ def test_check_accepts_metadata_and_signatures_that_lead_somewhere() -> None:
     assert check(convolution(change=change)) == check(convolution())
 
 
-def test_rules_have_the_numbers_of_the_schema() -> None:
+def test_rules_have_the_operator_numbers_in_the_schema() -> None:
     parts = schema()
     for number, rule in RULES.items():
         assert getattr(parts.BuiltinOperator, rule.name) == number
@@ -339,7 +339,7 @@ _COUNTS = {
 
 
 @pytest.mark.parametrize(("count", "operator"), [(n, name) for n, names in _COUNTS.items() for name in names.split()])
-def test_check_refuses_another_number_of_inputs(count: int, operator: str) -> None:
+def test_check_rejects_a_wrong_number_of_inputs(count: int, operator: str) -> None:
     for inputs in range(1, 4):
         with pytest.raises(FlawError) as raised:
             check(model(operator, [Tensor()] * inputs, Tensor((9, 9))))
@@ -396,7 +396,7 @@ _SCALED = {"INT8": (0.5,), "UINT8": (0.5,)}
 @pytest.mark.parametrize("source", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("target", ["FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"])
 @pytest.mark.parametrize("operator", ["QUANTIZE", "DEQUANTIZE", "RELU"])
-def test_check_accepts_allowed_conversions_only(operator: str, source: str, target: str) -> None:
+def test_check_rejects_conversions_that_are_not_allowed(operator: str, source: str, target: str) -> None:
     allowed = {
         "QUANTIZE": source in ("FLOAT32", "INT8", "UINT8") and target in ("INT8", "UINT8"),
         "DEQUANTIZE": source in ("FLOAT16", "INT8", "UINT8") and target == "FLOAT32",
@@ -458,7 +458,7 @@ def test_check_names_an_operator_that_is_not_allowed() -> None:
         check(convolution(change=change))
 
 
-def test_check_refuses_options_of_another_operator() -> None:
+def test_check_rejects_options_that_belong_to_a_different_operator() -> None:
     with pytest.raises(FlawError, match="RELU6: options of another operator"):
         check(model("RELU6", [Tensor()], Tensor(), "SoftmaxOptions"))
 

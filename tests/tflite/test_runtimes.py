@@ -33,7 +33,7 @@ def test_support_includes_this_machine() -> None:
         (System("armv7l", (3, 11), "glibc", (2, 36), "aarch64"), "tflite-runtime", "linux32 pip install 'poets-edge["),
     ],
 )
-def test_install_command_fits_the_system(system: System, runtimes: str, command: str) -> None:
+def test_install_command_depends_on_the_system(system: System, runtimes: str, command: str) -> None:
     assert support(system).runtimes == tuple(runtimes.split())
     assert install_command(system).startswith(command)
 
@@ -92,7 +92,7 @@ def test_doctor_and_errors_name_an_unsupported_system(
     poets_edge("inspect", model).failed(expected)
 
 
-def test_tflite_runtime_with_numpy_2_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tflite_runtime_with_numpy_2_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Models would be called damaged: no array reaches an interpreter that was built for numpy 1."""
     package, facts = tmp_path / "tflite_runtime", tmp_path / "tflite_runtime-2.14.0.dist-info"
     for folder in (package, facts):
@@ -114,7 +114,7 @@ def test_tflite_runtime_with_numpy_2_is_named_with_the_way_out(monkeypatch: pyte
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def test_operator_version_that_is_too_new_has_one_way_out(tmp_path: Path) -> None:
+def test_too_new_operator_version_is_reported_with_one_remedy(tmp_path: Path) -> None:
     tree = unpack_model(Path(tflite.__file__).with_name("probe.tflite").read_bytes())
     for code in tree.operatorCodes:
         code.version = 60

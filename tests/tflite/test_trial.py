@@ -24,7 +24,7 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_trial_finds_nothing_in_a_sound_model() -> None:
+def test_trial_finds_no_flaw_in_a_valid_model() -> None:
     assert trial._try(trial._Trial(convolution(), NO_LIMIT)) == ""
 
 
@@ -59,7 +59,7 @@ def test_trial_limits_the_memory_of_its_process() -> None:
     assert int(added) == pytest.approx((2 << 30) + (512 << 20), abs=64 << 20)
 
 
-def test_run_trial_raises_what_the_helper_found() -> None:
+def test_run_trial_raises_the_flaw_found_by_the_helper_process() -> None:
     content = model("DIV", [Tensor(), Tensor()], Tensor(), "DivOptions")
     with pytest.raises(FlawError, match="NaN or infinity"):
         trial.run_trial(content, InferenceCost(10_000, 0))
@@ -75,7 +75,7 @@ def test_run_trial_raises_what_the_helper_found() -> None:
         ([], ""),
     ],
 )
-def test_other_answer_describes_outputs_with_several_axes(shapes: list[tuple[int, ...]], described: str) -> None:
+def test_other_answer_describes_outputs_with_more_than_one_axis(shapes: list[tuple[int, ...]], described: str) -> None:
     found = other_answer(shapes)
     assert described in found and bool(found) == bool(described)
 

@@ -204,7 +204,9 @@ def test_label_refuses_a_network_with_a_map_as_output(photo: Path) -> None:
     poets_edge("label", ROOT / "poets_edge/tflite/probe.tflite", photo).failed("8 x 8 x 4 numbers", "segmentation")
 
 
-def test_read_model_verifies_again_for_another_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_model_verifies_again_with_a_different_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "ai_edge_litert/interpreter.py"
     file.parent.mkdir()
     (file.parent / "__init__.py").touch()

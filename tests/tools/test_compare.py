@@ -68,7 +68,7 @@ def test_text_differences_name_their_lines(tmp_path: Path) -> None:
     assert differences(tmp_path, {"a.txt": "1\n2\n3"}, {"a.txt": "1\n5\n3"}) == ["a.txt line 2: 2 -> 5"]
 
 
-def test_volatile_values_may_differ_but_neither_their_type_nor_their_place(tmp_path: Path) -> None:
+def test_volatile_values_may_differ_but_not_in_type_or_presence(tmp_path: Path) -> None:
     rules = [Volatile(reason="time", json="/*/ms")]
     assert in_json(tmp_path, [{"ms": 1}], [{"ms": 2.5}], volatile=rules) == []
     for number, other in enumerate(({"ms": "2"}, {})):
@@ -82,7 +82,7 @@ def test_volatile_texts_are_replaced(tmp_path: Path) -> None:
     assert differences(tmp_path, {"a": "in 3 ms", "b.cache": ""}, {"a": "in 17 ms"}, volatile=rules) == []
 
 
-def test_a_renamed_key_keeps_its_value(tmp_path: Path) -> None:
+def test_renamed_keys_are_compared_by_value(tmp_path: Path) -> None:
     rules = [Intended(reason="clearer", json="/files/*/old", renamed="new")]
     assert in_json(tmp_path, {"files": [{"old": 1}]}, {"files": [{"new": 1}]}, intended=rules) == []
     (tmp_path / "other").mkdir()
@@ -90,12 +90,12 @@ def test_a_renamed_key_keeps_its_value(tmp_path: Path) -> None:
     assert found == ["/files/0/new: 1 -> 2"]
 
 
-def test_a_renamed_file_keeps_its_content(tmp_path: Path) -> None:
+def test_renamed_files_are_compared_by_content(tmp_path: Path) -> None:
     rules = [Intended(reason="clearer", file="*.old", renamed="*.new")]
     assert differences(tmp_path, {"a.old": "1"}, {"a.new": "2"}, intended=rules) == ["a.new line 1: 1 -> 2"]
 
 
-def test_replaced_words_leave_the_figures_to_be_compared(tmp_path: Path) -> None:
+def test_numbers_are_compared_despite_replaced_words(tmp_path: Path) -> None:
     rules = [Intended(reason="term", replaced=("right", "correct"))]
     found = differences(
         tmp_path, {"a": "right: 5", "b": "right: 5"}, {"a": "correct: 5", "b": "correct: 6"}, intended=rules
@@ -103,14 +103,14 @@ def test_replaced_words_leave_the_figures_to_be_compared(tmp_path: Path) -> None
     assert found == ["b line 1: correct: 5 -> correct: 6"]
 
 
-def test_figures_of_a_new_page_are_compared(tmp_path: Path) -> None:
+def test_numbers_are_compared_despite_a_new_page_layout(tmp_path: Path) -> None:
     rules = [Intended(reason="layout", file="*.html", figures=True)]
     assert differences(tmp_path, {"a.html": "<b>1.5</b>"}, {"a.html": "<i>is 1.5</i>"}, intended=rules) == []
     (tmp_path / "other").mkdir()
     assert differences(tmp_path / "other", {"a.html": "<b>1.5</b>"}, {"a.html": "<b>2</b>"}, intended=rules)
 
 
-def test_an_intended_difference_is_accepted_in_its_place_only(tmp_path: Path) -> None:
+def test_intended_differences_are_accepted_only_at_their_path(tmp_path: Path) -> None:
     rules = [Intended(reason="fixed", json="/a")]
     assert in_json(tmp_path, {"a": {"b": 1}, "c": 1}, {"a": {"b": 2}, "c": 2}, intended=rules) == ["/c: 1 -> 2"]
 

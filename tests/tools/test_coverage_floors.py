@@ -15,15 +15,15 @@ def report(**files: tuple[int, int]) -> dict[str, object]:
     }
 
 
-def test_branch_coverage_adds_up_the_files_of_a_package() -> None:
+def test_branch_coverage_sums_over_the_files_in_a_package() -> None:
     found = branch_coverage(report(tflite__a=(3, 4), tflite__verify__b=(1, 6), device__c=(2, 2), progress=(0, 1)))
     assert found == {"tflite": (4, 10), "device": (2, 2), "progress": (0, 1)}
 
 
-def test_below_floor_names_packages_below_or_missing() -> None:
+def test_below_floor_returns_packages_below_their_floor_or_missing() -> None:
     found = {"a": (90, 100), "b": (899, 1000), "c": (0, 0)}
     assert below_floor(found, {"a": 90, "b": 90, "c": 90, "d": 1}) == ["b", "d"]
 
 
-def test_floors_are_of_packages() -> None:
+def test_every_floor_names_an_existing_package() -> None:
     assert all((ROOT / "poets_edge" / package).is_dir() for package in FLOORS)

@@ -33,14 +33,14 @@ def trial(name: str, ground: Ground, most: int) -> Trial:
     return Trial(replace(command, most=most), ground)
 
 
-def test_killed_where_files_get_their_names(ground: Ground) -> None:
+def test_commands_killed_at_renames_leave_no_faults(ground: Ground) -> None:
     training = trial("train", ground, 4)
     assert {f"tf_files/retrained_{name}" for name in ("graph.pb", "labels.txt", "graph.json")} <= set(training.wanted)
     assert every_point(training)[1:] == (4, [])
     assert every_point(trial("fetch-flowers", ground, 4))[1:] == (4, [])
 
 
-def test_a_kill_leaves_what_the_next_run_removes(ground: Ground) -> None:
+def test_killed_download_leaves_files_that_the_next_run_removes(ground: Ground) -> None:
     """Or nothing was killed where it hurts."""
     fetching = trial("fetch-flowers", replace(ground, work=ground.work / "again"), 0)
     point = Point(fetching.place / "points", number=1)
@@ -49,7 +49,7 @@ def test_a_kill_leaves_what_the_next_run_removes(ground: Ground) -> None:
     assert fetching.after_kill() == [] and fetching.after_next() == []
 
 
-def test_killed_on_a_device_leaves_the_files_of_its_user(ground: Ground) -> None:
+def test_commands_killed_on_a_device_preserve_user_files(ground: Ground) -> None:
     for name in ("benchmark-on", "deploy", "undeploy"):
         points, _, wrong = every_point(trial(name, ground, 5))
         assert points > 5 and wrong == []

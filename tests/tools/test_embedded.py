@@ -13,7 +13,7 @@ from tools.embedded.package import package
 from tools.embedded.teacher import area_weights, crop_box
 
 
-def test_crops_lie_inside_and_cover_a_third_or_more() -> None:
+def test_crop_boxes_cover_at_least_30_percent_of_the_picture() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         left, top, right, bottom = crop_box(rng, 144, 120)
@@ -22,7 +22,7 @@ def test_crops_lie_inside_and_cover_a_third_or_more() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 4), (7, 4), (4, 3)])
-def test_a_map_shrinks_to_averages(inputs: int, outputs: int) -> None:
+def test_area_weights_average_input_cells(inputs: int, outputs: int) -> None:
     weights = area_weights(inputs, outputs)
     assert weights.sum(axis=1) == pytest.approx(np.ones(outputs))
     assert weights.sum(axis=0) == pytest.approx(np.full(inputs, outputs / inputs))
@@ -36,7 +36,7 @@ def test_last_layer_accuracy_is_chance_on_noise_and_one_on_separable_features() 
     assert last_layer_accuracy(np.eye(5, dtype=np.float32)[classes] * 3, classes) == 1.0
 
 
-def test_the_shipped_form_loses_nothing_that_matters(tmp_path: Path) -> None:
+def test_package_reproduces_the_embedded_weights_file(tmp_path: Path) -> None:
     with np.load(EMBEDDED_FILE) as stored:
         arrays = [stored[f"arr_{index}"].astype(np.float32) for index in range(len(stored.files))]
     np.savez(tmp_path / "student.npz", *arrays)

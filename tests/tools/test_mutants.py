@@ -42,7 +42,7 @@ def changes(source: str) -> set[tuple[str, str]]:
     return {(mutant.before, mutant.after) for mutant in mutants(source)}
 
 
-def test_mutants_of_a_module_plant_one_fault_each() -> None:
+def test_mutants_of_a_module_contain_one_fault_each() -> None:
     assert changes(SOURCE) == {
         ("LIMIT = 3", "LIMIT = 4"),
         ("size: int | None = 4", "size: int | None = 5"),
@@ -71,7 +71,7 @@ def test_mutants_differ_from_the_source_in_the_lines_they_name() -> None:
 @pytest.mark.parametrize(
     ("source", "line", "on_import"), [("x = 1\n", 1, True), ("def f():\n    return (\n        1\n    )\n", 2, False)]
 )
-def test_mutants_know_whether_their_statement_runs_on_import(source: str, line: int, on_import: bool) -> None:
+def test_mutants_record_whether_their_statement_runs_on_import(source: str, line: int, on_import: bool) -> None:
     (mutant,) = mutants(source)
     assert (mutant.lines[0], mutant.on_import) == (line, on_import)
 

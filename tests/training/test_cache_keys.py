@@ -70,7 +70,7 @@ def colours(photos: list[HashedPhoto], source: MeanColour) -> list[list[int]]:
     return [list(map(round, vectors[0].tolist())) for _, vectors in found if not isinstance(vectors, PhotoError)]
 
 
-def test_bottlenecks_are_computed_once_and_again_for_other_preprocessing(
+def test_bottlenecks_are_computed_once_per_preprocessing(
     photos: list[HashedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [[200, 0, 0], [0, 200, 0], [0, 0, 200]]
@@ -82,7 +82,9 @@ def test_bottlenecks_are_computed_once_and_again_for_other_preprocessing(
         assert colours(photos, source) == expected and source.calls == 6
 
 
-def test_bottleneck_of_a_changed_photo_lies_under_its_new_digest(photos: list[HashedPhoto], tmp_path: Path) -> None:
+def test_bottleneck_of_a_changed_photo_is_cached_under_its_new_digest(
+    photos: list[HashedPhoto], tmp_path: Path
+) -> None:
     with open_cache(tmp_path / "cache.sqlite") as (cache, _):
         Image.new("RGB", (20, 10), (0, 0, 90)).save(tmp_path / "0.png")
         [(photo, _), *_] = bottlenecks(photos, [MeanColour(cache)], Silent())
@@ -144,7 +146,7 @@ def test_backbone_is_named_after_weights_and_architecture(tmp_path: Path) -> Non
     assert weights.digest not in first.digest and first.cache_file.name.startswith("mobilenet_0.25_128-")
 
 
-def test_caches_omits_databases_of_other_programs(tmp_path: Path) -> None:
+def test_caches_omits_databases_from_other_programs(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "photos.sqlite")) as other:
         other.execute("CREATE TABLE albums (name TEXT)")
         other.commit()
@@ -156,7 +158,7 @@ def test_caches_omits_databases_of_other_programs(tmp_path: Path) -> None:
     assert (tmp_path / "photos.sqlite").read_bytes() == before
 
 
-def test_caches_lists_and_removes_the_groups_of_look_alikes(tmp_path: Path) -> None:
+def test_caches_lists_and_removes_look_alike_groups(tmp_path: Path) -> None:
     with open_cache(tmp_path / "groups.sqlite") as (cache, _):
         cache.put(b"key", np.ones(3, np.float32))
     [found] = caches(tmp_path)

@@ -206,7 +206,7 @@ def listening_sockets(process: int) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
-def test_listening_sockets_sees_tcp_and_unix(tmp_path: Path) -> None:
+def test_listening_sockets_finds_tcp_and_unix_sockets(tmp_path: Path) -> None:
     before = len(listening_sockets(os.getpid()))
     with socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX) as local:
         local.bind(str(tmp_path / "s"))
@@ -311,7 +311,7 @@ def test_lost_scheduler_ends_the_run_with_one_line(photos: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("address", ["local:0", "local:x", "somewhere"])
-def test_cluster_address_is_checked(photos: Path, tmp_path: Path, address: str) -> None:
+def test_invalid_cluster_address_is_rejected(photos: Path, tmp_path: Path, address: str) -> None:
     poets_edge("train", "--image_dir", photos, *FEW, "--cluster", address, cwd=tmp_path).failed("--cluster", "local:2")
 
 
@@ -356,7 +356,7 @@ def test_train_reports_unreachable_scheduler_in_one_line(
     poets_edge(*command, cwd=tmp_path).failed("--cluster", "no Dask scheduler answers")
 
 
-def test_extractor_runs_while_a_profiler_holds_frames(tmp_path: Path) -> None:
+def test_extractor_runs_while_a_profiler_holds_stack_frames(tmp_path: Path) -> None:
     """Dask workers have a profiler; the interpreter refuses to run while a frame holds a view of its memory."""
     wanted = architecture("mobilenet_0.25_128")
     extract = Extractor(prepare_backbone(wanted, find_weights(wanted, tmp_path, "embedded"), tmp_path).model)

@@ -57,7 +57,7 @@ def test_photos_replaced_during_a_run_are_cached_correctly(tmp_path: Path, monke
     assert set(record["photos"]) == {f"{path.parent.name}/{path.name}" for path in genuine.rglob("*.jpg")}
 
 
-def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
+def test_files_from_different_training_runs_are_rejected(tmp_path: Path) -> None:
     """Versions that replaced files one by one could leave them so when they were killed."""
     first = training_files(tmp_path, ("daisy", "roses"))
     second = training_files(tmp_path, ("cats", "dogs"), seed=1)
@@ -82,7 +82,7 @@ def test_graph_without_labels_is_checked_against_its_record(tmp_path: Path) -> N
         read_trained(tmp_path / "retrained_graph.pb")
 
 
-def test_labels_in_the_graph_replace_a_missing_file(tmp_path: Path) -> None:
+def test_labels_in_the_graph_replace_a_missing_labels_file(tmp_path: Path) -> None:
     write_together(training_files(tmp_path, ("daisy", "roses")))
     (tmp_path / "retrained_labels.txt").unlink()
     assert read_trained(tmp_path / "retrained_graph.pb").labels == ("daisy", "roses")

@@ -91,7 +91,7 @@ def test_fold_heads_agree_with_train_head(options: HeadOptions) -> None:
     assert (found.argmax(axis=1) == trained.argmax(axis=1)).mean() > 0.93
 
 
-def test_fold_heads_weigh_classes_equally() -> None:
+def test_fold_heads_weight_classes_equally() -> None:
     data = clouds(spread=1.0)
     few = np.flatnonzero((data.classes != 0) | (np.arange(len(data.classes)) < 60))
     uneven = LabelledVectors(data.vectors[few], data.classes[few])
@@ -128,7 +128,7 @@ def test_large_data_is_sampled_by_class_for_training(monkeypatch: pytest.MonkeyP
     assert [one.photos for one in curve.forecasts] == [600, 800, 1200, 1600]
 
 
-def test_fitting_heads_in_parts_gives_equal_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fold_heads_fitted_in_parts_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     data, folds = clouds(spread=1.0), [np.arange(400) % 5, np.arange(400) // 4 % 7]
     together = fold_heads(data, folds, 4, HeadOptions())
     assert [len(heads) for heads in together] == [5, 7]

@@ -14,7 +14,7 @@ from poets_edge.training.distort import Distortions, distort
 
 
 @pytest.mark.parametrize("name", ["random_crop", "random_scale", "random_brightness"])
-def test_distortions_are_percentages(name: str) -> None:
+def test_distortions_reject_values_outside_0_to_100_percent(name: str) -> None:
     for value in (0, 100):
         Distortions(**{name: value})  # type: ignore[arg-type]
     for value in (-1, 101):
@@ -22,7 +22,7 @@ def test_distortions_are_percentages(name: str) -> None:
             Distortions(**{name: value})  # type: ignore[arg-type]
 
 
-def test_distortions_need_a_copy() -> None:
+def test_distortions_require_at_least_one_variant() -> None:
     assert len(Distortions(variants=1).names()) == 1
     with pytest.raises(UsageError, match="`variants` must be 1 or more"):
         Distortions(variants=0)
@@ -39,11 +39,11 @@ def test_distortions_need_a_copy() -> None:
         ({"random_brightness": 1}, True),
     ],
 )
-def test_distortions_are_active_if_one_is_set(fields: dict[str, Any], is_active: bool) -> None:
+def test_distortions_are_active_if_any_distortion_is_set(fields: dict[str, Any], is_active: bool) -> None:
     assert Distortions(**fields).active == is_active
 
 
-def test_names_of_copies_depend_on_settings_and_number_but_not_on_the_count() -> None:
+def test_variant_names_depend_on_settings_and_number_but_not_on_the_count() -> None:
     names = Distortions(random_crop=5).names()
     assert len(names) == len(set(names)) == 8
     assert Distortions(random_crop=5, variants=3).names() == names[:3]
@@ -58,12 +58,12 @@ def test_distort_limits_bright_pixels() -> None:
     assert sum(int(copy[0, 0, 0]) == 255 for copy in copies) in range(4, 17), "about half become brighter"
 
 
-def test_distort_without_distortions_is_the_photo() -> None:
+def test_distort_without_distortions_returns_the_resized_photo() -> None:
     image = Image.fromarray(np.arange(30 * 20 * 3, dtype=np.uint8).reshape(30, 20, 3))
     assert (distort(image, (8, 6), Distortions(), "x", b"1") == fit(image, (8, 6))).all()
 
 
-def test_distort_cuts_windows_at_all_places() -> None:
+def test_distort_crops_windows_at_all_positions() -> None:
     """A window of half the width starts anywhere in the left half, and in the upper half."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(100), np.arange(100)[:, None]

@@ -60,7 +60,7 @@ def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValid
     assert replace(evaluated, scores=evaluated.scores[:2]).accuracy == pytest.approx(6 / 10)
 
 
-def test_cross_validation_interval_is_that_of_independent_photos(evaluated: CrossValidation) -> None:
+def test_cross_validation_interval_treats_photos_as_independent(evaluated: CrossValidation) -> None:
     """Wilson's formula with 5 photos; with 20 predictions it would be half as wide."""
     n, p, z = 5, 13 / 20, 1.959964
     middle, reach = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -77,7 +77,7 @@ def test_cross_validation_confusion_has_true_classes_in_rows(evaluated: CrossVal
     assert (written["folds"], written["folds_wanted"], written["repeats"], written["photos"]) == (2, 5, 4, 5)
 
 
-def test_cross_validation_lists_photos_that_are_not_always_right(evaluated: CrossValidation) -> None:
+def test_cross_validation_lists_photos_that_are_not_always_correct(evaluated: CrossValidation) -> None:
     listed = {photo["photo"]: photo for photo in evaluated.to_json()["not_always_right"]}
     assert set(listed) == {"daisy/1.jpg", "daisy/2.jpg", "roses/3.jpg"}
     assert listed["daisy/2.jpg"]["right"] == 0
@@ -131,7 +131,7 @@ def crossed(scores: Matrix, truth: Indices, fold: Indices) -> Matrix:
     return np.stack(rows)
 
 
-def test_predict_held_out_uses_training_and_validation_photos_only(data: TrainingData) -> None:
+def test_predict_held_out_uses_only_training_and_validation_photos(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     rows = data.rows("training", "validation")
@@ -143,7 +143,7 @@ def test_predict_held_out_uses_training_and_validation_photos_only(data: Trainin
     assert again is not None and (again.scores == found.scores).all(), "the classes of test photos are not used"
 
 
-def test_calibrate_head_corrects_the_scale_and_crosses_the_folds(data: TrainingData) -> None:
+def test_calibrate_head_corrects_the_logit_scale_and_is_evaluated_across_folds(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     head = Head(found.solved.weights * 3, found.solved.biases * 3)
@@ -158,7 +158,7 @@ def test_calibrate_head_corrects_the_scale_and_crosses_the_folds(data: TrainingD
     assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
 
 
-def test_calibrate_head_leaves_scores_that_no_temperature_improves_on_other_folds() -> None:
+def test_calibrate_head_keeps_scores_if_no_temperature_improves_held_out_folds() -> None:
     """Folds of opposite sharpness: the temperature of one makes the other worse."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))
@@ -207,7 +207,7 @@ def in_folder(data: TrainingData, split: SplitName) -> TrainingData:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_calibrate_head_leaves_scores_that_would_be_worse_on_own_set(split: SplitName) -> None:
+def test_calibrate_head_keeps_scores_that_would_be_worse_on_the_users_set(split: SplitName) -> None:
     """Photos of the user's set are hard, as those of another person are: a head must not become surer of them."""
     rng = np.random.default_rng(5)
     classes = np.arange(300) % 3
@@ -248,7 +248,7 @@ def test_calibrate_head_of_fine_tuned_backbone_uses_validation_photos(data: Trai
     assert result.after == pytest.approx(expected_calibration_error(expected, validation.classes), abs=1e-4)
 
 
-def test_calibrate_head_keeps_predictions_and_refuses_without_photos(data: TrainingData) -> None:
+def test_calibrate_head_preserves_predictions_and_returns_none_without_photos(data: TrainingData) -> None:
     found = predict_held_out(data, HeadOptions())
     assert found is not None
     calibrated, _ = calibrate_head(found.solved, data, found)

@@ -266,7 +266,7 @@ def test_frozen_network_is_kept_unless_fine_tuning_is_significantly_better() -> 
 
 
 @pytest.mark.tensorflow
-def test_fine_tuning_in_folds_compares_on_every_photo_outside_of_the_test_set(photos: Path, tmp_path: Path) -> None:
+def test_fine_tuning_in_folds_is_evaluated_on_every_photo_outside_the_test_set(photos: Path, tmp_path: Path) -> None:
     found = library(photos, tmp_path, FineTuning(blocks=1, epochs=2, folds=2))
     expected = sum(sets["training"] + sets["validation"] for sets in found.table.values())
     assert found.fine_tuned.paired.photos == expected
@@ -274,7 +274,7 @@ def test_fine_tuning_in_folds_compares_on_every_photo_outside_of_the_test_set(ph
     assert not list((tmp_path / "bottlenecks").glob("*.checkpoint*"))
 
 
-def test_epoch_balances_classes_and_rotates_views() -> None:
+def test_epoch_balances_classes_and_alternates_views() -> None:
     photos = [HashedPhoto(Photo(Path(f"{n}.jpg"), "x", f"{n}.jpg"), bytes([n])) for n in range(50)]
     classes = np.array([0] * 40 + [1] * 10)
     crops, whole = ("a", "b", "c"), ("plain", "mirrored")
@@ -298,7 +298,7 @@ def test_epoch_balances_classes_and_rotates_views() -> None:
     assert again != [view.name for views, _ in other.epoch(3) for view in views]
 
 
-def test_fine_tuning_options_are_checked() -> None:
+def test_fine_tuning_rejects_invalid_options() -> None:
     for bad in ({"learning_rate": 0.0}, {"batch_size": 0}, {"label_smoothing": 1.0}):
         with pytest.raises(UsageError):
             FineTuning(**bad)
@@ -322,7 +322,7 @@ def test_activations_are_listed_and_removed_by_name(tuned: tuple[Path, Ran], tmp
     assert "nothing in" in poets_edge("cache", cwd=work).ok().stdout
 
 
-def test_backbone_with_its_own_tail_is_unchanged(photos: Path, tuned: tuple[Path, Ran]) -> None:
+def test_backbone_is_unchanged_by_inserting_its_own_tail(photos: Path, tuned: tuple[Path, Ran]) -> None:
     [graph_file] = (tuned[0] / "tf_files/bottlenecks").glob("*.pb")
     entry = architecture("mobilenet_0.25_128")
     network = backbone_network(Backbone(entry, "", graph_file, graph_file.with_suffix(".tflite")))

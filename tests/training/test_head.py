@@ -151,7 +151,7 @@ def test_head_options_refuse_values_beyond_limits(fields: dict[str, float]) -> N
 
 
 @pytest.mark.parametrize(("photos", "is_drawn"), [(999, False), (1000, True)])
-def test_validation_batches_are_drawn_from_a_thousand_photos_on(photos: int, is_drawn: bool) -> None:
+def test_validation_batches_are_sampled_for_a_thousand_photos_or_more(photos: int, is_drawn: bool) -> None:
     """The accuracy on one photo is 0 or 1; that on all of them is neither."""
     rng = np.random.default_rng(0)
     validation = LabelledVectors(rng.random((photos, 5)).astype(np.float32), rng.integers(0, 3, photos))

@@ -41,12 +41,12 @@ def test_find_groups_joins_bursts(tmp_path: Path) -> None:
     assert found.count == 40 and found.are_dependent and not found.are_divided
 
 
-def test_find_groups_leaves_independent_photos_alone(tmp_path: Path) -> None:
+def test_find_groups_does_not_join_independent_photos(tmp_path: Path) -> None:
     found = find_groups(photos(300), bursts(300, 1, 0), tmp_path)
     assert found.count == 300 and found.alike == 0 and not found.are_dependent
 
 
-def test_find_groups_divides_groups_that_cannot_be_held_out(tmp_path: Path) -> None:
+def test_find_groups_splits_groups_that_are_too_large_to_hold_out(tmp_path: Path) -> None:
     """All photos of a class show one thing, moving slowly: no photo of another thing can be held out."""
     angles = np.linspace(0, 1.5, 100)
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((64, 4)))[0].T
@@ -77,7 +77,7 @@ def test_similar_pairs_equal_brute_force() -> None:
     assert best == pytest.approx(np.where(every.max(axis=1) >= 0.6, every.max(axis=1), -1), abs=1e-6)
 
 
-def test_groups_of_some_rows_are_numbered_by_these_rows() -> None:
+def test_photo_groups_take_renumbers_groups_by_the_selected_rows() -> None:
     groups = PhotoGroups(np.array([0, 0, 2, 0, 2, 5]))
     assert groups.take(np.array([1, 2, 4, 5])).numbers.tolist() == [0, 1, 1, 3]
 
@@ -113,7 +113,7 @@ def test_interval_of_grouped_photos_covers_the_truth() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True], ids=["unnamed", "person-in-name"])
-def test_train_is_honest_about_persons_it_has_not_seen(tmp_path: Path, *, named: bool) -> None:
+def test_train_estimates_the_accuracy_on_unseen_persons(tmp_path: Path, *, named: bool) -> None:
     draw_hands(tmp_path / "hands", persons=8, per_class=12, named=named)
     draw_hands(tmp_path / "others", persons=30, per_class=4, seed=1)
     ran = poets_edge("train", "hands", *EMBEDDED, "--steps", "1000", cwd=tmp_path).ok()

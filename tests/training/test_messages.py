@@ -42,7 +42,7 @@ def test_better_step_is_not_reported_if_difference_could_be_noise() -> None:
     assert better_step(best, best, photos, early_stop=False) is None
 
 
-def test_few_validation_photos_are_all_evaluated() -> None:
+def test_small_validation_set_is_evaluated_completely() -> None:
     """Batches drawn from 49 photos would give an accuracy that is not a multiple of 1/49."""
     rng = np.random.default_rng(0)
     training, validation = (
@@ -61,7 +61,7 @@ def test_small_classes_lists_classes_with_few_photos() -> None:
     assert small_classes(table) is None  # type: ignore[arg-type]
 
 
-def test_curve_rises_with_its_values() -> None:
+def test_curve_draws_higher_bars_for_larger_values() -> None:
     drawn = curve([index / 100 for index in range(100)])
     assert len(drawn) == 40 and list(drawn) == sorted(drawn) and drawn[0] == "▁" and drawn[-1] == "█"
     assert curve([]) == "" and curve([1.0]) == "█"

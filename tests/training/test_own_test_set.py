@@ -37,7 +37,7 @@ def test_cross_validated_rows_exclude_own_test_set() -> None:
     assert divided("training", "validation").cross_validated_rows.tolist() == [0, 1]
 
 
-def test_fit_to_training_evaluates_test_photos_by_head_of_training_photos() -> None:
+def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training_photos() -> None:
     """In the test photos the classes are exchanged, so a head of the training photos is always wrong."""
     parts: tuple[tuple[SplitName, int], ...] = (("training", 20), ("test", 10), ("validation", 10))
     data = divided(*(split for split, count in parts for _ in range(count)))
@@ -69,6 +69,6 @@ def test_choose_follows_own_test_set_against_cross_validation() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_choose_ignores_cross_validation_that_cannot_tell_apart(order: int) -> None:
+def test_choose_prefers_the_faster_point_if_cross_validation_shows_no_difference(order: int) -> None:
     points = [replace(point(name, ms, range(2)), cross_validated=(1,) * 50) for name, ms in ((SMALL, 1.0), (LARGE, 9))]
     assert choose(points[::order], Budget()).point == points[0]

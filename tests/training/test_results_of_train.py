@@ -48,7 +48,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return lambda **changes: module.train(replace(options, **changes))
 
 
-def test_train_evaluates_test_and_validation_photos_apart(run: Run) -> None:
+def test_train_evaluates_test_and_validation_photos_separately(run: Run) -> None:
     result = run()
     counts = {name: sum(row[name] for row in result.table.values()) for name in SPLIT_NAMES}
     assert sum(counts.values()) == 60 and counts["test"] != counts["validation"]
@@ -65,7 +65,7 @@ def test_train_evaluates_test_and_validation_photos_apart(run: Run) -> None:
     assert len(result.misclassified) == result.test.count - result.test.correct
 
 
-def test_train_evaluates_a_sample_of_the_test_set_if_asked(run: Run) -> None:
+def test_train_evaluates_a_sample_of_the_test_set_if_requested(run: Run) -> None:
     whole = run()
     few = run(test_batch_size=2)
     assert few.test.count == 2 and few.validation.count == whole.validation.count

@@ -40,7 +40,7 @@ def trained(photos: Path, folder: Path, *more: str) -> tuple[bytes, dict[str, An
 
 
 @pytest.mark.parametrize("distorted", [(), ("--flip_left_right", "--distorted-variants", "2")])
-def test_vectors_in_a_file_train_an_equal_head(
+def test_head_trained_on_vectors_in_a_file_is_equal(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distorted: tuple[str, ...]
 ) -> None:
     before = trained(photos, tmp_path / "one", *distorted)
@@ -117,7 +117,7 @@ def test_vector_table_without_space_raises_output_error(tmp_path: Path, monkeypa
         VectorTable(10, 3, tmp_path / "file")
 
 
-def test_damaged_page_loses_only_its_rows(tmp_path: Path) -> None:
+def test_row_store_loses_only_the_rows_in_a_damaged_page(tmp_path: Path) -> None:
     keys = [number.to_bytes(32, "big") for number in range(1200)]
     with open_row_store(tmp_path / "rows.sqlite", "bottlenecks") as (table, _):
         for key in keys[::2]:

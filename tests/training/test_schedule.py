@@ -66,7 +66,7 @@ def test_epoch_shows_all_classes_equally_often(classes: list[int], number: int) 
         assert max(of_class) - min(of_class) <= 1, "photos of a class take turns"
 
 
-def test_epoch_depends_on_seed_and_number_only() -> None:
+def test_epoch_is_determined_by_seed_and_number() -> None:
     classes = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     order = schedule(classes)
     assert shown(order, 2) == shown(schedule(classes), 2)
@@ -74,7 +74,7 @@ def test_epoch_depends_on_seed_and_number_only() -> None:
     assert shown(order, 2) != shown(schedule(classes, seed=2), 2)
 
 
-def test_views_of_a_photo_take_turns_from_epoch_to_epoch() -> None:
+def test_views_of_a_photo_alternate_between_epochs() -> None:
     """Every photo is shown once an epoch, and starts with a view that is drawn."""
     order = schedule([0, 0, 0, 0, 1, 1, 1, 1])
     by_epoch = [{name: view for name, view, _ in shown(order, number)} for number in range(5)]
@@ -97,7 +97,7 @@ def test_last_epochs_show_whole_photos() -> None:
     assert {view for _, view, _ in shown(order, 5)} | {view for _, view, _ in shown(order, 6)} == set(WHOLE)
 
 
-def test_everything_lists_each_view_of_each_photo_once() -> None:
+def test_schedule_everything_lists_each_view_of_each_photo_once() -> None:
     views = [(view.photo.photo.name, view.name) for view in schedule([0, 1]).everything()]
     assert views == [(f"{n}.jpg", name) for n in range(2) for name in ("a", "b", "c", "w", "x")]
 

@@ -73,7 +73,7 @@ def test_read_tail_refuses_more_blocks_than_there_are(network: Network) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("blocks", [1, 3, 6])
-def test_trainer_scores_as_the_network_does(network: Network, blocks: int) -> None:
+def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int) -> None:
     rng = np.random.default_rng(1)
     picture = rng.uniform(-1, 1, (1, *SMALL.size, 3)).astype(np.float32)
     head = Head(rng.normal(0, 0.1, (1280, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))

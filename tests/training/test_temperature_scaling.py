@@ -34,7 +34,7 @@ def drawn_scores(count: int, sharpness: float) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
-def test_best_temperature_recovers_the_sharpness(sharpness: float) -> None:
+def test_best_temperature_recovers_the_scale_of_the_logits(sharpness: float) -> None:
     scores, truth = drawn_scores(6000, sharpness)
     temperature = best_temperature(scores, truth)
     assert temperature == pytest.approx(sharpness, rel=0.06)

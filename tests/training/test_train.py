@@ -57,7 +57,7 @@ def test_graph_does_not_depend_on_spelling_of_folder_path(folder: Path, tmp_path
     [["--flip_left_right"], ["--random_crop", "10"], ["--random_scale", "20"], ["--random_brightness", "30"]],
     ids=lambda flags: flags[0],
 )
-def test_distorted_copies_are_computed_once_and_only_of_training_photos(
+def test_distorted_variants_are_computed_once_and_only_for_training_photos(
     folder: Path, tmp_path: Path, flags: list[str]
 ) -> None:
     train(folder, tmp_path)

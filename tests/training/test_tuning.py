@@ -98,7 +98,7 @@ def test_view_of_a_photo_depends_on_contents_and_number() -> None:
         (Distortions(random_crop=25, random_scale=60), 1 / 1.25 / 1.6, 1 / 1.25),
     ],
 )
-def test_distort_cuts_window_of_given_size(settings: Distortions, smallest: float, largest: float) -> None:
+def test_distort_crops_a_window_of_the_given_size(settings: Distortions, smallest: float, largest: float) -> None:
     spans = []
     for name in dataclasses.replace(settings, variants=60).names():
         pixels = distort(ramp(), SIZE, settings, name, b"digest").astype(np.float64)
@@ -106,7 +106,7 @@ def test_distort_cuts_window_of_given_size(settings: Distortions, smallest: floa
     assert min(spans) == pytest.approx(smallest, abs=0.03) and max(spans) == pytest.approx(largest, abs=0.03)
 
 
-def test_distort_changes_brightness_by_a_factor_and_mirrors_half() -> None:
+def test_distort_scales_brightness_and_mirrors_half_of_the_photos() -> None:
     gray = Image.new("RGB", (100, 100), (100, 100, 100))
     settings = Distortions(random_brightness=30)
     means = [float(distort(gray, SIZE, settings, f"{n}", b"").mean()) for n in range(100)]
@@ -136,7 +136,7 @@ def test_last_epoch_within_one_standard_error_is_used(accuracies: tuple[float | 
     assert tuning._is_best(epochs(*accuracies), 100) == is_best
 
 
-def test_checkpoint_name_depends_on_every_input() -> None:
+def test_checkpoint_name_depends_on_every_training_input() -> None:
     tail = NO_LAYERS
     head = Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
     schedule = Schedule(

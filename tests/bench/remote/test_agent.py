@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pi/poets-edge"
 
 
-def test_remove_removes_the_folder_of_the_program(folder: Path) -> None:
+def test_remove_deletes_the_program_folder(folder: Path) -> None:
     Session(folder).receive()
     subprocess.run([sys.executable, "-c", "import thing"], env={"PYTHONPATH": str(folder / ITEM)}, check=True)
     assert list((folder / ITEM / "thing/__pycache__").iterdir())
@@ -116,7 +116,7 @@ def test_remove_keeps_files_with_similar_names(folder: Path, name: str) -> None:
     assert session.remove() == [str(mine)] and mine.exists()
 
 
-def test_remove_removes_notes_of_verified_models(folder: Path) -> None:
+def test_remove_deletes_the_record_of_verified_models(folder: Path) -> None:
     session = Session(folder)
     with patch.dict(os.environ, {CACHE_VARIABLE: str(folder / "cache")}):
         remember(b"a model")
@@ -187,7 +187,7 @@ def test_symbolic_links_are_not_followed(folder: Path, tmp_path: Path, inside: s
 
 
 @pytest.mark.parametrize("leaves", ["nothing", "an empty folder", "an empty marker"])
-def test_open_accepts_a_partial_folder(folder: Path, leaves: str) -> None:
+def test_open_accepts_a_partially_created_folder(folder: Path, leaves: str) -> None:
     if leaves != "nothing":
         folder.mkdir(parents=True)
     if leaves == "an empty marker":
@@ -198,7 +198,7 @@ def test_open_accepts_a_partial_folder(folder: Path, leaves: str) -> None:
 
 
 @pytest.mark.parametrize("now", [0.0, 4e9])
-def test_expiry_does_not_depend_on_clocks(folder: Path, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+def test_expiry_does_not_depend_on_the_system_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
     Session(folder).receive()
     monkeypatch.setattr(time, "time", lambda: now)
     for path in [folder, *folder.rglob("*")]:
@@ -208,7 +208,7 @@ def test_expiry_does_not_depend_on_clocks(folder: Path, monkeypatch: pytest.Monk
     assert Session(folder).have(ITEM) == [ITEM]
 
 
-def test_unused_items_expire_unless_a_service_needs_them(folder: Path) -> None:
+def test_unused_items_expire_unless_a_service_uses_them(folder: Path) -> None:
     other = "program/00000000000000bb"
     session = Session(folder)
     session.receive()
@@ -300,7 +300,7 @@ def test_open_keeps_partial_items_of_a_running_agent(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", ".poets-edge.json", "."])
-def test_item_refuses_names_outside_of_it(folder: Path, name: str) -> None:
+def test_new_item_rejects_file_names_that_lead_outside_its_folder(folder: Path, name: str) -> None:
     session = Session(folder)
     with pytest.raises(OSError), session.agent._new_item(ITEM) as staging, staging.create(name):
         pass
@@ -347,7 +347,7 @@ def test_services_of_other_folders_keep_lingering_enabled(folder: Path, tmp_path
         assert link.is_symlink() is foreign
 
 
-def test_files_of_older_versions_are_reported(tmp_path: Path) -> None:
+def test_files_from_older_versions_are_reported(tmp_path: Path) -> None:
     program = tmp_path / "program/0123456789abcdef/poets_edge/__init__.py"
     program.parent.mkdir(parents=True)
     program.touch()
@@ -381,7 +381,9 @@ def _files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["../out.txt", "a/../../out.txt", "{root}/out.txt", "../../../out.txt"])
 @pytest.mark.parametrize("in_wheel", [False, True], ids=["archive", "wheel"])
-def test_receive_refuses_members_outside_of_the_item(folder: Path, tmp_path: Path, name: str, in_wheel: bool) -> None:
+def test_receive_rejects_archive_members_outside_the_item_folder(
+    folder: Path, tmp_path: Path, name: str, in_wheel: bool
+) -> None:
     name = name.format(root=tmp_path)
     session = Session(folder)
     sent = _sent("thing-1-py3-none-any.whl", _wheel(name)) if in_wheel else _sent(name, b"outside")
@@ -394,7 +396,7 @@ def test_receive_refuses_members_outside_of_the_item(folder: Path, tmp_path: Pat
     assert session.have(ITEM) == [ITEM]
 
 
-def test_receive_makes_an_item_of_files_only(folder: Path, tmp_path: Path) -> None:
+def test_receive_skips_symbolic_links_in_archives(folder: Path, tmp_path: Path) -> None:
     """A link in the archive could lead later files out of the item."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w|") as archive:
@@ -411,7 +413,7 @@ def test_receive_makes_an_item_of_files_only(folder: Path, tmp_path: Path) -> No
     assert (folder / ITEM / "a/inside.txt").read_text() == "yes" and not (tmp_path / "inside.txt").exists()
 
 
-def test_receive_of_an_interrupted_archive_makes_no_item(folder: Path) -> None:
+def test_receive_creates_no_item_from_a_truncated_archive(folder: Path) -> None:
     session = Session(folder)
     session.agent._requests = io.BytesIO(_payload()[:600])  # within the wheel
     with pytest.raises(EOFError):

@@ -109,7 +109,7 @@ def test_deploy_reports_why_a_service_does_not_start(box: Box, flower_model: Flo
     ran.failed("box: the service ends as soon as it is started", "nothing here", "--remove")
 
 
-def test_deploy_refuses_bad_input(pi: SshServer, flower_model: FlowerModel) -> None:
+def test_deploy_rejects_invalid_arguments(pi: SshServer, flower_model: FlowerModel) -> None:
     model = flower_model.int8
     poets_edge("deploy", "--on", "pi").failed("no model")
     poets_edge("deploy", PROBE, "--on", "pi").failed("probe.tflite", "label")
@@ -119,13 +119,15 @@ def test_deploy_refuses_bad_input(pi: SshServer, flower_model: FlowerModel) -> N
     assert poets_edge("deploy", model).status == 2
 
 
-def test_quoted_follows_systemd() -> None:
+def test_quoted_follows_systemd_quoting_rules() -> None:
     assert quoted("a\r\nb") == '"a\\x0d\\x0ab"'
     assert quoted('50 % "of" \\ $HOME') == '"50 %% \\"of\\" \\\\ $HOME"'
     assert quoted("$HOME", expanded=True) == '"$$HOME"'
 
 
-def test_two_folders_have_two_services_and_user_files_stay(box: Box, pi: SshServer, flower_model: FlowerModel) -> None:
+def test_deploy_keeps_services_of_two_folders_separate_and_preserves_user_files(
+    box: Box, pi: SshServer, flower_model: FlowerModel
+) -> None:
     own, other = box.home / "mine: not this", box.home / "the card's folder"
     for place in (box.home, other):
         share_packages(pi.home, place, "")

@@ -51,7 +51,7 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     return run
 
 
-def test_an_honest_stand_in_is_measured(measure: Measure) -> None:
+def test_benchmark_on_measures_a_correct_simulated_device(measure: Measure) -> None:
     found = json.loads(measure().ok().stdout)
     assert [len(entry["rounds"]) for entry in found["results"]] == [2]
 
@@ -72,16 +72,18 @@ def test_an_honest_stand_in_is_measured(measure: Measure) -> None:
         ("end", b"", "the connection was cut"),
     ],
 )
-def test_answers_that_are_none_end_with_one_line(measure: Measure, action: str, data: bytes, words: str) -> None:
+def test_benchmark_on_reports_missing_or_malformed_device_answers_in_one_line(
+    measure: Measure, action: str, data: bytes, words: str
+) -> None:
     measure(action, data, at=4).failed("pi: ", words)
 
 
 @pytest.mark.parametrize("data", [b"", b"noise\n"])
-def test_a_login_that_prints_without_end_is_given_up(measure: Measure, data: bytes) -> None:
+def test_benchmark_on_gives_up_if_login_output_never_ends(measure: Measure, data: bytes) -> None:
     measure("flood", data or b"x" * 1000, at=1).failed("pi: ")
 
 
-def test_rounds_that_were_not_asked_for_are_refused(measure: Measure) -> None:
+def test_benchmark_on_rejects_rounds_that_it_did_not_request(measure: Measure) -> None:
     measure(sha256="0" * 64).failed("a round that was not asked for")
     measure("twice", at=10).failed("pi: it answers what is not understood here")
 
@@ -103,13 +105,13 @@ def test_rounds_that_were_not_asked_for_are_refused(measure: Measure) -> None:
         ("timing", "state", {"throttled": 5}),
     ],
 )
-def test_values_out_of_their_limits_are_refused(
+def test_benchmark_on_rejects_device_values_out_of_range(
     measure: Measure, tmp_path: Path, part: str, field: str, value: Any
 ) -> None:
     honest = json.loads((tmp_path / "seeds/device.json").read_bytes())[part]
     measure(**{part: {**honest, field: value}}).failed("pi: it answers what is not understood here")
 
 
-def test_a_flood_of_messages_ends(measure: Measure) -> None:
+def test_benchmark_on_limits_the_number_of_device_messages(measure: Measure) -> None:
     line = b'{"kind": "Warn", "text": "x"}'
     measure("flood", line, at=8, inner=True).failed("too many messages")

@@ -229,7 +229,7 @@ def test_watch_ends_its_command_when_it_stops(start: Start, daisy: bytes, tmp_pa
     assert all(line.startswith(b"{") for line in process.stdout), "what a command prints is no result"
 
 
-def test_watch_expands_nothing_in_a_command_without_shell(start: Start, daisy: bytes, tmp_path: Path) -> None:
+def test_watch_expands_no_variables_in_a_command_without_shell(start: Start, daisy: bytes, tmp_path: Path) -> None:
     (tmp_path / "go").mkdir()
     run = f"touch '{tmp_path}/go/$HOME' {tmp_path}/go/a;b"
     process = start("--on-label", "daisy", "--run", run, "--hold", "1")

@@ -56,7 +56,7 @@ def test_trigger_starts_once_for_each_sequence_of_hold_frames(
     assert starts([{"d": "daisy", "x": "tulips"}[frame] for frame in frames], hold, tmp_path) == expected
 
 
-def test_command_is_given_the_label_and_its_score(tmp_path: Path) -> None:
+def test_command_receives_the_label_and_its_score(tmp_path: Path) -> None:
     text = f"printf '%s %s' \"$POETS_EDGE_LABEL\" \"$POETS_EDGE_SCORE\" > '{tmp_path}/given'"
     trigger = Trigger("ox-eye daisy", Command(text, shell=True), 1, Silent())
     trigger.observe("ox-eye daisy", 0.123456789)
@@ -74,7 +74,7 @@ def test_running_command_is_not_started_again(tmp_path: Path) -> None:
     assert warnings.lines[1:] == ["the command 'sleep 30' is still running; stopping it"]
 
 
-def test_command_is_ended_after_its_limit() -> None:
+def test_command_is_killed_after_its_time_limit() -> None:
     warnings = Warnings()
     trigger = Trigger("daisy", Command("sleep 30", limit=0.05), 1, warnings)
     began = time.monotonic()
@@ -84,7 +84,7 @@ def test_command_is_ended_after_its_limit() -> None:
     assert warnings.lines == ["the command 'sleep 30' is still running after 0.05 s; stopping it"]
 
 
-def test_command_is_not_ended_before_its_limit() -> None:
+def test_command_is_not_killed_before_its_time_limit() -> None:
     warnings = Warnings()
     trigger = Trigger("daisy", Command("sleep 0.2", limit=20), 1, warnings)
     trigger.observe("daisy", 0.9)
@@ -95,7 +95,7 @@ def test_command_is_not_ended_before_its_limit() -> None:
 @pytest.mark.parametrize(
     ("text", "warning"), [("exit 3", "failed with status 3"), ("kill -9 $$", "was ended by signal 9"), ("true", "")]
 )
-def test_end_of_a_command_is_reported_unless_it_succeeds(text: str, warning: str) -> None:
+def test_failure_of_a_command_is_reported(text: str, warning: str) -> None:
     warnings = Warnings()
     trigger = Trigger("daisy", Command(text, shell=True), 1, warnings)
     trigger.observe("daisy", 0.9)

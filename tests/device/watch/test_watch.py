@@ -81,7 +81,7 @@ def test_watch_smooth_averages_scores_of_the_last_frames(model: Path, folder: Pa
     assert len(_watch(model, "--source", folder, "--smooth", "7")) < len(raw), "smoothing reduces changes"
 
 
-def test_watch_prints_changes_only(model: Path, folder: Path) -> None:
+def test_watch_prints_only_changed_labels(model: Path, folder: Path) -> None:
     every = _watch(model, "--source", folder, "--every-frame")
     changes = [line for before, line in zip([{}, *every], every, strict=False) if before.get("label") != line["label"]]
     assert 5 <= len(changes) < len(every)
@@ -92,13 +92,13 @@ def test_watch_prints_changes_only(model: Path, folder: Path) -> None:
     assert "photos/s" in text.stdout and "60 frames labelled" in text.stderr and "ms (median)" in text.stderr
 
 
-def test_watch_threshold_gives_unknown_for_low_scores(model: Path, folder: Path, scores: Any) -> None:
+def test_watch_threshold_labels_frames_with_low_scores_as_unknown(model: Path, folder: Path, scores: Any) -> None:
     lines = _watch(model, "--source", folder, "--smooth", "1", "--every-frame", "--threshold", "0.9")
     assert [line["label"] == "unknown" for line in lines] == list(scores.max(axis=1) < 0.9)
     assert 0 < sum(line["label"] == "unknown" for line in lines) < 60
 
 
-def test_watch_gives_equal_labels_for_streams_and_folders(
+def test_watch_predicts_equal_labels_for_streams_and_folders(
     model: Path, folder: Path, frames: list[bytes], tmp_path: Path
 ) -> None:
     each = ("--every-frame", "--smooth", "1")  # the pictures of a folder are not smoothed, those of a stream are
@@ -215,7 +215,7 @@ def test_watch_refuses_closed_standard_input_and_zero_threads(
     poets_edge("watch", model, "--source", "-").failed("standard input is closed")
 
 
-def test_fastest_threads_uses_available_cores_only(model: Path) -> None:
+def test_fastest_threads_uses_only_available_cores(model: Path) -> None:
     assert 1 <= fastest_threads(model) <= len(os.sched_getaffinity(0))
     before = os.sched_getaffinity(0)
     try:
@@ -299,7 +299,7 @@ def test_watch_releases_its_source_when_the_loop_is_left(tmp_path: Path, monkeyp
         ({"camera": 0}, "`camera` and `source`"),
     ],
 )
-def test_watch_names_the_argument_it_refuses(tmp_path: Path, arguments: Any, message: str) -> None:
+def test_watch_errors_name_the_invalid_argument(tmp_path: Path, arguments: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         watch(SEED, tmp_path, **arguments)
 
