@@ -11,7 +11,7 @@
     ├── ModelError          a .tflite, .pb or labels file is missing, damaged or not supported
     │   └── AccuracyDropError   a quantized file loses more accuracy than allowed
     │                           (`poets_edge.exporting.results`, with the result)
-    ├── RecordError         a JSON file is damaged or has another format
+    ├── RecordError         a JSON file is damaged or does not have the expected format
     ├── BudgetError         no model meets the limits on latency, size or accuracy
     ├── SourceError         a camera, a video or a stream supplies no frames
     ├── RuntimeMissingError a required package is not installed
@@ -63,7 +63,7 @@ class ModelError(PoetsEdgeError):
 
 
 class RecordError(PoetsEdgeError):
-    """A JSON file (training record, benchmark results) is damaged or has another format."""
+    """A JSON file, such as a training record or benchmark results, is damaged or does not have the expected format."""
 
 
 class BudgetError(PoetsEdgeError):
@@ -79,7 +79,7 @@ class RuntimeMissingError(PoetsEdgeError):
 
 
 class OutputError(PoetsEdgeError):
-    """A result cannot be written: missing permission, full disk, or a folder where outputs are not allowed."""
+    """A result cannot be written: permission is missing, the disk is full, or the folder must not contain outputs."""
 
 
 class RemoteError(PoetsEdgeError):

@@ -50,8 +50,8 @@ def check_fields(options: Any, **converters: Callable[[Any], Any]) -> None:
 
     Args:
         options: a dataclass instance, usually `self` in `__post_init__`.
-        converters: functions applied to fields before the check, by field name; for example, `architecture` converts
-            the name of an architecture to an `Architecture`.
+        converters: functions, by field name, that are applied to the values of fields before the check; for example,
+            one for the field `architecture` that converts a name to an `Architecture`.
 
     Raises:
         WrongTypeError: the value of a field has the wrong type.

@@ -31,7 +31,7 @@ _PAUSE_S = 0.5
 _PATIENCE_S = 900.0
 """Maximum time in seconds to wait for another program that is downloading the same file."""
 LARGEST = 1 << 30
-"""Maximum size of a file whose size is not known in advance, in bytes."""
+"""Maximum size, in bytes, of a file whose expected size is not known in advance."""
 _BLOCK = 1 << 18
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 

@@ -23,7 +23,7 @@ from poets_edge.core.temporary import LOCK, held, is_temporary, locked, remove_d
 from poets_edge.errors import OutputError
 
 LARGEST_FILE = 1 << 30
-"""Default size limit of `read_bytes`, in bytes."""
+"""Default size limit for `read_bytes`, in bytes."""
 
 _JOURNAL = ".poets_edge.pending"
 _SCRATCH = "poets_edge-scratch-"
@@ -92,7 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The rename is atomic: a reader sees the complete old file or the complete new file.
 
     Raises:
-        OutputError: the folder cannot be created, the disk is full, or permission is missing.
+        OutputError: the parent folder cannot be created, the disk is full, or permission is missing.
     """
     with _writing(path), _temporary_file(path) as temporary:
         _check_replaceable(path)
@@ -307,7 +307,7 @@ def _complete(journal: Path) -> None:
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Return the name of each file, preceded by the smallest number of parent folders that makes all names distinct."""
+    """Return the name of each file, preceded by as few parent folders as are needed to make all names distinct."""
     deepest = max((len(path.parts) for path in paths), default=1)
     for depth in range(1, deepest + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]

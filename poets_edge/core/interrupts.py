@@ -1,7 +1,7 @@
 """Preservation of KeyboardInterrupt around code that would suppress it.
 
-A package that is interrupted during its import may raise ImportError instead, which would be reported as "not
-installed"; other code swallows the exception. The signal is therefore recorded, and KeyboardInterrupt is raised when
+A package whose import is interrupted may raise ImportError instead, which would be reported as "not installed", and
+some code catches KeyboardInterrupt and continues. SIGINT is therefore recorded, and KeyboardInterrupt is raised when
 the code ends.
 """
 

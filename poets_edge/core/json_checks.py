@@ -49,7 +49,7 @@ class Check(NamedTuple):
     Attributes:
         shape: shape of the value, which is checked first.
         expected: description of a valid value, for error messages.
-        is_valid: the predicate.
+        is_valid: predicate that returns whether a value with this shape is valid.
     """
 
     shape: Shape
@@ -68,7 +68,7 @@ SHA256 = Check(str, "64 hexadecimal digits", lambda value: len(value) == 64 and 
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Parse JSON text.
+    """Parse JSON text and return the value.
 
     Raises:
         RecordError: the text is not JSON, contains NaN or infinity, or is nested deeper than DEEPEST.

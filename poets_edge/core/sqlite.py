@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 VALUES_PER_QUERY = 500
-"""Maximum number of values in a query; older versions of SQLite allow 999."""
+"""Maximum number of values in a query; older versions of SQLite allow at most 999."""
 
 LOG_BYTES = 16 << 20
 """Approximate maximum size of the write-ahead log in bytes. Keys are hashes, so successive rows change pages at random

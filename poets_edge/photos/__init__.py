@@ -1,1 +1,1 @@
-"""Photos: decoding, folders, archives, addresses, hashing, splits and folds."""
+"""Photos: decoding, scanning of folders, archives and addresses, hashing, splits and folds."""

@@ -20,7 +20,7 @@ megapixels, which is decoded at 1/8 of its size."""
 
 _PLUGINS = {"WEBP": "WebP"}
 _HEIF_PLUGINS = ("pi_heif", "pillow_heif")
-"""Plugins for HEIF, which Pillow does not decode. The first one is preferred, since it contains no GPL code."""
+"""Plugins for HEIF, which Pillow itself cannot decode. The first is preferred, because it contains no GPL code."""
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 """Number of bytes per pixel that Pillow uses in memory, by image mode; 4 for other modes."""
 _DECODER = {"GIF": 2, "TIFF": 2, "WEBP": 3, "HEIF": 3, "AVIF": 3}

@@ -20,7 +20,7 @@ _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
 """Numbers of the TIFF tags BitsPerSample and SampleFormat."""
 _SIGNED = 2
 _DARK = 1 / 16
-"""Fraction of the range that the brightest pixel must exceed, unless all pixels are 0."""
+"""Fraction of the value range that the brightest pixel must reach, unless all pixels are 0."""
 _FLOAT_LOWEST, _FLOAT_HIGHEST = -0.5, 2.0
 """Smallest and largest accepted value in a float image with the nominal range 0 to 1, which sharpening may exceed."""
 

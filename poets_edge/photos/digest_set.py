@@ -36,7 +36,7 @@ class DigestSet:
     """A set of truncated SHA-256 digests.
 
     Attributes:
-        bits: number of leading bits that are stored for each digest, 1 to MAX_BITS.
+        bits: number of leading bits that are stored for each digest, 1 to 63.
         values: leading bits of each digest as an integer, ascending, without duplicates, uint64 [photos].
     """
 

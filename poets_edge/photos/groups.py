@@ -24,7 +24,7 @@ from poets_edge.photos.split import group_name
 from poets_edge.photos.table import PhotoTable, Rows
 
 PARENT = "parent"
-"""Value of `group_by` for one group per folder inside the class folders."""
+"""Value of `group_by` that requests one group per folder inside the class folders."""
 
 _LARGEST_CSV = 1 << 28
 _COUNTER = re.compile(r"^(.*?)(\d+)$", re.DOTALL)

@@ -18,8 +18,8 @@ from poets_edge.photos.photo_sets import MAX_BITS
 from poets_edge.photos.table import NO_SPLIT, SPLIT_NAMES, Digest, SplitName, SplitNumbers
 
 UNCHECKED = -2
-"""Split number of a photo whose digest is outside the stored sample, so that it cannot be said whether the training
-run used it."""
+"""Split number of a photo whose digest is outside the stored sample, so it is unknown whether the training run used
+it."""
 
 _MOST_IN_MODEL = 32_000
 """Maximum number of photos in the sets stored in a model; each needs 4 to 5 bytes as base64."""
@@ -105,7 +105,7 @@ class KnownPhotos:
         return keys >> np.uint64(64 - self.sample_bits) == 0 if self.sample_bits else np.ones(len(keys), np.bool_)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sets as JSON-compatible values."""
+        """Return the sets, with their compact encoding, as JSON-compatible values."""
         shorter = {name: replace(one, bits=self.bits - self.sample_bits) for name, one in self.sets.items()}
         coded = {str(name): one.to_json() for name, one in shorter.items()}
         return {"bits": self.bits, "sample_bits": self.sample_bits, **coded}

@@ -274,7 +274,7 @@ class _Arrangement:
 
 
 def _inside_copies(folder: Folder) -> Folder:
-    """Return the folder with the contents of a split folder: `train/images` for `train` if that contains no others."""
+    """Return the folder with the contents of a split folder: `train/images` if `train` contains nothing else."""
     while len(inside := folder.with_photos) == 1 and not folder.photos:
         [only] = inside
         generic = _FILLERS.issuperset(_words(only.name))
@@ -285,7 +285,7 @@ def _inside_copies(folder: Folder) -> Folder:
 
 
 def _holds_classes(folder: Folder) -> bool:
-    """Return whether most photos of a folder are in its subfolders."""
+    """Return whether more photos are in the subfolders of a folder than directly in it."""
     return folder.total > 2 * len(folder.photos)
 
 

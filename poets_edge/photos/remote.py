@@ -21,7 +21,7 @@ from poets_edge.core.credentials import without_user_info
 from poets_edge.errors import DatasetError, PoetsEdgeError, RemoteError, RuntimeMissingError
 
 CONNECTIONS = 16
-"""Number of concurrent requests."""
+"""Maximum number of concurrent requests."""
 
 _STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 """Schemes that fsspec reads, each with the extra of poets_edge that installs the required packages."""

@@ -1,7 +1,7 @@
 """Photos in archives and at addresses.
 
-The path of a photo in an archive begins with the archive's path, as in `photos.zip/daisy/1.jpg`; the path of a photo at
-an address is the address. Photos are read one at a time, and archives are not unpacked.
+The path of a photo in an archive begins with the path of the archive, as in `photos.zip/daisy/1.jpg`; the path of a
+photo at an address is its address. Photos are read one at a time, and archives are not extracted.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def read(path: str, most: int) -> bytes:
     """Return the bytes of a photo in an archive or at an address.
 
     Raises:
-        OSError: the photo is missing, damaged or larger than `most` bytes.
+        OSError: the photo is missing or damaged, or has more than `most` bytes.
         RemoteError: the address cannot be reached.
     """
     container, name = _through(path)

@@ -138,7 +138,7 @@ class PhotoTable(Sequence[Photo]):
         return (joined(self.folder, name) for name in self.names)
 
     def take(self, rows: Rows) -> PhotoTable:
-        """Return the photos of some rows, in the order of `rows`."""
+        """Return a table of the photos with the given row numbers, in the order of `rows`."""
         return PhotoTable(
             folder=self.folder,
             names=take_names(self.names, rows),
@@ -173,7 +173,7 @@ class HashedPhoto:
 
 
 def take_names(names: Sequence[str], rows: Rows) -> list[str]:
-    """Return the names of some rows, in the order of `rows`."""
+    """Return the names with the given row numbers, in the order of `rows`."""
     return [names[row] for row in rows.tolist()]
 
 
@@ -194,7 +194,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
 
     Attributes:
         photos: table of the photos.
-        digests: SHA-256 of each photo's contents, uint8 [photos, 32].
+        digests: SHA-256 of the contents of each photo, uint8 [photos, 32].
     """
 
     def __init__(self, photos: PhotoTable, digests: npt.NDArray[np.uint8]) -> None:
@@ -231,7 +231,7 @@ class HashedPhotos(Sequence[HashedPhoto]):
             yield self[row]
 
     def take(self, rows: Rows) -> HashedPhotos:
-        """Return the photos of some rows, in the order of `rows`."""
+        """Return the photos with the given row numbers and their digests, in the order of `rows`."""
         return HashedPhotos(self.photos.take(rows), self.digests[rows])
 
 
