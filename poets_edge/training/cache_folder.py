@@ -24,9 +24,9 @@ _FILE = re.compile(
     rf"(?P<whole>photos|groups)\.sqlite{_SQLITE}|{_NAME}(?P<rest>\.pb|\.tflite|\.json|(\.activations)?\.sqlite{_SQLITE}|-[0-9a-f]{{16}}\.checkpoint\.npz)"
 )
 _ENDINGS: dict[Kind, str] = {"activations": ".activations.sqlite"}
-"""End of the name of a database, where it is not `.sqlite`."""
+"""End of a database's file name, for the kinds of caches for which it is not `.sqlite`."""
 _TABLES: dict[Kind, str] = {"groups": "bottlenecks"}
-"""Name of the table of a database, where it is not the kind."""
+"""Name of the table in a database, for the kinds of caches for which it is not the name of the kind."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Cache:
     """A cache in a bottleneck folder.
 
     Attributes:
-        name: name for removing the cache.
+        name: name by which `remove_caches` selects the cache.
         kind: bottlenecks of a backbone (with the backbone's files), activations below its last blocks (with checkpoints
             of killed runs), digests of photos, or groups of look-alikes.
         rows: number of entries; None if the file is damaged.
-        size: bytes on the disk, of all files.
+        size: total size of the files in bytes.
         files: all files of the cache.
     """
 
@@ -50,7 +50,7 @@ class Cache:
 
 
 def caches(folder: Path) -> list[Cache]:
-    """Return the caches in a folder, sorted by name; none if the folder does not exist."""
+    """Return the caches in a folder, sorted by name; an empty list if the folder does not exist."""
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and (match := _FILE.fullmatch(path.name)):
@@ -63,7 +63,7 @@ def caches(folder: Path) -> list[Cache]:
 
 
 def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
-    """Remove caches by name, and return them.
+    """Remove caches by name, and return the removed ones.
 
     Raises:
         UsageError: there is no cache of a given name; nothing has been removed.

@@ -1,6 +1,6 @@
 """Cross-validation of a head on cached bottlenecks: an accuracy estimate from all photos.
 
-A test set of a tenth of the photos is small: on 1,000 photos it leaves an accuracy uncertain by 7 points either way.
+A test set of a tenth of the photos is small: with 1,000 photos, it leaves an accuracy uncertain by 7 points either way.
 Here the photos are assigned to folds, and each fold is evaluated by a head that was fitted to all other folds. One
 assignment is not enough to rank models that are a point apart: another assignment changes the result of 1 photo in 20.
 Therefore the results of several assignments are averaged. `train`, `grid` and `audit` use these results.
@@ -8,14 +8,15 @@ Therefore the results of several assignments are averaged. `train`, `grid` and `
 The estimated quantity is the accuracy, on similar photos, of the head that `train` trains. The estimate differs
 from it in three small ways:
 
-- Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds as many as `train` uses by default.
+- Each head learns from the fraction (folds - 1) / folds of the photos: with 5 folds, as many as `train` uses by
+  default.
 - The head is not trained by thousands of random steps but computed directly as their limit (see `fold_heads`).
   `benchmarks/results/cross_validation.md` compares the two on 16 architectures.
-- The interval is that of a fraction of independent photos. It does not include that the heads share most of their
-  photos, and that another folder of photos would give other heads (there is no unbiased estimate of that: Bengio and
-  Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
+- The interval is that of a fraction of independent photos. It does not account for the facts that the heads share most
+  of their training photos, and that another folder of photos would result in different heads (this variance has no
+  unbiased estimate: Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
 
-All folds use one backbone, which has learned from none of these photos.
+All folds use the same backbone, which has not learned from any of these photos.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors
 from poets_edge.training.vectors import Vectors, take
 
 REPEATS = 4
-"""Number of assignments to folds. On the 1,000 flowers of the benchmark, the ranking of the 16 MobileNets agrees with
-that on new photos with a Kendall's tau of 0.81 to 0.91 for one assignment, and 0.88 for four."""
+"""Number of assignments of the photos to folds. On the 1,000 flower photos of the benchmark, the ranking of the 16
+MobileNets agrees with their ranking on new photos with a Kendall's tau of 0.81 to 0.91 for one assignment, and 0.88 for
+four."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class CrossValidation:
         labels: class names, in the order of class numbers.
         folds: the first assignment of photos to folds.
         photos: the evaluated photos.
-        scores: float32 [repeats, photos, classes]; each by a head that did not learn from the photo.
+        scores: out-of-fold scores, float32 [repeats, photos, classes]: each is from a head that did not learn from the
+            photo.
         groups: number of each photo's group, int64 [photos]; None if photos are independent.
     """
 
@@ -77,7 +80,7 @@ class CrossValidation:
 
     @property
     def scored(self) -> Predictions:
-        """The predictions, with scores averaged over the repeats."""
+        """Predictions for the evaluated photos, with scores averaged over the repeats."""
         return Predictions(self.photos, np.asarray(self.scores.mean(axis=0), np.float32), ())
 
     @property
@@ -92,7 +95,7 @@ class CrossValidation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy, for as many independent photos as the groups are worth."""
+        """95 % Wilson interval of the accuracy; groups count as an equivalent number of independent photos."""
         count = float(self.count)
         if self.groups is not None and self.count:
             count = independent_count(self.right / len(self.scores), self.groups)
@@ -107,7 +110,10 @@ class CrossValidation:
         return matrix
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form. Photos that are not listed were classified correctly in every repeat."""
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers.
+
+        Its `not_always_right` lists the photos that were misclassified in at least one repeat.
+        """
         confusion, means, right = self.confusion, self.scores.mean(axis=0), self.right
         evaluated = confusion.sum(axis=1)
         low, high = self.interval
@@ -137,7 +143,7 @@ class CrossValidation:
 
 @dataclass(frozen=True)
 class FoldAssignment:
-    """Photos assigned to folds, with the head of each fold.
+    """One assignment of photos to folds, with the head for each fold.
 
     Attributes:
         fold: fold of each photo, int64 [photos]; NO_FOLD for photos that train every head.
@@ -151,8 +157,8 @@ class FoldAssignment:
         """Return out-of-fold scores of the photos that have a fold, float32 [evaluated photos, classes].
 
         Args:
-            vectors: bottlenecks of all photos, float32 [photos, bottleneck_size]; either the ones that the heads were
-                fitted to, or others of the same photos, as from an int8 backbone.
+            vectors: bottlenecks of all photos, float32 [photos, bottleneck_size]; either those that the heads
+                were fitted to, or different ones for the same photos, such as those from an int8 backbone.
         """
         found = np.empty((len(vectors), len(self.heads[0].biases)), np.float32)
         for number, head in enumerate(self.heads):
@@ -165,14 +171,15 @@ def cross_validate(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate every photo by heads that were fitted without it.
+    """Evaluate each photo with heads that were fitted without it.
 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
         labels: sorted class names, which include all classes of the photos.
         options: options of the head that `train` would train.
         requested: number of folds, 2 or more; limited by the number of photos in the smallest class.
-        groups: number of each photo's group, int64 [photos]: a group is in one fold.
+        groups: number of each photo's group, int64 [photos], to keep groups in one fold; None if photos are
+            independent.
 
     Raises:
         DatasetError: no class has two photos that are not copies or variants of each other.
@@ -182,7 +189,7 @@ def cross_validate(
 
 
 def sample_rows(rows: Indices, seed: int) -> Indices:
-    """Return `rows`, or a sorted random sample of MAX_EVALUATED if there are more, int64 [photos]."""
+    """Return `rows`, or a sorted random sample of MAX_EVALUATED of them if there are more, int64 [photos]."""
     if len(rows) <= MAX_EVALUATED:
         return rows
     chosen = np.random.default_rng([seed, 5]).permutation(len(rows))[:MAX_EVALUATED]
@@ -193,10 +200,10 @@ def fit_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], options: HeadOptions,
     requested: int = DEFAULT_FOLDS, groups: Indices | None = None,
 ) -> tuple[Folds, list[FoldAssignment]]:  # fmt: skip
-    """Assign photos to folds and fit the heads, the first half of `cross_validate`.
+    """Assign photos to folds and fit the heads; the first half of `cross_validate`, with the same arguments and errors.
 
     Returns:
-        The first assignment, and each of the REPEATS assignments with its heads.
+        The folds in the first assignment, and a FoldAssignment for each of the REPEATS assignments.
     """
     hashed = HashedPhotos.of(photos)
     folds = assign_folds(hashed, requested, repeats=REPEATS, groups=groups)
@@ -208,10 +215,13 @@ def fit_folds(
 def fit_to_training(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], sets: SplitNumbers, options: HeadOptions
 ) -> tuple[Folds, list[FoldAssignment]]:
-    """Fit one head to the training photos; the test photos are its fold, for `evaluate_folds`.
+    """Fit one head to the training photos, with the test photos as the only fold, for `evaluate_folds`.
 
     Args:
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
+
+    Returns:
+        The fold, and a list with one FoldAssignment, which has the head.
     """
     classes = class_numbers(HashedPhotos.of(photos).photos, labels)
     fold = np.where(sets == SPLIT_NAMES.index("test"), 0, NO_FOLD).astype(np.int64)
@@ -225,7 +235,7 @@ def evaluate_folds(
     photos: Sequence[HashedPhoto], vectors: Vectors, labels: tuple[str, ...], folds: Folds,
     assignments: Sequence[FoldAssignment], groups: Indices | None = None,
 ) -> CrossValidation:  # fmt: skip
-    """Evaluate fitted heads, the second half of `cross_validate`; for `vectors` see `FoldAssignment.scores`."""
+    """Evaluate fitted heads; the second half of `cross_validate`. For `vectors`, see `FoldAssignment.scores`."""
     rows = np.flatnonzero(folds.assignment != NO_FOLD)
     scores = np.stack([one.scores(vectors) for one in assignments])
     evaluated = HashedPhotos.of(photos).photos.take(rows)

@@ -1,7 +1,7 @@
 """Tasks on the workers of a Dask scheduler, which may run on other machines.
 
 Dask repeats the tasks of dead workers, and shows the progress on its dashboard. The scheduler and its workers are
-trusted: results are unpickled here. `tls://` addresses use the certificates of Dask's own configuration
+trusted: results are unpickled here. Connections to `tls://` addresses use the certificates in Dask's configuration
 (`distributed.comm.tls`).
 """
 
@@ -17,14 +17,14 @@ from poets_edge.errors import RemoteError, RuntimeMissingError
 
 _SECONDS_TO_CONNECT = 10
 _WORKER_DEATHS = 1000
-"""Number of worker deaths after which a task fails; high, because a killed worker does not indicate bad photos."""
+"""Number of worker deaths after which a task fails; high, since a killed worker does not indicate bad photos."""
 _TASKS_PER_THREAD = 4
-"""Number of queued tasks for each thread of the workers."""
+"""Number of tasks that are queued for each thread of the workers."""
 
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Any]:
-    """Connect to a scheduler; yield Dask's `Client`.
+    """Context manager that connects to a scheduler and yields Dask's `Client`.
 
     Raises:
         RuntimeMissingError: Dask is not installed.
@@ -58,7 +58,7 @@ def connect(address: str) -> Iterator[Any]:
 
 
 def worker_count(client: Any) -> int:
-    """Return the number of workers that the scheduler has."""
+    """Return the number of workers that are connected to the scheduler."""
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 

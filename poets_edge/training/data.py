@@ -32,8 +32,8 @@ class TrainingData:
         vectors: undistorted bottlenecks, float32 [photos, bottleneck_size].
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
         labels: sorted class names; the classes of `photos` are indices into them.
-        groups: photos that stay together; by default each photo is a group.
-        folder: bottleneck folder, which caches groups of samples; None if they are not needed.
+        groups: photos that stay together in splits and folds; None if each photo is a group.
+        folder: bottleneck folder, which caches the groups found in samples; None not to search samples for groups.
     """
 
     photos: HashedPhotos
@@ -47,30 +47,31 @@ class TrainingData:
     def of(
         photos: Sequence[HashedPhoto], vectors: Vectors, sets: SplitNumbers, labels: tuple[str, ...]
     ) -> TrainingData:
-        """Construct from any sequence of photos."""
+        """Return training data for any sequence of photos, without groups."""
         columns = HashedPhotos.of(photos)
         return TrainingData(HashedPhotos(columns.photos.in_classes(labels), columns.digests), vectors, sets, labels)
 
     @property
     def has_own_test(self) -> bool:
-        """Whether the user chose the test photos, by a folder for them."""
+        """Whether the user chose the test photos by putting them into a separate folder."""
         return self.photos.photos.has_folder("test")
 
     @property
     def cross_validated_rows(self) -> Rows:
-        """Row numbers of the photos for cross-validation: all, or those outside of the user's own test set."""
+        """Row numbers of the photos for cross-validation: all photos, except for those in the user's own test set."""
         if self.has_own_test:
             return np.sort(self.rows("training", "validation"))
         return np.arange(len(self.photos))
 
     def groups_of(self, rows: Rows) -> Rows | None:
-        """Return the numbers of the groups of some photos, int64 [photos]; None if each photo is a group."""
+        """Return the group numbers of some photos, int64 [photos]; None if each photo is a group."""
         return None if self.groups is None else self.groups.numbers[rows]
 
     def sample(self, rows: Rows) -> tuple[HashedPhotos, LabelledVectors, PhotoGroups | None]:
-        """Return some photos with their vectors in memory and their groups.
+        """Return some photos, their vectors in memory with their classes, and their groups.
 
-        Groups of a random sample of a large data set are found in the sample.
+        If the data set is too large to be searched for groups, only the given photos are searched. The groups are None
+        if each photo is a group.
 
         Args:
             rows: at most MAX_EVALUATED row numbers.
@@ -88,7 +89,7 @@ class TrainingData:
         return np.concatenate([np.flatnonzero(self.sets == SPLIT_NAMES.index(name)) for name in wanted])
 
     def named(self, wanted: SplitName) -> HashedPhotos:
-        """Return the photos of a split."""
+        """Return the photos in a split, with their digests."""
         return self.photos.take(self.rows(wanted))
 
     def labelled(self, rows: Rows) -> LabelledVectors:
@@ -96,7 +97,7 @@ class TrainingData:
         return LabelledVectors(take(self.vectors, rows), self.photos.photos.classes[rows].astype(np.int64))
 
     def plain(self, wanted: SplitName) -> LabelledVectors:
-        """Return the undistorted vectors and the classes of a split."""
+        """Return the undistorted vectors and the classes of the photos in a split."""
         return self.labelled(self.rows(wanted))
 
 
@@ -114,11 +115,11 @@ def read_data(
         groups: groups of the readable photos of `hashed`; found here if not given.
 
     Returns:
-        The data, and a line for each photo that is skipped.
+        The data, and an error message for each photo that was skipped.
 
     Raises:
-        DatasetError: fewer than two classes have readable photos.
-        PhotoError: a photo cannot be read, with `options.strict`.
+        DatasetError: fewer than two classes have readable photos, or a class has no training photo.
+        PhotoError: a photo cannot be read, and `options.strict` is set.
         OutputError: the disk is full.
     """
     problems: list[PhotoError] = []
@@ -176,7 +177,7 @@ def read_data(
 
 
 def _check_trained(photos: PhotoTable, sets: SplitNumbers, options: TrainOptions) -> None:
-    """Raise DatasetError if a class has no training photo, which only folders of splits can cause."""
+    """Raise DatasetError if a class has no training photo, which is possible only if the user chose the splits."""
     trained = np.bincount(photos.classes[sets == SPLIT_NAMES.index("training")], minlength=len(photos.labels))
     every = np.bincount(photos.classes, minlength=len(photos.labels))
     for label, own, count in zip(photos.labels, trained, every, strict=True):
@@ -192,7 +193,7 @@ def _check_trained(photos: PhotoTable, sets: SplitNumbers, options: TrainOptions
 def training_vectors(
     options: TrainOptions, data: TrainingData, backbone: Backbone, cache: BottleneckCache, reporter: Reporter
 ) -> LabelledVectors:
-    """Return the head's training data: the bottlenecks of the training photos, or of their distorted copies."""
+    """Return the head's training data: the bottlenecks of the training photos, or of their distorted variants."""
     settings = options.distortions
     if not settings.active:
         return data.plain("training")

@@ -1,4 +1,4 @@
-"""Heads of folds, computed as the limit of the random steps of `train_head`, for many folds at once."""
+"""Fitting of heads for many folds at once, computed as the limit of the random steps in `train_head`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ from poets_edge.training.head import Head, HeadOptions, Indices, LabelledVectors
 from poets_edge.training.vectors import Vectors
 
 MAX_EVALUATED = 20_000
-"""Maximum number of photos that `train` cross-validates. Of more photos, a random sample of this size is used: it gives
-the accuracy to half a point; a million photos would take hours and several times the memory of their vectors."""
+"""Maximum number of photos that `train` cross-validates. If there are more, a random sample of this size is used. It
+determines the accuracy to half a percentage point, while a million photos would take hours and several times the memory
+of their vectors."""
 
 _MAX_UPDATES = 300
 _TOLERANCE = 3e-3
-"""Norm of the gradient at which to stop, relative to the first one. A tenth of it changes accuracies by 0.1 points."""
+"""Norm of the gradient, relative to that of the first gradient, at which fitting stops. With a tenth of this value,
+accuracies change by 0.1 percentage points."""
 _MIN_HEADS = 3
 """Minimum number of heads that a thread fits together: fewer take longer per head."""
 _ROWS_AT_ONCE = 1 << 12
 _MAX_LOGITS = 1 << 22
-"""Maximum of photos x classes x heads fitted at once, on all cores: bounds memory."""
+"""Maximum of photos x classes x heads that all cores fit at once. It limits the use of memory."""
 
 
 def training_rows(classes: Indices, rows: Indices) -> Indices:
-    """Return `rows`, or a sorted random sample of up to MAX_EVALUATED of them with equal numbers of each class.
+    """Return `rows`, or, if there are more than MAX_EVALUATED, a sorted random sample of at most that size.
+
+    The sample has the same number of photos from each class, or all photos of a class that has fewer.
 
     Args:
         classes: class number of each photo, int64 [photos].
@@ -58,12 +62,12 @@ def fold_heads(
     Args:
         data: bottlenecks and classes of all photos.
         folds: assignments, each int64 [photos]; photos with NO_FOLD train every head.
-        class_count: number of classes; a head rarely predicts a class without photos in its folds.
-        options: `steps` and `learning_rate` determine the penalty; the others only matter to random steps.
+        class_count: number of classes; a head rarely predicts a class without photos in the folds that it is fitted to.
+        options: `steps` and `learning_rate` determine the penalty; the other options are not used.
         rows: row numbers of photos to learn from, ascending; by default all.
 
     Returns:
-        For each assignment, the heads of folds 0, 1, ...; reproducible to the bit on one machine.
+        For each assignment, the heads for folds 0, 1, ... Results are bit-identical on one machine.
     """
     rows = training_rows(data.classes, np.arange(len(data.classes)) if rows is None else rows)
     classes, folds = data.classes[rows], [fold[rows] for fold in folds]
@@ -90,7 +94,7 @@ def fold_heads(
 
 
 def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
-    """Return some vectors with a column of ones for the biases, reading them in parts to save memory."""
+    """Return some vectors with an additional column of ones for the biases; they are read in parts to save memory."""
     inputs = np.ones((len(rows), vectors.shape[1] + 1), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
@@ -99,7 +103,7 @@ def _with_ones(vectors: Vectors, rows: Indices) -> Matrix:
 
 
 def _sample_weights(classes: Indices, fold: Indices, class_count: int) -> Matrix:
-    """Return sample weights, float32 [photos, folds]: 0 in the photo's own fold, else inverse to its class's size."""
+    """Return sample weights, float32 [photos, folds]: 0 in the photo's own fold, else inverse to the class size."""
     sample_weights = np.zeros((len(classes), int(fold.max()) + 1), np.float32)
     for number in range(sample_weights.shape[1]):
         learned = fold != number
@@ -132,7 +136,7 @@ def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32)
 
 
 def _minimize(gradient: Callable[[Matrix], Matrix], preconditioner: Matrix, columns: int) -> Matrix:
-    """Minimize by Nesterov's accelerated descent, restarted when it goes uphill (O'Donoghue and Candes, 2015)."""
+    """Return the minimizing weights, by Nesterov's accelerated descent with restarts (O'Donoghue and Candes, 2015)."""
     weights = ahead = np.zeros((len(preconditioner), columns), np.float32)
     momentum, first = 1.0, 0.0
     for _ in range(_MAX_UPDATES):

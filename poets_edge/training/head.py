@@ -1,8 +1,8 @@
 """Training of the new last layer: softmax regression on bottlenecks, as in `retrain.py`.
 
-Plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class is drawn uniformly and
-then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors take a
-fraction of a second; loading TensorFlow alone takes several.
+The head is trained by plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class
+is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors
+take a fraction of a second; loading TensorFlow alone takes several.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from poets_edge.errors import TrainingError, UsageError
 from poets_edge.training.vectors import Vectors, apply, pick
 
 MANY_VALIDATION = 1000
-"""Minimum number of validation photos for evaluations on random batches; fewer photos are all evaluated."""
+"""Minimum number of validation photos for evaluating random batches of them; smaller sets are evaluated in full."""
 _MIN_RATE, _MAX_RATE = 1e-30, 1000.0
-"""Limits of the learning rate, whose reciprocal must fit into float32; the default is 0.01."""
+"""Limits for the learning rate, whose reciprocal must fit into float32."""
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Head:
-    """Softmax(bottleneck @ weights + biases).
+    """Classification head, which computes softmax(bottleneck @ weights + biases).
 
     Attributes:
         weights: float32 [bottleneck_size, classes].
@@ -43,7 +43,7 @@ class Head:
         return apply(lambda part: np.asarray(part @ self.weights + self.biases, np.float32), bottlenecks)
 
     def scores(self, bottlenecks: Vectors) -> Matrix:
-        """Return probabilities, float32 [photos, classes]."""
+        """Return the probabilities of the classes, float32 [photos, classes]."""
         return apply(lambda part: softmax(part @ self.weights + self.biases), bottlenecks)
 
     def losses(self, photos: LabelledVectors) -> Matrix:
@@ -67,13 +67,13 @@ class LabelledVectors:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOptions:
-    """Options of the training of a head; all but `early_stop` are flags of `retrain.py`.
+    """Options for training a head; all but `seed` and `early_stop` correspond to flags of `retrain.py`.
 
     Attributes:
         steps: number of training steps.
         learning_rate: learning rate of gradient descent.
         train_batch_size: number of training photos per step.
-        validation_batch_size: number of validation photos per evaluation, if there are 1,000 or more; -1 for all.
+        validation_batch_size: number of validation photos per evaluation if there are 1,000 or more; -1 for all.
         eval_step_interval: number of steps between evaluations.
         seed: seed of the random batches.
         early_stop: return the head with the lowest validation cross entropy instead of the last one.
@@ -106,7 +106,7 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class Step:
-    """Result of an evaluation after a step. Validation values are None if there are no validation photos."""
+    """Result of an evaluation after a training step. Validation values are None if there are no validation photos."""
 
     step: int
     train_accuracy: float
@@ -130,11 +130,14 @@ def train_head(
         validation: validation photos; may be empty.
         class_count: number of classes.
         options: options of the training.
-        on_step: called with each evaluation and a copy of the head, at every `eval_step_interval` and the last step.
-        on_update: called after each step with the number of steps and the head, whose arrays later steps change.
+        on_step: called with the result of each evaluation and a copy of the head, every `eval_step_interval` steps and
+            after the last step.
+        on_update: called after each step with the number of completed steps and the head, whose arrays later steps
+            modify.
 
     Returns:
-        The head after the last step, or with `early_stop` the best one; reproducible to the bit on one machine.
+        The head after the last step, or with `early_stop` the one with the lowest validation cross entropy. Results are
+        bit-identical on one machine.
 
     Raises:
         TrainingError: training diverged.
@@ -178,7 +181,7 @@ def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
-    """Return a function that draws `n` row numbers: for each, a class uniformly and then one of its rows."""
+    """Return a function that draws `n` row numbers: for each, it draws a class and then a row with this class."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
     present = np.flatnonzero(counts)

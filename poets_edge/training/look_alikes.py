@@ -1,13 +1,13 @@
 """Groups of photos that look alike: bursts, frames of a video, photos of one person or object.
 
 Two photos are alike if the principal components of their bottlenecks have a cosine similarity of TIGHT or more. In
-independent photos that is rare: 2 % of 1,000 flowers have such a neighbour and 15 % of 360 pictures of steel surfaces,
-but 98 % of drawn photos of hands of eight people. Where `MIN_DEPENDENT` or more of the photos have one, photos come in
-groups, and photos of one group that are less alike (LOOSE) are joined too. `benchmarks/results/truth.md` has the
-figures.
+independent photos that is rare: 2 % of 1,000 photos of flowers have such a neighbour and 15 % of 360 pictures of steel
+surfaces, but 98 % of computer-drawn pictures of the hands of eight people. If a fraction of MIN_DEPENDENT or more of
+the photos have one, the photos are considered dependent, and photos with a similarity of LOOSE or more are joined too.
+`benchmarks/results/truth.md` has the figures.
 
 Groups too large to hold out are divided at a higher similarity, so that each class has enough groups for the folds;
-then nobody can know the accuracy on new people or objects, and the program says so.
+the accuracy on new people or objects is then unknown, and `train` warns about it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from poets_edge.training.vectors import Matrix, Vectors
 
 TIGHT, LOOSE = 0.9, 0.8
 _SUCCESSIVE = 0.75
-"""Minimum similarity of photos whose names or times say that one was taken right after the other."""
+"""Minimum similarity for joining photos whose names indicate that one was taken right after the other."""
 MIN_DEPENDENT = 0.25
-"""Minimum fraction of photos with an alike one for which the photos are considered dependent."""
+"""Minimum fraction of photos that look like another photo for the photos to be considered dependent."""
 _MOSTLY = 0.9
-"""Minimum fraction of photos in groups by name for which look-alikes are not joined."""
+"""Fraction of photos that are grouped by their names above which look-alikes are not joined."""
 _MAX_NEIGHBOURS = 8
 _ROWS_AT_ONCE = 512
 _LEVELS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""Similarities at which groups that are too large are divided."""
+"""Similarities that are tried in turn for dividing groups that are too large."""
 _CACHE_FILE, _VARIANT = "groups.sqlite", "look-alikes-1"
 
 
@@ -47,9 +47,10 @@ class PhotoGroups:
     """Groups of photos that stay together in splits, folds and calibration.
 
     Attributes:
-        numbers: row number of the first photo of each photo's group, int64 [photos].
-        alike: fraction of the photos that look like another one; 0 if the user stated the groups.
-        are_divided: whether groups were divided because too few remained to hold one out.
+        numbers: for each photo, the row number of the first photo in its group, int64 [photos].
+        alike: fraction of the photos that look like another photo; 0 if the user stated the groups.
+        are_divided: whether groups of look-alikes were divided because there would have been too few groups for the
+            folds.
     """
 
     numbers: Rows
@@ -63,11 +64,11 @@ class PhotoGroups:
 
     @property
     def are_dependent(self) -> bool:
-        """Whether so many photos look alike that they cannot be independent."""
+        """Whether so many photos look alike that the photos are considered dependent."""
         return self.alike >= MIN_DEPENDENT
 
     def take(self, rows: Rows) -> PhotoGroups:
-        """Return the groups of some rows, numbered by these rows."""
+        """Return the groups of some photos, with group numbers that are row numbers among these photos."""
         return PhotoGroups(renumbered(self.numbers[rows]), self.alike, self.are_divided)
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class PhotoGroups:
 
 
 def renumbered(numbers: Rows) -> Rows:
-    """Return groups as the row number of their first photo."""
+    """Return group numbers replaced by the row number of the first photo in each group, int64 [photos]."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return np.asarray(first[inverse.reshape(-1)], np.int64)
 
@@ -84,7 +85,7 @@ def renumbered(numbers: Rows) -> Rows:
 def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: str = "") -> PhotoGroups:
     """Return the groups of photos, as stated by the user, or else found by names, contents and similarity.
 
-    Of more than MAX_EVALUATED photos, only stated groups and names that agree up to `_nohash_` count.
+    If there are more than MAX_EVALUATED photos and the user stated no groups, each photo is a group.
 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
@@ -140,8 +141,8 @@ def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Mat
         limit: minimum cosine similarity of a pair.
 
     Returns:
-        The pairs, int64 [pairs, 2]; their similarities, float32 [pairs]; and the similarity of the most similar other
-        photo to each photo, float32 [photos], where it reaches the limit.
+        The pairs, int64 [pairs, 2]; their similarities, float32 [pairs]; and, for each photo, the similarity to
+        its most similar other photo, float32 [photos], or -1 if it is below the limit.
     """
     best = np.full(len(projections), -1, np.float32)
     found, values = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
@@ -162,14 +163,14 @@ def similar_pairs(projections: Vectors, limit: float) -> tuple[Rows, Matrix, Mat
 
 
 def _alike_successors(photos: HashedPhotos, projections: Vectors) -> list[tuple[int, int]]:
-    """Return pairs of photos whose names say that they were taken one after the other, and that are similar."""
+    """Return pairs of similar photos whose names indicate that they were taken one after the other."""
     pairs = np.array(successors(photos.photos), np.int64).reshape(-1, 2)
     similarity = np.einsum("ij,ij->i", projections[pairs[:, 0]], projections[pairs[:, 1]])
     return [(int(a), int(b)) for a, b in pairs[similarity >= _SUCCESSIVE]]
 
 
 def _groups_per_class(photos: HashedPhotos, numbers: Rows) -> Rows:
-    """Return the number of groups with a photo in each class, int64 [classes]."""
+    """Return, for each class, the number of groups that have a photo in it, int64 [classes]."""
     classes = photos.photos.classes.astype(np.int64)
     both = np.unique(classes * len(photos) + numbers)
     return np.bincount(both // max(1, len(photos)), minlength=len(photos.photos.labels))

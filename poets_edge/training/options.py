@@ -26,18 +26,18 @@ class TrainOptions:
     """Options of `train`, with the names, defaults and output paths of `retrain.py` in the codelab.
 
     Attributes:
-        image_dir: a folder with one folder of photos per class; or an archive of one, a pattern of WebDataset shards,
-            or an address.
-        recursive: also take photos from folders inside a class folder.
+        image_dir: a folder with one folder of photos per class, an archive of such a folder, a pattern for WebDataset
+            shards, or an address on a server.
+        recursive: include photos in folders inside a class folder.
         rehash: read every photo, including those whose size and times have not changed (see `photos.digests`).
         strict: stop at a photo that cannot be read, instead of skipping it.
         intermediate_store_frequency: number of steps between two intermediate graphs; 0 for none.
-        test_batch_size: number of photos of the final evaluation; -1 for the whole test split.
+        test_batch_size: number of photos in the final evaluation; -1 for the whole test split.
         folds: number of cross-validation folds; 0 for no cross-validation.
         group_by: which photos stay together in splits and folds: "parent", a CSV file or a regular expression (see
             `poets_edge.photos.groups.stated_groups`); empty to find copies, bursts and sequences.
         weights: "imagenet", "embedded", or a weights file.
-        with_report: also write a report page next to the graph.
+        with_report: write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
@@ -93,7 +93,7 @@ class TrainOptions:
 
     @property
     def summaries(self) -> Path:
-        """Folder for event files."""
+        """Folder for TensorBoard's event files."""
         return self.summaries_dir or WORK / "training_summaries" / self.architecture.name
 
     @property

@@ -1,6 +1,6 @@
-"""Results on disk, from which a computation can resume: one SQLite file, one row per result.
+"""Storage of results in an SQLite file, one row per result, from which an interrupted computation can resume.
 
-Bottlenecks and activations are stored in this way. A row's key is a hash of everything that the result depends on, so a
+The caches of bottlenecks and activations use it. A row's key is a hash of everything that the result depends on, so a
 stale row is never found. Rows are committed in small groups: a killed program loses only the last group. SQLite's locks
 allow two runs to share a file.
 """
@@ -19,14 +19,14 @@ from poets_edge.errors import OutputError
 
 _SECONDS_TO_WAIT = 60.0
 _ROWS_PER_COMMIT = 16
-"""Number of rows per commit. A commit for each row would take a tenth of the time of a photo."""
+"""Number of rows per commit. A commit for each row would take a tenth of the time for processing a photo."""
 
 
 class RowStore:
-    """The rows of one file; made by `open_row_store`.
+    """The rows in one file, opened by `open_row_store`.
 
     Attributes:
-        damaged: number of rows whose checksum was wrong.
+        damaged: number of rows that were read and whose checksum was wrong.
     """
 
     def __init__(self, database: Database, table: str) -> None:
@@ -42,16 +42,16 @@ class RowStore:
         return self._database.set_aside
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the keys without a row, in order. Damage of a row is detected when it is read."""
+        """Return the keys without a row, in order. Damage to a row is detected when it is read."""
         present = {row[0] for row in self._select_keys("key", keys)}
         return [key for key in keys if key not in present]
 
     def read(self, key: bytes) -> bytes | None:
-        """Return a row, or None if it is absent or its checksum is wrong."""
+        """Return the data of a row, or None if it is absent or its checksum is wrong."""
         return self.read_many([key])[0]
 
     def read_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the rows of several keys, in order; None for those that are absent or damaged."""
+        """Return the data for several keys, in order, with None for rows that are absent or damaged."""
         found = {}
         for key, crc, data in self._select_keys("key, crc, vector", keys):
             if isinstance(data, bytes) and zlib.crc32(data) == crc:
@@ -61,7 +61,7 @@ class RowStore:
         return [found.get(key) for key in keys]
 
     def write(self, key: bytes, data: bytes) -> None:
-        """Store a row; it is safe after the next `commit`. Raises OutputError: the disk is full, or the file locked."""
+        """Store a row; `commit` writes it to the disk. Raises OutputError if the disk is full or the file is locked."""
         try:
             if self._unreadable:  # do not write to an unreadable file
                 raise sqlite3.DatabaseError("damaged")
@@ -74,7 +74,7 @@ class RowStore:
             self.commit()
 
     def commit(self) -> None:
-        """Write stored rows to the disk. Raises OutputError like `write`."""
+        """Write stored rows to the disk. Raises OutputError if the disk is full or the file is locked."""
         self._uncommitted = 0
         try:
             self._database.commit()
@@ -85,7 +85,7 @@ class RowStore:
         self._database.change(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)", (key, zlib.crc32(data), data))
 
     def _start_again(self, error: sqlite3.Error) -> None:
-        """Replace a damaged file by an empty one. Raises OutputError for any other error."""
+        """Replace a damaged file with an empty one. Raises OutputError if the error has another cause than damage."""
         if not is_damage(error):
             raise self._cannot_write(error) from None
         try:
@@ -116,13 +116,16 @@ class RowStore:
 
 @contextlib.contextmanager
 def open_row_store(path: Path, table: str) -> Iterator[tuple[RowStore, Path | None]]:
-    """Open a file with one table, or create it.
+    """Open the file of a row store, or create it.
+
+    Args:
+        table: name of the table in the file.
 
     Yields:
-        The rows, and where a damaged file was moved when this one was opened, or None.
+        The rows, and the path to which a damaged file was moved, or None if the file was intact.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the file cannot be opened, created or written.
     """
     columns = "(key BLOB PRIMARY KEY, crc INTEGER NOT NULL, vector BLOB NOT NULL)"
     try:

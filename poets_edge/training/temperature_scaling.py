@@ -1,6 +1,6 @@
 """Calibration of a trained head by temperature scaling, so that a score of 0.9 is correct nine times in ten.
 
-Logits are divided by a temperature, by dividing the head's weights and biases: this affects all quantizations, and
+Logits are divided by a temperature, by dividing the head's weights and biases. This works with all quantizations, and
 the model needs no additional operator. Predicted classes do not change.
 
 The temperature must be fitted on photos that the head has not learned from. The validation set alone is too small, so
@@ -9,10 +9,11 @@ the folds come from another solver and have slightly smaller logits than a head 
 on photos that neither has learned from, without their labels. Of more than `MAX_EVALUATED` photos, a random sample of
 that size is used.
 
-The temperature is moved towards 1 by its standard error, since few photos, or few groups, tell it roughly. It is
-applied only if it improves the cross entropy of photos that it was not fitted to: those of other
-folds, and those of the user's own validation and test sets. Scores are never made more confident if the photos look
-alike in groups, since folds may then hold photos of one group. Otherwise, the labels of test photos are not used.
+The temperature is moved towards 1 by its standard error, since few photos, or few groups, determine it only
+roughly. It is applied only if it improves the cross entropy of photos that it was not fitted to: photos in other folds,
+and photos in the user's own validation and test sets. Without such sets, scores are never made more confident if many
+photos look alike, since different folds may then contain photos of one group. The labels of test photos are used only
+in the check on the user's own test set.
 """
 
 from __future__ import annotations
@@ -41,23 +42,25 @@ from poets_edge.training.head import Head, HeadOptions, Indices, Matrix
 from poets_edge.training.vectors import Vectors, take
 
 TARGET = 0.95
-"""Accuracy of the answers above the threshold that a model suggests."""
+"""Accuracy that predictions with scores above a model's suggested threshold should have."""
 _ERRORS_OF_CAUTION, _ERRORS_OF_CONFIDENCE = 1.0, 2.0
-"""Standard errors by which a temperature above 1, and one below, is moved towards 1. On the sets of
-`benchmarks/results/truth.md`, the cross entropy of new photos rises by 0.007 at most; without them, by 0.025."""
+"""Numbers of standard errors by which a temperature above 1, and one below 1, is moved towards 1. On the data sets in
+`benchmarks/results/truth.md`, the cross entropy of new photos then rises by at most 0.007; without the move, by
+0.025."""
 _NUDGE = 1.001
 _MAX_NUDGES = 8
 
 
 @dataclass(frozen=True)
 class HeadCalibration:
-    """Result of a calibration.
+    """Result of temperature scaling.
 
     Attributes:
-        temperature: divisor of the logits: the fitted one, moved towards 1 by its standard error; 1 if not applied.
+        temperature: divisor of the logits: `fitted`, moved towards 1 by one or two standard errors; 1 if temperature
+            scaling was not applied.
         fitted: temperature with the smallest cross entropy on the photos that were used.
-        before, after: expected calibration error from 0 to 1 on the photos that were used; for `after`, the temperature
-            of each photo is fitted on other photos.
+        before, after: expected calibration error, 0 to 1, before and after scaling, on the photos that were used; for
+            `after`, each photo's temperature is fitted on other photos.
         scores: out-of-fold scores of these photos, calibrated as for `after`, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
     """
@@ -71,12 +74,12 @@ class HeadCalibration:
 
     @property
     def photos(self) -> int:
-        """Number of photos that were used, up to `MAX_EVALUATED`."""
+        """Number of photos that were used for fitting."""
         return len(self.truth)
 
     @property
     def threshold(self) -> float:
-        """Lowest threshold above which TARGET of the answers are correct, 0 if none is needed."""
+        """Lowest score threshold above which the accuracy of predictions reaches TARGET; 0 if none is needed."""
         return threshold_for(self.scores, self.truth, TARGET)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +102,7 @@ class HeldOutPredictions:
         scores: probabilities, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
         fold: fold of each photo, int64 [photos].
-        solved: head for all training photos, found by the solver that fits the heads of the folds.
+        solved: head fitted to all training photos, by the solver that fits the heads of the folds.
         groups: number of each photo's group, int64 [photos]; None if photos are independent.
     """
 
@@ -111,7 +114,7 @@ class HeldOutPredictions:
 
 
 def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredictions | None:
-    """Compute the predictions that `calibrate_head` needs; return None if no photo can have a fold.
+    """Compute the out-of-fold predictions for `calibrate_head`; return None if the photos cannot be divided into folds.
 
     Args:
         data: photos and vectors.
@@ -137,13 +140,18 @@ def predict_held_out(data: TrainingData, options: HeadOptions) -> HeldOutPredict
 def calibrate_head(
     head: Head, data: TrainingData, held_out: HeldOutPredictions | None, *, backbone_has_learned: bool = False
 ) -> tuple[Head, HeadCalibration | None]:
-    """Return the calibrated head and the result; the unchanged head and None without usable photos.
+    """Apply temperature scaling to a head if it helps.
 
     Args:
         head: trained head.
         data: photos and vectors.
         held_out: result of `predict_held_out`.
-        backbone_has_learned: the backbone was trained on the training photos too, so only validation photos are used.
+        backbone_has_learned: whether the backbone was trained on the training photos too; if so, only validation photos
+            are used.
+
+    Returns:
+        The scaled head, and the result of the calibration. If scaling does not help, the head is unchanged and the
+        temperature in the result is 1. Without usable photos, the head is unchanged and the result is None.
     """
     if backbone_has_learned:
         validation = data.plain("validation")
@@ -176,7 +184,7 @@ def calibrate_head(
 
 
 def _cautious(temperature: float, scores: Matrix, truth: Indices, groups: Indices | None) -> float:
-    """Return a fitted temperature, moved towards 1 by its standard error, or by two if it makes scores more confident.
+    """Return a fitted temperature moved towards 1 by one standard error, or by two if it makes scores more confident.
 
     Wrongly confident scores cost more than wrongly cautious ones.
     """
@@ -189,9 +197,9 @@ def _cautious(temperature: float, scores: Matrix, truth: Indices, groups: Indice
 
 
 def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
-    """Return whether a temperature improves the scores of the user's own validation and test sets.
+    """Return whether a temperature does not increase the cross entropy on the user's own validation and test sets.
 
-    Without such sets, it is safe unless it makes the scores of photos in groups more confident.
+    Without such sets, a temperature is safe unless it makes scores more confident and many photos look alike.
     """
     own: list[SplitName] = [name for name in SPLIT_NAMES[1:] if data.photos.photos.has_folder(name)]
     for name in own:
@@ -205,7 +213,7 @@ def _is_safe(head: Head, data: TrainingData, temperature: float) -> bool:
 
 
 def _stretch(head: Head, solved: Head, data: TrainingData) -> float:
-    """Return the scale of a head's logits relative to those of the solver's head."""
+    """Return the ratio of the logits of a head to those of the solver's head, fitted by least squares."""
     unseen = np.flatnonzero(data.sets != SPLIT_NAMES.index("training"))
     vectors = take(data.vectors, unseen if len(unseen) else np.arange(len(data.photos)))
     mine, other = (_centred(one.logits(vectors)) for one in (head, solved))
@@ -217,7 +225,11 @@ def _centred(logits: Matrix) -> Matrix:
 
 
 def _divided(head: Head, temperature: float, vectors: Vectors) -> tuple[Head, float]:
-    """Return the head with divided logits, and the divisor, which is adjusted until all predictions are unchanged."""
+    """Return a head with its logits divided by a temperature, and the divisor.
+
+    The divisor is increased slightly until all predictions are unchanged. If that fails, the unchanged head and 1 are
+    returned.
+    """
     before = head.logits(vectors).argmax(axis=1)
     for _ in range(_MAX_NUDGES):
         divided = Head(head.weights / np.float32(temperature), head.biases / np.float32(temperature))

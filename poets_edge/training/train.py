@@ -59,7 +59,7 @@ from poets_edge.training.temperature_scaling import calibrate_head, predict_held
 from poets_edge.training.vectors import take
 
 _EVALUATIONS_PER_HISTOGRAM = 8
-"""Evaluations per histogram. A run has 401 evaluations by default; TensorBoard shows 50 histograms of each tag."""
+"""Number of evaluations per histogram. A run has 401 by default, and TensorBoard shows 50 histograms of each tag."""
 
 
 def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResult:
@@ -68,8 +68,8 @@ def train(options: TrainOptions, reporter: Reporter | None = None) -> TrainResul
     The results are the graph, its labels, the record and the event files.
 
     Raises:
-        DatasetError: the folder cannot be trained on.
-        PhotoError: a photo cannot be read, with `options.strict`.
+        DatasetError: the photos in the folder cannot be used for training.
+        PhotoError: a photo cannot be read, and `options.strict` is set.
         WeightsError: the weights of the backbone are missing or damaged.
         RuntimeMissingError: a required package is not installed.
         OutputError: a result cannot be written.
@@ -100,7 +100,7 @@ def train_photos(
         groups: groups of the readable photos of `hashed`; found here if not given.
 
     Raises:
-        Exceptions of `train`.
+        The exceptions that `train` raises.
     """
     if folder.set_folders:
         reporter.note(f"sets as divided by the folders {', '.join(folder.set_folders)}")
@@ -209,7 +209,7 @@ def _train(
     graph_of: Any,
     reporter: Reporter,
 ) -> tuple[Head, list[Step], str | None]:
-    """Train the head; return it with its evaluations, and advice on a better step or None."""
+    """Train the head; return it with its evaluations, and a line of advice on a better step or None."""
     steps: list[Step] = []
     evaluated: list[EvaluatedHead] = []  # the best one and the last one
     lowest = math.inf
@@ -253,7 +253,12 @@ def _train(
 
 
 def _cross_validate(options: TrainOptions, data: TrainingData) -> tuple[CrossValidation, float | None] | None:
-    """Return the cross-validation, and the accuracy if groups were divided; None for groups that change little."""
+    """Cross-validate the head, with groups held out.
+
+    Returns:
+        The cross-validation, and the accuracy of a second one with groups divided among folds (None if few
+        photos look alike). None instead of both if cross-validation is not requested or photos are distorted.
+    """
     if not options.folds or options.distortions.active:
         return None
     rows = sample_rows(data.cross_validated_rows, options.head.seed)
@@ -273,7 +278,10 @@ def _cross_validated(
     *,
     backbone_has_learned: bool,
 ) -> CrossValidation | None:
-    """Return the result of `_cross_validate` and report its warnings; None if it does not apply to the model."""
+    """Return the result of `_cross_validate` and report its warnings.
+
+    None is returned if cross-validation was not requested, was not possible, or does not apply to the trained model.
+    """
     if not options.folds:
         return None
     if backbone_has_learned:
@@ -307,7 +315,7 @@ def _cross_validated(
 def _fine_tune(
     options: TrainOptions, data: TrainingData, backbone: Backbone, head: Head, reporter: Reporter
 ) -> FineTuned | None:
-    """Train the last blocks together with the head, if `options.fine_tuning` requests it."""
+    """Train the last blocks together with the head; return None if `options.fine_tuning` does not request it."""
     if not options.fine_tuning.blocks:
         remove_curves(options.summaries)
         return None
@@ -336,7 +344,7 @@ def _score(head: Head, data: TrainingData, rows: Rows) -> Predictions:
 
 
 def _evaluation(scored: Predictions, data: TrainingData, rows: Rows) -> Evaluation:
-    """Return the evaluation of predictions, with an interval that counts groups of photos."""
+    """Return the evaluation of predictions, with an interval that accounts for groups of dependent photos."""
     found, groups = scored.evaluation(data.labels), data.groups_of(rows)
     if groups is None or not len(rows):
         return found
@@ -354,7 +362,7 @@ def _check_labels(labels: Sequence[str]) -> None:
 def _fields(
     options: TrainOptions, data: TrainingData, result: TrainResult, weights_file: str, weights_digest: str
 ) -> dict[str, Any]:
-    """Return the fields of the record: the options that determine the result, the photos, and the result."""
+    """Return the fields of the training record: the options that determine the result, the photos, and the result."""
     found = result.outcome()
     return {
         "architecture": options.architecture.name,

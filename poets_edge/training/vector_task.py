@@ -1,4 +1,4 @@
-"""Task for another process: computation of the bottlenecks of a few hundred photos."""
+"""Task for another process: computing the bottlenecks of a few hundred photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poets_edge.training.bottlenecks import Extractor
 from poets_edge.training.vectors import Matrix
 
 PHOTOS_PER_TASK = 256
-"""Number of photos per task; a compromise between lost work of killed workers and time for loading models."""
+"""Number of photos per task; a compromise between work lost with killed workers and time for loading models."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def compute_vectors(
 ) -> TaskResult:
     """Compute the bottlenecks of photos with each of several models.
 
-    A photo that cannot be decoded, or whose bytes have changed since it was hashed, is skipped: the process that asks
-    reads it again and reports it.
+    A photo that cannot be decoded, or whose bytes have changed since it was hashed, is skipped: the process that
+    requested the task reads it again and reports it.
 
     Args:
         models: `.tflite` files of backbones.

@@ -23,24 +23,30 @@ from poets_edge.photos.table import Rows
 Matrix = npt.NDArray[np.float32]
 
 LARGE = 1 << 24
-"""Minimum size in bytes of a table in a file; reached by some thousand photos."""
+"""Minimum size in bytes of a table that is stored in a file; a few thousand photos reach it."""
 _ROWS_PER_PART = 1 << 14
 """Number of rows per part of a table in memory; a small data set is one part."""
 _BYTES_PER_PART = 1 << 22
 """Size in bytes of a part of a table in a file."""
 _ROWS_PER_READ = 512
-"""Number of rows read before their pages are released; on Linux, reading a random row maps 64 kB."""
+"""Number of rows that are read before their memory pages are released; on Linux, reading a random row maps 64 kB."""
 
 
 class StoredVectors:
     """A table of vectors in a memory-mapped file, or a selection of its rows.
 
     Attributes:
-        shape: (vectors, width).
+        shape: (number of vectors, width).
     """
 
     def __init__(self, mapping: mmap.mmap, width: int, rows: Rows) -> None:
-        """Args: rows: row numbers in the file of this table's vectors, int64 [vectors]."""
+        """Create a table of vectors in a file.
+
+        Args:
+            mapping: the file, which contains float32 values.
+            width: number of values per vector.
+            rows: row numbers of the table's vectors in the file, int64 [vectors].
+        """
         self._mapping, self._rows = mapping, rows
         self.shape = (len(rows), width)
 
@@ -48,7 +54,7 @@ class StoredVectors:
         return len(self._rows)
 
     def __getitem__(self, chosen: Any) -> Matrix:
-        """Read the vectors of some rows (numbers, a mask or a slice), float32 [chosen, width]."""
+        """Read the vectors in some rows (row numbers, a mask or a slice), float32 [chosen, width]."""
         rows, width = self._rows[chosen], self.shape[1]
         table = np.frombuffer(self._mapping, np.float32).reshape(-1, width)
         found = np.empty((len(rows), width), np.float32)
@@ -60,7 +66,7 @@ class StoredVectors:
         return found
 
     def take(self, rows: Rows) -> StoredVectors:
-        """Return a table of some rows, which stay in the file."""
+        """Return a table of some rows, whose vectors stay in the file."""
         return StoredVectors(self._mapping, self.shape[1], self._rows[rows])
 
 
@@ -68,10 +74,19 @@ Vectors: TypeAlias = "Matrix | StoredVectors"
 
 
 class VectorTable:
-    """A table that is filled row by row."""
+    """Table of vectors under construction, to which rows are appended."""
 
     def __init__(self, capacity: int, width: int, folder: Path) -> None:
-        """Args: capacity: maximum number of rows; folder: folder of the file of a large table. Raises OutputError."""
+        """Create an empty table.
+
+        Args:
+            capacity: maximum number of rows.
+            width: number of values per row.
+            folder: folder for the temporary file of a large table.
+
+        Raises:
+            OutputError: the file cannot be created.
+        """
         self._count, self._width, self._folder = 0, width, folder
         self._array: Matrix | None = None
         if capacity * width * 4 < LARGE:
@@ -85,7 +100,7 @@ class VectorTable:
             raise self._cannot_write(error) from None
 
     def append(self, rows: Matrix) -> None:
-        """Add rows, float32 [any, width]. Raises OutputError: the disk is full."""
+        """Append rows, float32 [any, width]. Raises OutputError if the disk is full."""
         if self._array is not None:
             self._array[self._count : self._count + len(rows)] = rows
         else:
@@ -96,7 +111,7 @@ class VectorTable:
         self._count += len(rows)
 
     def finish(self) -> Vectors:
-        """Return the table of all rows that were added. Raises OutputError: the disk is full."""
+        """Return a table of all rows that were appended. Raises OutputError if the disk is full."""
         if self._array is not None:
             return self._array[: self._count]
         if not self._count:
@@ -117,7 +132,7 @@ class VectorTable:
 
 
 def take(vectors: Vectors, rows: Rows) -> Vectors:
-    """Return some rows as a table; rows of a table in a file are not read."""
+    """Return a table of some rows; if the table is in a file, they are not read."""
     return vectors.take(rows) if isinstance(vectors, StoredVectors) else vectors[rows]
 
 
@@ -127,7 +142,7 @@ def pick(vectors: Vectors, rows: Rows) -> Matrix:
 
 
 def in_parts(vectors: Vectors) -> Iterator[Matrix]:
-    """Yield all rows in parts of some thousands."""
+    """Yield all rows as arrays in memory, in parts of at most 16,384 rows."""
     at_once = _ROWS_PER_PART
     if isinstance(vectors, StoredVectors):
         at_once = min(at_once, max(1, _BYTES_PER_PART // (vectors.shape[1] * 4)))

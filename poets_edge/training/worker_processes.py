@@ -1,4 +1,4 @@
-"""Tasks on worker processes of this machine, which are replaced when they die.
+"""Running of tasks in worker processes on this machine, which are replaced when they die.
 
 Tasks and results go through pipes between the processes: nothing listens on a port or socket.
 """
@@ -28,7 +28,7 @@ class _Worker(Generic[Request, Answer]):
         self._helper = Helper(function, one_core=True)
 
     def ask(self, request: Request) -> Answer:
-        """Return the answer to a request. Raises RemoteError: processes die repeatedly."""
+        """Return the answer to a request. Raises RemoteError if processes die repeatedly."""
         for _ in range(_MAX_DEATHS):
             try:
                 return self._helper.ask(request, "a task")
@@ -51,7 +51,7 @@ def run_in_processes(
 ) -> Iterator[Answer]:
     """Yield work(request(item)) for each item in order, with `work` called in worker processes.
 
-    The task of a worker that dies is given to its successor.
+    The task of a worker that dies is given to the worker that replaces it.
 
     Args:
         request: function that returns the argument of `work`; argument and result are pickled.
