@@ -60,6 +60,13 @@ def test_mutants_of_a_module_contain_one_fault_each() -> None:
     }
 
 
+def test_mutants_leave_out_dotted_names_of_exceptions() -> None:
+    source = "import json\n\ntry:\n    x = 1\nexcept (json.JSONDecodeError, OSError):\n    x = 2\n"
+    assert ("except (json.JSONDecodeError, OSError):", "except (json.JSONDecodeError, CosmicRayTestingException):") in (
+        changes(source)
+    )
+
+
 def test_mutants_differ_from_the_source_in_the_lines_they_name() -> None:
     for mutant in mutants(SOURCE):
         pairs = zip(SOURCE.splitlines(), mutant.source.splitlines(), strict=True)

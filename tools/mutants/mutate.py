@@ -65,7 +65,10 @@ def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
         for name, operator in operators().items():
             for index, (position, _) in enumerate(list(operator.mutation_positions(node))):
                 undo = _snapshot(node)
-                whole, mutated = node.parent is not None, operator.mutate(node, index)
+                try:
+                    whole, mutated = node.parent is not None, operator.mutate(node, index)
+                except AttributeError:  # cosmic-ray's ExceptionReplacer cannot replace a.B in `except (a.B, C):`
+                    continue
                 if whole:
                     siblings = node.parent.children
                     place = siblings.index(node)
