@@ -14,7 +14,7 @@ from poets_edge.core.parallel import cores
 RESULTS = Path(__file__).parent / "results"
 
 STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_192"})
-"""Architectures with weights of another input size next to the checkout: valid for times, not for accuracies."""
+"""Architectures whose weights next to the checkout are for a different input size: valid for times, not accuracies."""
 
 
 def accuracy(architecture: str, share: float) -> str:

@@ -136,7 +136,7 @@ def cli() -> None:
 
 @contextlib.contextmanager
 def _quick_start() -> Iterator[None]:
-    """Import modules without garbage collection and without threads of OpenBLAS.
+    """Context manager that imports modules without garbage collection and without OpenBLAS's threads.
 
     Imports make hardly any garbage, and collecting it takes a tenth of their time. OpenBLAS, which numpy loads, starts
     a busy-waiting thread for each core; this program parallelizes in threads and processes of its own.

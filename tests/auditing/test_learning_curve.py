@@ -113,7 +113,7 @@ def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: Labelled
     assert found.points[-1].photos == 15 + 85 * 4 / 5 and found.points[-1].accuracy == 1.0
 
 
-def test_learning_curve_uses_only_training_photos_with_a_separate_test_set(data: LabelledVectors) -> None:
+def test_learning_curve_uses_only_training_photos_with_the_users_test_set(data: LabelledVectors) -> None:
     fold = np.where(np.arange(100) % 4 == 0, 0, NO_FOLD)
     training = np.flatnonzero(np.arange(100) % 4 == 1)
     found = learning_curve(data, fold, LABELS, np.ones(25), HeadOptions(), rows=training)

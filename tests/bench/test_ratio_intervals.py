@@ -73,7 +73,7 @@ processes = st.lists(st.floats(0.1, 100), min_size=1, max_size=9)
 
 
 @given(processes, processes)
-def test_compare_times_with_swapped_arguments_gives_inverse_ratio(times: list[float], reference: list[float]) -> None:
+def test_compare_times_with_swapped_arguments_returns_inverse_ratio(times: list[float], reference: list[float]) -> None:
     forward, backward = compare_times(times, reference), compare_times(reference, times)
     assert forward.ratio == pytest.approx(1 / backward.ratio)
     assert forward.low == pytest.approx(1 / backward.high if backward.high < math.inf else 0)

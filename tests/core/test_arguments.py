@@ -111,6 +111,6 @@ def test_check_threads_refuses_numbers_out_of_range(threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1.0, "1", None, True])
-def test_check_threads_refuses_other_types(threads: Any) -> None:
+def test_check_threads_rejects_values_that_are_not_integers(threads: Any) -> None:
     with pytest.raises(WrongTypeError, match="`threads` must be a whole number"):
         check_threads(threads)

@@ -38,7 +38,7 @@ def ranges(files: Files) -> list[str | None]:
     return [asked for _, asked in files.requests]
 
 
-def test_download_writes_the_file_and_fetches_it_once(files: Files, tmp_path: Path) -> None:
+def test_download_writes_the_file_and_requests_it_once(files: Files, tmp_path: Path) -> None:
     assert fetch(files, tmp_path / "new").read_bytes() == BODY
     assert fetch(files, tmp_path / "new").read_bytes() == BODY
     assert ranges(files) == [None]

@@ -33,7 +33,7 @@ def test_evaluate_scores_the_test_split_of_the_training_folder(drawn: Trained) -
     assert f"({found['left_out']} photos of other splits skipped; --split all includes them)" in shown
 
 
-def test_evaluate_scores_all_photos_of_another_folder(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_scores_all_photos_of_a_folder_not_used_for_training(drawn: Trained, tmp_path: Path) -> None:
     draw_photos(tmp_path / "others", per_class=4, seed=9)
     for model in (drawn.model("int8"), drawn.graph):
         found = json.loads(poets_edge("evaluate", model, tmp_path / "others", "--json").ok().stdout)

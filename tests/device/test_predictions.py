@@ -97,7 +97,7 @@ def test_evaluate_scores_the_test_split_of_models_of_version_0_1(folder: Path) -
     assert evaluate(ColorScorer({"classes": {"daisy": {"training": 16}}}), folder).split == "test", "a record"
 
 
-def test_evaluate_scores_all_photos_for_foreign_models_and_other_folders(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_scores_all_photos_for_foreign_models_and_untrained_folders(folder: Path, tmp_path: Path) -> None:
     for facts in ({}, {"training": {"photos_sketch": [1, 2, 3], "classes": {"daisy": {"training": 16}}}}):
         result = evaluate(ColorScorer(facts), folder)
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48

@@ -146,7 +146,7 @@ def _edit(record: Path, **changes: str) -> None:
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_mediapipe_gives_equal_predictions_for_all_quantizations(
+def test_mediapipe_predictions_are_equal_for_all_quantizations(
     trained: Trained, flowers: Path, quantization: str
 ) -> None:
     """MediaPipe reads labels and normalization from the standard metadata."""

@@ -72,7 +72,7 @@ def test_export_keeps_labels_in_the_order_of_outputs(graph: Path, tmp_path: Path
         assert model.metadata.facts["test"]["confusion"] == file.evaluation.confusion.tolist()
 
 
-def test_export_refuses_labels_in_another_order(graph: Path, tmp_path: Path) -> None:
+def test_export_rejects_labels_whose_order_differs_from_the_graph(graph: Path, tmp_path: Path) -> None:
     (tmp_path / "reversed.txt").write_text("\n".join(reversed(LABELS)))
     with pytest.raises(ModelError, match=r"reversed\.txt: the labels in another order than"):
         export(ExportOptions(graph=graph, labels=tmp_path / "reversed.txt", output_dir=tmp_path))

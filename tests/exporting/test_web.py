@@ -107,7 +107,7 @@ def test_web_completes_page_of_killed_run(number: int, model: Path, site: Path, 
     assert left == {path.relative_to(site): path.read_bytes() for path in site.rglob("*.*") if path.is_file()}
 
 
-def test_web_never_overwrites_other_files(model: Path, site: Path, tmp_path: Path) -> None:
+def test_web_never_overwrites_files_that_it_did_not_write(model: Path, site: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     poets_edge("web", model, "--output", tmp_path).failed(str(tmp_path), "there is something already")
     assert (tmp_path / "index.html").read_text() == "mine"

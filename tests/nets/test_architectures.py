@@ -67,7 +67,7 @@ def test_inception_v3_trains_and_exports_with_random_weights(
     assert len(set(scores)) == len(photos), "the outputs must vary"
 
 
-def test_codelab_weights_give_equal_bottlenecks(
+def test_codelab_weights_produce_equal_bottlenecks(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = architecture("mobilenet_0.25_128")
@@ -93,7 +93,7 @@ def test_codelab_weights_give_equal_bottlenecks(
     np.testing.assert_array_equal(answers["pb"], answers["tgz"])
 
 
-def test_train_refuses_weights_of_another_architecture(
+def test_train_rejects_weights_of_a_different_architecture(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = tmp_path / "models"

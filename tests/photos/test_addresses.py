@@ -77,7 +77,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, type[_Server]]]:
         running.shutdown()
 
 
-def test_train_on_address_gives_graph_of_local_folder(
+def test_train_on_address_writes_the_graph_of_a_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]]
 ) -> None:
     address, folder, kind = server
@@ -104,7 +104,7 @@ def test_train_on_address_gives_graph_of_local_folder(
 
 
 @pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar"])
-def test_train_on_archive_at_address_gives_graph_of_local_folder(
+def test_train_on_archive_at_address_writes_the_graph_of_a_local_folder(
     photos: Path, alone: bytes, tmp_path: Path, server: tuple[str, Path, type[_Server]], name: str
 ) -> None:
     address, folder, kind = server

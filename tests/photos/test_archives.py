@@ -20,7 +20,7 @@ from tests.conftest import poets_edge
 from tests.photos.archive_files import FEW, contents_of, make_tar, make_zip, shards, trained
 
 
-def test_train_on_archive_gives_graph_of_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
+def test_train_on_archive_writes_the_graph_of_the_folder(photos: Path, alone: bytes, tmp_path: Path) -> None:
     zipped, inside = make_zip(tmp_path / "a.zip", photos), make_zip(tmp_path / "b.zip", photos, "flower_photos/")
     tarred = make_tar(tmp_path / "c.tar", {f"./{name}": content for name, content in contents_of(photos).items()})
     assert [photo.name for photo in scan(zipped).photos] == [photo.name for photo in scan(photos).photos]
@@ -80,7 +80,7 @@ def test_scan_reads_webdataset_shards(photos: Path, tmp_path: Path, pattern: str
     assert sources.photo_at(tmp_path / pattern, found.photos[0].name) == found.photos[0].path
 
 
-def test_train_on_shards_with_cluster_gives_equal_graph(photos: Path, tmp_path: Path) -> None:
+def test_train_on_shards_with_cluster_writes_an_equal_graph(photos: Path, tmp_path: Path) -> None:
     shards(tmp_path, photos)
     graph = trained(tmp_path / "flowers-{000..002}.tar", tmp_path, "--cluster", "local:1")
     assert trained(tmp_path / "flowers-{000..002}.tar", tmp_path / "alone") == graph
@@ -233,7 +233,7 @@ def test_read_contents_checks_declared_size_of_archive_member(tmp_path: Path) ->
         read_contents(scan(tmp_path / "liar.zip").photos[1])
 
 
-def test_scan_of_damaged_archives_raises_documented_errors_only(tmp_path: Path, photos: Path) -> None:
+def test_scan_of_damaged_archives_raises_only_documented_errors(tmp_path: Path, photos: Path) -> None:
     """Photos in damaged zip files are rejected or complete, because zip files contain checksums."""
     import random
 

@@ -85,7 +85,7 @@ def test_assign_folds_limits_folds_by_smallest_class() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_assign_folds_gives_class_of_one_photo_no_fold(variants: int) -> None:
+def test_assign_folds_assigns_no_fold_to_a_class_of_one_photo(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5

@@ -83,7 +83,7 @@ def test_stated_groups_rejects_patterns_without_matches_and_invalid_patterns() -
         check_group_by("(")
 
 
-def test_groups_are_in_one_split_and_one_fold() -> None:
+def test_photos_of_a_group_are_in_one_split_and_one_fold() -> None:
     names = [f"{label}/{number:03}.jpg" for label in ("a", "b") for number in range(200)]
     photos = table(*names)
     groups = np.arange(400) % 200 // 4  # four photos of each class

@@ -90,7 +90,7 @@ def test_read_photo_decodes_large_jpegs_at_reduced_size() -> None:
     np.testing.assert_allclose(fit(read, (224, 224)).astype(int), fit(large, (224, 224)).astype(int), atol=4)
 
 
-def test_read_photo_gives_equal_pixels_for_all_source_types(flowers: Path) -> None:
+def test_read_photo_returns_equal_pixels_for_all_source_types(flowers: Path) -> None:
     path = flowers / "daisy/21652746_cc379e0eea_m.jpg"
     with path.open("rb") as file:
         pictures = [read_photo(source) for source in (path, str(path), path.read_bytes(), file)]

@@ -154,7 +154,7 @@ def test_scan_names_a_class_that_is_named_like_a_split(kind: str, tmp_path: Path
 
 
 @both
-def test_scan_lists_other_files_by_kind(kind: str, tmp_path: Path) -> None:
+def test_scan_lists_files_that_are_not_photos_by_kind(kind: str, tmp_path: Path) -> None:
     names = [*_photos("daisy", "roses"), "daisy/a.txt", "roses/b.TXT", "roses/c.mp4", "daisy/Thumbs.db", "LICENSE"]
     place = _place(kind, tmp_path, [*names, "daisy/README"])
     assert scan(place).warnings() == [f"{place}: left out 4 files that are not photos: 2 .txt, 1 .mp4, 1 no suffix."]

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_table_is_a_sequence_of_photos(folder: Path) -> None:
+def test_photo_table_is_a_sequence_of_photos(folder: Path) -> None:
     found = scan(folder).photos
     listed = [Photo(folder / name, name, name[0]) for name in sorted(NAMES)]
     assert list(found) == listed and [found[row] for row in range(-len(found), 0)] == listed

@@ -149,7 +149,7 @@ def _name(photo: str) -> str:
 
 @pytest.mark.parametrize("cpu", ARM64)
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_64_bit_pi_gives_equal_scores(
+def test_label_on_64_bit_pi_prints_equal_scores(
     cpu: str, quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = _scores(boards["arm64"].json(cpu, f"label {quantization}"))
@@ -159,7 +159,7 @@ def test_label_on_64_bit_pi_gives_equal_scores(
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
-def test_label_on_32_bit_pi_gives_equal_predictions(
+def test_label_on_32_bit_pi_prints_equal_predictions(
     quantization: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     mine = boards["armhf"].json("cortex-a7", f"label {quantization}")
@@ -177,7 +177,7 @@ def test_label_on_32_bit_pi_gives_equal_predictions(
 
 
 @pytest.mark.parametrize("name", ["arm64", "armhf"])
-def test_evaluate_on_pi_gives_equal_results(
+def test_evaluate_on_pi_returns_equal_results(
     name: str, boards: dict[str, Board], trained: Trained, photos: Path
 ) -> None:
     judged = boards[name].json(LAST_CPU[name], "evaluate")

@@ -36,7 +36,7 @@ def network() -> Network:
     return backbone.with_head(head, np.zeros(5, np.float32), "final_result")
 
 
-def test_calibrate_gives_identical_results_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
+def test_calibrate_returns_identical_results_for_any_number_of_workers(network: Network, photos: list[Photo]) -> None:
     pixels = calibration_pixels(photos, EMBEDDED.size)
     one, four = (calibrate(network, pixels, workers=workers) for workers in (1, 4))
     assert one.ranges == four.ranges

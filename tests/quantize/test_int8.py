@@ -300,7 +300,7 @@ def test_round_weights_has_a_scale_for_each_class() -> None:
     assert round_weights(weights) == pytest.approx(np.array([[1.27, 0, 127], [0.01, 0, -63]]), rel=1e-6)
 
 
-def test_int8_features_are_the_input_of_the_last_layer() -> None:
+def test_int8_features_equal_the_input_of_the_last_layer() -> None:
     content = write_int8_model(network(), RANGES)
     session = Session(ModelFile(ROOT / "features", int8_features(content)))
     assert session.outputs[0].shape == (1, 3) and session.outputs[0].dtype == np.int8

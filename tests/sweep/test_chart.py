@@ -49,7 +49,7 @@ def texts_of(figure: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("budget", [Budget(), LIMITED])
-def test_chart_labels_overlap_no_other_label(budget: Budget) -> None:
+def test_chart_labels_do_not_overlap(budget: Budget) -> None:
     figure = figure_of(grid_result(budget))
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in texts_of(figure) if text.get_gid() == "bubble label"]

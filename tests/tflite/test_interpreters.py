@@ -59,7 +59,7 @@ def _here(trained: Trained, quantization: str, photos: Path) -> Any:
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
-def test_plain_install_gives_equal_scores_on_every_python(version: str, trained: Trained, photos: Path) -> None:
+def test_plain_install_predicts_equal_scores_on_every_python(version: str, trained: Trained, photos: Path) -> None:
     python = environment(version)
     packages = {path.name.partition("-")[0] for path in (python.parent.parent / "lib").glob("*/site-packages/*")}
     assert "ai_edge_litert" in packages
@@ -76,7 +76,7 @@ def test_plain_install_gives_equal_scores_on_every_python(version: str, trained:
     assert _run(python, "inspect", trained.model("int8"))["accelerated"]
 
 
-def test_tflite_runtime_with_numpy_1_gives_equal_scores(trained: Trained, photos: Path) -> None:
+def test_tflite_runtime_with_numpy_1_predicts_equal_scores(trained: Trained, photos: Path) -> None:
     python = environment("3.11", "tflite-runtime", without="ai-edge-litert")
     code = "import numpy, tflite_runtime; print(numpy.__version__, tflite_runtime.__version__)"
     found = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout

@@ -48,7 +48,7 @@ def test_split_labels_keeps_lines_from_poets_edge_files_unchanged() -> None:
     assert split_labels(join_labels(labels)) == labels
 
 
-def test_parse_labels_takes_linear_time_for_an_unfinished_label_map() -> None:
+def test_parse_labels_runs_in_linear_time_for_an_unterminated_label_map() -> None:
     text = "item {" * 200_000
     started = time.process_time()
     assert parse_labels(text, "labels.txt") == (text.strip(),)

@@ -87,7 +87,7 @@ def test_uint8_models_of_unchanged_pixels_need_no_normalization(
     assert (read(content).mean, read(content).std) == (tuple(mean), tuple(std))
 
 
-def test_with_metadata_keeps_other_entries_and_shortens_names_of_fused_nodes() -> None:
+def test_with_metadata_preserves_unrelated_entries_and_shortens_names_of_fused_nodes() -> None:
     def change(tree: Any) -> None:
         tree.subgraphs[0].tensors[1].name = b"first;second;third"
 

@@ -439,7 +439,7 @@ def test_check_refuses_constants_that_are_not_finite(value: float) -> None:
         (b"Mine", (1, 60), "the operator Mine. Convert it with builtin operators only"),
     ],
 )
-def test_check_names_the_kind_of_a_network_with_other_operators(
+def test_check_names_the_kind_of_a_network_with_unsupported_operators(
     code: bytes, output: tuple[int, ...], message: str
 ) -> None:
     def change(tree: Any) -> None:

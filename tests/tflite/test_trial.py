@@ -36,7 +36,7 @@ def test_trial_finds_outputs_that_are_not_finite() -> None:
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_trial_reports_models_that_cannot_be_loaded_without_their_path() -> None:
+def test_trial_reports_unloadable_models_without_their_path() -> None:
     found = trial._try(trial._Trial(b"\x1c\0\0\0TFL3" + bytes(40), NO_LIMIT))
     assert found.startswith("cannot be loaded")
 
@@ -92,7 +92,7 @@ def test_verified_models_are_recorded_by_content_and_interpreter(
     assert not memory.is_known(b"model"), "another interpreter"
 
 
-def test_verified_models_are_not_recorded_where_the_folder_is_a_file(
+def test_verified_models_are_not_recorded_if_the_cache_folder_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "poets_edge").write_text("in the way")

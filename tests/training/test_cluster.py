@@ -145,7 +145,7 @@ def square_or_die(request: tuple[int, Path]) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_repeated_worker_deaths_end_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
+def test_repeated_worker_deaths_stop_train_with_one_line(photos: Path, tmp_path: Path) -> None:
     process = start(tmp_path, photos, "local:1", photos_per_task=4)
     while process.poll() is None:  # including starting workers
         for worker in workers_of(process.pid):
@@ -297,7 +297,7 @@ def test_scheduler_with_tls_trains_same_graph_and_refuses_strangers(
     assert cached_vectors(tmp_path) == 200
 
 
-def test_lost_scheduler_ends_the_run_with_one_line(photos: Path, tmp_path: Path) -> None:
+def test_lost_scheduler_stops_train_with_one_line(photos: Path, tmp_path: Path) -> None:
     with scheduler() as (address, process):
         run = start(tmp_path, photos, address)
         assert run.stderr is not None

@@ -84,7 +84,7 @@ def test_cross_validation_lists_photos_that_are_not_always_correct(evaluated: Cr
     assert listed["daisy/2.jpg"]["score"] == pytest.approx((3 * 0.8 + 0.1) / 4)
 
 
-def test_cross_validate_evaluates_photos_with_a_fold_by_other_heads() -> None:
+def test_cross_validate_evaluates_photos_with_heads_trained_without_them() -> None:
     """Vectors that tell each photo apart, with random classes: only a head that has learned a photo knows it."""
     rng = np.random.default_rng(0)
     classes = np.append(rng.integers(0, 2, 80), 2)  # a single photo of the third class trains every head

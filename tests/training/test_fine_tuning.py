@@ -126,7 +126,7 @@ def test_fine_tuned_model_is_not_cross_validated(tuned: tuple[Path, Ran]) -> Non
         assert record(work)["cross_validation"] is not None
 
 
-def test_exports_of_the_fine_tuned_graph_agree_with_it(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_exports_agree_with_the_fine_tuned_graph(tuned: tuple[Path, Ran], tmp_path: Path) -> None:
     work, _ = tuned
     exported = poets_edge("export", "--all", "--json", "--output_dir", tmp_path, cwd=work).ok()
     files = {file["quantization"]: file for file in json.loads(exported.stdout)["files"]}

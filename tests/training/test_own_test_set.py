@@ -31,7 +31,7 @@ def divided(*splits: SplitName | None) -> TrainingData:
     return TrainingData.of(photos, np.zeros((len(photos), 2), np.float32), sets, ("a", "b"))
 
 
-def test_cross_validated_rows_exclude_own_test_set() -> None:
+def test_cross_validated_rows_exclude_the_users_test_set() -> None:
     assert divided("training", "test", "validation", "training").cross_validated_rows.tolist() == [0, 2, 3]
     assert divided(None, None, None).cross_validated_rows.tolist() == [0, 1, 2]
     assert divided("training", "validation").cross_validated_rows.tolist() == [0, 1]
@@ -50,7 +50,7 @@ def test_fit_to_training_evaluates_test_photos_with_the_head_trained_on_training
     assert (found.folds.assignment != NO_FOLD).nonzero()[0].tolist() == list(range(20, 30))
 
 
-def test_choose_breaks_ties_of_own_test_set_by_cross_validation() -> None:
+def test_choose_breaks_ties_on_the_users_test_set_by_cross_validation() -> None:
     """Three mistakes in 100 against none could be chance; 40 in 1,000 against none in cross-validation could not."""
     fast, slow = point(SMALL, 1.0, range(3)), point(LARGE, 9.0, range(0))
     assert choose((fast, slow), Budget()).point == fast
@@ -62,7 +62,7 @@ def test_choose_breaks_ties_of_own_test_set_by_cross_validation() -> None:
     assert "1000 training and validation photos decided" in choice.reason
 
 
-def test_choose_follows_own_test_set_against_cross_validation() -> None:
+def test_choose_prefers_the_users_test_set_to_cross_validation() -> None:
     accurate = replace(point(LARGE, 9.0, range(0)), cross_validated=(0,) * 40 + (1,) * 960)
     flattered = replace(point(SMALL, 1.0, range(20)), cross_validated=(1,) * 1000)
     assert choose((flattered, accurate), Budget()).point == accurate

@@ -61,7 +61,7 @@ def test_read_tail_returns_whole_blocks_and_the_last_convolution(
     assert write_float_model(with_tail(network, tail)) == write_float_model(network)
 
 
-def test_read_tail_refuses_more_blocks_than_there_are(network: Network) -> None:
+def test_read_tail_rejects_more_blocks_than_the_network_has(network: Network) -> None:
     with pytest.raises(UsageError, match="16 or less"):
         read_tail(network, 17, SMALL.name)
     FineTuning(blocks=16).check(SMALL)

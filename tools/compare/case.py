@@ -32,7 +32,8 @@ class Case:
         lines: command lines in order; later lines run even if an earlier one fails.
         inputs: names of the fixtures that are copied into the folder first.
         prepare: function that writes further inputs, called with the case's folder and the shared folder.
-        shared: required folders in the shared folder; without them, the case is skipped. "keras" is its KERAS_HOME.
+        shared: required folders in the shared folder; if any is missing, the case is skipped. "keras" is the
+            KERAS_HOME of the commands.
     """
 
     name: str

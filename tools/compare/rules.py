@@ -21,8 +21,8 @@ class Volatile:
         json: pattern of a path inside a JSON document: steps after "/", "*" for one step, "**" for any number.
             The values there are replaced by the names of their types.
         nullable: the values at `json` may also be null, so that their types differ, too.
-        text: regular expression; what it matches in a text is replaced by `shown`. Lines that are empty then
-            are left out.
+        text: regular expression; its matches in a text are replaced by `shown`, and lines that become empty are
+            removed.
         shown: replacement for `text`.
         numbers: replace every number in a text by "#", and every run of spaces by one space.
         skipped: ignore the file, even if it exists in one run only.

@@ -223,7 +223,7 @@ def test_unused_items_expire_unless_a_service_uses_them(folder: Path) -> None:
     assert str(folder / ITEM / "decoy.py") in lefts[-1] and not any(lefts[:-1])
 
 
-def test_other_sessions_prevent_expiry_and_removal(folder: Path) -> None:
+def test_concurrent_sessions_prevent_expiry_and_removal(folder: Path) -> None:
     first = Session(folder)
     first.receive()
     for _ in range(SESSIONS + 2):
@@ -327,7 +327,7 @@ def test_open_refuses_a_folder_of_another_user(folder: Path, monkeypatch: pytest
             Session(folder, adopt=adopt)
 
 
-def test_services_of_other_folders_keep_lingering_enabled(folder: Path, tmp_path: Path) -> None:
+def test_lingering_stays_enabled_for_services_of_other_folders(folder: Path, tmp_path: Path) -> None:
     links, other = tmp_path / "systemd", Session(tmp_path / "other/poets-edge")
     links.mkdir()
     unit = other.agent.do_set_service({"note": {"unit": "poets-edge-watch-1", "items": []}, "text": "[Unit]\n"})

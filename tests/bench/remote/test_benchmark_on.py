@@ -180,7 +180,7 @@ def _ssh_of(process: subprocess.Popen[str]) -> int:
     return int(found.stdout.split()[0])
 
 
-def test_benchmark_on_waits_for_other_measurements(installed: SshServer) -> None:
+def test_benchmark_on_waits_for_a_concurrent_measurement(installed: SshServer) -> None:
     first = os.open(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), os.O_RDONLY)
     try:
         fcntl.flock(first, fcntl.LOCK_EX)
