@@ -1,1 +1,1 @@
-"""Training: bottlenecks, the head, temperature scaling, cross-validation, fine-tuning, and their record."""
+"""Training: bottlenecks, heads, temperature scaling, cross-validation, fine-tuning, and the training record."""

@@ -66,7 +66,7 @@ def remove_caches(folder: Path, names: Sequence[str]) -> list[Cache]:
     """Remove caches by name, and return the removed ones.
 
     Raises:
-        UsageError: there is no cache of a given name; nothing has been removed.
+        UsageError: a name is not the name of a cache; in this case, no cache is removed.
         OutputError: a file cannot be removed.
     """
     present = {cache.name: cache for cache in caches(folder)}

@@ -221,7 +221,7 @@ def fit_to_training(
         sets: split of each photo, as an index into SPLIT_NAMES, int8 [photos].
 
     Returns:
-        The fold, and a list with one FoldAssignment, which has the head.
+        The fold of each photo, and a list with one FoldAssignment, which contains the head.
     """
     classes = class_numbers(HashedPhotos.of(photos).photos, labels)
     fold = np.where(sets == SPLIT_NAMES.index("test"), 0, NO_FOLD).astype(np.int64)

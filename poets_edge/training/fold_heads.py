@@ -50,7 +50,7 @@ def fold_heads(
     data: LabelledVectors, folds: Sequence[Indices], class_count: int, options: HeadOptions,
     rows: Indices | None = None,
 ) -> list[list[Head]]:  # fmt: skip
-    """Fit a head for each fold of each assignment, to the photos of all other folds (or to `training_rows` of them).
+    """Fit a head for each fold of each assignment, to the photos of all other folds (or to a sample).
 
     Plain gradient descent that starts at zero and is stopped after `steps` steps of size `learning_rate` arrives about
     where the loss with the penalty |weights|^2 / (2 steps learning_rate) has its minimum (Ali, Dobriban and
@@ -64,7 +64,8 @@ def fold_heads(
         folds: assignments, each int64 [photos]; photos with NO_FOLD train every head.
         class_count: number of classes; a head rarely predicts a class without photos in the folds that it is fitted to.
         options: `steps` and `learning_rate` determine the penalty; the other options are not used.
-        rows: row numbers of photos to learn from, ascending; by default all.
+        rows: row numbers of photos to learn from, ascending; by default all. If there are more than MAX_EVALUATED, a
+            sample from `training_rows` is used.
 
     Returns:
         For each assignment, the heads for folds 0, 1, ... Results are bit-identical on one machine.
@@ -113,7 +114,7 @@ def _sample_weights(classes: Indices, fold: Indices, class_count: int) -> Matrix
 
 
 def _gradient(inputs: Matrix, truth: Matrix, sample_weights: Matrix, penalty: np.float32, weights: Matrix) -> Matrix:
-    """Return the gradient of the penalized loss of several heads, float32 [size, classes x heads]."""
+    """Return the gradient of the penalized loss of several heads, float32 [inputs, classes x heads]."""
     # Heads last: numpy runs along a long last axis many times as fast as along a short one.
     errors = (inputs @ weights).reshape(len(sample_weights), -1, sample_weights.shape[1])
     errors -= errors.max(axis=1, keepdims=True)
@@ -125,7 +126,7 @@ def _gradient(inputs: Matrix, truth: Matrix, sample_weights: Matrix, penalty: np
 
 
 def _preconditioner(inputs: Matrix, sample_weights: Matrix, penalty: np.float32) -> Matrix:
-    """Return the inverse of an upper bound of the loss's second derivative, float32 [size, size].
+    """Return the inverse of an upper bound for the second derivative of the loss, float32 [inputs, inputs].
 
     The second derivative of softmax regression is at most 1/2 X'DX for each class (Boehning, "Multinomial logistic
     regression algorithm", 1992), so steps with this inverse never overshoot, whatever the features' sizes are.

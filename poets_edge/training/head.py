@@ -2,7 +2,7 @@
 
 The head is trained by plain stochastic gradient descent on the mean cross entropy. For each element of a batch, a class
 is drawn uniformly and then a photo of that class, so all classes have equal weight. In numpy 4,000 steps of 100 vectors
-take a fraction of a second; loading TensorFlow alone takes several.
+take a fraction of a second; loading TensorFlow alone takes several seconds.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LabelledVectors:
 
     Attributes:
         vectors: bottlenecks, float32 [photos, bottleneck_size].
-        classes: class numbers, int64 [photos].
+        classes: class number of each photo, int64 [photos].
     """
 
     vectors: Vectors
@@ -181,7 +181,7 @@ def _check_finite(head: Head, step: int, options: HeadOptions) -> None:
 
 
 def class_balanced_drawer(classes: Indices, class_count: int, rng: np.random.Generator) -> Callable[[int], Indices]:
-    """Return a function that draws `n` row numbers: for each, it draws a class and then a row with this class."""
+    """Return a function that draws `n` row numbers: for each, a class is drawn and then a row of this class."""
     order = np.argsort(classes, kind="stable")
     counts = np.bincount(classes, minlength=class_count)
     present = np.flatnonzero(counts)

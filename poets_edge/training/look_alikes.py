@@ -90,7 +90,7 @@ def find_groups(photos: HashedPhotos, vectors: Vectors, folder: Path, group_by: 
     Args:
         vectors: bottlenecks of the photos, float32 [photos, bottleneck_size].
         folder: bottleneck folder, which caches the result.
-        group_by: as for `poets_edge.photos.groups.stated_groups`; empty to find the groups.
+        group_by: the user's statement of the groups (see `poets_edge.photos.groups.stated_groups`); empty to find them.
 
     Raises:
         UsageError, DatasetError: `group_by` is not applicable.

@@ -29,9 +29,9 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference, for a warning, between the accuracy with groups divided among folds and with groups held out."""
+"""Minimum difference, for a warning, between the accuracies with groups divided among folds and with groups held out."""
 _SMALL = 4
-"""Minimum ratio of the photos in the largest class to the photos in a class for the latter to be considered small."""
+"""A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_LENGTH = 40
 
@@ -92,8 +92,7 @@ def report_run(
 def better_step(
     best: EvaluatedHead, last: EvaluatedHead, validation: LabelledVectors, *, early_stop: bool
 ) -> str | None:
-    """Return a line about the step with the lowest validation cross entropy, if the last step is clearly worse; else
-    None.
+    """Return a line about the step with the lowest validation loss; None unless the last step is clearly worse.
 
     Because `best` is the best of many steps on these photos, the difference must be significant at a tenth of the usual
     level in a paired test on all validation photos.

@@ -36,13 +36,13 @@ class TrainOptions:
         folds: number of cross-validation folds; 0 for no cross-validation.
         group_by: which photos stay together in splits and folds: "parent", a CSV file or a regular expression (see
             `poets_edge.photos.groups.stated_groups`); empty to find copies, bursts and sequences.
-        weights: "imagenet", "embedded", or a weights file.
+        weights: weights of the backbone: "imagenet", "embedded", or the path of a weights file.
         with_report: write a report page next to the graph.
         calibrated: apply temperature scaling, so that nine of ten answers with a score of 0.9 are correct.
         cluster: `local:N` to compute bottlenecks in N processes on this machine, or the address of a Dask scheduler; by
             default they are computed in threads of this process.
         insecure_cluster: allow a `cluster` on another machine over an unencrypted connection.
-        exclude: list of photos to exclude or to move to another class, as saved by the audit page.
+        exclude: file that lists photos to exclude or to move to another class, as saved by the audit page.
         runs_dir: folder for the notes that `list_runs` reads; None for no note.
         summaries_dir: folder for TensorBoard's event files; by default `tf_files/training_summaries/<architecture>`.
         fine_tuning: options of fine-tuning.

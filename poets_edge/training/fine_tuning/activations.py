@@ -1,4 +1,7 @@
-"""Disk cache of the inputs of fine-tuning: for each view, the activations at the cut, encoded in 8 bits."""
+"""Disk cache for the inputs of fine-tuning, encoded in 8 bits.
+
+For each view of a photo, the cache has one row with the activations that the first trained layer reads.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ from poets_edge.training.row_store import RowStore, open_row_store
 Activation = npt.NDArray[np.float32]
 
 _FILE_OVERHEAD = 1.1
-"""Minimum ratio of a file's size to its contents: a row fills whole pages."""
+"""Estimated ratio of a file's size to the size of the rows in it, since a row fills whole pages."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,17 @@ class View:
     name: str
 
     def key(self, encoding: Encoding) -> bytes:
-        """Return the key of the row in the cache of a backbone and a cut."""
+        """Return the key for the view's row in the activation cache for a backbone and a cut."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
 class Activations:
-    """Activations at one cut of one backbone; made by `open_activations`."""
+    """Cache of the activations at one cut of one backbone, opened by `open_activations`.
+
+    Attributes:
+        file: path of the cache.
+        shape: (height, width, channels) of the activations.
+    """
 
     def __init__(
         self, backbone: Backbone, model: ModelFile, rows: RowStore, file: Path, views: Views, encoding: Encoding
@@ -67,13 +75,13 @@ class Activations:
         self.shape = self._extractor.shape
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
-        """Compute the activations that are not cached, on all cores.
+        """Compute and store the activations that are not in the cache, on all cores.
 
         Returns:
             Number of computed activations.
 
         Raises:
-            OutputError: the disk has too little space or is full; existing activations are kept.
+            OutputError: the disk does not have enough space; cached activations are kept.
             PhotoError: a photo has changed since it was hashed.
         """
         absent = set(self._rows.missing([view.key(self._encoding) for view in views]))
@@ -106,7 +114,9 @@ class Activations:
         return count
 
     def read(self, views: Sequence[View]) -> Activation:
-        """Return activations, float32 [views, height, width, channels]; absent and damaged ones are computed.
+        """Return the activations for views, float32 [views, height, width, channels].
+
+        Activations that are absent from the cache, or damaged, are computed.
 
         Raises:
             PhotoError: the photo of an absent activation has changed since it was hashed.
@@ -132,7 +142,7 @@ class Activations:
 def open_activations(
     backbone: Backbone, network: Network, tail: Tail, views: Views, folder: Path, reporter: Reporter
 ) -> Iterator[Activations]:
-    """Open the cache of the input activations of a tail, or create it.
+    """Open the cache of the activations that a tail reads, or create it.
 
     Raises:
         OutputError: `folder` cannot be written.
@@ -148,12 +158,12 @@ def open_activations(
 
 
 def activations_file(backbone: Backbone, tail: Tail, folder: Path) -> Path:
-    """Return the path of the cache for a backbone and a tail."""
+    """Return the path of the activation cache for a backbone and a tail."""
     return folder / f"{backbone.model.stem}-last{tail.blocks}.activations.sqlite"
 
 
 def _check_space(path: Path, rows: int, row_bytes: int) -> int:
-    """Return the disk space of additional rows, in bytes. Raises OutputError: the disk has less space."""
+    """Return the disk space for additional rows, in bytes. Raises OutputError if the disk has less free space."""
     needed, free = int(rows * row_bytes * _FILE_OVERHEAD) + LOG_BYTES, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OutputError(

@@ -1,6 +1,7 @@
 """Checkpoints of fine-tuning: a killed run resumes after its last complete epoch, with a bit-identical result.
 
-The name of a checkpoint contains a checksum of everything that determines the result, so other runs do not use it.
+The name of a checkpoint contains a checksum of everything that determines the result, so runs with other inputs do
+not use it.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Checkpoint:
     Attributes:
         epochs: results of the complete epochs.
         chosen: number of the best epoch so far, from 1; 0 if there is none.
-        state: state of the trainer.
-        best: weights of the best epoch so far.
+        state: state of the trainer, as returned by `Trainer.state`.
+        best: weights of the best epoch so far, in the order of `weights_of`.
     """
 
     epochs: tuple[Epoch, ...]
@@ -53,7 +54,7 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically. Raises OutputError."""
+    """Write a checkpoint atomically. Raises OutputError if the file cannot be written."""
     notes = {"chosen": checkpoint.chosen, "epochs": [asdict(epoch) for epoch in checkpoint.epochs]}
     arrays = {f"state_{number:03}": array for number, array in enumerate(checkpoint.state)}
     arrays |= {f"kept_{number:03}": array for number, array in enumerate(checkpoint.best)}

@@ -14,7 +14,11 @@ _FOLDERS = ("fine_tuning_train", "fine_tuning_validation")
 
 
 def write_curves(summaries: Path, epochs: Sequence[Epoch], head: Head) -> None:
-    """Write event files for training and validation, with histograms of the final head. Raises OutputError."""
+    """Write event files with the training and validation curves, and with histograms of the final head.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     with ExitStack() as stack:
         train, validation = (stack.enter_context(event_file(summaries / name)) for name in _FOLDERS)
         for epoch in epochs:
@@ -26,6 +30,6 @@ def write_curves(summaries: Path, epochs: Sequence[Epoch], head: Head) -> None:
 
 
 def remove_curves(summaries: Path) -> None:
-    """Remove the curves of an earlier run, so that TensorBoard does not show them with a run without fine-tuning."""
+    """Remove the curves of an earlier run, so that TensorBoard does not show them for a run without fine-tuning."""
     for name in _FOLDERS:
         remove_event_files(summaries / name)

@@ -13,66 +13,67 @@ Array = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 
 RELU6_STEP = 6 / 255
-"""Real value of one step of an encoded relu6."""
+"""Difference between successive values of an encoded relu6 output."""
 
 
 class Encoding(Protocol):
     """Conversion of activations, float32 [height, width, channels], to bytes and back.
 
     Attributes:
-        name: part of the keys in the cache; raise its number when the encoding changes.
+        name: name with a version number, which is part of the keys in the cache; raise the number when the encoding
+            changes.
     """
 
     name: str
 
     def size(self, shape: Shape) -> int:
-        """Return the number of bytes of activations."""
+        """Return the number of bytes that encode activations of a shape."""
 
     def encode(self, values: Array) -> bytes:
-        """Return activations as bytes."""
+        """Encode activations as bytes."""
 
     def decode(self, data: bytes, shape: Shape) -> Array:
-        """Return the activations in bytes of `size(shape)`."""
+        """Decode `size(shape)` bytes to activations, float32 of the given shape."""
 
 
 class Relu6Encoding:
-    """Outputs of relu6, from 0 to 6, in steps of 6 / 255.
+    """Encoding for outputs of relu6, from 0 to 6, in steps of 6 / 255.
 
-    It takes a quarter of the space of floats, 50 kB per view at 0.50_224 and 3 blocks, at no loss of accuracy
-    (`benchmarks/results/fine_tuning.md`).
+    It needs a quarter of the space of float32, 50 kB per view for MobileNet 0.50_224 and 3 blocks, without loss of
+    accuracy (`benchmarks/results/fine_tuning.md`).
     """
 
     name = "uint8-1"
 
     def size(self, shape: Shape) -> int:
-        """Return the number of values."""
+        """Return the number of bytes, which is the number of values."""
         return int(np.prod(shape))
 
     def encode(self, values: Array) -> bytes:
-        """Return one byte per value."""
+        """Encode activations as one byte per value, the nearest number of steps."""
         return np.asarray(np.rint(values * np.float32(1 / RELU6_STEP)), np.uint8).tobytes()
 
     def decode(self, data: bytes, shape: Shape) -> Array:
-        """Return the nearest activations, float32."""
+        """Decode bytes to activations, float32 of the given shape."""
         steps = np.frombuffer(data, np.uint8).reshape(shape)
         return np.asarray(steps.astype(np.float32) * np.float32(RELU6_STEP), np.float32)
 
 
 class ChannelEncoding:
-    """Signed outputs of any range: each channel of a view has its own range, which 255 steps divide.
+    """Encoding for signed outputs of any range: each channel of a view has its own range, divided into 255 steps.
 
-    The channels of a linear layer differ in range by a factor of ten and more, so that one range for all would leave
-    few steps to most of them.
+    The ranges of a linear layer's channels differ by a factor of ten and more. With one range for all channels, most
+    channels would have only few steps.
     """
 
     name = "channels-1"
 
     def size(self, shape: Shape) -> int:
-        """Return the number of values, and of the bytes of a range for each channel."""
+        """Return the number of bytes: one for each value, and eight for the range of each channel."""
         return int(np.prod(shape)) + 2 * 4 * shape[-1]
 
     def encode(self, values: Array) -> bytes:
-        """Return smallest value and step of each channel, float32, and one byte per value."""
+        """Encode activations as the smallest value and the step of each channel, float32, and one byte per value."""
         low = values.min(axis=(0, 1))
         step = (values.max(axis=(0, 1)) - low) / np.float32(255)
         step = np.where(step > 0, step, np.float32(1))
@@ -80,7 +81,7 @@ class ChannelEncoding:
         return bytes(low.astype("<f4").tobytes() + step.astype("<f4").tobytes() + steps.tobytes())
 
     def decode(self, data: bytes, shape: Shape) -> Array:
-        """Return the nearest activations, float32."""
+        """Decode bytes to activations, float32 of the given shape."""
         channels = shape[-1]
         low, step = np.frombuffer(data, "<f4", 2 * channels).reshape(2, channels)
         steps = np.frombuffer(data, np.uint8, offset=2 * 4 * channels).reshape(shape)

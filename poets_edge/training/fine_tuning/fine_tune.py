@@ -1,8 +1,9 @@
 """Fine-tuning of a backbone's last blocks together with a trained head (`train --fine-tune N`).
 
 The result is compared with the frozen backbone on photos that neither has learned from: the validation and test photos,
-or, with `FineTuning.folds`, all training and validation photos, each by networks that were trained without its fold.
-The frozen backbone is kept unless the fine-tuned one is significantly better: it can be cross-validated.
+or, with `FineTuning.folds`, all training and validation photos, each classified by networks that were trained without
+its fold. The frozen backbone is kept unless the fine-tuned one is significantly better, because heads on a frozen
+backbone can be cross-validated.
 """
 
 from __future__ import annotations
@@ -48,15 +49,16 @@ class FineTuned:
     Attributes:
         graph: GraphDef of the backbone to write.
         head: head for that backbone.
-        vectors: bottlenecks of the validation and test photos from that backbone, in the rows of all photos.
+        vectors: bottlenecks from that backbone, float32 [photos, bottleneck_size]; for a fine-tuned backbone, only the
+            rows of validation and test photos are filled, and the others are 0.
         epochs: results of the epochs; fewer than requested if training diverged.
-        chosen: epoch of the weights, from 1; 0 for the frozen backbone.
-        written: name of the chosen network, which `graph` and `head` contain.
+        chosen: number of the epoch whose weights are used, from 1; 0 for the frozen backbone.
+        written: which network was chosen and is in `graph` and `head`.
         paired: comparison with the frozen backbone on photos that neither has learned from; None if there are none.
-        verdict: sentence with the chosen network and the reason.
-        checkpoint: file to remove when all outputs are written, or None.
+        verdict: sentences for users with the chosen network and the reason.
+        checkpoint: file to remove when all outputs are written; None if there is none.
         views: names of the views of each training photo.
-        options: options with the learning rate filled in.
+        options: options with the architecture's defaults filled in.
     """
 
     graph: Any
@@ -72,7 +74,7 @@ class FineTuned:
     options: FineTuning
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form for the record."""
+        """Return the value as JSON-compatible dictionaries, lists, strings and numbers, for the training record."""
         return {
             **asdict(self.options),
             "views": self.views,
@@ -88,17 +90,18 @@ def fine_tune(
     data: TrainingData, backbone: Backbone, head: Head, options: FineTuning, views: Views, head_options: HeadOptions,
     folder: Path, reporter: Reporter,
 ) -> FineTuned:  # fmt: skip
-    """Train the last blocks, and compare them with the head on the frozen backbone.
+    """Train the last blocks together with the head, and compare the result with the head on the frozen backbone.
 
     Args:
-        data: photos with bottlenecks of the frozen backbone.
+        data: photos with bottlenecks from the frozen backbone.
+        head: head that was trained on these bottlenecks.
         views: views of the training photos.
-        head_options: options of `head`, for the heads of folds.
-        folder: holds activations and the checkpoint.
+        head_options: options with which `head` was trained, for training the heads of folds.
+        folder: folder for activations and the checkpoint.
 
     Raises:
-        UsageError: the backbone is not a chain of blocks, or has fewer.
-        OutputError: the disk has too little space for the activations; existing activations are kept.
+        UsageError: the backbone is not a chain of blocks, or has fewer blocks than requested.
+        OutputError: the disk does not have enough space for the activations; cached activations are kept.
         PhotoError: a photo has changed since its bottleneck was computed.
         RuntimeMissingError: TensorFlow is not installed.
     """
@@ -147,10 +150,11 @@ def fine_tune(
 
 
 def _chosen(tuned: FineTuned, frozen: FineTuned, after: Any, before: Any) -> FineTuned:
-    """Return the fine-tuned network if it is significantly better, else the frozen one, with the verdict.
+    """Return the fine-tuned result if it is significantly better, else the frozen one, with comparison and verdict.
 
     Args:
-        after, before: whether each photo is classified correctly by the fine-tuned and by the frozen network.
+        after, before: whether each photo is classified correctly by the fine-tuned and the frozen network, bool
+            [photos].
     """
     paired = compare_paired(after, before)
     how = f"cross-fitted in {tuned.options.folds} folds" if tuned.options.folds else "of validation and test"
@@ -168,7 +172,10 @@ def _chosen(tuned: FineTuned, frozen: FineTuned, after: Any, before: Any) -> Fin
 
 
 def _folds(data: TrainingData, options: FineTuning, seed: int) -> list[tuple[Rows, Rows]]:
-    """Return the rows to learn from and those held out of each fold of the training and validation photos."""
+    """Return, for each fold of the training and validation photos, the row numbers to learn from and those held out.
+
+    The list is empty if `options.folds` is 0.
+    """
     if not options.folds:
         return []
     rows = np.sort(data.rows("training", "validation"))
@@ -177,7 +184,7 @@ def _folds(data: TrainingData, options: FineTuning, seed: int) -> list[tuple[Row
 
 
 def _schedule(data: TrainingData, rows: Rows, options: FineTuning, views: Views, seed: int) -> Schedule:
-    """Return the schedule of epochs over some photos."""
+    """Return the schedule for fine-tuning on the photos in some rows."""
     assert options.epochs is not None, "only architectures with defaults have blocks"
     return Schedule(
         photos=list(data.photos.take(rows)),
@@ -196,12 +203,12 @@ def _head(training: LabelledVectors, class_count: int, options: HeadOptions) -> 
 
 
 def _correct(head: Head, vectors: Vectors, data: TrainingData, rows: Rows) -> Any:
-    """Return whether each photo of some rows is classified correctly, bool [rows]."""
+    """Return whether each photo in some rows is classified correctly, bool [rows]."""
     return head.scores(take(vectors, rows)).argmax(axis=1) == data.labelled(rows).classes
 
 
 def _bottlenecks(network: Network, backbone: Backbone, data: TrainingData, wanted: Rows) -> Vectors:
-    """Compute the bottlenecks of some photos, [all photos, bottleneck_size]; other rows are 0."""
+    """Compute the bottlenecks of some photos, float32 [all photos, bottleneck_size]; the rows of other photos are 0."""
     model = ModelFile(backbone.model, write_float_model(network))
     rows = wanted.tolist()
     vectors = np.zeros(data.vectors.shape, np.float32)

@@ -18,16 +18,16 @@ class FineTuning:
 
     Attributes:
         blocks: number of last blocks to train; 0 for none.
-        epochs: number of epochs, which is also the length of the cosine schedule. By default the number of the
+        epochs: number of epochs, which is also the length of the cosine schedule. By default, the number in the
             architecture's `TuningDefaults`.
-        batch_size: photos per step.
+        batch_size: number of photos per step.
         learning_rate: highest learning rate of AdamW: it rises during the first epoch and falls to 0 along a cosine. By
-            default the rate of the architecture's `TuningDefaults`.
+            default, the rate in the architecture's `TuningDefaults`.
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
-        averaging: decay per step of the moving average of the weights, which is validated and saved.
-        folds: number of folds for comparing with the frozen backbone on all training and validation photos, each fold
-            with a fine-tuning of its own; 0 to compare on the validation and test photos.
+        averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
+        folds: number of folds for comparing with the frozen backbone on all training and validation photos, with a
+            separate fine-tuning for each fold; 0 to compare on the validation and test photos.
     """
 
     blocks: int = 0
@@ -56,7 +56,7 @@ class FineTuning:
 
     @property
     def whole_epochs(self) -> int:
-        """Number of final epochs on whole photos, like the photos at inference.
+        """Number of final epochs that show whole photos, as at inference.
 
         A network that has learned from crops alone expects objects to be larger than they are in a whole photo (Touvron
         et al., "Fixing the train-test resolution discrepancy", 2019).
@@ -72,6 +72,6 @@ class FineTuning:
         return replace(self, learning_rate=rate, epochs=self.epochs or defaults.epochs)
 
     def check(self, architecture: Architecture) -> None:
-        """Raise UsageError if an architecture does not have that many blocks."""
+        """Raise UsageError if an architecture has fewer than `blocks` blocks, or none."""
         if self.blocks:
             check_blocks(architecture.layers(), self.blocks, architecture.name)

@@ -1,6 +1,6 @@
 """Order of photos and views in the epochs of fine-tuning.
 
-It depends only on the seed and the number of the epoch, so training can resume at any epoch.
+The order in an epoch depends only on the seed and the number of the epoch, so training can resume at any epoch.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Schedule:
         photos: training photos.
         classes: class number of each photo, int64 [photos].
         views: names of the views of each photo.
-        whole: names of the views of the last epochs, which show the whole photo; may be empty.
-        whole_from: first epoch with `whole` views, counted from 0.
+        whole: names of the views for the last epochs, which show the whole photo; may be empty.
+        whole_from: index of the first epoch that shows `whole` views, counted from 0.
         batch_size: number of photos per step.
         seed: seed of the random order.
     """
@@ -41,7 +41,7 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Number of steps per epoch: photos divided by the batch size, rounded down."""
+        """Number of steps per epoch: photos divided by the batch size, rounded down, at least 1."""
         return max(1, len(self.photos) // self.batch)
 
     @property
@@ -54,10 +54,13 @@ class Schedule:
         return [View(photo, name) for photo in self.photos for name in (*self.views, *self.whole)]
 
     def epoch(self, number: int) -> Iterator[tuple[list[View], Indices]]:
-        """Yield the batches of an epoch, counted from 0: views, and their class numbers, int64 [batch].
+        """Yield the batches of an epoch: for each, the views and their class numbers, int64 [batch].
 
-        All classes are shown equally often, as in the training of a head, so photos of a small class are repeated. The
-        views of a photo take turns from epoch to epoch.
+        All classes are shown equally often, as in the training of a head, so photos of a small class are repeated. From
+        epoch to epoch, the views of a photo are shown in turn.
+
+        Args:
+            number: index of the epoch, counted from 0.
         """
         views = self.views if number < self.whole_from else self.whole
         rng = np.random.default_rng([self.seed, 3, number])
@@ -70,7 +73,10 @@ class Schedule:
             yield [View(self.photos[row], name) for row, name in zip(chosen, names, strict=True)], self.classes[chosen]
 
     def _rows(self, rng: np.random.Generator) -> tuple[Indices, Indices]:
-        """Return the row numbers of an epoch in order, and how often each was shown in the epoch before."""
+        """Return the shuffled row numbers of the photos in an epoch, and for each the number of the repetition.
+
+        If a photo occurs several times in the epoch, its occurrences have the numbers 0, 1, ...
+        """
         count = self.steps * self.batch
         present = rng.permutation(np.unique(self.classes))
         rows, repeats = [], []

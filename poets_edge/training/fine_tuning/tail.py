@@ -1,4 +1,4 @@
-"""Extraction and replacement of the weights of a backbone's last blocks.
+"""Extraction and replacement of the weights in a backbone's last blocks.
 
 A network of blocks is a chain of separable convolutions (MobileNet V1: depthwise and pointwise, each with a relu6) or
 of inverted residuals (MobileNet V2, EfficientNet-Lite: expansion, depthwise convolution, linear projection, and a sum
@@ -23,12 +23,12 @@ class Tail:
     """The part of a backbone that is trained, up to the pooling layer.
 
     Attributes:
-        blocks: number of last blocks. A pointwise convolution behind the last block belongs to it. The depthwise
-            convolution of the first separable block is not trained: it has one weight in a hundred, and training it
-            would cost as much as all the others.
+        blocks: number of last blocks. A pointwise convolution after the last block belongs to that block. The
+            depthwise convolution of the first separable block is not trained: it has one weight in a hundred, and
+            training it would take as much time as training all other layers.
         cut: layer whose output the tail reads, [height, width, channels].
         layers: convolutions and sums in the order of computation.
-        parameters: weights of the convolutions, by the layer's name.
+        parameters: weights of the convolutions, by layer name.
     """
 
     blocks: int
@@ -43,7 +43,7 @@ class Tail:
 
 
 def backbone_network(backbone: Backbone) -> Network:
-    """Read the layers and weights of a backbone. Raises UsageError: it has unknown layers."""
+    """Read the layers and weights of a backbone. Raises UsageError if it has unknown layers."""
     try:
         return read_network(backbone.read_graph(), INPUT, BOTTLENECK, backbone.architecture.size)
     except UnknownNetworkError as error:
@@ -54,14 +54,14 @@ def backbone_network(backbone: Backbone) -> Network:
 
 
 def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
-    """Return the last blocks of a backbone.
+    """Return the last blocks of a backbone, with their weights.
 
     Args:
         blocks: number of blocks.
         architecture: name of the architecture, for error messages.
 
     Raises:
-        UsageError: the network is not a chain of blocks, or has fewer.
+        UsageError: the network is not a chain of blocks, or has fewer blocks than requested.
     """
     check_blocks(network.layers, blocks, architecture)
     start = _starts(network.layers)[blocks - 1]
@@ -71,10 +71,11 @@ def read_tail(network: Network, blocks: int, architecture: str) -> Tail:
 
 
 def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> None:
-    """Raise UsageError if a backbone does not end in that many blocks.
+    """Raise UsageError if a backbone ends in fewer than the requested number of blocks, or in none.
 
     Args:
-        layers: layers of the backbone, of which the last is the pooling layer.
+        layers: layers of the backbone, the last of which is the pooling layer.
+        blocks: requested number of blocks.
         architecture: name of the architecture, for error messages.
     """
     count = len(_starts(layers))
@@ -88,7 +89,7 @@ def check_blocks(layers: Sequence[Layer], blocks: int, architecture: str) -> Non
 
 
 def with_tail(network: Network, tail: Tail) -> Network:
-    """Return a backbone with the weights of a tail."""
+    """Return a backbone in which the weights of the last blocks are replaced with those of a tail."""
     return replace(network, parameters={**network.parameters, **tail.parameters})
 
 
@@ -99,7 +100,7 @@ def below(network: Network, cut: Layer) -> Network:
 
 
 def _starts(layers: Sequence[Layer]) -> list[int]:
-    """Return the index of the first trained layer for one, two, ... last blocks."""
+    """Return the indices of the first trained layer for one, two, ... last blocks; empty if there are no blocks."""
     *chain, _ = layers
     starts: list[int] = []
     end = len(chain)
@@ -112,14 +113,20 @@ def _starts(layers: Sequence[Layer]) -> list[int]:
 
 
 def _separable(chain: Sequence[Layer]) -> tuple[int, int] | None:
-    """Return (first trained layer, first layer) of a separable convolution at the end of a chain; else None."""
+    """Return the indices of the first trained and the first layer of a separable convolution at the end of a chain.
+
+    None is returned if the chain ends in something else.
+    """
     if len(chain) < 2 or not _is_depthwise(chain[-2]) or not _is_pointwise(chain[-1], "relu6"):
         return None
     return (len(chain) - 1, len(chain) - 2) if chain[-1].sources == (chain[-2].name,) else None
 
 
 def _inverted_residual(chain: Sequence[Layer]) -> tuple[int, int] | None:
-    """Return (first trained layer, first layer) of an inverted residual at the end of a chain; else None."""
+    """Return the indices of the first trained and the first layer of an inverted residual at the end of a chain.
+
+    None is returned if the chain ends in something else.
+    """
     summed = chain[-1] if chain and chain[-1].kind == "add" else None
     body = chain[:-1] if summed else chain
     if len(body) < 2 or not _is_pointwise(body[-1], "none") or not _is_depthwise(body[-2]):

@@ -34,7 +34,8 @@ class Epoch:
     Attributes:
         epoch: number of the epoch, from 1.
         train_accuracy, train_cross_entropy: averages over the training views, with smoothed labels.
-        validation_accuracy, validation_cross_entropy: results of the averaged weights on undistorted photos.
+        validation_accuracy, validation_cross_entropy: results with the averaged weights on undistorted validation
+            photos.
     """
 
     epoch: int
@@ -45,13 +46,13 @@ class Epoch:
 
 
 def weights_of(tail: Tail, head: Head) -> list[Array]:
-    """Return kernels and biases in the order of computation; the head's are the last two."""
+    """Return the kernels and biases of a tail and a head in the order of computation; the head's are the last two."""
     parameters = [tail.parameters[layer.name] for layer in tail.convolutions]
     return [array for each in parameters for array in (each.kernel, each.bias)] + [head.weights, head.biases]
 
 
 def with_weights(tail: Tail, weights: Sequence[Array]) -> tuple[Tail, Head]:
-    """Return a tail of the same structure, and a head, with weights in the order of `weights_of`."""
+    """Return a tail with the same layers, and a head, that have the given weights, in the order of `weights_of`."""
     pairs = zip(weights[:-2:2], weights[1:-2:2], tail.convolutions, strict=True)
     parameters = {layer.name: Parameters(kernel, bias) for kernel, bias, layer in pairs}
     return replace(tail, parameters=parameters), Head(weights[-2], weights[-1])
@@ -61,7 +62,7 @@ class Trainer:
     """Trainer of a tail and a head; `state` and `restore` save and load the weights and the state of the optimizer."""
 
     def __init__(self, tail: Tail, head: Head, options: FineTuning, steps_per_epoch: int) -> None:
-        """Start from a tail and a head that was trained on it."""
+        """Start from the weights of a tail, and of a head that was trained on its bottlenecks."""
         self._tf = tf = load_tensorflow("fine-tuning")
         self._tail = tail
         self._options = options
@@ -76,7 +77,7 @@ class Trainer:
         )
 
     def train(self, activations: Activation, classes: Indices) -> tuple[float, int]:
-        """Train one step.
+        """Perform one training step.
 
         Args:
             activations: float32 [batch, height, width, channels].
@@ -97,19 +98,19 @@ class Trainer:
         return float(loss), int(correct)
 
     def scores(self, activations: Activation) -> Array:
-        """Return the probabilities that the averaged weights give, float32 [batch, classes]."""
+        """Return the probabilities predicted with the averaged weights, float32 [batch, classes]."""
         return np.asarray(self._predict(activations), np.float32)
 
     def averaged(self) -> tuple[Tail, Head]:
-        """Return a copy of the averaged weights."""
+        """Return a tail and a head with a copy of the averaged weights."""
         return with_weights(self._tail, [variable.numpy() for variable in self._average])
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """Return the step number, the weights, their average and the optimizer's moments."""
+        """Return the state for `restore`: step number, weights, averaged weights, and the optimizer's moments."""
         return [np.array(self._step), *(variable.numpy() for variable in self._variables())]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Resume from a state of a trainer of the same structure."""
+        """Continue from a state that a trainer of a tail and a head with equal shapes returned."""
         self._step = int(state[0])
         for variable, array in zip(self._variables(), state[1:], strict=True):
             variable.assign(array)
@@ -118,7 +119,7 @@ class Trainer:
         return [*self._weights, *self._average, *self._first, *self._second]
 
     def _logits(self, weights: Sequence[Any], activations: Any) -> Any:
-        """Return the logits of activations, float32 [batch, classes]."""
+        """Return the logits for a batch of activations, float32 [batch, classes]."""
         tf = self._tf
         outputs, values = {self._tail.cut.name: activations}, activations
         pairs = zip(weights[:-2:2], weights[1:-2:2], strict=True)

@@ -27,25 +27,29 @@ from poets_edge.training.head import Head
 Indices = npt.NDArray[np.int64]
 
 _FORMAT = 2
-"""Version of the training procedure; raise it when equal inputs are trained to different weights."""
+"""Version of the training procedure; raise it when a change to the code changes the weights for equal inputs."""
 
 
 class DivergedError(Exception):
     """Training diverged: the loss or a weight is not finite."""
 
     def __init__(self, epochs: tuple[Epoch, ...]) -> None:
-        """Args: epochs: results of the preceding epochs."""
+        """Create the error.
+
+        Args:
+            epochs: results of the epochs before the one that diverged.
+        """
         super().__init__(f"its loss was no longer a number in epoch {len(epochs) + 1}")
         self.epochs = epochs
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Validation photos, which are shown undistorted.
+    """Validation photos, which are evaluated without distortion.
 
     Attributes:
         photos: the photos.
-        classes: class number of each, int64 [photos].
+        classes: class number of each photo, int64 [photos].
     """
 
     photos: Sequence[HashedPhoto]
@@ -62,7 +66,7 @@ class Tuned:
     """Result of fine-tuning.
 
     Attributes:
-        tail, head: averaged weights of the chosen epoch.
+        tail, head: last blocks and head with the averaged weights of the chosen epoch.
         epochs: results of all epochs.
         chosen: number of the chosen epoch, from 1.
     """
@@ -77,20 +81,20 @@ def tune(
     start: tuple[Tail, Head], schedule: Schedule, validation: ValidationSet, activations: Activations,
     options: FineTuning, folder: Path, reporter: Reporter,
 ) -> tuple[Tuned, Path]:  # fmt: skip
-    """Train a tail and a head, resuming from the checkpoint of an equal run that was killed.
+    """Train a tail and a head, resuming from the checkpoint of an identical run that was interrupted, if any.
 
     Args:
-        start: weights to start from.
-        activations: contains all views of the schedule and of the validation photos.
-        folder: holds the checkpoint.
+        start: tail and head to start from.
+        activations: cache with all views of the schedule and of the validation photos.
+        folder: folder for the checkpoint.
 
     Returns:
-        The result, and the path of its checkpoint, to be removed when all outputs are written.
+        The result, and the path of its checkpoint, which is to be removed when all outputs are written.
 
     Raises:
         DivergedError: the loss or a weight is not finite.
         OutputError: the checkpoint cannot be written.
-        PhotoError: see `Activations.read`.
+        PhotoError: activations are absent, and their photo has changed since it was hashed.
     """
     assert options.epochs is not None, "resolve the options first"
     trainer = Trainer(*start, options, schedule.steps)
@@ -122,7 +126,7 @@ def tune(
 def _one_epoch(
     trainer: Trainer, schedule: Schedule, number: int, activations: Activations, advance: Callable[[int], object]
 ) -> tuple[float, float]:
-    """Train one epoch; return accuracy and mean cross entropy of its batches, up to the one that diverged."""
+    """Train one epoch; return the accuracy and the mean cross entropy over its batches, up to one that diverges."""
     correct, losses = 0, []
 
     def read(batch: tuple[list[View], Indices], _: None) -> tuple[Activation, Indices]:
@@ -142,7 +146,7 @@ def _one_epoch(
 def _validate(
     trainer: Trainer, validation: ValidationSet, activations: Activations, batch: int
 ) -> tuple[float | None, float | None]:
-    """Return accuracy and cross entropy on the validation photos; None if there are none."""
+    """Return accuracy and cross entropy on the validation photos; both are None if there are no photos."""
     if not validation.photos:
         return None, None
     views = validation.views
@@ -166,8 +170,8 @@ def _line(epoch: Epoch, epochs: int) -> str:
 def _is_best(done: Sequence[Epoch], photos: int) -> bool:
     """Return whether the last epoch is the best one so far.
 
-    That is the last epoch whose accuracy is within one standard error of the highest ("one standard error rule":
-    Breiman et al., Classification and Regression Trees, 1984, 3.4.3). On a hundred photos the highest of many
+    The best epoch is the last one whose accuracy is within one standard error of the highest ("one standard error
+    rule": Breiman et al., Classification and Regression Trees, 1984, 3.4.3). On a hundred photos the highest of many
     accuracies is mostly luck, and at the end of a cosine schedule the weights have settled; an early epoch is used only
     if later ones are significantly worse.
     """

@@ -1,4 +1,4 @@
-"""Views: distorted copies of photos for fine-tuning.
+"""Views: randomly distorted variants of photos for fine-tuning.
 
 A head gains little from distorted photos, but the last blocks overfit 800 undistorted ones. By default a view is a
 random part of the photo (35 to 100 % of its area, with an aspect ratio up to 4:3 from the photo's own), mirrored or not
@@ -23,7 +23,7 @@ _MIN_AREA = 0.35
 _MAX_ASPECT = 4 / 3
 _ATTEMPTS = 10
 _CROP = "crop-1"
-"""Name of the views of `_crop`; raise its number when the views change."""
+"""Name of the views that `_crop` draws; raise its number when the views change."""
 _MIRRORED = "mirrored-1"
 """Name of the view that is the whole photo, resized and mirrored."""
 
@@ -33,7 +33,7 @@ class Views:
     """The views of a photo.
 
     Attributes:
-        distortions: distortions of `retrain.py`'s flags; if none is active, views are cropped and mirrored.
+        distortions: distortions from the flags of `retrain.py`; if none is active, views are cropped and mirrored.
         count: number of views per photo.
     """
 
@@ -42,14 +42,14 @@ class Views:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the views; name and photo contents determine the pixels of a view."""
+        """Names of the views; the name and the photo's contents determine the pixels of a view."""
         if self.distortions.active:
             return tuple(replace(self.distortions, variants=self.count).names())
         return tuple(f"{_CROP} {number}" for number in range(self.count))
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Names of the views that show the whole photo: plain, and mirrored if mirroring is among the distortions."""
+        """Names of the views of the whole photo: PLAIN, and a mirrored view if the distortions include mirroring."""
         mirrored = not self.distortions.active or self.distortions.flip_left_right
         return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
 
