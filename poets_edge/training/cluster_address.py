@@ -9,7 +9,7 @@ from poets_edge.errors import UsageError
 
 _LOCAL = "local:"
 _ENCRYPTED = frozenset({"tls", "wss"})
-"""Dask's encrypted protocols, which use certificates for both ends of a connection."""
+"""Encrypted protocols of Dask, which use certificates for both ends of a connection."""
 
 
 def local_workers(address: str) -> int:

@@ -29,7 +29,7 @@ from poets_edge.training.results import TrainResult
 _CLEARLY_WORSE = 1.05
 """Ratio of the final to the lowest validation cross entropy above which `better_step` can advise an earlier step."""
 _MATTERS = 0.03
-"""Minimum difference, for a warning, between the accuracies with groups divided among folds and with groups held out."""
+"""Minimum difference, for a warning, between the accuracies with groups divided among folds and held out."""
 _SMALL = 4
 """A class is reported as small if the largest class has at least this many times as many photos."""
 _BARS = "▁▂▃▄▅▆▇█"
