@@ -167,7 +167,9 @@ def learning_curve(
     accuracies = np.minimum.accumulate(measured.correct.mean(axis=0)[::-1])[::-1]
     return LearningCurve(
         points=tuple(
-            CurvePoint(round(size), float(value)) for size, value in zip(measured.sizes, accuracies, strict=True)
+            # A mean over folds may be less than half a photo.
+            CurvePoint(max(1, round(size)), float(value))
+            for size, value in zip(measured.sizes, accuracies, strict=True)
         ),
         forecasts=_extrapolate(measured, removable, spread, _photos(fold), independent, rng),
         removable=removable,

@@ -106,6 +106,12 @@ def test_learning_curve_measures_fractions_and_all_photos(curve: LearningCurve) 
     assert [point.accuracy for point in curve.points] == sorted(point.accuracy for point in curve.points)
 
 
+def test_learning_curve_of_three_photos_begins_with_one() -> None:
+    tiny = LabelledVectors(np.eye(3, 4, dtype=np.float32), np.array([0, 0, 1]))
+    found = learning_curve(tiny, np.array([0, 1, NO_FOLD]), ("a", "b"), np.array([1.0, 0.0]), HeadOptions())
+    assert all(point.photos >= 1 for point in found.points)
+
+
 def test_learning_curve_ignores_photos_without_fold_in_evaluation(data: LabelledVectors) -> None:
     fold = np.where(CLASSES == 2, NO_FOLD, np.arange(100) % 5)
     correct = np.ones(85)
