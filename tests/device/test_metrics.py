@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.device.metrics import evaluate_scores, wilson_interval
+from poets_edge.device.metrics import evaluate_scores, independent_count, wilson_interval
 
 LABELS = ("roses", "daisy", "tulips")
 
@@ -93,3 +93,47 @@ def test_evaluate_scores_does_not_depend_on_the_order_of_photos_and_classes(
         [found.recall(label) for label in LABELS], nan_ok=True
     )
     assert renamed.accuracy == found.accuracy and found.count == len(pairs)
+
+
+STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 11: 2.201}
+"""Two-sided 95 % quantiles of Student's t distribution by degrees of freedom, from a printed table."""
+
+
+@pytest.mark.parametrize("group_count", [2, 3, 4, 5, 6, 8, 12])
+def test_independent_count_of_equally_mixed_groups_agrees_with_the_table_of_student(group_count: int) -> None:
+    """Half of the groups are correct in 3 of 4 photos, the others in 1 of 4 (and one in 2 of 4, if they are odd)."""
+    right = [3, 1] * (group_count // 2) + [2] * (group_count % 2)
+    correct = np.concatenate([np.arange(4) < count for count in right])
+    squares = [(count - 2) ** 2 for count in right]
+    variance = group_count / (group_count - 1) * sum(squares) / (4 * group_count) ** 2
+    degrees = min(group_count - 1, sum(squares) ** 2 // sum(square**2 for square in squares))
+    expected = 0.25 / variance * (1.959964 / STUDENT[degrees]) ** 2
+    found = independent_count(correct, np.arange(group_count).repeat(4))
+    assert found == pytest.approx(
+        min(4.0 * group_count, max(1.0, expected)), rel={3: 0.016, 4: 0.006}.get(degrees, 0.003)
+    )
+
+
+def test_independent_count_is_limited_by_the_groups_with_most_of_the_variance() -> None:
+    """One group of ten wrong photos beside thirty groups of two, whose deviations are smaller."""
+    groups = np.concatenate([np.zeros(10, int), np.arange(1, 31).repeat(2)])
+    correct = np.concatenate([np.zeros(10), np.tile([1, 1, 1, 0], 15)])
+    accuracy = 45 / 70
+    sums = np.array([correct[groups == number].sum() - (groups == number).sum() * accuracy for number in range(31)])
+    variance = 31 / 30 * (sums**2).sum() / 70**2
+    degrees = int((sums**2).sum() ** 2 / (sums**4).sum())
+    assert degrees == 1
+    assert independent_count(correct, groups) == pytest.approx(
+        max(1.0, accuracy * (1 - accuracy) / variance * (1.959964 / 12.706) ** 2)
+    )
+
+
+def test_independent_count_of_groups_without_differences_is_their_number() -> None:
+    assert independent_count(np.array([1, 0] * 6), np.arange(6).repeat(2)) == 6
+    assert independent_count(np.ones(8), np.arange(2).repeat(4)) == 2
+
+
+def test_independent_count_ignores_a_few_pairs() -> None:
+    correct = np.array([1, 1] + [1, 0] * 4)
+    assert independent_count(correct, np.array([0, 0, *range(1, 9)])) == 10, "nine groups of ten photos"
+    assert independent_count(correct, np.array([0, 0, 1, 1, *range(2, 8)])) < 10, "eight groups of ten photos"
