@@ -126,7 +126,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 _LONGEST = (
-    "test_fuzz.py", "pi/", "android/test_build.py", "test_readme.py", "sweep/test_grid.py",
+    "test_fuzz.py", "pi/", "android/test_build.py", "web/test_page.py", "test_readme.py", "sweep/test_grid.py",
     "training/test_fine_tuning.py", "tflite/test_interpreters.py",
 )  # fmt: skip
 """Files that take longest, each run by one process: begun first, so that none is left alone at the end."""

@@ -17,8 +17,8 @@ from typing import Any
 
 TARGET = 90
 """Branch coverage, in percent, that each package in FLOORS should reach."""
-FLOORS: Mapping[str, int] = {"tflite": 90, "device": 69, "quantize": 75, "training": 61, "bench": 35}
-"""Minimum branch coverage of each package, in percent: the coverage by its fast tests and a few others alone."""
+FLOORS: Mapping[str, int] = {"tflite": 82, "device": 92, "quantize": 91, "training": 86, "bench": 75}
+"""Minimum branch coverage of each package by the whole suite, in percent: about two points below the last measured."""
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
