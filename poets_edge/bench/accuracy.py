@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from poets_edge.core.credentials import without_user_info
-from poets_edge.device.classifier import Classifier
-from poets_edge.device.compare_models import evaluate_together
 from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.metrics import Evaluation
 from poets_edge.device.overlap import TrainingOverlap
 from poets_edge.device.predictions import Predictions
 from poets_edge.photos.address import Location
-from poets_edge.progress import Reporter
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 
@@ -101,24 +98,6 @@ class EvaluatedPhotos:
         }
 
 
-def evaluate_models(
-    models: Sequence[Path],
-    image_dir: Location | None,
-    *,
-    split: EvaluatedSplit | None,
-    labels: Path | None,
-    input_range: str | None,
-    reporter: Reporter,
-) -> dict[Path, EvaluateResult]:
-    """Evaluate models with `evaluate_together`; return an empty dictionary if `image_dir` is None."""
-    if image_dir is None:
-        return {}
-    distinct = tuple(dict.fromkeys(models))
-    classifiers = [Classifier(model, labels=labels, input_range=input_range) for model in distinct]
-    results = evaluate_together(classifiers, image_dir, split=split, reporter=reporter)
-    return dict(zip(distinct, results, strict=True))
-
-
 def accuracy_of(
     predictions: Mapping[Path, Predictions], evaluations: Mapping[Path, EvaluateResult]
 ) -> dict[Path, ModelAccuracy]:
@@ -126,7 +105,7 @@ def accuracy_of(
 
     Args:
         predictions: predictions of each model on the measured device.
-        evaluations: result of `evaluate_models` on this machine.
+        evaluations: result of each model on this machine.
     """
     found = {}
     for model, scores in predictions.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import poets_edge
-from poets_edge.bench.accuracy import EvaluatedPhotos, ModelAccuracy, accuracy_of, evaluate_models
+from poets_edge.bench.accuracy import EvaluatedPhotos, ModelAccuracy, accuracy_of
 from poets_edge.bench.machine import machine_facts
 from poets_edge.bench.measurement import Measurement, measure_variants, measurements_of
 from poets_edge.bench.rounds import RoundLog, TimingConfig, variants_of
@@ -18,7 +18,8 @@ from poets_edge.core.arguments import check_fields, check_threads
 from poets_edge.core.files import distinct_names
 from poets_edge.core.tabular import Tabular
 from poets_edge.device.classifier import Classifier
-from poets_edge.device.evaluate import EvaluatedSplit
+from poets_edge.device.compare_models import evaluate_together
+from poets_edge.device.evaluate import EvaluatedSplit, EvaluateResult
 from poets_edge.device.predictions import Predictions
 from poets_edge.errors import UsageError
 from poets_edge.photos.address import Location
@@ -155,14 +156,7 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     reporter = reporter or Silent()
     check_models(options)
     machine = machine_facts()
-    evaluations = evaluate_models(
-        options.models,
-        options.image_dir,
-        split=options.split,
-        labels=options.labels,
-        input_range=options.input_range,
-        reporter=reporter,
-    )
+    evaluations = evaluate_models(options, reporter)
     predictions = {model: result.predictions for model, result in evaluations.items()}
     variants = variants_of(options.models, thread_counts(options.threads, machine))
     log = RoundLog()
@@ -179,6 +173,16 @@ def benchmark(options: BenchmarkOptions, reporter: Reporter | None = None) -> Be
     for warning in result.warnings:
         reporter.warn(warning)
     return result
+
+
+def evaluate_models(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, EvaluateResult]:
+    """Evaluate each model once on this machine; return an empty dictionary if `image_dir` is None."""
+    if options.image_dir is None:
+        return {}
+    models = tuple(dict.fromkeys(options.models))
+    classifiers = [Classifier(model, labels=options.labels, input_range=options.input_range) for model in models]
+    results = evaluate_together(classifiers, options.image_dir, split=options.split, reporter=reporter)
+    return dict(zip(models, results, strict=True))
 
 
 def check_models(options: BenchmarkOptions) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from poets_edge.bench.accuracy import EvaluatedPhotos, ScoreCheck, accuracy_of, evaluate_models
+from poets_edge.bench.accuracy import EvaluatedPhotos, ScoreCheck, accuracy_of
 from poets_edge.bench.benchmark import (
     BenchmarkOptions,
     BenchmarkResult,
     check_models,
+    evaluate_models,
     model_names,
     result_warnings,
 )
@@ -92,14 +93,7 @@ def _evaluate_here(options: BenchmarkOptions, reporter: Reporter) -> dict[Path, 
         raise UsageError(
             f"`image_dir` {options.image_dir}: photos are sent to devices as files. Give a folder of them."
         )
-    return evaluate_models(
-        options.models,
-        options.image_dir,
-        split=options.split,
-        labels=options.labels,
-        input_range=options.input_range,
-        reporter=reporter,
-    )
+    return evaluate_models(options, reporter)
 
 
 def _warn_of_same(devices: Sequence[Installation], reporter: Reporter) -> None:
