@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 
 def is_frozen_graph(model: Path) -> bool:
     """Return whether a model file is a frozen graph, by its content or, if that is inconclusive, by its suffix."""
-    from poets_edge.tflite.formats import FROZEN_GRAPH, model_format
+    from poets_edge.tflite import formats
 
-    if model.suffix.lower() == ".tflite":
-        return False
-    found = model_format(model)
-    return found is FROZEN_GRAPH or (found is None and model.suffix.lower() == ".pb")
+    return model.suffix.lower() != ".tflite" and formats.is_frozen_graph(model, formats.model_format(model))
 
 
 def open_scorer(

@@ -87,6 +87,15 @@ _EDGE_IMPULSE = ModelFormat(
 _SEVERAL = ModelFormat("a zip with several models", "Unpack it, and name the one you mean: unzip {path}")
 
 
+def is_frozen_graph(path: Path, found: ModelFormat | None) -> bool:
+    """Return whether a file is a frozen graph, by its format or, if that is unknown, by its suffix.
+
+    Args:
+        found: result of `model_format` for the file.
+    """
+    return found is FROZEN_GRAPH or (found is None and path.suffix.lower() == ".pb")
+
+
 def model_format(path: Path) -> ModelFormat | None:
     """Return the format of a model file or folder; None if it is unreadable or not a model (for example, a photo).
 

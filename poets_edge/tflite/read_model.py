@@ -13,9 +13,9 @@ from poets_edge.core.archive_reads import opened_zip
 from poets_edge.core.files import read_bytes
 from poets_edge.errors import ModelError, WrongTypeError
 from poets_edge.tflite.formats import (
-    FROZEN_GRAPH,
     LARGEST_DIRECTORY,
     MODEL_ZIP,
+    is_frozen_graph,
     labels_member,
     model_format,
     tflite_members,
@@ -79,8 +79,7 @@ def _inside(path: Path) -> tuple[bytes, bytes]:
     """
     found = model_format(path)
     if found is not MODEL_ZIP:
-        is_graph = found is FROZEN_GRAPH or (found is None and path.suffix.lower() == ".pb")
-        way_out = f" Export it: poets-edge export {path}" if is_graph else ""
+        way_out = f" Export it: poets-edge export {path}" if is_frozen_graph(path, found) else ""
         refusal = found.refusal(path) if found and found.way_out else f"{path}: not a TensorFlow Lite model.{way_out}"
         raise ModelError(refusal)
     try:
