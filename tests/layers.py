@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 LAYERS = (
     ("__main__", "codelab"),
     ("cli",),
+    ("studio",),
     ("api",),
     ("demo",),
     ("auditing", "sweep"),

@@ -21,6 +21,9 @@ from poets_edge.core.interrupts import preserved_interrupts
 from poets_edge.errors import PoetsEdgeError
 
 _SECTIONS = {
+    "Browser": {
+        "studio": "The whole way in a browser: photos, training, models.",
+    },
     "Train": {
         "train": "Retrain a network on a folder of photos.",
         "grid": "Retrain and measure every network, and recommend one.",
@@ -69,6 +72,7 @@ poets-edge label tf_files/retrained_graph_int8.tflite photo.jpg
 _EXTRAS = {
     **dict.fromkeys(("google", "google_crc32c", "h5py", "jinja2", "markupsafe", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("keras", "tensorflow"), "tensorflow"),
+    **dict.fromkeys(("anyio", "h11", "starlette", "uvicorn"), "studio"),
 }
 """Name of the extra that installs each package. A plain install, as on a Raspberry Pi, has none of these packages."""
 

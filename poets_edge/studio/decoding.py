@@ -1,0 +1,85 @@
+"""Decoding of photos for the page, in helper processes: a hostile picture can end a helper, not the server."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.errors import PhotoError
+from poets_edge.photos.folder import LARGEST_PHOTO
+from poets_edge.photos.image import read_photo
+
+_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """A photo to decode.
+
+    Attributes:
+        path: path of the photo.
+        name: name of the photo in messages.
+        side: length of the longer side of the result in pixels, at most.
+        target: file for the result; None to return it.
+    """
+
+    path: Path
+    name: str
+    side: int
+    target: Path | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Result of decoding a photo.
+
+    Attributes:
+        jpeg: the reduced photo as a JPEG file; empty if it was written to a file or could not be decoded.
+        problem: reason why the photo cannot be decoded; empty if it can.
+        gone: whether the file does not exist any more.
+    """
+
+    jpeg: bytes = b""
+    problem: str = ""
+    gone: bool = False
+
+
+def decode(request: DecodeRequest) -> Decoded:
+    """Decode a photo with the reader of `label` and `train`, and reduce it."""
+    try:
+        image = read_photo(_contents(request.path), name=request.name)
+    except PhotoError as error:
+        return Decoded(problem=str(error))
+    except (FileNotFoundError, NotADirectoryError):
+        return Decoded(problem=f"{request.name}: not there any more.", gone=True)
+    except OSError as error:
+        return Decoded(problem=f"{request.name}: {error.strerror or error}.")
+    image.thumbnail((request.side, request.side))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=_QUALITY)
+    if request.target is None:
+        return Decoded(encoded.getvalue())
+    temporary = request.target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(encoded.getvalue())
+        temporary.replace(request.target)
+    except OSError:  # a full disk: the thumbnail is still shown, but not kept
+        temporary.unlink(missing_ok=True)
+        return Decoded(encoded.getvalue())
+    return Decoded()
+
+
+def _contents(path: Path) -> bytes:
+    """Return the bytes of a regular file. Raises OSError if the path is a link, or the file is too large."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if status.st_size > LARGEST_PHOTO:
+            raise OSError(errno.EFBIG, f"larger than {LARGEST_PHOTO / 1e6:,.0f} MB", str(path))
+        return file.read(LARGEST_PHOTO)

@@ -1,0 +1,37 @@
+"""Server-sent events: the state of the project and of its jobs, sent to each open page when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+_LOOK_SECONDS = 0.2
+_KEEP_ALIVE = 75
+"""Number of looks without a change after which a comment is sent, so that a closed connection is noticed."""
+
+
+async def changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
+    """Yield an event for each state that differs from the one last sent; the first events follow immediately.
+
+    Args:
+        states: function that returns the current states as JSON-compatible values, by the name of the event. It runs in
+            a thread.
+    """
+    sent: dict[str, str] = {}
+    quiet = 0
+    while True:
+        quiet += 1
+        for name, state in (await run_in_threadpool(states)).items():
+            text = json.dumps(state)
+            if sent.get(name) != text:
+                sent[name] = text
+                quiet = 0
+                yield f"event: {name}\ndata: {text}\n\n".encode()
+        if quiet >= _KEEP_ALIVE:
+            quiet = 0
+            yield b": \n\n"
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,54 @@
+"""Static files of the page, and LiteRT's WebAssembly for the models that it runs."""
+
+from __future__ import annotations
+
+import tarfile
+import threading
+from pathlib import Path
+
+from poets_edge.exporting.web import RUNTIME_ARCHIVE
+from poets_edge.studio.refusal import missing
+
+PAGE = Path(__file__).parent / "page"
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+}
+"""Content types of the files, by suffix."""
+
+
+class PageFiles:
+    """Files of the page by name. Names are looked up and never joined to a path, so no other file can be read."""
+
+    def __init__(self, folder: Path = PAGE) -> None:
+        self._folder = folder
+        self._runtime: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def page(self, name: str) -> bytes:
+        """Return a file of the page. Raises RefusedError if there is none of this name."""
+        files = {path.name: path for path in self._folder.iterdir() if path.is_file()}
+        if name not in files:
+            raise missing(name)
+        return files[name].read_bytes()
+
+    def runtime(self, name: str) -> bytes:
+        """Return a file of LiteRT.js. Raises RefusedError if there is none of this name."""
+        with self._lock:
+            if not self._runtime:
+                with tarfile.open(RUNTIME_ARCHIVE) as archive:
+                    for entry in archive:
+                        content = archive.extractfile(entry)
+                        assert content is not None  # the archive contains files only
+                        self._runtime[entry.name] = content.read()
+        if name not in self._runtime:
+            raise missing(name)
+        return self._runtime[name]

@@ -1,0 +1,172 @@
+"""Paths of the studio's own files in a project folder, and paths of photos that requests name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.photos.names import folded, has_controls
+from poets_edge.photos.tree import is_skipped
+from poets_edge.studio.refusal import RefusedError, missing
+
+OWN = ".poets-edge"
+"""Name of the hidden folder, inside the project folder, for the files of the studio."""
+
+_LONGEST_NAME = 200
+"""Maximum length of a name in bytes; file systems allow 255, and temporary names are longer than the final ones."""
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+)
+"""Names that Windows reserves for devices, without suffix."""
+_NOT_IN_NAMES = frozenset('/\\:*?"<>|')
+"""Characters that Windows does not allow in names of files."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths of the studio's files in a project.
+
+    Attributes:
+        root: the project folder.
+    """
+
+    root: Path
+
+    @property
+    def own(self) -> Path:
+        """Folder of the files of the studio."""
+        return self.root / OWN
+
+    @property
+    def journal(self) -> Path:
+        """Journal of changes, one JSON object per line."""
+        return self.own / "journal.jsonl"
+
+    @property
+    def bin(self) -> Path:
+        """Folder for removed photos, with one folder per change."""
+        return self.own / "bin"
+
+    @property
+    def incoming(self) -> Path:
+        """Folder for uploads that are not complete."""
+        return self.own / "incoming"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Cache of thumbnails, which may be deleted at any time."""
+        return self.own / "thumbnails"
+
+    @property
+    def models(self) -> Path:
+        """Folder for the trained graph, its exported files and cached features."""
+        return self.own / "models"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder for the states and results of jobs."""
+        return self.own / "jobs"
+
+    @property
+    def taken(self) -> Path:
+        """Folder for files that are prepared for download."""
+        return self.own / "take"
+
+    @property
+    def excluded(self) -> Path:
+        """List of excluded photos, in the format of `train --exclude`."""
+        return self.own / "excluded.json"
+
+    @property
+    def lock(self) -> Path:
+        """File that the running server holds a lock on."""
+        return self.own / "lock"
+
+    def create(self) -> None:
+        """Create the folders. Raises OSError if the project folder is not writable."""
+        for folder in (self.own, self.bin, self.incoming, self.thumbnails, self.models, self.jobs, self.taken):
+            folder.mkdir(parents=True, exist_ok=True)
+            if folder.is_symlink():
+                raise NotADirectoryError(20, "a link, and the studio writes to folders only", str(folder))
+
+    def photo(self, name: str) -> Path:
+        """Return the path of an existing photo, given its name `class/file`.
+
+        Raises:
+            RefusedError: the name does not have this form, or the project has no such regular file. Links are not
+                followed, neither as the class folder nor as the photo.
+        """
+        folder, _, file = name.partition("/")
+        if not (is_plain(folder) and is_plain(file)):
+            raise missing(name[:200])
+        path = self.class_folder(folder) / file
+        try:
+            regular = stat.S_ISREG(path.lstat().st_mode)
+        except OSError:
+            regular = False
+        if not regular:
+            raise missing(name)
+        return path
+
+    def class_folder(self, name: str) -> Path:
+        """Return the path of an existing class folder.
+
+        Raises:
+            RefusedError: the project has no such folder, or it is a link.
+        """
+        path = self.root / name
+        try:
+            real = is_plain(name) and stat.S_ISDIR(path.lstat().st_mode)
+        except OSError:
+            real = False
+        if not real:
+            raise missing(name[:200])
+        return path
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a name is that of a visible file or folder, without separators or control characters."""
+    try:
+        name.encode("utf-8")
+    except UnicodeError:
+        return False
+    return bool(name) and not is_skipped(name) and not has_controls(name) and not set(name) & set("/\\")
+
+
+def check_new_class(name: str, existing: tuple[str, ...]) -> str:
+    """Return the name for a new class, without surrounding spaces.
+
+    Raises:
+        RefusedError: the name cannot be that of a folder on every system, or differs from an existing class only in
+            case or Unicode normalization.
+    """
+    name = name.strip()
+    stem = name.partition(".")[0].lower()
+    if not is_plain(name) or set(name) & _NOT_IN_NAMES or name.endswith(".") or stem in _RESERVED:
+        raise RefusedError(f"{name[:60]!r} cannot be the name of a folder. Use letters, digits, spaces, - and _.")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise RefusedError(f"{name[:60]!r}…: more than {_LONGEST_NAME} bytes. Shorten it.")
+    for other in existing:
+        if folded(other) == folded(name):
+            raise RefusedError(f"There is a class {other!r} already. Choose another name.", 409)
+    return name
+
+
+def safe_file_name(name: str) -> str:
+    """Return a name for an uploaded file: the last part of its path, with every unsuitable character replaced."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    text = "".join("_" if one in _NOT_IN_NAMES or has_controls(one) or _is_surrogate(one) else one for one in last)
+    stem, dot, suffix = text.strip().strip(".").rpartition(".")
+    stem, suffix = (stem, f"{dot}{suffix}") if dot else (suffix, "")
+    if not stem.strip() or stem.partition(".")[0].lower() in _RESERVED or is_skipped(stem + suffix):
+        stem = f"photo_{stem.strip()}".rstrip("_")
+    suffix = suffix if len(suffix) <= 16 else ""
+    while len(os.fsencode(stem)) > _LONGEST_NAME - 16:
+        stem = stem[:-1]
+    return stem + suffix
+
+
+def _is_surrogate(one: str) -> bool:
+    return 0xD800 <= ord(one) < 0xE000

@@ -1,0 +1,133 @@
+"""The project that a server works on: its photos as last scanned, and a version that grows with every change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from poets_edge.photos.exclude import read_exclusions
+from poets_edge.studio.places import Places
+from poets_edge.studio.refusal import missing
+from poets_edge.studio.scan import Found, scan_project
+from poets_edge.studio.thumbnails import Thumbnails
+
+_SCAN_EVERY = 1.0
+"""Minimum time between two scans in seconds."""
+_SCAN_SHARE = 0.05
+"""Maximum share of the time that is spent on scans."""
+
+
+class Project:
+    """Photos of a project folder.
+
+    Attributes:
+        places: paths of the studio's files.
+        version: number that grows with every change, also over restarts of the server.
+    """
+
+    def __init__(self, places: Places, *, demo: bool = False) -> None:
+        """Scan the folder.
+
+        Raises:
+            DatasetError: the folder or the list of excluded photos cannot be read.
+        """
+        self.places = places
+        self.demo = demo
+        self.lock = threading.RLock()
+        self.thumbnails = Thumbnails(places)
+        self.version = time.time_ns() // 1_000_000
+        self._found = Found((), {}, ())
+        self._excluded: frozenset[str] = frozenset()
+        self._problems = 0
+        self._next_scan = 0.0
+        self.refresh(now=True)
+
+    @property
+    def found(self) -> Found:
+        """Result of the last scan."""
+        return self._found
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Names of the photos that training leaves out."""
+        return self._excluded
+
+    def refresh(self, *, now: bool = False) -> None:
+        """Scan the folder again if the last scan is too old, and notice what other programs have changed.
+
+        Args:
+            now: whether to scan in any case.
+        """
+        with self.lock:
+            started = time.monotonic()
+            if started < self._next_scan and not now:
+                return
+            found = scan_project(self.places.root)
+            excluded = self._read_excluded()
+            problems = len(self.thumbnails.problems)
+            if (found, excluded, problems) != (self._found, self._excluded, self._problems):
+                self.version += 1
+            if found.stamps != self._found.stamps:
+                self.thumbnails.check(found.stamps)
+            self._found, self._excluded, self._problems = found, excluded, problems
+            ended = time.monotonic()
+            self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
+
+    def _read_excluded(self) -> frozenset[str]:
+        if not self.places.excluded.exists():
+            return frozenset()
+        return read_exclusions(self.places.excluded).leave_out
+
+    def stamp(self, name: str) -> str:
+        """Return the stamp of a photo. Raises RefusedError if the project does not have it."""
+        stamp = self._found.stamps.get(name)
+        if stamp is None:
+            self.refresh()
+            stamp = self._found.stamps.get(name)
+        if stamp is None:
+            raise missing(name)
+        return stamp
+
+    def status(self, name: str) -> str:
+        """Return the status of a photo: "excluded", "unreadable" or "ok"."""
+        if name in self._excluded:
+            return "excluded"
+        return "unreadable" if self._found.stamps.get(name, "") in self.thumbnails.problems else "ok"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the project with the number of photos of each class, as JSON-compatible values."""
+        self.refresh()
+        with self.lock:
+            counts = {label: Counter[str]() for label in self._found.classes}
+            for name in self._found.stamps:
+                counts[name.partition("/")[0]][self.status(name)] += 1
+            return {
+                "name": self.places.root.name,
+                "folder": str(self.places.root),
+                "version": self.version,
+                "classes": [
+                    {
+                        "name": label,
+                        "photos": count.total(),
+                        "excluded": count["excluded"],
+                        "unreadable": count["unreadable"],
+                    }
+                    for label, count in counts.items()
+                ],
+                "notes": [{"kind": "files", "text": text} for text in self._found.notes],
+                "demo": self.demo,
+            }
+
+    def photos_json(self) -> dict[str, Any]:
+        """Return all photos with their stamps and statuses, as JSON-compatible values."""
+        self.refresh()
+        with self.lock:
+            problems = self.thumbnails.problems
+            stamps = self._found.stamps
+            return {
+                "version": self.version,
+                "photos": [[name, stamp, self.status(name)] for name, stamp in stamps.items()],
+                "reasons": {name: problems[stamp] for name, stamp in stamps.items() if stamp in problems},
+            }

@@ -1,0 +1,111 @@
+"""Scan of a project folder: classes, photos and their stamps, without opening files that have a photo's suffix."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.core.wording import counted
+from poets_edge.errors import DatasetError
+from poets_edge.photos.formats import is_photo_file
+from poets_edge.photos.names import PHOTO_SUFFIXES
+from poets_edge.photos.tree import is_skipped
+from poets_edge.studio.places import is_plain
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of a scan.
+
+    Attributes:
+        classes: names of the class folders, sorted.
+        stamps: stamp of each photo, by its name `class/file`, sorted by name.
+        notes: messages about files and folders that are left out, one line each.
+    """
+
+    classes: tuple[str, ...]
+    stamps: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def scan_project(root: Path) -> Found:
+    """Find the class folders of a project and the photos directly in them.
+
+    Links are left out: the studio does not open files outside the project.
+
+    Raises:
+        DatasetError: the project folder cannot be read.
+    """
+    others = _Others()
+    try:
+        folders = list(_entries(root, others))
+    except OSError as error:
+        raise DatasetError(f"{root}: cannot be read ({error.strerror or error}).") from None
+    classes = sorted(entry.name for entry in folders if entry.is_dir(follow_symlinks=False))
+    others.loose += sum(1 for entry in folders if entry.is_file(follow_symlinks=False) and _is_photo(entry))
+    stamps: dict[str, str] = {}
+    for label in classes:
+        stamps.update(sorted(_photos(root / label, label, others)))
+    return Found(tuple(classes), stamps, others.notes(root))
+
+
+@dataclass
+class _Others:
+    """Numbers of files and folders that a scan leaves out."""
+
+    links: int = 0
+    names: int = 0
+    loose: int = 0
+    deeper: int = 0
+
+    def notes(self, root: Path) -> tuple[str, ...]:
+        found = {
+            "lie directly in the folder; move them into a class": (self.loose, "photo"),
+            "have names that are not plain UTF-8 text; rename them": (self.names, "file"),
+            "are links, which the studio does not open": (self.links, "file"),
+            "inside class folders are not used; move their photos one level up": (self.deeper, "folder"),
+        }
+        return tuple(f"{root.name}: {counted(count, what)} {text}." for text, (count, what) in found.items() if count)
+
+
+def _entries(folder: Path, others: _Others) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a folder, without hidden ones, links and names that cannot be sent to a browser."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_skipped(entry.name):
+                continue
+            if entry.is_symlink():
+                others.links += 1
+            elif not is_plain(entry.name):
+                others.names += 1
+            else:
+                yield entry
+
+
+def _photos(folder: Path, label: str, others: _Others) -> Iterator[tuple[str, str]]:
+    """Yield (name, stamp) for each photo in a class folder; nothing if the folder was removed meanwhile."""
+    try:
+        for entry in _entries(folder, others):
+            if entry.is_dir(follow_symlinks=False):
+                others.deeper += 1
+            elif _is_photo(entry):
+                try:
+                    yield f"{label}/{entry.name}", stamp_of(entry.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue
+    except OSError:
+        return
+
+
+def _is_photo(entry: os.DirEntry[str]) -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - for each of many files
+    return entry.is_file(follow_symlinks=False) and (suffix in PHOTO_SUFFIXES or is_photo_file(entry.path))
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """Return a stamp of 16 hexadecimal digits that changes with the content of a file, and not with its name."""
+    version = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.blake2b(version.encode(), digest_size=8).hexdigest()

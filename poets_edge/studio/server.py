@@ -1,0 +1,151 @@
+"""Start of the server: project folder, lock, address, token."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from poets_edge.core.temporary import owned
+from poets_edge.demo.draw import draw_photos
+from poets_edge.errors import OutputError, UsageError
+from poets_edge.exporting.certificate import certificate_for
+from poets_edge.exporting.serving import LOOPBACK, network_address
+from poets_edge.photos.address import Address
+from poets_edge.progress import Reporter
+from poets_edge.studio.app import studio_app
+from poets_edge.studio.places import Places
+from poets_edge.studio.project import Project
+from poets_edge.studio.security import Access
+
+DEMO_PHOTOS = 12
+"""Number of drawn photos per class in a demo project, which takes a few seconds to draw."""
+_TOKEN_BYTES = 24
+_BACKLOG = 1024
+_MOST_CONNECTIONS = 500
+_KEEP_ALIVE_SECONDS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioOptions:
+    """Options of the studio.
+
+    Attributes:
+        folder: project folder; created if missing.
+        port: port number; 0 selects a free port.
+        demo: whether to draw photos into the folder if it is empty.
+        lan: whether to serve to the local network, over HTTPS.
+    """
+
+    folder: Path
+    port: int = 0
+    demo: bool = False
+    lan: bool = False
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Server that is bound to its address.
+
+    Attributes:
+        url: address that opens the page, with the token.
+    """
+
+    url: str
+    _server: uvicorn.Server
+    _socket: socket.socket
+
+    def serve(self) -> None:
+        """Answer requests until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self._server.run(sockets=[self._socket])
+
+
+@contextlib.contextmanager
+def studio(options: StudioOptions, reporter: Reporter) -> Iterator[Studio]:
+    """Context manager that prepares the project folder, locks it, and binds a server to its address.
+
+    Raises:
+        UsageError: the folder is a file, is used by another studio; or the port is in use.
+        OutputError: the folder is not writable.
+    """
+    places = Places(_prepared(options, reporter))
+    with _locked(places):
+        host = network_address() if options.lan else LOOPBACK
+        certificate = certificate_for(host) if options.lan else None
+        with _bound(host, options.port) as listening:
+            yield _studio(options, places, host, certificate, listening)
+
+
+def _prepared(options: StudioOptions, reporter: Reporter) -> Path:
+    folder = options.folder
+    if isinstance(folder, Address) or folder.is_file():
+        raise UsageError(f"{folder}: not a folder. The studio works on a folder of this computer.")
+    if options.demo and not (folder.is_dir() and any(folder.iterdir())):
+        draw_photos(folder, per_class=DEMO_PHOTOS, reporter=reporter)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create {folder}: {error.strerror or error}.") from None
+    return folder.resolve()
+
+
+@contextlib.contextmanager
+def _locked(places: Places) -> Iterator[None]:
+    """Context manager that creates the studio's folder and holds its lock."""
+    try:
+        places.create()
+        stack = contextlib.ExitStack()
+        stack.enter_context(owned(places.lock, patience=0))
+    except TimeoutError:
+        raise UsageError(
+            f"{places.root}: another studio works on this folder. Use its page, or end it with Ctrl-C first."
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename or places.own}: {error.strerror or error}.") from None
+    with stack:
+        yield
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            listening.listen(_BACKLOG)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"cannot serve on {host}, port {port}: {reason}. Another `port`? 0 finds one.") from None
+        yield listening
+
+
+def _studio(
+    options: StudioOptions, places: Places, host: str, certificate: Path | None, listening: socket.socket
+) -> Studio:
+    port = listening.getsockname()[1]
+    scheme = "https" if certificate else "http"
+    names = (host,) if options.lan else (host, "localhost")
+    access = Access(secrets.token_urlsafe(_TOKEN_BYTES), tuple(f"{scheme}://{name}:{port}" for name in names), port)
+    config = uvicorn.Config(
+        studio_app(Project(places, demo=options.demo), access),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
+    )
+    return Studio(f"{access.origins[0]}/?token={access.token}", uvicorn.Server(config), listening)

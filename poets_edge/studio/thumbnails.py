@@ -1,0 +1,147 @@
+"""Thumbnails of a project's photos, made by helper processes and kept as files named by the stamp of the photo.
+
+Every photo is decoded once in the background, which also finds the unreadable ones. Requests of the page come first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.core.parallel import cores
+from poets_edge.core.processes import Helper, HelperEndedError
+from poets_edge.studio.decoding import Decoded, DecodeRequest, decode
+from poets_edge.studio.places import Places
+
+SIDE = 192
+"""Length of the longer side of a thumbnail in pixels."""
+_MOST_SECONDS = 60.0
+_MOST_HELPERS = 2
+
+
+@dataclass(frozen=True)
+class _Task:
+    request: DecodeRequest
+    future: Future[Decoded]
+    stamp: str = ""
+
+
+class Thumbnails:
+    """Decoder of photos with up to two helper processes, which start with the first photo."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._ready = threading.Condition()
+        self._urgent: list[_Task] = []
+        self._waiting: OrderedDict[str, str] = OrderedDict()
+        self._known = {path.stem for path in places.thumbnails.glob("*.jpg")}
+        self._problems = {path.stem: _text(path) for path in places.thumbnails.glob("*.txt")}
+        self._threads: list[threading.Thread] = []
+        self._paused = False
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Reason why a photo is unreadable, by its stamp."""
+        return self._problems
+
+    def check(self, stamps: Mapping[str, str]) -> None:
+        """Decode the photos that were not decoded before, in the background.
+
+        Args:
+            stamps: stamp of each photo of the project, by name; photos of earlier calls are forgotten.
+        """
+        with self._ready:
+            known, problems = self._known, self._problems
+            self._waiting = OrderedDict(
+                (stamp, name) for name, stamp in stamps.items() if stamp not in known and stamp not in problems
+            )
+            if self._waiting:
+                self._start()
+                self._ready.notify_all()
+
+    def pause(self, paused: bool) -> None:
+        """Stop decoding in the background, so that a job has all cores, or continue."""
+        with self._ready:
+            self._paused = paused
+            self._ready.notify_all()
+
+    def thumbnail(self, name: str, stamp: str) -> Decoded:
+        """Return the thumbnail of a photo, decoded now if it is not in the cache."""
+        path = self._places.thumbnails / f"{stamp}.jpg"
+        with contextlib.suppress(OSError):
+            return Decoded(path.read_bytes())
+        if problem := self._problems.get(stamp):
+            return Decoded(problem=problem)
+        decoded = self._ask(name, SIDE)
+        with contextlib.suppress(OSError):  # a full disk
+            if decoded.jpeg:
+                path.write_bytes(decoded.jpeg)
+        return decoded
+
+    def photo(self, name: str, side: int) -> Decoded:
+        """Return a photo, reduced to a longer side of `side` pixels."""
+        return self._ask(name, side)
+
+    def _ask(self, name: str, side: int) -> Decoded:
+        task = _Task(DecodeRequest(self._places.photo(name), name, side), Future())
+        with self._ready:
+            self._urgent.append(task)
+            self._start()
+            self._ready.notify()
+        return task.future.result()
+
+    def _start(self) -> None:
+        while len(self._threads) < min(cores(), _MOST_HELPERS):
+            # Each helper belongs to a thread: on Linux a helper ends with the thread that started it.
+            self._threads.append(threading.Thread(target=self._work, daemon=True))
+            self._threads[-1].start()
+
+    def _work(self) -> None:
+        helper: Helper[DecodeRequest, Decoded] | None = None
+        while True:
+            task = self._next()
+            if helper is None:
+                helper = Helper(decode, one_core=True)
+            try:
+                decoded = helper.ask(task.request, task.request.name, seconds=_MOST_SECONDS)
+            except HelperEndedError as error:
+                helper.close()
+                helper = None
+                decoded = Decoded(problem=str(error))
+            if task.stamp:
+                self._remember(task.stamp, decoded)
+            task.future.set_result(decoded)
+
+    def _next(self) -> _Task:
+        with self._ready:
+            while True:
+                if self._urgent:
+                    return self._urgent.pop(0)
+                if self._waiting and not self._paused:
+                    stamp, name = self._waiting.popitem(last=False)
+                    target = self._places.thumbnails / f"{stamp}.jpg"
+                    return _Task(DecodeRequest(self._places.root / name, name, SIDE, target), Future(), stamp)
+                self._ready.wait()
+
+    def _remember(self, stamp: str, decoded: Decoded) -> None:
+        with self._ready:
+            if decoded.gone:
+                return
+            if not decoded.problem:
+                self._known.add(stamp)
+                return
+            self._problems = {**self._problems, stamp: decoded.problem}
+        with contextlib.suppress(OSError):
+            (self._places.thumbnails / f"{stamp}.txt").write_text(decoded.problem, encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "cannot be decoded"

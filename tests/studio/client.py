@@ -1,0 +1,165 @@
+"""Client of a studio that runs in a process of its own, as a browser would use it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from tests.conftest import ROOT
+
+START_SECONDS = 60
+JOB_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer to a request."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def ok(self) -> Any:
+        """Return the JSON value of a successful answer."""
+        assert self.status == 200, f"{self.status}: {self.body[:500]!r}"
+        return self.json()
+
+    def refused(self, status: int) -> str:
+        """Return the error line of an answer with the given status."""
+        assert self.status == status, f"{self.status}: {self.body[:500]!r}"
+        error: str = self.json()["error"]
+        assert error and len(error.splitlines()) == 1 and "Traceback" not in error
+        return error
+
+
+@dataclass
+class StudioClient:
+    """Client with the token of a studio."""
+
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path
+    cookie: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        assert parts.hostname and parts.port
+        self.host, self.port, self.origin = parts.hostname, parts.port, f"http://{parts.netloc}"
+        entry = self.request("GET", f"/?{parts.query}")
+        assert entry.status == 303
+        self.cookie = entry.headers["set-cookie"].partition(";")[0]
+
+    @property
+    def token(self) -> str:
+        return self.url.partition("token=")[2]
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str | None] | None = None
+    ) -> Answer:
+        """Send a request with cookie and origin; `headers` replaces headers, None removes one."""
+        sent: dict[str, str | None] = {"Cookie": self.cookie or None}
+        if method == "POST":
+            sent |= {"Origin": self.origin, "X-Poets-Edge": "1", "Content-Type": "application/json"}
+        sent |= headers or {}
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def get(self, path: str) -> Answer:
+        return self.request("GET", path)
+
+    def post(self, path: str, value: object = None) -> Answer:
+        return self.request("POST", path, json.dumps({} if value is None else value).encode())
+
+    def upload(self, data: bytes, name: str, label: str | None = None, batch: str = "") -> Answer:
+        query = f"name={quote(name, safe='')}"
+        query += f"&class={quote(label, safe='')}" if label is not None else ""
+        query += f"&batch={batch}" if batch else ""
+        return self.request("POST", f"/api/upload?{query}", data, {"Content-Type": "application/octet-stream"})
+
+    def photos(self) -> dict[str, tuple[str, str]]:
+        """Return (stamp, status) of each photo by name."""
+        return {name: (stamp, status) for name, stamp, status in self.get("/api/photos").ok()["photos"]}
+
+    def wait_for_job(self, number: str, seconds: float = JOB_SECONDS) -> dict[str, Any]:
+        """Return a job when it has ended."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            job: dict[str, Any] = next(job for job in self.get("/api/jobs").ok() if job["id"] == number)
+            if job["state"] != "running":
+                return job
+            time.sleep(0.05)
+        raise AssertionError(f"job still runs: {job}")
+
+    def run_job(self, **request: Any) -> Any:
+        """Run a job that succeeds, and return its result."""
+        number = self.post("/api/jobs", request).ok()["id"]
+        job = self.wait_for_job(number)
+        assert job["state"] == "done", job
+        return self.get(f"/api/jobs/{number}/result").ok()
+
+    def kill(self) -> None:
+        """Kill the server as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def start(folder: Path, *options: str, cwd: Path | None = None) -> StudioClient:
+    """Start a studio and return its client."""
+    command = [sys.executable, "-m", "poets_edge", "studio", str(folder), "--no-open", "--port", "0", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd or folder.parent, env=environment
+    )
+    url = _first_line(process)
+    return StudioClient(process, url, folder)
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(START_SECONDS):
+            process.kill()
+            raise AssertionError(f"no address after {START_SECONDS} s: {process.communicate()[1]}")
+    line = process.stdout.readline().strip()
+    if not line:
+        raise AssertionError(process.communicate()[1])
+    return line
+
+
+@contextlib.contextmanager
+def running(folder: Path, *options: str) -> Iterator[StudioClient]:
+    """Context manager that yields the client of a studio, which is stopped with Ctrl-C afterwards."""
+    client = start(folder, *options)
+    try:
+        yield client
+    finally:
+        if client.process.poll() is None:
+            client.process.send_signal(signal.SIGINT)
+            try:
+                _, errors = client.process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                client.process.kill()
+                raise
+            assert "Traceback" not in errors, errors
+        else:
+            client.process.communicate()
