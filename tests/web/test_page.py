@@ -218,7 +218,7 @@ def test_page_labels_live_and_frozen_frames(server: PageServer, open_page: OpenP
     _until(page, "document.getElementById('spoken').textContent === 'daisy'")  # for screen readers
     page.locator("#camera").press("Enter")
     page.wait_for_selector("body[data-mode=frozen]")
-    _until(page, "document.getElementById('rate').textContent === '–'")
+    page.wait_for_selector("#rate", state="hidden")
     assert page.inner_text("#verdict") == "daisy"
     frames = page.evaluate("document.getElementById('stage').dataset.frames")
     page.wait_for_timeout(300)
@@ -269,7 +269,13 @@ def test_page_writes_benchmark_for_compare(server: PageServer, open_page: OpenPa
     assert one["latency_ms"]["p99"] == pytest.approx(float(np.percentile(samples, 99)))
     assert (one["architecture"], one["quantization"]) == ("mobilenet_0.25_128", "int8")
     assert "Chrome/" in result["machine"]["user_agent"] and result["machine"]["cores"] >= 1
-    assert page.locator("svg.histogram").count() == len(result["results"])
+    captions = [f"{entry['threads']} thread{'s' * (entry['threads'] > 1)}" for entry in result["results"]]
+    assert page.locator("#measured figcaption").all_inner_texts() == captions
+    scales = [
+        [label.text_content() for label in figure.locator("text").all()]
+        for figure in page.locator("#measured figure").all()
+    ]
+    assert all(scale == scales[0] for scale in scales), "histograms of different scales cannot be compared"
     shutil.copy(file, tmp_path / "again.json")
     ran = poets_edge("compare", file, tmp_path / "again.json").ok()
     assert "LiteRT.js" in ran.stdout and "mobilenet_0.25_128 int8" in ran.stdout
@@ -313,6 +319,67 @@ def test_page_reports_bad_photos_in_one_sentence(server: PageServer, open_page: 
         _choose(page, (name, data))
         _until(page, f"document.getElementById('problem').textContent.includes({fragment!r})")
         _problem(page)
+
+
+def test_page_removes_photo_and_answer_after_a_bad_file(server: PageServer, drawn: Drawn, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    _choose(page, daisy(drawn))
+    page.wait_for_selector("#timing:not([hidden])")
+    _choose(page, ("notes.txt", b"not a picture"))
+    _problem(page)
+    for hidden in ("#photo", "#timing"):
+        assert page.is_hidden(hidden)
+    assert page.is_visible("#placeholder")
+    assert page.inner_text("#verdict").strip() == "" and page.locator("#answers li").count() == 0
+    _choose(page, daisy(drawn))
+    page.wait_for_selector("#timing:not([hidden])")
+    assert page.is_hidden("#problem") and page.locator("#answers li").count() == 3
+
+
+def test_page_keeps_live_answers_after_a_bad_file(server: PageServer, open_page: OpenPage) -> None:
+    page = open_page(server.url)
+    page.click("#camera")
+    _until(page, "Number(document.getElementById('stage').dataset.frames) > 2")
+    _choose(page, ("notes.txt", b"not a picture"))
+    _problem(page)
+    frames = page.evaluate("document.getElementById('stage').dataset.frames")
+    _until(page, f"Number(document.getElementById('stage').dataset.frames) > {frames}")
+    assert page.locator("#answers li").count() == 3
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_does_not_move_when_the_model_is_loaded(server: PageServer, open_page: OpenPage, width: int) -> None:
+    page = open_page("about:blank", ready=False, viewport={"width": width, "height": 844}, service_workers="block")
+    requests: list[Any] = []
+    page.route("**/model.tflite", lambda route: requests.append(route))
+    page.goto(server.url)
+    places = (
+        "[...document.querySelectorAll('#stage, #camera, #limit, #measure')].map((e) => e.getBoundingClientRect().y)"
+    )
+    before = page.evaluate(places)
+    while not requests:
+        page.wait_for_timeout(20)
+    assert page.inner_text("#model") == "Loading the model…" and page.is_disabled("#threshold")
+    requests[0].continue_()
+    page.wait_for_selector("body[data-mode=idle]")
+    assert page.evaluate(places) == before
+
+
+def test_page_remembers_threshold_of_each_model(
+    written: Path, drawn: Drawn, open_page: OpenPage, tmp_path: Path
+) -> None:
+    folder = copy_page(written, tmp_path / "site")
+    with serving(folder) as server:
+        page = open_page(server.url, service_workers="block")
+        initial = page.input_value("#threshold")
+        page.locator("#threshold").press("Home")  # 0 %
+        page.reload()
+        page.wait_for_selector("body[data-mode=idle]")
+        assert page.input_value("#threshold") == "0" != initial
+        write_page(drawn.model("float32"), folder)
+        page.reload()
+        page.wait_for_selector("body[data-mode=idle]")
+        assert page.input_value("#threshold") == initial
 
 
 def test_page_reports_bad_models_in_one_sentence(

@@ -14,7 +14,6 @@ import { AnswerView, drawPhoto, find, showModel, showProblem, write } from "./vi
 
 const MODEL = "model.tflite";
 const ANSWERS = 3;
-const THRESHOLD_KEY = "poets_edge threshold";
 
 type Mode = "idle" | "live" | "frozen" | "photo";
 
@@ -61,14 +60,16 @@ class Page {
   private connectThreshold(): void {
     const slider = find<HTMLInputElement>("threshold");
     const beginning = defaultThreshold(this.model.labels.length, this.model.threshold);
-    slider.value = recall(THRESHOLD_KEY) ?? String(Math.round(100 * beginning));
+    const key = `poets_edge threshold ${this.model.sha256}`; // another model has another threshold
+    slider.value = recall(key) ?? String(Math.round(100 * beginning));
+    slider.disabled = false;
     const apply = () => {
       write(find("threshold-shown"), `${slider.value} %`);
       this.answers.setThreshold(Number(slider.value) / 100);
     };
     slider.addEventListener("input", () => {
       apply();
-      remember(THRESHOLD_KEY, slider.value);
+      remember(key, slider.value);
     });
     apply();
   }
@@ -118,6 +119,7 @@ class Page {
       showProblem(undefined);
       this.video.classList.toggle("mirrored", isFrontCamera(this.video));
       this.enter("live");
+      this.answers.expect();
       this.live.start();
     } catch (error) {
       this.enter("idle");
@@ -148,14 +150,21 @@ class Page {
   private async labelPhoto(file: Blob): Promise<void> {
     const number = ++this.photos; // of two photos the later one counts, whichever is decoded first
     showProblem(undefined);
+    const start = performance.now();
+    let picture: ImageBitmap;
     try {
-      const start = performance.now();
-      const picture = await decodePhoto(file);
-      if (number !== this.photos) return picture.close();
-      this.live.stop();
-      this.camera.stop();
-      drawPhoto(picture);
-      this.enter("photo");
+      picture = await decodePhoto(file);
+    } catch (error) {
+      if (number === this.photos) this.refuse(error);
+      return;
+    }
+    if (number !== this.photos) return picture.close();
+    this.live.stop();
+    this.camera.stop();
+    drawPhoto(picture);
+    this.enter("photo");
+    this.answers.expect();
+    try {
       const scored = await this.scorer.score(picture);
       if (number === this.photos && this.mode === "photo") this.show(scored, performance.now() - start);
     } catch (error) {
@@ -163,11 +172,19 @@ class Page {
     }
   }
 
+  /** Shows why a file is not a photo. An earlier photo and its answer, which the file was to replace, are removed. */
+  private refuse(error: unknown): void {
+    if (this.mode === "frozen") this.camera.stop();
+    if (this.mode !== "live") this.enter("idle");
+    this.fail(error);
+  }
+
   private show({ scores, inference }: Scored, whole: number, rate?: number): void {
     this.answers.show(best(this.model.labels, scores, ANSWERS));
     write(find("inference"), inference.toFixed(1));
     write(find("whole"), whole.toFixed(1));
-    write(find("rate"), rate === undefined ? "–" : String(rate));
+    write(find("rate"), String(rate ?? ""));
+    find("rate-part").hidden = rate === undefined;
     find("timing").hidden = false;
   }
 
@@ -177,12 +194,20 @@ class Page {
     this.video.hidden = mode !== "live" && mode !== "frozen";
     find("photo").hidden = mode !== "photo";
     find("placeholder").hidden = mode !== "idle";
+    if (mode === "idle") this.clear();
     this.switchButton.hidden = !(mode === "live" && this.camera.switchable);
     const names = { idle: "Start camera", live: "Freeze", frozen: "Go on", photo: "Start camera" };
     write(this.cameraButton, names[mode]);
   }
 
+  private clear(): void {
+    this.answers.clear();
+    find("timing").hidden = true;
+  }
+
+  /** Shows a problem. An answer remains only while the camera, whose next frame has another one, runs. */
   private fail(error: unknown): void {
+    if (this.mode !== "live") this.clear();
     showProblem(sentenceFor(error));
   }
 

@@ -1,31 +1,47 @@
-/** A small histogram as SVG, for samples in milliseconds. */
+/** Small histograms of samples in milliseconds, as SVG with a caption each. */
 
 const BINS = 40;
 const WIDTH = 320;
 const HEIGHT = 72;
 const SHOWN = 0.99; // the slowest hundredth would squeeze the rest together
 
-export function histogram(samples: readonly number[], name: string): SVGSVGElement {
-  const ordered = [...samples].sort((a, b) => a - b);
-  const low = ordered[0];
-  const high = ordered[Math.floor(SHOWN * (ordered.length - 1))];
+/** The interval, in milliseconds, that a histogram covers. */
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** A range for all of several lists of samples, so that their histograms can be compared. */
+export function commonRange(lists: readonly (readonly number[])[]): Range {
+  const ordered = lists.map((samples) => [...samples].sort((a, b) => a - b));
+  const low = Math.min(...ordered.map((samples) => samples[0]));
+  const high = Math.max(...ordered.map((samples) => samples[Math.floor(SHOWN * (samples.length - 1))]));
+  return { low, high };
+}
+
+/** A figure with the histogram of the samples within a range, and `name` as its caption. */
+export function histogram(samples: readonly number[], name: string, { low, high }: Range): HTMLElement {
   const width = high - low || 1;
   const counts = new Array<number>(BINS).fill(0);
-  for (const sample of ordered) {
+  for (const sample of samples) {
     if (sample <= high) counts[Math.min(BINS - 1, Math.floor((BINS * (sample - low)) / width))]++;
   }
   const most = Math.max(...counts);
   const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`, role: "img", class: "histogram" });
   const title = element("title", {});
-  title.textContent = `Histogram of ${name}: most times lie between ${low.toFixed(1)} and ${high.toFixed(1)} milliseconds`;
-  svg.append(title);
+  title.textContent = `Histogram of ${name}, from ${low.toFixed(1)} to ${high.toFixed(1)} milliseconds`;
+  svg.append(title, element("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
   counts.forEach((count, bin) => {
     const height = (HEIGHT * count) / most;
     const x = (WIDTH * bin) / BINS;
     svg.append(element("rect", { x, y: HEIGHT - height, width: WIDTH / BINS - 1, height, rx: 1 }));
   });
   svg.append(label(0, "start", `${low.toFixed(1)} ms`), label(WIDTH, "end", `${high.toFixed(1)} ms`));
-  return svg as SVGSVGElement;
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  caption.textContent = name;
+  figure.append(caption, svg);
+  return figure;
 }
 
 function label(x: number, anchor: string, text: string): SVGElement {

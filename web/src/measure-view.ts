@@ -1,7 +1,7 @@
 /** The section that measures this device: a button, a table with histograms, a file. */
-import { histogram } from "./histogram";
+import { commonRange, histogram } from "./histogram";
 import type { ModelDescription } from "./metadata";
-import { asJson, measure, type MeasureOptions, samplesOf, troubles, USUAL, type Variant } from "./measure";
+import { asJson, measure, type MeasureOptions, nameOf, samplesOf, troubles, USUAL, type Variant } from "./measure";
 import { describe } from "./samples";
 import { sentenceFor } from "./sentence";
 import { find, showProblem } from "./view";
@@ -42,13 +42,14 @@ function showResults(variants: readonly Variant[]): void {
   const head = table.createTHead().insertRow();
   for (const text of ["Threads", "Median", "p90", "p99"]) head.append(cell("th", text, "col"));
   const body = table.createTBody();
+  const range = commonRange(variants.map(samplesOf));
   const pictures: Element[] = [];
   for (const variant of variants) {
     const { median, p90, p99 } = describe(samplesOf(variant));
     const row = body.insertRow();
     row.append(cell("th", String(variant.threads), "row"));
     for (const value of [median, p90, p99]) row.append(cell("td", `${value.toFixed(2)} ms`));
-    pictures.push(histogram(samplesOf(variant), `${variant.threads} thread${variant.threads > 1 ? "s" : ""}`));
+    pictures.push(histogram(samplesOf(variant), nameOf(variant), range));
   }
   const warnings = variants.flatMap(troubles).map((text) => {
     const paragraph = document.createElement("p");

@@ -68,9 +68,14 @@ export function samplesOf(variant: Variant): number[] {
   return variant.rounds.flatMap((round) => round.samples_ms);
 }
 
+/** What people read: `1 thread`, `2 threads`. */
+export function nameOf({ threads }: Variant): string {
+  return `${threads} thread${threads > 1 ? "s" : ""}`;
+}
+
 /** Why these times may be wrong, in plain words. */
 export function troubles(variant: Variant): string[] {
-  const name = `${variant.threads} thread${variant.threads > 1 ? "s" : ""}`;
+  const name = nameOf(variant);
   const found = [];
   const differ = roundsDiffer(variant);
   if (differ > ROUNDS_DIFFER) found.push(`${name}: noisy. The medians of its rounds differ by ${(100 * differ).toFixed(0)} %.`);

@@ -43,9 +43,25 @@ export class AnswerView {
     if (this.shown.length) this.show(this.shown);
   }
 
+  /** Marks the answer as outdated until the next one is shown. */
+  expect(): void {
+    find("answer").setAttribute("aria-busy", "true");
+  }
+
+  /** Removes the answer. */
+  clear(): void {
+    this.shown = [];
+    this.rows.length = 0;
+    find("answers").replaceChildren();
+    find("verdict").textContent = "\u00a0"; // keeps its height
+    find("answer").removeAttribute("aria-busy");
+    this.speak("");
+  }
+
   /** The best answers, best first. */
   show(answers: readonly Answer[]): void {
     this.shown = answers;
+    find("answer").removeAttribute("aria-busy");
     const text = verdict(answers, this.threshold);
     write(find("verdict"), text);
     answers.slice(0, SHOWN).forEach((answer, place) => {
