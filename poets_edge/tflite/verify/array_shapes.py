@@ -135,12 +135,9 @@ def strided_slice(call: Call) -> Shape:
             result.append(length)
             continue
         positions = slice_positions(call, place, length)
-        if options["shrink_axis_mask"] >> place & 1:
-            if len(positions) < 1:
-                raise FlawError("a position outside")
-        elif len(positions) < 1:
+        if not positions:
             raise FlawError("an empty slice")
-        else:
+        if not options["shrink_axis_mask"] >> place & 1:
             result.append(len(positions))
     return tuple(result)
 
