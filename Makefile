@@ -102,7 +102,7 @@ android: $(INSTALLED) | $(PHOTOS) ## test the Android app against Python, and bu
 	$(PYTHON) android_demo/build.py --vectors build/android/vectors
 
 # Built from web/ into the package, where it is tracked: only who changes it needs Node.
-web: $(INSTALLED) ## rebuild the page of `poets-edge web` (needs Node)
+web: $(INSTALLED) ## rebuild the pages of `web` and `studio` (needs Node)
 	cd web && npm ci --ignore-scripts && npm run check && npm run build
 	$(BIN)/python -m tools.web_runtime
 

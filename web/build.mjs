@@ -1,34 +1,61 @@
-// Builds the page into the package: `npm run build`, after `npm ci`. LiteRT itself is packed by tools/web_runtime.py.
+// Builds both pages into the package: `npm run build`, after `npm ci`. LiteRT itself is packed by tools/web_runtime.py.
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build, transform } from "esbuild";
 
-const OUT = "../poets_edge/exporting/page";
+const PAGE = "../poets_edge/exporting/page";
+const STUDIO = "../poets_edge/studio/page";
 const STATIC = ["index.html", "style.css", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
 const { version } = JSON.parse(await readFile("node_modules/@litertjs/core/package.json", "utf8"));
-
-await rm(OUT, { recursive: true, force: true });
-await mkdir(OUT, { recursive: true });
-await build({
-  entryPoints: { app: "src/app.ts", worker: "src/worker.ts", "service-worker": "src/service-worker.ts" },
+const OPTIONS = {
   bundle: true,
   minify: true,
   format: "iife",
   target: ["es2022", "safari16.4", "firefox113", "chrome113"],
   define: { LITERT_VERSION: JSON.stringify(version) },
   charset: "utf8",
-  outdir: OUT,
   logLevel: "warning",
-});
-for (const name of STATIC) await copyFile(`src/${name}`, `${OUT}/${name}`);
-const licences = [
+};
+const LITERT = [
   ["poets_edge", "../LICENSE"],
   [`LiteRT.js ${version} (@litertjs/core), Copyright Google LLC, under the Apache License 2.0, as above`, "NOTICE.txt"],
   ["@noble/hashes", "node_modules/@noble/hashes/LICENSE"],
 ];
-const texts = await Promise.all(
-  licences.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${(await readFile(file, "utf8")).trimEnd()}`),
-);
-await writeFile(`${OUT}/LICENSES.txt`, `${texts.join("\n\n\n")}\n`);
+const PREACT = ["preact", "@preact/signals", "@preact/signals-core"].map((name) => [name, `node_modules/${name}/LICENSE`]);
+
+// The page of `poets-edge web`.
+await begin(PAGE);
+await build({
+  ...OPTIONS,
+  entryPoints: { app: "src/app.ts", worker: "src/worker.ts", "service-worker": "src/service-worker.ts" },
+  outdir: PAGE,
+});
+for (const name of STATIC) await copyFile(`src/${name}`, `${PAGE}/${name}`);
+await writeLicences(PAGE, LITERT);
+
+// The page of `poets-edge studio`; its worker and LiteRT are those of the other page.
+await begin(STUDIO);
+await build({
+  ...OPTIONS,
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  entryPoints: { studio: "studio/main.tsx", style: "studio/style.css" },
+  outdir: STUDIO,
+});
+await copyFile("studio/index.html", `${STUDIO}/index.html`);
+await copyFile("src/icon.svg", `${STUDIO}/icon.svg`);
+await writeLicences(STUDIO, [...LITERT, ...PREACT]);
+
+async function begin(folder) {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+}
+
+async function writeLicences(folder, licences) {
+  const texts = await Promise.all(
+    licences.map(async ([name, file]) => `${name}\n${"=".repeat(name.length)}\n\n${(await readFile(file, "utf8")).trimEnd()}`),
+  );
+  await writeFile(`${folder}/LICENSES.txt`, `${texts.join("\n\n\n")}\n`);
+}
 
 // The builds of LiteRT that the page chooses from; WebGPU's and JSPI's are not among them.
 const RUNTIME = "build/runtime";

@@ -286,14 +286,16 @@ def test_serve_prints_address_and_qr_code_until_it_is_stopped(model: Path) -> No
         assert "--https" in process.stderr.read()
 
 
-def test_packaged_page_is_built_from_its_sources(tmp_path: Path) -> None:
-    """Files of the page in the package are written by `make web` only."""
+def test_packaged_pages_are_built_from_their_sources(tmp_path: Path) -> None:
+    """Files of both pages in the package are written by `make web` only."""
     if shutil.which("npm") is None:
         missing("building the page needs npm")
     copy = tmp_path / "checkout"
     shutil.copytree(ROOT / "web", copy / "web", ignore=shutil.ignore_patterns("node_modules", "build"))
     shutil.copy(ROOT / "LICENSE", copy)
-    (copy / "poets_edge/exporting").mkdir(parents=True)
+    tokens = "poets_edge/reports/templates/tokens.css"
+    (copy / tokens).parent.mkdir(parents=True)
+    shutil.copy(ROOT / tokens, copy / tokens)
     for command in (
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         ["npm", "run", "check"],
@@ -301,8 +303,9 @@ def test_packaged_page_is_built_from_its_sources(tmp_path: Path) -> None:
     ):
         ran = subprocess.run(command, cwd=copy / "web", capture_output=True, text=True, timeout=300)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-    built = {path.name: path.read_bytes() for path in (copy / "poets_edge/exporting/page").iterdir()}
-    assert built == {path.name: path.read_bytes() for path in PAGE.iterdir()}, "run make web"
+    for page in ("poets_edge/exporting/page", "poets_edge/studio/page"):
+        built = {path.name: path.read_bytes() for path in (copy / page).iterdir()}
+        assert built == {path.name: path.read_bytes() for path in (ROOT / page).iterdir()}, "run make web"
     with tarfile.open(RUNTIME_ARCHIVE) as archive:
         packed = {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
     assert packed == {path.name: path.read_bytes() for path in (copy / "web/build/runtime").iterdir()}, "run make web"

@@ -1,0 +1,230 @@
+/** What the page knows of the project, as signals, and the requests that change it. */
+import { batch, computed, signal } from "@preact/signals";
+import { sentenceFor, Sentence } from "../src/sentence";
+import {
+  type CurvePoint,
+  get,
+  type Job,
+  type JobKind,
+  type Mutation,
+  post,
+  type Project,
+  ServerError,
+  type Status,
+  Unreachable,
+} from "./api";
+import { text } from "./text";
+
+export const STEPS = ["photos", "check", "train", "try", "choose", "take"] as const;
+export type Step = (typeof STEPS)[number];
+
+export interface Photo {
+  readonly path: string;
+  readonly stamp: string | number;
+  readonly status: Status;
+  readonly label: string;
+  readonly name: string;
+}
+
+export interface Message {
+  readonly text: string;
+  readonly kind: "done" | "problem";
+  /** Whether the message offers to undo what it tells. */
+  readonly undo: boolean;
+}
+
+export const project = signal<Project | null>(null);
+export const photos = signal<readonly Photo[]>([]);
+export const photoByPath = computed(() => new Map(photos.value.map((photo) => [photo.path, photo])));
+export const jobs = signal<readonly Job[]>([]);
+export const curve = signal<readonly CurvePoint[]>([]);
+export const message = signal<Message | null>(null);
+export const connected = signal(true);
+export const step = signal<Step>(stepOf(location.hash));
+
+export const running = computed(() => jobs.value.find((job) => job.state === "running"));
+/** Classes that have photos to train on. */
+export const trainable = computed(() => (project.value?.classes ?? []).filter((each) => each.photos > 0).length >= 2);
+
+export function latest(kind: JobKind): Job | undefined {
+  return jobs.value.find((job) => job.kind === kind);
+}
+
+export function go(to: Step): void {
+  location.hash = to;
+}
+
+function stepOf(hash: string): Step {
+  return STEPS.find((each) => `#${each}` === hash) ?? "photos";
+}
+
+window.addEventListener("hashchange", () => {
+  step.value = stepOf(location.hash);
+});
+
+export function tell(line: string, { undo = false } = {}): void {
+  message.value = { text: line, kind: "done", undo };
+}
+
+/** Shows what went wrong as one line. */
+export function complain(error: unknown): void {
+  if (error instanceof Unreachable) {
+    connected.value = false;
+    return;
+  }
+  const known = error instanceof ServerError || error instanceof Sentence;
+  message.value = { text: known ? error.message : sentenceFor(error), kind: "problem", undo: false };
+}
+
+let refreshing: Promise<void> | undefined;
+let again = false;
+
+/** Reads project and photos anew; calls while one is under way are served by one more. */
+export function refresh(): Promise<void> {
+  if (refreshing) {
+    again = true;
+    return refreshing;
+  }
+  refreshing = (async () => {
+    try {
+      do {
+        again = false;
+        await read();
+      } while (again);
+    } catch (error) {
+      complain(error);
+    } finally {
+      refreshing = undefined;
+    }
+  })();
+  return refreshing;
+}
+
+async function read(): Promise<void> {
+  const [newest, listed] = await Promise.all([
+    get<Project>("/api/project"),
+    get<{ version: number; photos: [string, string | number, Status][] }>("/api/photos"),
+  ]);
+  batch(() => {
+    project.value = newest;
+    photos.value = listed.photos.map(([path, stamp, status]) => {
+      const slash = path.lastIndexOf("/");
+      return { path, stamp, status, label: path.slice(0, Math.max(0, slash)), name: path.slice(slash + 1) };
+    });
+    connected.value = true;
+  });
+}
+
+/** Changes the project, tells what was done with an offer to undo it, and returns the answer, or undefined on error. */
+export async function change<T extends Mutation>(path: string, body: unknown, done: string): Promise<T | undefined> {
+  try {
+    const answer = await post<T>(path, body);
+    await refresh();
+    tell(done, { undo: true });
+    return answer;
+  } catch (error) {
+    complain(error);
+    void refresh();
+    return undefined;
+  }
+}
+
+export async function undo(): Promise<void> {
+  const what = project.value?.undo;
+  if (what) await replay("/api/undo", text.undone(what));
+}
+
+export async function redo(): Promise<void> {
+  const what = project.value?.redo;
+  if (what) await replay("/api/redo", text.redone(what));
+}
+
+async function replay(path: string, done: string): Promise<void> {
+  try {
+    await post<Mutation>(path, {});
+    await refresh();
+    tell(done);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** Starts a job. Returns whether the server has taken it. */
+export async function startJob(kind: JobKind, options: Record<string, unknown> = {}): Promise<boolean> {
+  try {
+    const { id } = await post<{ id: Job["id"] }>("/api/jobs", { kind, ...options });
+    if (kind === "train") curve.value = [];
+    message.value = null;
+    if (!jobs.value.some((job) => job.id === id)) {
+      noteJob({ id, kind, state: "running", fraction: null, text: "", seconds_left: null, error: null });
+    }
+    return true;
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+}
+
+export async function cancelJob(job: Job): Promise<void> {
+  try {
+    await post(`/api/jobs/${job.id}/cancel`, {});
+  } catch (error) {
+    complain(error);
+  }
+}
+
+export function jobResult<T>(job: Job): Promise<T> {
+  return get<T>(`/api/jobs/${job.id}/result`);
+}
+
+function noteJob(job: Job): void {
+  const known = jobs.value.find((each) => each.id === job.id);
+  jobs.value = known ? jobs.value.map((each) => (each === known ? job : each)) : [job, ...jobs.value];
+  if (job.curve) curve.value = job.curve;
+  if (job.state === "running" || known?.state === job.state) return;
+  if (job.state === "failed") complain(new Sentence(text.job.failed(job.error ?? "")));
+  if (job.state === "cancelled") tell(text.job.cancelled);
+  if (job.state === "done") tell(text.job.done[job.kind]);
+  void refresh();
+}
+
+/** Reads everything, and follows the server's events while the page is in front: a hidden tab needs no connection. */
+export async function open(): Promise<void> {
+  await readAll();
+  let events: EventSource | undefined;
+  const follow = () => {
+    events?.close();
+    events = document.hidden ? undefined : listen();
+  };
+  document.addEventListener("visibilitychange", () => {
+    follow();
+    if (!document.hidden) void readAll();
+  });
+  follow();
+}
+
+async function readAll(): Promise<void> {
+  await refresh();
+  try {
+    jobs.value = await get<Job[]>("/api/jobs");
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** The browser reconnects by itself where the connection breaks. */
+function listen(): EventSource {
+  const events = new EventSource("/api/events");
+  events.addEventListener("job", ({ data }) => noteJob(JSON.parse(data)));
+  events.addEventListener("project", ({ data }) => {
+    if (JSON.parse(data).version !== project.value?.version) void refresh();
+  });
+  events.addEventListener("error", () => {
+    connected.value = false;
+  });
+  events.addEventListener("open", () => {
+    if (!connected.value) void readAll();
+    connected.value = true;
+  });
+  return events;
+}
