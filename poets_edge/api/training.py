@@ -15,6 +15,7 @@ from poets_edge.nets.architecture import Architecture
 from poets_edge.photos.address import Location
 from poets_edge.progress import Reporter
 from poets_edge.quantize.convert import Quantization
+from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.training import train as training
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.results import TrainResult
@@ -29,6 +30,7 @@ class Run(TrainResult):
         output_dir: StrPath | None = None,
         image_dir: StrPath | Location | None = None,
         float_io: bool | None = None,
+        input_type: InputType | None = None,
         max_accuracy_drop: float | None = None,
         reporter: Reporter | None = None,
     ) -> ExportResult:
@@ -39,6 +41,7 @@ class Run(TrainResult):
             output_dir=output_dir,
             image_dir=image_dir,
             float_io=float_io,
+            input_type=input_type,
             max_accuracy_drop=max_accuracy_drop,
             reporter=reporter,
         )
@@ -106,6 +109,7 @@ def export(
     image_dir: StrPath | Location | None = None,
     labels: StrPath | None = None,
     float_io: bool | None = None,
+    input_type: InputType | None = None,
     max_accuracy_drop: float | None = None,
     reporter: Reporter | None = None,
 ) -> ExportResult:
@@ -114,12 +118,13 @@ def export(
     Args:
         graph: path of a frozen graph from `train` or the original codelab, or a result of `train`; or an
             `ExportOptions`, whose fields the other arguments replace.
-        quantizations: "float32", "float16", "dynamic" or "int8"; by default "int8" if the name of the architecture ends
-            in `_quantized`, otherwise "float32".
+        quantizations: "float32", "float16", "dynamic", "int8" or "full-int8"; by default "int8" if the name of the
+            architecture ends in `_quantized`, otherwise "float32".
         output_dir: folder for the files; by default the folder of the graph.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         labels: labels file; by default the labels in the graph or, if there are none, the labels file next to it.
         float_io: whether int8 files have float32 inputs and outputs.
+        input_type: type of the input and the output of full-int8 files, "uint8" or "int8".
         max_accuracy_drop: maximum loss of accuracy of a quantized file, in percentage points.
         reporter: receives progress and warnings.
 
@@ -139,6 +144,7 @@ def export(
         image_dir=image_dir,
         labels=labels,
         float_io=float_io,
+        input_type=input_type,
         max_accuracy_drop=max_accuracy_drop,
         quantizations=quantizations or None,
     )

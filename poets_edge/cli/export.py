@@ -24,8 +24,9 @@ from poets_edge.errors import UsageError
 from poets_edge.exporting.export import ExportOptions, export
 from poets_edge.exporting.results import AccuracyDropError, ExportedFile, ExportResult
 from poets_edge.photos.split import SplitConfig
-from poets_edge.quantize.convert import QUANTIZATIONS, Quantization
+from poets_edge.quantize.convert import CPU_QUANTIZATIONS, QUANTIZATIONS, Quantization
 from poets_edge.quantize.tensorflow_model import INPUT_RANGES, InputRange
+from poets_edge.quantize.write_full_int8 import INPUT_TYPES, InputType
 
 _DEFAULT = ExportOptions()
 _FILES = "Files"
@@ -45,7 +46,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     "export",
     """
     poets-edge export --quantize    # one int8 file
-    poets-edge export --all         # all four
+    poets-edge export --all         # all four for CPUs
     """,
 )
 @argument(
@@ -63,15 +64,22 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     flag_value="int8",
     multiple=True,
     section=_FILES,
-    help="float32, float16, dynamic or int8; without NAME int8. Repeat it for several files.",
+    help="float32, float16, dynamic, int8 or full-int8; without NAME int8. Repeat it for several files.",
     show_default="float32; int8 for a _quantized architecture",
 )
-@option("--all", "every", is_flag=True, section=_FILES, help="Write all four.")
+@option("--all", "every", is_flag=True, section=_FILES, help="Write all but full-int8.")
 @option(
     "--float-io",
     is_flag=True,
     section=_FILES,
     help="Keep float32 input and output in the int8 file; the input is rounded to 8 bits inside.",
+)
+@option(
+    "--input-type",
+    type=click.Choice(INPUT_TYPES),
+    default=_DEFAULT.input_type,
+    section=_FILES,
+    help="Input and output of the full-int8 file: uint8 for pixels as they are, int8 for pixels minus 128.",
 )
 @option(
     "--max-accuracy-drop",
@@ -96,7 +104,7 @@ class _Quantization(click.Choice):  # type: ignore[type-arg]  # generic since cl
     type=int,
     default=_DEFAULT.calibration_count,
     section=PHOTOS_SECTION,
-    help="Number of training photos that calibrate int8.",
+    help="Number of training photos that calibrate int8 and full-int8.",
 )
 @percentage_options(SplitConfig())
 @option(
@@ -125,6 +133,7 @@ def command(
     quantize: tuple[str, ...],
     every: bool,
     float_io: bool,
+    input_type: str,
     image_dir: Path | None,
     testing: int,
     validation: int,
@@ -138,16 +147,18 @@ def command(
     """Convert the trained graph to TensorFlow Lite files.
 
     float16 halves the size of float32; dynamic (8-bit weights) and int8 (8-bit weights and arithmetic) quarter it. int8
-    is the fastest on phones and Pis. Each file carries labels and normalization, and is evaluated on the test photos
+    is the fastest on phones and Pis. full-int8 is int8 without any float arithmetic, for microcontrollers and NPUs.
+    Each file carries labels and normalization, and is evaluated on the test photos
     before it is written.
     """
-    quantizations = QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
+    quantizations = CPU_QUANTIZATIONS if every else cast("tuple[Quantization, ...]", tuple(dict.fromkeys(quantize)))
     options = ExportOptions(
         graph=_graph(argument, graph),
         labels=labels,
         output_dir=output_dir,
         quantizations=quantizations,
         float_io=float_io,
+        input_type=cast("InputType", input_type),
         image_dir=image_dir,
         percentages=SplitConfig(testing=testing, validation=validation),
         calibration_count=calibration_count,

@@ -40,8 +40,8 @@ _MODEL = "The model is named without a flag: poets-edge {command} MODEL"
 _PHOTOS = "The folder of photos is named without a flag: poets-edge {command} flower_photos"
 _DISTORT = "Use --flip-left-right, --random-crop, --random-scale or --random-brightness."
 _QUANTIZE = (
-    "TensorFlow Lite is what export writes: --quantize float32, float16, dynamic or int8, or --all. For ONNX, Core ML,"
-    " ncnn and Edge TPU another program converts these files: see docs/other-formats.md."
+    "TensorFlow Lite is what export writes: --quantize float32, float16, dynamic, int8 or full-int8, or --all. For"
+    " ONNX, Core ML, ncnn and Edge TPU another program converts these files: see docs/other-formats.md."
 )
 
 _OPTIONS = {

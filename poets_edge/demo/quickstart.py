@@ -18,7 +18,7 @@ from poets_edge.photos.folder import Photo, PhotoFolder, scan
 from poets_edge.photos.image import fit, read_photo
 from poets_edge.photos.split import SplitConfig, split
 from poets_edge.progress import Reporter, Silent
-from poets_edge.quantize.convert import QUANTIZATIONS
+from poets_edge.quantize.convert import CPU_QUANTIZATIONS
 from poets_edge.training.head import HeadOptions
 from poets_edge.training.options import TrainOptions
 from poets_edge.training.train import train
@@ -79,7 +79,7 @@ def quickstart(folder: Path, reporter: Reporter | None = None) -> QuickstartResu
         ),
         reporter,
     )
-    exported = export(ExportOptions(graph=graph, quantizations=QUANTIZATIONS), reporter).files
+    exported = export(ExportOptions(graph=graph, quantizations=CPU_QUANTIZATIONS), reporter).files
     sets = split(photos.photos, _SETS)
     photo = next(photo for photo in photos.photos if sets[photo.name] == "test")
     models = [Classifier(file.path) for file in exported]

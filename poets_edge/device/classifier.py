@@ -167,7 +167,7 @@ class Classifier:
         self.file: ModelFile = read_model(model)
         self.path = self.file.path
         self.metadata: Metadata = read_metadata(self.file)
-        self._session: Session | None = Session(self.file, threads)
+        self._session: Session | None = Session(self.file, threads, accelerate=not self.metadata.full_int8)
         self.input = _only_input(self._session.inputs, self.path)
         layout = image_layout(self.input, self.path)
         self.size = layout.size

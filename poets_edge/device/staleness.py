@@ -7,7 +7,7 @@ import re
 from poets_edge.core.files import read_head
 from poets_edge.device.classifier import Classifier
 
-_QUANTIZATIONS = ("_dynamic", "_float16", "_int8")
+_QUANTIZATIONS = ("_dynamic", "_float16", "_full_int8", "_int8")
 _GRAPH_CHECKSUM = re.compile(rb'"graph_sha256": "([0-9a-f]{64})"')
 _RECORD_HEAD_BYTES = 4096
 

@@ -31,9 +31,10 @@ from poets_edge.photos.split import SplitConfig
 from poets_edge.photos.table import PhotoTable
 from poets_edge.progress import Reporter, Silent
 from poets_edge.quantize.activation_statistics import calibration_pixels
-from poets_edge.quantize.convert import QUANTIZATIONS, Quantization, convert
+from poets_edge.quantize.convert import CALIBRATED, QUANTIZATIONS, Quantization, convert
 from poets_edge.quantize.quantize import network_of, quantize
 from poets_edge.quantize.tensorflow_model import InputRange, is_tensorflow_model
+from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.verify.memory import remember
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
@@ -58,11 +59,13 @@ class ExportOptions:
         quantizations: quantizations of the files; by default int8 if the architecture's name ends in `_quantized`, else
             float32.
         float_io: whether int8 files have float32 inputs and outputs.
+        input_type: type of the input and the output of full-int8 files: "uint8" for pixel values, "int8" for pixel
+            values minus 128.
         input_range: input values of a Keras model or SavedModel for the pixel values 0 and 255: "-1:1", "0:1" or
             "0:255"; by default derived from the model, or from the accuracy on the photos in `image_dir`.
         image_dir: folder of the photos; required if they were moved or the graph has no record.
         percentages: sizes of the splits of `image_dir`, for a graph without a record.
-        calibration_count: number of training photos used to calibrate the int8 ranges.
+        calibration_count: number of training photos used to calibrate int8 and full-int8 files.
         max_accuracy_drop: maximum loss of accuracy of a quantized file on the test photos, in percentage points; None
             for no limit. The export fails if a file loses significantly more (see `poets_edge.exporting.drop`).
     """
@@ -72,6 +75,7 @@ class ExportOptions:
     output_dir: Path | None = None
     quantizations: tuple[Quantization, ...] = ()
     float_io: bool = False
+    input_type: InputType = "uint8"
     input_range: InputRange | None = None
     image_dir: Location | None = None
     percentages: SplitConfig = SplitConfig()
@@ -132,9 +136,10 @@ def export_graph(
     """
     source = _read_source(options, photos, reporter)
     wanted = options.quantizations or _default_quantizations(source.record)
-    if "int8" in wanted and source.photos is None:
+    calibrated = next((name for name in wanted if name in CALIBRATED), None)
+    if calibrated and source.photos is None:
         raise DatasetError(
-            f"int8 needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
+            f"{calibrated} needs photos to calibrate with, and {options.graph} has no record of any. Give `image_dir`."
         )
     # The float32 model is always converted: the others are compared with it.
     quantizations = [name for name in QUANTIZATIONS if name in wanted or name == "float32"]
@@ -200,15 +205,16 @@ def _default_quantizations(record: dict[str, Any] | None) -> tuple[Quantization,
 def _convert(options: ExportOptions, source: _Source, quantization: Quantization, images: ImageCache | None) -> bytes:
     frozen = source.frozen
     signature = (frozen.input_name, frozen.output_name, frozen.size)
-    if quantization != "int8" or source.photos is None:
+    if quantization not in CALIBRATED or source.photos is None:
         if source.network:
             return quantize(source.network, quantization)
         return convert(frozen.graph, str(frozen.path), *signature, quantization)
     chosen = calibration_photos(source.photos.training, options.calibration_count)
     pixels = calibration_pixels(chosen, frozen.size, images)
+    ends: dict[str, Any] = {"float_io": options.float_io, "input_type": options.input_type}
     if source.network:
-        return quantize(source.network, "int8", pixels, float_io=options.float_io)
-    return convert(frozen.graph, str(frozen.path), *signature, "int8", calibration=pixels, float_io=options.float_io)
+        return quantize(source.network, quantization, pixels, **ends)
+    return convert(frozen.graph, str(frozen.path), *signature, quantization, calibration=pixels, **ends)
 
 
 def _card(source: _Source, quantization: Quantization) -> ModelInfo:
@@ -223,7 +229,9 @@ def _rescore(
     """Evaluate every file on the test photos. This also checks that each file can be loaded and has finite scores."""
     photos: Sequence[Photo] = source.photos.test if source.photos else ()
     files = {
-        name: ModelFile(Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {}))
+        name: ModelFile(
+            Path(f"{source.frozen.path} as {name}"), with_files(model, _card(source, name), {"quantization": name})
+        )
         for name, model in models.items()
     }
     with reporter.progress("re-scoring", len(photos)) as advance:
@@ -293,9 +301,9 @@ def _facts(
     return {
         "format": 1,
         "quantization": file.quantization,
-        "float_io": file.quantization != "int8" or options.float_io,
+        "float_io": file.quantization not in CALIBRATED or (file.quantization == "int8" and options.float_io),
         "percentages": record.get("percentages") or asdict(options.percentages),
-        "calibration_photos": options.calibration_count if file.quantization == "int8" else None,
+        "calibration_photos": options.calibration_count if file.quantization in CALIBRATED else None,
         "exported_with": versions(),
         "training": training or None,
         "test": file.evaluation.to_json() if file.evaluation else None,
@@ -305,4 +313,5 @@ def _facts(
 
 def _output_path(options: ExportOptions, quantization: Quantization) -> Path:
     folder = options.output_dir or options.graph.parent
-    return folder / f"{options.graph.stem}{'' if quantization == 'float32' else f'_{quantization}'}.tflite"
+    ending = "" if quantization == "float32" else f"_{quantization.replace('-', '_')}"
+    return folder / f"{options.graph.stem}{ending}.tflite"

@@ -18,10 +18,15 @@ from poets_edge.nets.graphdef import serialize
 from poets_edge.nets.tensorflow import load_tensorflow
 from poets_edge.photos.image import Pixels, normaliser
 from poets_edge.photos.normalization import BACKBONE
+from poets_edge.quantize.write_full_int8 import InputType
 from poets_edge.tflite.interpreter import silent_stderr
 
-Quantization = Literal["float32", "dynamic", "float16", "int8"]
+Quantization = Literal["float32", "dynamic", "float16", "int8", "full-int8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
+CPU_QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "dynamic", "float16", "int8")
+"""Quantizations for CPUs; "full-int8" is for microcontrollers and NPUs."""
+CALIBRATED: tuple[Quantization, ...] = ("int8", "full-int8")
+"""Quantizations that need photos for calibration."""
 
 
 def convert(
@@ -34,6 +39,7 @@ def convert(
     *,
     calibration: Sequence[Pixels] = (),
     float_io: bool = False,
+    input_type: InputType = "uint8",
 ) -> bytes:
     """Convert the part of a frozen graph between its input and its output with TensorFlow's converter.
 
@@ -42,9 +48,10 @@ def convert(
         source: name of the graph in error messages.
         size: (height, width) of the input if the graph does not specify it.
         quantization: "float32"; "float16", weights in half precision; "dynamic", 8-bit weights and float input and
-            output; "int8", 8-bit weights and activations, quantized by the converter.
-        calibration: images for the activation ranges of "int8", each uint8 [height, width, 3].
+            output; "int8" and "full-int8", 8-bit weights and activations, quantized by the converter.
+        calibration: images for the activation ranges of 8-bit activations, each uint8 [height, width, 3].
         float_io: float32 input and output for "int8", instead of uint8.
+        input_type: type of the input and the output of "full-int8".
 
     Returns:
         The bytes of a `.tflite` without metadata.
@@ -68,16 +75,17 @@ def convert(
         try:
             shapes = {input_name: [1, *size, 3]} if size else None
             converter = make(str(file), [input_name], [output_name], input_shapes=shapes)
-            _set_quantization(tf, converter, quantization, calibration, float_io)
+            _set_quantization(tf, converter, quantization, calibration)
+            if quantization in CALIBRATED and not (float_io and quantization == "int8"):
+                ends = tf.int8 if (quantization, input_type) == ("full-int8", "int8") else tf.uint8
+                converter.inference_input_type = converter.inference_output_type = ends
             return bytes(converter.convert())
         except Exception as error:  # the converter raises ValueError, ConverterError, RuntimeError, TypeError
             reason = " ".join(str(error).replace(str(file), source).split())[:300]
     raise ModelError(f"{source}: cannot be converted to TensorFlow Lite as {quantization} ({reason}).")
 
 
-def _set_quantization(
-    tf: Any, converter: Any, quantization: Quantization, calibration: Sequence[Pixels], float_io: bool
-) -> None:
+def _set_quantization(tf: Any, converter: Any, quantization: Quantization, calibration: Sequence[Pixels]) -> None:
     if quantization == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -87,12 +95,9 @@ def _set_quantization(
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization == "int8":
+    if quantization in CALIBRATED:
         converter.representative_dataset = lambda: ([sample] for sample in _normalised(calibration))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        if not float_io:
-            converter.inference_input_type = tf.uint8
-            converter.inference_output_type = tf.uint8
 
 
 def _normalised(pixels: Sequence[Pixels]) -> Iterator[npt.NDArray[np.float32]]:

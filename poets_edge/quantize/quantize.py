@@ -11,6 +11,7 @@ from poets_edge.nets.read_graph import known_network
 from poets_edge.photos.image import Pixels
 from poets_edge.quantize.activation_statistics import calibrate
 from poets_edge.quantize.convert import Quantization
+from poets_edge.quantize.write_full_int8 import InputType, write_full_int8_model
 from poets_edge.quantize.write_int8 import can_be_int8, write_int8_model
 from poets_edge.quantize.write_model import write_float_model
 
@@ -22,19 +23,28 @@ def network_of(frozen: FrozenGraph) -> Network | None:
 
 
 def quantize(
-    network: Network, quantization: Quantization, calibration: Sequence[Pixels] = (), *, float_io: bool = False
+    network: Network,
+    quantization: Quantization,
+    calibration: Sequence[Pixels] = (),
+    *,
+    float_io: bool = False,
+    input_type: InputType = "uint8",
 ) -> bytes:
     """Convert a network to the bytes of a `.tflite` without metadata.
 
     Args:
-        calibration: images for calibrating int8, at the network's size, each uint8 [height, width, 3].
+        calibration: images for calibrating int8 and full-int8, at the network's size, each uint8 [height, width, 3].
         float_io: float32 input and output for int8, instead of uint8.
+        input_type: type of the input and the output of full-int8.
     """
-    if quantization != "int8":
+    if quantization != "int8" and quantization != "full-int8":
         return write_float_model(network, quantization)
     calibrated = calibrate(network, calibration)
     parameters = {
         name: Parameters(calibrated.kernels.get(name, weights.kernel), weights.bias)
         for name, weights in network.parameters.items()
     }
-    return write_int8_model(replace(network, parameters=parameters), calibrated.ranges, float_io=float_io)
+    rounded = replace(network, parameters=parameters)
+    if quantization == "full-int8":
+        return write_full_int8_model(rounded, calibrated.ranges, input_type=input_type)
+    return write_int8_model(rounded, calibrated.ranges, float_io=float_io)

@@ -42,7 +42,7 @@ from poets_edge.tflite.flatbuffer import (
 Range = tuple[float, float]
 """Smallest and largest output of a layer."""
 
-_VERSIONS = {
+INT8_VERSIONS = {
     "convolution": 3,
     "depthwise": 3,
     "max_pool": 2,
@@ -100,7 +100,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     """
     model = new_model(DESCRIPTION)
     graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
-    shapes, quantization = network.shapes(), _layer_params(network, ranges)
+    shapes, quantization = network.shapes(), layer_params(network, ranges)
     first, *inner, softmax = network.layers
 
     def add(name: str, dtype: int, shape: str, params: QuantParams | None = None) -> int:
@@ -131,10 +131,10 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     for layer in inner:
         inputs = [tensors[name] for name in layer.sources]
         if layer.has_weights():
-            inputs += _add_parameters(model, layer, network.parameters[layer.name], quantization[layer.source])
+            inputs += add_int8_parameters(model, layer, network.parameters[layer.name], quantization[layer.source])
         inputs += axes_input(model, layer)
         tensors[layer.name] = add(layer.name, types.INT8, layer.name, quantization[layer.name])
-        graph.operators.append(layer_operator(model, layer, _VERSIONS[layer.kind], inputs, tensors[layer.name]))
+        graph.operators.append(layer_operator(model, layer, INT8_VERSIONS[layer.kind], inputs, tensors[layer.name]))
 
     # The softmax.
     logits = add("logits", types.FLOAT32, softmax.source)
@@ -149,7 +149,7 @@ def write_int8_model(network: Network, ranges: Mapping[str, Range], *, float_io:
     return pack_model(model)
 
 
-def _layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
+def layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
     """Return the output quantization of each layer except the softmax, by layer name.
 
     Layers that must have the same quantization get one that covers the ranges of all of them.
@@ -185,7 +185,12 @@ def _first_layer(
     return exact_floats(kernel, bias)
 
 
-def _add_parameters(model: Any, layer: Layer, weights: Parameters, source: QuantParams) -> list[int]:
+def add_int8_parameters(model: Any, layer: Layer, weights: Parameters, source: QuantParams) -> list[int]:
+    """Add the 8-bit kernel and the 32-bit bias of a layer to a model, and return the indices of their tensors.
+
+    Args:
+        source: quantization of the layer's input.
+    """
     axis, kernel = output_axis(layer), file_order(layer, weights.kernel)
     scales = weight_scales(layer, weights, source.scale)
     spread = scales.reshape([-1 if index == axis else 1 for index in range(kernel.ndim)])

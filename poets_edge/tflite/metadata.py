@@ -103,6 +103,12 @@ class Metadata:
     author: str = ""
     score_output: int | None = None
 
+    @property
+    def full_int8(self) -> bool:
+        """Whether the model is a full-int8 file of poets_edge. XNNPACK must not run it: its sums are rounded in another
+        way than on microcontrollers, for which these files are made, and scores differ by up to some percent."""
+        return self.facts.get("quantization") == "full-int8"
+
 
 def read_metadata(file: ModelFile) -> Metadata:
     """Read the labels, normalization and facts from a model.

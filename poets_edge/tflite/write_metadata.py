@@ -57,8 +57,8 @@ def with_metadata(
 
     Args:
         content: bytes of a `.tflite` file.
-        normalization: normalization of the input; by default, PIXELS for an input that accepts uint8 pixels unchanged,
-            else BACKBONE.
+        normalization: normalization of the input; by default, PIXELS for an input that accepts pixels unchanged, or
+            minus 128, else BACKBONE.
         outputs: number of outputs of the model.
         score_output: index of the output that the labels belong to.
     """
@@ -97,13 +97,14 @@ def with_files(content: bytes, info: ModelInfo, facts: Mapping[str, Any] | None)
 
 
 def _takes_pixels(model: Any) -> bool:
-    """Return whether the model's input accepts uint8 pixels unchanged, with the scale and zero point of PIXELS."""
+    """Return whether the model's input has the scale of PIXELS, and takes uint8 pixels or int8 pixels minus 128."""
     graph = model.subgraphs[0]
     photo = graph.tensors[graph.inputs[0]]
-    if photo.type != schema().TensorType.UINT8 or photo.quantization is None:
+    zero_points = {schema().TensorType.UINT8: int(PIXELS.mean[0]), schema().TensorType.INT8: 0}
+    if photo.type not in zero_points or photo.quantization is None:
         return False
     scale, zero_point = list(photo.quantization.scale), list(photo.quantization.zeroPoint)
-    return scale == [1 / PIXELS.std[0]] and zero_point == [int(PIXELS.mean[0])]
+    return scale == [1 / PIXELS.std[0]] and zero_point == [zero_points[photo.type]]
 
 
 def _metadata_buffer(info: ModelInfo, normalization: Normalization, outputs: int, score_output: int) -> bytes:

@@ -58,6 +58,26 @@ def test_float_io_keeps_float_inputs_and_outputs(work: Path, trained: Trained, f
     assert max(apart) < 0.15 and np.mean(apart) < 0.02
 
 
+@pytest.mark.parametrize("input_type", ["uint8", "int8"])
+def test_export_full_int8_writes_a_file_that_tensorflow_lite_micro_runs(
+    input_type: str, work: Path, trained: Trained, flowers: Path
+) -> None:
+    """Its scores equal those of `Classifier`, and agree with the float model."""
+    arguments = ("export", "--quiet", "--json", "--quantize", "full-int8", "--input-type", input_type)
+    [file] = json.loads(poets_edge(*arguments, cwd=work).ok().stdout)["files"]
+    assert file["path"] == "tf_files/retrained_graph_full_int8.tflite" and file["quantization"] == "full-int8"
+    assert file["agreement_with_float"] >= 0.95
+    model = Classifier(work / file["path"])
+    assert model.input.dtype == model.output.dtype == np.dtype(input_type)
+    assert model.facts["quantization"] == "full-int8" and not model.facts["float_io"]
+    micro = need_module("tflite_micro.python.tflite_micro.runtime").Interpreter.from_file(str(work / file["path"]))
+    for photo in sorted(flowers.glob("*/*1_m.jpg"))[:8]:
+        pixels = fit(read_photo(photo), model.size)
+        micro.set_input(model.input_values(pixels)[None], 0)
+        micro.invoke()
+        np.testing.assert_array_equal(model.output.dequantize(micro.get_output(0)[0]), model.score_pixels(pixels))
+
+
 def test_export_of_quantized_architecture_writes_int8(
     few_flowers: Callable[[int], Path], keras_home: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,104 @@
+"""Writing of networks as full-int8 `.tflite` files, in which every operator computes with integers.
+
+Microcontrollers and NPUs require this. On CPUs, an int8 file, whose first convolution and softmax are computed in float
+(see `float_io`), is faster. The kernels of TensorFlow Lite, those of TensorFlow Lite Micro and NPUs round the sums of
+layers in the same way, except for negative ties; XNNPACK rounds them in another way, which the following layers amplify
+until scores differ by some percent. `Classifier` therefore runs full-int8 files without XNNPACK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from poets_edge.nets.layers import INPUT, Layer
+from poets_edge.nets.network import Network, Parameters
+from poets_edge.photos.normalization import PIXELS
+from poets_edge.quantize.float_io import for_pixels
+from poets_edge.quantize.write_int8 import INT8_VERSIONS, QuantParams, Range, add_int8_parameters, layer_params
+from poets_edge.quantize.write_model import DESCRIPTION, axes_input, file_order, layer_operator
+from poets_edge.tflite.flatbuffer import add_tensor, new_model, new_operator, pack_model, quant_params, schema
+
+InputType = Literal["uint8", "int8"]
+INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
+
+_PIXEL = QuantParams(np.float32(1 / PIXELS.std[0]), 0)
+"""Quantization of the first convolution's input: a pixel value minus 128."""
+_SCORE = QuantParams(np.float32(1 / 256), -128)
+"""Quantization that TensorFlow Lite requires of an int8 softmax."""
+_UINT8_OFFSET = 128
+_SOFTMAX_VERSION = 2
+_QUANTIZE_VERSION = 2
+
+
+def write_full_int8_model(network: Network, ranges: Mapping[str, Range], *, input_type: InputType = "uint8") -> bytes:
+    """Convert a network to the bytes of a full-int8 `.tflite`.
+
+    Args:
+        network: a network for which `can_be_int8` returns True; its kernels may be on the 8-bit grid already.
+        ranges: smallest and largest output of each layer except the softmax.
+        input_type: type of the input and of the output: "uint8" for pixel values and for scores times 256, which takes
+            an operator more at each end; "int8" for these values minus 128.
+    """
+    network, ranges = _with_positive_logits(network, ranges)
+    model = new_model(DESCRIPTION)
+    graph, codes, types = model.subgraphs[0], schema().BuiltinOperator, schema().TensorType
+    shapes = network.shapes()
+    *body, softmax = network.layers
+    quantization = {INPUT: _PIXEL, **layer_params(network, ranges), softmax.name: _SCORE}
+
+    def add(name: str, layer: str, dtype: int = types.INT8) -> int:
+        """Add a tensor for the output of a layer, or for the values plus 128 if `dtype` is UINT8."""
+        params = quantization[layer]
+        zero_point = params.zero_point + (_UINT8_OFFSET if dtype == types.UINT8 else 0)
+        return add_tensor(graph, name.encode(), (1, *shapes[layer]), dtype, quant_params(params.scale, zero_point))
+
+    def convert(source: int, target: int) -> None:
+        graph.operators.append(new_operator(model, codes.QUANTIZE, _QUANTIZE_VERSION, [source], [target]))
+
+    if input_type == "uint8":
+        tensors = {INPUT: add("pixels", INPUT)}
+        graph.inputs = [add(INPUT, INPUT, types.UINT8)]
+        convert(graph.inputs[0], tensors[INPUT])
+    else:
+        tensors = {INPUT: add(INPUT, INPUT)}
+        graph.inputs = [tensors[INPUT]]
+    for layer in body:
+        inputs = [tensors[name] for name in layer.sources]
+        if layer.has_weights():
+            weights = _for_input(layer, network.parameters[layer.name])
+            inputs += add_int8_parameters(model, layer, weights, quantization[layer.source])
+        inputs += axes_input(model, layer)
+        tensors[layer.name] = add(layer.name, layer.name)
+        graph.operators.append(layer_operator(model, layer, INT8_VERSIONS[layer.kind], inputs, tensors[layer.name]))
+    scores = add("scores" if input_type == "uint8" else softmax.name, softmax.name)
+    graph.operators.append(layer_operator(model, softmax, _SOFTMAX_VERSION, [tensors[softmax.source]], scores))
+    graph.outputs = [scores]
+    if input_type == "uint8":
+        graph.outputs = [add(softmax.name, softmax.name, types.UINT8)]
+        convert(scores, graph.outputs[0])
+    return pack_model(model)
+
+
+def _with_positive_logits(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
+    """Return a network whose logits are greater by a constant, so that none in `ranges` is negative, with its ranges.
+
+    The scores do not change, and there are no negative ties, which interpreters round differently.
+    """
+    name = network.layers[-1].source
+    if name not in network.parameters:  # not a layer with a bias
+        return network, ranges
+    weights, (low, high) = network.parameters[name], ranges[name]
+    shifted = Parameters(weights.kernel, weights.bias - np.float32(low))
+    return replace(network, parameters={**network.parameters, name: shifted}), {**ranges, name: (0.0, high - low)}
+
+
+def _for_input(layer: Layer, weights: Parameters) -> Parameters:
+    """Return the weights of a layer, converted to the normalization PIXELS if the layer reads the input."""
+    if INPUT not in layer.sources:
+        return weights
+    kernel, bias = for_pixels(file_order(layer, weights.kernel).astype(np.float64), weights.bias.astype(np.float64))
+    return Parameters(kernel.transpose(1, 2, 3, 0).astype(np.float32), bias.astype(np.float32))
