@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,21 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from poets_edge.errors import PoetsEdgeError
-from poets_edge.studio.events import changes
+from poets_edge.studio.answers import answered, as_json
+from poets_edge.studio.changes import Changes
+from poets_edge.studio.events import state_changes
+from poets_edge.studio.mutations import mutation_routes
 from poets_edge.studio.page_files import TYPES, PageFiles
 from poets_edge.studio.project import Project
-from poets_edge.studio.refusal import RefusedError
 from poets_edge.studio.security import Access, Guard
 
 _LARGEST_PHOTO_SIDE = 1600
 _IMMUTABLE = "private, max-age=31536000, immutable"
 _FOR_AN_HOUR = "private, max-age=3600"
 
-_Endpoint = Callable[[Request], Awaitable[Response]]
 
-
-def studio_app(project: Project, access: Access) -> Starlette:
+def studio_app(project: Project, changes: Changes, access: Access) -> Starlette:
     """Return the application for a project."""
     pages = PageFiles()
 
@@ -41,7 +38,9 @@ def studio_app(project: Project, access: Access) -> Starlette:
         return _bytes(content, name, _FOR_AN_HOUR)
 
     async def get_project(request: Request) -> Response:
-        return as_json(await run_in_threadpool(lambda: {**project.to_json(), "lan": access.origins[0][:5] == "https"}))
+        state = await run_in_threadpool(project.to_json)
+        lan = access.origins[0].startswith("https:")
+        return as_json({**state, "undo": changes.undo_text, "redo": changes.redo_text, "lan": lan})
 
     async def get_photos(request: Request) -> Response:
         return as_json(await run_in_threadpool(project.photos_json))
@@ -57,7 +56,7 @@ def studio_app(project: Project, access: Access) -> Starlette:
             project.refresh()
             return {"project": {"version": project.version}}
 
-        return StreamingResponse(changes(states), media_type="text/event-stream")
+        return StreamingResponse(state_changes(states), media_type="text/event-stream")
 
     routes = {
         "/": page,
@@ -69,32 +68,15 @@ def studio_app(project: Project, access: Access) -> Starlette:
         "/photo/{name:path}": photo,
         "/{name}": page,
     }
+    posts = mutation_routes(project, changes)
     return Starlette(
-        routes=[Route(path, answered(endpoint)) for path, endpoint in routes.items()],
+        routes=[
+            *(Route(path, answered(endpoint), methods=["POST"]) for path, endpoint in posts.items()),
+            *(Route(path, answered(endpoint), methods=["GET"]) for path, endpoint in routes.items()),
+        ],
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={HTTPException: _http_error},
     )
-
-
-def as_json(value: object, status: int = 200) -> Response:
-    """Return an answer with a JSON value, as ASCII: a name of a file may contain what is not Unicode."""
-    return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
-
-
-def answered(endpoint: _Endpoint) -> _Endpoint:
-    """Return an endpoint that answers every exception of poets_edge with its line."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except RefusedError as error:
-            return as_json({"error": str(error)}, error.status)
-        except PoetsEdgeError as error:
-            return as_json({"error": str(error)}, 400)
-        except OSError as error:
-            return as_json({"error": f"{error.filename or 'the disk'}: {error.strerror or error}."}, 507)
-
-    return answer
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ _KEEP_ALIVE = 75
 """Number of looks without a change after which a comment is sent, so that a closed connection is noticed."""
 
 
-async def changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
+async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
     """Yield an event for each state that differs from the one last sent; the first events follow immediately.
 
     Args:

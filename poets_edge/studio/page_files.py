@@ -6,10 +6,13 @@ import tarfile
 import threading
 from pathlib import Path
 
+from poets_edge.exporting.web import PAGE as EXPORTED_PAGE
 from poets_edge.exporting.web import RUNTIME_ARCHIVE
 from poets_edge.studio.refusal import missing
 
 PAGE = Path(__file__).parent / "page"
+_WORKER = EXPORTED_PAGE / "worker.js"
+"""Script that runs a model, which the page shares with the one that `web` writes."""
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -36,6 +39,7 @@ class PageFiles:
     def page(self, name: str) -> bytes:
         """Return a file of the page. Raises RefusedError if there is none of this name."""
         files = {path.name: path for path in self._folder.iterdir() if path.is_file()}
+        files[_WORKER.name] = _WORKER
         if name not in files:
             raise missing(name)
         return files[name].read_bytes()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from poets_edge.photos.exclude import read_exclusions
-from poets_edge.studio.places import Places
+from poets_edge.studio.places import OWN, Places
 from poets_edge.studio.refusal import missing
-from poets_edge.studio.scan import Found, scan_project
+from poets_edge.studio.scan import Found, scan_project, stamp_of
 from poets_edge.studio.thumbnails import Thumbnails
 
 _SCAN_EVERY = 1.0
@@ -69,11 +71,36 @@ class Project:
             problems = len(self.thumbnails.problems)
             if (found, excluded, problems) != (self._found, self._excluded, self._problems):
                 self.version += 1
-            if found.stamps != self._found.stamps:
+            if found.stamps != self._found.stamps or not self._next_scan:
                 self.thumbnails.check(found.stamps)
             self._found, self._excluded, self._problems = found, excluded, problems
             ended = time.monotonic()
             self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
+
+    def apply(self, renames: Iterable[tuple[str, str]], created: Iterable[str]) -> None:
+        """Note the changes of a step, without another scan if it has renamed photos only.
+
+        Args:
+            renames: pairs of an old and a new path, relative to the project folder.
+            created: paths of folders that were created.
+        """
+        with self.lock:
+            stamps = dict(self._found.stamps)
+            folders = {path for path in created if not path.startswith(OWN)} - set(self._found.classes)
+            for old, new in renames:
+                path = self.places.root / new
+                if path.is_dir():
+                    self.refresh(now=True)
+                    return
+                stamps.pop(old, None)
+                if not new.startswith(OWN):
+                    stamps[new] = stamp_of(path.lstat())
+            if folders or stamps == self._found.stamps:
+                self.refresh(now=True)
+                return
+            self._found = replace(self._found, stamps=stamps)
+            self._excluded = self._read_excluded()
+            self.version += 1
 
     def _read_excluded(self) -> frozenset[str]:
         if not self.places.excluded.exists():
@@ -128,6 +155,6 @@ class Project:
             stamps = self._found.stamps
             return {
                 "version": self.version,
-                "photos": [[name, stamp, self.status(name)] for name, stamp in stamps.items()],
+                "photos": [[name, stamp, self.status(name)] for name, stamp in sorted(stamps.items())],
                 "reasons": {name: problems[stamp] for name, stamp in stamps.items() if stamp in problems},
             }

@@ -19,9 +19,11 @@ from poets_edge.exporting.serving import LOOPBACK, network_address
 from poets_edge.photos.address import Address
 from poets_edge.progress import Reporter
 from poets_edge.studio.app import studio_app
+from poets_edge.studio.changes import Changes
 from poets_edge.studio.places import Places
 from poets_edge.studio.project import Project
 from poets_edge.studio.security import Access
+from poets_edge.studio.uploads import clear_incoming
 
 DEMO_PHOTOS = 12
 """Number of drawn photos per class in a demo project, which takes a few seconds to draw."""
@@ -133,8 +135,10 @@ def _studio(
     scheme = "https" if certificate else "http"
     names = (host,) if options.lan else (host, "localhost")
     access = Access(secrets.token_urlsafe(_TOKEN_BYTES), tuple(f"{scheme}://{name}:{port}" for name in names), port)
+    project = Project(places, demo=options.demo)
+    clear_incoming(project)
     config = uvicorn.Config(
-        studio_app(Project(places, demo=options.demo), access),
+        studio_app(project, Changes(project), access),
         log_config=None,
         access_log=False,
         server_header=False,

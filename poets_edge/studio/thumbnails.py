@@ -15,8 +15,10 @@ from pathlib import Path
 
 from poets_edge.core.parallel import cores
 from poets_edge.core.processes import Helper, HelperEndedError
+from poets_edge.errors import PoetsEdgeError
 from poets_edge.studio.decoding import Decoded, DecodeRequest, decode
 from poets_edge.studio.places import Places
+from poets_edge.studio.scan import stamp_of
 
 SIDE = 192
 """Length of the longer side of a thumbnail in pixels."""
@@ -87,8 +89,16 @@ class Thumbnails:
         """Return a photo, reduced to a longer side of `side` pixels."""
         return self._ask(name, side)
 
+    def check_file(self, path: Path) -> str:
+        """Decode a file that is to become a photo, keep its thumbnail, and return the reason if it is unreadable."""
+        target = self._places.thumbnails / f"{stamp_of(path.lstat())}.jpg"
+        decoded = self._queue(_Task(DecodeRequest(path, "picture", SIDE, target), Future()))
+        return decoded.problem.removeprefix("picture: ")
+
     def _ask(self, name: str, side: int) -> Decoded:
-        task = _Task(DecodeRequest(self._places.photo(name), name, side), Future())
+        return self._queue(_Task(DecodeRequest(self._places.photo(name), name, side), Future()))
+
+    def _queue(self, task: _Task) -> Decoded:
         with self._ready:
             self._urgent.append(task)
             self._start()
@@ -105,14 +115,16 @@ class Thumbnails:
         helper: Helper[DecodeRequest, Decoded] | None = None
         while True:
             task = self._next()
-            if helper is None:
-                helper = Helper(decode, one_core=True)
             try:
+                helper = helper or Helper(decode, one_core=True)
                 decoded = helper.ask(task.request, task.request.name, seconds=_MOST_SECONDS)
             except HelperEndedError as error:
-                helper.close()
+                if helper is not None:
+                    helper.close()
                 helper = None
                 decoded = Decoded(problem=str(error))
+            except (OSError, PoetsEdgeError) as error:  # no process can be started
+                decoded = Decoded(problem=str(error), gone=True)
             if task.stamp:
                 self._remember(task.stamp, decoded)
             task.future.set_result(decoded)

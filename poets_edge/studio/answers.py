@@ -1,0 +1,36 @@
+"""Answers to requests: JSON values, and errors as one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from poets_edge.errors import PoetsEdgeError
+from poets_edge.studio.refusal import RefusedError
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """Return an answer with a JSON value, as ASCII: a name of a file may contain what is not Unicode."""
+    return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
+
+
+def answered(endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint that answers every exception of poets_edge with its line."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except RefusedError as error:
+            return as_json({"error": str(error)}, error.status)
+        except PoetsEdgeError as error:
+            return as_json({"error": str(error)}, 400)
+        except OSError as error:
+            return as_json({"error": f"{error.filename or 'the disk'}: {error.strerror or error}."}, 507)
+
+    return answer

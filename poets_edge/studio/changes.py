@@ -1,0 +1,312 @@
+"""Changes of a project by the page: planned as a `Step`, carried out with the journal, undone and redone.
+
+Nothing is deleted: removed photos are renamed into the studio's bin, and a rename never replaces a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from poets_edge.core.wording import counted
+from poets_edge.errors import OutputError
+from poets_edge.photos.exclude import write_exclusions
+from poets_edge.studio.journal import Journal, Step
+from poets_edge.studio.places import OWN, check_new_class
+from poets_edge.studio.project import Project
+from poets_edge.studio.refusal import RefusedError, missing
+from poets_edge.studio.renames import finish_rename, free_name, rename
+
+
+class Changes:
+    """Changes of one project. Each method carries out a step, in any thread, and returns it."""
+
+    def __init__(self, project: Project) -> None:
+        """Open the journal, and complete the steps that a crash has interrupted.
+
+        Raises:
+            OSError: the journal cannot be read, or the project folder is not writable.
+        """
+        self._project = project
+        self._root = project.places.root
+        self._journal = Journal(project.places.journal)
+        for step in self._journal.interrupted:
+            self._carry_out(step, finishing=True)
+            self._journal.end(step)
+        project.refresh(now=True)
+
+    @property
+    def undo_text(self) -> str | None:
+        """Text of the step that `undo` takes back; None if there is none."""
+        return _text_of(self._journal.history)
+
+    @property
+    def redo_text(self) -> str | None:
+        """Text of the step that `redo` repeats; None if there is none."""
+        return _text_of(self._journal.undone)
+
+    def add_class(self, name: str) -> Step:
+        """Create a class folder. Raises RefusedError if the name is unsuitable or taken."""
+        with self._project.lock:
+            name = check_new_class(name, self._classes())
+            self._check_absent(name)
+            return self._run(self._step(f"add the class {name}", create=(name,)))
+
+    def rename_class(self, old: str, new: str) -> Step:
+        """Rename a class folder. Raises RefusedError if the new name is unsuitable or taken."""
+        with self._project.lock:
+            self._project.places.class_folder(old)
+            new = check_new_class(new, tuple(name for name in self._classes() if name != old))
+            if new == old:
+                raise RefusedError(f"The class is named {old!r} already.", 409)
+            self._check_absent(new)
+            return self._run(self._step(f"rename {old} to {new}", renames=((old, new),)))
+
+    def remove_class(self, name: str) -> Step:
+        """Move a class folder with all its files to the bin."""
+        with self._project.lock:
+            self._project.places.class_folder(name)
+            folder = self._bin()
+            return self._run(
+                self._step(
+                    f"remove the class {name}",
+                    create=(folder,),
+                    renames=((name, f"{folder}/{name}"),),
+                    include=tuple(photo for photo in self._project.excluded if photo.startswith(f"{name}/")),
+                )
+            )
+
+    def move(self, photos: Sequence[str], label: str) -> tuple[Step, dict[str, str]]:
+        """Move photos to another class; return the step and the new name of each photo by its old name."""
+        with self._project.lock:
+            self._project.places.class_folder(label)
+            taken: set[Path] = set()
+            moved: dict[str, str] = {}
+            for name in dict.fromkeys(photos):
+                path = self._project.places.photo(name)
+                if name.partition("/")[0] == label:
+                    continue
+                new = free_name(self._root / label / path.name, taken)
+                taken.add(new)
+                moved[name] = f"{label}/{new.name}"
+            if not moved:
+                raise RefusedError(f"No photo to move: all of them are in {label} already.", 409)
+            text = f"move {counted(len(moved), 'photo')} to {label}"
+            return self._run(self._step(text, renames=tuple(moved.items()))), moved
+
+    def delete(self, photos: Sequence[str]) -> Step:
+        """Move photos to the bin."""
+        with self._project.lock:
+            names = self._existing(photos)
+            folder = self._bin()
+            labels = dict.fromkeys(name.partition("/")[0] for name in names)
+            return self._run(
+                self._step(
+                    f"delete {counted(len(names), 'photo')}",
+                    create=tuple(f"{folder}/{label}" for label in labels),
+                    renames=tuple((name, f"{folder}/{name}") for name in names),
+                    include=tuple(name for name in names if name in self._project.excluded),
+                )
+            )
+
+    def exclude(self, photos: Sequence[str]) -> Step:
+        """Exclude photos from training."""
+        with self._project.lock:
+            names = [name for name in self._existing(photos) if name not in self._project.excluded]
+            return self._run(self._step(f"exclude {counted(len(names), 'photo')}", exclude=tuple(names)))
+
+    def include(self, photos: Sequence[str]) -> Step:
+        """Include excluded photos again."""
+        with self._project.lock:
+            names = [name for name in self._existing(photos) if name in self._project.excluded]
+            return self._run(self._step(f"include {counted(len(names), 'photo')}", include=tuple(names)))
+
+    def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
+        """Add files that were received, each as a photo of a class; missing classes are created.
+
+        Args:
+            files: (path inside the project, class, name of the photo) of each file.
+            batch: name of a group of steps that are undone together.
+
+        Raises:
+            RefusedError: the name of a new class is unsuitable.
+        """
+        with self._project.lock:
+            classes = self._project.found.classes
+            labels = dict.fromkeys(label for _, label, _ in files)
+            created = [check_new_class(label, classes) for label in labels if label not in classes]
+            taken: set[Path] = set()
+            renames = []
+            for path, label, name in files:
+                new = free_name(self._root / label / name, taken)
+                taken.add(new)
+                renames.append((path.relative_to(self._root).as_posix(), f"{label}/{new.name}"))
+            text = f"add {counted(len(files), 'photo')}"
+            return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
+
+    def undo(self) -> Step:
+        """Take back the last step. Raises RefusedError if there is none."""
+        with self._project.lock:
+            return self._repeat(self._journal.history, "undo")
+
+    def redo(self) -> Step:
+        """Repeat the step that was taken back last. Raises RefusedError if there is none."""
+        with self._project.lock:
+            return self._repeat(self._journal.undone, "redo")
+
+    def _repeat(self, steps: list[list[Step]], kind: str) -> Step:
+        if not steps:
+            raise RefusedError(f"There is nothing to {kind}.", 409)
+        planned = self._inverse(steps[-1])
+        return self._run(replace(planned, kind="undo" if kind == "undo" else "redo"))
+
+    def _inverse(self, group: list[Step]) -> Step:
+        """Return a step that takes back a group of steps, as far as its files still exist."""
+        bin_folder = self._bin()
+        create: list[Path] = []
+        renames: list[tuple[str, str]] = []
+        taken: set[Path] = set()
+        for step in reversed(group):
+            for old, new in reversed(step.renames):
+                if not (self._root / new).exists():
+                    continue  # moved or deleted by hand
+                # An upload is taken back into the bin: its temporary name is not kept.
+                target = f"{bin_folder}/{new}" if old.startswith(f"{OWN}/incoming/") else old
+                free = free_name(self._root / target, taken)
+                taken.add(free)
+                renames.append((new, free.relative_to(self._root).as_posix()))
+                create.append(free.parent)
+            create += [self._root / path for path in step.remove]
+        text = group[0].text if len(group) == 1 else f"add {counted(len(renames), 'photo')}"
+        return self._step(
+            text,
+            create=tuple(
+                folder.relative_to(self._root).as_posix() for folder in dict.fromkeys(create) if not folder.exists()
+            ),
+            renames=tuple(renames),
+            remove=tuple(path for step in reversed(group) for path in step.create if not path.startswith(OWN)),
+            exclude=tuple(name for step in group for name in step.include),
+            include=tuple(name for step in group for name in step.exclude),
+        )
+
+    def _step(
+        self,
+        text: str,
+        *,
+        create: tuple[str, ...] = (),
+        renames: tuple[tuple[str, str], ...] = (),
+        remove: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        include: tuple[str, ...] = (),
+        batch: str = "",
+    ) -> Step:
+        return Step(
+            number=self._journal.next_number,
+            text=text,
+            create=create,
+            renames=renames,
+            remove=remove,
+            exclude=exclude,
+            include=include,
+            batch=batch,
+        )
+
+    def _run(self, step: Step) -> Step:
+        """Write a step to the journal and carry it out; if a part of it fails, take back the others.
+
+        Raises:
+            OutputError: a part failed; the project is as before.
+        """
+        if not (step.create or step.renames or step.remove or step.exclude or step.include):
+            raise RefusedError("Nothing to change.", 409)
+        made = [path for path in step.create if not (self._root / path).exists()]
+        try:
+            self._journal.begin(step)
+            self._carry_out(step)
+            self._journal.end(step)
+        except (OSError, OutputError) as error:
+            self._take_back(step, made)
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                f"{error.filename or self._root}: {error.strerror or error}. Nothing was changed."
+            ) from None
+        self._project.apply(step.renames, step.create)
+        return step
+
+    def _carry_out(self, step: Step, *, finishing: bool = False) -> None:
+        for path in step.create:
+            (self._root / path).mkdir(parents=True, exist_ok=True)
+        self._check_inside({Path(path).parent for pair in step.renames for path in pair})
+        for old, new in step.renames:
+            (finish_rename if finishing else rename)(self._root / old, self._root / new)
+        for path in step.remove:
+            with contextlib.suppress(OSError):  # not empty, or not there
+                (self._root / path).rmdir()
+        self._write_excluded(step)
+
+    def _take_back(self, step: Step, made: Sequence[str]) -> None:
+        """Take back the parts of a failed step that were carried out, and note it.
+
+        Args:
+            made: folders of the step that did not exist before.
+        """
+        with contextlib.suppress(OSError):
+            for old, new in reversed(step.renames):
+                finish_rename(self._root / new, self._root / old)
+            for path in reversed(made):
+                with contextlib.suppress(OSError):
+                    (self._root / path).rmdir()
+            for path in step.remove:
+                (self._root / path).mkdir(exist_ok=True)
+            self._journal.take_back(step)
+        self._project.refresh(now=True)
+
+    def _write_excluded(self, step: Step) -> None:
+        """Update the list of excluded photos; renamed ones get their new names, and removed ones are not listed."""
+        before = self._project.excluded
+        renamed = dict(step.renames)
+
+        def name_after(name: str) -> str:
+            for path in (name, name.partition("/")[0]):
+                if path in renamed:
+                    return renamed[path] + name[len(path) :]
+            return name
+
+        kept = (name_after(name) for name in before.difference(step.include))
+        after = {name for name in kept if not name.startswith(OWN)}.union(step.exclude)
+        if after != before:
+            write_exclusions(self._project.places.excluded, sorted(after))
+
+    def _check_inside(self, folders: Iterable[Path]) -> None:
+        """Raise RefusedError if a folder leads out of the project, through a link."""
+        for folder in folders:
+            if not (self._root / folder).resolve().is_relative_to(self._root):
+                raise missing(str(folder))
+
+    def _classes(self) -> tuple[str, ...]:
+        self._project.refresh(now=True)
+        return self._project.found.classes
+
+    def _check_absent(self, name: str) -> None:
+        if (self._root / name).exists() or (self._root / name).is_symlink():
+            raise RefusedError(f"There is a file or a link {name!r} in the project. Choose another name.", 409)
+
+    def _existing(self, photos: Sequence[str]) -> list[str]:
+        for name in photos:
+            self._project.places.photo(name)
+        return list(dict.fromkeys(photos))
+
+    def _bin(self) -> str:
+        return f"{OWN}/bin/{self._journal.next_number}"
+
+
+def _text_of(steps: list[list[Step]]) -> str | None:
+    if not steps:
+        return None
+    group = steps[-1]
+    if len(group) == 1:
+        return group[0].text
+    return f"add {counted(sum(len(step.renames) for step in group), 'photo')}"

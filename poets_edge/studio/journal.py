@@ -1,0 +1,195 @@
+"""Journal of changes to a project, for undo and for recovery after a crash.
+
+Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes of the list of
+excluded photos. A step is written to the journal and flushed to the disk before it is carried out, and a line is added
+afterwards. A step without this line was interrupted; it is completed when the journal is opened, because each of its
+parts may be repeated. A line that was cut short belongs to a step that was not begun.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+from poets_edge.core.files import replacing
+from poets_edge.core.json_checks import Check, OneOf, Optional, check, parse_json
+from poets_edge.errors import RecordError
+
+Kind = Literal["do", "undo", "redo"]
+
+_LARGEST = 16 << 20
+_KEPT = 4 << 20
+"""Number of bytes that are kept of a journal larger than _LARGEST; undo reaches back so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A change of a project. Paths are relative to the project folder, with `/` as separator.
+
+    Attributes:
+        number: number of the step, which grows.
+        text: what the step does, such as "move 3 photos to roses".
+        kind: whether the step is a new one, or takes back or repeats an earlier one.
+        create: folders to create.
+        renames: pairs of an old and a new path.
+        remove: folders to remove if they are empty.
+        exclude, include: photos to add to and to remove from the list of excluded photos.
+        batch: name of a group of steps that are undone together; may be empty.
+    """
+
+    number: int
+    text: str
+    kind: Kind = "do"
+    create: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    batch: str = ""
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a relative path stays inside the project folder, disregarding links."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path and "\\" not in path
+
+
+_PATH = Check(str, "a path inside the project", is_inside)
+_STEP = {
+    "number": int,
+    "text": str,
+    "kind": OneOf(get_args(Kind)),
+    "create": Optional([_PATH]),
+    "renames": Optional([(_PATH, _PATH)]),
+    "remove": Optional([_PATH]),
+    "exclude": Optional([_PATH]),
+    "include": Optional([_PATH]),
+    "batch": Optional(str),
+}
+
+
+class Journal:
+    """Journal in a file, with the steps that can be undone and redone."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the journal.
+
+        Raises:
+            OSError: the file cannot be read.
+            OutputError: the file is too large and cannot be shortened.
+        """
+        self._path = path
+        self.history: list[list[Step]] = []
+        self.undone: list[list[Step]] = []
+        self.next_number = 1
+        _shorten(path)
+        open_steps: dict[int, Step] = {}
+        for entry in _entries(path):
+            if isinstance(entry, Step):
+                self.next_number = max(self.next_number, entry.number + 1)
+                open_steps[entry.number] = entry
+            elif (step := open_steps.pop(abs(entry), None)) and entry > 0:
+                self._remember(step)
+        self.interrupted = tuple(open_steps.values())
+
+    def begin(self, step: Step) -> None:
+        """Write a step to the disk, before it is carried out. Raises OSError if it cannot be written."""
+        self.next_number = step.number + 1
+        fields = {name: value for name, value in asdict(step).items() if value not in ((), "")}
+        self._append(fields, flush=True)
+
+    def end(self, step: Step) -> None:
+        """Note that a step was carried out. Raises OSError if it cannot be written."""
+        self._remember(step)
+        self._append({"done": step.number}, flush=False)
+
+    def take_back(self, step: Step) -> None:
+        """Note that a step failed and its parts were taken back. Raises OSError if it cannot be written."""
+        self._append({"done": -step.number}, flush=False)
+
+    def _remember(self, step: Step) -> None:
+        if step.kind == "undo":
+            if self.history:
+                self.history.pop()
+            self.undone.append([step])
+        elif step.kind == "redo":
+            if self.undone:
+                self.undone.pop()
+            self.history.append([step])
+        else:
+            self.undone.clear()
+            if step.batch and self.history and self.history[-1][0].batch == step.batch:
+                self.history[-1].append(step)
+            else:
+                self.history.append([step])
+
+    def _append(self, fields: dict[str, Any], *, flush: bool) -> None:
+        line = json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(self._path, flags, 0o666), "r+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # the line before was cut short
+                    line = b"\n" + line
+            try:
+                written = file.write(line)
+                if written != len(line):
+                    raise OSError(28, "No space left on device", str(self._path))
+                if flush:
+                    os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+
+
+def _entries(path: Path) -> Iterator[Step | int]:
+    """Yield the steps of a journal, and the number of each ended step, negative if it was taken back.
+
+    Lines that are not entries are skipped: they were cut short, or written by another program.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                value = parse_json(line.decode("ascii"))
+                if isinstance(value, dict) and set(value) == {"done"}:
+                    yield int(check(value, {"done": int})["done"])
+                else:
+                    yield _step(check(value, _STEP))
+            except (RecordError, UnicodeError):
+                continue
+
+
+def _step(fields: dict[str, Any]) -> Step:
+    lists: dict[str, Sequence[Any]] = {
+        name: fields.get(name) or () for name in ("create", "renames", "remove", "exclude", "include")
+    }
+    return Step(
+        number=fields["number"],
+        text=fields["text"],
+        kind=fields["kind"],
+        create=tuple(lists["create"]),
+        renames=tuple((old, new) for old, new in lists["renames"]),
+        remove=tuple(lists["remove"]),
+        exclude=tuple(lists["exclude"]),
+        include=tuple(lists["include"]),
+        batch=fields.get("batch") or "",
+    )
+
+
+def _shorten(path: Path) -> None:
+    """Remove the oldest lines of a journal that has become large."""
+    if not path.exists() or path.stat().st_size <= _LARGEST:
+        return
+    with path.open("rb") as file:
+        file.seek(-_KEPT, os.SEEK_END)
+        file.readline()
+        rest = file.read()
+    with replacing(path) as temporary:
+        temporary.write_bytes(rest)

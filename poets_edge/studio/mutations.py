@@ -1,0 +1,103 @@
+"""Requests that change the photos of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from poets_edge.core.json_checks import Check, Optional, Shape, check, parse_json
+from poets_edge.errors import RecordError
+from poets_edge.studio.answers import Endpoint, as_json
+from poets_edge.studio.changes import Changes
+from poets_edge.studio.project import Project
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.uploads import Upload, receive
+
+_LARGEST_BODY = 16 << 20
+"""Maximum size of a JSON body in bytes, enough for the names of 100,000 photos."""
+_LONGEST_NAME = 4096
+_PHOTOS = Check([str], "the names of one or more photos", bool)
+_CHANGED_CLASS = {"add": Optional(str), "rename": Optional(str), "to": Optional(str), "remove": Optional(str)}
+
+
+async def json_body(request: Request, shape: Shape) -> Any:
+    """Return the JSON value of a request. Raises RefusedError if it is too large or does not match the shape."""
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST_BODY:
+            raise RefusedError("The request is too large.", 413)
+    try:
+        return check(parse_json(b"".join(parts)), shape)
+    except (RecordError, UnicodeError) as error:
+        raise RefusedError(f"Not a request of this page: {error}.") from None
+
+
+def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint]:
+    """Return the endpoints for POST requests, by path."""
+
+    def changed(**more: Any) -> Response:
+        state = {"version": project.version, "undo": changes.undo_text, "redo": changes.redo_text}
+        return as_json({**state, **more})
+
+    async def classes(request: Request) -> Response:
+        body = {key: value for key, value in (await json_body(request, _CHANGED_CLASS)).items() if value is not None}
+        if set(body) == {"add"}:
+            await run_in_threadpool(changes.add_class, body["add"])
+        elif set(body) == {"rename", "to"}:
+            await run_in_threadpool(changes.rename_class, body["rename"], body["to"])
+        elif set(body) == {"remove"}:
+            await run_in_threadpool(changes.remove_class, body["remove"])
+        else:
+            raise RefusedError("Not a request of this page: wanted add, rename and to, or remove.")
+        return changed()
+
+    async def move(request: Request) -> Response:
+        body = await json_body(request, {"photos": _PHOTOS, "to": str})
+        _, moved = await run_in_threadpool(changes.move, body["photos"], body["to"])
+        return changed(moved=moved)
+
+    def on_photos(change: Callable[[list[str]], object]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            body = await json_body(request, {"photos": _PHOTOS})
+            await run_in_threadpool(change, body["photos"])
+            return changed()
+
+        return endpoint
+
+    def without_arguments(change: Callable[[], object]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            await json_body(request, {})
+            await run_in_threadpool(change)
+            return changed()
+
+        return endpoint
+
+    async def upload(request: Request) -> Response:
+        query = request.query_params
+        name = query.get("name", "")[:_LONGEST_NAME]
+        size = request.headers.get("content-length", "")
+        described = Upload(
+            name, query.get("class"), query.get("batch", "")[:64], int(size) if size.isdecimal() else None
+        )
+        try:
+            received = await receive(project, changes, described, request.stream())
+        except ClientDisconnect:
+            raise RefusedError(f"{name[:60]}: the upload ended early. Send it again.") from None
+        return changed(added=received.added, skipped=received.skipped)
+
+    return {
+        "/api/classes": classes,
+        "/api/photos/move": move,
+        "/api/photos/exclude": on_photos(changes.exclude),
+        "/api/photos/include": on_photos(changes.include),
+        "/api/photos/delete": on_photos(changes.delete),
+        "/api/undo": without_arguments(changes.undo),
+        "/api/redo": without_arguments(changes.redo),
+        "/api/upload": upload,
+    }

@@ -1,0 +1,65 @@
+"""Renames that never overwrite."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""Errors of file systems without hard links, such as exFAT, and of files that this user may not link to."""
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename a file or folder.
+
+    A file is linked to its new name before its old name is removed, because a plain rename replaces an existing file. A
+    program that is killed in between leaves both names, which `finish_rename` recognizes.
+
+    Raises:
+        FileExistsError: there is something with the new name.
+        OSError: the old name does not exist, or the folder is not writable.
+    """
+    if old.is_symlink() or not old.is_file():
+        _rename_checked(old, new)
+        return
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_checked(old, new)
+        return
+    old.unlink()
+
+
+def finish_rename(old: Path, new: Path) -> None:
+    """Complete a rename that may have been carried out, in full or by half.
+
+    If there is another file with the new name, both files are left as they are.
+    """
+    if not os.path.lexists(old):
+        return
+    if not os.path.lexists(new):
+        rename(old, new)
+    elif old.is_file() and new.is_file() and old.samefile(new):
+        old.unlink()
+
+
+def free_name(path: Path, taken: set[Path]) -> Path:
+    """Return the path, or one with a number in its name, such as `a (2).jpg`, at which there is nothing.
+
+    Args:
+        taken: paths that are planned for other files.
+    """
+    found, number = path, 2
+    while found in taken or os.path.lexists(found):
+        found = path.with_name(f"{path.stem} ({number}){path.suffix}")
+        number += 1
+    return found
+
+
+def _rename_checked(old: Path, new: Path) -> None:
+    if os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+    old.rename(new)

@@ -1,0 +1,89 @@
+"""Unpacking of an uploaded archive, in a helper process, with the reader that `train` uses for archives."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from poets_edge.errors import DatasetError, OutputError
+from poets_edge.photos.archives import read_archive, read_member
+from poets_edge.photos.folder import LARGEST_PHOTO
+from poets_edge.photos.tree import others_line
+
+_SPARE = 64 << 20
+"""Free space that unpacking leaves on the disk, in bytes."""
+_MOST_PHOTOS = 200_000
+
+
+@dataclass(frozen=True)
+class UnpackRequest:
+    """An archive to unpack.
+
+    Attributes:
+        archive: path of the archive.
+        name: name of the archive in messages, with its suffix.
+        folder: folder for the photos, which exists and is empty.
+    """
+
+    archive: Path
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Result of unpacking.
+
+    Attributes:
+        photos: (file, class, name) of each photo; the class is empty if the photo is not in a folder.
+        skipped: (name, reason) of each file that was left out.
+    """
+
+    photos: tuple[tuple[Path, str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def unpack(request: UnpackRequest) -> Unpacked:
+    """Write the photos of an archive to files with numbers as names; the class of a photo is its innermost folder.
+
+    Raises:
+        DatasetError: the archive is damaged, or has too many photos.
+        OutputError: the disk has too little space.
+    """
+    photos, skipped = [], []
+    with request.archive.open("rb") as file:
+        archive = read_archive(file, request.name)
+        members = [archive.find(name) for name in archive.names]
+        if len(members) > _MOST_PHOTOS:
+            raise DatasetError(f"{request.name}: more than {_MOST_PHOTOS:,} photos. Divide it into several archives.")
+        needed = sum(member.length for member in members if member and member.length <= LARGEST_PHOTO)
+        if needed + _SPARE > shutil.disk_usage(request.folder).free:
+            raise OutputError(
+                f"{request.name}: unpacked it needs {needed / 1e6:,.0f} MB, which the disk does not have."
+            )
+
+        def read(start: int, end: int) -> bytes:
+            file.seek(start)
+            return file.read(end - start)
+
+        for number, (name, member) in enumerate(zip(archive.names, members, strict=True)):
+            assert member is not None
+            label = archive.labels[number] if archive.labels else name.rpartition("/")[0].rpartition("/")[2]
+            try:
+                content = read_member(member, read, LARGEST_PHOTO)
+            except OSError as error:
+                skipped.append((name, error.strerror or str(error)))
+                continue
+            path = request.folder / f"{number}.part"
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise OutputError(f"{request.name}: {error.strerror or error}. Nothing was added.") from None
+            photos.append((path, label, name.rpartition("/")[2]))
+    if archive.others:
+        kinds: dict[str, int] = {}
+        for (_, kind), count in archive.others.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+        skipped.append((request.name, others_line(kinds)))
+    return Unpacked(tuple(photos), tuple(skipped))

@@ -1,0 +1,208 @@
+"""Uploads: pictures and archives, received as temporary files, checked, and added as photos in one step."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from poets_edge.core.processes import Helper
+from poets_edge.photos.folder import LARGEST_PHOTO
+from poets_edge.photos.formats import HEADER_BYTES, photo_format
+from poets_edge.photos.names import PHOTO_SUFFIXES, composed
+from poets_edge.studio.changes import Changes
+from poets_edge.studio.journal import Step
+from poets_edge.studio.places import is_plain, safe_file_name
+from poets_edge.studio.project import Project
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.unpacking import UnpackRequest, unpack
+
+LARGEST_ARCHIVE = 8 << 30
+"""Maximum size of an uploaded archive in bytes."""
+_ARCHIVES = (".zip", ".tar")
+_BLOCK = 1 << 20
+_SUFFIXES = {"JPEG": ".jpg", "HEIF": ".heic", "TIFF": ".tif"}
+_UNPACK_SECONDS = 3600.0
+_NOT_IN_A_CLASS = "not in a folder that names its class"
+
+
+@dataclass(frozen=True)
+class Received:
+    """Result of an upload.
+
+    Attributes:
+        step: step that added the photos; None if no photo was added.
+        added: number of added photos.
+        skipped: (name, reason) of each file that was not added.
+    """
+
+    step: Step | None
+    added: int
+    skipped: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a request sends.
+
+    Attributes:
+        name: name of the file, as the browser gives it.
+        label: class of the photos; None for an archive, whose folders are the classes.
+        batch: name of a group of uploads that are undone together.
+        size: size that the request declares, in bytes; None if it does not.
+    """
+
+    name: str
+    label: str | None
+    batch: str = ""
+    size: int | None = None
+    is_archive: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_archive", self.name.lower().endswith(_ARCHIVES))
+
+    @property
+    def largest(self) -> int:
+        """Maximum size of the file in bytes."""
+        return LARGEST_ARCHIVE if self.is_archive else LARGEST_PHOTO
+
+
+async def receive(project: Project, changes: Changes, upload: Upload, body: AsyncIterator[bytes]) -> Received:
+    """Write the body of a request to a temporary file, and add its photos to the project.
+
+    The temporary file is removed if the request ends early.
+
+    Raises:
+        RefusedError: the file is too large, or has no class.
+        DatasetError: the archive is damaged.
+        OutputError: the disk is full.
+    """
+    if not upload.is_archive and not upload.label:
+        raise RefusedError(f"{upload.name[:60]}: choose a class for the picture.")
+    if upload.label:
+        _check_class(upload.label)
+    if upload.size is not None and upload.size > upload.largest:
+        raise _too_large(upload)
+    folder = project.places.incoming / secrets.token_hex(8)
+    await run_in_threadpool(folder.mkdir)
+    try:
+        path = folder / "upload"
+        await _write(upload, body, path)
+        return await run_in_threadpool(_add, project, changes, upload, path)
+    finally:
+        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
+def clear_incoming(project: Project) -> None:
+    """Remove the temporary files of uploads that a crash has interrupted."""
+    for path in project.places.incoming.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+async def _write(upload: Upload, body: AsyncIterator[bytes], path: Path) -> None:
+    size = 0
+    with path.open("wb") as file:
+        waiting: list[bytes] = []
+        held = 0
+        async for part in body:
+            size += len(part)
+            held += len(part)
+            if size > upload.largest:
+                raise _too_large(upload)
+            waiting.append(part)
+            if held >= _BLOCK:
+                await run_in_threadpool(file.writelines, waiting)
+                waiting, held = [], 0
+        await run_in_threadpool(file.writelines, waiting)
+        await run_in_threadpool(_flush, file.fileno(), file)
+    if upload.size is not None and size != upload.size:
+        raise RefusedError(f"{upload.name[:60]}: the upload ended early. Send it again.")
+
+
+def _flush(descriptor: int, file: object) -> None:
+    file.flush()  # type: ignore[attr-defined]
+    os.fsync(descriptor)
+
+
+def _add(project: Project, changes: Changes, upload: Upload, path: Path) -> Received:
+    if upload.is_archive:
+        return _add_archive(project, changes, upload, path)
+    assert upload.label is not None
+    return _add_photos(project, changes, [(path, upload.label, upload.name)], upload.batch, ())
+
+
+def _add_archive(project: Project, changes: Changes, upload: Upload, path: Path) -> Received:
+    folder = path.parent / "photos"
+    folder.mkdir()
+    name = safe_file_name(upload.name)
+    with Helper(unpack, one_core=True) as helper:
+        unpacked = helper.ask(UnpackRequest(path, name, folder), name, seconds=_UNPACK_SECONDS)
+    path.unlink()
+    photos, skipped = [], list(unpacked.skipped)
+    for file, label, photo in unpacked.photos:
+        chosen = upload.label or composed(label)
+        if is_plain(chosen):
+            photos.append((file, chosen, photo))
+        else:
+            skipped.append((photo, _NOT_IN_A_CLASS))
+    os.sync()  # all files at once: flushing each takes longer than writing it
+    return _add_photos(project, changes, photos, upload.batch, skipped)
+
+
+def _add_photos(
+    project: Project,
+    changes: Changes,
+    files: Sequence[tuple[Path, str, str]],
+    batch: str,
+    skipped: Sequence[tuple[str, str]],
+) -> Received:
+    """Add files that can be decoded, and are not in the project already."""
+    left_out = list(skipped)
+    chosen = []
+    with ThreadPoolExecutor(4) as decoding:
+        problems = decoding.map(project.thumbnails.check_file, [path for path, _, _ in files])
+        for (path, label, given), problem in zip(files, problems, strict=True):
+            name = _photo_name(given, path)
+            present = project.places.root / label / name
+            if problem:
+                left_out.append((given, problem))
+            elif _is_equal(path, present):
+                left_out.append((given, f"in {label} already"))
+            else:
+                chosen.append((path, label, name))
+    step = changes.add_photos(chosen, batch) if chosen else None
+    return Received(step, len(chosen), tuple(left_out))
+
+
+def _photo_name(given: str, path: Path) -> str:
+    """Return a name for a photo file, with a suffix that shows that it is one."""
+    name = safe_file_name(given)
+    if Path(name).suffix.lower() in PHOTO_SUFFIXES:
+        return name
+    with path.open("rb") as file:
+        kind = photo_format(file.read(HEADER_BYTES)) or "JPEG"
+    return f"{name}{_SUFFIXES.get(kind, f'.{kind.lower()}')}"
+
+
+def _is_equal(path: Path, present: Path) -> bool:
+    try:
+        return not present.is_symlink() and present.is_file() and filecmp.cmp(path, present, shallow=False)
+    except OSError:
+        return False
+
+
+def _check_class(label: str) -> None:
+    if not is_plain(label):
+        raise RefusedError(f"{label[:60]!r} is not the name of a class.")
+
+
+def _too_large(upload: Upload) -> RefusedError:
+    return RefusedError(f"{upload.name[:60]}: larger than {upload.largest / 1e6:,.0f} MB.", 413)
