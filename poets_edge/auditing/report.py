@@ -13,7 +13,7 @@ from markupsafe import Markup
 from poets_edge.auditing.learning_curve import LearningCurve
 from poets_edge.auditing.outliers import OutlierGroup
 from poets_edge.auditing.results import AuditResult
-from poets_edge.core.wording import counted, percent
+from poets_edge.core.wording import percent
 from poets_edge.device.temperature import ReliabilityBin
 from poets_edge.photos.address import Location
 from poets_edge.photos.sources import photo_at
@@ -188,6 +188,6 @@ def _reliability_chart(bins: Sequence[ReliabilityBin]) -> Markup:
     x = Axis("score", 0.0, 1.0, lambda value: f"{value:.1f}")
     y = Axis("fraction of correct answers", 0.0, 1.0, lambda value: percent(value, 0))
     points = [(one.score, one.accuracy) for one in bins]
-    counts = [counted(one.count, "photo") for one in bins]
-    lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True, notes=counts)]
+    counts = [one.count for one in bins]
+    lines = [Line("", [(0.0, 0.0), (1.0, 1.0)], "faint"), Line("", points, "main", dots=True, counts=counts)]
     return line_chart(lines, x, y, title="Fraction of correct answers at each score")

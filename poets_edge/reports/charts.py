@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from poets_edge.core.wording import counted
+
 WIDTH, HEIGHT = 640.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 18.0, 14.0, 46.0
+LEFT, RIGHT, TOP, BOTTOM = 72.0, 32.0, 34.0, 46.0
 _TICKS = 5
+_TOLERANCE = 0.8
+"""Smallest accepted ratio of a round distance between ticks to the distance that gives `_TICKS` intervals."""
 
 Point = tuple[float, float]
 
@@ -25,7 +29,7 @@ class Line:
         style: class in the style sheet: "main", "second", "faint" or "dashed".
         band: triples (x, low, high) that bound a shaded area behind the line; empty for none.
         dots: whether to draw a dot at each point, with its values as a tooltip.
-        notes: text that the tooltip of each dot shows after its values, such as a number of photos; empty for none.
+        counts: number of photos of each dot, drawn above the dot and shown in its tooltip; empty for none.
     """
 
     name: str
@@ -33,7 +37,7 @@ class Line:
     style: str = "main"
     band: Sequence[tuple[float, float, float]] = ()
     dots: bool = False
-    notes: Sequence[str] = ()
+    counts: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ class Axis:
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup:
-    """Return a line chart as an SVG element, with `title` as its text for screen readers."""
+    """Return a line chart as an SVG element, with `title` as its text for screen readers, after a legend in HTML."""
     parts = [
+        *_legend(lines),
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
         *axis_lines(x, y),
     ]
@@ -86,13 +91,15 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> Markup
         if line.dots:
             for number, (a, b) in enumerate(line.points):
                 left, top = position(a, b, x, y)
-                tip = escape(f"{x.text(a)}: {y.text(b)}" + (f", {line.notes[number]}" if line.notes else ""))
+                count = line.counts[number] if line.counts else None
+                tip = escape(f"{x.text(a)}: {y.text(b)}" + ("" if count is None else f", {counted(count, 'photo')}"))
                 parts.append(
                     f'<circle class="{escape(line.style)}" cx="{left:.1f}" cy="{top:.1f}" r="4"><title>{tip}</title>'
                     "</circle>"
                 )
-    parts += [*_legend(lines), "</svg>"]
-    return Markup("".join(parts))
+                if count is not None:
+                    parts.append(f'<text class="count" x="{left:.1f}" y="{top - 9:.1f}">{count}</text>')
+    return Markup("".join([*parts, "</svg>"]))
 
 
 def axis_lines(x: Axis, y: Axis) -> list[str]:
@@ -109,23 +116,20 @@ def axis_lines(x: Axis, y: Axis) -> list[str]:
         left, _ = position(value, y.low, x, y)
         parts.append(f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="{TOP}" y2="{bottom}"/>')
         parts.append(
-            f'<text class="tick" x="{left:.1f}" y="{bottom + 17}" text-anchor="middle">{escape(x.text(value))}</text>'
+            f'<text class="tick" x="{left:.1f}" y="{bottom + 19}" text-anchor="middle">{escape(x.text(value))}</text>'
         )
     parts.append(f'<text class="name" x="{right}" y="{HEIGHT - 8}" text-anchor="end">{escape(x.name)}</text>')
-    parts.append(f'<text class="name" x="{LEFT}" y="{HEIGHT - 8}">{escape(y.name)}</text>')
+    parts.append(f'<text class="name" x="0" y="15">{escape(y.name)}</text>')
     return parts
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:
-    """Return a legend as SVG elements, placed below the chart; empty if fewer than two lines have names."""
-    parts = []
+    """Return a legend as an HTML paragraph; empty if fewer than two lines have names."""
     named = [line for line in lines if line.name]
-    top = HEIGHT - 12
-    for number, line in enumerate(named if len(named) > 1 else []):
-        left = WIDTH / 2 - 150 + 150 * number
-        parts.append(f'<line class="{escape(line.style)}" x1="{left}" x2="{left + 24}" y1="{top}" y2="{top}"/>')
-        parts.append(f'<text class="tick" x="{left + 31}" y="{top + 4}">{escape(line.name)}</text>')
-    return parts
+    if len(named) < 2:
+        return []
+    entries = (f'<span><i class="line {escape(line.style)}"></i>{escape(line.name)}</span>' for line in named)
+    return ['<p class="legend">', *entries, "</p>"]
 
 
 def position(a: float, b: float, x: Axis, y: Axis) -> Point:
@@ -142,4 +146,4 @@ def _round_step(rough: float) -> float:
     if rough <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * _TOLERANCE)

@@ -1,17 +1,28 @@
-"""HTML pages from templates. Values are escaped unless they are markup."""
+"""HTML pages from templates. Values are escaped unless they are markup.
+
+A page contains its style and its scripts, and a Content-Security-Policy that permits these scripts only, by their
+hashes, and no external resource. Should a file name or a label ever get into a page unescaped, it cannot run.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 import poets_edge
 from poets_edge.core.files import write_text
 from poets_edge.core.paths import cache_folder
-from poets_edge.core.wording import percent
+from poets_edge.core.wording import interval_text, percent
 
 if TYPE_CHECKING:
     from jinja2 import BytecodeCache
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:
@@ -50,8 +61,30 @@ def _rendered(template: str, context: dict[str, Any], cache: BytecodeCache | Non
         lstrip_blocks=True,
         bytecode_cache=cache,
     )
-    environment.filters["percent"] = percent
+    environment.filters["percent"] = lambda share, digits=1: _unbroken(percent(share, digits))
+    environment.filters["interval"] = lambda interval: _unbroken(f"{interval_text(interval, 0)} %")
+    environment.globals.update(source=_source, policy=_policy)
     return environment.get_template(template).render(context)
+
+
+def _unbroken(figure: str) -> str:
+    """Return a figure whose percent sign is kept in the line of its last number."""
+    return figure.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _source(script: str) -> Markup:
+    """Return the text of a script, a file in `poets_edge/reports/templates`."""
+    return Markup((_TEMPLATES / script).read_text(encoding="utf-8"))
+
+
+def _policy(scripts: Sequence[str]) -> Markup:
+    """Return the Content-Security-Policy of a page with these scripts."""
+    digests = (hashlib.sha256(_source(script).encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return Markup(
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+        " form-action 'none'"
+    )
 
 
 def _bytecode_cache() -> BytecodeCache | None:

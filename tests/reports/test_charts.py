@@ -26,8 +26,9 @@ def test_axis_places_values_linearly_or_by_logarithm() -> None:
     [
         (0, 100, [0, 20, 40, 60, 80, 100]),
         (0.5, 1.0, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
-        (3, 14, [5, 7.5, 10, 12.5]),
-        (0, 0.011, [0, 0.0025, 0.005, 0.0075, 0.01]),
+        (3, 14, [4, 6, 8, 10, 12, 14]),
+        (0.82, 0.925, [0.82, 0.84, 0.86, 0.88, 0.9, 0.92]),
+        (0, 0.011, [0, 0.002, 0.004, 0.006, 0.008, 0.01]),
     ],
 )
 def test_axis_has_round_ticks_between_its_limits(low: float, high: float, ticks: list[float]) -> None:
@@ -38,7 +39,7 @@ def test_axis_has_round_ticks_between_its_limits(low: float, high: float, ticks:
 @given(st.floats(-1e3, 1e3), st.floats(0.01, 1e3))
 def test_axis_ticks_are_few_and_within_limits(low: float, span: float) -> None:
     ticks = list(axis(low, low + span).tick_values())
-    assert ticks == sorted(ticks) and len(ticks) <= 6
+    assert ticks == sorted(ticks) and 2 <= len(ticks) <= 7
     assert all(low - 1e-6 * span <= tick <= low + span + 1e-6 * span for tick in ticks)
 
 
@@ -53,3 +54,21 @@ def test_line_chart_draws_high_values_at_the_top() -> None:
     assert [x for x, _ in corners] == [left, right, right, left], "around the area"
     assert corners[0][1] < low < corners[3][1] and corners[1][1] == high
     assert "a &lt; b" in drawn and "<title>10: 1</title>" in drawn
+
+
+def test_line_chart_names_several_lines_in_a_legend() -> None:
+    lines = [Line("training <batch>", [(0, 0), (1, 1)], "second"), Line("validation", [(0, 0), (1, 1)])]
+    drawn = line_chart(lines, axis(0, 1), axis(0, 1), title="")
+    legend = drawn[: drawn.index("<svg")]
+    assert re.findall(r'class="line (\w+)"></i>([^<]*)<', legend) == [
+        ("second", "training &lt;batch&gt;"),
+        ("main", "validation"),
+    ]
+    assert "legend" not in line_chart(lines[:1], axis(0, 1), axis(0, 1), title="")
+
+
+def test_line_chart_shows_counts_of_dots() -> None:
+    line = Line("", [(0, 0.5), (1, 1.0)], dots=True, counts=[1, 12])
+    drawn = line_chart([line], axis(0, 1), axis(0, 1), title="")
+    assert re.findall(r'class="count"[^>]*>(\d+)<', drawn) == ["1", "12"]
+    assert "<title>0: 0.5, 1 photo</title>" in drawn and "<title>1: 1, 12 photos</title>" in drawn

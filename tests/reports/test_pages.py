@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 import jinja2
@@ -49,7 +52,25 @@ def test_page_is_written_without_a_cache_folder(compiled: list[str], tmp_path: P
     assert compiled.count(TEMPLATE) == 2
 
 
-def page(path: Path) -> str:
+def test_page_policy_permits_the_scripts_of_the_page_only(tmp_path: Path) -> None:
+    html = page(tmp_path / "1.html")
+    [policy] = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)
+    rules = {name: values.split() for name, _, values in (rule.strip().partition(" ") for rule in policy.split(";"))}
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert scripts and "<script " not in html and not re.search(r"<[^>]* on\w+=", html)
+    assert rules["script-src"] == [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    ]
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == ["'none'"]
+    assert html.index("Content-Security-Policy") < html.index("<style>"), "it holds for what follows it"
+
+
+def test_page_escapes_names(tmp_path: Path) -> None:
+    html = page(tmp_path / "1.html", name="<script>alert(1)</script>", unreadable=['a"><img src=x onerror=b>'])
+    assert "<script>alert" not in html and "<img src=x" not in html
+
+
+def page(path: Path, **changed: object) -> str:
     """Write the page of a training run that has nothing to show."""
     nothing = dict.fromkeys(("cross_validated", "calibration", "cross_validated_confusion", "validated"))
     lists: dict[str, list[object]] = {
@@ -58,5 +79,15 @@ def page(path: Path) -> str:
     }
     counts = dict.fromkeys(("photos", "mistake_count", "unreadable_count", "excluded_count"), 0)
     texts = dict.fromkeys(("name", "folder", "architecture", "accuracy_chart", "loss_chart", "disagreement"), "x")
-    write_page(path, TEMPLATE, test=None, test_confusion=[], **nothing, **lists, **counts, **texts)
+    context = {
+        "test": None,
+        "test_confusion": [],
+        "has_own_test": False,
+        **nothing,
+        **lists,
+        **counts,
+        **texts,
+        **changed,
+    }
+    write_page(path, TEMPLATE, **context)
     return path.read_text()

@@ -39,7 +39,7 @@ def test_report_shows_results_of_the_run(work: Path) -> None:
     assert "poets-edge export --quantize int8" in page and "poets-edge audit " in page
     for label in ("dandelion", "sunflowers", "tulips"):
         assert f"<td>{label}</td>" in page
-    assert f"{100 * record['test']['accuracy']:.1f} %" in page
+    assert f"{100 * record['test']['accuracy']:.1f}\N{NO-BREAK SPACE}%" in page
 
 
 def test_report_counts_photos_in_its_confusion_matrices(work: Path) -> None:
