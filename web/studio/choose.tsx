@@ -81,16 +81,6 @@ function Choice({ result }: { result: GridResult }) {
   const reason = chosen === undefined ? "" : reasonFor(chosen, picked, recommended, unlimited ? result.reason : "");
   return (
     <>
-      <section class="card" aria-label={text.choose.chart}>
-        <Scatter points={points} limits={limits} chosen={chosen} onLimits={setLimits} onPick={setPicked} />
-        <ul class="legend">
-          {[...new Set(points.map((point) => point.architecture))].map((name) => (
-            <li>
-              <i style={{ "--hue": hueOf(name, points) }} /> {name}
-            </li>
-          ))}
-        </ul>
-      </section>
       <section class="card ship" aria-label={text.choose.ship}>
         {chosen ? (
           <>
@@ -106,9 +96,19 @@ function Choice({ result }: { result: GridResult }) {
           <p role="status">{text.choose.nothing}</p>
         )}
       </section>
+      <section class="card" aria-label={text.choose.chart}>
+        <Scatter points={points} limits={limits} chosen={chosen} onLimits={setLimits} onPick={setPicked} />
+        <ul class="legend">
+          {[...new Set(points.map((point) => point.architecture))].map((name) => (
+            <li>
+              <i style={{ "--hue": hueOf(name, points) }} /> {name}
+            </li>
+          ))}
+        </ul>
+      </section>
       <details class="card">
         <summary>{text.choose.table}</summary>
-        <div class="scroll" tabIndex={0} role="region" aria-label={text.choose.table}>
+        <div class="scroll" tabIndex={0} role="group" aria-label={text.choose.table}>
           <table>
             <thead>
               <tr>

@@ -9,7 +9,7 @@ export interface ConfusionProps {
 
 export function Confusion({ confusion: { labels, counts }, openable, onOpen }: ConfusionProps) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={text.train.confusion}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={text.train.confusion}>
       <table class="confusion">
         <thead>
           <tr>

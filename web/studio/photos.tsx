@@ -108,10 +108,10 @@ function AddBar({ onOpen }: { onOpen(dialog: Open): void }) {
         <button type="button" class="second" onClick={() => files.current!.click()}>
           <Icon name="file" /> {text.photo.files}
         </button>
-        <button type="button" class="second" onClick={() => folder.current!.click()}>
+        <button type="button" class="second wide-only" onClick={() => folder.current!.click()}>
           <Icon name="folder" /> {text.photo.folder}
         </button>
-        <button type="button" class="second" onClick={() => onOpen("phone")}>
+        <button type="button" class="second wide-only" onClick={() => onOpen("phone")}>
           <Icon name="phone" /> {text.photo.phone}
         </button>
       </div>

@@ -5,7 +5,7 @@ import { fits, hueOf, type Limits } from "./grid-choice";
 import { milliseconds, percent, text } from "./text";
 
 const WIDTH = 1000;
-const HEIGHT = 440;
+const HEIGHT = 400;
 const LEFT = 64;
 const RIGHT = 26;
 const TOP = 26;
@@ -57,8 +57,8 @@ export function Scatter({ points, limits, chosen, onLimits, onPick }: ScatterPro
   const accuracyShown = limits.accuracy === 0 ? text.choose.none : percent(limits.accuracy, 1);
 
   return (
-    <div class="scroll-x">
-      <svg ref={chart} class="chart scatter" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={text.choose.chart}>
+    <div class="scroll-x" tabIndex={0} role="group" aria-label={text.choose.chart}>
+      <svg ref={chart} class="chart scatter" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="presentation">
         <AxisLines axes={axes} x={x} y={y} />
         <rect class="allowed" x={LEFT} y={TOP} width={Math.max(0, x(latency) - LEFT)} height={Math.max(0, y(accuracy) - TOP)} />
         {[...points]
@@ -91,7 +91,7 @@ export function Scatter({ points, limits, chosen, onLimits, onPick }: ScatterPro
           <line class="limit" x1={x(latency)} x2={x(latency)} y1={TOP - 6} y2={HEIGHT - BOTTOM} />
           <circle cx={x(latency)} cy={TOP - 8} r="9" />
           <text class="limit" x={x(latency) - 14} y={TOP - 6} text-anchor="end">
-            ≤ {latencyShown}
+            {text.choose.limitLatency}: {latencyShown}
           </text>
         </g>
         <g
@@ -110,7 +110,7 @@ export function Scatter({ points, limits, chosen, onLimits, onPick }: ScatterPro
           <line class="limit" x1={LEFT} x2={WIDTH - RIGHT + 6} y1={y(accuracy)} y2={y(accuracy)} />
           <circle cx={WIDTH - RIGHT + 10} cy={y(accuracy)} r="9" />
           <text class="limit" x={WIDTH - RIGHT - 6} y={y(accuracy) - 8} text-anchor="end">
-            ≥ {accuracyShown}
+            {text.choose.limitAccuracy}: {accuracyShown}
           </text>
         </g>
       </svg>
