@@ -4,7 +4,7 @@ import { build, transform } from "esbuild";
 
 const PAGE = "../poets_edge/exporting/page";
 const STUDIO = "../poets_edge/studio/page";
-const STATIC = ["index.html", "style.css", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
+const STATIC = ["index.html", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
 const { version } = JSON.parse(await readFile("node_modules/@litertjs/core/package.json", "utf8"));
 const OPTIONS = {
   bundle: true,
@@ -26,7 +26,12 @@ const PREACT = ["preact", "@preact/signals", "@preact/signals-core"].map((name) 
 await begin(PAGE);
 await build({
   ...OPTIONS,
-  entryPoints: { app: "src/app.ts", worker: "src/worker.ts", "service-worker": "src/service-worker.ts" },
+  entryPoints: {
+    app: "src/app.ts",
+    worker: "src/worker.ts",
+    "service-worker": "src/service-worker.ts",
+    style: "src/style.css",
+  },
   outdir: PAGE,
 });
 for (const name of STATIC) await copyFile(`src/${name}`, `${PAGE}/${name}`);
