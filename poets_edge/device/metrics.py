@@ -79,6 +79,10 @@ _ALMOST_ALL = 0.9
 """Minimum ratio of groups to photos at which all photos count as independent, so that a few pairs have no effect."""
 
 
+_ROUNDING = 1e-20
+"""Variance of an accuracy that is 0 except for rounding: deviations of groups are sums of numbers near 1e-16."""
+
+
 def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) -> float:
     """Return the effective sample size of photos in groups.
 
@@ -96,11 +100,13 @@ def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) 
     photos, count = len(correct), int(number.max(initial=-1)) + 1
     if count >= _ALMOST_ALL * photos:
         return float(photos)
+    if count == 1:
+        return 1.0
     values = correct.astype(np.float64)
     accuracy = float(values.mean())
     sums = np.bincount(number, weights=values - accuracy)
-    variance = count / max(1, count - 1) * float((sums**2).sum()) / photos**2
-    if variance == 0:
+    variance = count / (count - 1) * float((sums**2).sum()) / photos**2
+    if variance < _ROUNDING:
         return float(count)
     # Degrees of freedom after Satterthwaite: few groups may hold most of the variance.
     degrees = min(count - 1, int((sums**2).sum() ** 2 / (sums**4).sum()))
@@ -109,12 +115,12 @@ def independent_count(correct: npt.NDArray[Any], groups: npt.NDArray[np.int64]) 
 
 
 def _student95(degrees: int) -> float:
-    """Return the quantile of Student's t distribution for two-sided 95 % intervals.
+    """Return the quantile of Student's t distribution for two-sided 95 % intervals, for 1 or more degrees of freedom.
 
     It is at most 0.8 % too low: the series of Abramowitz and Stegun (26.7.5) is cut off after its third term.
     """
     if degrees < 3:
-        return (12.706, 12.706, 4.303)[max(0, degrees)]
+        return (12.706, 4.303)[degrees - 1]
     z = _Z95
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384

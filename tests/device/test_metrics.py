@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poets_edge.device.metrics import evaluate_scores, independent_count, wilson_interval
+from poets_edge.device.metrics import Evaluation, evaluate_scores, independent_count, wilson_interval
 
 LABELS = ("roses", "daisy", "tulips")
 
@@ -137,3 +137,50 @@ def test_independent_count_ignores_a_few_pairs() -> None:
     correct = np.array([1, 1] + [1, 0] * 4)
     assert independent_count(correct, np.array([0, 0, *range(1, 9)])) == 10, "nine groups of ten photos"
     assert independent_count(correct, np.array([0, 0, 1, 1, *range(2, 8)])) < 10, "eight groups of ten photos"
+
+
+def test_interval_uses_the_effective_sample_size() -> None:
+    confusion = np.array([[30, 10], [5, 55]])
+    found = Evaluation(labels=("a", "b"), confusion=confusion, cross_entropy=0.5, independent=20.0)
+    assert found.interval == wilson_interval(17.0, 20.0)
+    assert Evaluation(labels=("a", "b"), confusion=confusion, cross_entropy=0.5).interval == wilson_interval(85, 100)
+
+
+def test_interval_is_nan_without_photos_in_groups() -> None:
+    found = Evaluation(labels=("a",), confusion=np.zeros((1, 1), np.int64), cross_entropy=math.nan, independent=0.0)
+    assert all(math.isnan(bound) for bound in found.interval)
+
+
+def test_independent_count_without_photos_is_zero() -> None:
+    assert independent_count(np.empty(0), np.empty(0, np.int64)) == 0
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=50))
+def test_independent_count_of_a_single_group_is_one(correct: list[bool]) -> None:
+    assert independent_count(np.array(correct), np.full(len(correct), 7)) == 1
+
+
+@pytest.mark.parametrize("right", range(1, 10))
+def test_independent_count_of_groups_with_equal_fractions_is_their_number(right: int) -> None:
+    """The mean is not exact in binary, so that the deviations of the groups are not exactly 0."""
+    assert independent_count(np.tile(np.arange(10) < right, 4), np.arange(4).repeat(10)) == 4
+
+
+@pytest.mark.parametrize(
+    ("sizes", "correct", "student"),
+    [
+        ([100, 100], [80, 60], 12.706),
+        ([1000, 1000], [720, 680], 12.706),
+        ([100, 100, 100], [80, 60, 70], 4.303),
+        ([60] * 6, [48, 36] * 3, 2.571),
+    ],
+)
+def test_independent_count_equals_the_ratio_estimator(sizes: list[int], correct: list[int], student: float) -> None:
+    photos, groups = sum(sizes), len(sizes)
+    values = np.concatenate([np.arange(size) < right for size, right in zip(sizes, correct, strict=True)])
+    accuracy = sum(correct) / photos
+    deviations = [right - accuracy * size for size, right in zip(sizes, correct, strict=True)]
+    variance = groups / (groups - 1) * sum(one**2 for one in deviations) / photos**2
+    expected = accuracy * (1 - accuracy) / variance * (1.959964 / student) ** 2
+    found = independent_count(values, np.repeat(np.arange(groups), sizes))
+    assert found == pytest.approx(max(1.0, expected), rel=0.02)
