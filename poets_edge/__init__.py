@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from poets_edge.device.metrics import Evaluation as Evaluation
     from poets_edge.device.predictions import Mistake as Mistake
     from poets_edge.device.watch.collect import CollectOptions as CollectOptions
+    from poets_edge.device.watch.mqtt_options import MqttOptions as MqttOptions
     from poets_edge.device.watch.pipeline import Prediction as Prediction
     from poets_edge.device.watch.pipeline import WatchSummary as WatchSummary
     from poets_edge.device.watch.trigger import Command as Command
@@ -112,6 +113,7 @@ _MODULES = {
     "Label": "poets_edge.device.classifier",
     "Mistake": "poets_edge.device.predictions",
     "ModelFile": "poets_edge.tflite.model_file",
+    "MqttOptions": "poets_edge.device.watch.mqtt_options",
     "PoetsEdgeError": "poets_edge.errors",
     "Prediction": "poets_edge.device.watch.pipeline",
     "Progress": "poets_edge.progress",

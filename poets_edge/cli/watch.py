@@ -16,6 +16,7 @@ from poets_edge.cli.options import FILE, Number, input_options, labels_option, q
 from poets_edge.cli.terminal import Terminal
 from poets_edge.device.watch.collect import CollectOptions
 from poets_edge.device.watch.frames import FrameSource
+from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.pipeline import AnswerOptions, Prediction, WatchSummary
 from poets_edge.device.watch.trigger import Command
 from poets_edge.device.watch.watch import TriggerOptions, WatchOptions, run_watch
@@ -23,7 +24,7 @@ from poets_edge.errors import UsageError
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _DEFAULT = WatchOptions(model=Path("model.tflite"))
-_FRAMES, _ANSWER, _TRIGGER, _COLLECT = "Frames", "Answer", "Trigger", "Collecting"
+_FRAMES, _ANSWER, _TRIGGER, _COLLECT, _MQTT = "Frames", "Answer", "Trigger", "Collecting", "MQTT, Home Assistant"
 
 
 @subcommand(
@@ -32,6 +33,7 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT = "Frames", "Answer", "Trigger", "Collectin
     poets-edge watch retrained_graph_int8.tflite
     poets-edge watch retrained_graph_int8.tflite --on-label daisy --run "aplay bell.wav"
     poets-edge watch retrained_graph_int8.tflite --collect unsure --below 0.6
+    poets-edge watch retrained_graph_int8.tflite --mqtt mqtt://homeassistant.local --mqtt-login login.txt
     rpicam-vid -t 0 --codec mjpeg -o - | poets-edge watch retrained_graph_int8.tflite --source - --json
     """,
 )
@@ -117,6 +119,28 @@ _FRAMES, _ANSWER, _TRIGGER, _COLLECT = "Frames", "Answer", "Trigger", "Collectin
     help="Maximum number of frames in DIR.",
     show_default=f"{CollectOptions.most}",
 )
+@option(
+    "--mqtt",
+    metavar="ADDRESS",
+    section=_MQTT,
+    help="Publish label, score and snapshot to a broker: mqtt://host[:port], or mqtts:// for TLS.",
+)
+@option(
+    "--mqtt-name",
+    metavar="NAME",
+    section=_MQTT,
+    help="Name of this camera in topics and in Home Assistant.",
+    show_default="the host name",
+)
+@option("--mqtt-login", type=FILE, metavar="FILE", section=_MQTT, help="File with one line, user:password.")
+@option(
+    "--mqtt-ca",
+    type=FILE,
+    metavar="FILE",
+    section=_MQTT,
+    help="Certificates (PEM) that sign the broker's.",
+    show_default="the system's",
+)
 @option("--every-frame", is_flag=True, section=OUTPUT, help="Print a line for every frame, not only for changes.")
 @option("--json", "as_json", is_flag=True, section=OUTPUT, help="Print JSON, one line for each answer.")
 @quiet_option
@@ -139,6 +163,10 @@ def command(
     collect: Path | None,
     below: float | None,
     collect_most: int | None,
+    mqtt: str | None,
+    mqtt_name: str | None,
+    mqtt_login: Path | None,
+    mqtt_ca: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -164,6 +192,7 @@ def command(
             for label, text in zip(on_labels, commands, strict=True)
         ),
         collect=_collect(collect, below, collect_most),
+        mqtt=mqtt_options(mqtt, mqtt_name, mqtt_login, mqtt_ca),
     )
     terminal = Terminal(quiet)
     with _Stop() as stop:
@@ -185,6 +214,15 @@ def _collect(folder: Path | None, below: float | None, most: int | None) -> Coll
         below=CollectOptions.below if below is None else below,
         most=CollectOptions.most if most is None else most,
     )
+
+
+def mqtt_options(broker: str | None, name: str | None, login: Path | None, ca: Path | None) -> MqttOptions | None:
+    """Return the options for `--mqtt`; None without it. Raises UsageError if only its dependent options are given."""
+    if broker is None:
+        if (name, login, ca) != (None, None, None):
+            raise UsageError("--mqtt-name, --mqtt-login and --mqtt-ca need --mqtt mqtt://HOST.")
+        return None
+    return MqttOptions(broker=broker, name=name, login=login, ca=ca)
 
 
 class _Stop:

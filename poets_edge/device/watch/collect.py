@@ -6,7 +6,6 @@ that a camera in an empty room saves one frame.
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from collections.abc import Sequence
@@ -21,13 +20,12 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.core.files import check_writable, write_bytes
 from poets_edge.core.temporary import remove_dead_matching, temporary_pattern
 from poets_edge.device.classifier import Scores
+from poets_edge.device.watch.snapshot import snapshot_jpeg
 from poets_edge.errors import OutputError, PhotoError, UsageError
 from poets_edge.photos.image import PhotoSource, read_photo
 from poets_edge.progress import Reporter
 
 _PREFIX = "collected"
-_MAX_SIZE = (1024, 1024)
-_QUALITY = 90
 _SIDE = 16
 _SAME_SCENE = 6.0
 """Mean absolute difference of 16 x 16 gray pixels, from 0 to 255, below which two frames show the same scene. Camera
@@ -90,7 +88,7 @@ class Collector:
             if self._scene is not None and float(np.abs(scene - self._scene).mean()) < _SAME_SCENE:
                 return
             self._scene = scene
-            write_bytes(self._name(self._folders[best]), _jpeg(image))
+            write_bytes(self._name(self._folders[best]), snapshot_jpeg(image))
             self.kept += 1
         except PhotoError:  # the file was deleted after its inference
             return
@@ -114,14 +112,6 @@ def _scene(image: Image.Image) -> npt.NDArray[np.float32]:
     small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    image = image.copy()
-    image.thumbnail(_MAX_SIZE, Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY)
-    return file.getvalue()
 
 
 def _folder_name(label: str) -> str:

@@ -23,6 +23,7 @@ from poets_edge.core.arguments import check_fields
 from poets_edge.device.classifier import Classifier, Scores, best, check_threshold
 from poets_edge.device.watch.collect import Collector
 from poets_edge.device.watch.frames import Frame, FrameSource
+from poets_edge.device.watch.mqtt import MqttPublisher
 from poets_edge.device.watch.prefetch import Prefetch
 from poets_edge.device.watch.trigger import Trigger
 from poets_edge.errors import PhotoError, SourceError, UsageError
@@ -149,6 +150,7 @@ def predict_frames(
     reporter: Reporter,
     triggers: Sequence[Trigger] = (),
     collector: Collector | None = None,
+    publisher: MqttPublisher | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> PredictionStream:
     """Label the frames of a source until it ends or `stopped` returns True.
@@ -156,6 +158,7 @@ def predict_frames(
     Args:
         triggers: commands that are started by labels.
         collector: saves frames with low scores.
+        publisher: publishes the predictions.
         stopped: called after every frame, and five times a second while no frame is available.
 
     Yields:
@@ -167,7 +170,7 @@ def predict_frames(
     Raises:
         SourceError: the source cannot be opened, or none of its frames can be labelled.
     """
-    watcher = _Watcher(classifier.labels, options, reporter, triggers, collector)
+    watcher = _Watcher(classifier.labels, options, reporter, triggers, collector, publisher)
     frames = _numbered(source.frames())
     limit = _MAX_CLOSE_SECONDS
     taken = Prefetch(frames, newest_only=True, gives_up_after=limit) if source.live else None
@@ -186,11 +189,16 @@ def predict_frames(
             else:
                 yield None
                 if now - last > _NO_FRAME_SECONDS:
-                    reporter.warn(f"{source.name}: no frame for {_NO_FRAME_SECONDS:g} s")
+                    problem = f"{source.name}: no frame for {_NO_FRAME_SECONDS:g} s"
+                    reporter.warn(problem)
                     watcher.interrupt()
+                    if publisher:
+                        publisher.publish(label="", problem=problem)
                     last = now
             for trigger in triggers:
                 trigger.poll()
+            if publisher:
+                publisher.poll()
             model.check(now)
             if stopped():
                 break
@@ -279,7 +287,7 @@ def _score(prepared: Prefetch[_PreparedFrame], classifier: Classifier) -> Iterat
 
 
 class _Watcher:
-    """Converter of scored frames to predictions, which also passes labels to triggers and frames to a collector."""
+    """Converter of scored frames to predictions, which also passes them to triggers, a collector and a publisher."""
 
     def __init__(
         self,
@@ -288,12 +296,14 @@ class _Watcher:
         reporter: Reporter,
         triggers: Sequence[Trigger],
         collector: Collector | None,
+        publisher: MqttPublisher | None,
     ) -> None:
         self._labels = labels
         self._options = options
         self._reporter = reporter
         self._triggers = triggers
         self._collector = collector
+        self._publisher = publisher
         self._smoother = Smoother(options.smooth)
         self._before: str | None = None
         self._labelled = self._bad = 0
@@ -318,7 +328,15 @@ class _Watcher:
         return self._prediction(item, label, answer.score)
 
     def act(self, item: _ScoredFrame, prediction: Prediction) -> None:
-        """Pass the label to the triggers and the frame to the collector."""
+        """Pass the prediction to the publisher and the triggers, and the frame to the collector."""
+        if self._publisher is not None:
+            self._publisher.publish(
+                label=prediction.label,
+                score=prediction.score,
+                unknown=prediction.label == UNKNOWN,
+                problem=prediction.problem,
+                photo=item.frame.photo,
+            )
         if item.scores is None:
             return
         for trigger in self._triggers:

@@ -11,7 +11,10 @@ from poets_edge.core.arguments import StrPath, check_fields, given
 from poets_edge.device.classifier import Classifier, check_threshold
 from poets_edge.device.watch.collect import CollectOptions, Collector
 from poets_edge.device.watch.frames import FrameSource
+from poets_edge.device.watch.mqtt import MqttPublisher
+from poets_edge.device.watch.mqtt_options import MqttOptions
 from poets_edge.device.watch.pipeline import (
+    UNKNOWN,
     AnswerOptions,
     Display,
     Prediction,
@@ -57,6 +60,7 @@ class WatchOptions:
         threads: CPU threads for one inference; by default the fastest number, found by measurement.
         triggers: commands that are started by labels.
         collect: options for saving frames with low scores; None saves no frame.
+        mqtt: options for publishing predictions to an MQTT broker; None publishes nothing.
     """
 
     model: Path | ModelFile | Classifier
@@ -70,6 +74,7 @@ class WatchOptions:
     threads: int | None = None
     triggers: tuple[TriggerOptions, ...] = ()
     collect: CollectOptions | None = None
+    mqtt: MqttOptions | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -166,9 +171,15 @@ def _open(
         if wanted.label not in classifier.labels:
             raise UsageError(f"`on_labels` {wanted.label}: the model knows {', '.join(classifier.labels)}.")
     collector = Collector(options.collect, classifier.labels, reporter) if options.collect else None
+    publisher = _make_publisher(options.mqtt, classifier, reporter) if options.mqtt else None
     reporter.note(f"watching {source.name}; press Ctrl-C to stop")
     answers = AnswerOptions(smooth=smooth, threshold=options.threshold)
-    return source, _predictions(classifier, source, answers, reporter, triggers, collector, stopped)
+    return source, _predictions(classifier, source, answers, reporter, triggers, collector, publisher, stopped)
+
+
+def _make_publisher(options: MqttOptions, classifier: Classifier, reporter: Reporter) -> MqttPublisher:
+    labels = [*classifier.labels, *({UNKNOWN} - set(classifier.labels))]
+    return MqttPublisher(options, labels=labels, model=classifier.path.name, reporter=reporter)
 
 
 def _open_classifier(options: WatchOptions) -> Classifier:
@@ -185,11 +196,15 @@ def _predictions(
     reporter: Reporter,
     triggers: list[Trigger],
     collector: Collector | None,
+    publisher: MqttPublisher | None,
     stopped: Callable[[], bool],
 ) -> PredictionStream:
     """Label frames; at the end, wait for the triggers' commands and report the number of collected frames."""
     ended = False
     with contextlib.ExitStack() as stack:
+        if publisher:
+            publisher.start()
+            stack.callback(publisher.close)
         for trigger in triggers:
             stack.callback(trigger.close, lambda: stopped() or not ended)
         summary = yield from predict_frames(
@@ -199,6 +214,7 @@ def _predictions(
             reporter=reporter,
             triggers=triggers,
             collector=collector,
+            publisher=publisher,
             stopped=stopped,
         )
         ended = True

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import time
@@ -16,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poets_edge.bench.remote.connection import SSH_VARIABLE
-from tests.needs import missing
-
-_DEBIAN = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "fish": "fish"}
+from tests.programs import find_program, free_port, need_programs
 
 
 @dataclass(frozen=True)
@@ -35,24 +31,6 @@ class SshServer:
     config: str
     home: Path
     process: subprocess.Popen[bytes]
-
-
-def need_programs(*names: str) -> None:
-    """Install programs if they are missing; skip the test if they cannot be installed."""
-    lacking = sorted({_DEBIAN[name] for name in names if _find(name) is None})
-    if not lacking:
-        return
-    if os.name != "posix" or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        missing(f"no {', '.join(lacking)} on this machine")
-    with Path("/run/lock/poets-edge-apt").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking]
-        # Prevent the package from starting the system's server.
-        settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in (["apt-get", "-q", "update"], install):
-            ended = subprocess.run(command, capture_output=True, text=True, env=settings)
-        if ended.returncode:
-            missing(f"cannot install {', '.join(lacking)} ({ended.stderr.strip().splitlines()[-1]})")
 
 
 @contextlib.contextmanager
@@ -73,7 +51,7 @@ def ssh_server(
     home.mkdir(parents=True, exist_ok=True)
     for key in ("host_key", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
-    port = _free_port()
+    port = free_port()
     start = folder / "start"
     words = shlex.join(shell or ("/bin/bash", "-c"))
     start.write_text(
@@ -89,7 +67,7 @@ def ssh_server(
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd gives up its rights in it
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([str(_find("sshd")), "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        process = subprocess.Popen([str(find_program("sshd")), "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
     config = (
         f'Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentityFile "{folder}/key"\n'
         "  IdentitiesOnly yes\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
@@ -118,17 +96,6 @@ def ssh_configured(folder: Path, *servers: SshServer, more: str = "") -> Iterato
         os.environ.pop(SSH_VARIABLE)
         if before is not None:
             os.environ[SSH_VARIABLE] = before
-
-
-def _find(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

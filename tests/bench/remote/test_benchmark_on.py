@@ -22,10 +22,11 @@ from poets_edge.bench.remote import installation
 from poets_edge.bench.remote.answers import Facts
 from poets_edge.bench.remote.connection import SSH_VARIABLE, Connection
 from tests.bench.remote.conftest import PROBE, QUICK, FlowerModel, share_packages
-from tests.bench.remote.sshd import SshServer, need_programs, ssh_configured, ssh_server
+from tests.bench.remote.sshd import SshServer, ssh_configured, ssh_server
 from tests.conftest import ROOT, poets_edge
 from tests.decoy import Decoy
 from tests.needs import missing
+from tests.programs import need_programs
 
 LONG = ("--threads", "1", "--min-seconds", "6", "--rounds", "60")
 """Options of a measurement of about a minute, with a round per second."""
