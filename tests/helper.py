@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from poets_edge.errors import RemoteError
@@ -32,3 +33,10 @@ def reply(question: Question) -> Reply:
     if question.number == -3:
         time.sleep(600)
     return Reply(question.number, os.getpid())
+
+
+def reply_with_messages(question: Question, send: Callable[[object], None]) -> Reply:
+    """Send the numbers below that of the question, then answer as `reply` does."""
+    for number in range(question.number):
+        send(number)
+    return reply(question)

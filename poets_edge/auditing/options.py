@@ -15,6 +15,7 @@ from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS
 from poets_edge.photos.groups import check_group_by
 from poets_edge.photos.split import SplitConfig
+from poets_edge.photos.tree import is_scanned
 from poets_edge.training.head import HeadOptions
 
 
@@ -56,10 +57,10 @@ class AuditOptions:
         if not 0 < self.target < 1:
             raise UsageError(f"target must lie between 0 and 1, not {self.target:g}.")
         check_group_by(self.group_by)
-        photos = self.image_dir.resolve()
+        photos = Path(str(self.image_dir.resolve()))
         outputs = {"report": self.report, "bottleneck_dir": self.bottleneck_dir, "model_dir": self.model_dir}
         for name, path in outputs.items():
-            if path is not None and path.resolve().is_relative_to(str(photos)):
+            if path is not None and is_scanned(path, photos):
                 raise UsageError(
                     f"{name} {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."

@@ -1,9 +1,10 @@
 """Helper processes, which run a function of this package in a separate Python process.
 
 A helper receives a function once, then any number of requests, and answers each request with the result of the
-function. Requests and answers are frozen dataclasses, sent as pickles, which is safe because both processes run the
-same program as the same user. If a helper crashes, only its current request fails, and the program continues. Output
-that native code prints is kept separate from the answers.
+function. A function that is wrapped in `Messaging` also sends messages while it works. Requests and answers are frozen
+dataclasses, sent as pickles, which is safe because both processes run the same program as the same user. If a helper
+crashes, only its current request fails, and the program continues. Output that native code prints is kept separate
+from the answers.
 """
 
 from __future__ import annotations
@@ -51,10 +52,34 @@ class _Failure:
     error: PoetsEdgeError
 
 
+@dataclass(frozen=True)
+class _Message:
+    """Message that a helper sends before its answer."""
+
+    value: object
+
+
+@dataclass(frozen=True)
+class Messaging(Generic[Request, Answer]):
+    """Function of a helper that sends messages, such as its progress, before it returns its answer.
+
+    Attributes:
+        function: picklable function of a request and of a function that sends a picklable value. The latter may be
+            called from any thread.
+    """
+
+    function: Callable[[Request, Callable[[object], None]], Answer]
+
+    def __call__(self, request: Request, send: Callable[[object], None]) -> Answer:
+        return self.function(request, send)
+
+
 class Helper(Generic[Request, Answer]):
     """Helper process that answers requests from one thread; it ends when its parent ends."""
 
-    def __init__(self, function: Callable[[Request], Answer], *, one_core: bool = False) -> None:
+    def __init__(
+        self, function: Callable[[Request], Answer] | Messaging[Request, Answer], *, one_core: bool = False
+    ) -> None:
         """Start the process.
 
         Args:
@@ -91,12 +116,20 @@ class Helper(Generic[Request, Answer]):
     def process_id(self) -> int:
         return self._process.pid
 
-    def ask(self, request: Request, subject: str, *, seconds: float | None = None) -> Answer:
+    def ask(
+        self,
+        request: Request,
+        subject: str,
+        *,
+        seconds: float | None = None,
+        receive: Callable[[Any], None] | None = None,
+    ) -> Answer:
         """Send a request and return the answer.
 
         Args:
             subject: what the request is about, such as a path; the beginning of error messages.
             seconds: time limit in seconds, after which the process is killed; by default there is none.
+            receive: function that is called with each message of a `Messaging` function.
 
         Raises:
             HelperEndedError: the process ended or exceeded the time limit.
@@ -114,7 +147,9 @@ class Helper(Generic[Request, Answer]):
             timer.start()
         try:
             self._send(request)
-            answer = pickle.load(self._process.stdout)
+            while isinstance(answer := pickle.load(self._process.stdout), _Message):
+                if receive is not None:
+                    receive(answer.value)
         except (EOFError, pickle.UnpicklingError):
             raise self._ended(subject, seconds if expired.is_set() else None) from None
         finally:
@@ -123,6 +158,10 @@ class Helper(Generic[Request, Answer]):
             raise answer.error
         result: Answer = answer
         return result
+
+    def kill(self) -> None:
+        """Kill the process, from any thread; a running `ask` raises HelperEndedError."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process, even if it is answering a request."""
@@ -160,6 +199,15 @@ def serve() -> None:
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         function = pickle.load(sys.stdin.buffer)
+        lock = threading.Lock()
+
+        def send(value: object) -> None:
+            with lock:
+                pickle.dump(_Message(value), answers, pickle.HIGHEST_PROTOCOL)
+                answers.flush()
+
+        if isinstance(function, Messaging):
+            function = partial(function, send=send)
         while True:
             try:
                 request = pickle.load(sys.stdin.buffer)
@@ -169,8 +217,9 @@ def serve() -> None:
                 answer = function(request)
             except PoetsEdgeError as error:
                 answer = _Failure(_portable(error))
-            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-            answers.flush()
+            with lock:
+                pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+                answers.flush()
 
 
 def _portable(error: PoetsEdgeError) -> PoetsEdgeError:
@@ -183,6 +232,8 @@ def _portable(error: PoetsEdgeError) -> PoetsEdgeError:
 
 
 def _module_name(function: Callable[..., Any]) -> str:
+    if isinstance(function, Messaging):
+        return _module_name(function.function)
     return _module_name(function.func) if isinstance(function, partial) else str(function.__module__)
 
 

@@ -70,6 +70,12 @@ def is_skipped(name: str) -> bool:
     return name.startswith(".") or name in _SYSTEM_NAMES
 
 
+def is_scanned(path: Path, folder: Path) -> bool:
+    """Return whether a scan of a folder would find what is at a path: inside the folder, and not in a hidden one."""
+    place, root = path.resolve(), folder.resolve()
+    return place.is_relative_to(root) and not any(map(is_skipped, place.relative_to(root).parts))
+
+
 def others_line(others: Mapping[str, int]) -> str:
     """Format the number of files that are not photos by kind: "3 files that are not photos: 2 .txt, 1 .mp4"."""
     count = sum(others.values())

@@ -14,9 +14,13 @@ from starlette.routing import Route
 
 from poets_edge.studio.answers import answered, as_json
 from poets_edge.studio.changes import Changes
+from poets_edge.studio.choices import offered_networks
 from poets_edge.studio.events import state_changes
+from poets_edge.studio.job_routes import job_gets, job_posts, model_state
+from poets_edge.studio.jobs import Jobs
 from poets_edge.studio.mutations import mutation_routes
 from poets_edge.studio.page_files import TYPES, PageFiles
+from poets_edge.studio.phone import phone_address
 from poets_edge.studio.project import Project
 from poets_edge.studio.security import Access, Guard
 
@@ -25,7 +29,7 @@ _IMMUTABLE = "private, max-age=31536000, immutable"
 _FOR_AN_HOUR = "private, max-age=3600"
 
 
-def studio_app(project: Project, changes: Changes, access: Access) -> Starlette:
+def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -> Starlette:
     """Return the application for a project."""
     pages = PageFiles()
 
@@ -39,8 +43,20 @@ def studio_app(project: Project, changes: Changes, access: Access) -> Starlette:
 
     async def get_project(request: Request) -> Response:
         state = await run_in_threadpool(project.to_json)
-        lan = access.origins[0].startswith("https:")
-        return as_json({**state, "undo": changes.undo_text, "redo": changes.redo_text, "lan": lan})
+        model = await run_in_threadpool(model_state, project)
+        return as_json(
+            {
+                **state,
+                **model,
+                "undo": changes.undo_text,
+                "redo": changes.redo_text,
+                "architectures": list(offered_networks()),
+                "lan": access.is_lan,
+            }
+        )
+
+    async def phone(request: Request) -> Response:
+        return as_json(await run_in_threadpool(phone_address, access))
 
     async def get_photos(request: Request) -> Response:
         return as_json(await run_in_threadpool(project.photos_json))
@@ -54,7 +70,9 @@ def studio_app(project: Project, changes: Changes, access: Access) -> Starlette:
     async def events(request: Request) -> Response:
         def states() -> dict[str, dict[str, Any]]:
             project.refresh()
-            return {"project": {"version": project.version}}
+            newest = jobs.newest
+            job = {"job": newest.to_json(curve=True)} if newest else {}
+            return {"project": {"version": project.version}, **job}
 
         return StreamingResponse(state_changes(states), media_type="text/event-stream")
 
@@ -64,11 +82,13 @@ def studio_app(project: Project, changes: Changes, access: Access) -> Starlette:
         "/api/project": get_project,
         "/api/photos": get_photos,
         "/api/events": events,
+        "/api/phone": phone,
+        **job_gets(project, jobs),
         "/thumb/{name:path}": thumbnail,
         "/photo/{name:path}": photo,
         "/{name}": page,
     }
-    posts = mutation_routes(project, changes)
+    posts = {**mutation_routes(project, changes), **job_posts(project, jobs)}
     return Starlette(
         routes=[
             *(Route(path, answered(endpoint), methods=["POST"]) for path, endpoint in posts.items()),

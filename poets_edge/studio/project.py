@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -106,6 +107,15 @@ class Project:
         if not self.places.excluded.exists():
             return frozenset()
         return read_exclusions(self.places.excluded).leave_out
+
+    @property
+    def state(self) -> str:
+        """Digest of the names and stamps of the photos that training uses."""
+        with self.lock:
+            used = (
+                f"{name} {stamp}\n" for name, stamp in sorted(self._found.stamps.items()) if name not in self._excluded
+            )
+            return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
         """Return the stamp of a photo. Raises RefusedError if the project does not have it."""

@@ -76,6 +76,16 @@ class Access:
         """Accepted values of the `Host` header."""
         return frozenset(origin.partition("://")[2] for origin in self.origins)
 
+    @property
+    def entry(self) -> str:
+        """Address that opens the page, with the token."""
+        return f"{self.origins[0]}/?token={self.token}"
+
+    @property
+    def is_lan(self) -> bool:
+        """Whether other devices on the network reach the server; they do over HTTPS only."""
+        return self.origins[0].startswith("https:")
+
     def is_token(self, given: str) -> bool:
         """Return whether a text is the token, in a time that does not depend on how much of it is right."""
         return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
@@ -115,9 +125,12 @@ class Guard:
         if not self._access.is_token(given):
             return None
         answer = RedirectResponse("/", status_code=303)
-        secure = all(origin.startswith("https:") for origin in self._access.origins)
         answer.set_cookie(
-            self._access.cookie, self._access.token, httponly=True, samesite="strict", secure=secure, path="/"
+            self._access.cookie,
+            self._access.token,
+            httponly=True,
+            samesite="strict",
+            secure=self._access.is_lan,
         )
         return answer
 

@@ -20,6 +20,7 @@ from poets_edge.photos.address import Address
 from poets_edge.progress import Reporter
 from poets_edge.studio.app import studio_app
 from poets_edge.studio.changes import Changes
+from poets_edge.studio.jobs import Jobs
 from poets_edge.studio.places import Places
 from poets_edge.studio.project import Project
 from poets_edge.studio.security import Access
@@ -137,8 +138,10 @@ def _studio(
     access = Access(secrets.token_urlsafe(_TOKEN_BYTES), tuple(f"{scheme}://{name}:{port}" for name in names), port)
     project = Project(places, demo=options.demo)
     clear_incoming(project)
+    changes = Changes(project)
+    jobs = Jobs(places, on_change=project.thumbnails.pause)
     config = uvicorn.Config(
-        studio_app(project, Changes(project), access),
+        studio_app(project, changes, jobs, access),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -152,4 +155,4 @@ def _studio(
         timeout_graceful_shutdown=1,
         ssl_certfile=certificate,
     )
-    return Studio(f"{access.origins[0]}/?token={access.token}", uvicorn.Server(config), listening)
+    return Studio(access.entry, uvicorn.Server(config), listening)

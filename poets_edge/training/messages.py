@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,14 @@ def step_line(step: Step) -> str:
     if step.validation_accuracy is not None:
         line += f"   validation {step.validation_accuracy:6.1%}   cross entropy {step.validation_cross_entropy:.4f}"
     return line
+
+
+def parse_step_line(line: str) -> tuple[int, float, float | None] | None:
+    """Return (step, training accuracy, validation accuracy or None) from a `step_line`; None for another text."""
+    match = re.match(r"step +(\d+)   train +([\d.]+)%   cross entropy [^ ]+(?:   validation +([\d.]+)%)?", line)
+    if match is None:
+        return None
+    return int(match[1]), float(match[2]) / 100, float(match[3]) / 100 if match[3] else None
 
 
 def report_sets(

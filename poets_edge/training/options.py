@@ -15,6 +15,7 @@ from poets_edge.photos.address import Location, as_photo_path
 from poets_edge.photos.folds import DEFAULT_FOLDS, check_folds
 from poets_edge.photos.groups import check_group_by
 from poets_edge.photos.split import SplitConfig
+from poets_edge.photos.tree import is_scanned
 from poets_edge.training.cluster_address import check_cluster
 from poets_edge.training.distort import Distortions
 from poets_edge.training.fine_tuning.options import FineTuning
@@ -107,7 +108,7 @@ class TrainOptions:
         return self.output_graph.with_suffix(".html")
 
     def _check_outputs_outside_photos(self) -> None:
-        photos = self.image_dir.resolve()
+        photos = Path(str(self.image_dir.resolve()))
         for name, path in {
             "output_graph": self.output_graph,
             "output_labels": self.output_labels,
@@ -117,7 +118,7 @@ class TrainOptions:
             "runs_dir": self.runs_dir or self.summaries,
             "intermediate_output_graphs_dir": self.intermediate_output_graphs_dir,
         }.items():
-            if path.resolve().is_relative_to(str(photos)):
+            if is_scanned(path, photos):
                 raise UsageError(
                     f"`{name}` {path} lies inside the photo folder {self.image_dir}, where it would become a class."
                     " Give a place outside."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from poets_edge.core.helper_pool import HelperPool
 from poets_edge.core.parallel import cores
-from poets_edge.core.processes import Helper, HelperEndedError
+from poets_edge.core.processes import Helper, HelperEndedError, Messaging
 from poets_edge.errors import ModelError, RemoteError
-from tests.helper import Question, Reply, reply
+from tests.helper import Question, Reply, reply, reply_with_messages
 
 
 def ask(number: int, helper: Helper[Question, Reply]) -> Reply:
@@ -67,3 +69,20 @@ def test_helper_is_killed_at_its_time_limit() -> None:
         with pytest.raises(HelperEndedError, match=r"slow: no answer after 1 seconds") as raised:
             helper.ask(Question(-3), "slow", seconds=1)
         assert raised.value.timed_out
+
+
+def test_helper_sends_messages_before_its_answer() -> None:
+    received: list[int] = []
+    with Helper(Messaging(reply_with_messages)) as helper:
+        assert helper.ask(Question(3), "three", receive=received.append).number == 3
+        assert helper.ask(Question(2), "two").number == 2
+    assert received == [0, 1, 2]
+
+
+def test_killed_helper_fails_its_request() -> None:
+    with Helper(reply) as helper:
+        timer = threading.Timer(0.3, helper.kill)
+        timer.start()
+        with pytest.raises(HelperEndedError, match="signal 9"):
+            helper.ask(Question(-3), "endless")
+        timer.join()

@@ -116,10 +116,27 @@ class StudioClient:
         assert job["state"] == "done", job
         return self.get(f"/api/jobs/{number}/result").ok()
 
+    def events(self, name: str, until: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of a name, up to a job with the state `until`."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
+            answer = connection.getresponse()
+            event = ""
+            for line in answer:
+                key, _, value = line.decode().strip().partition(": ")
+                if key == "event":
+                    event = value
+                elif key == "data" and event == name:
+                    found = json.loads(value)
+                    yield found
+                    if found.get("state") == until:
+                        return
+
     def kill(self) -> None:
         """Kill the server as a power cut would."""
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 def start(folder: Path, *options: str, cwd: Path | None = None) -> StudioClient:
@@ -161,5 +178,3 @@ def running(folder: Path, *options: str) -> Iterator[StudioClient]:
                 client.process.kill()
                 raise
             assert "Traceback" not in errors, errors
-        else:
-            client.process.communicate()

@@ -9,7 +9,7 @@ import pytest
 
 from poets_edge.demo.draw import draw_photos
 from poets_edge.training.head import Head, HeadOptions, LabelledVectors, Step, train_head
-from poets_edge.training.messages import EvaluatedHead, better_step, curve, small_classes
+from poets_edge.training.messages import EvaluatedHead, better_step, curve, parse_step_line, small_classes, step_line
 from tests.conftest import poets_edge
 
 _BACKBONE = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
@@ -106,3 +106,10 @@ def test_train_prints_classes_and_next_command(photos: Path, tmp_path: Path) -> 
         cwd=tmp_path,
     ).ok()
     assert "next    poets-edge export other/graph.pb --quantize int8" in again.stdout
+
+
+@pytest.mark.parametrize("validation", [None, 0.875])
+def test_parse_step_line_returns_the_figures_of_a_step_line(validation: float | None) -> None:
+    step = Step(120, 0.5, 1.25, validation, None if validation is None else 0.75)
+    assert parse_step_line(step_line(step)) == (120, 0.5, validation)
+    assert parse_step_line("looking for photos in step 3") is None

@@ -1,0 +1,94 @@
+"""Job that audits the photos of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from poets_edge.api.data import audit
+from poets_edge.auditing.options import AuditOptions
+from poets_edge.auditing.report import most_helped
+from poets_edge.auditing.results import AuditResult
+from poets_edge.core.wording import counted
+from poets_edge.photos.exclude import read_exclusions
+from poets_edge.studio.job_reporter import JobReporter
+from poets_edge.studio.job_requests import JobRequest
+from poets_edge.studio.places import Places
+from poets_edge.studio.training_job import train_options
+
+_STRANGERS = "unlike all others"
+"""Kind of outlier that the page shows apart from the others."""
+
+
+def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
+    """Audit the photos with the network of the request, and return the findings without excluded photos."""
+    places = Places(request.root)
+    training = train_options(request)
+    reporter = JobReporter(send)
+    options = AuditOptions(
+        image_dir=request.root,
+        architecture=training.architecture,
+        weights=training.weights,
+        report=None,
+        bottleneck_dir=training.bottleneck_dir,
+        model_dir=training.model_dir,
+    )
+    result = audit(options, reporter=reporter)
+    excluded = read_exclusions(places.excluded).leave_out if places.excluded.exists() else frozenset()
+    return audit_json(result, excluded, reporter.warnings)
+
+
+def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str]) -> dict[str, Any]:
+    """Return the findings of an audit as JSON-compatible values.
+
+    Args:
+        excluded: names of photos to leave out.
+        warnings: additional warnings.
+    """
+    name = result.photos.name
+    suspects = [suspect for suspect in result.suspects if suspect.photo not in excluded]
+    groups = [[name(row) for row in group] for group in result.near_duplicates.groups]
+    duplicates = [kept for group in groups if len(kept := [one for one in group if one not in excluded]) > 1]
+    readable = [group for group in result.outliers if group.readable]
+    outliers = {photo: group.reason for group in readable for photo in group.names if photo not in excluded}
+    probable = set(result.mislabelled)
+    return {
+        "suspects": [
+            {
+                "path": suspect.photo,
+                "label": suspect.label,
+                "suggested": suspect.likely,
+                "confidence": suspect.score,
+                "gain": suspect.score + (1 if suspect.photo in probable else 0),
+                "probable": suspect.photo in probable,
+            }
+            for suspect in suspects
+        ],
+        "duplicates": duplicates,
+        "outliers": [photo for photo, reason in outliers.items() if reason != _STRANGERS],
+        "strangers": [photo for photo, reason in outliers.items() if reason == _STRANGERS],
+        "reasons": outliers,
+        "unreadable": [[photo, reason] for photo, reason in result.photos.unreadable],
+        "summary": _summary(result, len(duplicates), len(outliers)),
+        "warnings": [*result.warnings, *warnings],
+    }
+
+
+def _summary(result: AuditResult, duplicates: int, outliers: int) -> str:
+    """Return the findings in one or two sentences."""
+    found = ", ".join(
+        (
+            counted(len(result.mislabelled), "probably wrong label"),
+            counted(duplicates, "group") + " of near-duplicates",
+            counted(outliers, "outlier"),
+        )
+    )
+    text = f"{counted(len(result.photos), 'photo')}: {found}."
+    if result.evaluation is None:
+        return text
+    curve = result.evaluation.curve
+    low, high = curve.doubled.interval
+    return (
+        f"{text} With twice as many photos, the accuracy would be {100 * low:.0f} to {100 * high:.0f} % (it is"
+        f" {100 * curve.points[-1].accuracy:.0f} % now); photos of {most_helped(curve)} help most."
+    )

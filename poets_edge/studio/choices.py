@@ -1,0 +1,47 @@
+"""Networks that the page offers: three plain choices, and all others by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poets_edge.core.paths import cache_folder
+from poets_edge.nets.architecture import Architecture
+from poets_edge.nets.architectures import RECOMMENDED, architecture
+from poets_edge.nets.weights import EMBEDDED, EMBEDDED_ARCHITECTURE, IMAGENET, default_grid, local_weights
+from poets_edge.studio.job_requests import Choice
+
+
+def weights_folder() -> Path:
+    """Return the folder that is searched for weights first, shared by all projects of the user."""
+    return cache_folder() / "weights"
+
+
+def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
+    """Return the network to train, and the source of its weights.
+
+    "quick" has its weights in this package, so that it works without a network. "best" is the most accurate network
+    whose weights are installed.
+
+    Args:
+        name: name of a network, which replaces the choice; may be empty.
+
+    Raises:
+        UsageError: there is no network of this name.
+    """
+    if name:
+        return architecture(name), EMBEDDED if name == EMBEDDED_ARCHITECTURE and not _is_local(name) else IMAGENET
+    if choice == "quick":
+        return architecture(EMBEDDED_ARCHITECTURE), EMBEDDED
+    if choice == "balanced":
+        return architecture(RECOMMENDED["balanced"]), IMAGENET
+    accurate = RECOMMENDED["accurate"]
+    return architecture(accurate if _is_local(accurate) else "mobilenet_1.0_224"), IMAGENET
+
+
+def offered_networks() -> tuple[str, ...]:
+    """Return the names of the networks that can be trained by name."""
+    return tuple(entry.name for entry in default_grid(weights_folder()))
+
+
+def _is_local(name: str) -> bool:
+    return local_weights(architecture(name), weights_folder()) is not None

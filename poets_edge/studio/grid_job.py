@@ -1,0 +1,52 @@
+"""Job that compares networks on the photos of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from poets_edge.api.data import grid
+from poets_edge.nets.weights import default_grid
+from poets_edge.studio.choices import weights_folder
+from poets_edge.studio.job_reporter import JobReporter
+from poets_edge.studio.job_requests import JobRequest
+from poets_edge.studio.places import Places
+from poets_edge.sweep.options import GridOptions
+from poets_edge.sweep.results import GridResult
+
+
+def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
+    """Train and measure several networks, and return their points and the choice."""
+    places = Places(request.root)
+    reporter = JobReporter(send)
+    options = GridOptions(
+        image_dir=request.root,
+        architectures=default_grid(weights_folder()),
+        output_dir=places.models / "grid",
+        bottleneck_dir=places.models / "bottlenecks",
+        model_dir=weights_folder(),
+        on=request.on,
+    )
+    result = grid(options, max_latency=request.max_latency_ms, min_accuracy=request.min_accuracy, reporter=reporter)
+    return grid_json(result, reporter.warnings)
+
+
+def grid_json(result: GridResult, warnings: list[str]) -> dict[str, Any]:
+    """Return the points of a grid as JSON-compatible values."""
+    return {
+        "points": [
+            {
+                "architecture": point.architecture.name,
+                "form": point.quantization,
+                "accuracy": point.accuracy,
+                "interval": list(point.interval),
+                "latency_ms": point.latency.median,
+                "bytes": point.size,
+                "ship": point == result.best,
+            }
+            for point in result.points
+        ],
+        "reason": result.choice.reason,
+        "photos": result.photos_text,
+        "warnings": [*result.warnings, *warnings],
+    }

@@ -1,0 +1,74 @@
+"""Requests for jobs: what a job does, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from poets_edge.core.json_checks import Check, OneOf, Optional, check
+from poets_edge.errors import RecordError
+from poets_edge.studio.refusal import RefusedError
+
+JobKind = Literal["train", "audit", "grid", "deploy", "take"]
+Choice = Literal["quick", "balanced", "best"]
+
+_SHAPE = {
+    "kind": OneOf(get_args(JobKind)),
+    "choice": Optional(OneOf(get_args(Choice))),
+    "architecture": Optional(str),
+    "max_latency_ms": Optional(Check(float, "a number above 0", lambda value: value > 0)),
+    "min_accuracy": Optional(Check(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)),
+    "on": Optional(str),
+    "host": Optional(str),
+    "password": Optional(str),
+    "form": Optional(str),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """A job, as the page requests it.
+
+    Attributes:
+        root: the project folder.
+        number: number of the job, which also names its folder of results.
+        state: digest of the photos at the start of the job; see `Project.state`.
+        choice: network to train; see `choices`.
+        architecture: name of the network to train, instead of a choice.
+        max_latency_ms, min_accuracy: limits of `grid`; the accuracy is from 0 to 1.
+        on: SSH destination on which `grid` measures latencies; by default this computer.
+        host: SSH destination to deploy to.
+        password: password for the destination; by default a key is used.
+        form: form in which a model is taken.
+    """
+
+    root: Path
+    number: str
+    kind: JobKind
+    state: str = ""
+    choice: Choice = "quick"
+    architecture: str = ""
+    max_latency_ms: float | None = None
+    min_accuracy: float | None = None
+    on: str = ""
+    host: str = ""
+    password: str = ""
+    form: str = ""
+
+    def __repr__(self) -> str:
+        """Return a text without the password."""
+        return f"<JobRequest {self.number}: {self.kind}>"
+
+
+def job_request(value: Any, root: Path, number: str, state: str) -> JobRequest:
+    """Return the job that a JSON value describes. Raises RefusedError if it does not describe any."""
+    try:
+        fields = {key: value[key] for key in check(value, _SHAPE) if key in _SHAPE and value[key] is not None}
+    except RecordError as error:
+        raise RefusedError(f"Not a job: {error}.") from None
+    if fields["kind"] == "deploy" and not fields.get("host"):
+        raise RefusedError("Give the name of the device, such as pi@raspberrypi.local.")
+    if fields["kind"] == "take" and not fields.get("form"):
+        raise RefusedError("Choose the form in which to take the model.")
+    return JobRequest(root=root, number=number, state=state, **fields)

@@ -1,0 +1,86 @@
+"""Requests for jobs, the current model, and files to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from poets_edge.studio.answers import Endpoint, as_json
+from poets_edge.studio.job_requests import job_request
+from poets_edge.studio.jobs import Jobs
+from poets_edge.studio.model_card import model_card
+from poets_edge.studio.mutations import json_body
+from poets_edge.studio.project import Project
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.take_job import current_model, taken_file
+
+
+def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
+    """Return the endpoints for POST requests, by path."""
+
+    async def start(request: Request) -> Response:
+        body = await json_body(request, {})
+
+        def begin() -> str:
+            project.refresh(now=True)
+            state = project.state
+            return jobs.start(lambda number: job_request(body, project.places.root, number, state)).number
+
+        return as_json({"id": await run_in_threadpool(begin)})
+
+    async def cancel(request: Request) -> Response:
+        await run_in_threadpool(jobs.cancel, request.path_params["number"])
+        return as_json({})
+
+    return {"/api/jobs": start, "/api/jobs/{number}/cancel": cancel}
+
+
+def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
+    """Return the endpoints for GET requests, by path."""
+    places = project.places
+
+    async def list_jobs(request: Request) -> Response:
+        return as_json([job.to_json() for job in jobs.all()])
+
+    async def result(request: Request) -> Response:
+        job = jobs.find(request.path_params["number"])
+        if job.state != "done":
+            raise RefusedError(f"The job is {job.state}; it has no result.", 409)
+        return as_json(job.result)
+
+    async def model(request: Request) -> Response:
+        return as_json(await run_in_threadpool(lambda: model_card(current_model(places))))
+
+    async def mistakes(request: Request) -> Response:
+        return as_json(list((await run_in_threadpool(current_model, places)).mistakes))
+
+    async def file(request: Request) -> Response:
+        form = request.path_params["form"]
+        path = await run_in_threadpool(lambda: current_model(places).file(form))
+        return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-cache"})
+
+    async def take(request: Request) -> Response:
+        path = await run_in_threadpool(taken_file, places, request.path_params["form"])
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+    return {
+        "/api/jobs": list_jobs,
+        "/api/jobs/{number}/result": result,
+        "/api/model": model,
+        "/api/model/mistakes": mistakes,
+        "/api/model/{form}.tflite": file,
+        "/api/take/{form}": take,
+    }
+
+
+def model_state(project: Project) -> dict[str, Any]:
+    """Return the current model for the page, and whether photos have changed since it was trained."""
+    try:
+        model = current_model(project.places)
+    except RefusedError:
+        return {"model": None, "needs_training": bool(project.found.stamps)}
+    return {"model": dict(model.shown), "needs_training": model.state != project.state}

@@ -1,0 +1,25 @@
+"""Facts about the current model that the page needs to run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poets_edge.device.classifier import Classifier
+from poets_edge.studio.trained_model import TrainedModel
+
+
+def model_card(model: TrainedModel) -> dict[str, Any]:
+    """Return labels, input size and input values of a model, as JSON-compatible values.
+
+    Raises:
+        ModelError: a file of the model is damaged.
+    """
+    with Classifier(model.file("float32")) as classifier:
+        height, width = classifier.size
+        return {
+            "labels": list(classifier.labels),
+            "input": {"width": width, "height": height},
+            "input_range": str(classifier.input_range),
+            "forms": [listed["form"] for listed in model.shown.get("files", ())],
+            "unknown": "distance" in classifier.nodes,
+        }

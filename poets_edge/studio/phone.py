@@ -1,0 +1,28 @@
+"""Address of the studio for a phone, as text and as a QR code."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+
+from poets_edge.errors import RuntimeMissingError
+from poets_edge.studio.refusal import RefusedError
+from poets_edge.studio.security import Access
+
+
+def phone_address(access: Access) -> dict[str, str]:
+    """Return the address with the token, and a QR code of it as SVG.
+
+    Raises:
+        RefusedError: the server answers to this computer only.
+        RuntimeMissingError: segno is not installed.
+    """
+    if not access.is_lan:
+        raise RefusedError("A phone cannot reach this studio. End it with Ctrl-C, then: poets-edge studio --lan", 409)
+    if find_spec("segno") is None:
+        raise RuntimeMissingError("the QR code needs segno. Run: pip install 'poets-edge[studio]'")
+    import segno
+
+    drawn = io.BytesIO()
+    segno.make(access.entry, error="m").save(drawn, kind="svg", border=4, scale=6, xmldecl=False)
+    return {"url": access.entry, "qr_svg": drawn.getvalue().decode("utf-8")}

@@ -1,0 +1,226 @@
+"""Jobs of the studio: training, audit, forms to take, cancellation, crashes and restarts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poets_edge.demo.draw import draw_photos
+from tests.conftest import poets_edge
+from tests.studio.client import StudioClient, running, start
+from tests.studio.test_changes import ONE, contents
+
+EMBEDDED = ("--architecture", "mobilenet_0.25_128", "--weights", "embedded")
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioClient]:
+    """A studio with a model of twelve drawn photos of each class. Tests do not change its photos."""
+    folder = tmp_path_factory.mktemp("trained") / "flowers"
+    draw_photos(folder, per_class=12)
+    with running(folder) as client:
+        client.run_job(kind="train", choice="quick")
+        yield client
+
+
+def helpers(client: StudioClient) -> list[int]:
+    """Return the process ids of the helpers that run jobs."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            command = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(lines["PPid"]) == client.process.pid and b"job_worker" in command:
+            found.append(int(status.parent.name))
+    return found
+
+
+def test_model_is_that_of_the_command_line_to_the_bit(trained: StudioClient, tmp_path: Path) -> None:
+    poets_edge("train", trained.folder, *EMBEDDED, cwd=tmp_path).ok()
+    poets_edge("export", "--quantize", "int8", "--quantize", "float32", cwd=tmp_path).ok()
+    for form, name in {"int8": "retrained_graph_int8.tflite", "float32": "retrained_graph.tflite"}.items():
+        assert trained.get(f"/api/model/{form}.tflite").body == (tmp_path / "tf_files" / name).read_bytes()
+
+
+def test_excluded_photos_are_excluded_as_by_the_command_line(flowers: Path, tmp_path: Path) -> None:
+    with running(flowers) as client:
+        client.post("/api/photos/exclude", {"photos": [ONE]}).ok()
+        client.run_job(kind="train", choice="quick")
+        model = client.get("/api/model/int8.tflite").body
+    excluded = flowers / ".poets-edge/excluded.json"
+    poets_edge("train", flowers, *EMBEDDED, "--exclude", excluded, cwd=tmp_path).ok()
+    poets_edge("export", "--quantize", "int8", cwd=tmp_path).ok()
+    assert model == (tmp_path / "tf_files/retrained_graph_int8.tflite").read_bytes()
+
+
+def test_model_is_described_for_the_page(trained: StudioClient) -> None:
+    state = trained.get("/api/project").ok()
+    model = state["model"]
+    assert not state["needs_training"] and model["architecture"] == "mobilenet_0.25_128"
+    low, high = model["interval"]
+    assert 0 <= low <= model["accuracy"] <= high <= 1 and model["judged"] == 60
+    counts = model["confusion"]["counts"]
+    assert sum(map(sum, counts)) == 60 and model["confusion"]["labels"] == sorted(model["confusion"]["labels"])
+    mistakes = trained.get("/api/model/mistakes").ok()
+    assert len(mistakes) == 60 - sum(row[index] for index, row in enumerate(counts))
+    assert all(one["label"] != one["predicted"] and one["path"] in trained.photos() for one in mistakes)
+    assert [file["form"] for file in model["files"]] == ["float32", "int8"]
+    for file in model["files"]:
+        assert len(trained.get(f"/api/model/{file['form']}.tflite").body) == file["bytes"]
+    card = trained.get("/api/model").ok()
+    assert card["labels"] == model["confusion"]["labels"] and card["input"] == {"width": 128, "height": 128}
+    assert "judged by 60 photos" in model["words"]
+
+
+@pytest.mark.parametrize("form", ["float32", "int8", "float16", "dynamic"])
+def test_models_are_taken_in_each_form(trained: StudioClient, form: str) -> None:
+    taken = trained.run_job(kind="take", form=form)
+    answer = trained.get(f"/api/take/{form}")
+    assert len(answer.body) == taken["bytes"] and answer.body[4:8] == b"TFL3"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert 0 <= taken["accuracy"] <= 1
+
+
+def test_web_page_is_taken_as_an_archive(trained: StudioClient) -> None:
+    trained.run_job(kind="take", form="web")
+    with zipfile.ZipFile(io.BytesIO(trained.get("/api/take/web").body)) as archive:
+        assert {"site/index.html", "site/model.tflite"} <= set(archive.namelist())
+        assert archive.read("site/model.tflite") == trained.get("/api/model/int8.tflite").body
+
+
+@pytest.mark.parametrize("form", ["elf", "../int8", "..%2f..%2fmodel", "model.json"])
+def test_unknown_forms_are_refused(trained: StudioClient, form: str) -> None:
+    assert trained.get(f"/api/take/{form}").status == 404
+    assert trained.get(f"/api/model/{form}.tflite").status == 404
+    number = trained.post("/api/jobs", {"kind": "take", "form": form}).ok()["id"]
+    job = trained.wait_for_job(number)
+    assert job["state"] == "failed" and "cannot be taken" in job["error"]
+
+
+def test_audit_lists_mislabelled_photos_and_leaves_out_excluded_ones(flowers: Path) -> None:
+    (flowers / ONE).rename(flowers / "roses/wrong.jpg")
+    with running(flowers) as client:
+        found = client.run_job(kind="audit", choice="quick")
+        assert found["suspects"] and found["suspects"] == sorted(found["suspects"], key=lambda one: -one["gain"])
+        assert set(found["suspects"][0]) >= {"path", "label", "suggested", "confidence", "gain"}
+        first = found["suspects"][0]["path"]
+        client.post("/api/photos/exclude", {"photos": [first]}).ok()
+        again = client.run_job(kind="audit", choice="quick")
+        assert first not in [one["path"] for one in again["suspects"]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"kind": "shell"},
+        {"kind": "take"},
+        {"kind": "deploy"},
+        {"kind": "grid", "min_accuracy": 2},
+        {"kind": "train", "choice": "x"},
+    ],
+)
+def test_malformed_jobs_are_refused(trained: StudioClient, body: dict[str, object]) -> None:
+    trained.post("/api/jobs", body).refused(400)
+
+
+def test_unknown_network_and_hostile_host_fail_with_a_line(trained: StudioClient) -> None:
+    for body in ({"kind": "train", "architecture": "../x"}, {"kind": "deploy", "host": "-oProxyCommand=touch x"}):
+        job = trained.wait_for_job(trained.post("/api/jobs", body).ok()["id"])
+        assert job["state"] == "failed" and len(job["error"].splitlines()) == 1 and "Traceback" not in job["error"]
+
+
+def test_second_job_is_refused_and_a_job_can_be_cancelled(flowers: Path) -> None:
+    with running(flowers) as client:
+        number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
+        assert "running" in client.post("/api/jobs", {"kind": "audit"}).refused(409)
+        client.post(f"/api/jobs/{number}/cancel").ok()
+        assert client.wait_for_job(number)["state"] == "cancelled"
+        client.get(f"/api/jobs/{number}/result").refused(409)
+        assert client.get("/api/project").ok()["model"] is None
+        assert client.run_job(kind="train", choice="quick")["files"]
+
+
+def test_crash_of_a_job_does_not_end_the_server(flowers: Path) -> None:
+    with running(flowers) as client:
+        number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
+        end = time.monotonic() + 30
+        while not (found := helpers(client)) and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(found[0], signal.SIGKILL)
+        job = client.wait_for_job(number)
+        assert job["state"] == "failed" and "signal 9" in job["error"]
+        assert client.run_job(kind="train", choice="quick")["files"]
+
+
+def test_restart_finds_the_model_and_reports_an_interrupted_job(flowers: Path) -> None:
+    client = start(flowers)
+    shown = client.run_job(kind="train", choice="quick")
+    model = client.get("/api/model/int8.tflite").body
+    number = client.post("/api/jobs", {"kind": "audit"}).ok()["id"]
+    pids = helpers(client)
+    client.kill()
+    with running(flowers) as client:
+        assert client.get("/api/project").ok()["model"] == json.loads(json.dumps(shown))
+        assert client.get("/api/model/int8.tflite").body == model
+        jobs = client.get("/api/jobs").ok()
+        assert [job["state"] for job in jobs] == ["failed", "done"]
+        assert jobs[0]["id"] == number and "ended while it ran" in jobs[0]["error"]
+        assert client.get(f"/api/jobs/{jobs[1]['id']}/result").ok() == shown
+        assert not client.get("/api/project").ok()["needs_training"]
+        end = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_retraining_reports_changes_photo_by_photo(flowers: Path) -> None:
+    with running(flowers) as client:
+        assert client.run_job(kind="train", choice="quick")["changes"] == []
+        names = [f"daisy/daisy-00{number}.jpg" for number in range(4)]
+        client.post("/api/photos/move", {"photos": names, "to": "roses"}).ok()
+        assert client.get("/api/project").ok()["needs_training"]
+        changes = client.run_job(kind="train", choice="quick")["changes"]
+        assert changes and all(change["before"] != change["after"] for change in changes)
+        assert {change["path"] for change in changes} <= set(client.photos())
+
+
+def test_photos_deleted_while_training_do_not_harm_the_server(flowers: Path) -> None:
+    with running(flowers) as client:
+        before = contents(flowers)
+        number = client.post("/api/jobs", {"kind": "train"}).ok()["id"]
+        photos = [name for name in client.photos() if name.startswith("tulips/")]
+        client.post("/api/photos/delete", {"photos": photos}).ok()
+        job = client.wait_for_job(number)
+        assert job["state"] in ("done", "failed")
+        if job["error"]:
+            assert len(job["error"].splitlines()) == 1 and "Traceback" not in job["error"]
+        client.post("/api/undo").ok()
+        assert set(before) <= set(contents(flowers))
+        assert client.run_job(kind="train", choice="quick")["files"]
+
+
+def test_events_report_the_progress_of_a_job(flowers: Path) -> None:
+    seen: list[dict[str, object]] = []
+    with running(flowers) as client:
+        thread = threading.Thread(target=lambda: seen.extend(client.events("job", until="done")))
+        thread.start()
+        client.run_job(kind="train", choice="quick")
+        thread.join(20)
+    assert seen[-1]["state"] == "done" and len(seen) > 2
+    curve = seen[-1]["curve"]
+    assert isinstance(curve, list) and len(curve) > 10
+    steps = [step for step, _, _ in curve]
+    assert steps == sorted(steps) and steps[-1] == 3999
+    assert all(0 <= accuracy <= 1 for _, *pair in curve for accuracy in pair if accuracy is not None)

@@ -1,0 +1,45 @@
+"""Scan of a project, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from poets_edge.photos.tree import is_scanned
+from poets_edge.studio.scan import scan_project, stamp_of
+
+JPEG = b"\xff\xd8\xff\xe0" + b"0" * 20
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("daisy/1.jpg", "roses/2.png", "roses/3", ".poets-edge/bin/1/daisy/4.jpg", "roses/deeper/5.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(JPEG)
+    (tmp_path / "roses/readme.txt").write_text("no photo")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def test_scan_project_lists_photos_of_class_folders(project: Path) -> None:
+    found = scan_project(project)
+    assert found.classes == ("daisy", "empty", "roses")
+    assert list(found.stamps) == ["daisy/1.jpg", "roses/2.png", "roses/3"]
+    assert [note.partition(": ")[2][:8] for note in found.notes] == ["1 folder"]
+
+
+def test_stamp_changes_with_the_content_and_not_with_the_name(project: Path) -> None:
+    path = project / "daisy/1.jpg"
+    before = stamp_of(path.stat())
+    moved = path.rename(project / "roses/1.jpg")
+    assert stamp_of(moved.stat()) == before
+    moved.write_bytes(JPEG + b"1")
+    assert stamp_of(moved.stat()) != before
+
+
+def test_is_scanned_excepts_hidden_folders(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    assert is_scanned(project / "graph.pb", project) and is_scanned(Path("roses/left"), project)
+    assert not is_scanned(project / ".poets-edge/models/graph.pb", project)
+    assert not is_scanned(project.parent / "graph.pb", project) and not is_scanned(Path("../tf_files"), project)
