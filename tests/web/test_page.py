@@ -21,11 +21,13 @@ from PIL import Image
 from poets_edge.device.classifier import Classifier
 from poets_edge.exporting.serving import PageServer
 from poets_edge.exporting.web import write_page
+from poets_edge.photos.normalization import Normalization
 from poets_edge.tflite.metadata import read_metadata
 from poets_edge.tflite.read_model import read_model
 from tests.android.resize_sums import noise
 from tests.conftest import QUANTIZATIONS, ROOT, Trained, poets_edge
 from tests.needs import need_module
+from tests.tiny_model import colour_model
 from tests.web.conftest import PHONE, READY_MS, Drawn, copy_page, daisy, serving
 
 OpenPage = Callable[..., Any]
@@ -142,6 +144,58 @@ def test_page_scores_are_equal_without_relaxed_simd(
         found = page.evaluate(_SCORES, names)
     classifier = Classifier(drawn.model())
     np.testing.assert_array_equal(np.array(found, np.float32), [classifier.scores(folder / name) for name in names])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point", "mean", "std", "facts"),
+    [
+        ("float32", 0, 0, 0, 255, None),
+        ("float32", 0, 0, 0, 1, None),
+        ("uint8", 1 / 255, 0, 127.5, 127.5, None),  # the metadata of a quantized input are ignored, as in MediaPipe
+        ("int8", 1 / 255, -128, 127.5, 127.5, None),
+        ("uint8", 1 / 127.5, 127, 127.5, 127.5, {}),  # unless poets_edge wrote the model
+    ],
+)
+def test_page_reads_pixels_as_the_model_states(
+    dtype: str,
+    scale: float,
+    zero_point: int,
+    mean: float,
+    std: float,
+    facts: dict[str, Any] | None,
+    written: Path,
+    open_page: OpenPage,
+    tmp_path: Path,
+) -> None:
+    """The model is copied into the page by hand, without `poets-edge web`, which would add what is missing."""
+    folder = copy_page(written, tmp_path / "site")
+    (folder / "model.tflite.gz").unlink()
+    model = tmp_path / "model.tflite"
+    model.write_bytes(colour_model(dtype, scale, zero_point, normalization=Normalization((mean,), (std,)), facts=facts))
+    shutil.copy(model, folder / "replaced.tflite")
+    (folder / "replaced.tflite").replace(folder / "model.tflite")
+    names = _as_png([_noise_photo(tmp_path, number) for number in range(3)], folder / "photos")
+    with serving(folder) as server:
+        found = open_page(server.url, service_workers="block").evaluate(_SCORES, names)
+    classifier = Classifier(model)
+    expected = np.array([classifier.session.run(_input(classifier, folder / name)[None]) for name in names])
+    assert np.ptp(expected) > 0.05
+    np.testing.assert_allclose(found, classifier.output.dequantize(expected).reshape(3, -1), rtol=1e-5)
+
+
+def test_page_refuses_model_without_input_range(written: Path, open_page: OpenPage, tmp_path: Path) -> None:
+    folder = copy_page(written, tmp_path / "site")
+    for file in ("model.tflite", "model.tflite.gz"):
+        (folder / file).unlink()
+    (folder / "model.tflite").write_bytes(colour_model())
+    with serving(folder) as server:
+        page = open_page(server.url, ready=False)
+        page.wait_for_selector("#problem:not([hidden])")
+        assert page.inner_text("#problem") == (
+            "The model does not say how it takes pixels. Write it with its input range: poets-edge web MODEL"
+            " --input-range 0:1, -1:1 or 0:255"
+        )
+        assert page.is_disabled("#camera")
 
 
 def test_page_resizes_like_python(server: PageServer, open_page: OpenPage) -> None:
@@ -452,6 +506,18 @@ def test_page_can_be_operated_by_keyboard(server: PageServer, open_page: OpenPag
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     expected = ["camera", "choose-input", "threshold", "Measure this device", "Licences"]
     assert [name for name in reached if name in expected][: len(expected)] == expected
+
+
+def _noise_photo(folder: Path, number: int) -> Path:
+    path = folder / f"noise{number}.png"
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels // (1 + number)).save(path)
+    return path
+
+
+def _input(classifier: Classifier, photo: Path) -> np.ndarray[Any, Any]:
+    with Image.open(photo) as picture:
+        return classifier.input_values(np.asarray(picture.convert("RGB")))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -8,13 +8,13 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { appendedFiles } from "./archive";
 import { FlatTable } from "./flatbuffer";
+import { inputRange, type Normalization } from "./input_range";
 import { Sentence } from "./sentence";
 
 const METADATA = "TFLITE_METADATA";
 const FACTS = "poets_edge.json";
 const NORMALIZATION = 1; // ProcessUnitOptions
 const AXIS_LABELS = 2; // AssociatedFileType
-const MOBILENET = [127.5]; // pixel -> [-1, 1], where the model does not say
 
 const TYPES = { 0: "float32", 3: "uint8", 9: "int8" } as const; // TensorType
 export type TensorType = (typeof TYPES)[keyof typeof TYPES];
@@ -27,7 +27,7 @@ export interface Tensor {
   readonly zeroPoint: number;
 }
 
-export interface ModelDescription {
+export interface ModelDescription extends Normalization {
   readonly name: string;
   readonly size: number;
   readonly sha256: string;
@@ -35,9 +35,6 @@ export interface ModelDescription {
   readonly quantization: string;
   readonly input: Tensor;
   readonly output: Tensor;
-  /** One number, or one a colour. */
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
   readonly labels: readonly string[];
   /** Score above which enough answers are right, 0 to 1, where the model states it. */
   readonly threshold?: number;
@@ -69,7 +66,7 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
   const tensors = graph.tables(0);
   const metadata = findMetadata(model);
   const subgraph = metadata?.tables(3)[0];
-  const options = subgraph && findNormalization(subgraph.tables(2));
+  const input = only(graph.int32s(1), tensors, "input");
   const labelFile = subgraph && findLabelFile(subgraph.tables(3));
   return {
     name: metadata?.text(0) ?? "",
@@ -77,10 +74,9 @@ async function read(file: Uint8Array): Promise<ModelDescription> {
     sha256: bytesToHex(sha256(file)),
     architecture: String(facts.training?.architecture ?? "").replace(/_quantized$/, ""),
     quantization: facts.quantization === "none" ? "float32" : String(facts.quantization ?? ""),
-    input: only(graph.int32s(1), tensors, "input"),
+    input,
     output: only(graph.int32s(2), tensors, "output"),
-    mean: or(options?.float32s(0), MOBILENET),
-    std: or(options?.float32s(1), MOBILENET),
+    ...inputRange(subgraph && findNormalization(subgraph.tables(2)), text !== undefined, input),
     labels: lines(archive.files.get(labelFile ?? "")),
     threshold: share(facts.training?.calibration?.threshold),
   };
@@ -96,11 +92,14 @@ function findMetadata(model: FlatTable): FlatTable | undefined {
   return entry && FlatTable.root(model.tables(4)[entry.uint32(1)].bytes(0));
 }
 
-function findNormalization(inputs: FlatTable[]): FlatTable | undefined {
-  return inputs
+function findNormalization(inputs: FlatTable[]): Normalization | undefined {
+  const options = inputs
     .flatMap((input) => input.tables(4))
     .find((unit) => unit.int8(0) === NORMALIZATION)
     ?.table(1);
+  if (!options) return undefined;
+  const [mean, std] = [options.float32s(0), options.float32s(1)];
+  return mean.length || std.length ? { mean, std } : undefined;
 }
 
 function findLabelFile(outputs: FlatTable[]): string | undefined {
@@ -126,10 +125,6 @@ function only(indices: number[], tensors: FlatTable[], end: string): Tensor {
   };
 }
 
-function or(values: number[] | undefined, otherwise: number[]): number[] {
-  return values?.length ? values : otherwise;
-}
-
 function lines(file: Uint8Array | undefined): string[] {
   if (!file) return [];
   const text = new TextDecoder("utf-8", { ignoreBOM: false }).decode(file).replaceAll("\r\n", "\n").replace(/\n+$/, "");
@@ -141,10 +136,9 @@ function check({ input, output, mean, std, labels }: ModelDescription): void {
   if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
     throw new Sentence(`The model takes [${input.shape}], not one colour picture [1, height, width, 3].`);
   }
-  for (const numbers of [mean, std]) {
-    if (numbers.length !== 1 && numbers.length !== 3) {
-      throw new Sentence(`The model's normalization has ${numbers.length} numbers; a colour picture needs 1 or 3.`);
-    }
+  const sound = [...mean, ...std].every(Number.isFinite) && std.every((value) => value > 0);
+  if (mean.length !== std.length || ![1, 3].includes(mean.length) || !sound) {
+    throw new Sentence(`The model's normalization (mean ${mean}, deviation ${std}) makes no sense. Export it again.`);
   }
   const outputs = output.shape.reduce((product, size) => product * size, 1);
   if (!labels.length) {

@@ -29,7 +29,7 @@ public final class Classifier {
         }
         this.model = model;
         labels = metadata.labels;
-        encoder = new InputEncoder(in, metadata.mean, metadata.std);
+        encoder = new InputEncoder(in, InputRange.of(metadata, in));
         decoder = new OutputDecoder(out);
         input = encoder.newBuffer();
         output = decoder.newBuffer();

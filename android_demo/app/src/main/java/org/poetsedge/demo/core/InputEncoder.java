@@ -16,16 +16,12 @@ public final class InputEncoder {
     private final float[][] reals = new float[3][LEVELS];
     private final byte[][] integers = new byte[3][LEVELS];
 
-    /**
-     * @param input of shape [1, height, width, 3]
-     * @param mean one number, or one a channel (red, green, blue), in units of pixels
-     * @param std likewise
-     */
-    public InputEncoder(TensorSpec input, float[] mean, float[] std) {
+    /** @param input of shape [1, height, width, 3] */
+    public InputEncoder(TensorSpec input, InputRange range) {
         this.input = input;
         for (int channel = 0; channel < 3; channel++) {
-            double channelMean = mean[mean.length == 1 ? 0 : channel];
-            double channelStd = std[std.length == 1 ? 0 : channel];
+            double channelMean = range.mean[range.mean.length == 1 ? 0 : channel];
+            double channelStd = range.std[range.std.length == 1 ? 0 : channel];
             float factor = (float) (1.0 / channelStd);
             float offset = (float) (channelMean / channelStd);
             for (int level = 0; level < LEVELS; level++) {

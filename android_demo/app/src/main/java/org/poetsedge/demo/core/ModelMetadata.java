@@ -22,19 +22,22 @@ public final class ModelMetadata {
     private static final String FACTS = "poets_edge.json";
     private static final int NORMALIZATION = 1; // ProcessUnitOptions
     private static final int AXIS_LABELS = 2; // AssociatedFileType
-    private static final float[] MOBILENET = {127.5f}; // pixel -> [-1, 1], where the model does not say
 
-    public final float[] mean;
-    public final float[] std;
+    /** Normalization of the input; null where the model has none. */
+    final InputRange normalization;
+
     public final List<String> labels;
 
     /** What poets-edge noted when it exported the model, as JSON; "{}" in models of others. */
     public final String facts;
 
-    private ModelMetadata(float[] mean, float[] std, List<String> labels, String facts) {
-        this.facts = facts;
-        this.mean = mean;
-        this.std = std;
+    /** Whether poets-edge exported the model. */
+    final boolean isOwn;
+
+    ModelMetadata(InputRange normalization, List<String> labels, String facts) {
+        this.facts = facts == null ? "{}" : facts;
+        isOwn = facts != null;
+        this.normalization = normalization;
         this.labels = Collections.unmodifiableList(labels);
     }
 
@@ -57,16 +60,14 @@ public final class ModelMetadata {
     }
 
     private static ModelMetadata describe(FlatTable model, AppendedFiles appended) throws ModelException {
-        float[] mean = MOBILENET;
-        float[] std = MOBILENET;
+        InputRange range = null;
         List<String> labels = new ArrayList<>();
         FlatTable metadata = find(model);
         FlatTable[] subgraphs = metadata == null ? new FlatTable[0] : metadata.tables(3);
         for (FlatTable subgraph : subgraphs) {
             FlatTable normalization = normalization(subgraph.tables(2));
-            if (normalization != null) {
-                mean = oneOrThree(normalization.floats(0));
-                std = oneOrThree(normalization.floats(1));
+            if (normalization != null && normalization.has(0)) {
+                range = sound(normalization.floats(0), normalization.floats(1));
             }
             byte[] text = appended.files.get(labelFile(subgraph.tables(3)));
             if (text != null) {
@@ -74,8 +75,7 @@ public final class ModelMetadata {
             }
         }
         byte[] facts = appended.files.get(FACTS);
-        return new ModelMetadata(
-                mean, std, labels, facts == null ? "{}" : new String(facts, StandardCharsets.UTF_8));
+        return new ModelMetadata(range, labels, facts == null ? null : new String(facts, StandardCharsets.UTF_8));
     }
 
     private static FlatTable find(FlatTable model) {
@@ -110,12 +110,16 @@ public final class ModelMetadata {
         return null;
     }
 
-    private static float[] oneOrThree(float[] values) throws ModelException {
-        if (values.length != 1 && values.length != 3) {
-            throw new ModelException(
-                    "The model's normalization has " + values.length + " numbers; a colour picture needs 1 or 3.");
+    private static InputRange sound(float[] mean, float[] std) throws ModelException {
+        boolean sound = mean.length == std.length && (mean.length == 1 || mean.length == 3);
+        for (int i = 0; sound && i < mean.length; i++) {
+            sound = Math.abs(mean[i]) <= Float.MAX_VALUE && std[i] > 0 && std[i] <= Float.MAX_VALUE; // never for NaN
         }
-        return values;
+        if (!sound) {
+            String values = "mean " + Arrays.toString(mean) + ", deviation " + Arrays.toString(std);
+            throw new ModelException("The model's normalization (" + values + ") makes no sense: export it again.");
+        }
+        return new InputRange(mean, std);
     }
 
     private static List<String> lines(String text) {

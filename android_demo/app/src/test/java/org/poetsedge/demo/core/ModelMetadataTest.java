@@ -28,8 +28,9 @@ public final class ModelMetadataTest {
             ModelMetadata metadata = ModelMetadata.read(vectors.model());
             // With a uint8 input's scale of 1/128 and zero point of 128, that is a pixel as it is.
             float expected = vectors.input.type == TensorSpec.Type.UINT8 ? 128 : 127.5f;
-            assertArrayEquals(new float[] {expected}, metadata.mean, 0);
-            assertArrayEquals(new float[] {expected}, metadata.std, 0);
+            assertArrayEquals(new float[] {expected}, metadata.normalization.mean, 0);
+            assertArrayEquals(new float[] {expected}, metadata.normalization.std, 0);
+            assertTrue(metadata.isOwn);
         }
     }
 

@@ -32,7 +32,7 @@ public final class TensorTest {
     public void halvesGoToTheEvenNeighbour() {
         // With mean 0 and std 1 the real value is the pixel; a scale of 2 makes 255 and 129 end in a half.
         TensorSpec spec = new TensorSpec(TensorSpec.Type.UINT8, new int[] {1, 1, 1, 3}, 2, 0);
-        InputEncoder encoder = new InputEncoder(spec, new float[] {0}, new float[] {1});
+        InputEncoder encoder = new InputEncoder(spec, new InputRange(new float[] {0}, new float[] {1}));
         ByteBuffer tensor = encoder.newBuffer();
         encoder.encode(new Picture(1, 1, new int[] {0xff0181ff}), tensor);
         assertBytes(tensor, 0, 64, 128); // 0.5, 64.5, 127.5
@@ -41,7 +41,8 @@ public final class TensorTest {
     @Test
     public void eachChannelHasItsOwnNormalization() {
         TensorSpec spec = new TensorSpec(TensorSpec.Type.FLOAT32, new int[] {1, 1, 1, 3}, 0, 0);
-        InputEncoder encoder = new InputEncoder(spec, new float[] {0, 5, 28}, new float[] {1, 50, 100});
+        InputRange range = new InputRange(new float[] {0, 5, 28}, new float[] {1, 50, 100});
+        InputEncoder encoder = new InputEncoder(spec, range);
         ByteBuffer tensor = encoder.newBuffer();
         encoder.encode(PIXEL, tensor);
         assertEquals(0f, tensor.getFloat(0), 0);
@@ -59,7 +60,7 @@ public final class TensorTest {
     private static ByteBuffer encode(TensorSpec.Type type, float scale, int zeroPoint, float meanAndStd) {
         TensorSpec spec = new TensorSpec(type, new int[] {1, 1, 1, 3}, scale, zeroPoint);
         float[] numbers = {meanAndStd};
-        InputEncoder encoder = new InputEncoder(spec, numbers, numbers);
+        InputEncoder encoder = new InputEncoder(spec, new InputRange(numbers, numbers));
         ByteBuffer tensor = encoder.newBuffer();
         encoder.encode(PIXEL, tensor);
         return tensor;

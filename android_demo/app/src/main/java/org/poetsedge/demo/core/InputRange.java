@@ -1,0 +1,45 @@
+package org.poetsedge.demo.core;
+
+/**
+ * How a model takes its pixels: (pixel - mean) / std.
+ *
+ * <p>Only what the model states counts, as in Python's tflite/input_range.py; a model that states nothing is refused,
+ * since its answers would be guesses.
+ */
+public final class InputRange {
+    private static final InputRange BACKBONE = new InputRange(new float[] {127.5f}, new float[] {127.5f}); // -1 to 1
+    private static final InputRange RAW = new InputRange(new float[] {0}, new float[] {1});
+
+    /** One number for all colours, or one a colour (red, green, blue), in units of pixel values. */
+    public final float[] mean;
+
+    public final float[] std;
+
+    InputRange(float[] mean, float[] std) {
+        this.mean = mean;
+        this.std = std;
+    }
+
+    /** @throws ModelException the model does not state it */
+    public static InputRange of(ModelMetadata metadata, TensorSpec input) throws ModelException {
+        InputRange stored = metadata.normalization;
+        if (metadata.isOwn) {
+            return stored == null ? BACKBONE : stored;
+        }
+        boolean isFloat = input.type == TensorSpec.Type.FLOAT32;
+        if (!isFloat && input.scale != 0) {
+            // Every other reader ignores the metadata here, and uses the whole range of the bytes.
+            return new InputRange(
+                    new float[] {input.zeroPoint - input.type.lowest}, new float[] {1 / input.scale});
+        }
+        if (input.type == TensorSpec.Type.UINT8) {
+            return RAW;
+        }
+        if (stored != null && isFloat) {
+            return stored;
+        }
+        throw new ModelException(
+                "The model does not say how it takes pixels. Write it with its input range:"
+                        + " poets-edge android MODEL --input-range 0:1, -1:1 or 0:255");
+    }
+}

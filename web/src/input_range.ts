@@ -1,0 +1,33 @@
+/**
+ * How a model takes its pixels: (pixel - mean) / std. Only what the model states counts, as in Python's
+ * `tflite/input_range.py`; a model that states nothing is refused, since its answers would be guesses.
+ */
+import type { Tensor } from "./metadata";
+import { Sentence } from "./sentence";
+
+/** One number for all colours, or one a colour, in units of pixel values. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+const BACKBONE: Normalization = { mean: [127.5], std: [127.5] }; // -1 to 1
+const RAW: Normalization = { mean: [0], std: [1] };
+
+/**
+ * @param stored normalization in the model's metadata, where it has one
+ * @param own whether poets_edge wrote the model
+ */
+export function inputRange(stored: Normalization | undefined, own: boolean, input: Tensor): Normalization {
+  if (own) return stored ?? BACKBONE;
+  if (input.type !== "float32" && input.scale) {
+    // Every other reader ignores the metadata here, and uses the whole range of the bytes.
+    const lowest = input.type === "int8" ? -128 : 0;
+    return { mean: [input.zeroPoint - lowest], std: [1 / input.scale] };
+  }
+  if (input.type === "uint8") return RAW;
+  if (stored && input.type === "float32") return stored;
+  throw new Sentence(
+    "The model does not say how it takes pixels. Write it with its input range: poets-edge web MODEL --input-range 0:1, -1:1 or 0:255",
+  );
+}
